@@ -1,0 +1,3 @@
+//! The `phalanx` program.
+
+fn main() {}
