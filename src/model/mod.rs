@@ -1,1 +1,118 @@
-//! Room `model`.
+//! Arrays, parameters and losses: forward and backward side by side.
+//!
+//! A model is a function of one flat `[f32]` of *params*. It knows samples, and nothing of ranks, threads or
+//! optimizers: given the params and some samples it writes the **sum** of the samples' gradients, each times the
+//! sample's weight. Who divides that sum, and by what, is the business of the step.
+//!
+//! Shapes are written with these letters, (rows, columns), row-major:
+//!
+//! | letter | meaning |
+//! |---|---|
+//! | B | samples in the call |
+//! | I | inputs of a layer (features, for the first) |
+//! | O | outputs of a layer |
+//! | K | outputs of the model: classes, or regression targets |
+//!
+//! * [`Model`] is the trait: implement it for a model of your own, or wrap a closure with [`from_fn`].
+//! * [`Mlp`] is the multi-layer perceptron, and with no hidden layer linear, softmax or logistic regression.
+//! * [`Samples`] is what a model is given; [`Score`] is what it says of samples it does not learn from.
+//! * [`Activation`] and [`Loss`] are PyTorch's, each with its derivative beside it.
+//! * [`Real`] is f32, or f64 where gradients are checked against central differences.
+
+mod activation;
+mod closure;
+mod init;
+mod loss;
+mod mlp;
+mod product;
+mod real;
+mod samples;
+mod tensor;
+
+pub use activation::Activation;
+pub use closure::{Closure, from_fn};
+pub use loss::Loss;
+pub use mlp::{Mlp, MlpShape, MlpWorkspace};
+pub use product::{product, product_by_definition};
+pub use real::Real;
+pub use samples::{Samples, Score, Targets};
+pub use tensor::Tensor;
+
+/// A model on flat params.
+///
+/// The trainer calls [`gradient`](Model::gradient) from many threads at once, each with a workspace of its own.
+///
+/// # Examples
+///
+/// A line through the origin, y = p·x, under the squared error:
+///
+/// ```
+/// use phalanx::model::{Model, Samples, Score, Targets, Tensor};
+///
+/// struct Slope;
+///
+/// impl Model for Slope {
+///     type Workspace = ();
+///
+///     fn tensors(&self) -> Vec<Tensor> {
+///         vec![Tensor::new("slope", &[1])]
+///     }
+///
+///     fn initial_params(&self, _seed: u64) -> Vec<f32> {
+///         vec![0.0]
+///     }
+///
+///     fn workspace(&self, _max_samples: usize) {}
+///
+///     fn gradient(&self, params: &[f32], samples: &Samples<'_>, grads: &mut [f32], _: &mut ()) -> f64 {
+///         let Targets::Values(values) = samples.targets else { panic!("a slope needs values") };
+///         grads[0] = 0.0;
+///         let mut loss_sum = 0.0;
+///         for (x, y) in samples.inputs.iter().zip(values) {
+///             let error = params[0] * x - y;
+///             grads[0] += 2.0 * error * x;
+///             loss_sum += f64::from(error * error);
+///         }
+///         loss_sum
+///     }
+///
+///     fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut ()) -> Score {
+///         let loss_sum = self.gradient(params, samples, &mut [0.0], workspace);
+///         Score { loss_sum, weight: samples.total_weight(), correct: None }
+///     }
+/// }
+/// ```
+pub trait Model: Sync {
+    /// What one rank needs to compute a gradient: buffers, made once and used for every step.
+    type Workspace: Send;
+
+    /// The tensors in the order in which they lie in the flat params, without gaps.
+    fn tensors(&self) -> Vec<Tensor>;
+
+    /// Number of params: the sum of the tensors' lens.
+    fn params_len(&self) -> usize {
+        self.tensors().iter().map(Tensor::len).sum()
+    }
+
+    /// Params to start from, a function of the seed and the model alone.
+    fn initial_params(&self, seed: u64) -> Vec<f32>;
+
+    /// Buffers for calls with up to `max_samples` samples.
+    fn workspace(&self, max_samples: usize) -> Self::Workspace;
+
+    /// Writes the weighted sum of the samples' gradients, grads = Σ_i w_i ∂ℓ_i/∂params, over whatever `grads`
+    /// held, and returns the weighted sum of their losses, Σ_i w_i ℓ_i.
+    ///
+    /// The result must be a function of the arguments alone: the sameness of training over thread counts rests
+    /// on it. It must not allocate if training is to be free of allocation.
+    fn gradient(
+        &self,
+        params: &[f32],
+        samples: &Samples<'_>,
+        grads: &mut [f32],
+        workspace: &mut Self::Workspace,
+    ) -> f64;
+
+    /// Says how well the params do on samples: loss, and for classes how many are right.
+    fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut Self::Workspace) -> Score;
+}

@@ -1,0 +1,127 @@
+//! Activation functions, each beside its derivative.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::Real;
+
+/// The function between two layers, applied to each element.
+///
+/// | name | a = f(z) | f′ |
+/// |---|---|---|
+/// | `relu` | max(z, 0); NaN stays NaN | 1 where a > 0, else 0 |
+/// | `tanh` | tanh z | 1 − a² |
+/// | `sigmoid` | 1/(1 + e⁻ᶻ) | a(1 − a) |
+/// | `gelu` | z Φ(z), Φ(z) = ½(1 + erf(z/√2)) | Φ(z) + z φ(z) |
+///
+/// `gelu` is the exact one (arXiv:1606.08415), as PyTorch's default, not its tanh approximation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// max(z, 0).
+    Relu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// Logistic function.
+    Sigmoid,
+    /// Gaussian error linear unit, by erf.
+    Gelu,
+}
+
+impl Activation {
+    /// Every activation.
+    pub const ALL: [Self; 4] = [Self::Relu, Self::Tanh, Self::Sigmoid, Self::Gelu];
+
+    /// Its name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::Gelu => "gelu",
+        }
+    }
+
+    /// Replaces each z by a = f(z).
+    pub(super) fn forward<R: Real>(self, values: &mut [R]) {
+        match self {
+            Self::Relu => map(values, |z| if z < R::ZERO { R::ZERO } else { z }),
+            Self::Tanh => map(values, R::tanh),
+            Self::Sigmoid => map(values, sigmoid),
+            Self::Gelu => map(values, |z| z * gaussian_below(z)),
+        }
+    }
+
+    /// Multiplies each gradient ∂ℓ/∂a by f′, giving ∂ℓ/∂z. `kept` holds what [`keeps`](Self::keeps) says.
+    pub(super) fn backward<R: Real>(self, kept: &[R], grads: &mut [R]) {
+        assert_eq!(kept.len(), grads.len(), "one kept value for each gradient");
+        match self {
+            Self::Relu => zip(kept, grads, |a, grad| if a > R::ZERO { grad } else { R::ZERO }),
+            Self::Tanh => zip(kept, grads, |a, grad| grad * (R::ONE - a * a)),
+            Self::Sigmoid => zip(kept, grads, |a, grad| grad * (a * (R::ONE - a))),
+            Self::Gelu => zip(kept, grads, |z, grad| grad * (gaussian_below(z) + z * gaussian_density(z))),
+        }
+    }
+
+    /// What the backward pass reads: the output a, or the input z.
+    pub(super) fn keeps(self) -> Keeps {
+        match self {
+            Self::Gelu => Keeps::Input,
+            _ => Keeps::Output,
+        }
+    }
+}
+
+/// Which side of an activation its derivative is computed from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeps {
+    Input,
+    Output,
+}
+
+/// 1/(1 + e⁻ˣ); 0 and 1 at the infinities.
+#[inline]
+pub(super) fn sigmoid<R: Real>(x: R) -> R {
+    R::ONE / (R::ONE + (-x).exp())
+}
+
+/// Φ(z) = ½(1 + erf(z/√2)), the share of a standard normal below z.
+fn gaussian_below<R: Real>(z: R) -> R {
+    R::from_f64(0.5) * (R::ONE + (z * R::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf())
+}
+
+/// φ(z) = exp(−z²/2)/√(2π).
+fn gaussian_density<R: Real>(z: R) -> R {
+    (-(z * z) * R::from_f64(0.5)).exp() * R::from_f64(0.398_942_280_401_432_7)
+}
+
+#[inline]
+fn map<R: Real>(values: &mut [R], f: impl Fn(R) -> R) {
+    for value in values {
+        *value = f(*value);
+    }
+}
+
+#[inline]
+fn zip<R: Real>(kept: &[R], grads: &mut [R], f: impl Fn(R, R) -> R) {
+    for (kept, grad) in kept.iter().zip(grads) {
+        *grad = f(*kept, *grad);
+    }
+}
+
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Activation {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|activation| activation.name() == text);
+        found.ok_or_else(|| format!("unknown activation '{text}', expected relu, tanh, sigmoid or gelu"))
+    }
+}

@@ -1,0 +1,64 @@
+//! A model made of one closure.
+
+use super::{Model, Samples, Score, Tensor};
+
+/// Makes a model of a function that writes the gradient sum and returns the loss sum, as
+/// [`Model::gradient`] does. Its params are one tensor named `params` and start from `initial`.
+///
+/// # Cost
+///
+/// [`Model::score`] computes a gradient and drops it.
+///
+/// # Examples
+///
+/// The mean of numbers, as the minimum of Σ (p − x)²:
+///
+/// ```
+/// use phalanx::model::{from_fn, Samples};
+///
+/// let mean = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+///     grads[0] = samples.inputs.iter().map(|x| 2.0 * (params[0] - x)).sum();
+///     samples.inputs.iter().map(|x| f64::from((params[0] - x).powi(2))).sum()
+/// });
+/// ```
+pub fn from_fn<F>(initial: Vec<f32>, gradient: F) -> Closure<F>
+where
+    F: Fn(&[f32], &Samples<'_>, &mut [f32]) -> f64 + Sync,
+{
+    Closure { initial, gradient }
+}
+
+/// What [`from_fn`] makes.
+pub struct Closure<F> {
+    initial: Vec<f32>,
+    gradient: F,
+}
+
+impl<F> Model for Closure<F>
+where
+    F: Fn(&[f32], &Samples<'_>, &mut [f32]) -> f64 + Sync,
+{
+    /// A gradient nobody asked for, written when only the score is wanted.
+    type Workspace = Vec<f32>;
+
+    fn tensors(&self) -> Vec<Tensor> {
+        vec![Tensor::new("params", &[self.initial.len()])]
+    }
+
+    fn initial_params(&self, _seed: u64) -> Vec<f32> {
+        self.initial.clone()
+    }
+
+    fn workspace(&self, _max_samples: usize) -> Vec<f32> {
+        vec![0.0; self.initial.len()]
+    }
+
+    fn gradient(&self, params: &[f32], samples: &Samples<'_>, grads: &mut [f32], _: &mut Vec<f32>) -> f64 {
+        (self.gradient)(params, samples, grads)
+    }
+
+    fn score(&self, params: &[f32], samples: &Samples<'_>, unused: &mut Vec<f32>) -> Score {
+        let loss_sum = (self.gradient)(params, samples, unused);
+        Score { loss_sum, weight: samples.total_weight(), correct: None }
+    }
+}
