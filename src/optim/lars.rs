@@ -1,0 +1,20 @@
+//! LARS.
+
+/// g ← local·(g + λw), which then goes through sgd's momentum. λ is the coupled `l2`.
+///
+/// Source: You, Gitman, Ginsburg 2017 (arXiv:1708.03888), algorithm 1, which has Caffe's momentum form.
+pub(super) fn localise(local: f32, l2: f32, params: &[f32], grads: &mut [f32]) {
+    assert_eq!(params.len(), grads.len());
+    for (g, w) in grads.iter_mut().zip(params) {
+        *g = local * (*g + l2 * *w);
+    }
+}
+
+/// trust_coefficient·‖w‖/(‖g‖ + λ‖w‖) of a tensor, or 1 if either norm is 0. A NaN stays one.
+///
+/// Where it is 1 the update is sgd's and follows the scale of the gradients, which is otherwise divided out: a tensor
+/// that starts as zeros takes its first step larger by m under a sum over m samples than under their mean.
+pub(super) fn local_rate(trust_coefficient: f64, l2: f64, [params, grads]: [f64; 2]) -> f64 {
+    let (params, grads) = (params.sqrt(), grads.sqrt());
+    if params == 0.0 || grads == 0.0 { 1.0 } else { trust_coefficient * params / (grads + l2 * params) }
+}

@@ -1,0 +1,268 @@
+//! A segment's optimizer.
+
+use super::{
+    Blocks, Hyper, OptimError,
+    hyper::positive,
+    phases::{Finish, Prepare},
+    scale_grads,
+    state::State,
+    sum_of_squares,
+};
+use std::ops::Range;
+
+/// An update rule with the state for one segment of the params.
+///
+/// With g the reduced and clipped gradient plus λw (λ the coupled `l2`), η the rate, λ' the decoupled weight decay and t
+/// the step from 1:
+///
+/// | rule | state | update, after w ← (1 − ηλ')w | source |
+/// |---|---|---|---|
+/// | sgd | | w ← w − ηg | `torch.optim.SGD` |
+/// | sgd, momentum | v ← μv + g | w ← w − ηv; Nesterov w ← w − η(g + μv) | same |
+/// | sgd, Caffe's form | v ← μv + ηg | w ← w − v; Nesterov w ← w − ((1+μ)v − μv₋₁) | Caffe's `SGDSolver`, `NesterovSolver` |
+/// | adagrad | s ← s + g² | w ← w − ηg/(√s + ε) | `torch.optim.Adagrad` |
+/// | rmsprop | s ← αs + (1−α)g² | w ← w − ηg/(√s + ε); momentum b ← μb + g/(√s + ε), w ← w − ηb | `torch.optim.RMSprop` |
+/// | adam, adamw | m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g² | w ← w − η/(1−β₁ᵗ)·m/(√v/√(1−β₂ᵗ) + ε) | `torch.optim.Adam`, `AdamW` |
+/// | lars | as sgd, of local·g | local = trust·‖w‖/(‖g − λw‖ + λ‖w‖) per tensor | arXiv:1708.03888, algorithm 1 |
+/// | lamb | as adam | u = m̂/(√v̂ + ε) + λ'w, w ← w − η‖w‖/‖u‖·u per tensor, no other decay | arXiv:1904.00962, algorithm 2 |
+///
+/// In lars and lamb the factor is 1 if either norm is 0.
+///
+/// One optimizer holds the state of one segment, a run of whole [`Blocks`]; params and grads given to it are those of
+/// that segment alone. The bits of params and state do not depend on how the blocks are cut into segments.
+///
+/// # Phases
+/// An update has two phases, [`prepare`](Self::prepare) and [`finish`](Self::finish). In between, lars and lamb
+/// exchange sums of squares between ranks. All other rules may do both at once with [`update`](Self::update), and get the
+/// same bits. A step is over, and counted, when the second phase is.
+///
+/// # Cost
+/// Memory: [`Hyper::state_len_per_param`] `f32` per param, allocated by [`new`](Self::new) and never again. Time: one pass
+/// over params, grads and state, block by block, so that what a block's inner loops share stays in the first-level cache.
+///
+/// # Examples
+/// ```
+/// use phalanx::optim::{Blocks, Optimizer, OptimizerOptions};
+///
+/// let hyper = OptimizerOptions { momentum: Some(0.5), ..OptimizerOptions::default() }.check()?;
+/// let blocks = Blocks::new(&[2]);
+/// let mut optimizer = Optimizer::new(&hyper, &blocks, 0..1);
+/// let mut params = [1.0, 2.0];
+/// optimizer.update(0.25, &mut params, &mut [1.0, -1.0]);
+/// optimizer.update(0.25, &mut params, &mut [0.0, 0.0]);
+/// assert_eq!(params, [1.0 - 0.25 - 0.125, 2.0 + 0.25 + 0.125]);
+/// # Ok::<(), phalanx::optim::OptimError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Optimizer {
+    hyper: Hyper,
+    /// Where each block of the segment starts, counted from the segment's start, and at last its number of params.
+    starts: Vec<usize>,
+    parts: Vec<Part>,
+    /// The number of blocks of all segments.
+    blocks_len: usize,
+    state: State,
+    steps: u64,
+}
+
+/// The part of a tensor that lies in the segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Part {
+    /// Its blocks, counted from the segment's first.
+    own: Range<usize>,
+    /// The blocks of the whole tensor, counted over all segments.
+    tensor: Range<usize>,
+}
+
+impl Optimizer {
+    /// Makes the optimizer of a segment, given as a run of block indices. All state is allocated here.
+    ///
+    /// # Panics
+    /// If the segment does not lie within the blocks.
+    #[must_use]
+    pub fn new(hyper: &Hyper, blocks: &Blocks, segment: Range<usize>) -> Self {
+        let params = blocks.params_range(segment.clone());
+        let starts = segment.clone().map(|block| blocks.range(block).start).chain([params.end]);
+        Self {
+            hyper: *hyper,
+            starts: starts.map(|start| start - params.start).collect(),
+            parts: parts(blocks, segment),
+            blocks_len: blocks.len(),
+            state: State::new(hyper, params.len()),
+            steps: 0,
+        }
+    }
+
+    /// Makes a whole step: both phases at once, for rules without tensor norms. What is left in `grads` is of no use.
+    ///
+    /// # Panics
+    /// If the rule needs tensor norms; if `params` or `grads` do not have the segment's length; if the rate is negative or
+    /// not finite as `f32`.
+    pub fn update(&mut self, rate: f64, params: &mut [f32], grads: &mut [f32]) {
+        assert!(!self.hyper.needs_tensor_norms(), "{} needs norms between two phases", self.hyper.kind());
+        self.check(params, grads);
+        check_rate(rate);
+        let prepare = Prepare::new(&self.hyper, self.steps + 1);
+        let finish = Finish::new(&self.hyper, self.steps + 1, rate);
+        for pair in self.starts.windows(2) {
+            let range = pair[0]..pair[1];
+            let (params, grads) = (&mut params[range.clone()], &mut grads[range.clone()]);
+            prepare.run(params, grads, self.state.over(range.clone()));
+            finish.run(params, grads, self.state.over(range));
+        }
+        self.steps += 1;
+    }
+
+    /// Does the first phase: turns grads, in place, into what the second phase goes on from, and updates the state that
+    /// neither asks for the rate nor for norms.
+    ///
+    /// For rules that need tensor norms, `block_squares` has one entry per block of the segment and receives ‖w‖² and
+    /// ‖g‖² (lars, g without λw) or ‖u‖² (lamb). For all others it is left alone and may be empty.
+    ///
+    /// # Panics
+    /// If `params`, `grads` or `block_squares` do not have the segment's length.
+    pub fn prepare(&mut self, params: &[f32], grads: &mut [f32], block_squares: &mut [[f64; 2]]) {
+        self.check(params, grads);
+        let norms = self.hyper.needs_tensor_norms();
+        assert!(
+            !norms || block_squares.len() == self.starts.len() - 1,
+            "block squares do not fit the segment"
+        );
+        let prepare = Prepare::new(&self.hyper, self.steps + 1);
+        for (block, pair) in self.starts.windows(2).enumerate() {
+            let range = pair[0]..pair[1];
+            let (params, grads) = (&params[range.clone()], &mut grads[range.clone()]);
+            prepare.run(params, grads, self.state.over(range));
+            if norms {
+                block_squares[block] = [sum_of_squares(params), sum_of_squares(grads)];
+            }
+        }
+    }
+
+    /// Does the second phase: completes the direction, moves the params and counts the step. What is left in `grads` is
+    /// the direction u.
+    ///
+    /// For rules that need tensor norms, `all_block_squares` holds what every rank's first phase wrote, in block order;
+    /// for all others it is not read and may be empty.
+    ///
+    /// # Panics
+    /// If `params` or `grads` do not have the segment's length, or `all_block_squares` not that of all blocks; if the rate
+    /// is negative or not finite as `f32`.
+    ///
+    /// # Cost
+    /// Besides the pass over the segment, one addition per block of every tensor that reaches into it.
+    pub fn finish(
+        &mut self,
+        rate: f64,
+        params: &mut [f32],
+        grads: &mut [f32],
+        all_block_squares: &[[f64; 2]],
+    ) {
+        self.check(params, grads);
+        check_rate(rate);
+        let norms = self.hyper.needs_tensor_norms();
+        assert!(!norms || all_block_squares.len() == self.blocks_len, "block squares do not fit all blocks");
+        let finish = Finish::new(&self.hyper, self.steps + 1, rate);
+        for part in &self.parts {
+            let finish =
+                if norms { finish.for_tensor(add(&all_block_squares[part.tensor.clone()])) } else { finish };
+            for block in part.own.clone() {
+                let range = self.starts[block]..self.starts[block + 1];
+                let (params, grads) = (&mut params[range.clone()], &mut grads[range.clone()]);
+                finish.run(params, grads, self.state.over(range));
+            }
+        }
+        self.steps += 1;
+    }
+
+    fn check(&self, params: &[f32], grads: &[f32]) {
+        let len = self.starts[self.starts.len() - 1];
+        assert_eq!(params.len(), len, "params do not fit the segment");
+        assert_eq!(grads.len(), len, "grads do not fit the segment");
+    }
+
+    /// The checked options.
+    #[must_use]
+    pub fn hyper(&self) -> &Hyper {
+        &self.hyper
+    }
+
+    /// The state buffers with their names, in the order of [`Hyper::state_names`].
+    pub fn state(&self) -> impl Iterator<Item = (&'static str, &[f32])> {
+        self.state.iter()
+    }
+
+    /// The state buffers with their names, to be written.
+    pub fn state_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut [f32])> {
+        self.state.iter_mut()
+    }
+
+    /// Replaces a state buffer, as when a run is resumed.
+    ///
+    /// # Errors
+    /// [`OptimError::UnknownState`] if the rule keeps no buffer of this name; [`OptimError::StateLen`] if the number of
+    /// values is not the segment's. Nothing is changed then.
+    pub fn load_state(&mut self, name: &str, values: &[f32]) -> Result<(), OptimError> {
+        self.state.load(name, values)
+    }
+
+    /// The number of steps done.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Sets the number of steps done, as when a run is resumed. Adam's and lamb's bias corrections count from it.
+    pub fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
+    /// Translates the state for a switch of convention during a run, after which gradients are `factor` times as large: m
+    /// from a mean over m samples to their sum, 1/m back. Each buffer is multiplied by its power of the factor
+    /// ([`Hyper::state_powers`]); rate, `l2`, ε and the other options are the caller's to translate.
+    ///
+    /// # Errors
+    /// [`OptimError::OutOfRange`] if the factor, or its square where the state has squares, is not a positive normal `f32`.
+    /// Nothing is changed then.
+    pub fn rescale_state(&mut self, factor: f64) -> Result<(), OptimError> {
+        let powers = self.hyper.state_powers();
+        for power in [1].iter().chain(powers) {
+            positive("the factor of the gradients, or its square for squares,", factor.powi(*power))?;
+        }
+        for ((_, buffer), power) in self.state.iter_mut().zip(powers) {
+            scale_grads(buffer, factor.powi(*power) as f32);
+        }
+        Ok(())
+    }
+
+    /// Multiplies the momentum buffer: by η_new/η_old when the rate changes under Caffe's form, which then is again
+    /// PyTorch's (Goyal et al. 2017, arXiv:1706.02677, remark 2).
+    ///
+    /// # Errors
+    /// [`OptimError::UnknownState`] if there is no momentum.
+    pub fn scale_momentum(&mut self, factor: f32) -> Result<(), OptimError> {
+        self.state.scale("momentum_buffer", factor)
+    }
+}
+
+fn check_rate(rate: f64) {
+    assert!(rate >= 0.0 && (rate as f32).is_finite(), "rate {rate} is not a finite f32 of 0 or above");
+}
+
+fn parts(blocks: &Blocks, segment: Range<usize>) -> Vec<Part> {
+    let first = segment.start;
+    let tensors = segment.clone().map(|block| blocks.tensor_of(block));
+    let mut parts: Vec<Part> = Vec::new();
+    for (own, tensor) in tensors.enumerate() {
+        match parts.last_mut() {
+            Some(part) if part.tensor.contains(&(first + own)) => part.own.end = own + 1,
+            _ => parts.push(Part { own: own..own + 1, tensor: blocks.blocks_of(tensor) }),
+        }
+    }
+    parts
+}
+
+/// Adds block sums in index order.
+fn add(block_squares: &[[f64; 2]]) -> [f64; 2] {
+    block_squares.iter().fold([0.0, 0.0], |[a, b], [c, d]| [a + c, b + d])
+}

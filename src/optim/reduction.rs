@@ -1,0 +1,184 @@
+//! The five gradients that sums over shards can be made into, and the one place that divides.
+
+use super::name::names;
+use serde::{Deserialize, Serialize};
+
+/// How per-sample gradients become the one gradient of a step.
+///
+/// A step has S shards of total weights w_k (the number of samples, without weights), W = Σ w_k, and s_k is the weighted
+/// sum of the per-sample gradients of shard k. Shards of weight 0 are not counted.
+///
+/// gradient = (Σ s_k / [`shard_divisor`](Self::shard_divisor)) / [`step_divisor`](Self::step_divisor)
+///
+/// # Examples
+/// ```
+/// use phalanx::optim::Reduction;
+///
+/// let (weights, sums) = ([3.0, 1.0], [6.0, 10.0]);
+/// let gradient = |reduction: Reduction| {
+///     let shards = weights.iter().zip(sums).map(|(&w, s)| s / reduction.shard_divisor(w).unwrap_or(1.0));
+///     shards.sum::<f64>() / reduction.step_divisor(2, 4.0).unwrap_or(1.0)
+/// };
+/// assert_eq!(Reduction::ALL.iter().map(|&r| gradient(r)).collect::<Vec<_>>(), [4.0, 16.0, 6.0, 12.0, 8.0]);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reduction {
+    /// (Σ s_k)/W: the exact mean over the batch, as one process with a mean loss computes it.
+    #[default]
+    Mean,
+    /// Σ s_k: as one process with a summed loss computes it.
+    Sum,
+    /// (1/S) Σ s_k/w_k: PyTorch DDP and Horovod's Average, with a mean loss.
+    MeanOfShardMeans,
+    /// Σ s_k/w_k: Horovod's Sum with a mean loss, MindSpore's default.
+    SumOfShardMeans,
+    /// (1/S) Σ s_k: PyTorch DDP with a summed loss.
+    MeanOfShardSums,
+}
+
+names!(Reduction, "reduction", [
+    Mean => "mean",
+    Sum => "sum",
+    MeanOfShardMeans => "mean-of-shard-means",
+    SumOfShardMeans => "sum-of-shard-means",
+    MeanOfShardSums => "mean-of-shard-sums",
+]);
+
+impl Reduction {
+    /// What a shard's gradient sum is divided by before shards are added, or `None` if it is added as it is.
+    ///
+    /// # Panics
+    /// If the weight is not above 0 and finite: such a shard contributes nothing and must be left out.
+    #[must_use]
+    pub fn shard_divisor(self, shard_weight: f64) -> Option<f64> {
+        assert!(
+            shard_weight > 0.0 && shard_weight.is_finite(),
+            "a shard of weight {shard_weight} has no gradient"
+        );
+        match self {
+            Self::Mean | Self::Sum | Self::MeanOfShardSums => None,
+            Self::MeanOfShardMeans | Self::SumOfShardMeans => Some(shard_weight),
+        }
+    }
+
+    /// What the combined shards are divided by, or `None` if they are the gradient. `shards` counts those of weight
+    /// above 0, `weight` is that of the whole step.
+    ///
+    /// # Panics
+    /// If there is no shard, or the weight is not above 0 and finite: such a step changes nothing and must be left out.
+    #[must_use]
+    pub fn step_divisor(self, shards: usize, weight: f64) -> Option<f64> {
+        assert!(shards > 0, "a step of no shards has no gradient");
+        assert!(weight > 0.0 && weight.is_finite(), "a step of weight {weight} has no gradient");
+        match self {
+            Self::Mean => Some(weight),
+            Self::Sum | Self::SumOfShardMeans => None,
+            Self::MeanOfShardMeans | Self::MeanOfShardSums => Some(shards as f64),
+        }
+    }
+
+    /// The c in gradient = c·(mean gradient) when the batch is cut into equal shards: 1, B, 1, S, B/S in the order of
+    /// [`ALL`](Self::ALL).
+    ///
+    /// # Panics
+    /// If there is no sample or no shard.
+    #[must_use]
+    pub fn per_mean(self, batch_size: usize, shards: usize) -> f64 {
+        assert!(batch_size > 0 && shards > 0, "no gradient of {batch_size} samples in {shards} shards");
+        match self {
+            Self::Mean | Self::MeanOfShardMeans => 1.0,
+            Self::Sum => batch_size as f64,
+            Self::SumOfShardMeans => shards as f64,
+            Self::MeanOfShardSums => batch_size as f64 / shards as f64,
+        }
+    }
+
+    /// The sgd rate under `mean` that makes the same updates as `rate` under this reduction: η·c.
+    ///
+    /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same under all reductions.
+    ///
+    /// # Panics
+    /// If there is no sample or no shard.
+    #[must_use]
+    pub fn rate_under_mean(self, rate: f64, batch_size: usize, shards: usize) -> f64 {
+        rate * self.per_mean(batch_size, shards)
+    }
+
+    /// The sgd rate under `sum` that makes the same updates as `rate` under this reduction: η·c/B.
+    ///
+    /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same under all reductions.
+    ///
+    /// # Panics
+    /// If there is no sample or no shard.
+    #[must_use]
+    pub fn rate_under_sum(self, rate: f64, batch_size: usize, shards: usize) -> f64 {
+        self.rate_under_mean(rate, batch_size, shards) / batch_size as f64
+    }
+}
+
+/// Divides gradient sums, in place, by a divisor of [`Reduction`], cast once to `f32`.
+///
+/// It divides, and does not multiply by the inverse, which would round once more for divisors that are no power of two.
+///
+/// # Panics
+/// If the divisor is not above 0 and finite as `f32`.
+pub fn divide_grads(grads: &mut [f32], divisor: f64) {
+    let divisor_f32 = divisor as f32;
+    assert!(divisor_f32 > 0.0 && divisor_f32.is_finite(), "grads cannot be divided by {divisor}");
+    for g in grads {
+        *g /= divisor_f32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gradient(reduction: Reduction, sums: &[f64], weights: &[f64]) -> f64 {
+        let shard = |(&s, &w): (&f64, &f64)| s / reduction.shard_divisor(w).unwrap_or(1.0);
+        let sum: f64 = sums.iter().zip(weights).map(shard).sum();
+        sum / reduction.step_divisor(sums.len(), weights.iter().sum()).unwrap_or(1.0)
+    }
+
+    #[test]
+    fn gradients_of_uneven_shards_follow_their_formulas() {
+        let (sums, weights) = ([34.0, 66.0, 99.0], [34.0, 33.0, 33.0]);
+        let expected = [199.0 / 100.0, 199.0, (1.0 + 2.0 + 3.0) / 3.0, 6.0, 199.0 / 3.0];
+        for (&reduction, expected) in Reduction::ALL.iter().zip(expected) {
+            assert_eq!(gradient(reduction, &sums, &weights), expected, "{reduction}");
+        }
+    }
+
+    #[test]
+    fn equal_shards_give_per_mean_times_the_mean() {
+        let (sums, weights) = ([8.0, 24.0, -4.0, 100.0], [16.0; 4]);
+        let mean = sums.iter().sum::<f64>() / 64.0;
+        for &reduction in Reduction::ALL {
+            assert_eq!(gradient(reduction, &sums, &weights), reduction.per_mean(64, 4) * mean, "{reduction}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_said_in_both_conventions() {
+        let rates = |reduction: Reduction| {
+            (reduction.rate_under_mean(0.5, 64, 4), reduction.rate_under_sum(0.5, 64, 4))
+        };
+        let said: Vec<_> = Reduction::ALL.iter().map(|&reduction| rates(reduction)).collect();
+        let s = 0.5 / 64.0;
+        assert_eq!(said, [(0.5, s), (32.0, 0.5), (0.5, s), (2.0, 4.0 * s), (8.0, 16.0 * s)]);
+    }
+
+    #[test]
+    fn division_rounds_once() {
+        let mut grads = [7.0_f32, 1.0, 10.0];
+        divide_grads(&mut grads, 10.0);
+        assert_eq!(grads, [0.7, 0.1, 1.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a shard of weight 0 has no gradient")]
+    fn an_empty_shard_has_no_divisor() {
+        let _ = Reduction::MeanOfShardMeans.shard_divisor(0.0);
+    }
+}

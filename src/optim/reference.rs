@@ -1,0 +1,136 @@
+//! Every rule of this room written slowly: one tensor at a time, one param at a time, as its paper or PyTorch has it.
+//!
+//! These are the definitions that the fast forms are tested against. Except for [`sum_of_squares`], whose bits are the
+//! fast one's, they compute in `f64` throughout.
+
+use super::{
+    Hyper, MomentumForm,
+    hyper::{Moments, Momentum, Rule},
+};
+
+/// Σ x² in `f64`, in the order that the fast [`sum_of_squares`](super::sum_of_squares) promises.
+#[must_use]
+pub fn sum_of_squares(values: &[f32]) -> f64 {
+    let mut lanes = [0.0_f64; 8];
+    for (i, &x) in values.iter().enumerate() {
+        lanes[i % 8] += f64::from(x) * f64::from(x);
+    }
+    ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
+}
+
+/// The Euclidean norm.
+#[must_use]
+pub fn norm(values: &[f64]) -> f64 {
+    values.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// An optimizer of one tensor, in `f64`.
+///
+/// # Examples
+/// ```
+/// use phalanx::optim::{OptimizerOptions, reference::TensorOptimizer};
+///
+/// let mut optimizer = TensorOptimizer::new(&OptimizerOptions::default().check()?, 2);
+/// let mut params = [1.0, 2.0];
+/// optimizer.step(0.5, &mut params, &[2.0, -2.0]);
+/// assert_eq!(params, [0.0, 3.0]);
+/// # Ok::<(), phalanx::optim::OptimError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct TensorOptimizer {
+    hyper: Hyper,
+    first: Vec<f64>,
+    second: Vec<f64>,
+    steps: i32,
+}
+
+impl TensorOptimizer {
+    /// Makes the optimizer of a tensor of `len` params.
+    #[must_use]
+    pub fn new(hyper: &Hyper, len: usize) -> Self {
+        let start = match hyper.rule {
+            Rule::Adagrad { initial_accumulator, .. } => initial_accumulator,
+            _ => 0.0,
+        };
+        Self { hyper: *hyper, first: vec![start; len], second: vec![0.0; len], steps: 0 }
+    }
+
+    /// Makes a step with gradients that are reduced and clipped.
+    ///
+    /// # Panics
+    /// If the tensor has another length.
+    pub fn step(&mut self, rate: f64, params: &mut [f64], grads: &[f64]) {
+        assert!(params.len() == self.first.len() && grads.len() == self.first.len());
+        self.steps += 1;
+        let Hyper { rule, l2, weight_decay, .. } = self.hyper;
+        let mut g: Vec<f64> = grads.iter().zip(&*params).map(|(g, w)| g + l2 * w).collect();
+        if let Rule::Lars { trust_coefficient, .. } = rule {
+            let local = local_rate(trust_coefficient, l2, norm(params), norm(grads));
+            g.iter_mut().for_each(|g| *g *= local);
+        }
+        let mut change: Vec<f64> = (0..g.len()).map(|i| self.change(i, rate, g[i])).collect();
+        if let Rule::Lamb(_) = rule {
+            change = lamb_change(&change, params, rate, weight_decay);
+        } else {
+            params.iter_mut().for_each(|w| *w *= 1.0 - rate * weight_decay);
+        }
+        params.iter_mut().zip(change).for_each(|(w, change)| *w -= change);
+    }
+
+    /// What param i loses, decay aside; for lamb what Adam's rule calls the direction.
+    fn change(&mut self, i: usize, rate: f64, g: f64) -> f64 {
+        let (first, second) = (&mut self.first[i], &mut self.second[i]);
+        match self.hyper.rule {
+            Rule::Sgd(momentum) | Rule::Lars { momentum, .. } => match momentum {
+                None => rate * g,
+                Some(momentum) => momentum_change(momentum, rate, g, first),
+            },
+            Rule::Adagrad { eps, .. } => {
+                *first += g * g;
+                rate * g / (first.sqrt() + eps)
+            }
+            Rule::Rmsprop { alpha, eps, momentum } => {
+                *first = alpha * *first + (1.0 - alpha) * g * g;
+                *second = momentum * *second + g / (first.sqrt() + eps);
+                rate * *second
+            }
+            Rule::Adam(moments) => rate * adam_direction(moments, self.steps, g, (first, second)),
+            Rule::Lamb(moments) => adam_direction(moments, self.steps, g, (first, second)),
+        }
+    }
+}
+
+fn momentum_change(momentum: Momentum, rate: f64, g: f64, v: &mut f64) -> f64 {
+    let Momentum { factor: mu, form, nesterov } = momentum;
+    let before = *v;
+    match form {
+        MomentumForm::Pytorch => {
+            *v = mu * before + g;
+            rate * if nesterov { g + mu * *v } else { *v }
+        }
+        MomentumForm::Caffe => {
+            *v = mu * before + rate * g;
+            if nesterov { (1.0 + mu) * *v - mu * before } else { *v }
+        }
+    }
+}
+
+fn adam_direction(moments: Moments, step: i32, g: f64, (m, v): (&mut f64, &mut f64)) -> f64 {
+    let Moments { beta1, beta2, eps } = moments;
+    *m = beta1 * *m + (1.0 - beta1) * g;
+    *v = beta2 * *v + (1.0 - beta2) * g * g;
+    let m_hat = *m / (1.0 - beta1.powi(step));
+    let v_hat = *v / (1.0 - beta2.powi(step));
+    m_hat / (v_hat.sqrt() + eps)
+}
+
+fn lamb_change(adam: &[f64], params: &[f64], rate: f64, weight_decay: f64) -> Vec<f64> {
+    let u: Vec<f64> = adam.iter().zip(params).map(|(r, w)| r + weight_decay * w).collect();
+    let (w_norm, u_norm) = (norm(params), norm(&u));
+    let ratio = if w_norm == 0.0 || u_norm == 0.0 { 1.0 } else { w_norm / u_norm };
+    u.iter().map(|u| rate * ratio * u).collect()
+}
+
+fn local_rate(trust_coefficient: f64, l2: f64, w_norm: f64, g_norm: f64) -> f64 {
+    if w_norm == 0.0 || g_norm == 0.0 { 1.0 } else { trust_coefficient * w_norm / (g_norm + l2 * w_norm) }
+}
