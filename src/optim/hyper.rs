@@ -181,7 +181,7 @@ impl Hyper {
         self.kind
     }
 
-    /// The options with every default filled in, which [`check`](OptimizerOptions::check) to this same value.
+    /// The options with every default filled in; they [`check`](OptimizerOptions::check) to this same value.
     #[must_use]
     pub fn options(&self) -> OptimizerOptions {
         let base = OptimizerOptions {

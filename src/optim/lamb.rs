@@ -48,3 +48,16 @@ pub(super) fn trust_ratio([params, direction]: [f64; 2]) -> f64 {
     let (params, direction) = (params.sqrt(), direction.sqrt());
     if params == 0.0 || direction == 0.0 { 1.0 } else { params / direction }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::trust_ratio;
+
+    #[test]
+    fn the_trust_ratio_is_one_without_params_or_direction() {
+        assert_eq!(trust_ratio([0.0, 4.0]), 1.0);
+        assert_eq!(trust_ratio([4.0, 0.0]), 1.0);
+        assert_eq!(trust_ratio([4.0, 16.0]), 0.5);
+        assert!(trust_ratio([f64::NAN, 4.0]).is_nan());
+    }
+}
