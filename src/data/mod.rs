@@ -1,1 +1,77 @@
-//! Room `data`.
+//! Samples: where they come from, how they are kept, in which order and shape they reach a step.
+//!
+//! # Words
+//!
+//! | word | meaning |
+//! |---|---|
+//! | [`Source`] | what the user names: `digits`, a folder in IDX, a CSV, npy or libsvm file |
+//! | [`Dataset`] | samples with their targets and weights, in the type they are **stored** in (u8 images stay u8) |
+//! | feature | one column of the inputs; an image of 28 × 28 pixels has 784, row by row |
+//! | target | what a sample should map to: a class ([`Targets::Classes`]) or numbers ([`Targets::Values`]) |
+//! | label | a target as it is written in a file: `7`, `-1`, `setosa` |
+//! | [`Classes`] | the names of the classes, by class index; learned from the training samples, kept with the model |
+//! | sample order | the order of an epoch, from (seed, epoch) alone: [`sample_order`] |
+//! | gather | to copy the samples of a shard, converted to `f32`, into a [`Gathered`] |
+//!
+//! # Guarantees
+//!
+//! - What a file holds wrongly is an error that names the file, the line or byte, what was found and what was expected.
+//!   Nothing is skipped, filled in or clamped.
+//! - A header is never believed before the file can hold what it promises: memory stays within twice the size of the
+//!   (decompressed) file plus 16 MiB while reading.
+//! - The gathered bits depend on the stored samples and on [`Standardize`] alone.
+//!
+//! # Trade-offs
+//!
+//! Samples live in memory, all of them: a data set larger than memory is out of scope. In return a sample order can be
+//! a true permutation of all samples, and gathering is a copy.
+//!
+//! # Examples
+//!
+//! ```
+//! use phalanx::data::{Gathered, LoadOptions, Source, sample_order};
+//!
+//! let source: Source = "digits".parse()?;
+//! let train = source.load(&LoadOptions::default())?.train;
+//! let mut order = vec![0; train.len()];
+//! sample_order(42, 0, &mut order);
+//!
+//! let mut shard = Gathered::new(64, train.features(), 0);
+//! train.gather(&order[..64], &mut shard);
+//! assert_eq!(shard.inputs().dim(), (64, 64));
+//! assert_eq!(shard.labels().len(), 64);
+//! # Ok::<(), phalanx::data::DataError>(())
+//! ```
+
+mod classes;
+mod column;
+mod dataset;
+mod digits;
+mod error;
+mod features;
+mod folder;
+mod gathered;
+mod idx;
+mod labels;
+mod libsvm;
+mod npy;
+mod npy_header;
+mod order;
+mod source;
+mod sparse;
+mod split;
+mod standardize;
+mod stream;
+mod table;
+mod table_header;
+mod targets;
+
+pub use classes::Classes;
+pub use column::{Column, HeaderRow};
+pub use dataset::Dataset;
+pub use error::{DataError, LabelFault, LibsvmFault, Place};
+pub use gathered::Gathered;
+pub use order::sample_order;
+pub use source::{LoadOptions, Loaded, Source, TargetKind};
+pub use standardize::Standardize;
+pub use targets::Targets;

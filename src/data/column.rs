@@ -1,0 +1,60 @@
+//! Columns of a table: how the user names one, and whether the first row does.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+/// Names a column of a table.
+///
+/// Text that is a whole number is a number; a column whose *name* is a number is found by its position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Column {
+    /// By its name in the header row.
+    Name(String),
+    /// By its number, from 0; negative numbers count from the end, -1 being the last.
+    Number(i64),
+}
+
+impl FromStr for Column {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.parse() {
+            Ok(number) => Column::Number(number),
+            Err(_) => Column::Name(text.to_string()),
+        })
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Column::Name(name) => write!(f, "{name:?}"),
+            Column::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+/// Whether the first row of a table names its columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HeaderRow {
+    /// It does if a column is asked for by name, or if it has text that is not a number in a feature column.
+    #[default]
+    Auto,
+    /// It does.
+    Present,
+    /// It is a sample.
+    Absent,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_number_is_a_position_and_anything_else_a_name() {
+        assert_eq!("-1".parse(), Ok(Column::Number(-1)));
+        assert_eq!("class".parse(), Ok(Column::Name("class".into())));
+        assert_eq!("1.5".parse(), Ok(Column::Name("1.5".into())));
+    }
+}

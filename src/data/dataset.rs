@@ -1,0 +1,286 @@
+//! Samples with their targets and weights.
+
+use ndarray::Array2;
+
+use super::features::{Features, MAX_FEATURES, Stored};
+use super::gathered::Gathered;
+use super::standardize::apply;
+use super::targets::{check_each, check_len};
+use super::{Classes, DataError, Place, Standardize, Targets};
+
+/// Samples in memory, in the type they are stored in, until a rank gathers some of them as `f32`.
+///
+/// Immutable while training, hence shared by all ranks without locks.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    features: Features,
+    targets: Targets,
+    classes: Option<Classes>,
+    /// One per sample, finite and ≥ 0.
+    weights: Option<Vec<f32>>,
+    standardize: Option<Standardize>,
+}
+
+impl Dataset {
+    /// Makes a data set of `features` (samples, features), with one target and one weight (finite, ≥ 0) per sample.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::ArrayLen`], [`DataError::ArrayValue`] for arrays of other lengths, and for NaN, infinities, negative
+    /// weights and labels not below the class count; [`DataError::Empty`] without features.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use phalanx::data::{Dataset, Targets};
+    ///
+    /// let xor = array![[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]];
+    /// let targets = Targets::Classes { labels: vec![0, 1, 1, 0], count: 2 };
+    /// assert_eq!(Dataset::from_arrays(xor, targets, None)?.len(), 4);
+    /// # Ok::<(), phalanx::data::DataError>(())
+    /// ```
+    pub fn from_arrays(
+        features: Array2<f32>,
+        targets: Targets,
+        weights: Option<Vec<f32>>,
+    ) -> Result<Dataset, DataError> {
+        let (samples, columns) = features.dim();
+        if columns == 0 {
+            return Err(DataError::Empty { file: "the array".to_string(), expected: "feature" });
+        }
+        let values = if features.is_standard_layout() {
+            let (values, start) = features.into_raw_vec_and_offset();
+            let start = start.unwrap_or(0);
+            if start == 0 && values.len() == samples * columns {
+                values
+            } else {
+                values[start..start + samples * columns].to_vec()
+            }
+        } else {
+            features.iter().copied().collect()
+        };
+        check_each("feature", &values, columns, "a finite number", |x| x.is_finite())?;
+        targets.check(samples)?;
+        if let Some(weights) = &weights {
+            check_len("weights", weights.len(), samples)?;
+            check_each("weight", weights, 1, "a finite number of 0 or more", |w| w.is_finite() && *w >= 0.0)?;
+        }
+        let classes = targets.classes_by_index();
+        let features = Features::flat(Stored::F32(values), columns);
+        Dataset::new("the array", features, targets, classes).map(|data| data.with_weights(weights))
+    }
+
+    /// Joins what a reader of a file made, checking only the sizes that a file may ask for.
+    pub(super) fn new(
+        file: &str,
+        features: Features,
+        targets: Targets,
+        classes: Option<Classes>,
+    ) -> Result<Dataset, DataError> {
+        let (samples, columns) = (features.rows() as u64, features.columns as u64);
+        if samples > u64::from(u32::MAX) {
+            return Err(DataError::TooManySamples { file: file.to_string(), found: samples });
+        }
+        if columns > MAX_FEATURES {
+            let place = Place::Line(1);
+            return Err(DataError::TooManyFeatures { file: file.to_string(), place, found: columns });
+        }
+        Ok(Dataset { features, targets, classes, weights: None, standardize: None })
+    }
+
+    pub(super) fn with_weights(mut self, weights: Option<Vec<f32>>) -> Dataset {
+        self.weights = weights;
+        self
+    }
+
+    /// The number of samples, at most `u32::MAX`.
+    pub fn len(&self) -> usize {
+        self.features.rows()
+    }
+
+    /// Whether there are no samples.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The number of features of each sample.
+    pub fn features(&self) -> usize {
+        self.features.columns
+    }
+
+    /// The targets, one per sample.
+    pub fn targets(&self) -> &Targets {
+        &self.targets
+    }
+
+    /// The weights, one per sample, if the samples have any.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weights.as_deref()
+    }
+
+    /// The names of the classes, if the targets are classes.
+    pub fn classes(&self) -> Option<&Classes> {
+        self.classes.as_ref()
+    }
+
+    /// Applies `s` from now on when gathering, in place of any standardization before: (x − mean) / deviation, in `f32`.
+    ///
+    /// Sparse samples are dense once gathered, so they are centred like all others; what is stored stays sparse.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::StandardizeLen`] for another number of features, [`DataError::StandardizeValue`] for a mean that is not
+    /// finite or a deviation that is not above 0.
+    pub fn standardize(&mut self, s: Standardize) -> Result<(), DataError> {
+        s.check(self.features())?;
+        self.standardize = Some(s);
+        Ok(())
+    }
+
+    /// Copies the samples given, converted to `f32` and standardized, into a buffer. The hot path of the data.
+    ///
+    /// # Panics
+    ///
+    /// If a sample number is not below [`len`](Self::len), or if the buffer is for other features or outputs.
+    ///
+    /// # Cost
+    ///
+    /// One pass over the rows; no allocation within the capacity of the buffer.
+    pub fn gather(&self, samples: &[u32], into: &mut Gathered) {
+        assert_eq!(into.features, self.features(), "the buffer is for these features");
+        assert_eq!(into.outputs, self.targets.outputs(), "the buffer is for these outputs");
+        let inputs = into.start(samples.len());
+        self.features.gather(samples, inputs);
+        if let Some(standardize) = &self.standardize {
+            apply(standardize, inputs);
+        }
+        self.gather_targets(samples, into);
+    }
+
+    fn gather_targets(&self, samples: &[u32], into: &mut Gathered) {
+        into.labels.clear();
+        into.values.clear();
+        into.weights.clear();
+        match &self.targets {
+            Targets::Classes { labels, .. } => {
+                into.labels.extend(samples.iter().map(|&s| labels[s as usize]));
+            }
+            Targets::Values { values, outputs } => {
+                for &sample in samples {
+                    let start = sample as usize * outputs;
+                    into.values.extend_from_slice(&values[start..start + outputs]);
+                }
+            }
+            Targets::None => {}
+        }
+        into.weighted = self.weights.is_some();
+        if let Some(weights) = &self.weights {
+            into.weights.extend(samples.iter().map(|&s| weights[s as usize]));
+        }
+    }
+
+    /// Bytes that the samples, targets and weights take.
+    pub fn storage_bytes(&self) -> usize {
+        let weights = self.weights.as_deref().map_or(0, size_of_val);
+        self.features.bytes() + self.targets.bytes() + weights
+    }
+
+    /// A few words on how the samples are stored: "u8 images 28 × 28", "f32 dense", "sparse, 1.2 % filled".
+    pub fn describe(&self) -> String {
+        self.features.describe()
+    }
+
+    /// The inputs as stored.
+    pub(super) fn stored(&self) -> &Features {
+        &self.features
+    }
+
+    /// The samples given, in that order, with everything that belongs to them.
+    pub(super) fn select(&self, samples: &[u32]) -> Dataset {
+        Dataset {
+            features: self.features.select(samples),
+            targets: self.targets.select(samples),
+            classes: self.classes.clone(),
+            weights: self.weights.as_ref().map(|weights| super::targets::select(weights, 1, samples)),
+            standardize: self.standardize.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, array, s};
+
+    use super::*;
+
+    fn values() -> Targets {
+        Targets::Values { values: vec![1.0, 2.0, 3.0, 4.0], outputs: 2 }
+    }
+
+    #[test]
+    fn gathering_follows_the_sample_numbers_given() {
+        let data = Dataset::from_arrays(array![[1.0], [2.0]], values(), Some(vec![0.0, 3.0])).unwrap();
+        let mut shard = Gathered::new(3, 1, 2);
+        data.gather(&[1, 0, 1], &mut shard);
+        assert_eq!(shard.inputs(), array![[2.0], [1.0], [2.0]]);
+        assert_eq!(shard.values(), array![[3.0, 4.0], [1.0, 2.0], [3.0, 4.0]]);
+        assert_eq!(shard.weights(), Some(&[3.0, 0.0, 3.0][..]));
+        assert!(shard.labels().is_empty());
+    }
+
+    #[test]
+    fn a_smaller_gather_after_a_larger_one_leaves_nothing_behind() {
+        let data = Dataset::from_arrays(array![[1.0], [2.0]], values(), None).unwrap();
+        let mut shard = Gathered::new(2, 1, 2);
+        data.gather(&[0, 1], &mut shard);
+        data.gather(&[1], &mut shard);
+        assert_eq!((shard.len(), shard.inputs()), (1, array![[2.0]].view()));
+        assert_eq!((shard.values().dim(), shard.weights()), ((1, 2), None));
+        data.gather(&[], &mut shard);
+        assert!(shard.is_empty() && shard.values().is_empty());
+    }
+
+    #[test]
+    fn gathering_within_capacity_moves_no_buffer() {
+        let data = Dataset::from_arrays(array![[1.0], [2.0]], values(), Some(vec![1.0, 1.0])).unwrap();
+        let mut shard = Gathered::new(2, 1, 2);
+        let before = (shard.inputs.as_ptr(), shard.values.as_ptr(), shard.weights.as_ptr());
+        data.gather(&[0, 1], &mut shard);
+        assert_eq!(before, (shard.inputs.as_ptr(), shard.values.as_ptr(), shard.weights.as_ptr()));
+    }
+
+    #[test]
+    fn arrays_in_any_memory_order_read_the_same() {
+        let array = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
+        let mut shard = Gathered::new(2, 2, 0);
+        for view in [array.slice(s![.., 1..]), array.slice(s![.., ..;-2])] {
+            for owned in [view.to_owned(), view.t().as_standard_layout().into_owned().reversed_axes()] {
+                Dataset::from_arrays(owned, Targets::None, None).unwrap().gather(&[0, 1], &mut shard);
+                assert_eq!(shard.inputs(), view);
+            }
+        }
+    }
+
+    #[test]
+    fn arrays_that_do_not_fit_together_are_refused() {
+        let zeros = || Array2::zeros((2, 3));
+        let message = |targets, weights| {
+            Dataset::from_arrays(zeros(), targets, weights).map(|_| ()).unwrap_err().to_string()
+        };
+        let labels = |labels| Targets::Classes { labels, count: 2 };
+        assert!(message(labels(vec![0]), None).contains("1 labels for 2 samples"));
+        assert!(message(labels(vec![0, 2]), None).contains("label 2 of sample 1, expected a class below"));
+        assert!(message(Targets::None, Some(vec![1.0])).contains("1 weights for 2 samples"));
+        assert!(message(Targets::None, Some(vec![1.0, -1.0])).contains("weight -1 of sample 1"));
+        assert!(message(Targets::Values { values: vec![], outputs: 0 }, None).contains("0 target values"));
+        let nan = Dataset::from_arrays(array![[0.0, f32::NAN]], Targets::None, None).unwrap_err();
+        assert!(nan.to_string().contains("feature NaN of sample 0"));
+    }
+
+    #[test]
+    fn a_data_set_can_be_shared_by_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Dataset>();
+    }
+}

@@ -1,0 +1,279 @@
+//! What can be wrong with data, with the values found.
+
+use std::fmt;
+
+use super::Column;
+
+/// The sources that [`Source`](super::Source) accepts, for messages.
+pub(super) const ACCEPTED: &str =
+    "digits, a folder of IDX files, FILE.csv, FILE.csv.gz, X.npy,Y.npy, X.npy, FILE.libsvm or FILE.svm";
+
+/// Where in a file something was found. Lines, rows and columns given by number in text files count from 1 as editors do,
+/// except columns, which count from 0 as [`Column::Number`] does; bytes count from 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The line of a text file.
+    Line(u64),
+    /// A field of a table: the file's line and the column's name, or its number when there is no header.
+    Field {
+        /// Line of the file, from 1.
+        line: u64,
+        /// The column as the user would name it.
+        column: String,
+    },
+    /// The byte of a binary file (of its decompressed content), from 0.
+    Byte(u64),
+    /// An entry of an array: its row from 1, its column from 0, its byte in the file.
+    Entry {
+        /// The sample, from 1.
+        row: u64,
+        /// The feature, from 0.
+        column: u64,
+        /// The byte where the entry starts.
+        byte: u64,
+    },
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Line(line) => write!(f, "line {line}"),
+            Place::Field { line, column } => write!(f, "line {line}, column {column}"),
+            Place::Byte(byte) => write!(f, "byte {byte}"),
+            Place::Entry { row, column, byte } => write!(f, "row {row}, column {column} (byte {byte})"),
+        }
+    }
+}
+
+/// Why data could not be read or used. Each text names the place, what was found, what was expected, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
+pub enum DataError {
+    /// Nothing exists at the path.
+    #[error("no file or folder {path:?}; data is {ACCEPTED}")]
+    Missing { path: String },
+    /// The text names no kind of data.
+    #[error("data source {source_text:?} is of no known kind; expected {ACCEPTED}")]
+    UnknownKind { source_text: String },
+    /// The system could not read the file.
+    #[error("cannot read {file}: {cause}; check that it is a readable file")]
+    Io { file: String, cause: std::io::Error },
+    /// A file without samples.
+    #[error("{file} holds no samples; expected at least one {expected}")]
+    Empty { file: String, expected: &'static str },
+    /// Samples of another width than the model or the training samples have.
+    #[error("{file} has {found} features, expected {expected}; use samples like those of the training")]
+    FeatureCount { file: String, found: usize, expected: usize },
+    /// More samples than a sample number (u32) can name.
+    #[error("{file} has {found} samples, expected at most 4294967295; split the file")]
+    TooManySamples { file: String, found: u64 },
+    /// A sample too wide to be gathered.
+    #[error("{place} of {file}: feature {found}, expected at most 16777216; hash or renumber the features")]
+    TooManyFeatures { file: String, place: Place, found: u64 },
+    /// NaN or an infinity where a number is needed.
+    #[error("{value} in {place} of {file}, expected a finite number; fill in or remove the sample")]
+    NotFinite { file: String, place: Place, value: f64 },
+    /// A number too large for f32.
+    #[error("{text} in {place} of {file} is beyond the range of f32 (3.4e38); rescale the column")]
+    OutOfRange { file: String, place: Place, text: String },
+    /// An integer that f32 would round.
+    #[error(
+        "{value} in {place} of {file} is not exact in f32 (integers up to 16777216 are); store the features as f4 or f8"
+    )]
+    NotExact { file: String, place: Place, value: i128 },
+    /// Labels were asked for, but the source holds none.
+    #[error("{file} holds no labels, but {expected} are asked for; add them, for npy as X.npy,Y.npy")]
+    NoLabels { file: String, expected: &'static str },
+
+    /// The gzip stream is damaged or cut short.
+    #[error(
+        "{file} is no whole gzip file: {cause} after {decompressed} decompressed bytes; copy or download it again"
+    )]
+    Gzip { file: String, decompressed: u64, cause: String },
+    /// The gzip stream unpacks to absurdly more than it is.
+    #[error(
+        "{file} unpacks to more than {decompressed} bytes from {compressed}, expected at most 256 times its size; if it is meant to, decompress it first"
+    )]
+    GzipBomb { file: String, compressed: u64, decompressed: u64 },
+
+    /// A field of a binary header is wrong.
+    #[error("{part} {found} at byte {byte} of {file}, expected {expected}")]
+    Header { file: String, byte: u64, part: &'static str, found: String, expected: String },
+    /// A file is shorter or longer than its header says.
+    #[error("{file} holds {} {found} bytes, but its header promises {expected}; copy or download it again", if *.more { "at least" } else { "only" })]
+    Length { file: String, found: u64, expected: u64, more: bool },
+    /// Inputs and labels differ in number.
+    #[error(
+        "{labels} labels in {labels_file} for {samples} samples in {samples_file}, expected as many; the files do not belong together"
+    )]
+    Counts { samples_file: String, samples: usize, labels_file: String, labels: usize },
+    /// A folder lacks one file of a pair.
+    #[error("folder {folder} has {present} but not {absent} (nor {absent}.gz); add it")]
+    FolderPair { folder: String, present: String, absent: String },
+    /// A folder with no file of the expected names.
+    #[error(
+        "folder {folder} has none of MNIST's files; expected train-images-idx3-ubyte, train-labels-idx1-ubyte, and t10k-..., plain or .gz"
+    )]
+    FolderEmpty { folder: String },
+
+    /// A field that should be a number.
+    #[error(
+        "{text:?} in {place} of {file}, expected a number; fix the field, or name another label or weight column"
+    )]
+    NotNumber { file: String, place: Place, text: String },
+    /// A line with more or fewer fields than the first.
+    #[error("{found} fields in line {line} of {file}, expected {expected} as in its first row; fix the line")]
+    Ragged { file: String, line: u64, found: usize, expected: usize },
+    /// No column of that name or number.
+    #[error("{file} has no column {column}, expected {expected}")]
+    NoColumn { file: String, column: Column, expected: String },
+    /// A column given by name in a table without a header.
+    #[error(
+        "{file} has no header row to find column {column} in; give its number, from 0, or -1 for the last"
+    )]
+    NoHeader { file: String, column: Column },
+    /// A name that two columns share.
+    #[error("{file} has two columns named {column}; give the column's number, from 0")]
+    TwoColumns { file: String, column: Column },
+    /// One column asked to be both label and weight.
+    #[error("column {column} of {file} is asked to be both label and weight; name two columns")]
+    SameColumn { file: String, column: String },
+    /// A table too narrow for features and a label.
+    #[error("{found} columns in line {line} of {file}, expected at least {expected}: features{} {advice}", if *.expected > 1 { ", label" } else { "" })]
+    TooFewColumns { file: String, line: u64, found: usize, expected: usize, advice: &'static str },
+    /// A table to predict from that fits neither with nor without a label column.
+    #[error(
+        "{found} columns in {file}, expected {features} features, or {features} and a label; use the training's columns"
+    )]
+    Columns { file: String, found: usize, features: usize },
+    /// A weight that is negative, infinite or no number.
+    #[error("weight {text:?} in {place} of {file}, expected a finite number of 0 or more; fix the field")]
+    Weight { file: String, place: Place, text: String },
+    /// Text that is not UTF-8.
+    #[error("{place} of {file} is not UTF-8 text; save the file as UTF-8")]
+    NotUtf8 { file: String, place: Place },
+
+    /// A label that cannot be used.
+    #[error("{} in row {row} of {file} ({place}), {}", .fault.found(), .fault.expected())]
+    Label { file: String, row: usize, place: Place, fault: LabelFault },
+    /// More classes than a classifier is meant for.
+    #[error(
+        "label {label} in row {row} of {file} makes {count} classes, expected fewer than 65536; ask for values (regression) instead of classes"
+    )]
+    TooManyClasses { file: String, label: String, row: usize, count: u64 },
+    /// A line that is not `label index:value ...`.
+    #[error("{fault} in line {line} of {file}, expected {}", .fault.expected())]
+    Libsvm { file: String, line: u64, fault: LibsvmFault },
+
+    /// Arrays handed over by the program do not fit together.
+    #[error("{found} {what} for {expected} samples, expected as many; pass one per sample")]
+    ArrayLen { what: &'static str, found: usize, expected: usize },
+    /// An array handed over by the program holds an unusable number.
+    #[error("{what} {value} of sample {sample}, expected {expected}")]
+    ArrayValue { what: &'static str, sample: usize, value: f64, expected: &'static str },
+
+    /// Standardization for another number of features.
+    #[error("standardization for {found} features, expected {expected}; learn it from these samples")]
+    StandardizeLen { found: usize, expected: usize },
+    /// Standardization that would make numbers unusable.
+    #[error(
+        "standardization of feature {feature} has mean {mean} and deviation {std}, expected a finite mean and a deviation above 0"
+    )]
+    StandardizeValue { feature: usize, mean: f32, std: f32 },
+    /// Nothing to learn from.
+    #[error("standardization of 0 samples, expected at least one to learn from")]
+    StandardizeEmpty,
+    /// A share of the samples that is none.
+    #[error("test share {share}, expected more than 0 and less than 1")]
+    SplitShare { share: f64 },
+    /// A split that leaves one side empty.
+    #[error(
+        "a test share of {share} of {samples} samples leaves the {side} part empty, expected at least one sample in each; choose another share"
+    )]
+    SplitEmpty { share: f64, samples: usize, side: &'static str },
+}
+
+/// Why a label cannot be used.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
+pub enum LabelFault {
+    /// A class the model does not have; `known` tells those it has.
+    Unknown { label: String, known: String },
+    /// Nothing between two commas.
+    Empty,
+    /// NaN or an infinity.
+    NotFinite { value: f64 },
+    /// Text among targets that are numbers.
+    NotNumber { text: String },
+    /// A number too large for f32.
+    OutOfRange { value: f64 },
+    /// Text and fractions in one column: neither classes nor values.
+    Mixed { text: String, number: f64 },
+}
+
+impl LabelFault {
+    fn found(&self) -> String {
+        match self {
+            LabelFault::Unknown { label, .. } => format!("label {label}"),
+            LabelFault::Empty => "an empty label".to_string(),
+            LabelFault::NotFinite { value } | LabelFault::OutOfRange { value } => format!("label {value}"),
+            LabelFault::NotNumber { text } => format!("label {text:?}"),
+            LabelFault::Mixed { text, number } => format!("labels {text:?} and {number} meet"),
+        }
+    }
+
+    fn expected(&self) -> String {
+        match self {
+            LabelFault::Unknown { known, .. } => {
+                format!("but the model has {known}; fix the row, or train with samples of this class")
+            }
+            LabelFault::Empty => "expected a class or a number; fill in or remove the row".to_string(),
+            LabelFault::NotFinite { .. } => "expected a finite number; fix or remove the row".to_string(),
+            LabelFault::NotNumber { .. } => "expected a number; fix the row, or ask for classes".to_string(),
+            LabelFault::OutOfRange { .. } => "expected a number within f32 (3.4e38); rescale it".to_string(),
+            LabelFault::Mixed { .. } => {
+                "expected either text or numbers; fix the row, or ask for classes or for values".to_string()
+            }
+        }
+    }
+}
+
+/// What is wrong in a line of a libsvm file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
+pub enum LibsvmFault {
+    /// A ranking file's query number.
+    #[error("{text:?}")]
+    QueryId { text: String },
+    /// An index that does not follow the one before.
+    #[error("index {found} after index {previous}")]
+    NotAscending { previous: u64, found: u64 },
+    /// Indices that count from 0.
+    #[error("index 0")]
+    IndexZero,
+    /// A word without a colon, or with nothing to its left or right.
+    #[error("{text:?}")]
+    NoPair { text: String },
+    /// An index that is no number.
+    #[error("index {text:?}")]
+    BadIndex { text: String },
+    /// A line that begins with a pair.
+    #[error("{text:?} in place of a label")]
+    NoLabel { text: String },
+}
+
+impl LibsvmFault {
+    fn expected(&self) -> &'static str {
+        match self {
+            LibsvmFault::QueryId { .. } => "no query numbers (ranking is not supported); remove qid:",
+            LibsvmFault::NotAscending { .. } => "indices in ascending order; sort the pairs of the line",
+            LibsvmFault::IndexZero => "indices from 1; add 1 to every index of the file",
+            LibsvmFault::NoPair { .. } => "index:value; fix the pair",
+            LibsvmFault::BadIndex { .. } => "a whole number from 1; fix the pair",
+            LibsvmFault::NoLabel { .. } => {
+                "the line to begin with a label; add it, or only predict from this file"
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The inputs of samples in the types they are stored in, and their conversion to `f32`.
+
+use super::sparse::Sparse;
+use super::targets::select;
+
+/// The most features a sample may have. A rank gathers dense rows: at this limit one takes 64 MiB, and a single index in a
+/// sparse file could otherwise ask for any amount of memory.
+pub(super) const MAX_FEATURES: u64 = 1 << 24;
+
+/// Numbers as the file has them: converting on the way in would take up to four times the memory, and the memory bandwidth
+/// of every gather.
+#[derive(Debug, Clone)]
+pub(super) enum Stored {
+    /// Bytes; gathered as byte / divisor.
+    U8 {
+        values: Vec<u8>,
+        divisor: f32,
+    },
+    I8(Vec<i8>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    Sparse(Sparse),
+}
+
+/// The inputs of all samples: (samples, columns).
+#[derive(Debug, Clone)]
+pub(super) struct Features {
+    pub stored: Stored,
+    /// Features per sample, at least 1.
+    pub columns: usize,
+    /// The extents of one sample, for people: (28, 28) for an image, or one extent.
+    pub shape: Vec<usize>,
+}
+
+impl Features {
+    pub fn flat(stored: Stored, columns: usize) -> Self {
+        Features { stored, columns, shape: vec![columns] }
+    }
+
+    /// The number of samples.
+    pub fn rows(&self) -> usize {
+        match &self.stored {
+            Stored::U8 { values, .. } => values.len() / self.columns,
+            Stored::I8(values) => values.len() / self.columns,
+            Stored::F32(values) => values.len() / self.columns,
+            Stored::F64(values) => values.len() / self.columns,
+            Stored::Sparse(sparse) => sparse.ends.len(),
+        }
+    }
+
+    /// Writes the samples given as `f32` into `out` of (samples, columns).
+    pub fn gather(&self, samples: &[u32], out: &mut [f32]) {
+        let columns = self.columns;
+        match &self.stored {
+            Stored::U8 { values, divisor } if *divisor == 1.0 => {
+                copy(values, columns, samples, out, f32::from)
+            }
+            Stored::U8 { values, divisor } => {
+                copy(values, columns, samples, out, |byte| f32::from(byte) / divisor);
+            }
+            Stored::I8(values) => copy(values, columns, samples, out, f32::from),
+            Stored::F32(values) => copy(values, columns, samples, out, |x| x),
+            Stored::F64(values) => copy(values, columns, samples, out, |x| x as f32),
+            Stored::Sparse(sparse) => sparse.gather(samples, columns, out),
+        }
+    }
+
+    /// The samples given, in that order.
+    pub fn select(&self, samples: &[u32]) -> Features {
+        let columns = self.columns;
+        let stored = match &self.stored {
+            Stored::U8 { values, divisor } => {
+                Stored::U8 { values: select(values, columns, samples), divisor: *divisor }
+            }
+            Stored::I8(values) => Stored::I8(select(values, columns, samples)),
+            Stored::F32(values) => Stored::F32(select(values, columns, samples)),
+            Stored::F64(values) => Stored::F64(select(values, columns, samples)),
+            Stored::Sparse(sparse) => Stored::Sparse(sparse.select(samples)),
+        };
+        Features { stored, columns, shape: self.shape.clone() }
+    }
+
+    pub fn bytes(&self) -> usize {
+        match &self.stored {
+            Stored::U8 { values, .. } => values.len(),
+            Stored::I8(values) => values.len(),
+            Stored::F32(values) => size_of_val(values.as_slice()),
+            Stored::F64(values) => size_of_val(values.as_slice()),
+            Stored::Sparse(sparse) => sparse.bytes(),
+        }
+    }
+
+    /// A few words for people: "u8 images 28 × 28".
+    pub fn describe(&self) -> String {
+        let kind = match &self.stored {
+            Stored::U8 { .. } => "u8",
+            Stored::I8(_) => "i8",
+            Stored::F32(_) => "f32",
+            Stored::F64(_) => "f64",
+            Stored::Sparse(sparse) => return format!("sparse, {:.1} % filled", self.filled_percent(sparse)),
+        };
+        if self.shape.len() < 2 {
+            return format!("{kind} dense");
+        }
+        let extents: Vec<_> = self.shape.iter().map(usize::to_string).collect();
+        let noun = if self.shape.len() == 2 { "images" } else { "arrays" };
+        format!("{kind} {noun} {}", extents.join(" × "))
+    }
+
+    fn filled_percent(&self, sparse: &Sparse) -> f64 {
+        100.0 * sparse.values.len() as f64 / (self.rows().max(1) as f64 * self.columns as f64)
+    }
+}
+
+/// Converts contiguous rows; one such loop per stored type.
+fn copy<T: Copy>(values: &[T], columns: usize, samples: &[u32], out: &mut [f32], convert: impl Fn(T) -> f32) {
+    for (&sample, row) in samples.iter().zip(out.chunks_exact_mut(columns)) {
+        let start = sample as usize * columns;
+        for (to, &from) in row.iter_mut().zip(&values[start..start + columns]) {
+            *to = convert(from);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(stored: Stored, samples: &[u32]) -> Vec<f32> {
+        let mut out = vec![f32::NAN; samples.len() * 3];
+        Features::flat(stored, 3).gather(samples, &mut out);
+        out
+    }
+
+    #[test]
+    fn every_stored_type_gathers_to_the_same_numbers() {
+        let expected = [4.0, 0.0, 6.0, 1.0, 2.0, 0.0, 4.0, 0.0, 6.0];
+        let sparse = Sparse { ends: vec![2, 4], columns: vec![0, 1, 0, 2], values: vec![1.0, 2.0, 4.0, 6.0] };
+        let kinds = [
+            Stored::U8 { values: vec![1, 2, 0, 4, 0, 6], divisor: 1.0 },
+            Stored::U8 { values: vec![16, 32, 0, 64, 0, 96], divisor: 16.0 },
+            Stored::I8(vec![1, 2, 0, 4, 0, 6]),
+            Stored::F32(vec![1.0, 2.0, 0.0, 4.0, 0.0, 6.0]),
+            Stored::F64(vec![1.0, 2.0, 0.0, 4.0, 0.0, 6.0]),
+            Stored::Sparse(sparse),
+        ];
+        for kind in kinds {
+            assert_eq!(gathered(kind, &[1, 0, 1]), expected);
+        }
+    }
+
+    #[test]
+    fn a_pixel_is_the_correctly_rounded_quotient() {
+        let values: Vec<u8> = (0..=254).collect();
+        let out = gathered(Stored::U8 { values, divisor: 255.0 }, &(0..85).collect::<Vec<_>>());
+        for (byte, x) in out.into_iter().enumerate() {
+            assert_eq!(x, (byte as f64 / 255.0) as f32);
+        }
+    }
+}

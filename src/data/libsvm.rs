@@ -1,0 +1,139 @@
+//! The libsvm text format: `label index:value ...`, indices from 1 and ascending, `#` opening a comment.
+//!
+//! Source: C.-C. Chang and C.-J. Lin, LIBSVM: a library for support vector machines, 2011; svmlight for the comments.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use super::features::{Features, MAX_FEATURES, Stored};
+use super::labels::LabelReader;
+use super::sparse::Sparse;
+use super::stream::Stream;
+use super::{DataError, Dataset, LibsvmFault, LoadOptions, Place, TargetKind};
+
+/// Reads a file into compressed rows. Features are as many as the largest index, or as the model has.
+pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
+    let mut rows = RowReader {
+        file: path.display().to_string(),
+        line: 0,
+        sparse: Sparse::default(),
+        labels: LabelReader::new(options.target, options.classes.as_ref()),
+        label_is_optional: options.target == TargetKind::None,
+        widest: 0,
+    };
+    let mut reader = BufReader::with_capacity(1 << 16, Stream::open(path)?);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line).map_err(|cause| reader.get_ref().error(cause))? > 0 {
+        rows.line += 1;
+        rows.read_line(&line)?;
+        line.clear();
+    }
+    rows.finish(options.features)
+}
+
+struct RowReader<'a> {
+    file: String,
+    /// The line at hand, from 1.
+    line: u64,
+    sparse: Sparse,
+    labels: LabelReader<'a>,
+    label_is_optional: bool,
+    /// The largest index, from 1.
+    widest: u64,
+}
+
+impl RowReader<'_> {
+    fn read_line(&mut self, line: &[u8]) -> Result<(), DataError> {
+        let Ok(text) = std::str::from_utf8(line) else {
+            return Err(DataError::NotUtf8 { file: self.file.clone(), place: Place::Line(self.line) });
+        };
+        let text = text.split('#').next().unwrap_or_default().trim_start_matches('\u{feff}');
+        let mut words = text.split_ascii_whitespace().peekable();
+        let Some(&first) = words.peek() else { return Ok(()) };
+        if !first.contains(':') {
+            self.read_label(first)?;
+            words.next();
+        } else if !self.label_is_optional {
+            return Err(self.fault(LibsvmFault::NoLabel { text: first.to_string() }));
+        }
+        let mut previous = 0;
+        for word in words {
+            previous = self.read_pair(word, previous)?;
+        }
+        self.sparse.ends.push(self.sparse.values.len());
+        Ok(())
+    }
+
+    fn read_label(&mut self, text: &str) -> Result<(), DataError> {
+        self.labels.push(text).map_err(|fault| DataError::Label {
+            file: self.file.clone(),
+            row: self.sparse.ends.len() + 1,
+            place: Place::Line(self.line),
+            fault,
+        })
+    }
+
+    /// Reads one pair, whose index must be above `previous`; gives its index.
+    fn read_pair(&mut self, word: &str, previous: u64) -> Result<u64, DataError> {
+        let text = || word.to_string();
+        let (index, value) = match word.split_once(':') {
+            Some(("qid", _)) => return Err(self.fault(LibsvmFault::QueryId { text: text() })),
+            Some((index, value)) if !index.is_empty() && !value.is_empty() => (index, value),
+            _ => return Err(self.fault(LibsvmFault::NoPair { text: text() })),
+        };
+        let Ok(found) = index.parse::<u64>() else {
+            return Err(self.fault(LibsvmFault::BadIndex { text: index.to_string() }));
+        };
+        if found == 0 {
+            return Err(self.fault(LibsvmFault::IndexZero));
+        }
+        if found <= previous {
+            return Err(self.fault(LibsvmFault::NotAscending { previous, found }));
+        }
+        if found > MAX_FEATURES {
+            let (file, place) = (self.file.clone(), Place::Line(self.line));
+            return Err(DataError::TooManyFeatures { file, place, found });
+        }
+        let value = self.read_value(index, value)?;
+        if value != 0.0 {
+            self.sparse.columns.push((found - 1) as u32);
+            self.sparse.values.push(value);
+        }
+        self.widest = self.widest.max(found);
+        Ok(found)
+    }
+
+    fn read_value(&self, index: &str, text: &str) -> Result<f32, DataError> {
+        let file = || self.file.clone();
+        let place = || Place::Field { line: self.line, column: index.to_string() };
+        match text.parse::<f32>() {
+            Ok(value) if value.is_finite() => Ok(value),
+            Ok(_) if text.bytes().any(|byte| byte.is_ascii_digit()) => {
+                Err(DataError::OutOfRange { file: file(), place: place(), text: text.to_string() })
+            }
+            Ok(value) => Err(DataError::NotFinite { file: file(), place: place(), value: f64::from(value) }),
+            Err(_) => Err(DataError::NotNumber { file: file(), place: place(), text: text.to_string() }),
+        }
+    }
+
+    fn fault(&self, fault: LibsvmFault) -> DataError {
+        DataError::Libsvm { file: self.file.clone(), line: self.line, fault }
+    }
+
+    fn finish(self, expected: Option<usize>) -> Result<Dataset, DataError> {
+        if self.sparse.ends.is_empty() {
+            return Err(DataError::Empty { file: self.file, expected: "line of \"label index:value ...\"" });
+        }
+        let found = self.widest as usize;
+        let columns = match expected {
+            Some(expected) if found <= expected => expected,
+            Some(expected) => return Err(DataError::FeatureCount { file: self.file, found, expected }),
+            None => found,
+        };
+        if columns == 0 {
+            return Err(DataError::Empty { file: self.file, expected: "index:value pair" });
+        }
+        let (targets, classes) = self.labels.finish(&self.file)?;
+        Dataset::new(&self.file, Features::flat(Stored::Sparse(self.sparse), columns), targets, classes)
+    }
+}

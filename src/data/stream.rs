@@ -1,0 +1,151 @@
+//! The bytes of a file, plain or gzip, with their number known before they are believed.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::DataError;
+
+/// Deflate cannot pack more than 1032 bytes into one (a 258-byte match in two bits).
+const DEFLATE_LIMIT: u64 = 1032;
+/// From this many bytes on, a file that unpacks to more than `BOMB_RATIO` times its size is refused. Images and tables of
+/// numbers stay below 100; only zeros reach more.
+const BOMB_BYTES: u64 = 64 << 20;
+const BOMB_RATIO: u64 = 256;
+/// How far a buffer for decompressed bytes grows at once. Growth by doubling could hold three times what is there while it
+/// moves; growth by a step holds at most twice that and one step.
+const STEP: u64 = 8 << 20;
+
+#[derive(Debug)]
+enum Inner {
+    Plain(BufReader<File>),
+    Gzip(Box<MultiGzDecoder<BufReader<File>>>),
+}
+
+/// A file read from front to back; `.gz` is decompressed on the way.
+#[derive(Debug)]
+pub(super) struct Stream {
+    /// The path, for messages.
+    pub file: String,
+    /// Bytes of the file as it lies there.
+    pub file_bytes: u64,
+    /// Bytes handed out so far, decompressed.
+    pub read_bytes: u64,
+    inner: Inner,
+}
+
+impl Stream {
+    pub fn open(path: &Path) -> Result<Stream, DataError> {
+        let file = path.display().to_string();
+        let fault = |cause: io::Error| match cause.kind() {
+            io::ErrorKind::NotFound => DataError::Missing { path: path.display().to_string() },
+            _ => DataError::Io { file: path.display().to_string(), cause },
+        };
+        let opened = File::open(path).map_err(fault)?;
+        let metadata = opened.metadata().map_err(fault)?;
+        if metadata.is_dir() {
+            return Err(fault(io::ErrorKind::IsADirectory.into()));
+        }
+        let reader = BufReader::with_capacity(1 << 16, opened);
+        let is_gzip = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+        let inner = match is_gzip {
+            true => Inner::Gzip(Box::new(MultiGzDecoder::new(reader))),
+            false => Inner::Plain(reader),
+        };
+        Ok(Stream { file, file_bytes: metadata.len(), read_bytes: 0, inner })
+    }
+
+    /// Names an error of reading from this stream.
+    pub fn error(&self, cause: io::Error) -> DataError {
+        let file = self.file.clone();
+        if cause.get_ref().is_some_and(|inner| inner.is::<Bomb>()) {
+            return DataError::GzipBomb { file, compressed: self.file_bytes, decompressed: self.read_bytes };
+        }
+        let damaged = [io::ErrorKind::InvalidInput, io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof];
+        match &self.inner {
+            Inner::Gzip(_) if damaged.contains(&cause.kind()) => {
+                DataError::Gzip { file, decompressed: self.read_bytes, cause: cause.to_string() }
+            }
+            _ => DataError::Io { file, cause },
+        }
+    }
+
+    /// Fills `bytes`, part of a header that promises `promised` bytes of file or more.
+    pub fn read_header(&mut self, bytes: &mut [u8], promised: u64) -> Result<(), DataError> {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self.read(&mut bytes[filled..]).map_err(|cause| self.error(cause))? {
+                0 => return Err(self.length(self.read_bytes, promised, false)),
+                more => filled += more,
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a header that promises `rest` more bytes where the file cannot hold them.
+    pub fn check_promise(&self, rest: u64) -> Result<(), DataError> {
+        let promised = self.read_bytes.saturating_add(rest);
+        match &self.inner {
+            Inner::Plain(_) if self.file_bytes != promised => {
+                Err(self.length(self.file_bytes, promised, self.file_bytes > promised))
+            }
+            Inner::Gzip(_) if promised / DEFLATE_LIMIT > self.file_bytes => {
+                let possible = self.file_bytes.saturating_mul(DEFLATE_LIMIT);
+                Err(self.length(possible, promised, false))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads exactly `rest` bytes, which must be all that is left.
+    pub fn read_rest(&mut self, rest: u64) -> Result<Vec<u8>, DataError> {
+        self.check_promise(rest)?;
+        let promised = self.read_bytes + rest;
+        let step = if matches!(self.inner, Inner::Plain(_)) { rest } else { STEP };
+        let mut bytes = Vec::new();
+        while (bytes.len() as u64) < rest {
+            let more = step.min(rest - bytes.len() as u64);
+            bytes.reserve_exact(more as usize);
+            let got = self.by_ref().take(more).read_to_end(&mut bytes);
+            if (got.map_err(|cause| self.error(cause))? as u64) < more {
+                return Err(self.length(self.read_bytes, promised, false));
+            }
+        }
+        self.expect_end(promised)?;
+        Ok(bytes)
+    }
+
+    /// Refuses bytes beyond those that the header promised.
+    pub fn expect_end(&mut self, promised: u64) -> Result<(), DataError> {
+        match self.read(&mut [0]).map_err(|cause| self.error(cause))? {
+            0 => Ok(()),
+            _ => Err(self.length(self.read_bytes, promised, true)),
+        }
+    }
+
+    fn length(&self, found: u64, expected: u64, more: bool) -> DataError {
+        DataError::Length { file: self.file.clone(), found, expected, more }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = match &mut self.inner {
+            Inner::Plain(reader) => reader.read(bytes)?,
+            Inner::Gzip(decoder) => decoder.read(bytes)?,
+        };
+        self.read_bytes += count as u64;
+        let limit = self.file_bytes.saturating_mul(BOMB_RATIO).max(BOMB_BYTES);
+        match &self.inner {
+            Inner::Gzip(_) if self.read_bytes > limit => Err(io::Error::other(Bomb)),
+            _ => Ok(count),
+        }
+    }
+}
+
+/// Carries the finding through `io::Error`, the only error that a reader's user hands on.
+#[derive(Debug, thiserror::Error)]
+#[error("gzip bomb")]
+struct Bomb;

@@ -1,0 +1,251 @@
+//! Tables of comma-separated values: one sample a line, plain or `.gz`.
+//!
+//! Source: RFC 4180, also with lines that end in a line feed alone, blank lines, and spaces around numbers.
+
+use std::io::Read;
+use std::path::Path;
+
+use csv::ByteRecord;
+
+use super::error::{LabelFault, Place};
+use super::features::{Features, MAX_FEATURES, Stored};
+use super::labels::LabelReader;
+use super::stream::Stream;
+use super::table_header::Columns;
+use super::{DataError, Dataset, LoadOptions};
+
+/// Reads a table.
+pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
+    let mut rows = Rows::open(path)?;
+    if !rows.next()? {
+        return Err(rows.empty());
+    }
+    let first: Vec<String> = rows.record.iter().map(|f| String::from_utf8_lossy(f).into_owned()).collect();
+    let line = rows.line();
+    let columns = Columns::decide(&rows.file, line, &first, options)?;
+    if columns.features() as u64 > MAX_FEATURES {
+        let (file, found) = (rows.file, columns.features() as u64);
+        return Err(DataError::TooManyFeatures { file, place: Place::Line(line), found });
+    }
+    if columns.names.is_some() && !rows.next()? {
+        return Err(rows.empty());
+    }
+    let mut table = Table {
+        labels: LabelReader::new(options.target, options.classes.as_ref()),
+        weights: columns.weight.map(|_| Vec::new()),
+        numbers: Numbers::Bytes(Vec::new()),
+        samples: 0,
+        columns,
+    };
+    loop {
+        table.read_row(&rows)?;
+        if !rows.next()? {
+            return table.finish(&rows.file);
+        }
+    }
+}
+
+/// The rows of a file, one at a time.
+struct Rows<'a> {
+    path: &'a Path,
+    file: String,
+    reader: csv::Reader<Stream>,
+    record: ByteRecord,
+}
+
+impl<'a> Rows<'a> {
+    fn open(path: &'a Path) -> Result<Self, DataError> {
+        let stream = Stream::open(path)?;
+        let file = stream.file.clone();
+        let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(stream);
+        Ok(Rows { path, file, reader, record: ByteRecord::new() })
+    }
+
+    /// Goes to the next row; false at the end.
+    fn next(&mut self) -> Result<bool, DataError> {
+        self.reader.read_byte_record(&mut self.record).map_err(|error| match error.into_kind() {
+            csv::ErrorKind::Io(cause) => self.reader.get_ref().error(cause),
+            kind => unreachable!("rows of bytes of any length fail to be read only by the file: {kind:?}"),
+        })
+    }
+
+    /// The line, from 1, where the row at hand starts. Counted by reading the file again, as only an error asks for it and the
+    /// reader's own count is off behind blank lines and carriage returns; 0 if the file has changed so that it cannot be told.
+    fn line(&self) -> u64 {
+        let start = self.record.position().map_or(0, csv::Position::byte);
+        Stream::open(self.path).ok().and_then(|stream| line_of(stream, start)).unwrap_or(0)
+    }
+
+    fn place(&self, columns: &Columns, column: usize) -> Place {
+        Place::Field { line: self.line(), column: columns.text(column) }
+    }
+
+    fn empty(&self) -> DataError {
+        DataError::Empty { file: self.file.clone(), expected: "row of numbers and a label" }
+    }
+}
+
+/// The line of the first byte from `start` on that is not part of a line's end.
+fn line_of(mut stream: Stream, start: u64) -> Option<u64> {
+    let (mut line, mut at) = (1, 0);
+    let mut block = [0; 1 << 14];
+    loop {
+        let count = stream.read(&mut block).ok().filter(|&count| count > 0)?;
+        for &byte in &block[..count] {
+            if at >= start && byte != b'\n' && byte != b'\r' {
+                return Some(line);
+            }
+            line += u64::from(byte == b'\n');
+            at += 1;
+        }
+    }
+}
+
+/// A table read so far.
+struct Table<'a> {
+    columns: Columns,
+    numbers: Numbers,
+    labels: LabelReader<'a>,
+    weights: Option<Vec<f32>>,
+    samples: usize,
+}
+
+impl Table<'_> {
+    fn read_row(&mut self, rows: &Rows) -> Result<(), DataError> {
+        let (found, expected) = (rows.record.len(), self.columns.count);
+        if found != expected {
+            return Err(DataError::Ragged { file: rows.file.clone(), line: rows.line(), found, expected });
+        }
+        for (column, field) in rows.record.iter().enumerate() {
+            if Some(column) == self.columns.label {
+                self.read_label(rows, column, field)?;
+            } else if Some(column) == self.columns.weight {
+                let weight = self.read_weight(rows, column, field)?;
+                self.weights.get_or_insert_default().push(weight);
+            } else {
+                let number = parse(field).ok_or_else(|| self.not_a_number(rows, column, field))?;
+                self.numbers.push(number);
+            }
+        }
+        self.samples += 1;
+        Ok(())
+    }
+
+    fn read_label(&mut self, rows: &Rows, column: usize, field: &[u8]) -> Result<(), DataError> {
+        let file = || rows.file.clone();
+        let Ok(text) = std::str::from_utf8(field) else {
+            return Err(DataError::NotUtf8 { file: file(), place: rows.place(&self.columns, column) });
+        };
+        self.labels.push(text).map_err(|fault: LabelFault| DataError::Label {
+            file: file(),
+            row: self.samples + 1,
+            place: rows.place(&self.columns, column),
+            fault,
+        })
+    }
+
+    fn read_weight(&self, rows: &Rows, column: usize, field: &[u8]) -> Result<f32, DataError> {
+        parse(field).filter(|weight| *weight >= 0.0).ok_or_else(|| DataError::Weight {
+            file: rows.file.clone(),
+            place: rows.place(&self.columns, column),
+            text: String::from_utf8_lossy(field).into_owned(),
+        })
+    }
+
+    /// Says in which way a field is no number.
+    fn not_a_number(&self, rows: &Rows, column: usize, field: &[u8]) -> DataError {
+        let (file, place) = (rows.file.clone(), rows.place(&self.columns, column));
+        let text = String::from_utf8_lossy(field).trim().to_string();
+        match text.parse::<f64>() {
+            Ok(_) if text.bytes().any(|byte| byte.is_ascii_digit()) => {
+                DataError::OutOfRange { file, place, text }
+            }
+            Ok(value) => DataError::NotFinite { file, place, value },
+            Err(_) => DataError::NotNumber { file, place, text },
+        }
+    }
+
+    fn finish(self, file: &str) -> Result<Dataset, DataError> {
+        let (targets, classes) = match self.columns.label {
+            Some(_) => self.labels.finish(file)?,
+            None => (super::Targets::None, None),
+        };
+        let features = Features::flat(self.numbers.stored(), self.columns.features());
+        Dataset::new(file, features, targets, classes).map(|data| data.with_weights(self.weights))
+    }
+}
+
+/// The finite `f32` nearest to the field's number.
+fn parse(field: &[u8]) -> Option<f32> {
+    if let Some(small) = parse_digits(field) {
+        return Some(small);
+    }
+    let number: f32 = std::str::from_utf8(field).ok()?.trim().parse().ok()?;
+    Some(number).filter(|number| number.is_finite())
+}
+
+/// Up to three digits, the bulk of tables of pixels, without the general parser.
+fn parse_digits(field: &[u8]) -> Option<f32> {
+    if field.is_empty() || field.len() > 3 || !field.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(f32::from(field.iter().fold(0u16, |number, digit| number * 10 + u16::from(digit - b'0'))))
+}
+
+/// Numbers of a table: bytes as long as all of them are, so that a table of pixels takes what its images would.
+enum Numbers {
+    Bytes(Vec<u8>),
+    Floats(Vec<f32>),
+}
+
+impl Numbers {
+    fn push(&mut self, number: f32) {
+        let byte = number as u8;
+        match self {
+            Numbers::Floats(values) => values.push(number),
+            // By bits, as -0 is no byte.
+            Numbers::Bytes(values) if f32::from(byte).to_bits() == number.to_bits() => values.push(byte),
+            Numbers::Bytes(values) => {
+                let mut floats: Vec<f32> = values.iter().map(|&byte| f32::from(byte)).collect();
+                floats.push(number);
+                *self = Numbers::Floats(floats);
+            }
+        }
+    }
+
+    fn stored(self) -> Stored {
+        match self {
+            Numbers::Bytes(values) => Stored::U8 { values, divisor: 1.0 },
+            Numbers::Floats(values) => Stored::F32(values),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_way_to_a_number_gives_what_the_long_one_gives() {
+        for number in 0..2_000 {
+            for text in [number.to_string(), format!("{number:03}")] {
+                assert_eq!(parse(text.as_bytes()), text.parse().ok());
+            }
+        }
+        for text in ["", "-", "1e39", "nan", "inf", "0x1", "1,5"] {
+            assert_eq!(parse(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!(parse(b" -1.5 "), Some(-1.5));
+    }
+
+    #[test]
+    fn bytes_become_floats_at_the_first_number_that_is_no_byte() {
+        for other in [0.5, -0.0, -1.0, 256.0] {
+            let mut numbers = Numbers::Bytes(Vec::new());
+            [0.0, 255.0, other, 7.0].iter().for_each(|&number| numbers.push(number));
+            let Numbers::Floats(values) = numbers else { panic!("{other} is no byte") };
+            let bits: Vec<u32> = values.iter().map(|x| x.to_bits()).collect();
+            assert_eq!(bits, [0.0, 255.0, other, 7.0f32].map(f32::to_bits));
+        }
+    }
+}
