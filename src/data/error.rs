@@ -103,6 +103,11 @@ pub enum DataError {
     /// A file is shorter or longer than its header says.
     #[error("{file} holds {} {found} bytes, but its header promises {expected}; copy or download it again", if *.more { "at least" } else { "only" })]
     Length { file: String, found: u64, expected: u64, more: bool },
+    /// A packed file too small for what its header says, however well it is packed.
+    #[error(
+        "the header of {file} promises {expected} bytes, but its {compressed} packed bytes hold at most {possible}; copy or download it again"
+    )]
+    PackedLength { file: String, compressed: u64, possible: u64, expected: u64 },
     /// Inputs and labels differ in number.
     #[error(
         "{labels} labels in {labels_file} for {samples} samples in {samples_file}, expected as many; the files do not belong together"

@@ -91,10 +91,12 @@ impl Stream {
             Inner::Plain(_) if self.file_bytes != promised => {
                 Err(self.length(self.file_bytes, promised, self.file_bytes > promised))
             }
-            Inner::Gzip(_) if promised / DEFLATE_LIMIT > self.file_bytes => {
-                let possible = self.file_bytes.saturating_mul(DEFLATE_LIMIT);
-                Err(self.length(possible, promised, false))
-            }
+            Inner::Gzip(_) if promised / DEFLATE_LIMIT > self.file_bytes => Err(DataError::PackedLength {
+                file: self.file.clone(),
+                compressed: self.file_bytes,
+                possible: self.file_bytes.saturating_mul(DEFLATE_LIMIT),
+                expected: promised,
+            }),
             _ => Ok(()),
         }
     }
