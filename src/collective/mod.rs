@@ -1,1 +1,83 @@
-//! Room `collective`.
+//! The reducer: threads of one process combine their values, exactly and always in the same order.
+//!
+//! # Words
+//!
+//! - A [`World`] is a group of *ranks*, numbered from 0. Each rank has one [`Communicator`] and runs on any thread: of
+//!   `std`, of a pool, of another program.
+//! - A collective call is one *round*: every rank **arrives**, saying what it wants to do and with what memory; the last
+//!   one opens the round; everyone **works**; everyone **departs**. A [`barrier`](Communicator::barrier) is a round
+//!   without work.
+//! - A [`segment`](segment()) is the part of a vector that one rank reduces for all: rank `r` reads segment `r` of every
+//!   rank's values, combines them in the fixed [`tree`] over the ranks and writes the result to every rank's values.
+//! - A [`Shared`] value exists once: all ranks [`read`](Shared::read) it between rounds, and each writes its own segment
+//!   inside an [`update`](Communicator::update).
+//!
+//! # Guarantees
+//!
+//! - **The same bits** on every rank, in every run, whatever the timing: a result is a function of the world size and
+//!   the inputs. The slow versions in [`reference`](mod@reference) define it.
+//! - **All ranks agree.** A call succeeds on every rank or fails on every rank, with the same error: whether a round
+//!   opened is decided by one atomic word, and what follows by data that all ranks see.
+//! - **Nobody waits for a rank that is gone.** A rank that panics or leaves, an [`AbortHandle`] and a timeout end the
+//!   world: they wake all who wait and every later call fails at once with the first cause.
+//! - **Misuse leaves things as they were.** Ranks that bring different operations, types, lens or roots all get
+//!   [`CollectiveError::Mismatch`], their values untouched, and the world stays usable.
+//! - No call allocates; worlds share nothing with each other; this room has no global state.
+//!
+//! # Trade-offs
+//!
+//! - A rank inside arithmetic is waited for: others hold pointers into its memory, so a departure has neither timeout
+//!   nor abort. A function given to the reducer that never returns stops the world for good.
+//! - Waiting ranks first spin for some tens of microseconds, then yield, then sleep. With more ranks than cores nobody
+//!   spins. The first call after a long wait costs the waking of a thread.
+//! - The tree is over ranks: another world size combines in another order and may round differently. Programs that want
+//!   the same bits for any number of threads combine fixed shards with [`tree`], as the trainer does.
+//!
+//! # Examples
+//! ```
+//! use phalanx::collective::{Op, World};
+//!
+//! let sums: Vec<f64> = std::thread::scope(|scope| {
+//!     let ranks = World::new(3).unwrap().communicators();
+//!     let threads: Vec<_> = ranks
+//!         .into_iter()
+//!         .map(|mut rank| {
+//!             scope.spawn(move || {
+//!                 let mut values = [rank.rank() as f64];
+//!                 rank.all_reduce(&mut values, Op::Sum).unwrap();
+//!                 values[0]
+//!             })
+//!         })
+//!         .collect();
+//!     threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+//! });
+//! assert_eq!(sums, [3.0, 3.0, 3.0]);
+//! ```
+
+mod communicator;
+mod element;
+mod error;
+mod gate;
+mod kernel;
+mod loan;
+mod op;
+mod recipe;
+mod reduce;
+pub mod reference;
+mod round;
+mod segment;
+mod shared;
+mod state;
+mod sync;
+pub mod tree;
+mod wait;
+mod world;
+
+pub use communicator::Communicator;
+pub use element::{Element, Float};
+pub use error::{CollectiveError, Difference};
+pub use loan::Peers;
+pub use op::{Op, Operation};
+pub use segment::segment;
+pub use shared::Shared;
+pub use world::{AbortHandle, World};

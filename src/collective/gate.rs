@@ -1,0 +1,266 @@
+//! The gate: a count that only grows, a flag, and those who sleep until the count is reached, in one atomic word.
+//!
+//! # Memory ordering
+//!
+//! [`Gate::arrive`] and [`Gate::depart`] are read-modify-writes with `AcqRel` on the one word, so they form a single
+//! release sequence: whoever reads, with `Acquire`, a count of `c` sees everything that the `c` counted ranks wrote
+//! before they counted themselves. Sleeping needs no fence between two words either, as the bit that announces a
+//! sleeper lives in the word that wakers change: a waker either sees the bit and wakes, or changed the word before the
+//! sleeper set it, and then the sleeper's compare-and-swap fails and it looks again.
+
+use super::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, spin_loop, yield_now};
+use super::wait::Patience;
+use crossbeam::utils::CachePadded;
+use std::time::{Duration, Instant};
+
+/// Arrivals: the world failed, nobody can arrive any more. Departures: a rank panicked in its work.
+const FLAG: u64 = 1;
+/// Somebody sleeps, or is about to, until the count is reached.
+const SLEEPERS: u64 = 2;
+/// One rank counted. The count fills the bits from here up and cannot overflow in a lifetime: 2^62 at 1 ns is 146 years.
+const ONE: u64 = 4;
+
+/// How a wait ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The count was reached.
+    Reached,
+    /// The flag went up before the count was reached.
+    Flagged,
+    /// Neither happened in this time.
+    TimedOut(Duration),
+}
+
+/// A value of the word that the gate was seen in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sight(u64);
+
+impl Sight {
+    pub(super) fn has_reached(self, target: u64) -> bool {
+        self.0 / ONE >= target
+    }
+
+    pub(super) fn is_flagged(self) -> bool {
+        self.0 & FLAG != 0
+    }
+
+    /// Count first, flag second: a round that opened is never reported failed because of what happened right after.
+    fn judge(self, target: u64) -> Option<Outcome> {
+        if self.has_reached(target) {
+            Some(Outcome::Reached)
+        } else if self.is_flagged() {
+            Some(Outcome::Flagged)
+        } else {
+            None
+        }
+    }
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub(super) struct Gate {
+    /// Bit 0: [`FLAG`]; bit 1: [`SLEEPERS`]; bits 2..64: the count.
+    word: CachePadded<AtomicU64>,
+    /// Held from announcing a sleeper until it sleeps; holds nothing, the word is the state.
+    bed: Mutex<()>,
+    awake: Condvar,
+}
+
+impl Gate {
+    pub(super) fn new() -> Self {
+        Self { word: CachePadded::new(AtomicU64::new(0)), bed: Mutex::new(()), awake: Condvar::new() }
+    }
+
+    pub(super) fn look(&self) -> Sight {
+        Sight(self.word.load(Ordering::Acquire))
+    }
+
+    /// Counts one rank towards `target` and, if it is the last, wakes the others; refused once the flag is up.
+    ///
+    /// `first` is the count if nobody was faster. Guessing it, where loading it would be the obvious thing, asks for
+    /// the cache line once (to write) and not twice (to read, then to write).
+    pub(super) fn arrive(&self, first: u64, target: u64) -> Result<(), Sight> {
+        let mut seen = first * ONE;
+        loop {
+            if seen & FLAG != 0 {
+                return Err(Sight(seen));
+            }
+            let is_last = seen / ONE + 1 == target;
+            let next = if is_last { (seen + ONE) & !SLEEPERS } else { seen + ONE };
+            match self.word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) if is_last && seen & SLEEPERS != 0 => return Ok(self.wake()),
+                Ok(_) => return Ok(()),
+                Err(found) => seen = found,
+            }
+        }
+    }
+
+    /// Counts one rank towards `target` whatever the flag says and, if it is the last, wakes the others.
+    pub(super) fn depart(&self, target: u64) {
+        let seen = self.word.fetch_add(ONE, Ordering::AcqRel);
+        if seen / ONE + 1 == target && seen & SLEEPERS != 0 {
+            self.word.fetch_and(!SLEEPERS, Ordering::AcqRel);
+            self.wake();
+        }
+    }
+
+    /// Puts the flag up and wakes all who wait.
+    pub(super) fn flag(&self) {
+        if self.word.fetch_or(FLAG, Ordering::AcqRel) & SLEEPERS != 0 {
+            self.wake();
+        }
+    }
+
+    /// Puts the flag up and wakes all who wait, if nothing changed since `seen`.
+    pub(super) fn flag_unless_changed(&self, seen: Sight) -> bool {
+        let next = seen.0 | FLAG;
+        let done = self.word.compare_exchange(seen.0, next, Ordering::AcqRel, Ordering::Relaxed).is_ok();
+        if done && seen.0 & SLEEPERS != 0 {
+            self.wake();
+        }
+        done
+    }
+
+    /// Waits until `target` ranks are counted, the flag is up, or `timeout` has passed since spinning ended.
+    ///
+    /// The clock starts after the spinning, tens of microseconds at most, as reading it costs as much as a short round.
+    pub(super) fn wait(&self, target: u64, patience: Patience, timeout: Option<Duration>) -> Outcome {
+        self.wait_for(patience, timeout, |sight| sight.judge(target))
+    }
+
+    /// Waits until `target` ranks are counted whatever the flag says; true if it was up by then.
+    pub(super) fn wait_whatever(&self, target: u64, patience: Patience) -> Sight {
+        let reached = |sight: Sight| sight.has_reached(target).then_some(Outcome::Reached);
+        self.wait_for(patience, None, reached);
+        self.look()
+    }
+
+    fn wait_for(
+        &self,
+        patience: Patience,
+        timeout: Option<Duration>,
+        judge: impl Fn(Sight) -> Option<Outcome>,
+    ) -> Outcome {
+        for _ in 0..patience.spins {
+            if let Some(outcome) = judge(self.look()) {
+                return outcome;
+            }
+            spin_loop();
+        }
+        let clock = timeout.map(|timeout| (Instant::now(), timeout));
+        for _ in 0..patience.yields {
+            if let Some(outcome) = judge(self.look()).or_else(|| overdue(clock)) {
+                return outcome;
+            }
+            yield_now();
+        }
+        self.sleep(clock, judge)
+    }
+
+    fn sleep(&self, clock: Option<(Instant, Duration)>, judge: impl Fn(Sight) -> Option<Outcome>) -> Outcome {
+        let mut bed = self.bed.lock();
+        loop {
+            let seen = self.look();
+            if let Some(outcome) = judge(seen).or_else(|| overdue(clock)) {
+                return outcome;
+            }
+            if self.announce(seen) {
+                self.doze(&mut bed, clock);
+            }
+        }
+    }
+
+    /// Sets the sleepers' bit, if nothing changed since `seen`.
+    fn announce(&self, seen: Sight) -> bool {
+        seen.0 & SLEEPERS != 0
+            || self
+                .word
+                .compare_exchange(seen.0, seen.0 | SLEEPERS, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    fn doze(&self, bed: &mut MutexGuard<'_, ()>, clock: Option<(Instant, Duration)>) {
+        match clock.and_then(|(start, timeout)| start.checked_add(timeout)) {
+            Some(deadline) => drop(self.awake.wait_until(bed, deadline)),
+            None => self.awake.wait(bed),
+        }
+    }
+
+    /// Taking the lock waits for sleepers that are announced but not yet asleep.
+    #[cold]
+    fn wake(&self) {
+        drop(self.bed.lock());
+        self.awake.notify_all();
+    }
+}
+
+fn overdue(clock: Option<(Instant, Duration)>) -> Option<Outcome> {
+    let (start, timeout) = clock?;
+    let waited = start.elapsed();
+    (waited >= timeout).then_some(Outcome::TimedOut(waited))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLEEPY: Patience = Patience { spins: 0, yields: 0 };
+
+    #[test]
+    fn a_count_that_is_reached_counts_before_a_flag_put_up_later() {
+        let gate = Gate::new();
+        gate.arrive(0, 1).unwrap();
+        gate.flag();
+        assert_eq!(gate.wait(1, SLEEPY, None), Outcome::Reached);
+        assert_eq!(gate.wait(2, SLEEPY, None), Outcome::Flagged);
+    }
+
+    #[test]
+    fn nobody_arrives_once_the_flag_is_up() {
+        let gate = Gate::new();
+        gate.flag();
+        assert!(gate.arrive(0, 1).unwrap_err().is_flagged());
+        assert!(!gate.look().has_reached(1));
+    }
+
+    #[test]
+    fn a_flag_is_refused_once_somebody_arrived_meanwhile() {
+        let gate = Gate::new();
+        let seen = gate.look();
+        gate.arrive(0, 2).unwrap();
+        assert!(!gate.flag_unless_changed(seen));
+        assert!(gate.flag_unless_changed(gate.look()));
+    }
+
+    #[test]
+    fn a_sleeper_is_woken_by_the_last_arrival() {
+        let gate = Gate::new();
+        std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| gate.wait(2, SLEEPY, None));
+            gate.arrive(0, 2).unwrap();
+            while gate.look().0 & SLEEPERS == 0 {
+                yield_now();
+            }
+            gate.arrive(1, 2).unwrap();
+            assert_eq!(sleeper.join().unwrap(), Outcome::Reached);
+        });
+    }
+
+    #[test]
+    fn departures_are_counted_whatever_the_flag_says() {
+        let gate = Gate::new();
+        gate.flag();
+        gate.depart(2);
+        gate.depart(2);
+        assert!(gate.wait_whatever(2, SLEEPY).is_flagged());
+    }
+
+    #[test]
+    fn a_wait_in_vain_ends_no_sooner_than_its_timeout() {
+        let timeout = Duration::from_millis(5);
+        let Outcome::TimedOut(waited) = Gate::new().wait(1, SLEEPY, Some(timeout)) else {
+            panic!("nobody arrived, the wait can only time out")
+        };
+        assert!(waited >= timeout);
+    }
+}

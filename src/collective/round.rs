@@ -1,0 +1,264 @@
+//! The round: all ranks arrive, each works, all depart. Every collective call is one round.
+//!
+//! **Arriving.** Each rank publishes its [`Call`] in a slot of its own and counts itself at the gate of arrivals. The
+//! rank that completes the count opens the round; up to that instant it can fail (a rank left or panicked, an abort, a
+//! timeout), and which of the two happened is decided by one atomic word, so all ranks agree. Then every rank compares
+//! all calls, and as all see the same calls, all come to the same verdict.
+//!
+//! **Working.** Calls may lend memory: until all have departed, any rank may read or write it.
+//!
+//! **Departing** cannot fail and has no timeout: a rank inside arithmetic is waited for, as its pointers into the
+//! memory of others stay in use. A panic in the work is caught, recorded, and resumed after the departure.
+//!
+//! # Why two calls per slot
+//!
+//! A rank publishes the call of round `g + 2` only after round `g + 1` opened, for which every rank had arrived in
+//! `g + 1`, that is, was done with the calls of round `g`. With two calls in each slot, used in turn, nobody overwrites
+//! what somebody still reads, and a round without lent memory needs no departure at all. A call that fails leaves the
+//! count of rounds as it is and so writes to the same place again, which nobody reads as that round never opens.
+#![allow(unsafe_code)] // Slots are written by one rank and read by all, ordered by the gate of arrivals.
+
+use super::communicator::Communicator;
+use super::element::Element;
+use super::sync::{AtomicU64, Ordering, UnsafeCell};
+use super::{CollectiveError, Difference, Operation};
+use crossbeam::utils::CachePadded;
+use std::any::TypeId;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+/// The bytes of a payload: one cache line.
+const PAYLOAD_BYTES: usize = 64;
+
+/// What a rank says as it arrives. 64 bytes, one cache line.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Call {
+    operation: Operation,
+    element: TypeId,
+    element_name: fn() -> &'static str,
+    pub(super) len: usize,
+    /// The root of a broadcast, the address of the shared value of an update; 0 otherwise.
+    subject: usize,
+    pub(super) weight: f64,
+    /// The memory lent to the round: `len` elements to read and write, or one value to read.
+    pub(super) data: *mut (),
+}
+
+impl Call {
+    /// A call that lends nothing (yet: see [`Loan`](super::loan::Loan)).
+    pub(super) fn new<T: 'static>(operation: Operation, len: usize) -> Self {
+        Self {
+            operation,
+            element: TypeId::of::<T>(),
+            element_name: std::any::type_name::<T>,
+            len,
+            subject: 0,
+            weight: 0.0,
+            data: std::ptr::null_mut(),
+        }
+    }
+
+    pub(super) fn on_subject(self, subject: usize) -> Self {
+        Self { subject, ..self }
+    }
+
+    pub(super) fn with_weight(self, weight: f64) -> Self {
+        Self { weight, ..self }
+    }
+
+    pub(super) fn lending(self, data: *mut ()) -> Self {
+        Self { data, ..self }
+    }
+
+    /// True if the call speaks of `len` values of `T`.
+    pub(super) fn lends_slice_of<T: 'static>(&self, len: usize) -> bool {
+        self.element == TypeId::of::<T>() && self.len == len
+    }
+
+    fn difference_to(&self, found: &Self) -> Option<Difference> {
+        if self.operation != found.operation {
+            Some(Difference::Operation { expected: self.operation, found: found.operation })
+        } else if self.element != found.element {
+            let (expected, found) = ((self.element_name)(), (found.element_name)());
+            Some(Difference::ElementType { expected, found })
+        } else if self.len != found.len {
+            Some(Difference::Len { expected: self.len, found: found.len })
+        } else if self.subject == found.subject {
+            None
+        } else if self.operation == Operation::Broadcast {
+            Some(Difference::Root { expected: self.subject, found: found.subject })
+        } else {
+            Some(Difference::Shared)
+        }
+    }
+}
+
+/// A call, and a copy of its values where they are few.
+#[derive(Debug)]
+struct Offer {
+    call: UnsafeCell<Call>,
+    payload: UnsafeCell<[u64; PAYLOAD_BYTES / 8]>,
+}
+
+/// The place where one rank publishes its calls.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// How many rounds the rank has announced itself for.
+    announced: CachePadded<AtomicU64>,
+    /// Those of even and of odd rounds.
+    offers: [CachePadded<Offer>; 2],
+}
+
+// SAFETY: an offer is written by its own rank before that rank arrives and read by all after the round opened (ordered
+// by the gate of arrivals); it is written again two rounds later (see the head of this file). The pointer in a call is
+// followed only by `loan`, which says why it may.
+unsafe impl Sync for Slot {}
+// SAFETY: as above; a slot owns nothing that is tied to a thread.
+unsafe impl Send for Slot {}
+
+impl Slot {
+    pub(super) fn new() -> Self {
+        let offer = || {
+            CachePadded::new(Offer {
+                call: UnsafeCell::new(Call::new::<()>(Operation::Barrier, 0)),
+                payload: UnsafeCell::new([0; PAYLOAD_BYTES / 8]),
+            })
+        };
+        Self { announced: CachePadded::new(AtomicU64::new(0)), offers: [offer(), offer()] }
+    }
+
+    /// True from shortly before the rank is counted in round `round`.
+    pub(super) fn is_announced(&self, round: u64) -> bool {
+        self.announced.load(Ordering::Relaxed) > round
+    }
+}
+
+/// An opened round in which all ranks made the same call. It borrows the communicator, so that the rank cannot arrive
+/// in another round, and so overwrite its slot, while this one is in use.
+#[derive(Debug)]
+pub(super) struct Round<'c> {
+    communicator: &'c mut Communicator,
+    /// 0 in even rounds, 1 in odd ones.
+    parity: usize,
+}
+
+/// Arrives with `call`, waits for the others, compares.
+pub(super) fn arrive(communicator: &mut Communicator, call: Call) -> Result<Round<'_>, CollectiveError> {
+    communicator.offer().call.with_mut(|slot| {
+        // SAFETY: only this rank writes its offer, and nobody reads it any more (head of this file).
+        unsafe { slot.write(call) }
+    });
+    meet(communicator)
+}
+
+/// As [`arrive`], with a copy of `values`, which must be few enough: see [`fits_payload`].
+pub(super) fn arrive_with_payload<'c, T: Element>(
+    communicator: &'c mut Communicator,
+    operation: Operation,
+    values: &[T],
+) -> Result<Round<'c>, CollectiveError> {
+    assert!(fits_payload(values), "{} elements do not fit a slot", values.len());
+    communicator.offer().payload.with_mut(|payload| {
+        // SAFETY: as in `arrive`; the values fit, asserted above, and no element is aligned stricter than a u64.
+        unsafe { payload.cast::<T>().copy_from_nonoverlapping(values.as_ptr(), values.len()) }
+    });
+    arrive(communicator, Call::new::<T>(operation, values.len()))
+}
+
+/// True if `values` are few enough to be copied into a slot.
+pub(super) fn fits_payload<T>(values: &[T]) -> bool {
+    size_of_val(values) <= PAYLOAD_BYTES && align_of::<T>() <= align_of::<u64>()
+}
+
+fn meet(communicator: &mut Communicator) -> Result<Round<'_>, CollectiveError> {
+    let (round, size) = (communicator.rounds, communicator.world_size() as u64);
+    communicator.slot().announced.store(round + 1, Ordering::Relaxed);
+    let state = &*communicator.state;
+    state.arrivals.arrive(round * size, (round + 1) * size).map_err(|_| state.cause())?;
+    state.wait_for_opening(round, communicator.timeout)?;
+    communicator.rounds += 1;
+    let round = Round { communicator, parity: (round % 2) as usize };
+    round.compare()?;
+    Ok(round)
+}
+
+impl Communicator {
+    fn slot(&self) -> &Slot {
+        &self.state.slots[self.rank()]
+    }
+
+    fn offer(&self) -> &Offer {
+        &self.slot().offers[(self.rounds % 2) as usize]
+    }
+}
+
+impl Round<'_> {
+    pub(super) fn rank(&self) -> usize {
+        self.communicator.rank()
+    }
+
+    pub(super) fn world_size(&self) -> usize {
+        self.communicator.world_size()
+    }
+
+    /// Returns what `rank` said as it arrived.
+    pub(super) fn call(&self, rank: usize) -> Call {
+        self.communicator.state.slots[rank].offers[self.parity].call.with(|call| {
+            // SAFETY: the round is open, so `rank` wrote this before it arrived, and it does not write here again
+            // before this rank has arrived in the next round, which this borrow of the communicator rules out.
+            unsafe { *call }
+        })
+    }
+
+    /// Returns element `index` of what `rank` brought with [`arrive_with_payload`].
+    pub(super) fn payload<T: Element>(&self, rank: usize, index: usize) -> T {
+        let call = self.call(0);
+        debug_assert!(call.element == TypeId::of::<T>() && call.data.is_null() && index < call.len);
+        self.communicator.state.slots[rank].offers[self.parity].payload.with(|payload| {
+            // SAFETY: as in `call`; all ranks brought `len` elements of type T, as the calls were compared.
+            unsafe { *payload.cast::<T>().add(index) }
+        })
+    }
+
+    fn compare(&self) -> Result<(), CollectiveError> {
+        let first = self.call(0);
+        for rank in 1..self.world_size() {
+            if let Some(difference) = first.difference_to(&self.call(rank)) {
+                return Err(CollectiveError::Mismatch { rank, difference });
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `work`, then waits until the work of all ranks has ended. Must follow every arrival that lends memory,
+    /// unless all ranks turn back.
+    ///
+    /// If the work of any rank panics, the world ends, the panic is resumed on that rank and the others get the error.
+    pub(super) fn work<R>(self, work: impl FnOnce(&Self) -> R) -> Result<R, CollectiveError> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(&self)));
+        let state = &*self.communicator.state;
+        if outcome.is_err() {
+            state.fail(CollectiveError::Panicked { rank: self.rank() });
+            state.departures.flag();
+        }
+        let target = (self.communicator.departures + 1) * self.world_size() as u64;
+        state.departures.depart(target);
+        // Only a panic of this round or an earlier one can be seen here: the next opens only once this rank arrives.
+        let broken = state.departures.wait_whatever(target, state.patience).is_flagged();
+        self.communicator.departures += 1;
+        match outcome {
+            Err(panic) => resume_unwind(panic),
+            Ok(_) if broken => Err(self.communicator.state.cause()),
+            Ok(result) => Ok(result),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_takes_one_cache_line() {
+        assert_eq!(size_of::<Call>(), 64);
+    }
+}
