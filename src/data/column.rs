@@ -1,5 +1,6 @@
 //! Columns of a table: how the user names one, and whether the first row does.
 
+use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
@@ -7,12 +8,13 @@ use std::str::FromStr;
 /// Names a column of a table.
 ///
 /// Text that is a whole number is a number; a column whose *name* is a number is found by its position.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Column {
-    /// By its name in the header row.
-    Name(String),
     /// By its number, from 0; negative numbers count from the end, -1 being the last.
     Number(i64),
+    /// By its name in the header row.
+    Name(String),
 }
 
 impl FromStr for Column {
@@ -36,7 +38,8 @@ impl fmt::Display for Column {
 }
 
 /// Whether the first row of a table names its columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum HeaderRow {
     /// It does if a column is asked for by name, or if it has text that is not a number in a feature column.
     #[default]
@@ -45,6 +48,19 @@ pub enum HeaderRow {
     Present,
     /// It is a sample.
     Absent,
+}
+
+impl FromStr for HeaderRow {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(HeaderRow::Auto),
+            "present" => Ok(HeaderRow::Present),
+            "absent" => Ok(HeaderRow::Absent),
+            _ => Err(format!("unknown choice '{text}', expected auto, present or absent")),
+        }
+    }
 }
 
 #[cfg(test)]

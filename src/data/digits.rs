@@ -2,7 +2,8 @@
 //!
 //! A copy of the test part of "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, 1998, UCI Machine
 //! Learning Repository, <https://doi.org/10.24432/C50P49>, licensed CC BY 4.0. Pixels are counts from 0 to 16, gathered as
-//! count / 16.
+//! (count − 5) / 6: their mean is 4.9 and their deviation 6.0, and what is near mean 0 and variance 1 trains well from
+//! initial params that are made for it.
 
 use std::io::Read;
 
@@ -13,7 +14,8 @@ use super::{DataError, Dataset, LoadOptions, Loaded, sample_order};
 const PACKED: &[u8] = include_bytes!("digits.csv.gz");
 const SAMPLES: usize = 1_797;
 const PIXELS: usize = 64;
-const DIVISOR: f32 = 16.0;
+const ZERO: f32 = 5.0;
+const DIVISOR: f32 = 6.0;
 /// A fifth of the samples, rounded up.
 const TEST_SAMPLES: usize = 360;
 /// The split is part of the data: it depends on this number only, never on the run's seed.
@@ -33,7 +35,7 @@ pub(super) fn load(options: &LoadOptions) -> Result<Loaded, DataError> {
         })?;
     }
     let (targets, classes) = reader.finish("digits")?;
-    let stored = Stored::U8 { values: pixels, divisor: DIVISOR };
+    let stored = Stored::U8 { values: pixels, zero: ZERO, divisor: DIVISOR };
     let features = Features { stored, columns: PIXELS, shape: vec![8, 8] };
     let all = Dataset::new("digits", features, targets, classes)?;
     let (train, test) = parts(&labels);
@@ -123,7 +125,8 @@ mod tests {
         let mut one = Gathered::new(1, 64, 0);
         train.gather(&[0], &mut one);
         let sample = first[0] as usize;
-        let expected: Vec<f32> = pixels[sample * 64..][..64].iter().map(|&p| f32::from(p) / 16.0).collect();
+        let expected: Vec<f32> =
+            pixels[sample * 64..][..64].iter().map(|&p| (f32::from(p) - 5.0) / 6.0).collect();
         assert_eq!(one.inputs().as_slice().unwrap(), expected);
         assert_eq!(one.labels(), [u32::from(labels[sample])]);
     }

@@ -11,9 +11,10 @@ pub(super) const MAX_FEATURES: u64 = 1 << 24;
 /// of every gather.
 #[derive(Debug, Clone)]
 pub(super) enum Stored {
-    /// Bytes; gathered as byte / divisor.
+    /// Bytes; gathered as (byte − zero) / divisor.
     U8 {
         values: Vec<u8>,
+        zero: f32,
         divisor: f32,
     },
     I8(Vec<i8>),
@@ -52,11 +53,8 @@ impl Features {
     pub fn gather(&self, samples: &[u32], out: &mut [f32]) {
         let columns = self.columns;
         match &self.stored {
-            Stored::U8 { values, divisor } if *divisor == 1.0 => {
-                copy(values, columns, samples, out, f32::from)
-            }
-            Stored::U8 { values, divisor } => {
-                copy(values, columns, samples, out, |byte| f32::from(byte) / divisor);
+            Stored::U8 { values, zero, divisor } => {
+                copy(values, columns, samples, out, |byte| (f32::from(byte) - zero) / divisor);
             }
             Stored::I8(values) => copy(values, columns, samples, out, f32::from),
             Stored::F32(values) => copy(values, columns, samples, out, |x| x),
@@ -69,8 +67,8 @@ impl Features {
     pub fn select(&self, samples: &[u32]) -> Features {
         let columns = self.columns;
         let stored = match &self.stored {
-            Stored::U8 { values, divisor } => {
-                Stored::U8 { values: select(values, columns, samples), divisor: *divisor }
+            Stored::U8 { values, zero, divisor } => {
+                Stored::U8 { values: select(values, columns, samples), zero: *zero, divisor: *divisor }
             }
             Stored::I8(values) => Stored::I8(select(values, columns, samples)),
             Stored::F32(values) => Stored::F32(select(values, columns, samples)),
@@ -137,8 +135,8 @@ mod tests {
         let expected = [4.0, 0.0, 6.0, 1.0, 2.0, 0.0, 4.0, 0.0, 6.0];
         let sparse = Sparse { ends: vec![2, 4], columns: vec![0, 1, 0, 2], values: vec![1.0, 2.0, 4.0, 6.0] };
         let kinds = [
-            Stored::U8 { values: vec![1, 2, 0, 4, 0, 6], divisor: 1.0 },
-            Stored::U8 { values: vec![16, 32, 0, 64, 0, 96], divisor: 16.0 },
+            Stored::U8 { values: vec![1, 2, 0, 4, 0, 6], zero: 0.0, divisor: 1.0 },
+            Stored::U8 { values: vec![18, 34, 2, 66, 2, 98], zero: 2.0, divisor: 16.0 },
             Stored::I8(vec![1, 2, 0, 4, 0, 6]),
             Stored::F32(vec![1.0, 2.0, 0.0, 4.0, 0.0, 6.0]),
             Stored::F64(vec![1.0, 2.0, 0.0, 4.0, 0.0, 6.0]),
@@ -152,7 +150,7 @@ mod tests {
     #[test]
     fn a_pixel_is_the_correctly_rounded_quotient() {
         let values: Vec<u8> = (0..=254).collect();
-        let out = gathered(Stored::U8 { values, divisor: 255.0 }, &(0..85).collect::<Vec<_>>());
+        let out = gathered(Stored::U8 { values, zero: 0.0, divisor: 255.0 }, &(0..85).collect::<Vec<_>>());
         for (byte, x) in out.into_iter().enumerate() {
             assert_eq!(x, (byte as f64 / 255.0) as f32);
         }

@@ -93,7 +93,7 @@ impl Part {
         let images_file = self.files.0.display().to_string();
         let shape = self.images.extents[1..].to_vec();
         let columns = shape.iter().product();
-        let stored = Stored::U8 { values: self.images.bytes, divisor: DIVISOR };
+        let stored = Stored::U8 { values: self.images.bytes, zero: 0.0, divisor: DIVISOR };
         let features = Features { stored, columns, shape };
         let (targets, classes) = match (&self.labels, &self.files.1) {
             (Some(labels), Some(path)) => {

@@ -56,7 +56,9 @@ impl Array {
     /// The elements in the type they have, where `f32` can take its values as they are; else as `f32` if that is exact.
     fn features(mut self) -> Result<Features, DataError> {
         let stored = match self.layout.element {
-            Element::Bool | Element::U8 => Stored::U8 { values: self.read(|_, x: u8| Ok(x))?, divisor: 1.0 },
+            Element::Bool | Element::U8 => {
+                Stored::U8 { values: self.read(|_, x: u8| Ok(x))?, zero: 0.0, divisor: 1.0 }
+            }
             Element::I8 => Stored::I8(self.read(|_, x: i8| Ok(x))?),
             Element::U16 => Stored::F32(self.read(|_, x: u16| Ok(f32::from(x)))?),
             Element::I16 => Stored::F32(self.read(|_, x: i16| Ok(f32::from(x)))?),
@@ -100,7 +102,7 @@ impl Array {
         let mut reader = LabelReader::new(TargetKind::Classes, options.classes.as_ref());
         reader.reserve(self.layout.len);
         self.read_numbers(|place, number| {
-            reader.push_number(number as f64).map_err(|fault| {
+            reader.push_number(number).map_err(|fault| {
                 let row = place.at + 1;
                 DataError::Label { file: place.file.to_string(), row, place: place.place(), fault }
             })

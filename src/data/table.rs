@@ -215,7 +215,7 @@ impl Numbers {
 
     fn stored(self) -> Stored {
         match self {
-            Numbers::Bytes(values) => Stored::U8 { values, divisor: 1.0 },
+            Numbers::Bytes(values) => Stored::U8 { values, zero: 0.0, divisor: 1.0 },
             Numbers::Floats(values) => Stored::F32(values),
         }
     }
