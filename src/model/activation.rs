@@ -65,6 +65,14 @@ impl Activation {
         }
     }
 
+    /// What the variance of the weights before it is multiplied by, so that signals keep their size through layers.
+    pub(super) fn gain(self) -> f32 {
+        match self {
+            Self::Relu | Self::Gelu => 2.0,
+            Self::Tanh | Self::Sigmoid => 1.0,
+        }
+    }
+
     /// What the backward pass reads: the output a, or the input z.
     pub(super) fn keeps(self) -> Keeps {
         match self {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::activation::sigmoid;
-use super::{Real, Samples, Score, Targets};
+use super::{Misfit, Real, Samples, Score, TargetShape, Targets};
 
 /// What is made small. ℓ is the loss of one sample, z its K outputs, t its target; p = softmax(z), σ the logistic
 /// function.
@@ -40,6 +40,26 @@ impl Loss {
             Self::CrossEntropy => "cross-entropy",
             Self::Bce => "bce",
             Self::Mse => "mse",
+        }
+    }
+
+    /// Says whether a model of so many outputs can be held against such targets.
+    pub(super) fn check(self, outputs: usize, targets: TargetShape) -> Result<(), Misfit> {
+        match (self, targets) {
+            (_, TargetShape::None) => Err(Misfit::NoTargets),
+            (Self::CrossEntropy, TargetShape::Values(_)) => Err(Misfit::NeedsClasses { loss: self.name() }),
+            (Self::Mse, TargetShape::Classes(_)) => Err(Misfit::NeedsValues { loss: self.name() }),
+            (Self::Bce, TargetShape::Classes(_)) if outputs > 1 => {
+                Err(Misfit::NeedsValues { loss: self.name() })
+            }
+            (_, TargetShape::Classes(found)) => {
+                let expected = if self == Self::Bce { 2 } else { outputs };
+                if found > expected { Err(Misfit::Classes { found, expected }) } else { Ok(()) }
+            }
+            (_, TargetShape::Values(found)) if found != outputs => {
+                Err(Misfit::Values { found, expected: outputs })
+            }
+            (_, TargetShape::Values(_)) => Ok(()),
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::activation::Keeps;
 use super::init::Uniform;
-use super::{Activation, Loss, Model, Real, Samples, Score, Targets, Tensor, product};
+use super::{Activation, Loss, Misfit, Model, Real, Samples, Score, TargetShape, Targets, Tensor, product};
 
 /// What an [`Mlp`] is made of; a model file carries it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,25 @@ pub struct MlpShape {
     pub activation: Activation,
     /// What is made small.
     pub loss: Loss,
+}
+
+impl MlpShape {
+    /// Number of params, Σ (I + 1)·O; `None` if a layer is 0 wide or the number exceeds what can be addressed.
+    pub fn params_len(&self) -> Option<usize> {
+        let widths = self.widths();
+        if widths.contains(&0) {
+            return None;
+        }
+        widths.windows(2).try_fold(0_usize, |sum, pair| {
+            let layer = pair[0].checked_add(1)?.checked_mul(pair[1])?;
+            sum.checked_add(layer).filter(|sum| *sum <= isize::MAX as usize / size_of::<f64>())
+        })
+    }
+
+    /// Inputs, hidden widths, outputs.
+    fn widths(&self) -> Vec<usize> {
+        [self.inputs].into_iter().chain(self.hidden.iter().copied()).chain([self.outputs]).collect()
+    }
 }
 
 /// A multi-layer perceptron of any depth.
@@ -72,13 +91,15 @@ impl Mlp {
     ///
     /// # Panics
     ///
-    /// If a width is 0.
+    /// If [`MlpShape::params_len`] is `None`.
     pub fn new(shape: MlpShape) -> Self {
-        let widths: Vec<usize> =
-            [shape.inputs].into_iter().chain(shape.hidden.iter().copied()).chain([shape.outputs]).collect();
-        assert!(widths.iter().all(|width| *width > 0), "each layer is at least 1 wide: {widths:?}");
+        assert!(
+            shape.params_len().is_some(),
+            "each layer is at least 1 wide, and all can be addressed: {shape:?}"
+        );
         let mut start = 0;
-        let layers = widths
+        let layers = shape
+            .widths()
             .windows(2)
             .map(|pair| {
                 let weight = start..start + pair[0] * pair[1];
@@ -93,6 +114,16 @@ impl Mlp {
     /// What it is made of.
     pub fn shape(&self) -> &MlpShape {
         &self.shape
+    }
+
+    /// Says whether samples with so many features can be predicted.
+    ///
+    /// # Errors
+    ///
+    /// [`Misfit::Features`] if the model takes another number.
+    pub fn check_features(&self, found: usize) -> Result<(), Misfit> {
+        let expected = self.shape.inputs;
+        if found == expected { Ok(()) } else { Err(Misfit::Features { found, expected }) }
     }
 
     /// Makes a workspace for up to `max_samples` samples, in f32 or f64.
@@ -210,12 +241,19 @@ impl Model for Mlp {
         self.layers.last().map_or(0, |layer| layer.bias.end)
     }
 
-    /// Weights and biases of a layer are drawn from U(−1/√I, 1/√I), as PyTorch's `Linear` does.
+    fn check(&self, features: usize, targets: TargetShape) -> Result<(), Misfit> {
+        self.check_features(features)?;
+        self.shape.loss.check(self.shape.outputs, targets)
+    }
+
+    /// Weights are drawn from U(−√(3g/I), √(3g/I)), whose variance is g/I, with g = 2 before relu and gelu, which pass
+    /// half of the variance on, and 1 elsewhere; biases are 0 (He, Zhang, Ren, Sun 2015, arXiv:1502.01852, eq. 10).
     fn initial_params(&self, seed: u64) -> Vec<f32> {
         let mut params = vec![0.0; self.params_len()];
         let mut uniform = Uniform::new(seed);
-        for layer in &self.layers {
-            uniform.fill(&mut params[layer.weight.start..layer.bias.end], 1.0 / (layer.inputs as f32).sqrt());
+        for (l, layer) in self.layers.iter().enumerate() {
+            let gain = if l < self.shape.hidden.len() { self.shape.activation.gain() } else { 1.0 };
+            uniform.fill(&mut params[layer.weight.clone()], (3.0 * gain / layer.inputs as f32).sqrt());
         }
         params
     }

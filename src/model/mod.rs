@@ -17,10 +17,12 @@
 //! * [`Mlp`] is the multi-layer perceptron, and with no hidden layer linear, softmax or logistic regression.
 //! * [`Samples`] is what a model is given; [`Score`] is what it says of samples it does not learn from.
 //! * [`Activation`] and [`Loss`] are PyTorch's, each with its derivative beside it.
+//! * [`Misfit`] says why a model and data do not fit each other.
 //! * [`Real`] is f32, or f64 where gradients are checked against central differences.
 
 mod activation;
 mod closure;
+mod fit;
 mod init;
 mod loss;
 mod mlp;
@@ -31,6 +33,7 @@ mod tensor;
 
 pub use activation::Activation;
 pub use closure::{Closure, from_fn};
+pub use fit::{Misfit, TargetShape};
 pub use loss::Loss;
 pub use mlp::{Mlp, MlpShape, MlpWorkspace};
 pub use product::{product, product_by_definition};
@@ -92,6 +95,16 @@ pub trait Model: Sync {
     /// Number of params: the sum of the tensors' lens.
     fn params_len(&self) -> usize {
         self.tensors().iter().map(Tensor::len).sum()
+    }
+
+    /// Says whether the model can learn from, and be scored on, samples with so many `features` and such `targets`.
+    ///
+    /// # Errors
+    ///
+    /// A [`Misfit`] if not. Without an implementation of its own a model takes whatever it is given.
+    fn check(&self, features: usize, targets: TargetShape) -> Result<(), Misfit> {
+        let _ = (features, targets);
+        Ok(())
     }
 
     /// Params to start from, a function of the seed and the model alone.

@@ -1,0 +1,62 @@
+//! Whether a model and data fit each other.
+
+use thiserror::Error;
+
+/// What targets look like from afar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetShape {
+    /// One of so many classes.
+    Classes(usize),
+    /// So many values a sample.
+    Values(usize),
+    /// Unknown.
+    None,
+}
+
+/// Why a model cannot learn from some data.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Misfit {
+    /// The samples have another number of features.
+    #[error(
+        "the data has {found} features, but the model takes {expected}; give data of the kind it was made for"
+    )]
+    Features {
+        /// Features of the data.
+        found: usize,
+        /// Inputs of the model.
+        expected: usize,
+    },
+    /// There are more classes than outputs.
+    #[error("the data has {found} classes, but the model tells {expected} apart; give data with labels 0 to {last}", last = expected - 1)]
+    Classes {
+        /// Classes of the data.
+        found: usize,
+        /// Classes of the model.
+        expected: usize,
+    },
+    /// There are more or fewer values than outputs.
+    #[error("the data has {found} target values a sample, but the model has {expected} outputs")]
+    Values {
+        /// Target values of the data.
+        found: usize,
+        /// Outputs of the model.
+        expected: usize,
+    },
+    /// The loss is one of classes, the targets are values.
+    #[error(
+        "the loss {loss} needs class labels, but the targets of the data are values; use mse, or bce for values in 0 to 1"
+    )]
+    NeedsClasses {
+        /// Name of the loss.
+        loss: &'static str,
+    },
+    /// The loss is one of values, the targets are classes.
+    #[error("the loss {loss} needs values, but the targets of the data are class labels; use cross-entropy")]
+    NeedsValues {
+        /// Name of the loss.
+        loss: &'static str,
+    },
+    /// There are no targets.
+    #[error("the data has no targets; a model can predict it, but neither learn from it nor be scored on it")]
+    NoTargets,
+}
