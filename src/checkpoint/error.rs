@@ -1,0 +1,122 @@
+//! What can be wrong with a model file.
+
+use std::io;
+use std::path::PathBuf;
+
+use safetensors::SafeTensorError;
+use thiserror::Error;
+
+use crate::model::MlpShape;
+
+/// Why a file could not be read or written.
+#[derive(Debug, Error)]
+pub enum CheckpointError {
+    /// The system refuses to read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system refuses to write; what was there before still is.
+    #[error("cannot write {}: {source}; what was there before is untouched", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is damaged, cut short or something else.
+    #[error("{} is not a whole safetensors file: {source}; give a model.safetensors or the run directory it is in", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        source: SafeTensorError,
+    },
+    /// A tensor of the model is missing.
+    #[error("{} has no tensor '{name}'; it has {}", path.display(), list(found))]
+    TensorMissing {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The tensors that are there.
+        found: Vec<String>,
+    },
+    /// A tensor of the file is not of the model.
+    #[error("{} has a tensor '{name}' that the model lacks; the model has {}", path.display(), list(expected))]
+    TensorUnknown {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The tensors of the model.
+        expected: Vec<String>,
+    },
+    /// A tensor has another shape than that of the model.
+    #[error("tensor '{name}' in {} has shape {found:?}, but the model needs {expected:?}", path.display())]
+    TensorShape {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Shape in the file.
+        found: Vec<usize>,
+        /// Shape of the model.
+        expected: Vec<usize>,
+    },
+    /// A tensor has elements of another type.
+    #[error("tensor '{name}' in {} is {found}, but params are F32; convert it, in PyTorch with .float()", path.display())]
+    TensorType {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its type.
+        found: String,
+    },
+    /// A param is NaN or infinite.
+    #[error("tensor '{name}' in {} holds {value} at element {index}; params must be finite", path.display())]
+    NotFinite {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// The element, row-major.
+        index: usize,
+        /// What it is.
+        value: f32,
+    },
+    /// The file has tensors, but not what this program needs to use them.
+    #[error("{} does not say how its model is built, so it cannot be run; train from it with --init", path.display())]
+    NoDescription {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The described model cannot be built.
+    #[error("{} describes a model with a layer of width 0, or too many params to count: {shape:?}", path.display())]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// What it describes.
+        shape: MlpShape,
+    },
+    /// The description of the model cannot be understood.
+    #[error("the description of the model in {} cannot be read: {source}; it may be of a newer version", path.display())]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+}
+
+fn list(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        [first, .., last] if names.len() > 6 => format!("{} tensors, {first} to {last}", names.len()),
+        _ => names.join(", "),
+    }
+}

@@ -1,0 +1,119 @@
+//! A trained model with all that is needed to use it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use safetensors::tensor::{Dtype, TensorView, serialize};
+use serde::{Deserialize, Serialize};
+
+use super::tensors::{params_of, parse, read};
+use super::{CheckpointError, write_whole};
+use crate::data::{Classes, Standardize};
+use crate::model::{Mlp, MlpShape, Model, Tensor};
+
+/// A model file: params as tensors (`layers.0.weight` of shape (out, in), `layers.0.bias` ...), and a description in
+/// the metadata under the one key `phalanx`, as JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelFile {
+    /// How the model is built.
+    pub shape: MlpShape,
+    /// Its flat params.
+    pub params: Vec<f32>,
+    /// What was done to the features it learned from, and must be done to those it is used on.
+    pub standardize: Option<Standardize>,
+    /// Names of its classes, by index; none for values.
+    pub classes: Option<Classes>,
+    /// The options of the run that made it, by flag.
+    pub options: BTreeMap<String, serde_json::Value>,
+}
+
+/// What the metadata say.
+#[derive(Serialize, Deserialize)]
+struct Description {
+    version: u32,
+    shape: MlpShape,
+    standardize: Option<Standardize>,
+    classes: Option<Classes>,
+    options: BTreeMap<String, serde_json::Value>,
+}
+
+/// The key of the description among the metadata.
+pub(super) const KEY: &str = "phalanx";
+/// Raised when older programs could not use a file.
+const VERSION: u32 = 1;
+
+impl ModelFile {
+    /// The model, ready to compute.
+    pub fn model(&self) -> Mlp {
+        Mlp::new(self.shape.clone())
+    }
+
+    /// Writes the file whole.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Write`]; what was there before is then untouched.
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        write_whole(path, &self.to_bytes())
+    }
+
+    /// The bytes of the file: a function of its content alone.
+    fn to_bytes(&self) -> Vec<u8> {
+        let bytes: Vec<u8> = self.params.iter().flat_map(|param| param.to_le_bytes()).collect();
+        let mut start = 0;
+        let views: Vec<(String, TensorView<'_>)> = self
+            .model()
+            .tensors()
+            .into_iter()
+            .map(|Tensor { name, shape }| {
+                let len_bytes = 4 * shape.iter().product::<usize>();
+                let data = &bytes[start..start + len_bytes];
+                start += len_bytes;
+                (
+                    name,
+                    TensorView::new(Dtype::F32, shape, data).expect("the slice is as long as the shape says"),
+                )
+            })
+            .collect();
+        let description = serde_json::to_string(&self.description()).expect("a description is plain data");
+        let metadata = HashMap::from([(KEY.to_owned(), description)]);
+        serialize(views, Some(metadata)).expect("names and shapes are those of a model")
+    }
+
+    fn description(&self) -> Description {
+        Description {
+            version: VERSION,
+            shape: self.shape.clone(),
+            standardize: self.standardize.clone(),
+            classes: self.classes.clone(),
+            options: self.options.clone(),
+        }
+    }
+
+    /// Reads `path`, or `model.safetensors` in it if it is a folder.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is damaged, has no description, or its tensors are not those it describes.
+    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+        let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
+        let bytes = read(&path)?;
+        let file = parse(&path, &bytes)?;
+        let Description { shape, standardize, classes, options, .. } = description(&path, &bytes)?;
+        if shape.params_len().is_none() {
+            return Err(CheckpointError::Shape { path, shape });
+        }
+        let params = params_of(&path, &file, &Mlp::new(shape.clone()).tensors())?;
+        Ok(Self { shape, params, standardize, classes, options })
+    }
+}
+
+/// Takes the description out of the header of a file that was parsed before.
+fn description(path: &Path, bytes: &[u8]) -> Result<Description, CheckpointError> {
+    let (_, header) = safetensors::SafeTensors::read_metadata(bytes)
+        .map_err(|source| CheckpointError::Format { path: path.to_owned(), source })?;
+    let text = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
+    let text = text.ok_or_else(|| CheckpointError::NoDescription { path: path.to_owned() })?;
+    serde_json::from_str(text)
+        .map_err(|source| CheckpointError::Description { path: path.to_owned(), source })
+}
