@@ -1,5 +1,7 @@
 //! Phalanx: a multi-threaded data-parallel trainer.
 
+#[cfg(feature = "program")]
+pub mod checkpoint;
 pub mod collective;
 #[cfg(feature = "program")]
 pub mod data;
@@ -7,3 +9,7 @@ pub mod data;
 pub mod model;
 #[cfg(feature = "program")]
 pub mod optim;
+#[cfg(feature = "program")]
+pub mod report;
+#[cfg(feature = "program")]
+pub mod train;

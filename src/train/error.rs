@@ -1,0 +1,117 @@
+//! What can go wrong in training.
+
+use std::any::Any;
+use std::io;
+
+use thiserror::Error;
+
+use crate::collective::CollectiveError;
+use crate::model::Misfit;
+use crate::optim::OptimError;
+
+/// Why a run could not begin, or did not end well.
+#[derive(Debug, Error)]
+pub enum TrainError {
+    /// There is no thread to train on.
+    #[error("0 threads cannot train; give at least 1")]
+    ZeroThreads,
+    /// A batch has no samples.
+    #[error("a batch of 0 samples teaches nothing; give a batch size of at least 1")]
+    ZeroBatch,
+    /// A batch is cut into no shards.
+    #[error("a batch cannot be cut into 0 shards; give at least 1, or auto")]
+    ZeroShards,
+    /// The run has no step.
+    #[error("0 epochs or steps train nothing; give at least 1")]
+    ZeroLength,
+    /// There are no samples.
+    #[error("there are no training samples; give data with at least one")]
+    NoSamples,
+    /// Leaving out the short last batch leaves nothing.
+    #[error(
+        "{samples} training samples make no whole batch of {batch_size}, and the short last batch is to be dropped; \
+         lower the batch size or keep the last batch"
+    )]
+    NoWholeBatch {
+        /// Samples of the data.
+        samples: usize,
+        /// Samples of a batch.
+        batch_size: usize,
+    },
+    /// The weights of all samples are 0.
+    #[error("the weights of all {samples} training samples are 0; at least one must be above")]
+    ZeroWeight {
+        /// Samples of the data.
+        samples: usize,
+    },
+    /// The largest norm of a gradient is not above 0.
+    #[error("a gradient cannot be clipped to a norm of {found}; give a number above 0")]
+    ClipNorm {
+        /// What was asked for.
+        found: f64,
+    },
+    /// The rate is to follow the batch size, from an unknown one.
+    #[error("scaling the rate needs the batch size it was found with; give a base batch size of at least 1")]
+    NoBaseBatch,
+    /// A base batch size is given, but the rate is not to follow the batch size.
+    #[error(
+        "the base batch size {found} has no effect without scaling of the rate; choose linear or sqrt, or drop it"
+    )]
+    UnusedBaseBatch {
+        /// What was given.
+        found: usize,
+    },
+    /// The params to start from are not those of the model.
+    #[error("{found} initial params were given, but the model has {expected}")]
+    InitialParams {
+        /// Params given.
+        found: usize,
+        /// Params of the model.
+        expected: usize,
+    },
+    /// The model and the data do not fit each other.
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    /// Something is wrong about the optimizer, the rate or the schedule.
+    #[error(transparent)]
+    Optim(#[from] OptimError),
+    /// A thread could not be started.
+    #[error("the thread of rank {rank} could not be started: {source}; lower the number of threads")]
+    Spawn {
+        /// Rank without a thread.
+        rank: usize,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A rank panicked.
+    #[error("rank {rank} panicked: {message}")]
+    Panicked {
+        /// The rank.
+        rank: usize,
+        /// What it panicked with.
+        message: String,
+    },
+    /// The listener of events is gone: it panicked.
+    #[error("the listener of events is gone")]
+    ListenerGone,
+    /// The ranks could not go on together.
+    #[error(transparent)]
+    Collective(#[from] CollectiveError),
+}
+
+impl TrainError {
+    pub(super) fn panicked(rank: usize, payload: &(dyn Any + Send)) -> Self {
+        let text = payload.downcast_ref::<&str>().map(ToString::to_string);
+        let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
+        Self::Panicked { rank, message: message.unwrap_or_else(|| "without a message".to_owned()) }
+    }
+
+    /// How far an error is from the cause: what a rank did itself comes before what it hears of others.
+    pub(super) fn remoteness(&self) -> u8 {
+        match self {
+            Self::Spawn { .. } | Self::Panicked { .. } => 0,
+            Self::Collective(_) => 2,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What a run tells while it goes on.
+
+use std::time::Duration;
+
+use super::Plan;
+use crate::model::Score;
+
+/// Something that happened in a run, in the order in which it did.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// All is checked, the first step begins.
+    Start(&'a Plan),
+    /// A step was done.
+    Step(StepEnd),
+    /// An epoch was done and scored.
+    Epoch(EpochEnd),
+}
+
+/// One step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepEnd {
+    /// Steps done, this one included.
+    pub step: u64,
+    /// 0-based epoch it belongs to.
+    pub epoch: u64,
+    /// Samples of its batch.
+    pub samples: usize,
+    /// Σ w_i over its batch. 0 means that nothing was changed.
+    pub weight: f64,
+    /// Mean loss of its samples before the update, whatever the reduction; NaN if their weight is 0.
+    pub loss: f64,
+    /// Learning rate it was made with.
+    pub rate: f64,
+    /// Global norm of the reduced gradient before clipping; `None` unless it was needed.
+    pub grad_norm: Option<f64>,
+}
+
+/// One epoch; a run that stops in the middle of one ends with a part of it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EpochEnd {
+    /// 0-based epoch.
+    pub epoch: u64,
+    /// Steps done since the run began.
+    pub step: u64,
+    /// Samples taken in this epoch.
+    pub samples: u64,
+    /// Mean loss of a sample over the steps of this epoch, each before its update; NaN if their weight is 0.
+    pub train_loss: f64,
+    /// Score on the test samples, if there are any.
+    pub test: Option<Score>,
+    /// Wall time of the epoch: sample order, gathering, computing and updates, without the scoring of test samples.
+    pub elapsed: Duration,
+    /// Where rank 0 spent it.
+    pub phases: PhaseTimes,
+}
+
+impl EpochEnd {
+    /// Samples per second of this epoch.
+    pub fn samples_per_sec(&self) -> f64 {
+        self.samples as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+/// Where a rank spent its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PhaseTimes {
+    /// Gathering, forward, loss, backward.
+    pub compute: Duration,
+    /// Waiting for other ranks.
+    pub wait: Duration,
+    /// Combining shards, dividing, clipping, updating.
+    pub reduce_update: Duration,
+}
+
+/// What ranks send to the thread that runs the trainer.
+pub(super) enum Message {
+    Step(StepEnd),
+    Epoch(EpochEnd),
+}

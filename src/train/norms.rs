@@ -1,0 +1,90 @@
+//! Norms over all ranks: of the whole gradient for clipping, of tensors for LARS and LAMB.
+//!
+//! Each rank adds the squares of its own blocks; all see those of all, and add blocks in the same order.
+
+use std::ops::Range;
+
+use super::{Plan, TrainError};
+use crate::collective::Communicator;
+use crate::optim::{Blocks, Optimizer, clip_factor, norm_of_squares, scale_grads};
+
+/// Buffers of one rank for the norms of a step.
+pub(super) struct Norms {
+    clip_norm: Option<f64>,
+    of_tensors: bool,
+    /// The rank's run of blocks.
+    run: Range<usize>,
+    /// Squares of the reduced gradient, one sum a block.
+    squares: Exchanged<f64>,
+    /// What the optimizer wants to know of each block.
+    pairs: Exchanged<[f64; 2]>,
+}
+
+impl Norms {
+    pub(super) fn new(plan: &Plan, rank: usize) -> Self {
+        let (run, of_tensors) = (plan.block_run(rank), plan.hyper().needs_tensor_norms());
+        let (own, all) = if of_tensors { (run.len(), plan.blocks().len()) } else { (0, 0) };
+        Self {
+            clip_norm: plan.clip_grad_norm(),
+            of_tensors,
+            squares: Exchanged::new(run.len(), plan.blocks().len()),
+            pairs: Exchanged::new(own, all),
+            run,
+        }
+    }
+
+    /// Whether a step needs any.
+    pub(super) fn needed(&self) -> bool {
+        self.of_tensors || self.clip_norm.is_some()
+    }
+
+    /// Scales the rank's part of the gradient if the norm of the whole is too large; returns that norm before, if
+    /// clipping is on.
+    pub(super) fn clip(
+        &mut self,
+        comm: &mut Communicator,
+        blocks: &Blocks,
+        grads: &mut [f32],
+    ) -> Result<Option<f64>, TrainError> {
+        let Some(max_norm) = self.clip_norm else { return Ok(None) };
+        blocks.sums_of_squares(self.run.clone(), grads, &mut self.squares.own);
+        self.squares.exchange(comm)?;
+        let norm = norm_of_squares(&self.squares.all);
+        scale_grads(grads, clip_factor(norm, max_norm));
+        Ok(Some(norm))
+    }
+
+    /// The optimizer's first phase.
+    pub(super) fn prepare(&mut self, optimizer: &mut Optimizer, params: &[f32], grads: &mut [f32]) {
+        optimizer.prepare(params, grads, &mut self.pairs.own);
+    }
+
+    /// Lets all ranks see what the first phase found.
+    pub(super) fn exchange(&mut self, comm: &mut Communicator) -> Result<(), TrainError> {
+        if self.of_tensors { self.pairs.exchange(comm) } else { Ok(()) }
+    }
+
+    /// The optimizer's second phase.
+    pub(super) fn finish(&self, optimizer: &mut Optimizer, rate: f64, params: &mut [f32], grads: &mut [f32]) {
+        optimizer.finish(rate, params, grads, &self.pairs.all);
+    }
+}
+
+/// Values of which each rank has some, and then all.
+struct Exchanged<T> {
+    own: Vec<T>,
+    all: Vec<T>,
+}
+
+impl<T: Copy + Default + Sync + 'static> Exchanged<T> {
+    fn new(own: usize, all: usize) -> Self {
+        Self { own: vec![T::default(); own], all: Vec::with_capacity(all) }
+    }
+
+    fn exchange(&mut self, comm: &mut Communicator) -> Result<(), TrainError> {
+        let Self { own, all } = self;
+        all.clear();
+        comm.lend(own, |peers| peers.iter().for_each(|values| all.extend_from_slice(values)))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,84 @@
+//! What a caller wants of a training run.
+
+use std::time::Duration;
+
+use super::Shards;
+use crate::optim::{OptimizerOptions, Reduction, ScaleRate, ScheduleOptions};
+
+/// Options of a run, unchecked; [`Plan::new`](super::Plan::new) checks them.
+///
+/// All but [`threads`](Self::threads) and [`timeout`](Self::timeout) are part of the mathematics: they decide the bits
+/// of the result.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::train::{Length, Options};
+///
+/// let options = Options { batch_size: 128, length: Length::Epochs(3), threads: 2, ..Options::default() };
+/// ```
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Number of ranks, each a thread of its own.
+    pub threads: usize,
+    /// Samples in one step over all ranks.
+    pub batch_size: usize,
+    /// How many shards a batch is cut into.
+    pub shards: Shards,
+    /// How per-sample gradients become the one gradient of a step.
+    pub reduction: Reduction,
+    /// When to stop.
+    pub length: Length,
+    /// The optimizer and its constants.
+    pub optimizer: OptimizerOptions,
+    /// Learning rate before scaling and schedule; `None` is the default of the optimizer.
+    pub rate: Option<f64>,
+    /// How the rate changes over the run.
+    pub schedule: ScheduleOptions,
+    /// How the rate follows the batch size.
+    pub scale_rate: ScaleRate,
+    /// The batch size that `rate` was found with, which `scale_rate` needs.
+    pub base_batch_size: Option<usize>,
+    /// Largest global norm of the reduced gradient; a longer one is scaled down to it.
+    pub clip_grad_norm: Option<f64>,
+    /// Whether a short last batch is left out.
+    pub drop_last: bool,
+    /// Whether each epoch takes the samples in an order of its own; otherwise as they are stored.
+    pub shuffle: bool,
+    /// Seed of initial params and sample order.
+    pub seed: u64,
+    /// How long a rank waits for the others before the run fails; `None` waits as long as they live.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for Options {
+    /// 10 epochs of plain SGD on the mean gradient of 64 samples, on one thread.
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            batch_size: 64,
+            shards: Shards::Auto,
+            reduction: Reduction::Mean,
+            length: Length::Epochs(10),
+            optimizer: OptimizerOptions::default(),
+            rate: None,
+            schedule: ScheduleOptions::default(),
+            scale_rate: ScaleRate::None,
+            base_batch_size: None,
+            clip_grad_norm: None,
+            drop_last: false,
+            shuffle: true,
+            seed: 42,
+            timeout: None,
+        }
+    }
+}
+
+/// When a run is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// After so many passes over the training samples.
+    Epochs(u64),
+    /// After so many updates, in the middle of an epoch if need be.
+    Steps(u64),
+}

@@ -1,0 +1,251 @@
+//! What options come to on given data and a given model: checked, and complete.
+
+use std::ops::Range;
+
+use super::score::target_shape;
+use super::{Length, Options, Shards, TrainError};
+use crate::data::Dataset;
+use crate::model::{Model, Tensor};
+use crate::optim::{BatchCut, Blocks, Hyper, Reduction, ScaleRate, Schedule};
+
+/// A run that can begin: nothing in it is left to choose, and every choice fits the others.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    threads: usize,
+    batch_size: usize,
+    shards: usize,
+    reduction: Reduction,
+    train_samples: usize,
+    test_samples: usize,
+    drop_last: bool,
+    shuffle: bool,
+    seed: u64,
+    total_steps: u64,
+    hyper: Hyper,
+    /// The rate after scaling, before the schedule.
+    rate: f64,
+    schedule: Schedule,
+    clip_grad_norm: Option<f64>,
+    blocks: Blocks,
+    /// Boundaries of the ranks' runs of blocks.
+    block_cuts: Vec<usize>,
+}
+
+impl Plan {
+    /// Checks the options against the data and the model, and fills in what they leave open.
+    ///
+    /// # Errors
+    ///
+    /// Whatever cannot be trained, each with what to do about it.
+    pub fn new<M: Model>(
+        options: &Options,
+        model: &M,
+        train: &Dataset,
+        test: Option<&Dataset>,
+    ) -> Result<Self, TrainError> {
+        check(options)?;
+        check_data(options, model, train, test)?;
+        let hyper = options.optimizer.check()?;
+        let shards = options.shards.count(options.batch_size);
+        let steps_per_epoch = steps_per_epoch(train.len(), options.batch_size, options.drop_last);
+        let total_steps = match options.length {
+            Length::Epochs(epochs) => epochs.saturating_mul(steps_per_epoch),
+            Length::Steps(steps) => steps,
+        };
+        let rate = scaled_rate(options, &hyper, shards)?;
+        let tensor_lens: Vec<usize> = model.tensors().iter().map(Tensor::len).collect();
+        let blocks = Blocks::new(&tensor_lens);
+        Ok(Self {
+            threads: options.threads,
+            batch_size: options.batch_size,
+            shards,
+            reduction: options.reduction,
+            train_samples: train.len(),
+            test_samples: test.map_or(0, Dataset::len),
+            drop_last: options.drop_last,
+            shuffle: options.shuffle,
+            seed: options.seed,
+            total_steps,
+            hyper,
+            rate,
+            schedule: Schedule::new(&options.schedule, rate, total_steps, steps_per_epoch)?,
+            clip_grad_norm: options.clip_grad_norm,
+            block_cuts: blocks.cut(options.threads),
+            blocks,
+        })
+    }
+
+    /// Number of ranks.
+    pub fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Samples of a full batch.
+    pub fn batch_size(&self) -> usize {
+        self.batch_size
+    }
+
+    /// Shards of a full batch. A batch of fewer samples has one shard a sample.
+    pub fn shards(&self) -> usize {
+        self.shards
+    }
+
+    /// Samples of the largest shard.
+    pub fn max_shard_samples(&self) -> usize {
+        self.batch_size.min(self.train_samples).div_ceil(self.shards)
+    }
+
+    /// How gradients are reduced.
+    pub fn reduction(&self) -> Reduction {
+        self.reduction
+    }
+
+    /// Training samples.
+    pub fn train_samples(&self) -> usize {
+        self.train_samples
+    }
+
+    /// Test samples, 0 without.
+    pub fn test_samples(&self) -> usize {
+        self.test_samples
+    }
+
+    /// Number of params.
+    pub fn params_len(&self) -> usize {
+        self.blocks.params_len()
+    }
+
+    /// Whether each epoch has a sample order of its own.
+    pub fn shuffle(&self) -> bool {
+        self.shuffle
+    }
+
+    /// Seed of initial params and sample order.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Steps of one pass over the training samples.
+    pub fn steps_per_epoch(&self) -> u64 {
+        steps_per_epoch(self.train_samples, self.batch_size, self.drop_last)
+    }
+
+    /// Steps of the run.
+    pub fn total_steps(&self) -> u64 {
+        self.total_steps
+    }
+
+    /// Samples of the short last batch; `None` if all batches of an epoch are full, or the last is left out.
+    pub fn short_batch(&self) -> Option<usize> {
+        let rest = self.train_samples % self.batch_size;
+        (rest > 0 && !self.drop_last).then_some(rest)
+    }
+
+    /// The batches of an epoch, as ranges of the sample order.
+    pub fn batches(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (batch_size, samples) = (self.batch_size, self.train_samples);
+        (0..self.steps_per_epoch() as usize).map(move |step| {
+            let start = step * batch_size;
+            start..samples.min(start + batch_size)
+        })
+    }
+
+    /// The checked optimizer.
+    pub fn hyper(&self) -> &Hyper {
+        &self.hyper
+    }
+
+    /// The learning rate after scaling to the batch size, before the schedule.
+    pub fn rate(&self) -> f64 {
+        self.rate
+    }
+
+    /// The learning rate of a step, counted from 0.
+    pub fn rate_at(&self, step: u64) -> f64 {
+        self.schedule.rate_at(step)
+    }
+
+    /// Largest global norm of the reduced gradient.
+    pub fn clip_grad_norm(&self) -> Option<f64> {
+        self.clip_grad_norm
+    }
+
+    /// The blocks that params are cut into for norms.
+    pub(super) fn blocks(&self) -> &Blocks {
+        &self.blocks
+    }
+
+    /// The blocks of a rank's segment.
+    pub(super) fn block_run(&self, rank: usize) -> Range<usize> {
+        self.block_cuts[rank]..self.block_cuts[rank + 1]
+    }
+
+    /// Boundaries of the ranks' segments of the params.
+    pub(super) fn param_cuts(&self) -> Vec<usize> {
+        self.block_cuts.iter().map(|block| self.blocks.params_range(0..*block).end).collect()
+    }
+}
+
+/// Checks the options by themselves.
+fn check(options: &Options) -> Result<(), TrainError> {
+    if options.threads == 0 {
+        return Err(TrainError::ZeroThreads);
+    }
+    if options.batch_size == 0 {
+        return Err(TrainError::ZeroBatch);
+    }
+    if options.shards == Shards::Count(0) {
+        return Err(TrainError::ZeroShards);
+    }
+    if matches!(options.length, Length::Epochs(0) | Length::Steps(0)) {
+        return Err(TrainError::ZeroLength);
+    }
+    match options.clip_grad_norm {
+        Some(found) if !(found > 0.0 && found.is_finite()) => Err(TrainError::ClipNorm { found }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the data against the options and the model.
+fn check_data<M: Model>(
+    options: &Options,
+    model: &M,
+    train: &Dataset,
+    test: Option<&Dataset>,
+) -> Result<(), TrainError> {
+    let samples = train.len();
+    if samples == 0 {
+        return Err(TrainError::NoSamples);
+    }
+    if options.drop_last && samples < options.batch_size {
+        return Err(TrainError::NoWholeBatch { samples, batch_size: options.batch_size });
+    }
+    if train.weights().is_some_and(|weights| weights.iter().all(|weight| *weight == 0.0)) {
+        return Err(TrainError::ZeroWeight { samples });
+    }
+    for data in [Some(train), test].into_iter().flatten() {
+        model.check(data.features(), target_shape(data))?;
+    }
+    Ok(())
+}
+
+/// The rate given, or the default of the optimizer, carried over to the batch size.
+fn scaled_rate(options: &Options, hyper: &Hyper, shards: usize) -> Result<f64, TrainError> {
+    let rate = options.rate.unwrap_or_else(|| hyper.kind().default_rate());
+    let (scale, base) = (options.scale_rate, options.base_batch_size);
+    match (scale, base) {
+        (ScaleRate::None, None) => Ok(rate),
+        (ScaleRate::None, Some(found)) => Err(TrainError::UnusedBaseBatch { found }),
+        (_, None | Some(0)) => Err(TrainError::NoBaseBatch),
+        (_, Some(batch_size)) => {
+            let base = BatchCut { batch_size, shards: options.shards.count(batch_size) };
+            let now = BatchCut { batch_size: options.batch_size, shards };
+            Ok(rate * scale.factor(hyper.kind(), options.reduction, base, now))
+        }
+    }
+}
+
+fn steps_per_epoch(samples: usize, batch_size: usize, drop_last: bool) -> u64 {
+    let steps = if drop_last { samples / batch_size } else { samples.div_ceil(batch_size) };
+    steps as u64
+}

@@ -1,0 +1,115 @@
+//! Scores and predictions of whole data sets.
+//!
+//! Samples are taken in fixed groups, whose scores are added in order: the same bits whoever computes a group, a rank
+//! at the end of an epoch or a rayon pool here.
+
+use std::ops::Range;
+
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use super::TrainError;
+use super::step::{gathered_for, samples_of};
+use crate::data::{Dataset, Gathered, Targets};
+use crate::model::{Mlp, Model, Score, TargetShape};
+
+/// Samples that are scored or predicted in one call of the model.
+const GROUP: usize = 256;
+
+/// Scores `model` with `params` on all of `data`, on the threads of the current rayon pool.
+///
+/// The bits do not depend on the number of threads, and are those that training reports for the same params.
+///
+/// # Errors
+///
+/// If the model and the data do not fit each other.
+pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Score, TrainError> {
+    model.check(data.features(), target_shape(data))?;
+    let groups: Vec<Score> = (0..groups(data))
+        .into_par_iter()
+        .map_init(|| Scorer::new(model, data), |scorer, group| scorer.score(params, group))
+        .collect();
+    Ok(sum(&groups))
+}
+
+/// Predicts all of `data`: one row of K outputs a sample, as probabilities where the loss has some.
+///
+/// # Errors
+///
+/// If the data has another number of features than the model.
+pub fn predict(model: &Mlp, params: &[f32], data: &Dataset) -> Result<Array2<f32>, TrainError> {
+    model.check_features(data.features())?;
+    let outputs = model.shape().outputs;
+    let mut predictions = Array2::zeros((data.len(), outputs));
+    let rows = predictions.as_slice_mut().expect("a new array is contiguous");
+    rows.par_chunks_mut(GROUP * outputs).enumerate().for_each_init(
+        || Scorer::new(model, data),
+        |scorer, (group, rows)| {
+            scorer.gather(group);
+            rows.copy_from_slice(
+                model
+                    .outputs(params, scorer.gathered.inputs(), &mut scorer.workspace)
+                    .as_slice()
+                    .expect("contiguous"),
+            );
+            rows.chunks_exact_mut(outputs).for_each(|row| model.shape().loss.predict(row));
+        },
+    );
+    Ok(predictions)
+}
+
+/// Number of groups of a data set.
+pub(super) fn groups(data: &Dataset) -> usize {
+    data.len().div_ceil(GROUP)
+}
+
+/// Adds up the scores of groups in their order.
+pub(super) fn sum<'a>(groups: impl IntoIterator<Item = &'a Score>) -> Score {
+    let mut total = Score::default();
+    groups.into_iter().for_each(|group| total += *group);
+    total
+}
+
+/// What the targets of a data set look like to a model.
+pub(super) fn target_shape(data: &Dataset) -> TargetShape {
+    match data.targets() {
+        Targets::Classes { count, .. } => TargetShape::Classes(*count),
+        Targets::Values { outputs, .. } => TargetShape::Values(*outputs),
+        Targets::None => TargetShape::None,
+    }
+}
+
+/// Buffers to score one group after the other.
+pub(super) struct Scorer<'a, M: Model> {
+    model: &'a M,
+    data: &'a Dataset,
+    samples: Vec<u32>,
+    gathered: Gathered,
+    workspace: M::Workspace,
+}
+
+impl<'a, M: Model> Scorer<'a, M> {
+    pub(super) fn new(model: &'a M, data: &'a Dataset) -> Self {
+        let most = GROUP.min(data.len());
+        Self {
+            model,
+            data,
+            samples: Vec::with_capacity(most),
+            gathered: gathered_for(data, most),
+            workspace: model.workspace(most),
+        }
+    }
+
+    /// Scores one group of the data.
+    pub(super) fn score(&mut self, params: &[f32], group: usize) -> Score {
+        self.gather(group);
+        self.model.score(params, &samples_of(&self.gathered), &mut self.workspace)
+    }
+
+    fn gather(&mut self, group: usize) {
+        let Range { start, end } = group * GROUP..self.data.len().min((group + 1) * GROUP);
+        self.samples.clear();
+        self.samples.extend(start as u32..end as u32);
+        self.data.gather(&self.samples, &mut self.gathered);
+    }
+}

@@ -1,0 +1,205 @@
+//! Starts the ranks of a run and hears what they tell.
+
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+use crossbeam::channel::{Receiver, bounded};
+
+use super::event::Message;
+use super::worker::{Finished, Worker};
+use super::{Event, Options, Plan, TrainError};
+use crate::collective::{Communicator, Shared, World};
+use crate::data::Dataset;
+use crate::model::Model;
+
+/// Messages that rank 0 may be ahead of its listener.
+const MESSAGES: usize = 1024;
+
+/// Trains a model on data.
+///
+/// # Examples
+///
+/// The mean of four numbers by a model of one's own, on two threads:
+///
+/// ```
+/// use ndarray::array;
+/// use phalanx::data::{Dataset, Targets};
+/// use phalanx::model::{from_fn, Samples};
+/// use phalanx::train::{Options, Trainer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [6.0]], Targets::None, None)?;
+/// let mean = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+///     grads[0] = samples.inputs.iter().map(|x| 2.0 * (params[0] - x)).sum();
+///     samples.inputs.iter().map(|x| f64::from((params[0] - x).powi(2))).sum()
+/// });
+/// let options = Options { threads: 2, batch_size: 4, rate: Some(0.4), ..Options::default() };
+/// let outcome = Trainer::new(&mean, &data, options).run(|_| {})?;
+/// assert!((outcome.params[0] - 3.0).abs() < 1e-3);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Trainer<'a, M> {
+    model: &'a M,
+    train: &'a Dataset,
+    test: Option<&'a Dataset>,
+    options: Options,
+    initial: Option<Vec<f32>>,
+    stop: Option<&'a AtomicBool>,
+}
+
+/// What a run ends with.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The params.
+    pub params: Vec<f32>,
+    /// The optimizer's state, one vector of the len of the params for each of its names.
+    pub state: Vec<StateVector>,
+    /// Steps done.
+    pub steps: u64,
+    /// Why it ended.
+    pub reason: StopReason,
+}
+
+/// One vector of an optimizer's state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateVector {
+    /// Its name, as PyTorch calls it.
+    pub name: &'static str,
+    /// One value a param.
+    pub values: Vec<f32>,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// All its steps were done.
+    Completed,
+    /// The stop flag was set; the step in hand was finished first.
+    Interrupted,
+    /// The loss was no finite number; the params are those before that step.
+    Diverged,
+}
+
+/// What all ranks of a run see.
+pub(super) struct Run<'a, M> {
+    pub(super) plan: Plan,
+    pub(super) model: &'a M,
+    pub(super) train: &'a Dataset,
+    pub(super) test: Option<&'a Dataset>,
+    /// The one copy of the params; a rank writes its segment.
+    pub(super) params: Shared<f32>,
+    /// The sample order of the epoch; rank 0 writes it.
+    pub(super) order: Shared<u32>,
+    pub(super) stop: &'a AtomicBool,
+}
+
+impl<'a, M: Model> Trainer<'a, M> {
+    /// Prepares a run; nothing is checked before [`run`](Self::run).
+    pub fn new(model: &'a M, train: &'a Dataset, options: Options) -> Self {
+        Self { model, train, test: None, options, initial: None, stop: None }
+    }
+
+    /// Scores these samples after each epoch.
+    pub fn test(self, test: &'a Dataset) -> Self {
+        Self { test: Some(test), ..self }
+    }
+
+    /// Starts from these params instead of the model's own.
+    pub fn initial_params(self, params: Vec<f32>) -> Self {
+        Self { initial: Some(params), ..self }
+    }
+
+    /// Ends the run after the step during which this flag was set.
+    pub fn stop_on(self, stop: &'a AtomicBool) -> Self {
+        Self { stop: Some(stop), ..self }
+    }
+
+    /// Trains, and tells `on_event` on the calling thread what happens.
+    ///
+    /// # Errors
+    ///
+    /// If the options, the data and the model do not fit each other, a thread cannot be started, a rank panics (in
+    /// the model, say) or waits longer than the timeout for another. All threads have ended then.
+    pub fn run(self, mut on_event: impl FnMut(Event<'_>)) -> Result<Outcome, TrainError> {
+        let plan = Plan::new(&self.options, self.model, self.train, self.test)?;
+        let initial = self.initial.unwrap_or_else(|| self.model.initial_params(plan.seed()));
+        if initial.len() != plan.params_len() {
+            return Err(TrainError::InitialParams { found: initial.len(), expected: plan.params_len() });
+        }
+        let world = match self.options.timeout {
+            Some(timeout) => World::with_timeout(plan.threads(), timeout)?,
+            None => World::new(plan.threads())?,
+        };
+        let params = Shared::new(&world, initial, plan.param_cuts())?;
+        let samples = self.train.len();
+        let order = Shared::new(&world, (0..samples as u32).collect(), rank_0_owns(samples, plan.threads()))?;
+        let (model, train, test, never) = (self.model, self.train, self.test, AtomicBool::new(false));
+        let run = Run { plan, model, train, test, params, order, stop: self.stop.unwrap_or(&never) };
+        on_event(Event::Start(&run.plan));
+        let finished = train_on(&run, world.communicators(), &mut on_event)?;
+        Ok(outcome(finished, run.params.into_inner()))
+    }
+}
+
+/// Runs one thread a communicator, hears the events of rank 0, and joins all.
+fn train_on<M: Model>(
+    run: &Run<'_, M>,
+    communicators: Vec<Communicator>,
+    on_event: &mut impl FnMut(Event<'_>),
+) -> Result<Vec<Finished>, TrainError> {
+    thread::scope(|scope| {
+        let (sender, receiver) = bounded(MESSAGES);
+        let mut sender = Some(sender);
+        let mut threads = Vec::with_capacity(communicators.len());
+        for comm in communicators {
+            let (rank, events) = (comm.rank(), sender.take());
+            let work = move || Worker::new(run, comm, events).run();
+            let thread = thread::Builder::new().name(format!("rank {rank}")).spawn_scoped(scope, work);
+            threads.push(thread.map_err(|source| TrainError::Spawn { rank, source })?);
+        }
+        hear(receiver, on_event);
+        let ends = threads.into_iter().enumerate().map(|(rank, thread)| match thread.join() {
+            Ok(end) => end,
+            Err(payload) => Err(TrainError::panicked(rank, payload.as_ref())),
+        });
+        settle(ends.collect())
+    })
+}
+
+/// Hands events on until rank 0 has ended.
+fn hear(receiver: Receiver<Message>, on_event: &mut impl FnMut(Event<'_>)) {
+    for message in receiver {
+        match message {
+            Message::Step(step) => on_event(Event::Step(step)),
+            Message::Epoch(epoch) => on_event(Event::Epoch(epoch)),
+        }
+    }
+}
+
+/// All ends if all are good; otherwise the error that caused the others.
+fn settle(ends: Vec<Result<Finished, TrainError>>) -> Result<Vec<Finished>, TrainError> {
+    let (good, bad): (Vec<_>, Vec<_>) = ends.into_iter().partition(Result::is_ok);
+    match bad.into_iter().filter_map(Result::err).min_by_key(TrainError::remoteness) {
+        Some(error) => Err(error),
+        None => Ok(good.into_iter().flatten().collect()),
+    }
+}
+
+/// Puts the ranks' parts of the optimizer's state together; they lie in the order of the ranks.
+fn outcome(finished: Vec<Finished>, params: Vec<f32>) -> Outcome {
+    let Finished { reason, steps, .. } = finished[0];
+    let names: Vec<&str> = finished[0].optimizer.state().map(|(name, _)| name).collect();
+    let state = names.into_iter().enumerate().map(|(index, name)| {
+        let parts = finished.iter().filter_map(|rank| rank.optimizer.state().nth(index));
+        StateVector { name, values: parts.flat_map(|(_, values)| values).copied().collect() }
+    });
+    Outcome { params, state: state.collect(), steps, reason }
+}
+
+/// Boundaries that leave all of `len` values to rank 0.
+fn rank_0_owns(len: usize, ranks: usize) -> Vec<usize> {
+    let mut cuts = vec![len; ranks + 1];
+    cuts[0] = 0;
+    cuts
+}
