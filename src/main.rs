@@ -1,3 +1,9 @@
-//! The `phalanx` program.
+//! The `phalanx` program: train, evaluate and predict with a thread count.
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run(std::env::args_os())
+}

@@ -1,0 +1,154 @@
+//! Flags from a TOML file, and a file from flags.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use toml::Table;
+
+use super::failure::Failure;
+use super::flags::TrainFlags;
+
+/// Flags of which one replaces the other: given on the command line, it does so whichever the file has.
+const EITHER_OR: [(&str, &str); 2] = [("epochs", "max-steps"), ("test", "test-split")];
+
+/// The flags with those of their `--config` file added where the command line is silent.
+pub(super) fn merge(flags: TrainFlags) -> Result<TrainFlags, Failure> {
+    let Some(path) = &flags.config else { return Ok(flags) };
+    let mut merged = table(&read(path)?);
+    let given = table(&flags);
+    for (one, other) in EITHER_OR {
+        for (named, dropped) in [(one, other), (other, one)] {
+            if given.contains_key(named) {
+                merged.remove(dropped);
+            }
+        }
+    }
+    merged.extend(given);
+    Ok(merged.try_into().expect("each value was read from a flag or a key"))
+}
+
+/// The text of a file that makes the same run.
+pub(super) fn text(flags: &TrainFlags) -> String {
+    toml::to_string(flags).expect("flags are plain data")
+}
+
+fn table(flags: &TrainFlags) -> Table {
+    Table::try_from(flags).expect("flags are plain data")
+}
+
+fn read(path: &Path) -> Result<TrainFlags, Failure> {
+    let text = fs::read_to_string(path)
+        .with_context(|| format!("cannot read {}; give a TOML file with flags as keys", path.display()))?;
+    let text: String = text.split_inclusive('\n').map(in_kebab_case).collect();
+    let flags: TrainFlags = toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+        let message = error.message().replace("field", "key").replace('\n', " ");
+        Failure::usage(anyhow!("{} line {line}: {message}", path.display()))
+    })?;
+    for (one, other) in EITHER_OR {
+        let table = table(&flags);
+        if table.contains_key(one) && table.contains_key(other) {
+            let path = path.display();
+            return Err(Failure::usage(anyhow!("{path} has both {one} and {other}; keep one of them")));
+        }
+    }
+    Ok(flags)
+}
+
+/// Accepts `batch_size = 8` for `batch-size = 8`, as flags do.
+fn in_kebab_case(line: &str) -> String {
+    match line.split_once('=') {
+        Some((key, value)) => format!("{}={value}", key.replace('_', "-")),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        flags: TrainFlags,
+    }
+
+    fn flags(arguments: &[&str]) -> TrainFlags {
+        Only::try_parse_from([&["train"], arguments].concat()).map(|only| only.flags).unwrap()
+    }
+
+    fn merged(file: &str, arguments: &[&str]) -> Result<TrainFlags, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        fs::write(&path, file).unwrap();
+        merge(TrainFlags { config: Some(path), ..flags(arguments) })
+    }
+
+    #[test]
+    fn the_command_line_comes_before_the_file() {
+        let found = merged("batch-size = 8\nlr = 0.5\n", &["--lr", "0.25"]).unwrap();
+        assert_eq!((found.batch_size, found.lr), (Some(8), Some(0.25)));
+    }
+
+    #[test]
+    fn both_spellings_of_a_key_are_one_key() {
+        assert_eq!(
+            merged("batch_size = 8\ndata = \"my_data.csv\"", &[]).unwrap(),
+            flags(&["-b", "8", "my_data.csv"])
+        );
+    }
+
+    #[test]
+    fn steps_on_the_command_line_replace_epochs_in_the_file() {
+        let found = merged("epochs = 3", &["--max-steps", "7"]).unwrap();
+        assert_eq!((found.epochs, found.max_steps), (None, Some(7)));
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_the_same() {
+        let given = flags(&[
+            "digits",
+            "-t",
+            "auto",
+            "--shards",
+            "4",
+            "--hidden",
+            "30,20",
+            "--loss",
+            "mse",
+            "--standardize",
+            "--label-column",
+            "-1",
+            "--header",
+            "absent",
+            "--reduction",
+            "sum-of-shard-means",
+            "--lr",
+            "0.1",
+            "--momentum-form",
+            "caffe",
+            "--lr-schedule",
+            "cosine",
+            "--scale-lr",
+            "sqrt",
+            "--optimizer",
+            "lars",
+        ]);
+        assert_eq!(merged(&text(&given), &[]).unwrap(), given);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let error = format!("{:?}", merged("lr = 0.1\nbatchsize = 8\n", &[]).unwrap_err());
+        assert!(error.contains("line 2") && error.contains("unknown key `batchsize`"), "{error}");
+    }
+
+    #[test]
+    fn epochs_and_steps_in_one_file_are_refused() {
+        let error = format!("{:?}", merged("epochs = 3\nmax-steps = 7", &[]).unwrap_err());
+        assert!(error.contains("both epochs and max-steps"), "{error}");
+    }
+}

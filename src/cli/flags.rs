@@ -1,0 +1,207 @@
+//! The flags of `train`, each of which is also a key of a TOML file.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use phalanx::data::{Column, HeaderRow};
+use phalanx::model::{Activation, Loss};
+use phalanx::optim::{MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind};
+use serde::{Deserialize, Serialize};
+
+use super::auto::Auto;
+use super::hidden::Hidden;
+
+/// Train a model, and save it with its results in a run directory
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub(super) struct TrainFlags {
+    /// What to train on: digits (built in), a folder with MNIST's files (plain or .gz), FILE.csv, X.npy,Y.npy, or
+    /// FILE.libsvm [default: digits]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) data: Option<String>,
+
+    /// Data to test on after each epoch; a folder with test files of its own needs none
+    #[arg(long, value_name = "DATA", conflicts_with = "test_split", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) test: Option<String>,
+    /// Share of the training samples to set aside for testing, chosen by the seed [default: 0]
+    #[arg(long, value_name = "F", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) test_split: Option<f64>,
+    /// Column of the label in a CSV: a name, a number from 0, or -1 for the last [default: -1]
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) label_column: Option<Column>,
+    /// Column of the sample weights in a CSV
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) weight_column: Option<Column>,
+    /// Whether a CSV begins with a row of names: auto, present, absent [default: auto]
+    #[arg(long, value_name = "WHICH", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) header: Option<HeaderRow>,
+    /// Shift and scale each feature to mean 0 and deviation 1 over the training samples; kept with the model
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) standardize: Option<bool>,
+
+    /// Widths of the hidden layers, such as 128 or 300,100; none for linear, softmax or logistic regression
+    /// [default: 128]
+    #[arg(long, value_name = "WIDTHS", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) hidden: Option<Hidden>,
+    /// relu, tanh, sigmoid or gelu [default: relu]
+    #[arg(long, help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) activation: Option<Activation>,
+    /// cross-entropy, bce or mse; auto is cross-entropy for class labels, mse for values [default: auto]
+    #[arg(long, help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) loss: Option<Auto<Loss>>,
+    /// Start from the params in this file, of PyTorch for example (layers.0.weight ...)
+    #[arg(long, value_name = "FILE.safetensors", help_heading = "Model")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) init: Option<PathBuf>,
+
+    /// Worker threads; they change the speed, never the result [default: auto, all cores]
+    #[arg(short, long, value_name = "N|auto", help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) threads: Option<Auto<usize>>,
+    /// Samples in one step, over all threads [default: 64]
+    #[arg(short, long, value_name = "N", help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) batch_size: Option<usize>,
+    /// Parts that a batch is cut into; part of the mathematics, unlike threads [default: auto]
+    #[arg(long, value_name = "N|auto", help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) shards: Option<Auto<usize>>,
+    /// How gradients of samples become that of a step: mean, sum, mean-of-shard-means, sum-of-shard-means or
+    /// mean-of-shard-sums [default: mean]
+    #[arg(long, help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reduction: Option<Reduction>,
+    /// Scale the reduced gradient down to this global norm if it is longer
+    #[arg(long, value_name = "NORM", help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) clip_grad_norm: Option<f64>,
+    /// Passes over the training samples [default: 10]
+    #[arg(long, value_name = "N", conflicts_with = "max_steps", help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) epochs: Option<u64>,
+    /// Steps to do, instead of epochs
+    #[arg(long, value_name = "N", help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_steps: Option<u64>,
+    /// Leave out the short last batch of each epoch
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) drop_last: Option<bool>,
+    /// Take the samples as they are stored, in each epoch
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) no_shuffle: Option<bool>,
+    /// Seed of initial params, sample order and test split [default: 42]
+    #[arg(long, help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) seed: Option<u64>,
+    /// Give up when a thread waits longer than this for another [default: no limit]
+    #[arg(long, value_name = "SECS", help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) timeout: Option<f64>,
+
+    /// sgd, adagrad, rmsprop, adam, adamw, lars or lamb [default: sgd]
+    #[arg(long, help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) optimizer: Option<OptimizerKind>,
+    /// Learning rate [default: 0.1 for sgd and lars, 0.01 for adagrad, 0.001 for the rest]
+    #[arg(long, value_name = "RATE", help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lr: Option<f64>,
+    /// Momentum of sgd, rmsprop and lars [default: 0]
+    #[arg(long, help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) momentum: Option<f64>,
+    /// pytorch (v = mv + g; w -= lr v) or caffe (v = mv + lr g; w -= v) [default: pytorch]
+    #[arg(long, value_name = "FORM", help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) momentum_form: Option<MomentumForm>,
+    /// Nesterov's momentum, for sgd and lars
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) nesterov: Option<bool>,
+    /// Decay of the averaged gradient, for adam, adamw and lamb [default: 0.9]
+    #[arg(long, help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) beta1: Option<f64>,
+    /// Decay of the averaged square, for rmsprop (its alpha), adam, adamw and lamb [default: 0.99 for rmsprop, else
+    /// 0.999]
+    #[arg(long, help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) beta2: Option<f64>,
+    /// Added to the root of the averaged square [default: 1e-10 for adagrad, 1e-6 for lamb, else 1e-8]
+    #[arg(long, help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) eps: Option<f64>,
+    /// What adagrad's sum of squares starts from [default: 0]
+    #[arg(long, value_name = "A", help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) initial_accumulator: Option<f64>,
+    /// Trust coefficient of lars [default: 0.001]
+    #[arg(long, value_name = "C", help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) trust_coefficient: Option<f64>,
+    /// L2 penalty, added to the gradient after reduction and clipping; biases included [default: 0]
+    #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) l2: Option<f64>,
+    /// Decoupled weight decay, w -= lr lambda w; biases included [default: 0.01 for adamw, else 0]
+    #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) weight_decay: Option<f64>,
+
+    /// constant, linear (to 0), cosine (to 0) or step [default: constant]
+    #[arg(long, value_name = "SCHEDULE", help_heading = "Learning rate")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lr_schedule: Option<ScheduleKind>,
+    /// Factor of the step schedule [default: 0.1]
+    #[arg(long, value_name = "F", help_heading = "Learning rate")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lr_gamma: Option<f64>,
+    /// Epochs between two drops of the step schedule [default: a third of the run]
+    #[arg(long, value_name = "N", help_heading = "Learning rate")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lr_step_epochs: Option<u64>,
+    /// Steps over which the rate first rises linearly [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Learning rate")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) warmup_steps: Option<u64>,
+    /// Carry the rate over from --base-batch-size to the batch size: none, linear or sqrt [default: none]
+    #[arg(long, value_name = "RULE", help_heading = "Learning rate")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scale_lr: Option<ScaleRate>,
+    /// The batch size that --lr was found with
+    #[arg(long, value_name = "N", help_heading = "Learning rate")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) base_batch_size: Option<usize>,
+
+    /// Where to save; must not exist [default: runs/1, runs/2 ...]
+    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) output_dir: Option<PathBuf>,
+    /// Log every so many steps in metrics.jsonl; 0 for epochs only [default: 10]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) log_every: Option<u64>,
+    /// Print errors only
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) quiet: Option<bool>,
+    /// Show no progress while training
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) no_progress: Option<bool>,
+    /// Read flags from this TOML file; those given here come first
+    #[arg(long, value_name = "FILE.toml", help_heading = "Output")]
+    #[serde(skip)]
+    pub(super) config: Option<PathBuf>,
+}

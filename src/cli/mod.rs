@@ -1,0 +1,72 @@
+//! The program around the library: flags, files, text and exit codes.
+//!
+//! One file a command; [`flags`] are what a user may say, [`config`] merges them with a file, [`settings`] turns them
+//! into the library's options, [`failure`] is how a command ends badly. Nothing here computes on params, and nothing
+//! is used but the library's public face.
+
+mod arguments;
+mod auto;
+mod config;
+mod eval;
+mod failure;
+mod flags;
+mod hidden;
+mod input;
+mod inspect;
+mod predict;
+mod preview;
+mod settings;
+mod signals;
+mod summary;
+mod train;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand};
+
+/// Trains models on the cores of one machine: exact sum or mean semantics, and the same bits for any number of threads.
+#[derive(Parser)]
+#[command(name = "phalanx", version, arg_required_else_help = true, max_term_width = 110)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 error, 2 wrong usage, 3 diverged, 130 and 143 stopped by a signal after saving."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(Box<flags::TrainFlags>),
+    Eval(eval::EvalFlags),
+    Predict(predict::PredictFlags),
+    Inspect(inspect::InspectFlags),
+}
+
+/// Does what the arguments say; the exit code says how it went.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let begun = Instant::now();
+    let arguments = match Arguments::try_parse_from(arguments::in_kebab_case(arguments)) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let ended = match arguments.command {
+        Command::Train(flags) => train::run(*flags, begun),
+        Command::Eval(flags) => eval::run(&flags),
+        Command::Predict(flags) => predict::run(&flags),
+        Command::Inspect(flags) => inspect::run(&flags),
+    };
+    ended.unwrap_or_else(|failure| failure.report())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_do_not_contradict_one_another() {
+        super::Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,132 @@
+//! The table before training: what will be done, with everything that was left to the program filled in.
+
+use std::path::Path;
+
+use phalanx::data::{Dataset, Targets};
+use phalanx::model::MlpShape;
+use phalanx::report::Table;
+use phalanx::train::{Options, Plan};
+
+use super::flags::TrainFlags;
+
+/// Lays the table out.
+pub(super) fn table(
+    flags: &TrainFlags,
+    options: &Options,
+    train: &Dataset,
+    shape: &MlpShape,
+    plan: &Plan,
+) -> Table {
+    let mut table = Table::default();
+    table.row("data", data(flags, train, plan));
+    table.row("model", model(shape, plan));
+    table.row("threads", threads(plan));
+    table.row("shards", shards(plan));
+    table.row("steps", steps(plan));
+    table.row("reduction", plan.reduction());
+    table.row("optimizer", optimizer(plan));
+    table.row("rate", rate(options, plan));
+    table
+}
+
+/// The line that says where the run is saved.
+pub(super) fn output(table: &mut Table, path: &Path) {
+    table.row("output", path.display());
+}
+
+fn data(flags: &TrainFlags, train: &Dataset, plan: &Plan) -> String {
+    let name = flags.data.as_deref().unwrap_or("digits");
+    let test = match plan.test_samples() {
+        0 => "no test samples".to_owned(),
+        samples => format!("{samples} test samples"),
+    };
+    let targets = match train.targets() {
+        Targets::Classes { count, .. } => format!("{count} classes"),
+        Targets::Values { outputs: 1, .. } => "1 value to predict".to_owned(),
+        Targets::Values { outputs, .. } => format!("{outputs} values to predict"),
+        Targets::None => "no targets".to_owned(),
+    };
+    let weights = if train.weights().is_some() { ", weighted" } else { "" };
+    let (samples, features, stored) = (train.len(), train.features(), train.describe());
+    format!("{name}: {samples} training samples, {test}, {features} features ({stored}), {targets}{weights}")
+}
+
+fn model(shape: &MlpShape, plan: &Plan) -> String {
+    let mut text = shape.inputs.to_string();
+    for width in &shape.hidden {
+        text += &format!(" -> {width} {}", shape.activation);
+    }
+    format!("{text} -> {}, {}, {} params", shape.outputs, shape.loss, plan.params_len())
+}
+
+fn threads(plan: &Plan) -> String {
+    let (threads, shards) = (plan.threads(), plan.shards());
+    let cores = std::thread::available_parallelism().map_or(threads, usize::from);
+    if threads > shards {
+        return format!(
+            "{threads}, of which {} have no shard to compute; more shards (--shards) change the bits",
+            threads - shards
+        );
+    }
+    if threads > cores { format!("{threads}, on {cores} cores") } else { threads.to_string() }
+}
+
+fn shards(plan: &Plan) -> String {
+    let (batch, shards) = (plan.batch_size(), plan.shards());
+    let (least, most) = (batch / shards, batch.div_ceil(shards));
+    let samples = if least == most { most.to_string() } else { format!("{least} to {most}") };
+    format!("{shards} a batch, {samples} samples each")
+}
+
+fn steps(plan: &Plan) -> String {
+    let (total, each, batch) = (plan.total_steps(), plan.steps_per_epoch(), plan.batch_size());
+    let short = plan.short_batch().map_or_else(String::new, |samples| format!(", the last of {samples}"));
+    format!("{total} of {batch} samples, {each} an epoch{short}")
+}
+
+fn optimizer(plan: &Plan) -> String {
+    let options = plan.hyper().options();
+    let mut text = options.kind.to_string();
+    let mut say = |name: &str, value: Option<f64>| {
+        if let Some(value) = value.filter(|value| *value != 0.0) {
+            text += &format!(", {name} {value}");
+        }
+    };
+    say("momentum", options.momentum);
+    say("beta1", options.beta1);
+    say("beta2", options.beta2);
+    say("eps", options.eps);
+    say("initial accumulator", options.initial_accumulator);
+    say("trust coefficient", options.trust_coefficient);
+    say("l2", Some(options.l2));
+    say("weight decay", Some(options.weight_decay));
+    say("clipped to norm", plan.clip_grad_norm());
+    if let Some(form) = options.momentum_form {
+        text += &format!(", {form} form");
+    }
+    if options.nesterov { text + ", nesterov" } else { text }
+}
+
+/// The rate in both conventions, so that nobody has to guess which one a number is in.
+fn rate(options: &Options, plan: &Plan) -> String {
+    let (kind, reduction, rate) = (plan.hyper().kind(), plan.reduction(), plan.rate());
+    let both = if kind.is_scale_free() {
+        format!("{rate} under any reduction, {kind} being free of the gradient's scale")
+    } else {
+        let (batch, shards) = (plan.batch_size(), plan.shards());
+        let (mean, sum) =
+            (reduction.rate_under_mean(rate, batch, shards), reduction.rate_under_sum(rate, batch, shards));
+        format!("{rate}, which is {} under mean and {} under sum", short(mean), short(sum))
+    };
+    let schedule = options.schedule;
+    let warmup = match schedule.warmup_steps {
+        0 => String::new(),
+        steps => format!(", {steps} steps of warm-up"),
+    };
+    format!("{both}; {}{warmup}", schedule.kind)
+}
+
+/// Six digits that count, without the noise of a division.
+fn short(value: f64) -> f64 {
+    format!("{value:.5e}").parse().expect("a number was written")
+}

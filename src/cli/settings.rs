@@ -1,0 +1,156 @@
+//! What flags come to: the library's options, with every default filled in.
+
+use std::time::Duration;
+
+use phalanx::data::{Dataset, LoadOptions, TargetKind, Targets};
+use phalanx::model::{Activation, Loss, MlpShape};
+use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction, ScaleRate, ScheduleKind, ScheduleOptions};
+use phalanx::train::{Length, Options, Shards};
+
+use super::auto::Auto;
+use super::failure::Failure;
+use super::flags::TrainFlags;
+use super::hidden::Hidden;
+
+/// Fills in the defaults that do not depend on other flags or on the data, so that a file made of the flags says
+/// what was done.
+pub(super) fn complete(mut flags: TrainFlags) -> TrainFlags {
+    let default = Options::default();
+    let kind = *flags.optimizer.get_or_insert_default();
+    flags.data.get_or_insert_with(|| "digits".to_owned());
+    flags.standardize.get_or_insert(false);
+    flags.hidden.get_or_insert(Hidden(vec![128]));
+    flags.activation.get_or_insert(Activation::Relu);
+    flags.loss.get_or_insert(Auto::Auto);
+    flags.threads.get_or_insert(Auto::Auto);
+    flags.batch_size.get_or_insert(default.batch_size);
+    flags.shards.get_or_insert(Auto::Auto);
+    flags.reduction.get_or_insert_default();
+    if flags.max_steps.is_none() {
+        flags.epochs.get_or_insert(10);
+    }
+    flags.drop_last.get_or_insert(false);
+    flags.no_shuffle.get_or_insert(false);
+    flags.seed.get_or_insert(default.seed);
+    flags.lr.get_or_insert(kind.default_rate());
+    flags.l2.get_or_insert(0.0);
+    flags.weight_decay.get_or_insert(OptimizerOptions::new(kind).weight_decay);
+    flags.lr_schedule.get_or_insert_default();
+    flags.warmup_steps.get_or_insert(0);
+    flags.scale_lr.get_or_insert_default();
+    flags.log_every.get_or_insert(10);
+    flags
+}
+
+/// The options of the trainer.
+pub(super) fn options(flags: &TrainFlags) -> Result<Options, Failure> {
+    let default = Options::default();
+    Ok(Options {
+        threads: threads(flags.threads),
+        batch_size: flags.batch_size.unwrap_or(default.batch_size),
+        shards: match flags.shards {
+            Some(Auto::Given(count)) => Shards::Count(count),
+            _ => Shards::Auto,
+        },
+        reduction: flags.reduction.unwrap_or(Reduction::Mean),
+        length: match flags.max_steps {
+            Some(steps) => Length::Steps(steps),
+            None => flags.epochs.map_or(default.length, Length::Epochs),
+        },
+        optimizer: optimizer(flags),
+        rate: flags.lr,
+        schedule: ScheduleOptions {
+            kind: flags.lr_schedule.unwrap_or(ScheduleKind::Constant),
+            warmup_steps: flags.warmup_steps.unwrap_or(0),
+            gamma: flags.lr_gamma,
+            decay_epochs: flags.lr_step_epochs,
+        },
+        scale_rate: flags.scale_lr.unwrap_or(ScaleRate::None),
+        base_batch_size: flags.base_batch_size,
+        clip_grad_norm: flags.clip_grad_norm,
+        drop_last: flags.drop_last.unwrap_or(false),
+        shuffle: !flags.no_shuffle.unwrap_or(false),
+        seed: flags.seed.unwrap_or(default.seed),
+        timeout: flags.timeout.map(timeout).transpose()?,
+    })
+}
+
+fn optimizer(flags: &TrainFlags) -> OptimizerOptions {
+    let kind = flags.optimizer.unwrap_or(OptimizerKind::Sgd);
+    let default = OptimizerOptions::new(kind);
+    OptimizerOptions {
+        kind,
+        momentum: flags.momentum,
+        momentum_form: flags.momentum_form,
+        nesterov: flags.nesterov.unwrap_or(false),
+        beta1: flags.beta1,
+        beta2: flags.beta2,
+        eps: flags.eps,
+        initial_accumulator: flags.initial_accumulator,
+        trust_coefficient: flags.trust_coefficient,
+        l2: flags.l2.unwrap_or(default.l2),
+        weight_decay: flags.weight_decay.unwrap_or(default.weight_decay),
+    }
+}
+
+/// All cores with `auto`; one where the system does not tell how many there are.
+pub(super) fn threads(flag: Option<Auto<usize>>) -> usize {
+    match flag {
+        Some(Auto::Given(threads)) => threads,
+        _ => std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+fn timeout(secs: f64) -> Result<Duration, Failure> {
+    match Duration::try_from_secs_f64(secs) {
+        Ok(timeout) if !timeout.is_zero() => Ok(timeout),
+        _ => Err(Failure::usage_text(format!(
+            "a timeout of {secs} seconds cannot be waited for; give more than 0"
+        ))),
+    }
+}
+
+/// How the data is to be read.
+pub(super) fn load_options(flags: &TrainFlags) -> LoadOptions {
+    LoadOptions {
+        label_column: flags.label_column.clone(),
+        weight_column: flags.weight_column.clone(),
+        header: flags.header.unwrap_or_default(),
+        target: match flags.loss {
+            Some(Auto::Given(Loss::CrossEntropy)) => TargetKind::Classes,
+            Some(Auto::Given(Loss::Mse)) => TargetKind::Values,
+            _ => TargetKind::Auto,
+        },
+        ..LoadOptions::default()
+    }
+}
+
+/// The model that flags and data ask for.
+pub(super) fn shape(flags: &TrainFlags, data: &Dataset) -> Result<MlpShape, Failure> {
+    let loss = match (flags.loss, data.targets()) {
+        (Some(Auto::Given(loss)), _) => loss,
+        (_, Targets::Values { .. }) => Loss::Mse,
+        _ => Loss::CrossEntropy,
+    };
+    let outputs = match data.targets() {
+        Targets::Classes { .. } if loss == Loss::Bce => 1,
+        // With one class in the data there still are two to tell apart: it and the rest.
+        Targets::Classes { count, .. } => (*count).max(2),
+        Targets::Values { outputs, .. } => *outputs,
+        Targets::None => return Err(phalanx::model::Misfit::NoTargets.into()),
+    };
+    let shape = MlpShape {
+        inputs: data.features(),
+        hidden: flags.hidden.as_ref().map_or_else(|| vec![128], |hidden| hidden.0.clone()),
+        outputs,
+        activation: flags.activation.unwrap_or(Activation::Relu),
+        loss,
+    };
+    if shape.params_len().is_none() {
+        return Err(Failure::usage_text(format!(
+            "a model of widths {:?} has too many params to count",
+            shape.hidden
+        )));
+    }
+    Ok(shape)
+}

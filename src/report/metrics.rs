@@ -1,0 +1,98 @@
+//! The log of a run: one JSON object a line.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::ReportError;
+use crate::model::Score;
+use crate::train::{EpochEnd, StepEnd};
+
+/// Writes `metrics.jsonl`: a line every so many steps and one each epoch, flushed with each epoch.
+///
+/// | key | of | meaning |
+/// |---|---|---|
+/// | `event` | both | `step` or `epoch` |
+/// | `step`, `epoch` | both | steps done; epoch counted from 1 |
+/// | `train_loss` | both | mean loss of the step's, or of the epoch's samples, before their update; null if no number |
+/// | `lr` | step | learning rate of the step |
+/// | `grad_norm` | step | global norm before clipping, where it was computed |
+/// | `test_loss`, `test_accuracy` | epoch | on the test samples, null without |
+/// | `samples_per_sec`, `epoch_secs` | epoch | speed and time, evaluation left out |
+pub struct Metrics {
+    path: PathBuf,
+    file: BufWriter<File>,
+    /// A line every so many steps; 0 for none.
+    every: u64,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Line {
+    Step {
+        step: u64,
+        epoch: u64,
+        train_loss: Option<f64>,
+        lr: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        grad_norm: Option<f64>,
+    },
+    Epoch {
+        step: u64,
+        epoch: u64,
+        train_loss: Option<f64>,
+        test_loss: Option<f64>,
+        test_accuracy: Option<f64>,
+        samples_per_sec: f64,
+        epoch_secs: f64,
+    },
+}
+
+impl Metrics {
+    pub(super) fn new(path: PathBuf, file: File, every: u64) -> Self {
+        Self { path, file: BufWriter::new(file), every }
+    }
+
+    /// Logs a step, if it is one of those to be logged.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Write`].
+    pub fn step(&mut self, end: &StepEnd) -> Result<(), ReportError> {
+        if self.every == 0 || !end.step.is_multiple_of(self.every) {
+            return Ok(());
+        }
+        let StepEnd { step, epoch, loss, rate, grad_norm, .. } = *end;
+        self.write(&Line::Step { step, epoch: epoch + 1, train_loss: finite(loss), lr: rate, grad_norm })
+    }
+
+    /// Logs an epoch, and hands all lines to the system.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Write`].
+    pub fn epoch(&mut self, end: &EpochEnd) -> Result<(), ReportError> {
+        self.write(&Line::Epoch {
+            step: end.step,
+            epoch: end.epoch + 1,
+            train_loss: finite(end.train_loss),
+            test_loss: end.test.as_ref().map(Score::mean_loss).and_then(finite),
+            test_accuracy: end.test.as_ref().and_then(Score::accuracy),
+            samples_per_sec: end.samples_per_sec(),
+            epoch_secs: end.elapsed.as_secs_f64(),
+        })?;
+        self.file.flush().map_err(|source| ReportError::Write { path: self.path.clone(), source })
+    }
+
+    fn write(&mut self, line: &Line) -> Result<(), ReportError> {
+        let text = serde_json::to_string(line).expect("a line is plain data");
+        writeln!(self.file, "{text}").map_err(|source| ReportError::Write { path: self.path.clone(), source })
+    }
+}
+
+/// JSON has no NaN and no infinity.
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}

@@ -1,0 +1,22 @@
+//! What a run shows and writes, made from the trainer's events.
+//!
+//! * [`RunDir`] is the folder of a run: `config.toml`, `metrics.jsonl`, `results.json`, `model.safetensors`.
+//! * [`Results`] is what `results.json` holds.
+//! * [`Progress`] is the bar on a terminal, and plain lines elsewhere.
+//! * [`Table`] lays names and values out in two columns.
+//!
+//! Nothing here computes on params or gradients.
+
+mod memory;
+mod metrics;
+mod progress;
+mod results;
+mod run_dir;
+mod table;
+
+pub use memory::peak_rss_bytes;
+pub use metrics::Metrics;
+pub use progress::{Progress, ProgressStyle};
+pub use results::{PhaseSecs, Results, Stopped};
+pub use run_dir::{ReportError, RunDir};
+pub use table::Table;

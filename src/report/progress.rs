@@ -1,0 +1,130 @@
+//! Progress: a bar on a terminal, plain lines elsewhere.
+
+use std::io::{self, IsTerminal};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
+
+use crate::model::Score;
+use crate::train::{EpochEnd, Plan, StepEnd};
+
+/// How progress is shown, on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressStyle {
+    /// A bar if stderr is a terminal, with a line above it for each epoch.
+    Bar,
+    /// A line for each epoch.
+    Lines,
+    /// Nothing.
+    Hidden,
+}
+
+impl ProgressStyle {
+    /// A bar on a terminal, lines elsewhere.
+    pub fn automatic() -> Self {
+        if io::stderr().is_terminal() { Self::Bar } else { Self::Lines }
+    }
+}
+
+/// Time between two looks of the bar: the eye follows no faster, and drawing costs.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// Shows how far a run is.
+pub struct Progress {
+    style: ProgressStyle,
+    bar: ProgressBar,
+    epochs: u64,
+    /// Samples since the bar was drawn, and when that was.
+    samples: usize,
+    drawn: Instant,
+}
+
+impl Progress {
+    /// Begins at the first step of a plan.
+    pub fn new(style: ProgressStyle, plan: &Plan) -> Self {
+        let bar = match style {
+            ProgressStyle::Bar => {
+                ProgressBar::with_draw_target(Some(plan.total_steps()), ProgressDrawTarget::stderr())
+            }
+            ProgressStyle::Lines | ProgressStyle::Hidden => ProgressBar::hidden(),
+        };
+        let template = "{prefix} {wide_bar} step {pos}/{len}  {msg}  {eta} left";
+        bar.set_style(
+            BarStyle::with_template(template).expect("the template is a constant").progress_chars("━╸─"),
+        );
+        let epochs = plan.total_steps().div_ceil(plan.steps_per_epoch());
+        Self { style, bar, epochs, samples: 0, drawn: Instant::now() }
+    }
+
+    /// Shows a step, if the last look is long enough ago.
+    pub fn step(&mut self, end: &StepEnd) {
+        self.samples += end.samples;
+        let elapsed = self.drawn.elapsed();
+        if self.style != ProgressStyle::Bar || elapsed < REDRAW {
+            return;
+        }
+        let speed = count(self.samples as f64 / elapsed.as_secs_f64());
+        self.bar.set_prefix(format!("epoch {}/{}", end.epoch + 1, self.epochs));
+        self.bar.set_message(format!("loss {:.4}  lr {}  {speed} samples/s", end.loss, rate(end.rate)));
+        self.bar.set_position(end.step);
+        (self.samples, self.drawn) = (0, Instant::now());
+    }
+
+    /// Shows an epoch.
+    pub fn epoch(&mut self, end: &EpochEnd) {
+        let line = self.line(end);
+        match self.style {
+            ProgressStyle::Bar => self.bar.println(line),
+            ProgressStyle::Lines => eprintln!("{line}"),
+            ProgressStyle::Hidden => {}
+        }
+    }
+
+    fn line(&self, end: &EpochEnd) -> String {
+        let width = self.epochs.to_string().len();
+        let mut line = format!("epoch {:>width$}/{}  loss {:.4}", end.epoch + 1, self.epochs, end.train_loss);
+        if let Some(test) = &end.test {
+            line += &format!("  test loss {:.4}", test.mean_loss());
+        }
+        if let Some(accuracy) = end.test.as_ref().and_then(Score::accuracy) {
+            line += &format!("  accuracy {accuracy:.4}");
+        }
+        line + &format!("  {} samples/s", count(end.samples_per_sec()))
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A number of samples with groups of three digits: 1,234,567.
+fn count(value: f64) -> String {
+    let digits = format!("{value:.0}");
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A learning rate with four digits that count.
+fn rate(value: f64) -> String {
+    if value == 0.0 || (1e-3..1e4).contains(&value) { format!("{value:.4}") } else { format!("{value:.3e}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_have_groups_of_three_digits() {
+        assert_eq!(
+            ["7", "999", "1,000", "1,234,567"],
+            [7.0, 999.0, 1000.0, 1_234_567.0].map(count).as_slice()
+        );
+    }
+}

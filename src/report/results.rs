@@ -1,0 +1,129 @@
+//! What `results.json` holds.
+
+use serde::{Deserialize, Serialize};
+
+use super::peak_rss_bytes;
+use crate::checkpoint::params_sha256;
+use crate::model::Score;
+use crate::train::{EpochEnd, Outcome, PhaseTimes, Plan, StopReason};
+
+/// The result of a run. The names and their meaning are a contract with other tools.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// [`params_sha256`] of the trained params.
+    pub params_sha256: String,
+    /// Number of params.
+    pub params: usize,
+    /// Threads of each process.
+    pub threads: usize,
+    /// Processes.
+    pub processes: usize,
+    /// Shards of a full batch.
+    pub shards: usize,
+    /// Samples of a full batch.
+    pub batch_size: usize,
+    /// How gradients were reduced.
+    pub reduction: String,
+    /// Seed of params and sample order.
+    pub seed: u64,
+    /// Steps done.
+    pub steps: u64,
+    /// Whole epochs done.
+    pub epochs: u64,
+    /// Training samples.
+    pub train_samples: usize,
+    /// Test samples; 0 without.
+    pub test_samples: usize,
+    /// Mean loss of a training sample over the last epoch, each taken before its update; null if it is no number.
+    pub train_loss: Option<f64>,
+    /// Mean loss of a test sample at the end; null without test samples.
+    pub test_loss: Option<f64>,
+    /// Share of the test samples whose class is predicted right; null for regression or without test samples.
+    pub test_accuracy: Option<f64>,
+    /// Seconds of each epoch, evaluation and saving left out; the last may be cut short.
+    pub epoch_secs: Vec<f64>,
+    /// Samples per second of the best epoch.
+    pub samples_per_sec: f64,
+    /// Where rank 0 spent these seconds.
+    pub phase_secs: PhaseSecs,
+    /// Largest resident memory; null where the system does not tell.
+    pub peak_rss_bytes: Option<u64>,
+    /// Seconds from the start of the program to the end of training.
+    pub wall_secs: f64,
+    /// Why the run ended.
+    pub stopped: Stopped,
+}
+
+/// Where rank 0 spent its time, in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PhaseSecs {
+    /// Gathering, forward, loss, backward.
+    pub compute: f64,
+    /// Waiting for other ranks.
+    pub wait: f64,
+    /// Combining shards, dividing, clipping, updating.
+    pub reduce_update: f64,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    /// All its steps were done.
+    Completed,
+    /// Somebody asked it to stop.
+    Interrupted,
+    /// The loss was no finite number any more.
+    Diverged,
+}
+
+impl From<StopReason> for Stopped {
+    fn from(reason: StopReason) -> Self {
+        match reason {
+            StopReason::Completed => Self::Completed,
+            StopReason::Interrupted => Self::Interrupted,
+            StopReason::Diverged => Self::Diverged,
+        }
+    }
+}
+
+impl PhaseSecs {
+    fn add(&mut self, times: &PhaseTimes) {
+        self.compute += times.compute.as_secs_f64();
+        self.wait += times.wait.as_secs_f64();
+        self.reduce_update += times.reduce_update.as_secs_f64();
+    }
+}
+
+impl Results {
+    /// Puts together what the plan, the epochs and the outcome of a run say.
+    pub fn new(plan: &Plan, epochs: &[EpochEnd], outcome: &Outcome, wall_secs: f64) -> Self {
+        let last = epochs.last();
+        let test = last.and_then(|epoch| epoch.test);
+        let mut phase_secs = PhaseSecs::default();
+        epochs.iter().for_each(|epoch| phase_secs.add(&epoch.phases));
+        Self {
+            params_sha256: params_sha256(&outcome.params),
+            params: plan.params_len(),
+            threads: plan.threads(),
+            processes: 1,
+            shards: plan.shards(),
+            batch_size: plan.batch_size(),
+            reduction: plan.reduction().to_string(),
+            seed: plan.seed(),
+            steps: outcome.steps,
+            epochs: outcome.steps / plan.steps_per_epoch(),
+            train_samples: plan.train_samples(),
+            test_samples: plan.test_samples(),
+            train_loss: last.map(|epoch| epoch.train_loss).filter(|loss| loss.is_finite()),
+            test_loss: test.as_ref().map(Score::mean_loss).filter(|loss| loss.is_finite()),
+            test_accuracy: test.as_ref().and_then(Score::accuracy),
+            epoch_secs: epochs.iter().map(|epoch| epoch.elapsed.as_secs_f64()).collect(),
+            samples_per_sec: epochs.iter().map(EpochEnd::samples_per_sec).fold(0.0, f64::max),
+            phase_secs,
+            peak_rss_bytes: peak_rss_bytes(),
+            wall_secs,
+            stopped: outcome.reason.into(),
+        }
+    }
+}
