@@ -1,9 +1,8 @@
 //! The built-in data: 1,797 handwritten digits of 8 × 8 pixels.
 //!
 //! A copy of the test part of "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, 1998, UCI Machine
-//! Learning Repository, <https://doi.org/10.24432/C50P49>, licensed CC BY 4.0. Pixels are counts from 0 to 16, gathered as
-//! (count − 5) / 6: their mean is 4.9 and their deviation 6.0, and what is near mean 0 and variance 1 trains well from
-//! initial params that are made for it.
+//! Learning Repository, licensed CC BY 4.0. Pixels are counts from 0 to 16, gathered as (count − 5) / 6: their mean is 4.9 and
+//! their deviation 6.0, and what is near mean 0 and variance 1 trains well from initial params that are made for it.
 
 use std::io::Read;
 

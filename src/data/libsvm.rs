@@ -21,6 +21,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Dataset, DataEr
         label_is_optional: options.target == TargetKind::None,
         widest: 0,
     };
+    rows.make_room(path)?;
     let mut reader = BufReader::with_capacity(1 << 16, Stream::open(path)?);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).map_err(|cause| reader.get_ref().error(cause))? > 0 {
@@ -43,6 +44,17 @@ struct RowReader<'a> {
 }
 
 impl RowReader<'_> {
+    /// Every pair has a colon and every row a line, if the last one may lack its end.
+    fn make_room(&mut self, path: &Path) -> Result<(), DataError> {
+        let pairs = Stream::count(path, b':')?.unwrap_or_default();
+        let rows = Stream::count(path, b'\n')?.unwrap_or_default() + 1;
+        self.sparse.columns.reserve_exact(pairs);
+        self.sparse.values.reserve_exact(pairs);
+        self.sparse.ends.reserve_exact(rows);
+        self.labels.reserve(rows);
+        Ok(())
+    }
+
     fn read_line(&mut self, line: &[u8]) -> Result<(), DataError> {
         let Ok(text) = std::str::from_utf8(line) else {
             return Err(DataError::NotUtf8 { file: self.file.clone(), place: Place::Line(self.line) });

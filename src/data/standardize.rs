@@ -38,7 +38,7 @@ impl Standardize {
     ///
     /// # Cost
     ///
-    /// Two passes over the samples, one addition per number each; 24 bytes per feature.
+    /// Two passes over the samples, one addition per number each; about 50 bytes per feature while learning.
     pub fn learn(data: &Dataset) -> Result<Standardize, DataError> {
         if data.is_empty() {
             return Err(DataError::StandardizeEmpty);

@@ -30,13 +30,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Dataset, DataEr
     if columns.names.is_some() && !rows.next()? {
         return Err(rows.empty());
     }
-    let mut table = Table {
-        labels: LabelReader::new(options.target, options.classes.as_ref()),
-        weights: columns.weight.map(|_| Vec::new()),
-        numbers: Numbers::Bytes(Vec::new()),
-        samples: 0,
-        columns,
-    };
+    let mut table = Table::new(path, rows.file_bytes(), columns, options)?;
     loop {
         table.read_row(&rows)?;
         if !rows.next()? {
@@ -76,6 +70,10 @@ impl<'a> Rows<'a> {
         Stream::open(self.path).ok().and_then(|stream| line_of(stream, start)).unwrap_or(0)
     }
 
+    fn file_bytes(&self) -> u64 {
+        self.reader.get_ref().file_bytes
+    }
+
     fn place(&self, columns: &Columns, column: usize) -> Place {
         Place::Field { line: self.line(), column: columns.text(column) }
     }
@@ -110,7 +108,29 @@ struct Table<'a> {
     samples: usize,
 }
 
-impl Table<'_> {
+impl<'a> Table<'a> {
+    /// Makes room for what the file can hold: a row for each line, a number for each comma, of two bytes at least.
+    fn new(
+        path: &Path,
+        file_bytes: u64,
+        columns: Columns,
+        options: &'a LoadOptions,
+    ) -> Result<Self, DataError> {
+        let rows = Stream::count(path, b'\n')?.map_or(0, |lines| lines + 1);
+        let commas = Stream::count(path, b',')?.unwrap_or_default();
+        let numbers =
+            rows.saturating_mul(columns.features()).min(commas + rows).min(file_bytes as usize / 2 + 1);
+        let mut labels = LabelReader::new(options.target, options.classes.as_ref());
+        labels.reserve(if columns.label.is_some() { rows } else { 0 });
+        Ok(Table {
+            labels,
+            weights: columns.weight.map(|_| Vec::with_capacity(rows)),
+            numbers: Numbers::Bytes(Vec::with_capacity(numbers)),
+            samples: 0,
+            columns,
+        })
+    }
+
     fn read_row(&mut self, rows: &Rows) -> Result<(), DataError> {
         let (found, expected) = (rows.record.len(), self.columns.count);
         if found != expected {
@@ -206,7 +226,8 @@ impl Numbers {
             // By bits, as -0 is no byte.
             Numbers::Bytes(values) if f32::from(byte).to_bits() == number.to_bits() => values.push(byte),
             Numbers::Bytes(values) => {
-                let mut floats: Vec<f32> = values.iter().map(|&byte| f32::from(byte)).collect();
+                let mut floats = Vec::with_capacity(values.capacity());
+                floats.extend(values.iter().map(|&byte| f32::from(byte)));
                 floats.push(number);
                 *self = Numbers::Floats(floats);
             }
