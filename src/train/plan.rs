@@ -46,7 +46,7 @@ impl Plan {
         check(options)?;
         check_data(options, model, train, test)?;
         let hyper = options.optimizer.check()?;
-        let shards = options.shards.count(options.batch_size);
+        let shards = options.shards.count(options.batch_size.min(train.len()));
         let steps_per_epoch = steps_per_epoch(train.len(), options.batch_size, options.drop_last);
         let total_steps = match options.length {
             Length::Epochs(epochs) => epochs.saturating_mul(steps_per_epoch),
@@ -90,9 +90,19 @@ impl Plan {
         self.shards
     }
 
+    /// Shards of a batch of `samples` samples: no more than one a sample.
+    pub fn shards_of(&self, samples: usize) -> usize {
+        self.shards.min(samples)
+    }
+
+    /// Samples of the largest batch: a batch size beyond the data makes one short batch of all of it.
+    pub fn max_batch_samples(&self) -> usize {
+        self.batch_size.min(self.train_samples)
+    }
+
     /// Samples of the largest shard.
     pub fn max_shard_samples(&self) -> usize {
-        self.batch_size.min(self.train_samples).div_ceil(self.shards)
+        self.max_batch_samples().div_ceil(self.shards)
     }
 
     /// How gradients are reduced.

@@ -48,6 +48,7 @@ impl<'a, M: Model> Step<'a, M> {
         let Run { plan, model, train: data, params, order, .. } = run;
         let segment = params.segment(rank);
         let samples = plan.max_shard_samples();
+        let shards = plan.shards_of(plan.max_batch_samples());
         Self {
             plan,
             model,
@@ -56,8 +57,8 @@ impl<'a, M: Model> Step<'a, M> {
             order,
             gathered: gathered_for(data, samples),
             workspace: model.workspace(samples),
-            contribution: Contribution::new(plan.params_len(), part(plan.shards(), plan.threads(), rank)),
-            combiner: Combiner::new(plan.shards()),
+            contribution: Contribution::new(plan.params_len(), part(shards, plan.threads(), rank)),
+            combiner: Combiner::new(shards),
             grads: vec![0.0; segment.len()],
             norms: Norms::new(plan, rank),
             optimizer: Optimizer::new(plan.hyper(), plan.blocks(), plan.block_run(rank)),
@@ -83,7 +84,7 @@ impl<'a, M: Model> Step<'a, M> {
         let start = Instant::now();
         let params = self.params.read(comm)?;
         let batch = &self.order.read(comm)?[batch];
-        let shards = self.plan.shards().min(batch.len());
+        let shards = self.plan.shards_of(batch.len());
         self.contribution.clear();
         self.contribution.stop = stop;
         for index in part(shards, comm.world_size(), comm.rank()) {
