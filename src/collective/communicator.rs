@@ -115,7 +115,7 @@ impl Communicator {
         loan.copy_from(root)
     }
 
-    /// Copies every rank's own [`segment`] of its values to all ranks.
+    /// Copies every rank's own [`segment`](super::segment()) of its values to all ranks.
     ///
     /// # Errors
     /// Those of [every collective method](Self#errors).

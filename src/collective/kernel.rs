@@ -4,13 +4,18 @@
 //! most machines' benches, take one loop without intermediate storage; more go block by block, so that intermediate
 //! results stay in the first-level cache.
 
+use super::element::Element;
 use super::loan::Segments;
 use super::recipe::Recipe;
+use super::round::{PAYLOAD_BYTES, Round};
 use super::tree::{fold_ranks, split};
 use std::ops::Range;
 
 /// Elements combined at a time: 4 KiB of f64 for each level of the tree.
 const BLOCK: usize = 512;
+
+/// Elements of the smallest type, of 2 bytes, that a payload holds.
+const PAYLOAD_BLOCK: usize = PAYLOAD_BYTES / 2;
 
 /// Reduces into the segments of all ranks.
 pub(super) fn reduce_to_all<T: Copy, R: Recipe<T>>(recipe: &R, segments: &mut Segments<'_, T>) {
@@ -49,6 +54,24 @@ pub(super) fn reduce_each_to_all<T: Copy, R: Recipe<T>>(recipe: &R, segments: &m
     }
 }
 
+/// Reduces what travelled with the arrivals, from element `first` on, into `results`.
+pub(super) fn reduce_payloads<T: Element, R: Recipe<T>>(
+    recipe: &R,
+    round: &Round<'_>,
+    first: usize,
+    results: &mut [T],
+) {
+    if let Some(&filling) = results.first() {
+        let range = first..first + results.len();
+        let leaves = |rank| &round.payload(rank)[range.clone()];
+        let filling = recipe.leaf(0)(filling);
+        let mut roots = [filling; PAYLOAD_BLOCK];
+        let roots = &mut roots[..results.len()];
+        Source::<_, _, _, PAYLOAD_BLOCK> { recipe, leaves, filling }.combine(0..round.world_size(), roots);
+        finish(recipe, roots, results);
+    }
+}
+
 /// The loop of two ranks. A function of its own, as only exclusive references that are parameters tell the compiler
 /// that the two do not overlap.
 #[inline(never)]
@@ -72,25 +95,29 @@ fn reduce_block<T: Copy, R: Recipe<T>>(recipe: &R, segments: &mut Segments<'_, T
     let filling = recipe.leaf(0)(segments.get(0)[block.start]);
     let mut roots = [filling; BLOCK];
     let roots = &mut roots[..block.len()];
-    let source = Source { recipe, segments, block: block.clone(), filling };
-    source.combine(0..segments.world_size(), roots);
+    let leaves = |rank| &segments.get(rank)[block.clone()];
+    Source::<_, _, _, BLOCK> { recipe, leaves, filling }.combine(0..segments.world_size(), roots);
     let own = segments.rank();
-    for (value, &root) in segments.get_mut(own)[block].iter_mut().zip(&*roots) {
-        *value = recipe.finish(root);
+    finish(recipe, roots, &mut segments.get_mut(own)[block]);
+}
+
+fn finish<T, R: Recipe<T>>(recipe: &R, roots: &[R::Wide], results: &mut [T]) {
+    for (result, &root) in results.iter_mut().zip(roots) {
+        *result = recipe.finish(root);
     }
 }
 
-/// Where the leaves of a block come from.
-struct Source<'a, 'r, T, R: Recipe<T>> {
+/// Where at most `N` leaves of each rank come from.
+struct Source<'a, R, L, W, const N: usize> {
     recipe: &'a R,
-    segments: &'a Segments<'r, T>,
-    block: Range<usize>,
+    /// Returns the leaves of a rank.
+    leaves: L,
     /// Any value, to fill intermediate storage with.
-    filling: R::Wide,
+    filling: W,
 }
 
-impl<T: Copy, R: Recipe<T>> Source<'_, '_, T, R> {
-    /// Writes the root of the tree over `ranks` to `roots`.
+impl<'l, T: Copy + 'l, R: Recipe<T>, L: Fn(usize) -> &'l [T], const N: usize> Source<'_, R, L, R::Wide, N> {
+    /// Writes the roots of the trees over `ranks` to `roots`.
     fn combine(&self, ranks: Range<usize>, roots: &mut [R::Wide]) {
         match ranks.len() {
             1 => self.load(ranks.start, roots),
@@ -103,16 +130,16 @@ impl<T: Copy, R: Recipe<T>> Source<'_, '_, T, R> {
         }
     }
 
-    /// Combines `roots` with the tree over `ranks`, which lies to their right.
+    /// Combines `roots` with the trees over `ranks`, which lie to their right.
     fn combine_right(&self, ranks: Range<usize>, roots: &mut [R::Wide]) {
         if ranks.len() == 1 {
             let leaf = self.recipe.leaf(ranks.start);
-            for (root, &value) in roots.iter_mut().zip(self.values(ranks.start)) {
+            for (root, &value) in roots.iter_mut().zip((self.leaves)(ranks.start)) {
                 *root = self.recipe.combine(*root, leaf(value));
             }
             return;
         }
-        let mut right = [self.filling; BLOCK];
+        let mut right = [self.filling; N];
         let right = &mut right[..roots.len()];
         self.combine(ranks, right);
         for (root, &right) in roots.iter_mut().zip(&*right) {
@@ -122,20 +149,16 @@ impl<T: Copy, R: Recipe<T>> Source<'_, '_, T, R> {
 
     fn load(&self, rank: usize, roots: &mut [R::Wide]) {
         let leaf = self.recipe.leaf(rank);
-        for (root, &value) in roots.iter_mut().zip(self.values(rank)) {
+        for (root, &value) in roots.iter_mut().zip((self.leaves)(rank)) {
             *root = leaf(value);
         }
     }
 
     fn combine_two(&self, rank: usize, roots: &mut [R::Wide]) {
         let (left_leaf, right_leaf) = (self.recipe.leaf(rank), self.recipe.leaf(rank + 1));
-        let pairs = self.values(rank).iter().zip(self.values(rank + 1));
+        let pairs = (self.leaves)(rank).iter().zip((self.leaves)(rank + 1));
         for (root, (&left, &right)) in roots.iter_mut().zip(pairs) {
             *root = self.recipe.combine(left_leaf(left), right_leaf(right));
         }
-    }
-
-    fn values(&self, rank: usize) -> &[T] {
-        &self.segments.get(rank)[self.block.clone()]
     }
 }

@@ -1,8 +1,6 @@
 //! Recipes: what happens to an element on its way from the ranks to the result.
 
 use super::element::{Element, Float};
-use super::round::Round;
-use super::tree::fold_ranks;
 
 /// The arithmetic of one reduction: `finish(combine(leaf(x_0), leaf(x_1), ...))` over the fixed tree.
 pub(super) trait Recipe<T> {
@@ -108,10 +106,4 @@ impl<T: Copy, F: Fn(T, T) -> T> Recipe<T> for With<F> {
     fn finish(&self, root: T) -> T {
         root
     }
-}
-
-/// Returns element `index` of the result, from the copies in the slots.
-pub(super) fn reduce_payload<T: Element, R: Recipe<T>>(round: &Round<'_>, recipe: &R, index: usize) -> T {
-    let leaf = |rank| recipe.leaf(rank)(round.payload(rank, index));
-    recipe.finish(fold_ranks(0..round.world_size(), &leaf, &|left, right| recipe.combine(left, right)))
 }

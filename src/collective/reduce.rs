@@ -2,9 +2,9 @@
 
 use super::communicator::Communicator;
 use super::element::{Element, Float};
-use super::kernel::{reduce_each_to_all, reduce_to_all, reduce_to_own};
+use super::kernel::{reduce_each_to_all, reduce_payloads, reduce_to_all, reduce_to_own};
 use super::loan::Loan;
-use super::recipe::{Mean, Plain, Recipe, WeightedMean, With, reduce_payload};
+use super::recipe::{Mean, Plain, Recipe, WeightedMean, With};
 use super::round::{self, Call, Round, fits_payload};
 use super::tree::fold_ranks;
 use super::{CollectiveError, Op, Operation, segment};
@@ -46,7 +46,7 @@ impl Communicator {
         choose(op, loan.world_size(), ToAll(loan))
     }
 
-    /// Replaces this rank's [`segment`] of `values` by `op` over all ranks, and leaves the rest as it was. Returns the
+    /// Replaces this rank's [`segment`](super::segment()) of `values` by `op` over all ranks, and leaves the rest as it was. Returns the
     /// segment.
     ///
     /// # Errors
@@ -63,7 +63,7 @@ impl Communicator {
     ///         scope.spawn(move || {
     ///             let mut values = [1, 2, 3];
     ///             let own = rank.reduce_scatter(&mut values, Op::Sum).unwrap();
-    ///             assert_eq!(values[own], if rank.rank() == 0 { [2, 4].as_slice() } else { &[6] });
+    ///             assert_eq!(&values[own], if rank.rank() == 0 { [2, 4].as_slice() } else { &[6] });
     ///         });
     ///     }
     /// });
@@ -221,9 +221,7 @@ struct FromPayload<'c, 'v, T> {
 
 impl<T: Element> Reduction<T> for FromPayload<'_, '_, T> {
     fn run(self, recipe: &impl Recipe<T>) -> Result<(), CollectiveError> {
-        for (index, result) in self.results.iter_mut().enumerate() {
-            *result = reduce_payload(&self.round, recipe, self.first + index);
-        }
+        reduce_payloads(recipe, &self.round, self.first, self.results);
         Ok(())
     }
 }

@@ -27,12 +27,14 @@ use std::any::TypeId;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// The bytes of a payload: one cache line.
-const PAYLOAD_BYTES: usize = 64;
+pub(super) const PAYLOAD_BYTES: usize = 64;
 
 /// What a rank says as it arrives. 64 bytes, one cache line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     operation: Operation,
+    /// The payload beside this call holds a copy of its `len` elements.
+    has_payload: bool,
     element: TypeId,
     element_name: fn() -> &'static str,
     pub(super) len: usize,
@@ -48,6 +50,7 @@ impl Call {
     pub(super) fn new<T: 'static>(operation: Operation, len: usize) -> Self {
         Self {
             operation,
+            has_payload: false,
             element: TypeId::of::<T>(),
             element_name: std::any::type_name::<T>,
             len,
@@ -161,7 +164,7 @@ pub(super) fn arrive_with_payload<'c, T: Element>(
         // SAFETY: as in `arrive`; the values fit, asserted above, and no element is aligned stricter than a u64.
         unsafe { payload.cast::<T>().copy_from_nonoverlapping(values.as_ptr(), values.len()) }
     });
-    arrive(communicator, Call::new::<T>(operation, values.len()))
+    arrive(communicator, Call { has_payload: true, ..Call::new::<T>(operation, values.len()) })
 }
 
 /// True if `values` are few enough to be copied into a slot.
@@ -209,13 +212,20 @@ impl Round<'_> {
         })
     }
 
-    /// Returns element `index` of what `rank` brought with [`arrive_with_payload`].
-    pub(super) fn payload<T: Element>(&self, rank: usize, index: usize) -> T {
-        let call = self.call(0);
-        debug_assert!(call.element == TypeId::of::<T>() && call.data.is_null() && index < call.len);
+    /// Returns what `rank` brought with [`arrive_with_payload`].
+    ///
+    /// # Panics
+    /// If it brought nothing, or elements of another type.
+    pub(super) fn payload<T: Element>(&self, rank: usize) -> &[T] {
+        let call = self.call(rank);
+        assert!(
+            call.has_payload && call.element == TypeId::of::<T>(),
+            "{} brings no payload",
+            call.operation
+        );
         self.communicator.state.slots[rank].offers[self.parity].payload.with(|payload| {
-            // SAFETY: as in `call`; all ranks brought `len` elements of type T, as the calls were compared.
-            unsafe { *payload.cast::<T>().add(index) }
+            // SAFETY: as in `call`; `rank` wrote `len` elements of type T before it arrived.
+            unsafe { std::slice::from_raw_parts(payload.cast::<T>(), call.len) }
         })
     }
 

@@ -17,7 +17,7 @@
 use super::loan::{Loan, Peers};
 use super::round::Call;
 use super::state::State;
-use super::sync::{Arc, AtomicBool, ElementCell, Ordering};
+use super::sync::{Arc, AtomicBool, Ordering, UnsafeElement};
 use super::{CollectiveError, Communicator, Operation, World, segment};
 use std::ops::Range;
 
@@ -38,7 +38,7 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct Shared<T> {
     state: Arc<State>,
-    values: Box<[ElementCell<T>]>,
+    values: Box<[UnsafeElement<T>]>,
     /// `world_size + 1` ascending indices from 0 to the number of values.
     cuts: Box<[usize]>,
     /// Set if a rank panicked inside an update.
@@ -59,7 +59,7 @@ impl<T> Shared<T> {
         check_cuts(&cuts, world.size(), values.len())?;
         Ok(Self {
             state: Arc::clone(&world.state),
-            values: values.into_iter().map(ElementCell::new).collect(),
+            values: values.into_iter().map(UnsafeElement::new).collect(),
             cuts: cuts.into(),
             torn: AtomicBool::new(false),
         })
@@ -106,7 +106,7 @@ impl<T> Shared<T> {
 
     /// Returns the values, also of a failed world: as the last update left them, unless [`is_torn`](Self::is_torn).
     pub fn into_inner(self) -> Vec<T> {
-        self.values.into_vec().into_iter().map(ElementCell::into_inner).collect()
+        self.values.into_vec().into_iter().map(UnsafeElement::into_inner).collect()
     }
 
     fn is_of(&self, state: &Arc<State>) -> bool {

@@ -25,4 +25,4 @@ impl<T> UnsafeCell<T> {
 }
 
 /// The cell around each element of a [`Shared`](super::Shared) value, of which whole runs are borrowed at a time.
-pub(super) use std::cell::UnsafeCell as ElementCell;
+pub(super) use std::cell::UnsafeCell as UnsafeElement;
