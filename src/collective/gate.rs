@@ -88,8 +88,12 @@ impl Gate {
             let is_last = seen / ONE + 1 == target;
             let next = if is_last { (seen + ONE) & !SLEEPERS } else { seen + ONE };
             match self.word.compare_exchange_weak(seen, next, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) if is_last && seen & SLEEPERS != 0 => return Ok(self.wake()),
-                Ok(_) => return Ok(()),
+                Ok(_) => {
+                    if is_last && seen & SLEEPERS != 0 {
+                        self.wake();
+                    }
+                    return Ok(());
+                }
                 Err(found) => seen = found,
             }
         }
@@ -123,12 +127,12 @@ impl Gate {
 
     /// Waits until `target` ranks are counted, the flag is up, or `timeout` has passed since spinning ended.
     ///
-    /// The clock starts after the spinning, tens of microseconds at most, as reading it costs as much as a short round.
+    /// The clock starts after the spinning, some microseconds at most, as reading it costs as much as a short round.
     pub(super) fn wait(&self, target: u64, patience: Patience, timeout: Option<Duration>) -> Outcome {
         self.wait_for(patience, timeout, |sight| sight.judge(target))
     }
 
-    /// Waits until `target` ranks are counted whatever the flag says; true if it was up by then.
+    /// Waits until `target` ranks are counted whatever the flag says, and returns what it sees then.
     pub(super) fn wait_whatever(&self, target: u64, patience: Patience) -> Sight {
         let reached = |sight: Sight| sight.has_reached(target).then_some(Outcome::Reached);
         self.wait_for(patience, None, reached);
