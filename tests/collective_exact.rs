@@ -263,7 +263,8 @@ fn a_rank_of_weight_zero_contributes_nothing_not_even_nan() {
 
 #[test]
 fn weights_that_give_no_mean_are_refused_on_every_rank_with_values_untouched() {
-    let cases: [([f64; 3], fn(&CollectiveError) -> bool); 5] = [
+    type IsExpected = fn(&CollectiveError) -> bool;
+    let cases: [([f64; 3], IsExpected); 5] = [
         ([0.0, 0.0, 0.0], |error| *error == CollectiveError::ZeroWeight),
         ([1.0, -1.0, -2.0], |error| *error == CollectiveError::BadWeight { rank: 1, weight: -1.0 }),
         ([1.0, 1.0, f64::INFINITY], |error| matches!(error, CollectiveError::BadWeight { rank: 2, .. })),

@@ -12,18 +12,20 @@ const OPS: [Op; 5] = [Op::Sum, Op::Mean, Op::Min, Op::Max, Op::Product];
 /// Values between 1e-30 and 1e30 of either sign, some subnormal, every fourth cancelling its neighbour's.
 fn hard_values(size: usize, len: usize, seed: u64) -> Vec<Vec<f32>> {
     let mut random = Random(seed);
-    let mut values = vec![vec![0.0; len]; size];
+    let mut ranks: Vec<Vec<f32>> = Vec::new();
     for rank in 0..size {
-        for index in 0..len {
+        let mut value = |index: usize| {
             let magnitude = 10f64.powi(random.below(61) as i32 - 30);
-            values[rank][index] = match random.below(8) {
+            match random.below(8) {
                 0 => (random.unit() * 1e-40) as f32,
-                1 | 2 if rank > 0 => -values[rank - 1][index],
+                1 | 2 if rank > 0 => -ranks[rank - 1][index],
                 _ => (random.unit() * magnitude) as f32,
-            };
-        }
+            }
+        };
+        let values = (0..len).map(&mut value).collect();
+        ranks.push(values);
     }
-    values
+    ranks
 }
 
 fn bits(values: &[f32]) -> Vec<u32> {
