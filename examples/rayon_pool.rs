@@ -1,0 +1,34 @@
+//! The reducer inside a rayon pool: `broadcast` runs one task on every thread of the pool, and each is a rank.
+//!
+//! Here every rank counts the digits of its own numbers, an all-reduce adds the counts, and all ranks hold the total.
+//! The ranks must run at the same time, so the pool needs a thread for each: `broadcast` gives that, `spawn` does not.
+//!
+//! Run with `cargo run --release --example rayon_pool`.
+
+use phalanx::collective::{Op, World, segment};
+use std::sync::Mutex;
+
+const NUMBERS: usize = 100_000;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build()?;
+    let world = World::new(pool.current_num_threads())?;
+    // A task borrows what it uses; the lock hands each thread the exclusive use of its own communicator.
+    let ranks: Vec<_> = world.communicators().into_iter().map(Mutex::new).collect();
+    let counts = pool.broadcast(|thread| {
+        let mut rank = ranks[thread.index()].lock().expect("no rank panics while holding its lock");
+        let mut counts = [0u64; 10];
+        for number in segment(NUMBERS, rank.world_size(), rank.rank()) {
+            for digit in number.to_string().bytes() {
+                counts[usize::from(digit - b'0')] += 1;
+            }
+        }
+        rank.all_reduce(&mut counts, Op::Sum).map(|()| counts)
+    });
+    let counts: Vec<[u64; 10]> = counts.into_iter().collect::<Result<_, _>>()?;
+    assert!(counts.iter().all(|own| *own == counts[0]), "every rank holds the total");
+    for (digit, count) in counts[0].iter().enumerate() {
+        println!("digit {digit}: {count}");
+    }
+    Ok(())
+}
