@@ -6,7 +6,7 @@
 /// A spinning rank holds its core. With more ranks than cores it would keep from running the very rank it waits for, so
 /// then nobody spins. When there are cores for all, other programs may still have left two ranks on one core; then each
 /// wait costs the whole spinning. On a busy machine with 2 cores, 2,000 spins made such a round take 120 µs and 200
-/// spins 5 to 15 µs, at the same 0.16 µs where each rank had its core.
+/// spins 5 to 20 µs, at the same 0.16 µs where each rank had its core.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
     /// Looks with a pause in between, each about 20 ns.
