@@ -1,4 +1,5 @@
 //! Every bad file is refused with a message that names the file, the place, what was found and what was expected.
+#![cfg(feature = "program")]
 
 use std::fs;
 use std::io::Write;

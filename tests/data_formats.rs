@@ -1,4 +1,5 @@
 //! Each format reads back, bit for bit, the samples that the test wrote in it.
+#![cfg(feature = "program")]
 
 use std::fs;
 use std::io::Write;
