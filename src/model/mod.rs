@@ -15,7 +15,7 @@
 //!
 //! * [`Model`] is the trait: implement it for a model of your own, or wrap a closure with [`from_fn`].
 //! * [`Mlp`] is the multi-layer perceptron, and with no hidden layer linear, softmax or logistic regression.
-//! * [`Samples`] is what a model is given; [`Score`] is what it says of samples it does not learn from.
+//! * [`Samples`] is what a model is given, [`Subtree`] several shards of them; [`Score`] is what it says of samples it does not learn from.
 //! * [`Activation`] and [`Loss`] are PyTorch's, each with its derivative beside it.
 //! * [`Misfit`] says why a model and data do not fit each other.
 //! * [`Real`] is f32, or f64 where gradients are checked against central differences.
@@ -29,6 +29,7 @@ mod mlp;
 mod product;
 mod real;
 mod samples;
+mod subtree;
 mod tensor;
 
 pub use activation::Activation;
@@ -39,6 +40,7 @@ pub use mlp::{Mlp, MlpShape, MlpWorkspace};
 pub use product::{product, product_by_definition};
 pub use real::Real;
 pub use samples::{Samples, Score, Targets};
+pub use subtree::{Subtree, SubtreeSums};
 pub use tensor::Tensor;
 
 /// A model on flat params.
@@ -125,6 +127,27 @@ pub trait Model: Sync {
         grads: &mut [f32],
         workspace: &mut Self::Workspace,
     ) -> f64;
+
+    /// Writes the gradient of a subtree of shards, and the weighted loss sum of each shard.
+    ///
+    /// That is [`gradient`](Self::gradient) of each shard, divided as the subtree says, combined in the tree; a shard of
+    /// weight 0 counts as 0 whatever the model makes of it. A model may do it in fewer passes over the grads, as
+    /// [`Mlp`] does, if the bits of a subtree do not depend on the larger one that it may be a part of.
+    fn subtree_gradient(
+        &self,
+        params: &[f32],
+        subtree: &Subtree<'_>,
+        sums: SubtreeSums<'_>,
+        workspace: &mut Self::Workspace,
+    ) {
+        subtree.gradient_by_definition(self, params, sums, workspace);
+    }
+
+    /// Gradients that [`subtree_gradient`](Self::subtree_gradient) needs beside the result for a subtree of so many
+    /// shards: one a level.
+    fn spare_gradients(&self, shards: usize) -> usize {
+        shards.ilog2() as usize
+    }
 
     /// Says how well the params do on samples: loss, and for classes how many are right.
     fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut Self::Workspace) -> Score;

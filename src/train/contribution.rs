@@ -1,176 +1,171 @@
-//! What one rank brings to a step, and how the contributions of all ranks become one gradient.
+//! What one rank brings to a step: the gradients of its shards, combined as far as the tree allows without the shards of
+//! others.
 
 use std::ops::Range;
 
-use crate::collective::Peers;
+use super::Plan;
+use super::shards::part;
+use super::step::samples_of;
 use crate::collective::tree::{Node, Stack};
-use crate::optim::{Reduction, divide_grads};
+use crate::data::Gathered;
+use crate::model::{Model, Subtree, SubtreeSums};
+use crate::optim::Reduction;
 
-/// The gradient sums of a rank's shards, combined as far as the tree allows without the shards of others, and what
-/// else the ranks must agree on.
+/// The subtrees of a rank's shards, and what else the ranks must agree on.
 pub(super) struct Contribution {
     params_len: usize,
     /// One gradient a slot.
     slots: Vec<f32>,
-    /// The subtrees of the rank's shards in the order of the shards, each with its slot: the k-th is in slot k.
+    /// The subtrees in the order of the shards, each with its slot: the k-th is in slot k.
     nodes: Stack<usize>,
-    /// Loss sum and weight of each of the rank's shards, in their order.
-    shards: Vec<ShardSums>,
+    /// Loss sum of each of the rank's shards, in their order.
+    losses: Vec<f64>,
+    /// w_k of each of them.
+    weights: Vec<f64>,
+    /// What the gradient of each of them is divided by, if the reduction says so.
+    divisors: Vec<f32>,
+    /// Gradients that a model needs in between.
+    spare: Vec<f32>,
     /// Whether this rank was asked to stop after this step.
     pub(super) stop: bool,
 }
 
-/// Sums over the samples of one shard.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct ShardSums {
-    /// Σ w_i ℓ_i.
-    pub(super) loss: f64,
-    /// w_k = Σ w_i.
-    pub(super) weight: f64,
+/// Some of a rank's shards that are computed in one go.
+pub(super) struct Piece<'a> {
+    pub(super) node: Node,
+    /// Their samples.
+    pub(super) gathered: &'a Gathered,
+    /// Where each shard starts among them, and where the last ends.
+    pub(super) bounds: &'a [usize],
 }
 
-/// Sums over the samples of one step, the same on every rank.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(super) struct StepSums {
-    /// Σ w_i ℓ_i.
-    pub(super) loss: f64,
-    /// W = Σ w_k.
-    pub(super) weight: f64,
-    /// S, the number of shards whose weight is not 0.
-    pub(super) shards: usize,
-}
+/// Most samples of the shards that are computed in one go, unless one shard has more: enough for products to be
+/// efficient, few enough for the memory of a rank to be bounded by a shard or this.
+const PIECE_SAMPLES: usize = 1024;
 
 impl Contribution {
-    /// Reserves what any step needs of a rank that computes `shards` (the largest of its runs).
-    pub(super) fn new(params_len: usize, shards: Range<usize>) -> Self {
+    /// Reserves what any step of the plan needs of a rank.
+    pub(super) fn new<M: Model>(plan: &Plan, model: &M, rank: usize) -> Self {
+        let params_len = plan.params_len();
+        let most = most_shards(plan);
+        // A short last batch may have fewer shards, and thereby other subtrees.
+        let batches = [Some(plan.max_batch_samples()), plan.short_batch()];
+        let runs = batches.map(|batch| part(plan.shards_of(batch.unwrap_or(0)), plan.threads(), rank));
+        let slots = runs.iter().map(|shards| slots_for(pieces(shards.clone(), most))).max().unwrap_or(0);
+        let count = runs[0].len();
+        let spare = model.spare_gradients(most.min(count.max(1)));
         Self {
             params_len,
-            slots: vec![0.0; params_len * slots_for(shards.clone())],
-            nodes: Stack::with_capacity(shards.len()),
-            shards: Vec::with_capacity(shards.len()),
+            slots: vec![0.0; params_len * slots],
+            nodes: Stack::with_capacity(count),
+            losses: Vec::with_capacity(count),
+            weights: Vec::with_capacity(count),
+            divisors: Vec::with_capacity(count),
+            spare: vec![0.0; params_len * spare],
             stop: false,
         }
     }
 
     pub(super) fn clear(&mut self) {
         drop(self.nodes.drain());
-        self.shards.clear();
+        self.losses.clear();
+        self.weights.clear();
+        self.divisors.clear();
     }
 
-    /// Takes the gradient sum of shard `index`, written by `compute` into the slot it is handed, and combines it with
-    /// the shards before it. A shard of weight 0 contributes nothing: it is not computed.
-    pub(super) fn push(
+    /// Computes the gradients of some shards, and combines them with those before.
+    pub(super) fn push<M: Model>(
         &mut self,
-        index: usize,
-        weight: f64,
+        piece: &Piece<'_>,
         reduction: Reduction,
-        compute: impl FnOnce(&mut [f32]) -> f64,
+        (model, params, workspace): (&M, &[f32], &mut M::Workspace),
     ) {
+        let samples = samples_of(piece.gathered);
+        let first = self.weights.len();
+        for pair in piece.bounds.windows(2) {
+            let weight = samples.range(pair[0]..pair[1]).total_weight();
+            let divisor = if weight > 0.0 { reduction.shard_divisor(weight) } else { Some(1.0) };
+            self.weights.push(weight);
+            self.losses.push(0.0);
+            self.divisors.extend(divisor.map(|divisor| divisor as f32));
+        }
+        let divided = matches!(reduction, Reduction::MeanOfShardMeans | Reduction::SumOfShardMeans);
+        let divisors = divided.then(|| &self.divisors[first..]);
         let (len, slot) = (self.params_len, self.nodes.nodes().len());
         let grads = &mut self.slots[slot * len..][..len];
-        let loss = if weight == 0.0 {
-            grads.fill(0.0);
-            0.0
-        } else {
-            let loss = compute(grads);
-            divide(grads, reduction.shard_divisor(weight));
-            loss
-        };
-        self.shards.push(ShardSums { loss, weight });
+        let sums = SubtreeSums { grads, spare: &mut self.spare, losses: &mut self.losses[first..] };
+        model.subtree_gradient(params, &Subtree { samples, bounds: piece.bounds, divisors }, sums, workspace);
         let slots = &mut self.slots;
-        self.nodes.push(Node::leaf(index), slot, |left, right| {
+        self.nodes.push(piece.node, slot, |left, right| {
             let (before, from_right) = slots.split_at_mut(right * len);
             add(&mut before[left * len..][..len], &from_right[..len]);
             left
         });
     }
 
-    /// The nodes with their gradients, in the order of the shards.
-    fn gradients(&self) -> impl Iterator<Item = (Node, &[f32])> {
+    /// The subtrees with their gradients, in the order of the shards.
+    pub(super) fn gradients(&self) -> impl Iterator<Item = (Node, &[f32])> {
         let gradient = |slot: usize| &self.slots[slot * self.params_len..][..self.params_len];
         self.nodes.nodes().iter().map(move |(node, slot)| (*node, gradient(*slot)))
     }
-}
 
-/// Number of slots that pushing `leaves` one after the other takes at most at a time.
-fn slots_for(leaves: Range<usize>) -> usize {
-    let mut stack = Stack::with_capacity(leaves.len());
-    let mut most = 0;
-    for leaf in leaves {
-        most = most.max(stack.nodes().len() + 1);
-        stack.push(Node::leaf(leaf), (), |(), ()| ());
-    }
-    most
-}
-
-/// Adds up what the ranks say of their shards, shard by shard in order.
-pub(super) fn step_sums(peers: &Peers<'_, Contribution>) -> StepSums {
-    let mut sums = StepSums::default();
-    for shard in peers.iter().flat_map(|peer| &peer.shards) {
-        sums.loss += shard.loss;
-        sums.weight += shard.weight;
-        sums.shards += usize::from(shard.weight != 0.0);
-    }
-    sums
-}
-
-/// Elements that are combined at a time: few enough for all nodes on the stack to stay in the first cache.
-const BLOCK: usize = 1024;
-
-/// Buffers in which a rank combines the contributions of all.
-pub(super) struct Combiner {
-    /// Nodes with the block that holds each.
-    stack: Stack<usize>,
-    blocks: Vec<[f32; BLOCK]>,
-}
-
-impl Combiner {
-    /// Reserves what `shards` shards need, however they are spread over ranks.
-    pub(super) fn new(shards: usize) -> Self {
-        Self { stack: Stack::with_capacity(shards), blocks: vec![[0.0; BLOCK]; slots_for(0..shards)] }
-    }
-
-    /// Writes the gradient of the step for the params in `segment`: all shards combined in the fixed tree, then
-    /// divided.
-    pub(super) fn combine(
-        &mut self,
-        peers: &Peers<'_, Contribution>,
-        segment: Range<usize>,
-        divisor: Option<f64>,
-        grads: &mut [f32],
-    ) {
-        for (block, grads) in grads.chunks_mut(BLOCK).enumerate() {
-            let start = segment.start + block * BLOCK;
-            self.combine_block(peers, start..start + grads.len(), grads);
-            divide(grads, divisor);
-        }
-    }
-
-    fn combine_block(&mut self, peers: &Peers<'_, Contribution>, range: Range<usize>, grads: &mut [f32]) {
-        let Self { stack, blocks } = self;
-        let len = range.len();
-        let merge = |blocks: &mut [[f32; BLOCK]], left: usize, right: usize| {
-            let (before, from_right) = blocks.split_at_mut(right);
-            add(&mut before[left][..len], &from_right[0][..len]);
-            left
-        };
-        for (node, gradient) in peers.iter().flat_map(Contribution::gradients) {
-            let block = stack.nodes().len();
-            blocks[block][..len].copy_from_slice(&gradient[range.clone()]);
-            stack.push(node, block, |left, right| merge(blocks, left, right));
-        }
-        let root = stack.finish(|left, right| merge(blocks, left, right)).expect("a step has a shard");
-        grads.copy_from_slice(&blocks[root][..len]);
+    /// Loss sum and weight of each shard, in order.
+    pub(super) fn shards(&self) -> impl Iterator<Item = (f64, f64)> {
+        self.losses.iter().copied().zip(self.weights.iter().copied())
     }
 }
 
 /// left += right.
-fn add(left: &mut [f32], right: &[f32]) {
+pub(super) fn add(left: &mut [f32], right: &[f32]) {
     left.iter_mut().zip(right).for_each(|(left, right)| *left += right);
 }
 
-fn divide(values: &mut [f32], divisor: Option<f64>) {
-    if let Some(divisor) = divisor {
-        divide_grads(values, divisor);
+/// Cuts a run of shards into subtrees of at most `most` shards, as large as can be.
+pub(super) fn pieces(shards: Range<usize>, most: usize) -> impl Iterator<Item = Node> {
+    let Range { mut start, end } = shards;
+    std::iter::from_fn(move || {
+        let left = (end - start).min(most);
+        let level = start.trailing_zeros().min(left.checked_ilog2()?);
+        let node = Node { level, index: start >> level };
+        start = node.leaves().end;
+        Some(node)
+    })
+}
+
+/// Most shards of a piece.
+pub(super) fn most_shards(plan: &Plan) -> usize {
+    (PIECE_SAMPLES / plan.max_shard_samples()).max(1)
+}
+
+/// Most samples of a piece.
+pub(super) fn most_samples(plan: &Plan) -> usize {
+    let shards = most_shards(plan).min(plan.shards_of(plan.max_batch_samples()));
+    (shards * plan.max_shard_samples()).min(plan.max_batch_samples())
+}
+
+/// Number of slots that pushing `nodes` one after the other takes at most at a time.
+fn slots_for(nodes: impl Iterator<Item = Node>) -> usize {
+    let mut stack = Stack::with_capacity(0);
+    nodes.fold(0, |most, node| {
+        let needed = stack.nodes().len() + 1;
+        stack.push(node, (), |(), ()| ());
+        most.max(needed)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pieces_are_whole_subtrees_that_follow_one_another(start in 0_usize..70, len in 0_usize..70, most in 1_usize..20) {
+            let nodes: Vec<Node> = pieces(start..start + len, most).collect();
+            let leaves: Vec<usize> = nodes.iter().flat_map(|node| node.leaves()).collect();
+            prop_assert_eq!(leaves, (start..start + len).collect::<Vec<_>>());
+            prop_assert!(nodes.iter().all(|node| node.leaves().len() <= most));
+        }
     }
 }

@@ -25,6 +25,7 @@
 //! of params, losses and optimizer state are a function of data, options, seed, program and instruction set, not of
 //! the number of threads.
 
+mod combiner;
 mod contribution;
 mod error;
 mod event;

@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::contribution::{Combiner, Contribution, StepSums, step_sums};
+use super::combiner::{Combiner, StepSums, step_sums};
+use super::contribution::{Contribution, Piece, most_samples, most_shards, pieces};
 use super::norms::Norms;
 use super::shards::part;
 use super::trainer::Run;
@@ -22,6 +23,8 @@ pub(super) struct Step<'a, M: Model> {
     order: &'a Shared<u32>,
     gathered: Gathered,
     workspace: M::Workspace,
+    /// Where the shards of the piece in hand start among its samples.
+    bounds: Vec<usize>,
     contribution: Contribution,
     combiner: Combiner,
     /// The reduced gradient of this rank's segment, then its direction.
@@ -47,7 +50,7 @@ impl<'a, M: Model> Step<'a, M> {
     pub(super) fn new(run: &'a Run<'a, M>, rank: usize) -> Self {
         let Run { plan, model, train: data, params, order, .. } = run;
         let segment = params.segment(rank);
-        let samples = plan.max_shard_samples();
+        let samples = most_samples(plan);
         let shards = plan.shards_of(plan.max_batch_samples());
         Self {
             plan,
@@ -57,7 +60,8 @@ impl<'a, M: Model> Step<'a, M> {
             order,
             gathered: gathered_for(data, samples),
             workspace: model.workspace(samples),
-            contribution: Contribution::new(plan.params_len(), part(shards, plan.threads(), rank)),
+            bounds: Vec::with_capacity(shards + 1),
+            contribution: Contribution::new(plan, *model, rank),
             combiner: Combiner::new(shards),
             grads: vec![0.0; segment.len()],
             norms: Norms::new(plan, rank),
@@ -87,12 +91,15 @@ impl<'a, M: Model> Step<'a, M> {
         let shards = self.plan.shards_of(batch.len());
         self.contribution.clear();
         self.contribution.stop = stop;
-        for index in part(shards, comm.world_size(), comm.rank()) {
-            self.data.gather(&batch[part(batch.len(), shards, index)], &mut self.gathered);
-            let samples = samples_of(&self.gathered);
-            self.contribution.push(index, samples.total_weight(), self.plan.reduction(), |grads| {
-                self.model.gradient(params, &samples, grads, &mut self.workspace)
-            });
+        for node in pieces(part(shards, comm.world_size(), comm.rank()), most_shards(self.plan)) {
+            let first = part(batch.len(), shards, node.leaves().start).start;
+            self.bounds.clear();
+            self.bounds.push(0);
+            self.bounds.extend(node.leaves().map(|shard| part(batch.len(), shards, shard).end - first));
+            let samples = self.bounds[self.bounds.len() - 1];
+            self.data.gather(&batch[first..first + samples], &mut self.gathered);
+            let piece = Piece { node, gathered: &self.gathered, bounds: &self.bounds };
+            self.contribution.push(&piece, self.plan.reduction(), (self.model, params, &mut self.workspace));
         }
         self.times.compute += start.elapsed();
         Ok(())
