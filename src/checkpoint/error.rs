@@ -12,7 +12,7 @@ use crate::model::MlpShape;
 #[derive(Debug, Error)]
 pub enum CheckpointError {
     /// The system refuses to read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {source}; give a model.safetensors or the run directory it is in", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum CheckpointError {
         source: SafeTensorError,
     },
     /// A tensor of the model is missing.
-    #[error("{} has no tensor '{name}'; it has {}", path.display(), list(found))]
+    #[error("{} has no tensor '{name}'; it has {}; name tensors layers.0.weight, layers.0.bias ..., or choose --hidden to match", path.display(), list(found))]
     TensorMissing {
         /// The file.
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum CheckpointError {
         found: Vec<String>,
     },
     /// A tensor of the file is not of the model.
-    #[error("{} has a tensor '{name}' that the model lacks; the model has {}", path.display(), list(expected))]
+    #[error("{} has a tensor '{name}' that the model lacks; the model has {}; choose --hidden to match, or leave it out", path.display(), list(expected))]
     TensorUnknown {
         /// The file.
         path: PathBuf,
@@ -56,7 +56,7 @@ pub enum CheckpointError {
         expected: Vec<String>,
     },
     /// A tensor has another shape than that of the model.
-    #[error("tensor '{name}' in {} has shape {found:?}, but the model needs {expected:?}", path.display())]
+    #[error("tensor '{name}' in {} has shape {found:?}, but the model needs {expected:?}; choose --hidden and data to match", path.display())]
     TensorShape {
         /// The file.
         path: PathBuf,
@@ -78,7 +78,7 @@ pub enum CheckpointError {
         found: String,
     },
     /// A param is NaN or infinite.
-    #[error("tensor '{name}' in {} holds {value} at element {index}; params must be finite", path.display())]
+    #[error("tensor '{name}' in {} holds {value} at element {index}; params must be finite; use a file from before training broke", path.display())]
     NotFinite {
         /// The file.
         path: PathBuf,
@@ -104,12 +104,28 @@ pub enum CheckpointError {
         shape: MlpShape,
     },
     /// The description of the model cannot be understood.
-    #[error("the description of the model in {} cannot be read: {source}; it may be of a newer version", path.display())]
+    #[error("the description of the model in {} cannot be read: {source}; the file is damaged, copy it again", path.display())]
     Description {
         /// The file.
         path: PathBuf,
         /// What the parser says.
         source: serde_json::Error,
+    },
+    /// The description is of another version of the format.
+    #[error("{} is of format version {found}, but this program reads version {expected}; use the version of phalanx that wrote it", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+        /// The version that is understood.
+        expected: u32,
+    },
+    /// The params or the description are not those that were written.
+    #[error("{} was changed after it was written: its checksum does not match; copy it again, or train from its params with --init", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
     },
 }
 

@@ -5,14 +5,17 @@ use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
+use super::params_hash::hex;
 use super::tensors::{params_of, parse, read};
-use super::{CheckpointError, write_whole};
+use super::{CheckpointError, params_sha256, write_whole};
 use crate::data::{Classes, Standardize};
 use crate::model::{Mlp, MlpShape, Model, Tensor};
 
 /// A model file: params as tensors (`layers.0.weight` of shape (out, in), `layers.0.bias` ...), and a description in
-/// the metadata under the one key `phalanx`, as JSON.
+/// the metadata under the one key `phalanx`, as JSON. The description begins with a SHA-256 over itself and the params,
+/// so that a file with a changed bit is refused.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelFile {
     /// How the model is built.
@@ -31,6 +34,8 @@ pub struct ModelFile {
 #[derive(Serialize, Deserialize)]
 struct Description {
     version: u32,
+    /// [`checksum`] of the description, taken while this is empty, and of the params.
+    sha256: String,
     shape: MlpShape,
     standardize: Option<Standardize>,
     classes: Option<Classes>,
@@ -76,13 +81,14 @@ impl ModelFile {
             })
             .collect();
         let description = serde_json::to_string(&self.description()).expect("a description is plain data");
-        let metadata = HashMap::from([(KEY.to_owned(), description)]);
+        let metadata = HashMap::from([(KEY.to_owned(), sealed(&description, &self.params))]);
         serialize(views, Some(metadata)).expect("names and shapes are those of a model")
     }
 
     fn description(&self) -> Description {
         Description {
             version: VERSION,
+            sha256: String::new(),
             shape: self.shape.clone(),
             standardize: self.standardize.clone(),
             classes: self.classes.clone(),
@@ -94,26 +100,55 @@ impl ModelFile {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is damaged, has no description, or its tensors are not those it describes.
+    /// If the file cannot be read, is damaged, has no description, is of a newer version, or its tensors are not those
+    /// it describes.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
         let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
         let bytes = read(&path)?;
         let file = parse(&path, &bytes)?;
-        let Description { shape, standardize, classes, options, .. } = description(&path, &bytes)?;
+        let text = description(&path, &bytes)?;
+        let Description { sha256, shape, standardize, classes, options, .. } = understood(&path, &text)?;
         if shape.params_len().is_none() {
             return Err(CheckpointError::Shape { path, shape });
         }
         let params = params_of(&path, &file, &Mlp::new(shape.clone()).tensors())?;
+        if checksum(&text.replacen(&sha256, "", 1), &params) != sha256 {
+            return Err(CheckpointError::Changed { path });
+        }
         Ok(Self { shape, params, standardize, classes, options })
     }
 }
 
 /// Takes the description out of the header of a file that was parsed before.
-fn description(path: &Path, bytes: &[u8]) -> Result<Description, CheckpointError> {
+fn description(path: &Path, bytes: &[u8]) -> Result<String, CheckpointError> {
     let (_, header) = safetensors::SafeTensors::read_metadata(bytes)
         .map_err(|source| CheckpointError::Format { path: path.to_owned(), source })?;
     let text = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-    let text = text.ok_or_else(|| CheckpointError::NoDescription { path: path.to_owned() })?;
-    serde_json::from_str(text)
-        .map_err(|source| CheckpointError::Description { path: path.to_owned(), source })
+    text.cloned().ok_or_else(|| CheckpointError::NoDescription { path: path.to_owned() })
+}
+
+/// Understands a description, the version first: a newer one may have other fields.
+fn understood(path: &Path, text: &str) -> Result<Description, CheckpointError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let unclear = |source| CheckpointError::Description { path: path.to_owned(), source };
+    match serde_json::from_str(text).map_err(unclear)? {
+        Versioned { version: VERSION } => serde_json::from_str(text).map_err(unclear),
+        Versioned { version } => {
+            Err(CheckpointError::Version { path: path.to_owned(), found: version, expected: VERSION })
+        }
+    }
+}
+
+/// Writes the checksum into a description whose checksum is empty.
+fn sealed(description: &str, params: &[f32]) -> String {
+    let sha256 = checksum(description, params);
+    description.replacen("\"sha256\":\"\"", &format!("\"sha256\":\"{sha256}\""), 1)
+}
+
+/// SHA-256 over the text of a description without its checksum, and the fingerprint of the params.
+fn checksum(description: &str, params: &[f32]) -> String {
+    hex(Sha256::new().chain_update(description).chain_update(params_sha256(params)))
 }

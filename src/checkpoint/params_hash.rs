@@ -24,6 +24,11 @@ pub fn params_sha256(params: &[f32]) -> String {
         let bytes: Vec<u8> = group.iter().flat_map(|param| param.to_le_bytes()).collect();
         hash.update(&bytes);
     }
+    hex(hash)
+}
+
+/// The digest in lower-case hex.
+pub(super) fn hex(hash: Sha256) -> String {
     hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
         write!(text, "{byte:02x}").expect("a string takes what is written to it");
         text

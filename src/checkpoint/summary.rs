@@ -7,6 +7,7 @@ use safetensors::SafeTensors;
 use super::model_file::KEY;
 use super::tensors::{parse, read};
 use super::{CheckpointError, ModelFile, params_sha256};
+use crate::model::Model;
 
 /// What [`summarize`] finds.
 #[derive(Clone, Debug)]
@@ -15,7 +16,7 @@ pub struct FileSummary {
     pub path: PathBuf,
     /// Its size.
     pub len_bytes: u64,
-    /// Its tensors, in the order in which they lie.
+    /// Its tensors: those of a described model in the order of its params, others by name.
     pub tensors: Vec<TensorSummary>,
     /// The whole model, if the file describes one.
     pub model: Option<ModelFile>,
@@ -47,8 +48,15 @@ pub fn summarize(path: &Path) -> Result<FileSummary, CheckpointError> {
         shape: view.shape().to_vec(),
         element: format!("{:?}", view.dtype()),
     });
-    let tensors = tensors.collect();
+    let mut tensors: Vec<TensorSummary> = tensors.collect();
     let model = if describes_a_model(&bytes) { Some(ModelFile::load(&path)?) } else { None };
+    match &model {
+        Some(model) => {
+            let order: Vec<String> = model.model().tensors().into_iter().map(|tensor| tensor.name).collect();
+            tensors.sort_by_key(|tensor| order.iter().position(|name| *name == tensor.name));
+        }
+        None => tensors.sort_by(|a, b| a.name.cmp(&b.name)),
+    }
     let params_sha256 = model.as_ref().map(|model| params_sha256(&model.params));
     Ok(FileSummary { path, len_bytes: bytes.len() as u64, tensors, model, params_sha256 })
 }
