@@ -3,8 +3,11 @@
 use std::fmt;
 use std::str::FromStr;
 
+use phalanx::model::Loss;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::whole::whole;
 
 /// `auto`, or a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,22 +16,30 @@ pub(super) enum Auto<T> {
     Given(T),
 }
 
-impl<T: FromStr<Err: fmt::Display>> FromStr for Auto<T> {
-    type Err = String;
+/// A value that may be left to the program.
+pub(super) trait Value: Sized {
+    fn read(text: &str) -> Result<Self, String>;
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "auto" {
-            return Ok(Self::Auto);
-        }
-        text.parse().map(Self::Given).map_err(|error: T::Err| format!("{error}; or auto"))
+impl Value for usize {
+    fn read(text: &str) -> Result<Self, String> {
+        whole(text)
     }
 }
 
-impl<T: fmt::Display> fmt::Display for Auto<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Given(value) => value.fmt(f),
+impl Value for Loss {
+    fn read(text: &str) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl<T: Value> FromStr for Auto<T> {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => T::read(text).map(Self::Given).map_err(|error| format!("{error}, or auto")),
         }
     }
 }
@@ -50,12 +61,21 @@ enum Written {
     Text(String),
 }
 
-impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Auto<T> {
+impl<'de, T: Value> Deserialize<'de> for Auto<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = match Written::deserialize(deserializer)? {
             Written::Number(number) => number.to_string(),
             Written::Text(text) => text,
         };
-        text.parse().map_err(D::Error::custom)
+        text.parse().map_err(|error| D::Error::custom(format!("invalid value '{text}': {error}")))
+    }
+}
+
+impl<T: fmt::Display> fmt::Display for Auto<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Given(value) => value.fmt(f),
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use toml::Table;
 
 use super::failure::Failure;
@@ -38,22 +38,50 @@ fn table(flags: &TrainFlags) -> Table {
 }
 
 fn read(path: &Path) -> Result<TrainFlags, Failure> {
+    let name = path.display();
     let text = fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}; give a TOML file with flags as keys", path.display()))?;
+        .map_err(|error| anyhow!("cannot read {name}: {error}; give a TOML file with flags as keys"))?;
     let text: String = text.split_inclusive('\n').map(in_kebab_case).collect();
-    let flags: TrainFlags = toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        let message = error.message().replace("field", "key").replace('\n', " ");
-        Failure::usage(anyhow!("{} line {line}: {message}", path.display()))
-    })?;
+    let flags: TrainFlags = toml::from_str(&text)
+        .map_err(|error| Failure::usage(format!("{name} {}", explain(&error, &text))))?;
+    let table = table(&flags);
     for (one, other) in EITHER_OR {
-        let table = table(&flags);
         if table.contains_key(one) && table.contains_key(other) {
-            let path = path.display();
-            return Err(Failure::usage(anyhow!("{path} has both {one} and {other}; keep one of them")));
+            return Err(Failure::usage(format!("{name} has both {one} and {other}; keep one of them")));
         }
     }
     Ok(flags)
+}
+
+/// Names the line, its key, what is wrong with it and what to do.
+fn explain(error: &toml::de::Error, text: &str) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let line = text[..start].matches('\n').count();
+    let key = text.lines().nth(line).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
+    let place = format!("line {}", line + 1);
+    let message = error.message().replace('\n', " ");
+    match (message.strip_prefix("unknown field "), key) {
+        (Some(unknown), _) => {
+            let unknown = unknown.split(',').next().unwrap_or_default();
+            format!("{place}: unknown key {unknown}; the keys are the flags of phalanx train, see its --help")
+        }
+        (None, Some(key)) => format!("{place}, {key}: {}; fix the value", in_words(&message)),
+        (None, None) => format!("{place}: {message}; write key = value, one a line"),
+    }
+}
+
+/// Says what a value must be without the names that types have in the program.
+fn in_words(message: &str) -> String {
+    let whole = "a whole number of 0 or more";
+    let types = [
+        ("expected usize", whole),
+        ("expected u64", whole),
+        ("expected i64", whole),
+        ("expected f64", "a number"),
+    ];
+    types
+        .iter()
+        .fold(message.to_owned(), |text, (name, words)| text.replace(name, &format!("expected {words}")))
 }
 
 /// Accepts `batch_size = 8` for `batch-size = 8`, as flags do.

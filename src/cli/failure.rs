@@ -1,10 +1,12 @@
 //! How a command ends badly.
 
 use std::fmt;
-use std::io;
 use std::process::ExitCode;
 
+use phalanx::data::DataError;
 use phalanx::train::TrainError;
+
+use super::output::tell;
 
 /// An error with the exit code it leads to.
 #[derive(Debug)]
@@ -15,23 +17,13 @@ pub(super) struct Failure {
 
 impl Failure {
     /// The user asked for something that does not exist or does not go together: exit code 2, as clap's own.
-    pub(super) fn usage(error: impl Into<anyhow::Error>) -> Self {
-        Self { code: 2, error: error.into() }
+    pub(super) fn usage(text: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> Self {
+        Self { code: 2, error: anyhow::Error::msg(text) }
     }
 
-    /// [`usage`](Self::usage), with the text at hand.
-    pub(super) fn usage_text(text: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> Self {
-        Self::usage(anyhow::Error::msg(text))
-    }
-
-    /// Says what went wrong, and returns the exit code. A reader of our output that has gone away (`| head`) is no
-    /// failure of ours.
+    /// Says in one line what went wrong, and returns the exit code. Errors tell their causes themselves.
     pub(super) fn report(self) -> ExitCode {
-        let gone = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-        if self.error.chain().filter_map(|cause| cause.downcast_ref()).any(gone) {
-            return ExitCode::SUCCESS;
-        }
-        eprintln!("error: {:#}", self.error);
+        tell(format!("error: {}", self.error).replace('\n', " "));
         ExitCode::from(self.code)
     }
 }
@@ -40,8 +32,9 @@ impl Failure {
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        let code = if error.downcast_ref().is_some_and(is_about_options) { 2 } else { 1 };
-        Self { code, error }
+        let is_usage = error.downcast_ref().is_some_and(is_about_options)
+            || matches!(error.downcast_ref(), Some(DataError::SplitShare { .. }));
+        Self { code: if is_usage { 2 } else { 1 }, error }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 use phalanx::data::{Column, HeaderRow};
 use phalanx::model::{Activation, Loss};
 use phalanx::optim::{MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind};
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::auto::Auto;
 use super::hidden::Hidden;
+use super::whole::whole;
 
 /// Train a model, and save it with its results in a run directory
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ pub(super) struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) header: Option<HeaderRow>,
     /// Shift and scale each feature to mean 0 and deviation 1 over the training samples; kept with the model
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Data")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) standardize: Option<bool>,
 
@@ -61,14 +62,14 @@ pub(super) struct TrainFlags {
     /// Start from the params in this file, of PyTorch for example (layers.0.weight ...)
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) init: Option<PathBuf>,
+    pub(super) init: Option<String>,
 
     /// Worker threads; they change the speed, never the result [default: auto, all cores]
     #[arg(short, long, value_name = "N|auto", help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) threads: Option<Auto<usize>>,
     /// Samples in one step, over all threads [default: 64]
-    #[arg(short, long, value_name = "N", help_heading = "Step")]
+    #[arg(short, long, value_name = "N", value_parser = whole::<usize>, help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) batch_size: Option<usize>,
     /// Parts that a batch is cut into; part of the mathematics, unlike threads [default: auto]
@@ -85,23 +86,23 @@ pub(super) struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) clip_grad_norm: Option<f64>,
     /// Passes over the training samples [default: 10]
-    #[arg(long, value_name = "N", conflicts_with = "max_steps", help_heading = "Step")]
+    #[arg(long, value_name = "N", conflicts_with = "max_steps", value_parser = whole::<u64>, help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) epochs: Option<u64>,
     /// Steps to do, instead of epochs
-    #[arg(long, value_name = "N", help_heading = "Step")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_steps: Option<u64>,
     /// Leave out the short last batch of each epoch
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Step")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) drop_last: Option<bool>,
     /// Take the samples as they are stored, in each epoch
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Step")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) no_shuffle: Option<bool>,
     /// Seed of initial params, sample order and test split [default: 42]
-    #[arg(long, help_heading = "Step")]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) seed: Option<u64>,
     /// Give up when a thread waits longer than this for another [default: no limit]
@@ -126,7 +127,7 @@ pub(super) struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) momentum_form: Option<MomentumForm>,
     /// Nesterov's momentum, for sgd and lars
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Optimizer")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Optimizer")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) nesterov: Option<bool>,
     /// Decay of the averaged gradient, for adam, adamw and lamb [default: 0.9]
@@ -168,11 +169,11 @@ pub(super) struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) lr_gamma: Option<f64>,
     /// Epochs between two drops of the step schedule [default: a third of the run]
-    #[arg(long, value_name = "N", help_heading = "Learning rate")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Learning rate")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) lr_step_epochs: Option<u64>,
     /// Steps over which the rate first rises linearly [default: 0]
-    #[arg(long, value_name = "N", help_heading = "Learning rate")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Learning rate")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) warmup_steps: Option<u64>,
     /// Carry the rate over from --base-batch-size to the batch size: none, linear or sqrt [default: none]
@@ -180,28 +181,32 @@ pub(super) struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) scale_lr: Option<ScaleRate>,
     /// The batch size that --lr was found with
-    #[arg(long, value_name = "N", help_heading = "Learning rate")]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>, help_heading = "Learning rate")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) base_batch_size: Option<usize>,
 
     /// Where to save; must not exist [default: runs/1, runs/2 ...]
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) output_dir: Option<PathBuf>,
+    pub(super) output_dir: Option<String>,
     /// Log every so many steps in metrics.jsonl; 0 for epochs only [default: 10]
-    #[arg(long, value_name = "N", help_heading = "Output")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) log_every: Option<u64>,
     /// Print errors only
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Output")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) quiet: Option<bool>,
     /// Show no progress while training
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", help_heading = "Output")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) no_progress: Option<bool>,
     /// Read flags from this TOML file; those given here come first
     #[arg(long, value_name = "FILE.toml", help_heading = "Output")]
     #[serde(skip)]
     pub(super) config: Option<PathBuf>,
+    /// Print help
+    #[arg(short, long, action = ArgAction::Help, help_heading = "Output")]
+    #[serde(skip)]
+    pub(super) help: Option<bool>,
 }

@@ -12,7 +12,7 @@ pub(super) struct Hidden(pub(super) Vec<usize>);
 
 /// How it may be written in a file.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected widths such as 128, [300, 100] or \"none\"")]
 enum Written {
     Number(usize),
     List(Vec<usize>),

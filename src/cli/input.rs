@@ -1,7 +1,8 @@
 //! Loading the data of a command.
 
+use anyhow::anyhow;
 use phalanx::checkpoint::ModelFile;
-use phalanx::data::{Dataset, LoadOptions, Source, Standardize, TargetKind};
+use phalanx::data::{DataError, Dataset, LoadOptions, Loaded, Source, Standardize, TargetKind};
 use serde_json::Value;
 
 use super::failure::Failure;
@@ -18,20 +19,7 @@ pub(super) struct TrainingData {
 
 /// Loads the training and the test samples that flags name.
 pub(super) fn training_data(flags: &TrainFlags) -> Result<TrainingData, Failure> {
-    let options = load_options(flags);
-    let loaded = source(flags.data.as_deref().unwrap_or("digits"))?.load(&options)?;
-    let (train, own_test) = (loaded.train, loaded.test);
-    let (mut train, mut test) = match (&flags.test, flags.test_split) {
-        (Some(test), _) => {
-            let test = all(source(test)?, &like(&train, &options))?;
-            (train, Some(test))
-        }
-        (None, Some(share)) if share != 0.0 => {
-            let (train, test) = train.split(share, flags.seed.unwrap_or(42))?;
-            (train, Some(test))
-        }
-        (None, _) => (train, own_test),
-    };
+    let (mut train, mut test) = parts(flags, &load_options(flags))?;
     let standardize = flags.standardize.unwrap_or(false).then(|| Standardize::learn(&train)).transpose()?;
     if let Some(standardize) = &standardize {
         train.standardize(standardize.clone())?;
@@ -40,21 +28,84 @@ pub(super) fn training_data(flags: &TrainFlags) -> Result<TrainingData, Failure>
     Ok(TrainingData { train, test, standardize })
 }
 
-/// Loads the samples to use a model on: the test part of `data` if it has one, else all of it; without `data`, what the
-/// model was tested on.
-pub(super) fn samples_for(model: &ModelFile, data: Option<&str>, labels: Labels) -> Result<Dataset, Failure> {
-    let flags = training_flags(model)?;
-    let mut samples = match data {
-        Some(data) => all(source(data)?, &known(model, &flags, labels))?,
-        None => {
-            let TrainingData { train, test, .. } = training_data(&TrainFlags { standardize: None, ..flags })?;
-            test.unwrap_or(train)
+/// The training and the test part as they are stored.
+fn parts(flags: &TrainFlags, options: &LoadOptions) -> Result<(Dataset, Option<Dataset>), DataError> {
+    let loaded = source(data_name(flags))?.load(options)?;
+    match (&flags.test, flags.test_split) {
+        (Some(test), _) => {
+            let test = all(source(test)?.load(&like(&loaded.train, options))?);
+            Ok((loaded.train, Some(test)))
         }
+        (None, Some(share)) if share != 0.0 => {
+            let (train, test) = loaded.train.split(share, flags.seed.unwrap_or(42))?;
+            Ok((train, Some(test)))
+        }
+        (None, _) => Ok((loaded.train, loaded.test)),
+    }
+}
+
+/// Loads the samples to use a model on, and names them: the test part of `data` if it has one, else all of it; without
+/// `data`, what the model was tested on.
+pub(super) fn samples_for(
+    model: &ModelFile,
+    data: Option<&str>,
+    labels: Labels,
+) -> Result<(String, Dataset), Failure> {
+    let flags = training_flags(model)?;
+    let (name, mut samples) = match data {
+        Some(data) => named(data, load(&source(data)?, known(model, &flags, labels))?),
+        None => tested_on(model, &flags)?,
     };
     if let Some(standardize) = &model.standardize {
         samples.standardize(standardize.clone())?;
     }
-    Ok(samples)
+    Ok((name, samples))
+}
+
+/// What the model was tested on, or trained on if it was not tested.
+fn tested_on(model: &ModelFile, flags: &TrainFlags) -> Result<(String, Dataset), Failure> {
+    let data = data_name(flags);
+    // Labels are read with the model's classes: the data may have changed since.
+    let options = LoadOptions { classes: model.classes.clone(), ..load_options(flags) };
+    let (train, test) = parts(flags, &options).map_err(|error| {
+        anyhow!("the run's own data {data} cannot be used: {error}; or name other data after the model")
+    })?;
+    Ok(match (test, &flags.test, flags.test_split) {
+        (Some(samples), Some(test), _) => (test.clone(), samples),
+        (Some(samples), None, Some(share)) if share != 0.0 => {
+            (format!("{data}, the {share} set aside for testing"), samples)
+        }
+        (Some(samples), ..) => (format!("{data}, its test part"), samples),
+        (None, ..) => (format!("{data}, the training samples"), train),
+    })
+}
+
+/// Reads samples. To predict, the columns of labels and weights may be missing although they are named.
+fn load(source: &Source, options: LoadOptions) -> Result<Loaded, DataError> {
+    let optional = options.target == TargetKind::None;
+    match source.load(&options) {
+        Err(DataError::NoColumn { column, .. } | DataError::NoHeader { column, .. })
+            if optional && options.label_column.as_ref() == Some(&column) =>
+        {
+            load(source, LoadOptions { label_column: None, ..options })
+        }
+        Err(DataError::NoColumn { column, .. } | DataError::NoHeader { column, .. })
+            if optional && options.weight_column.as_ref() == Some(&column) =>
+        {
+            load(source, LoadOptions { weight_column: None, ..options })
+        }
+        loaded => loaded,
+    }
+}
+
+fn named(data: &str, loaded: Loaded) -> (String, Dataset) {
+    let name = if loaded.test.is_some() { format!("{data}, its test part") } else { data.to_owned() };
+    (name, all(loaded))
+}
+
+/// What the user calls the data.
+pub(super) fn data_name(flags: &TrainFlags) -> &str {
+    flags.data.as_deref().unwrap_or("digits")
 }
 
 /// Whether a command needs to know the right answers.
@@ -64,14 +115,13 @@ pub(super) enum Labels {
     Ignored,
 }
 
-fn source(text: &str) -> Result<Source, Failure> {
-    Ok(text.parse::<Source>()?)
+fn source(text: &str) -> Result<Source, DataError> {
+    text.parse()
 }
 
 /// The test part if there is one, else everything.
-fn all(source: Source, options: &LoadOptions) -> Result<Dataset, Failure> {
-    let loaded = source.load(options)?;
-    Ok(loaded.test.unwrap_or(loaded.train))
+fn all(loaded: Loaded) -> Dataset {
+    loaded.test.unwrap_or(loaded.train)
 }
 
 /// How to read samples of the same kind as those at hand.
@@ -106,5 +156,9 @@ fn known(model: &ModelFile, flags: &TrainFlags, labels: Labels) -> LoadOptions {
 /// The flags that a model was trained with.
 fn training_flags(model: &ModelFile) -> Result<TrainFlags, Failure> {
     let options: serde_json::Map<String, Value> = model.options.clone().into_iter().collect();
-    Ok(serde_json::from_value(Value::Object(options))?)
+    Ok(serde_json::from_value(Value::Object(options)).map_err(|error| {
+        anyhow!(
+            "the options in the model file cannot be read: {error}; use the version of phalanx that wrote it"
+        )
+    })?)
 }

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 use phalanx::checkpoint::{FileSummary, ModelFile, summarize};
-use phalanx::report::Table;
+use phalanx::report::{Table, grouped};
 
 use super::failure::Failure;
+use super::output::results;
 
 /// Say what is in a model file: shapes, counts, options, hash
 #[derive(Args)]
@@ -19,43 +20,50 @@ pub(super) struct InspectFlags {
 /// Prints what is in the file.
 pub(super) fn run(flags: &InspectFlags) -> Result<ExitCode, Failure> {
     let summary = summarize(&flags.file)?;
-    print!("{}", about_file(&summary));
-    if let Some(model) = &summary.model {
-        print!("\n{}", about_options(model));
-    }
+    results(|out| {
+        write!(out, "{}", about_file(&summary))?;
+        summary.model.as_ref().map_or(Ok(()), |model| write!(out, "\n{}", about_options(model)))
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn about_file(summary: &FileSummary) -> Table {
     let mut table = Table::default();
     table.row("file", summary.path.display());
-    table.row("bytes", summary.len_bytes);
+    table.row("bytes", grouped(summary.len_bytes));
     let elements: usize = summary.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
-    table.row("elements", elements);
+    let name = if summary.model.is_some() { "params" } else { "elements" };
+    table.row(name, grouped(elements as u64));
+    if let Some(hash) = &summary.params_sha256 {
+        table.row("params sha256", hash);
+    }
     for tensor in &summary.tensors {
         table.row(&tensor.name, format!("{} {:?}", tensor.element, tensor.shape));
     }
     if let Some(model) = &summary.model {
         about_model(model, &mut table);
     }
-    if let Some(hash) = &summary.params_sha256 {
-        table.row("params sha256", hash);
-    }
     table
 }
 
 fn about_model(model: &ModelFile, table: &mut Table) {
     let shape = &model.shape;
-    table.row(
-        "hidden",
-        if shape.hidden.is_empty() { "none".to_owned() } else { format!("{:?}", shape.hidden) },
-    );
+    table.row("hidden", if shape.hidden.is_empty() { "none".to_owned() } else { listed(&shape.hidden) });
     table.row("activation", shape.activation);
     table.row("loss", shape.loss);
     if let Some(classes) = &model.classes {
-        table.row("classes", classes.names().join(", "));
+        table.row("classes", format!("{}: {}", classes.len(), listed(classes.names())));
     }
     table.row("standardized", if model.standardize.is_some() { "yes" } else { "no" });
+}
+
+/// The first few, and the last if there are more.
+fn listed<T: ToString>(values: &[T]) -> String {
+    let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+    match texts.as_slice() {
+        [first @ .., last] if first.len() > 12 => format!("{} ... {last}", first[..10].join(", ")),
+        all => all.join(", "),
+    }
 }
 
 fn about_options(model: &ModelFile) -> Table {

@@ -1,8 +1,8 @@
 //! The program around the library: flags, files, text and exit codes.
 //!
 //! One file a command; [`flags`] are what a user may say, [`config`] merges them with a file, [`settings`] turns them
-//! into the library's options, [`failure`] is how a command ends badly. Nothing here computes on params, and nothing
-//! is used but the library's public face.
+//! into the library's options, [`output`] is where it prints, [`failure`] is how a command ends badly. Nothing here
+//! computes on params, and nothing is used but the library's public face.
 
 mod arguments;
 mod auto;
@@ -13,12 +13,14 @@ mod flags;
 mod hidden;
 mod input;
 mod inspect;
+mod output;
 mod predict;
 mod preview;
 mod settings;
 mod signals;
 mod summary;
 mod train;
+mod whole;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -29,9 +31,12 @@ use clap::{Parser, Subcommand};
 /// Trains models on the cores of one machine: exact sum or mean semantics, and the same bits for any number of threads.
 #[derive(Parser)]
 #[command(name = "phalanx", version, arg_required_else_help = true, max_term_width = 110)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 error, 2 wrong usage, 3 diverged, 130 and 143 stopped by a signal after saving."
-)]
+#[command(after_help = "Examples:
+  phalanx train                                  train on the built-in digits, with all cores
+  phalanx train data.csv --test-split 0.2 -o m   train on a table whose last column is the label
+  phalanx predict m new.csv                      predict new samples with what was trained
+
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 diverged, 130 and 143 stopped by a signal after saving.")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -39,6 +44,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    #[command(disable_help_flag = true)]
     Train(Box<flags::TrainFlags>),
     Eval(eval::EvalFlags),
     Predict(predict::PredictFlags),

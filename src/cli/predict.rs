@@ -1,6 +1,5 @@
 //! `phalanx predict`.
 
-use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,6 +11,7 @@ use phalanx::train::predict;
 
 use super::failure::Failure;
 use super::input::{Labels, samples_for};
+use super::output::results;
 
 /// Predict data with a model; prints a CSV with a line for each sample
 #[derive(Args)]
@@ -19,7 +19,7 @@ pub(super) struct PredictFlags {
     /// A run directory, or a model.safetensors
     model: PathBuf,
     /// What to predict: the test part if it has one, else all of it; labels, if there are any, are ignored
-    /// [default: what the run was tested on]
+    /// [default: what the run was tested on, or trained on if it had no test]
     data: Option<String>,
     /// Print the probability of every class, not only of the likeliest
     #[arg(long)]
@@ -29,16 +29,16 @@ pub(super) struct PredictFlags {
 /// Prints a header and a line a sample.
 pub(super) fn run(flags: &PredictFlags) -> Result<ExitCode, Failure> {
     let file = ModelFile::load(&flags.model)?;
-    let data = samples_for(&file, flags.data.as_deref(), Labels::Ignored)?;
+    let (_, data) = samples_for(&file, flags.data.as_deref(), Labels::Ignored)?;
     let predictions = predict(&file.model(), &file.params, &data)?;
     let columns = Columns::new(&file, flags.probabilities);
-    let mut out = BufWriter::new(io::stdout().lock());
-    writeln!(out, "{}", columns.header().join(","))?;
-    for (sample, outputs) in predictions.rows().into_iter().enumerate() {
-        let outputs = outputs.as_slice().expect("rows are contiguous");
-        writeln!(out, "{sample},{}", columns.fields(outputs).join(","))?;
-    }
-    out.flush()?;
+    results(|out| {
+        writeln!(out, "{}", columns.header().join(","))?;
+        predictions.rows().into_iter().enumerate().try_for_each(|(sample, outputs)| {
+            let outputs = outputs.as_slice().expect("rows are contiguous");
+            writeln!(out, "{sample},{}", columns.fields(outputs).join(","))
+        })
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

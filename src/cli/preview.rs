@@ -4,10 +4,12 @@ use std::path::Path;
 
 use phalanx::data::{Dataset, Targets};
 use phalanx::model::MlpShape;
-use phalanx::report::Table;
+use phalanx::optim::Reduction;
+use phalanx::report::{Table, grouped};
 use phalanx::train::{Options, Plan};
 
 use super::flags::TrainFlags;
+use super::input::data_name;
 
 /// Lays the table out.
 pub(super) fn table(
@@ -18,11 +20,12 @@ pub(super) fn table(
     plan: &Plan,
 ) -> Table {
     let mut table = Table::default();
-    table.row("data", data(flags, train, plan));
+    table.row("data", data(flags, plan));
+    table.row("features", features(train));
     table.row("model", model(shape, plan));
-    table.row("threads", threads(plan));
-    table.row("shards", shards(plan));
     table.row("steps", steps(plan));
+    table.row("shards", shards(plan));
+    table.row("threads", threads(plan));
     table.row("reduction", plan.reduction());
     table.row("optimizer", optimizer(plan));
     table.row("rate", rate(options, plan));
@@ -34,12 +37,16 @@ pub(super) fn output(table: &mut Table, path: &Path) {
     table.row("output", path.display());
 }
 
-fn data(flags: &TrainFlags, train: &Dataset, plan: &Plan) -> String {
-    let name = flags.data.as_deref().unwrap_or("digits");
+fn data(flags: &TrainFlags, plan: &Plan) -> String {
+    let name = data_name(flags);
     let test = match plan.test_samples() {
-        0 => "no test samples".to_owned(),
-        samples => format!("{samples} test samples"),
+        0 => "none to test on (see --test-split)".to_owned(),
+        samples => format!("{} test samples", count(samples)),
     };
+    format!("{name}: {} training samples, {test}", count(plan.train_samples()))
+}
+
+fn features(train: &Dataset) -> String {
     let targets = match train.targets() {
         Targets::Classes { count, .. } => format!("{count} classes"),
         Targets::Values { outputs: 1, .. } => "1 value to predict".to_owned(),
@@ -47,8 +54,7 @@ fn data(flags: &TrainFlags, train: &Dataset, plan: &Plan) -> String {
         Targets::None => "no targets".to_owned(),
     };
     let weights = if train.weights().is_some() { ", weighted" } else { "" };
-    let (samples, features, stored) = (train.len(), train.features(), train.describe());
-    format!("{name}: {samples} training samples, {test}, {features} features ({stored}), {targets}{weights}")
+    format!("{}, {}; {targets}{weights}", count(train.features()), train.describe())
 }
 
 fn model(shape: &MlpShape, plan: &Plan) -> String {
@@ -56,7 +62,7 @@ fn model(shape: &MlpShape, plan: &Plan) -> String {
     for width in &shape.hidden {
         text += &format!(" -> {width} {}", shape.activation);
     }
-    format!("{text} -> {}, {}, {} params", shape.outputs, shape.loss, plan.params_len())
+    format!("{text} -> {}, {}, {} params", shape.outputs, shape.loss, count(plan.params_len()))
 }
 
 fn threads(plan: &Plan) -> String {
@@ -64,7 +70,7 @@ fn threads(plan: &Plan) -> String {
     let cores = std::thread::available_parallelism().map_or(threads, usize::from);
     if threads > shards {
         return format!(
-            "{threads}, of which {} have no shard to compute; more shards (--shards) change the bits",
+            "{threads}, of which {} have no shard to compute (--shards gives them some, and other bits)",
             threads - shards
         );
     }
@@ -74,14 +80,15 @@ fn threads(plan: &Plan) -> String {
 fn shards(plan: &Plan) -> String {
     let (batch, shards) = (plan.batch_size(), plan.shards());
     let (least, most) = (batch / shards, batch.div_ceil(shards));
-    let samples = if least == most { most.to_string() } else { format!("{least} to {most}") };
-    format!("{shards} a batch, {samples} samples each")
+    let samples = if least == most { count(most) } else { format!("{} to {}", count(least), count(most)) };
+    format!("{} of {samples} samples a step", count(shards))
 }
 
 fn steps(plan: &Plan) -> String {
     let (total, each, batch) = (plan.total_steps(), plan.steps_per_epoch(), plan.batch_size());
-    let short = plan.short_batch().map_or_else(String::new, |samples| format!(", the last of {samples}"));
-    format!("{total} of {batch} samples, {each} an epoch{short}")
+    let short =
+        plan.short_batch().map_or_else(String::new, |samples| format!(", its last of {}", count(samples)));
+    format!("{} of {} samples; {} an epoch{short}", grouped(total), count(batch), grouped(each))
 }
 
 fn optimizer(plan: &Plan) -> String {
@@ -116,14 +123,20 @@ fn rate(options: &Options, plan: &Plan) -> String {
         let (batch, shards) = (plan.batch_size(), plan.shards());
         let (mean, sum) =
             (reduction.rate_under_mean(rate, batch, shards), reduction.rate_under_sum(rate, batch, shards));
-        format!("{rate}, which is {} under mean and {} under sum", short(mean), short(sum))
+        let both = format!("{} under mean, {} under sum", short(mean), short(sum));
+        let is_either = matches!(reduction, Reduction::Mean | Reduction::Sum);
+        if is_either { both } else { format!("{rate}, as {both}") }
     };
     let schedule = options.schedule;
     let warmup = match schedule.warmup_steps {
         0 => String::new(),
-        steps => format!(", {steps} steps of warm-up"),
+        steps => format!(", {} steps of warm-up", grouped(steps)),
     };
     format!("{both}; {}{warmup}", schedule.kind)
+}
+
+fn count(number: usize) -> String {
+    grouped(number as u64)
 }
 
 /// Six digits that count, without the noise of a division.

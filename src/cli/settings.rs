@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use anyhow::anyhow;
 use phalanx::data::{Dataset, LoadOptions, TargetKind, Targets};
 use phalanx::model::{Activation, Loss, MlpShape};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction, ScaleRate, ScheduleKind, ScheduleOptions};
-use phalanx::train::{Length, Options, Shards};
+use phalanx::report::{available_bytes, grouped};
+use phalanx::train::{Length, Options, Shards, TrainError};
 
 use super::auto::Auto;
 use super::failure::Failure;
@@ -46,7 +48,7 @@ pub(super) fn complete(mut flags: TrainFlags) -> TrainFlags {
 pub(super) fn options(flags: &TrainFlags) -> Result<Options, Failure> {
     let default = Options::default();
     Ok(Options {
-        threads: threads(flags.threads),
+        threads: threads(flags.threads)?,
         batch_size: flags.batch_size.unwrap_or(default.batch_size),
         shards: match flags.shards {
             Some(Auto::Given(count)) => Shards::Count(count),
@@ -94,19 +96,27 @@ fn optimizer(flags: &TrainFlags) -> OptimizerOptions {
 }
 
 /// All cores with `auto`; one where the system does not tell how many there are.
-pub(super) fn threads(flag: Option<Auto<usize>>) -> usize {
+fn threads(flag: Option<Auto<usize>>) -> Result<usize, Failure> {
     match flag {
-        Some(Auto::Given(threads)) => threads,
-        _ => std::thread::available_parallelism().map_or(1, usize::from),
+        Some(Auto::Given(threads)) if threads > MOST_THREADS => Err(Failure::usage(format!(
+            "{threads} threads are more than a process can be sure to start; give at most {MOST_THREADS}, \
+             one for each core being best"
+        ))),
+        Some(Auto::Given(threads)) => Ok(threads),
+        _ => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
     }
 }
+
+/// Far beyond the cores of any machine, and well below the tens of thousands where Linux runs out of memory maps and
+/// ends the process.
+const MOST_THREADS: usize = 4096;
 
 fn timeout(secs: f64) -> Result<Duration, Failure> {
     match Duration::try_from_secs_f64(secs) {
         Ok(timeout) if !timeout.is_zero() => Ok(timeout),
-        _ => Err(Failure::usage_text(format!(
-            "a timeout of {secs} seconds cannot be waited for; give more than 0"
-        ))),
+        _ => {
+            Err(Failure::usage(format!("a timeout of {secs} seconds cannot be waited for; give more than 0")))
+        }
     }
 }
 
@@ -125,8 +135,8 @@ pub(super) fn load_options(flags: &TrainFlags) -> LoadOptions {
     }
 }
 
-/// The model that flags and data ask for.
-pub(super) fn shape(flags: &TrainFlags, data: &Dataset) -> Result<MlpShape, Failure> {
+/// The model that flags and data ask for, if there is memory to train it.
+pub(super) fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Result<MlpShape, Failure> {
     let loss = match (flags.loss, data.targets()) {
         (Some(Auto::Given(loss)), _) => loss,
         (_, Targets::Values { .. }) => Loss::Mse,
@@ -146,11 +156,35 @@ pub(super) fn shape(flags: &TrainFlags, data: &Dataset) -> Result<MlpShape, Fail
         activation: flags.activation.unwrap_or(Activation::Relu),
         loss,
     };
-    if shape.params_len().is_none() {
-        return Err(Failure::usage_text(format!(
-            "a model of widths {:?} has too many params to count",
+    match shape.params_len() {
+        Some(params) => check_memory(params, options).map(|()| shape),
+        None => Err(Failure::usage(format!(
+            "a model with hidden layers of {:?} has more params than can be addressed; lower --hidden",
             shape.hidden
-        )));
+        ))),
     }
-    Ok(shape)
+}
+
+/// Refuses a model that cannot be trained in the memory there is: an allocation that fails ends the process without a
+/// word. What is counted is the least that training holds: params and their reduced gradient, the optimizer's state, and
+/// a gradient for each rank that has a shard.
+fn check_memory(params: usize, options: &Options) -> Result<(), Failure> {
+    let vectors = 2
+        + options.optimizer.check().map_err(TrainError::from)?.state_len_per_param()
+        + options.threads.min(options.shards.count(options.batch_size));
+    let needed = (params as u64).saturating_mul(4 * vectors as u64);
+    match available_bytes() {
+        Some(available) if needed > available => Err(anyhow!(
+            "a model of {} params takes at least {} to train, but {} of memory are free; lower --hidden or --threads",
+            grouped(params as u64),
+            gigabytes(needed),
+            gigabytes(available)
+        )
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
 }

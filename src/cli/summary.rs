@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
-use phalanx::report::{Results, Stopped, Table};
+use phalanx::report::{Results, Stopped, Table, grouped};
+use phalanx::train::Plan;
 
 /// Lays the results out.
-pub(super) fn table(results: &Results, path: &Path, data: &str) -> Table {
+pub(super) fn table(results: &Results, plan: &Plan, path: &Path, data: &str) -> Table {
     let mut table = Table::default();
+    if results.stopped != Stopped::Completed {
+        let (done, all) = (grouped(results.steps), grouped(plan.total_steps()));
+        table.row("stopped", format!("after {done} of {all} steps"));
+    }
     if let Some(accuracy) = results.test_accuracy {
-        table.row("test accuracy", format!("{accuracy:.4}"));
+        table.row("test accuracy", format!("{accuracy:.4}{}", right(accuracy, results.test_samples)));
     }
     if let Some(loss) = results.test_loss {
         table.row("test loss", format!("{loss:.4}"));
@@ -17,20 +22,30 @@ pub(super) fn table(results: &Results, path: &Path, data: &str) -> Table {
         table.row("train loss", format!("{loss:.4}"));
     }
     table.row("time", time(results));
-    table.row("params", format!("{}, sha256 {}", results.params, results.params_sha256));
+    table.row("params", format!("{}, sha256 {}", grouped(results.params as u64), results.params_sha256));
     table.row("saved in", path.display());
     table.row("next", next(results, path, data));
     table
 }
 
+/// " (350 of 360)". Of weighted samples accuracy is a share of the weight, and only by chance one of the samples.
+pub(super) fn right(accuracy: f64, samples: usize) -> String {
+    let right = (accuracy * samples as f64).round();
+    if right / samples as f64 == accuracy {
+        format!(" ({} of {})", grouped(right as u64), grouped(samples as u64))
+    } else {
+        String::new()
+    }
+}
+
 fn time(results: &Results) -> String {
-    let (steps, secs) = (results.steps, results.epoch_secs.iter().sum::<f64>());
+    let secs = results.epoch_secs.iter().sum::<f64>();
     let phases = results.phase_secs;
     let total = (phases.compute + phases.wait + phases.reduce_update).max(f64::MIN_POSITIVE);
     let share = |secs: f64| 100.0 * secs / total;
     format!(
-        "{secs:.2} s for {steps} steps, {:.0} samples/s; {:.0} % computing, {:.0} % waiting, {:.0} % reducing and updating",
-        results.samples_per_sec,
+        "{secs:.2} s, at best {} samples/s; computing {:.0} %, waiting {:.0} %, reducing and updating {:.0} %",
+        grouped(results.samples_per_sec as u64),
         share(phases.compute),
         share(phases.wait),
         share(phases.reduce_update),
@@ -40,10 +55,20 @@ fn time(results: &Results) -> String {
 fn next(results: &Results, path: &Path, data: &str) -> String {
     let path = path.display();
     match results.stopped {
-        Stopped::Diverged => {
-            format!("lower the rate (--lr) and train again; {path} holds the params before the loss broke")
-        }
+        Stopped::Diverged => "train again with a lower --lr, or with --clip-grad-norm".to_owned(),
         _ if results.test_samples > 0 => format!("phalanx predict {path}"),
         _ => format!("phalanx predict {path} {data}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::right;
+
+    #[test]
+    fn only_a_share_of_the_samples_is_shown_as_one() {
+        assert_eq!(right(350.0 / 360.0, 360), " (350 of 360)");
+        assert_eq!(right(9_750.0 / 10_000.0, 10_000), " (9750 of 10,000)");
+        assert_eq!(right(0.97, 360), "");
     }
 }

@@ -14,29 +14,27 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use super::flags::TrainFlags;
-use super::input::{TrainingData, training_data};
+use super::input::{TrainingData, data_name, training_data};
 use super::signals::Signals;
-use super::{config, preview, settings, summary};
+use super::{config, output, preview, settings, summary};
 
 /// Trains, reports and saves.
 pub(super) fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure> {
     let flags = settings::complete(config::merge(flags)?);
     let options = settings::options(&flags)?;
     let data = training_data(&flags)?;
-    let shape = settings::shape(&flags, &data.train)?;
-    let model = Mlp::new(shape.clone());
-    let initial = flags.init.as_deref().map(|path| initial_params(path, &model)).transpose()?;
+    let model = Mlp::new(settings::shape(&flags, &data.train, &options)?);
+    let initial = flags.init.as_deref().map(|path| initial_params(path.as_ref(), &model)).transpose()?;
     let plan = Plan::new(&options, &model, &data.train, data.test.as_ref())?;
 
     let signals = Signals::listen()?;
-    let dir = run_dir(&flags)?;
+    let mut dir = run_dir(&flags)?;
     dir.write_config(&config::text(&recorded(&flags)))?;
     if flags.quiet != Some(true) {
-        let mut table = preview::table(&flags, &options, &data.train, &shape, &plan);
+        let mut table = preview::table(&flags, &options, &data.train, model.shape(), &plan);
         preview::output(&mut table, dir.path());
-        eprintln!("{table}");
+        output::tell(table);
     }
-
     let mut listener = Listener::new(&flags, &dir, &plan, &signals)?;
     let mut trainer = Trainer::new(&model, &data.train, options).stop_on(&signals.stop);
     if let Some(test) = &data.test {
@@ -46,15 +44,19 @@ pub(super) fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure
         trainer = trainer.initial_params(initial);
     }
     let outcome = trainer.run(|event| listener.hear(event));
+    if listener.heard {
+        dir.keep();
+    }
     let epochs = listener.finish()?;
     let outcome = outcome?;
 
     let results = Results::new(&plan, &epochs, &outcome, begun.elapsed().as_secs_f64());
     save(&dir, &flags, &model, data, &outcome, &results)?;
     if flags.quiet != Some(true) {
-        print!("{}", summary::table(&results, dir.path(), flags.data.as_deref().unwrap_or("digits")));
+        let table = summary::table(&results, &plan, dir.path(), data_name(&flags));
+        output::results(|out| write!(out, "{table}"))?;
     }
-    Ok(exit_code(&outcome, &signals))
+    Ok(exit_code(&outcome, &signals, dir.path()))
 }
 
 /// Reads `--init`: a file, or a run directory.
@@ -65,7 +67,7 @@ fn initial_params(path: &Path, model: &Mlp) -> Result<Vec<f32>, Failure> {
 
 fn run_dir(flags: &TrainFlags) -> Result<RunDir, Failure> {
     Ok(match &flags.output_dir {
-        Some(path) => RunDir::create(path)?,
+        Some(path) => RunDir::create(path.as_ref())?,
         None => RunDir::create_next(Path::new("runs"))?,
     })
 }
@@ -82,6 +84,8 @@ struct Listener<'a> {
     epochs: Vec<EpochEnd>,
     signals: &'a Signals,
     failed: Option<ReportError>,
+    /// Whether a step was done.
+    heard: bool,
 }
 
 impl<'a> Listener<'a> {
@@ -89,13 +93,21 @@ impl<'a> Listener<'a> {
         let hidden = flags.quiet == Some(true) || flags.no_progress == Some(true);
         let style = if hidden { ProgressStyle::Hidden } else { ProgressStyle::automatic() };
         let metrics = dir.metrics(flags.log_every.unwrap_or(10))?;
-        Ok(Self { metrics, progress: Progress::new(style, plan), epochs: Vec::new(), signals, failed: None })
+        Ok(Self {
+            metrics,
+            progress: Progress::new(style, plan),
+            epochs: Vec::new(),
+            signals,
+            failed: None,
+            heard: false,
+        })
     }
 
     fn hear(&mut self, event: Event<'_>) {
         let written = match event {
             Event::Start(_) => Ok(()),
             Event::Step(step) => {
+                self.heard = true;
                 self.progress.step(&step);
                 self.metrics.step(&step)
             }
@@ -144,15 +156,16 @@ fn options_by_name(flags: &TrainFlags) -> BTreeMap<String, Value> {
     }
 }
 
-fn exit_code(outcome: &Outcome, signals: &Signals) -> ExitCode {
+fn exit_code(outcome: &Outcome, signals: &Signals, path: &Path) -> ExitCode {
     match outcome.reason {
         StopReason::Completed => ExitCode::SUCCESS,
         StopReason::Interrupted => signals.exit_code(),
         StopReason::Diverged => {
-            let step = outcome.steps;
-            eprintln!(
-                "error: the loss of step {step} is no finite number; the params before it are saved, lower the rate"
-            );
+            let (step, path) = (outcome.steps, path.display());
+            output::tell(format!(
+                "error: the loss of step {step} is no finite number, training diverged; the params before it are saved \
+                 in {path}; lower --lr, or set --clip-grad-norm"
+            ));
             ExitCode::from(3)
         }
     }

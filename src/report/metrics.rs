@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -10,7 +11,8 @@ use super::ReportError;
 use crate::model::Score;
 use crate::train::{EpochEnd, StepEnd};
 
-/// Writes `metrics.jsonl`: a line every so many steps and one each epoch, flushed with each epoch.
+/// Writes `metrics.jsonl`: a line every so many steps and one each epoch. The file is up to date after each epoch, and
+/// in between as often as somebody may want to look.
 ///
 /// | key | of | meaning |
 /// |---|---|---|
@@ -26,7 +28,12 @@ pub struct Metrics {
     file: BufWriter<File>,
     /// A line every so many steps; 0 for none.
     every: u64,
+    /// When the lines were last handed to the system.
+    flushed: Instant,
 }
+
+/// Time between two looks at the file of somebody who follows a run.
+const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -52,7 +59,7 @@ enum Line {
 
 impl Metrics {
     pub(super) fn new(path: PathBuf, file: File, every: u64) -> Self {
-        Self { path, file: BufWriter::new(file), every }
+        Self { path, file: BufWriter::new(file), every, flushed: Instant::now() }
     }
 
     /// Logs a step, if it is one of those to be logged.
@@ -65,7 +72,8 @@ impl Metrics {
             return Ok(());
         }
         let StepEnd { step, epoch, loss, rate, grad_norm, .. } = *end;
-        self.write(&Line::Step { step, epoch: epoch + 1, train_loss: finite(loss), lr: rate, grad_norm })
+        self.write(&Line::Step { step, epoch: epoch + 1, train_loss: finite(loss), lr: rate, grad_norm })?;
+        if self.flushed.elapsed() < LOOK { Ok(()) } else { self.flush() }
     }
 
     /// Logs an epoch, and hands all lines to the system.
@@ -83,6 +91,11 @@ impl Metrics {
             samples_per_sec: end.samples_per_sec(),
             epoch_secs: end.elapsed.as_secs_f64(),
         })?;
+        self.flush()
+    }
+
+    fn flush(&mut self) -> Result<(), ReportError> {
+        self.flushed = Instant::now();
         self.file.flush().map_err(|source| ReportError::Write { path: self.path.clone(), source })
     }
 

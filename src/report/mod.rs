@@ -3,19 +3,21 @@
 //! * [`RunDir`] is the folder of a run: `config.toml`, `metrics.jsonl`, `results.json`, `model.safetensors`.
 //! * [`Results`] is what `results.json` holds.
 //! * [`Progress`] is the bar on a terminal, and plain lines elsewhere.
-//! * [`Table`] lays names and values out in two columns.
+//! * [`Table`] lays names and values out in two columns, [`grouped`] writes large counts.
 //!
 //! Nothing here computes on params or gradients.
 
 mod memory;
 mod metrics;
+mod number;
 mod progress;
 mod results;
 mod run_dir;
 mod table;
 
-pub use memory::peak_rss_bytes;
+pub use memory::{available_bytes, peak_rss_bytes};
 pub use metrics::Metrics;
+pub use number::grouped;
 pub use progress::{Progress, ProgressStyle};
 pub use results::{PhaseSecs, Results, Stopped};
 pub use run_dir::{ReportError, RunDir};

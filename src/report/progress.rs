@@ -1,10 +1,11 @@
 //! Progress: a bar on a terminal, plain lines elsewhere.
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
 
+use super::grouped;
 use crate::model::Score;
 use crate::train::{EpochEnd, Plan, StepEnd};
 
@@ -29,11 +30,15 @@ impl ProgressStyle {
 /// Time between two looks of the bar: the eye follows no faster, and drawing costs.
 const REDRAW: Duration = Duration::from_millis(100);
 
+/// The line of the bar. What matters most comes first: a narrow terminal cuts off the end.
+const TEMPLATE: &str = "{prefix} {bar:20} {eta:>3} left  {wide_msg}";
+
 /// Shows how far a run is.
 pub struct Progress {
     style: ProgressStyle,
     bar: ProgressBar,
     epochs: u64,
+    steps: u64,
     /// Samples since the bar was drawn, and when that was.
     samples: usize,
     drawn: Instant,
@@ -42,18 +47,16 @@ pub struct Progress {
 impl Progress {
     /// Begins at the first step of a plan.
     pub fn new(style: ProgressStyle, plan: &Plan) -> Self {
-        let bar = match style {
-            ProgressStyle::Bar => {
-                ProgressBar::with_draw_target(Some(plan.total_steps()), ProgressDrawTarget::stderr())
-            }
-            ProgressStyle::Lines | ProgressStyle::Hidden => ProgressBar::hidden(),
+        let target = match style {
+            ProgressStyle::Bar => ProgressDrawTarget::stderr(),
+            ProgressStyle::Lines | ProgressStyle::Hidden => ProgressDrawTarget::hidden(),
         };
-        let template = "{prefix} {wide_bar} step {pos}/{len}  {msg}  {eta} left";
+        let bar = ProgressBar::with_draw_target(Some(plan.total_steps()), target);
         bar.set_style(
-            BarStyle::with_template(template).expect("the template is a constant").progress_chars("━╸─"),
+            BarStyle::with_template(TEMPLATE).expect("the template is a constant").progress_chars("━╸─"),
         );
         let epochs = plan.total_steps().div_ceil(plan.steps_per_epoch());
-        Self { style, bar, epochs, samples: 0, drawn: Instant::now() }
+        Self { style, bar, epochs, steps: plan.total_steps(), samples: 0, drawn: Instant::now() }
     }
 
     /// Shows a step, if the last look is long enough ago.
@@ -63,9 +66,13 @@ impl Progress {
         if self.style != ProgressStyle::Bar || elapsed < REDRAW {
             return;
         }
-        let speed = count(self.samples as f64 / elapsed.as_secs_f64());
+        let speed = grouped((self.samples as f64 / elapsed.as_secs_f64()) as u64);
         self.bar.set_prefix(format!("epoch {}/{}", end.epoch + 1, self.epochs));
-        self.bar.set_message(format!("loss {:.4}  lr {}  {speed} samples/s", end.loss, rate(end.rate)));
+        let (loss, step, steps) = (end.loss, grouped(end.step), grouped(self.steps));
+        self.bar.set_message(format!(
+            "loss {loss:.4}  {speed} samples/s  lr {}  step {step}/{steps}",
+            rate(end.rate)
+        ));
         self.bar.set_position(end.step);
         (self.samples, self.drawn) = (0, Instant::now());
     }
@@ -75,7 +82,8 @@ impl Progress {
         let line = self.line(end);
         match self.style {
             ProgressStyle::Bar => self.bar.println(line),
-            ProgressStyle::Lines => eprintln!("{line}"),
+            // A reader that has gone away is no reason to stop training.
+            ProgressStyle::Lines => writeln!(io::stderr().lock(), "{line}").unwrap_or_default(),
             ProgressStyle::Hidden => {}
         }
     }
@@ -89,7 +97,7 @@ impl Progress {
         if let Some(accuracy) = end.test.as_ref().and_then(Score::accuracy) {
             line += &format!("  accuracy {accuracy:.4}");
         }
-        line + &format!("  {} samples/s", count(end.samples_per_sec()))
+        line + &format!("  {} samples/s", grouped(end.samples_per_sec() as u64))
     }
 
     /// Takes the bar away.
@@ -98,33 +106,7 @@ impl Progress {
     }
 }
 
-/// A number of samples with groups of three digits: 1,234,567.
-fn count(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A learning rate with four digits that count.
 fn rate(value: f64) -> String {
     if value == 0.0 || (1e-3..1e4).contains(&value) { format!("{value:.4}") } else { format!("{value:.3e}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_have_groups_of_three_digits() {
-        assert_eq!(
-            ["7", "999", "1,000", "1,234,567"],
-            [7.0, 999.0, 1000.0, 1_234_567.0].map(count).as_slice()
-        );
-    }
 }

@@ -36,7 +36,7 @@ pub struct Results {
     pub test_samples: usize,
     /// Mean loss of a training sample over the last epoch, each taken before its update; null if it is no number.
     pub train_loss: Option<f64>,
-    /// Mean loss of a test sample at the end; null without test samples.
+    /// Mean loss of a test sample at the end; null without test samples, or if training diverged.
     pub test_loss: Option<f64>,
     /// Share of the test samples whose class is predicted right; null for regression or without test samples.
     pub test_accuracy: Option<f64>,

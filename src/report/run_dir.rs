@@ -18,8 +18,16 @@ pub enum ReportError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder of the run cannot be made.
+    #[error("cannot make the output directory {}: {source}; give one with -o in a folder that can be written", path.display())]
+    Create {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The system refuses.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}: {source}; make room, or give another output directory with -o", path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -32,9 +40,14 @@ pub enum ReportError {
 }
 
 /// The folder of a run, made by it and by nobody else.
-#[derive(Clone, Debug)]
+///
+/// Until it is [kept](Self::keep) it goes away with this value, so that a run that could not begin leaves nothing behind.
+#[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
+    /// Folders above `path` that had to be made, the innermost first.
+    above: Vec<PathBuf>,
+    kept: bool,
 }
 
 impl RunDir {
@@ -42,19 +55,18 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`ReportError::Exists`] if there is something of that name.
+    /// [`ReportError::Exists`] if there is something of that name, [`ReportError::Create`] if the system refuses.
     pub fn create(path: &Path) -> Result<Self, ReportError> {
-        let made = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => fs::create_dir_all(parent),
-            _ => Ok(()),
-        };
+        let parents = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
+        let above: Vec<PathBuf> = parents.take_while(|parent| !parent.exists()).map(Path::to_owned).collect();
+        let made = above.first().map_or(Ok(()), fs::create_dir_all);
         let path = path.to_owned();
         match made.and_then(|()| fs::create_dir(&path)) {
-            Ok(()) => Ok(Self { path }),
+            Ok(()) => Ok(Self { path, above, kept: false }),
             Err(source) if source.kind() == io::ErrorKind::AlreadyExists && path.exists() => {
                 Err(ReportError::Exists { path })
             }
-            Err(source) => Err(ReportError::Write { path, source }),
+            Err(source) => Err(ReportError::Create { path, source }),
         }
     }
 
@@ -62,18 +74,23 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`ReportError::Write`].
+    /// [`ReportError::Create`].
     pub fn create_next(folder: &Path) -> Result<Self, ReportError> {
         let taken = fs::read_dir(folder).into_iter().flatten().flatten();
         let last =
-            taken.filter_map(|entry| entry.file_name().to_str()?.parse::<u64>().ok()).max().unwrap_or(0);
-        let mut next = last + 1;
+            taken.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max().unwrap_or(0);
+        let mut next = u64::from(last) + 1;
         loop {
             match Self::create(&folder.join(next.to_string())) {
                 Err(ReportError::Exists { .. }) => next += 1,
                 made => return made,
             }
         }
+    }
+
+    /// Has it stay.
+    pub fn keep(&mut self) {
+        self.kept = true;
     }
 
     /// Where it is.
@@ -117,5 +134,15 @@ impl RunDir {
             Ok(file) => Ok(Metrics::new(path, file, every)),
             Err(source) => Err(ReportError::Write { path, source }),
         }
+    }
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        if self.kept || fs::remove_dir_all(&self.path).is_err() {
+            return;
+        }
+        // Another run may have come into a folder above meanwhile: it is not empty then, and stays.
+        self.above.iter().try_for_each(fs::remove_dir).unwrap_or_default();
     }
 }
