@@ -99,6 +99,7 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
+    #[command(disable_help_flag = true)]
     struct Only {
         #[command(flatten)]
         flags: TrainFlags,
