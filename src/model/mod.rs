@@ -18,12 +18,14 @@
 //! * [`Samples`] is what a model is given, [`Subtree`] several shards of them; [`Score`] is what it says of samples it does not learn from.
 //! * [`Activation`] and [`Loss`] are PyTorch's, each with its derivative beside it.
 //! * [`Misfit`] says why a model and data do not fit each other.
+//! * [`kernel`] has the products of a layer, whose bits do not depend on the number of rows.
 //! * [`Real`] is f32, or f64 where gradients are checked against central differences.
 
 mod activation;
 mod closure;
 mod fit;
 mod init;
+pub mod kernel;
 mod loss;
 mod mlp;
 mod product;

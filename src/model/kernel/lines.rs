@@ -1,0 +1,82 @@
+//! The line: sixteen columns side by side, the width of a tile.
+
+/// Columns of a line: two vectors of AVX2.
+pub(super) const WIDTH: usize = 16;
+
+/// One row of a tile or panel. It is aligned to the cache line that it fills, so that no vector load crosses from one to
+/// the next.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Line(pub(super) [f32; WIDTH]);
+
+impl Line {
+    pub(super) const ZERO: Self = Self([0.0; WIDTH]);
+
+    /// Reads sixteen values.
+    #[inline(always)]
+    pub(super) fn load(values: &[f32]) -> Self {
+        Self(*values.first_chunk().expect("sixteen values"))
+    }
+
+    /// Writes sixteen values.
+    #[inline(always)]
+    pub(super) fn store(self, values: &mut [f32]) {
+        *values.first_chunk_mut().expect("room for sixteen values") = self.0;
+    }
+
+    /// Reads all `values`, less than sixteen; zeros follow them.
+    #[inline(always)]
+    pub(super) fn load_part(values: &[f32]) -> Self {
+        let mut line = Self::ZERO;
+        copy_part(values, &mut line.0[..values.len()]);
+        line
+    }
+
+    /// Writes all `values`, less than sixteen.
+    #[inline(always)]
+    pub(super) fn store_part(self, values: &mut [f32]) {
+        copy_part(&self.0[..values.len()], values);
+    }
+}
+
+/// Copies less than sixteen values in pieces of eight, four, two and one, as the bits of their number say: a copy whose
+/// len is known only when running is a call, which takes longer than the arithmetic of a short row.
+#[inline(always)]
+fn copy_part(from: &[f32], to: &mut [f32]) {
+    let (from, to) = copy_piece::<8>(from, to);
+    let (from, to) = copy_piece::<4>(from, to);
+    let (from, to) = copy_piece::<2>(from, to);
+    copy_piece::<1>(from, to);
+}
+
+/// Copies N values if there are as many, and returns what is left of both.
+#[inline(always)]
+fn copy_piece<'f, 't, const N: usize>(from: &'f [f32], to: &'t mut [f32]) -> (&'f [f32], &'t mut [f32]) {
+    match from.split_first_chunk::<N>() {
+        Some((piece, from)) => {
+            let (room, to) = to.split_at_mut(N);
+            room.copy_from_slice(piece);
+            (from, to)
+        }
+        None => (from, to),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_line_is_read_and_written_alone() {
+        let values: Vec<f32> = (1..=16).map(|i| i as f32).collect();
+        for len in 0..WIDTH {
+            let line = Line::load_part(&values[..len]);
+            assert_eq!(line.0[..len], values[..len]);
+            assert!(line.0[len..].iter().all(|value| *value == 0.0));
+            let mut room = [-1.0; WIDTH];
+            Line::load(&values).store_part(&mut room[..len]);
+            assert_eq!(room[..len], values[..len]);
+            assert!(room[len..].iter().all(|value| *value == -1.0));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! The products of a layer in f32, so written that the bits of a result depend neither on how many rows a call has nor
+//! on who computes them.
+//!
+//! With the letters of [`model`](super), W (O, I) and b (O) as PyTorch's `Linear` stores them:
+//!
+//! | kernel | writes | sums over |
+//! |---|---|---|
+//! | [`Linear::forward`] | Z (B, O) = A Wᵀ + b, perhaps with relu | I, starting from b |
+//! | [`Linear::backward_inputs`] | ∂A (B, I) = ∂Z W | O |
+//! | [`backward_weight`] | ∂W (O, I) = ∂Zᵀ A, shard by shard, in the tree | the rows of a shard |
+//! | [`backward_bias`] | ∂b (O) = Σ_B ∂Z, shard by shard, in the tree | the rows of a shard |
+//!
+//! # Order
+//!
+//! Each element is one *chain*: it starts from 0 or from the bias, and the products are added to it one after the other,
+//! each rounded once where the machine has a fused multiply-add (x86-64 with AVX2 and FMA, aarch64), and twice where it
+//! has not. Instruction sets with such an instruction give the same bits, those without it other ones.
+//!
+//! A chain knows nothing of its neighbours. So the rows of one call may be cut, joined or moved to another place in
+//! another call; and tiles, blocks and edges, which only say which chains are under way at a time and where they rest
+//! meanwhile, can be chosen for speed, even by the number of rows.
+//!
+//! A gradient is a sum over samples, whose order would depend on who owns which. Therefore it is cut at the shards: each
+//! shard's sum is a chain that starts from 0, and the sums are combined in the fixed binary tree over the shards, left +
+//! right. Whoever owns all shards below a node of the tree computes the node's value in one call.
+//!
+//! # Speed
+//!
+//! A *tile* of up to 6 × 16 elements is held in registers. The right operand is packed into *panels* of 16 columns, so
+//! that the inner loop reads memory in order; the left operand is read where it lies, in *strips* of six rows, if that
+//! serves. Sums of shards that wait for their right neighbour are tiles in the first cache: a gradient is written once,
+//! however many shards there are. The arithmetic is plain loops that the compiler turns into vector instructions, once
+//! for each instruction set; the best one is chosen while running.
+//!
+//! # Examples
+//!
+//! ```
+//! use phalanx::model::kernel::{Epilogue, Linear, Scratch, backward_bias, backward_weight};
+//!
+//! // Two inputs, one output: z = 2 a_0 + 3 a_1 + 1.
+//! let (layer, mut scratch) = (Linear::new(&[2.0, 3.0], &[1.0]), Scratch::default());
+//! let (inputs, mut outputs) = ([1.0, 1.0, 0.0, -1.0, 5.0, 0.0], [0.0; 3]);
+//! layer.forward(&inputs, &mut outputs, Epilogue::Relu, &mut scratch);
+//! assert_eq!(outputs, [6.0, 0.0, 11.0]);
+//!
+//! // The first shard has two samples, the second one.
+//! let (d_outputs, ends) = ([1.0, 0.0, 1.0], [2, 3]);
+//! let (mut d_weight, mut d_bias) = ([0.0; 2], [0.0]);
+//! backward_weight(&d_outputs, &inputs, &ends, &mut d_weight, &mut scratch);
+//! backward_bias(&d_outputs, &ends, &mut d_bias, &mut scratch);
+//! assert_eq!((d_weight, d_bias), ([6.0, 1.0], [2.0]));
+//! ```
+
+mod arithmetic;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod bias;
+mod gradient;
+mod linear;
+mod lines;
+mod panels;
+mod rows;
+mod scratch;
+mod strips;
+mod tile;
+mod turn;
+
+pub use bias::backward_bias;
+pub use gradient::backward_weight;
+pub use linear::{Epilogue, Linear};
+pub use scratch::Scratch;
