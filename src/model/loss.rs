@@ -63,10 +63,16 @@ impl Loss {
         }
     }
 
-    /// Adds up the weighted losses of `outputs` (B, K), and replaces each output by w_i ∂ℓ_i/∂z.
+    /// Adds up the weighted losses of `outputs` (B, K), and replaces each output by w_i ∂ℓ_i/∂z, divided by `divisor`
+    /// if there is one.
     ///
     /// A sample of weight 0 counts for nothing, whatever its outputs are.
-    pub(super) fn backward<R: Real>(self, outputs: &mut [R], samples: &Samples<'_, R>) -> f64 {
+    pub(super) fn backward<R: Real>(
+        self,
+        outputs: &mut [R],
+        samples: &Samples<'_, R>,
+        divisor: Option<R>,
+    ) -> f64 {
         let width = outputs.len() / samples.len();
         let mut loss_sum = 0.0;
         for (index, row) in outputs.chunks_exact_mut(width).enumerate() {
@@ -77,7 +83,8 @@ impl Loss {
             }
             let loss = self.backward_row(row, samples.targets.of(index));
             loss_sum += (loss * weight).to_f64();
-            row.iter_mut().for_each(|value| *value = *value * weight);
+            let factor = divisor.map_or(weight, |divisor| weight / divisor);
+            row.iter_mut().for_each(|value| *value = *value * factor);
         }
         loss_sum
     }

@@ -2,12 +2,16 @@
 
 use std::ops::Range;
 
-use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2};
+use ndarray::{ArrayView2, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
 use super::activation::Keeps;
 use super::init::Uniform;
-use super::{Activation, Loss, Misfit, Model, Real, Samples, Score, TargetShape, Targets, Tensor, product};
+use super::kernel::Epilogue;
+use super::layer::{Layer, LayerProducts};
+use super::{
+    Activation, Loss, Misfit, Model, Samples, Score, Subtree, SubtreeSums, TargetShape, Targets, Tensor,
+};
 
 /// What an [`Mlp`] is made of; a model file carries it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,33 +61,35 @@ impl MlpShape {
 #[derive(Clone, Debug)]
 pub struct Mlp {
     shape: MlpShape,
-    layers: Vec<Layer>,
+    layers: Vec<Place>,
 }
 
 /// Where one layer lies in the flat params.
 #[derive(Clone, Debug)]
-struct Layer {
+struct Place {
     inputs: usize,
     outputs: usize,
     weight: Range<usize>,
     bias: Range<usize>,
 }
 
-impl Layer {
-    /// W, (O, I).
-    fn weight<'a, R>(&self, params: &'a [R]) -> ArrayView2<'a, R> {
-        view(&params[self.weight.clone()], self.outputs)
+impl Place {
+    fn layer<'a, R>(&self, params: &'a [R]) -> Layer<'a, R> {
+        Layer { weight: &params[self.weight.clone()], bias: &params[self.bias.clone()] }
     }
 }
 
 /// What [`Mlp`] computes in. Rows beyond those of the samples in hand are left over from other calls.
-pub struct MlpWorkspace<R = f32> {
+pub struct MlpWorkspace<R: LayerProducts = f32> {
     /// A_l of each layer, (B, O); of the last layer Z_L and then ∂ℓ/∂Z_L.
     outputs: Vec<Vec<R>>,
     /// Z_l of each hidden layer whose activation keeps its input; otherwise empty.
     kept: Vec<Vec<R>>,
     /// ∂ℓ/∂Z_l of a hidden layer, (B, O).
     deltas: Vec<Vec<R>>,
+    /// Where each shard ends among the samples in hand.
+    ends: Vec<usize>,
+    scratch: R::Scratch,
 }
 
 impl Mlp {
@@ -105,7 +111,7 @@ impl Mlp {
                 let weight = start..start + pair[0] * pair[1];
                 let bias = weight.end..weight.end + pair[1];
                 start = bias.end;
-                Layer { inputs: pair[0], outputs: pair[1], weight, bias }
+                Place { inputs: pair[0], outputs: pair[1], weight, bias }
             })
             .collect();
         Self { shape, layers }
@@ -127,7 +133,7 @@ impl Mlp {
     }
 
     /// Makes a workspace for up to `max_samples` samples, in f32 or f64.
-    pub fn workspace_of<R: Real>(&self, max_samples: usize) -> MlpWorkspace<R> {
+    pub fn workspace_of<R: LayerProducts>(&self, max_samples: usize) -> MlpWorkspace<R> {
         let room = |width: usize| vec![R::ZERO; max_samples * width];
         let hidden = &self.layers[..self.layers.len() - 1];
         let keeps_input = self.shape.activation.keeps() == Keeps::Input;
@@ -135,23 +141,26 @@ impl Mlp {
             outputs: self.layers.iter().map(|layer| room(layer.outputs)).collect(),
             kept: hidden.iter().map(|layer| room(if keeps_input { layer.outputs } else { 0 })).collect(),
             deltas: hidden.iter().map(|layer| room(layer.outputs)).collect(),
+            ends: Vec::with_capacity(max_samples),
+            scratch: R::Scratch::default(),
         }
     }
 
     /// Computes the outputs Z_L, (B, K), of inputs (B, I).
-    pub fn outputs<'w, R: Real>(
+    pub fn outputs<'w, R: LayerProducts>(
         &self,
         params: &[R],
         inputs: ArrayView2<'_, R>,
         workspace: &'w mut MlpWorkspace<R>,
     ) -> ArrayViewMut2<'w, R> {
         let samples = inputs.nrows();
-        self.forward(params, inputs, workspace);
-        view_mut(last(workspace, samples, self.shape.outputs), samples)
+        self.forward(params, contiguous(&inputs), samples, workspace);
+        let outputs = last(workspace, samples, self.shape.outputs);
+        ArrayViewMut2::from_shape((samples, self.shape.outputs), outputs).expect("as many outputs as samples")
     }
 
     /// [`Model::gradient`] in f32 or f64.
-    pub fn gradient_of<R: Real>(
+    pub fn gradient_of<R: LayerProducts>(
         &self,
         params: &[R],
         samples: &Samples<'_, R>,
@@ -162,63 +171,69 @@ impl Mlp {
             grads.fill(R::ZERO);
             return 0.0;
         }
-        self.forward(params, samples.inputs, workspace);
-        let loss_sum = self.shape.loss.backward(last(workspace, samples.len(), self.shape.outputs), samples);
-        self.backward(params, samples.inputs, grads, workspace);
+        let inputs = contiguous(&samples.inputs);
+        self.forward(params, inputs, samples.len(), workspace);
+        let outputs = last(workspace, samples.len(), self.shape.outputs);
+        let loss_sum = self.shape.loss.backward(outputs, samples, None);
+        workspace.ends.clear();
+        workspace.ends.push(samples.len());
+        self.backward(params, inputs, grads, workspace);
         loss_sum
     }
 
     /// Fills `workspace.outputs` from the first layer to the last.
-    fn forward<R: Real>(&self, params: &[R], inputs: ArrayView2<'_, R>, workspace: &mut MlpWorkspace<R>) {
-        let samples = inputs.nrows();
-        let depth = self.layers.len();
-        for (l, layer) in self.layers.iter().enumerate() {
-            let (before, from) = workspace.outputs.split_at_mut(l);
-            let inputs =
-                before.last().map_or(inputs, |previous| view(&previous[..samples * layer.inputs], samples));
-            let outputs = &mut from[0][..samples * layer.outputs];
+    fn forward<R: LayerProducts>(
+        &self,
+        params: &[R],
+        inputs: &[R],
+        samples: usize,
+        workspace: &mut MlpWorkspace<R>,
+    ) {
+        let MlpWorkspace { outputs, kept, scratch, .. } = workspace;
+        for (l, place) in self.layers.iter().enumerate() {
+            let (before, from) = outputs.split_at_mut(l);
+            let inputs = before.last().map_or(inputs, |previous| &previous[..samples * place.inputs]);
+            let outputs = &mut from[0][..samples * place.outputs];
+            let activation = (l < kept.len()).then_some(self.shape.activation);
             // Z = A Wᵀ + b
-            product(inputs, layer.weight(params).reversed_axes(), view_mut(outputs, samples));
-            add_bias(outputs, &params[layer.bias.clone()]);
-            if l + 1 < depth {
-                if let Some(kept) = workspace.kept[l].get_mut(..outputs.len()) {
-                    kept.copy_from_slice(outputs);
-                }
-                self.shape.activation.forward(outputs);
+            let epilogue =
+                if activation == Some(Activation::Relu) { Epilogue::Relu } else { Epilogue::Identity };
+            R::forward(place.layer(params), inputs, outputs, epilogue, scratch);
+            if activation.is_some_and(|activation| activation.keeps() == Keeps::Input) {
+                kept[l][..outputs.len()].copy_from_slice(outputs);
+            }
+            // A = activation(Z)
+            match activation {
+                None | Some(Activation::Relu) => {}
+                Some(activation) => activation.forward(outputs),
             }
         }
     }
 
     /// Writes `grads` from the last layer to the first; ∂ℓ/∂Z_L is in the last of `workspace.outputs`.
-    fn backward<R: Real>(
+    fn backward<R: LayerProducts>(
         &self,
         params: &[R],
-        inputs: ArrayView2<'_, R>,
+        inputs: &[R],
         grads: &mut [R],
         workspace: &mut MlpWorkspace<R>,
     ) {
-        let samples = inputs.nrows();
-        for (l, layer) in self.layers.iter().enumerate().rev() {
-            let (before, delta) = workspace.deltas.split_at_mut(l);
-            let delta = delta.first().unwrap_or(&workspace.outputs[l]);
-            let delta = view(&delta[..samples * layer.outputs], samples);
-            let (d_weight, d_bias) =
-                grads[layer.weight.start..layer.bias.end].split_at_mut(layer.weight.len());
+        let MlpWorkspace { outputs, kept, deltas, ends, scratch } = workspace;
+        let samples = ends[ends.len() - 1];
+        for (l, place) in self.layers.iter().enumerate().rev() {
+            let (before, delta) = deltas.split_at_mut(l);
+            let delta = &delta.first().unwrap_or(&outputs[l])[..samples * place.outputs];
             // Z = A Wᵀ + b: ∂W = ∂Zᵀ A, ∂b = Σ_B ∂Z, ∂A = ∂Z W
-            let inputs = if l == 0 {
-                inputs
-            } else {
-                view(&workspace.outputs[l - 1][..samples * layer.inputs], samples)
-            };
-            product(delta.reversed_axes(), inputs, view_mut(d_weight, layer.outputs));
-            sum_rows(delta, d_bias);
+            let inputs = if l == 0 { inputs } else { &outputs[l - 1][..samples * place.inputs] };
+            let grads = grads[place.weight.start..place.bias.end].split_at_mut(place.weight.len());
+            R::backward_params(delta, inputs, ends, grads, scratch);
             let Some(previous) = before.last_mut() else { continue };
-            let previous = &mut previous[..samples * layer.inputs];
-            product(delta, layer.weight(params), view_mut(previous, samples));
+            let previous = &mut previous[..samples * place.inputs];
+            R::backward_inputs(place.layer(params), delta, previous, scratch);
             // A = activation(Z)
             let kept = match self.shape.activation.keeps() {
-                Keeps::Input => &workspace.kept[l - 1],
-                Keeps::Output => &workspace.outputs[l - 1],
+                Keeps::Input => &kept[l - 1],
+                Keeps::Output => &outputs[l - 1],
             };
             self.shape.activation.backward(&kept[..previous.len()], previous);
         }
@@ -230,7 +245,7 @@ impl Model for Mlp {
 
     /// `layers.0.weight` (O, I), `layers.0.bias` (O), `layers.1.weight` ...
     fn tensors(&self) -> Vec<Tensor> {
-        let pair = |(l, layer): (usize, &Layer)| {
+        let pair = |(l, layer): (usize, &Place)| {
             let weight = Tensor::new(format!("layers.{l}.weight"), &[layer.outputs, layer.inputs]);
             [weight, Tensor::new(format!("layers.{l}.bias"), &[layer.outputs])]
         };
@@ -272,43 +287,51 @@ impl Model for Mlp {
         self.gradient_of(params, samples, grads, workspace)
     }
 
+    /// In one pass over all samples: a row of a layer has the same bits whatever is computed with it, and the kernels
+    /// combine the shards of a weight's gradient while it is in registers. The rows of a shard are divided, not its sum.
+    fn subtree_gradient(
+        &self,
+        params: &[f32],
+        subtree: &Subtree<'_>,
+        sums: SubtreeSums<'_>,
+        workspace: &mut MlpWorkspace,
+    ) {
+        let (samples, first) = (subtree.all_samples(), subtree.bounds[0]);
+        let inputs = contiguous(&samples.inputs);
+        self.forward(params, inputs, samples.len(), workspace);
+        workspace.ends.clear();
+        workspace.ends.extend(subtree.bounds[1..].iter().map(|bound| bound - first));
+        for (shard, loss) in sums.losses.iter_mut().enumerate() {
+            let rows = subtree.bounds[shard] - first..subtree.bounds[shard + 1] - first;
+            let width = self.shape.outputs;
+            let outputs = &mut last(workspace, rows.end, width)[rows.start * width..];
+            let divisor = subtree.divisors.map(|divisors| divisors[shard]);
+            *loss = self.shape.loss.backward(outputs, &samples.range(rows), divisor);
+        }
+        self.backward(params, inputs, sums.grads, workspace);
+    }
+
+    fn spare_gradients(&self, _shards: usize) -> usize {
+        0
+    }
+
     fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut MlpWorkspace) -> Score {
         if samples.is_empty() {
             let correct = matches!(samples.targets, Targets::Classes(_)).then_some(0.0);
             return Score { correct, ..Score::default() };
         }
-        self.forward(params, samples.inputs, workspace);
+        self.forward(params, contiguous(&samples.inputs), samples.len(), workspace);
         self.shape.loss.score(last(workspace, samples.len(), self.shape.outputs), samples)
     }
 }
 
 /// The outputs of the last layer, B·K of them.
-fn last<R>(workspace: &mut MlpWorkspace<R>, samples: usize, outputs: usize) -> &mut [R] {
+fn last<R: LayerProducts>(workspace: &mut MlpWorkspace<R>, samples: usize, outputs: usize) -> &mut [R] {
     let last = workspace.outputs.last_mut().expect("a perceptron has a layer");
     &mut last[..samples * outputs]
 }
 
-/// Adds b (O) to each row of `outputs` (B, O).
-fn add_bias<R: Real>(outputs: &mut [R], bias: &[R]) {
-    for row in outputs.chunks_exact_mut(bias.len()) {
-        row.iter_mut().zip(bias).for_each(|(value, bias)| *value += *bias);
-    }
-}
-
-/// `sums` (O) = Σ over the rows of `values` (B, O), in order.
-fn sum_rows<R: Real>(values: ArrayView2<'_, R>, sums: &mut [R]) {
-    sums.fill(R::ZERO);
-    let add = |row: ArrayView1<'_, R>| sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += *value);
-    values.rows().into_iter().for_each(add);
-}
-
-/// Values as (rows, len/rows).
-fn view<R>(values: &[R], rows: usize) -> ArrayView2<'_, R> {
-    ArrayView2::from_shape((rows, values.len() / rows), values).expect("rows divide the len")
-}
-
-/// Values as (rows, len/rows), to write to.
-fn view_mut<R>(values: &mut [R], rows: usize) -> ArrayViewMut2<'_, R> {
-    let columns = values.len() / rows;
-    ArrayViewMut2::from_shape((rows, columns), values).expect("rows divide the len")
+/// The values of inputs (B, I), row after row.
+fn contiguous<'a, R>(inputs: &ArrayView2<'a, R>) -> &'a [R] {
+    inputs.to_slice().expect("the rows of inputs follow one another")
 }

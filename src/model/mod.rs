@@ -18,7 +18,7 @@
 //! * [`Samples`] is what a model is given, [`Subtree`] several shards of them; [`Score`] is what it says of samples it does not learn from.
 //! * [`Activation`] and [`Loss`] are PyTorch's, each with its derivative beside it.
 //! * [`Misfit`] says why a model and data do not fit each other.
-//! * [`kernel`] has the products of a layer, whose bits do not depend on the number of rows.
+//! * [`kernel`] holds the products of a layer, whose bits do not depend on who computes them.
 //! * [`Real`] is f32, or f64 where gradients are checked against central differences.
 
 mod activation;
@@ -26,6 +26,7 @@ mod closure;
 mod fit;
 mod init;
 pub mod kernel;
+mod layer;
 mod loss;
 mod mlp;
 mod product;

@@ -1,0 +1,131 @@
+//! The products of a layer for both number types: f32 by the kernels, f64 by the crate gemm.
+
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+use super::kernel::{Epilogue, Linear, Scratch, backward_bias, backward_weight};
+use super::{Real, product};
+
+/// The weight (O, I) and bias (O) of a layer.
+#[derive(Clone, Copy)]
+pub struct Layer<'a, R> {
+    pub(super) weight: &'a [R],
+    pub(super) bias: &'a [R],
+}
+
+/// A number type whose layers can be computed. See [`kernel`](super::kernel) for what each product is; all matrices are
+/// row-major.
+pub trait LayerProducts: Real {
+    /// Buffers that are used again by every call.
+    type Scratch: Default + Send;
+
+    /// Z (B, O) = A (B, I) Wᵀ + b, with the epilogue applied.
+    fn forward(
+        layer: Layer<'_, Self>,
+        inputs: &[Self],
+        outputs: &mut [Self],
+        epilogue: Epilogue,
+        scratch: &mut Self::Scratch,
+    );
+
+    /// ∂A (B, I) = ∂Z (B, O) W.
+    fn backward_inputs(
+        layer: Layer<'_, Self>,
+        d_outputs: &[Self],
+        d_inputs: &mut [Self],
+        scratch: &mut Self::Scratch,
+    );
+
+    /// ∂W (O, I) = ∂Zᵀ A and then ∂b (O) = Σ ∂Z, one after the other in `grads`; shard by shard in the tree, shard s
+    /// ending before row `ends[s]`.
+    fn backward_params(
+        d_outputs: &[Self],
+        inputs: &[Self],
+        ends: &[usize],
+        grads: (&mut [Self], &mut [Self]),
+        scratch: &mut Self::Scratch,
+    );
+}
+
+impl LayerProducts for f32 {
+    type Scratch = Scratch;
+
+    fn forward(
+        layer: Layer<'_, f32>,
+        inputs: &[f32],
+        outputs: &mut [f32],
+        epilogue: Epilogue,
+        scratch: &mut Scratch,
+    ) {
+        Linear::new(layer.weight, layer.bias).forward(inputs, outputs, epilogue, scratch);
+    }
+
+    fn backward_inputs(
+        layer: Layer<'_, f32>,
+        d_outputs: &[f32],
+        d_inputs: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        Linear::new(layer.weight, layer.bias).backward_inputs(d_outputs, d_inputs, scratch);
+    }
+
+    fn backward_params(
+        d_outputs: &[f32],
+        inputs: &[f32],
+        ends: &[usize],
+        (d_weight, d_bias): (&mut [f32], &mut [f32]),
+        scratch: &mut Scratch,
+    ) {
+        backward_weight(d_outputs, inputs, ends, d_weight, scratch);
+        backward_bias(d_outputs, ends, d_bias, scratch);
+    }
+}
+
+/// For checking gradients: the obvious formulas, one shard at a time.
+impl LayerProducts for f64 {
+    type Scratch = ();
+
+    fn forward(layer: Layer<'_, f64>, inputs: &[f64], outputs: &mut [f64], epilogue: Epilogue, (): &mut ()) {
+        let out = layer.bias.len();
+        let weight = view(layer.weight, layer.weight.len() / out);
+        product(view(inputs, weight.ncols()), weight.reversed_axes(), view_mut(outputs, out));
+        for row in outputs.chunks_exact_mut(out) {
+            for (value, bias) in row.iter_mut().zip(layer.bias) {
+                *value += bias;
+                if epilogue == Epilogue::Relu && *value < 0.0 {
+                    *value = 0.0;
+                }
+            }
+        }
+    }
+
+    fn backward_inputs(layer: Layer<'_, f64>, d_outputs: &[f64], d_inputs: &mut [f64], (): &mut ()) {
+        let (out, ins) = (layer.bias.len(), layer.weight.len() / layer.bias.len());
+        product(view(d_outputs, out), view(layer.weight, ins), view_mut(d_inputs, ins));
+    }
+
+    fn backward_params(
+        d_outputs: &[f64],
+        inputs: &[f64],
+        ends: &[usize],
+        (d_weight, d_bias): (&mut [f64], &mut [f64]),
+        (): &mut (),
+    ) {
+        assert_eq!(ends.len(), 1, "f64 is for checking one shard at a time");
+        let (out, ins) = (d_bias.len(), d_weight.len() / d_bias.len());
+        product(view(d_outputs, out).reversed_axes(), view(inputs, ins), view_mut(d_weight, ins));
+        d_bias.fill(0.0);
+        for row in d_outputs.chunks_exact(out) {
+            d_bias.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+    }
+}
+
+/// Values as (len/columns, columns).
+fn view<R>(values: &[R], columns: usize) -> ArrayView2<'_, R> {
+    ArrayView2::from_shape((values.len() / columns, columns), values).expect("columns divide the len")
+}
+
+/// Values as (len/columns, columns), to write to.
+fn view_mut<R>(values: &mut [R], columns: usize) -> ArrayViewMut2<'_, R> {
+    ArrayViewMut2::from_shape((values.len() / columns, columns), values).expect("columns divide the len")
+}

@@ -1,0 +1,38 @@
+//! Shows that a step allocates nothing: between two steps of one epoch the number of allocations of the whole process
+//! stays the same, with every kind of optimizer and with clipping.
+//!
+//! One test alone in its process, so that no other counts; the allocator is that of the crate dhat.
+#![cfg(feature = "program")]
+
+use phalanx::data::{LoadOptions, Source};
+use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+use phalanx::optim::{OptimizerKind, OptimizerOptions};
+use phalanx::train::{Event, Length, Options, Trainer};
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+#[test]
+fn no_step_after_the_first_ones_allocates() {
+    let _profiler = dhat::Profiler::builder().testing().build();
+    let digits = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap().train;
+    let (hidden, activation, loss) = (vec![48, 32], Activation::Gelu, Loss::CrossEntropy);
+    let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
+    for &kind in OptimizerKind::ALL {
+        for (threads, clip_grad_norm) in [(1, None), (3, Some(0.5))] {
+            let optimizer = OptimizerOptions::new(kind);
+            let length = Length::Epochs(1);
+            let options =
+                Options { optimizer, threads, clip_grad_norm, length, batch_size: 32, ..Options::default() };
+            // What is said of the first steps includes what the ranks and this thread set up for themselves.
+            let mut counts = Vec::with_capacity(100);
+            let outcome = Trainer::new(&model, &digits, options).run(|event| {
+                if let Event::Step(_) = event {
+                    counts.push(dhat::HeapStats::get().total_blocks);
+                }
+            });
+            assert_eq!(outcome.unwrap().steps, 45);
+            assert_eq!(counts[40] - counts[10], 0, "{kind} on {threads} threads: {counts:?}");
+        }
+    }
+}
