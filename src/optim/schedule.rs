@@ -136,7 +136,7 @@ impl ScheduleOptions {
             return self.stairs(total_steps, steps_per_epoch);
         }
         for (option, is_set) in
-            [("gamma", self.gamma.is_some()), ("decay-epochs", self.decay_epochs.is_some())]
+            [("lr-gamma", self.gamma.is_some()), ("lr-decay-epochs", self.decay_epochs.is_some())]
         {
             if is_set {
                 return Err(OptimError::UnusedScheduleOption { option, kind: self.kind });
@@ -151,12 +151,12 @@ impl ScheduleOptions {
     }
 
     fn stairs(&self, total_steps: u64, steps_per_epoch: u64) -> Result<Course, OptimError> {
-        let gamma = positive("gamma", self.gamma.unwrap_or(0.1))?;
+        let gamma = positive("lr-gamma", self.gamma.unwrap_or(0.1))?;
         if gamma > 1.0 {
-            return Err(OptimError::OutOfRange { option: "gamma", value: gamma, expected: "at most 1" });
+            return Err(OptimError::OutOfRange { option: "lr-gamma", value: gamma, expected: "at most 1" });
         }
         let third = total_steps.div_ceil(steps_per_epoch).div_ceil(3);
-        let epochs = at_least_one("decay-epochs", self.decay_epochs.unwrap_or(third))?;
+        let epochs = at_least_one("lr-decay-epochs", self.decay_epochs.unwrap_or(third))?;
         Ok(Course::Step { gamma, every_steps: epochs.saturating_mul(steps_per_epoch) })
     }
 }
@@ -273,9 +273,12 @@ mod tests {
             ("lr", refuse(base, f64::NAN, 100)),
             ("lr", refuse(base, 1e300, 100)),
             ("total-steps", refuse(base, 0.1, 0)),
-            ("gamma", refuse(ScheduleOptions { kind: step, gamma: Some(1.5), ..base }, 0.1, 100)),
-            ("gamma", refuse(ScheduleOptions { kind: step, gamma: Some(0.0), ..base }, 0.1, 100)),
-            ("decay-epochs", refuse(ScheduleOptions { kind: step, decay_epochs: Some(0), ..base }, 0.1, 100)),
+            ("lr-gamma", refuse(ScheduleOptions { kind: step, gamma: Some(1.5), ..base }, 0.1, 100)),
+            ("lr-gamma", refuse(ScheduleOptions { kind: step, gamma: Some(0.0), ..base }, 0.1, 100)),
+            (
+                "lr-decay-epochs",
+                refuse(ScheduleOptions { kind: step, decay_epochs: Some(0), ..base }, 0.1, 100),
+            ),
         ] {
             let OptimError::OutOfRange { option: found, .. } = error else { panic!("{error}") };
             assert_eq!(found, option);
