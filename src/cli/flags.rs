@@ -171,7 +171,7 @@ pub(super) struct TrainFlags {
     /// Epochs between two drops of the step schedule [default: a third of the run]
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Learning rate")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) lr_step_epochs: Option<u64>,
+    pub(super) lr_decay_epochs: Option<u64>,
     /// Steps over which the rate first rises linearly [default: 0]
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Learning rate")]
     #[serde(skip_serializing_if = "Option::is_none")]

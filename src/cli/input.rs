@@ -19,6 +19,7 @@ pub(super) struct TrainingData {
 
 /// Loads the training and the test samples that flags name.
 pub(super) fn training_data(flags: &TrainFlags) -> Result<TrainingData, Failure> {
+    refuse_unused(flags)?;
     let (mut train, mut test) = parts(flags, &load_options(flags))?;
     let standardize = flags.standardize.unwrap_or(false).then(|| Standardize::learn(&train)).transpose()?;
     if let Some(standardize) = &standardize {
@@ -26,6 +27,26 @@ pub(super) fn training_data(flags: &TrainFlags) -> Result<TrainingData, Failure>
         test.as_mut().map_or(Ok(()), |test| test.standardize(standardize.clone()))?;
     }
     Ok(TrainingData { train, test, standardize })
+}
+
+/// Only tables have columns; a weight column that is asked for and not there must not go unnoticed.
+fn refuse_unused(flags: &TrainFlags) -> Result<(), Failure> {
+    let data = data_name(flags);
+    let lower = data.to_ascii_lowercase();
+    if lower.ends_with(".csv") || lower.ends_with(".csv.gz") {
+        return Ok(());
+    }
+    let columns = [
+        ("label-column", flags.label_column.is_some()),
+        ("weight-column", flags.weight_column.is_some()),
+        ("header", flags.header.is_some()),
+    ];
+    match columns.iter().find(|(_, given)| *given) {
+        Some((name, _)) => Err(Failure::usage(format!(
+            "--{name} is for tables (FILE.csv), but the data is {data}; drop it, or give a table"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The training and the test part as they are stored.

@@ -65,7 +65,7 @@ pub(super) fn options(flags: &TrainFlags) -> Result<Options, Failure> {
             kind: flags.lr_schedule.unwrap_or(ScheduleKind::Constant),
             warmup_steps: flags.warmup_steps.unwrap_or(0),
             gamma: flags.lr_gamma,
-            decay_epochs: flags.lr_step_epochs,
+            decay_epochs: flags.lr_decay_epochs,
         },
         scale_rate: flags.scale_lr.unwrap_or(ScaleRate::None),
         base_batch_size: flags.base_batch_size,

@@ -31,7 +31,7 @@ impl ProgressStyle {
 const REDRAW: Duration = Duration::from_millis(100);
 
 /// The line of the bar. What matters most comes first: a narrow terminal cuts off the end.
-const TEMPLATE: &str = "{prefix} {bar:20} {eta:>3} left  {wide_msg}";
+const TEMPLATE: &str = "{prefix} {bar:16} {eta:>3} left  {wide_msg}";
 
 /// Shows how far a run is.
 pub struct Progress {
@@ -70,7 +70,7 @@ impl Progress {
         self.bar.set_prefix(format!("epoch {}/{}", end.epoch + 1, self.epochs));
         let (loss, step, steps) = (end.loss, grouped(end.step), grouped(self.steps));
         self.bar.set_message(format!(
-            "loss {loss:.4}  {speed} samples/s  lr {}  step {step}/{steps}",
+            "loss {loss:.4}  lr {}  {speed} samples/s  step {step}/{steps}",
             rate(end.rate)
         ));
         self.bar.set_position(end.step);
