@@ -3,6 +3,7 @@
 //! Each rank adds the squares of its own blocks; all see those of all, and add blocks in the same order.
 
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use super::{Plan, TrainError};
 use crate::collective::Communicator;
@@ -18,6 +19,8 @@ pub(super) struct Norms {
     squares: Exchanged<f64>,
     /// What the optimizer wants to know of each block.
     pairs: Exchanged<[f64; 2]>,
+    /// Time spent in exchanges.
+    waited: Duration,
 }
 
 impl Norms {
@@ -30,6 +33,7 @@ impl Norms {
             squares: Exchanged::new(run.len(), plan.blocks().len()),
             pairs: Exchanged::new(own, all),
             run,
+            waited: Duration::ZERO,
         }
     }
 
@@ -48,7 +52,7 @@ impl Norms {
     ) -> Result<Option<f64>, TrainError> {
         let Some(max_norm) = self.clip_norm else { return Ok(None) };
         blocks.sums_of_squares(self.run.clone(), grads, &mut self.squares.own);
-        self.squares.exchange(comm)?;
+        self.waited += self.squares.exchange(comm)?;
         let norm = norm_of_squares(&self.squares.all);
         scale_grads(grads, clip_factor(norm, max_norm));
         Ok(Some(norm))
@@ -61,7 +65,15 @@ impl Norms {
 
     /// Lets all ranks see what the first phase found.
     pub(super) fn exchange(&mut self, comm: &mut Communicator) -> Result<(), TrainError> {
-        if self.of_tensors { self.pairs.exchange(comm) } else { Ok(()) }
+        if self.of_tensors {
+            self.waited += self.pairs.exchange(comm)?;
+        }
+        Ok(())
+    }
+
+    /// The time spent in exchanges since the last call.
+    pub(super) fn take_waited(&mut self) -> Duration {
+        std::mem::take(&mut self.waited)
     }
 
     /// The optimizer's second phase.
@@ -81,10 +93,12 @@ impl<T: Copy + Default + Sync + 'static> Exchanged<T> {
         Self { own: vec![T::default(); own], all: Vec::with_capacity(all) }
     }
 
-    fn exchange(&mut self, comm: &mut Communicator) -> Result<(), TrainError> {
+    /// Returns how long it took: next to nothing but waiting.
+    fn exchange(&mut self, comm: &mut Communicator) -> Result<Duration, TrainError> {
+        let start = Instant::now();
         let Self { own, all } = self;
         all.clear();
         comm.lend(own, |peers| peers.iter().for_each(|values| all.extend_from_slice(values)))?;
-        Ok(())
+        Ok(start.elapsed())
     }
 }

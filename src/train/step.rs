@@ -9,7 +9,7 @@ use super::norms::Norms;
 use super::shards::part;
 use super::trainer::Run;
 use super::{PhaseTimes, Plan, TrainError};
-use crate::collective::{Communicator, Shared};
+use crate::collective::{Communicator, Peers, Shared};
 use crate::data::{self, Dataset, Gathered};
 use crate::model::{Model, Samples, Targets};
 use crate::optim::Optimizer;
@@ -112,14 +112,8 @@ impl<'a, M: Model> Step<'a, M> {
         let watch = Watch::start();
         let (result, watch) = comm.update(params, contribution, |peers, params| {
             let watch = watch.opened();
-            let result = StepResult::of(step_sums(&peers), None, peers.get(0).stop);
+            let result = reduce(plan, &peers, combiner, segment, grads);
             if result.changes_params() {
-                combiner.combine(
-                    &peers,
-                    segment,
-                    plan.reduction().step_divisor(result.sums.shards, result.sums.weight),
-                    grads,
-                );
                 optimizer.update(rate, params, grads);
             }
             (result, watch.worked())
@@ -135,35 +129,45 @@ impl<'a, M: Model> Step<'a, M> {
         let watch = Watch::start();
         let (mut result, watch) = comm.lend(contribution, |peers| {
             let watch = watch.opened();
-            let result = StepResult::of(step_sums(&peers), None, peers.get(0).stop);
-            if result.changes_params() {
-                combiner.combine(
-                    &peers,
-                    segment.clone(),
-                    plan.reduction().step_divisor(result.sums.shards, result.sums.weight),
-                    grads,
-                );
-            }
+            let result = reduce(plan, &peers, combiner, segment.clone(), grads);
             (result, watch.worked())
         })?;
         watch.closed(times);
         if result.changes_params() {
-            let start = Instant::now();
+            let watch = Watch::start();
             result.grad_norm = norms.clip(comm, plan.blocks(), grads)?;
             norms.prepare(optimizer, &params.read(comm)?[segment], grads);
             norms.exchange(comm)?;
-            comm.update(params, &(), |_, params| norms.finish(optimizer, rate, params, grads))?;
-            times.reduce_update += start.elapsed();
+            let watch = watch.worked().less(norms.take_waited());
+            let watch = comm.update(params, &(), |_, params| {
+                let watch = watch.opened();
+                norms.finish(optimizer, rate, params, grads);
+                watch.worked()
+            })?;
+            watch.closed(times);
         }
         Ok(result)
     }
 }
 
-impl StepResult {
-    fn of(sums: StepSums, grad_norm: Option<f64>, stop: bool) -> Self {
-        Self { sums, grad_norm, stop, diverged: !sums.loss.is_finite() }
+/// Writes the gradient of the step for the params in `segment`, if it is to change them.
+fn reduce(
+    plan: &Plan,
+    peers: &Peers<'_, Contribution>,
+    combiner: &mut Combiner,
+    segment: Range<usize>,
+    grads: &mut [f32],
+) -> StepResult {
+    let sums = step_sums(peers);
+    let result =
+        StepResult { sums, grad_norm: None, stop: peers.get(0).stop, diverged: !sums.loss.is_finite() };
+    if result.changes_params() {
+        combiner.combine(peers, segment, plan.reduction().step_divisor(sums.shards, sums.weight), grads);
     }
+    result
+}
 
+impl StepResult {
     /// A step of total weight 0 changes nothing, nor does one whose loss is no number.
     fn changes_params(&self) -> bool {
         self.sums.weight != 0.0 && !self.diverged
@@ -215,6 +219,13 @@ impl Watch {
     fn worked(mut self) -> Self {
         let lap = self.lap();
         self.work += lap;
+        self
+    }
+
+    /// Counts as waiting what was taken for work.
+    fn less(mut self, waited: Duration) -> Self {
+        self.work = self.work.saturating_sub(waited);
+        self.wait += waited;
         self
     }
 
