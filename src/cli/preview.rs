@@ -96,7 +96,7 @@ fn optimizer(plan: &Plan) -> String {
     let mut text = options.kind.to_string();
     let mut say = |name: &str, value: Option<f64>| {
         if let Some(value) = value.filter(|value| *value != 0.0) {
-            text += &format!(", {name} {value}");
+            text += &format!(", {name} {value:?}");
         }
     };
     say("momentum", options.momentum);
@@ -118,14 +118,14 @@ fn optimizer(plan: &Plan) -> String {
 fn rate(options: &Options, plan: &Plan) -> String {
     let (kind, reduction, rate) = (plan.hyper().kind(), plan.reduction(), plan.rate());
     let both = if kind.is_scale_free() {
-        format!("{rate} under any reduction, {kind} being free of the gradient's scale")
+        format!("{rate:?} under any reduction, {kind} being free of the gradient's scale")
     } else {
         let (batch, shards) = (plan.batch_size(), plan.shards());
         let (mean, sum) =
             (reduction.rate_under_mean(rate, batch, shards), reduction.rate_under_sum(rate, batch, shards));
-        let both = format!("{} under mean, {} under sum", short(mean), short(sum));
+        let both = format!("{:?} under mean, {:?} under sum", short(mean), short(sum));
         let is_either = matches!(reduction, Reduction::Mean | Reduction::Sum);
-        if is_either { both } else { format!("{rate}, as {both}") }
+        if is_either { both } else { format!("{rate:?}, as {both}") }
     };
     let schedule = options.schedule;
     let warmup = match schedule.warmup_steps {

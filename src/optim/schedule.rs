@@ -285,7 +285,7 @@ mod tests {
         }
         assert_eq!(
             refuse(ScheduleOptions { kind: linear, gamma: Some(0.5), ..base }, 0.1, 100).to_string(),
-            "option gamma is not used by the linear schedule; drop it or choose the step schedule"
+            "option lr-gamma is not used by the linear schedule; drop it or choose the step schedule"
         );
         assert_eq!(
             refuse(ScheduleOptions { kind: linear, warmup_steps: 100, ..base }, 0.1, 100),
