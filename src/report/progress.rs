@@ -31,7 +31,7 @@ impl ProgressStyle {
 const REDRAW: Duration = Duration::from_millis(100);
 
 /// The line of the bar. What matters most comes first: a narrow terminal cuts off the end.
-const TEMPLATE: &str = "{prefix} {bar:16} {eta:>3} left  {wide_msg}";
+const TEMPLATE: &str = "{prefix} {bar:12} {eta:>3} left  {wide_msg}";
 
 /// Shows how far a run is.
 pub struct Progress {
@@ -97,7 +97,11 @@ impl Progress {
         if let Some(accuracy) = end.test.as_ref().and_then(Score::accuracy) {
             line += &format!("  accuracy {accuracy:.4}");
         }
-        line + &format!("  {} samples/s", grouped(end.samples_per_sec() as u64))
+        // The bar shows the speed itself, and the line above it fits a narrow terminal without.
+        if self.style == ProgressStyle::Lines {
+            line += &format!("  {} samples/s", grouped(end.samples_per_sec() as u64));
+        }
+        line
     }
 
     /// Takes the bar away.
