@@ -37,10 +37,7 @@ impl Turn {
             sum = add(&levels[(self.waiting - merge) * level_len..], sum);
         }
         if !self.is_last {
-            let room = &mut levels[(self.waiting - self.merges) * level_len..][..M];
-            for m in 0..M {
-                room[m] = sum[m];
-            }
+            levels[(self.waiting - self.merges) * level_len..][..M].copy_from_slice(&sum);
         }
         sum
     }
