@@ -1,4 +1,5 @@
 //! The program as its users meet it: what train leaves behind, and that eval, predict and inspect make use of it.
+#![cfg(feature = "program")]
 
 mod program_room;
 

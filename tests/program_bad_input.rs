@@ -1,4 +1,5 @@
 //! Bad input to the program: one clear line on stderr, the right exit code, and nothing written.
+#![cfg(feature = "program")]
 
 mod program_room;
 

@@ -1,5 +1,6 @@
 //! A short last batch with fewer samples than shards: each rank then computes another run of shards than usual, and the
 //! bits still do not depend on the number of ranks.
+#![cfg(feature = "program")]
 
 use ndarray::Array2;
 use phalanx::data::{Dataset, Targets};

@@ -11,8 +11,8 @@
 //!
 //! ```text
 //! sample order (seed, epoch) -> the step's samples -> shards (fixed count) -> ranks (contiguous runs of shards)
-//! contribute   each rank, per shard: gather and convert rows -> forward -> loss -> backward -> the shard's gradient sum,
-//!              combined with its neighbours in the fixed tree as far as the rank has them
+//! contribute   each rank, subtree by subtree of its shards: gather and convert rows -> forward -> loss -> backward -> the
+//!              gradient sums of the shards, combined in the fixed tree as far as the rank has them
 //! round        every rank lends what it has
 //! combine      each rank, on its segment: the rest of the tree -> divide (reduction) -> clip -> optimizer -> params
 //! ```
@@ -20,10 +20,10 @@
 //! Params exist once, in a [`Shared`](crate::collective::Shared): all ranks read them while they compute, each
 //! writes its own segment while they combine. Nothing is broadcast, and a step allocates nothing.
 //!
-//! **Sameness.** Ranks decide who computes a shard, never how: a shard is computed with the same shapes whoever
-//! does it, shards are combined in one binary tree over their index, norms add fixed blocks in order. So the bits
-//! of params, losses and optimizer state are a function of data, options, seed, program and instruction set, not of
-//! the number of threads.
+//! **Sameness.** Ranks decide who computes a shard, never how: the bits of a sample's row do not depend on the rows that
+//! are computed with it, a shard's gradient is a sum over its own samples, shards are combined in one binary tree over
+//! their index, norms add fixed blocks in order. So the bits of params, losses and optimizer state are a function of data,
+//! options, seed, program and instruction set, not of the number of threads.
 
 mod combiner;
 mod contribution;
