@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::Epilogue;
 use super::arithmetic::{Arithmetic, Job};
-use super::lines::Line;
+use super::lines::{Line, WIDTH};
 use super::panels::{Right, columns};
 use super::scratch::{Buffers, Needs, Scratch};
 use super::strips::{height, with_height};
@@ -18,13 +18,9 @@ use super::tile::{Tile, add_products_of_rows, load_rows, store_rows};
 /// more of the first cache to the rows it meets: at (256, 512, 512) 320 took 12 % longer.
 const DEPTH: usize = 512;
 
-/// Rows of the left operand at a time: 192 KB of `DEPTH` columns, which stay in the second cache over all panels.
+/// Rows of the left operand at a time: 192 KB of `DEPTH` columns, which stay in the second cache over all panels. They are read where
+/// they lie: copying those of a block together gained nothing, not even where rows are a power of two apart.
 const ROWS: usize = 96;
-
-/// Columns of the result from which on it pays to copy the values of a block together. In place they lie a whole row
-/// apart, and where that is a power of two they share a few sets of each cache: at (512, 2048, 2048) the product took
-/// 10 % longer.
-const GATHERED_FROM: usize = 256;
 
 /// outputs (B, N) = epilogue(bias + left · right), left (B, K), right (K, N).
 pub(super) struct RowProduct<'a> {
@@ -53,26 +49,17 @@ impl Job for RowProduct<'_> {
     fn run(self, arithmetic: impl Arithmetic) {
         let (depth, width) = self.shape;
         let block_len = depth.div_ceil(depth.div_ceil(DEPTH));
-        let gathers = block_len < depth && width >= GATHERED_FROM;
-        let Buffers { panels, left: room, .. } = self.scratch.lend(Needs {
-            panels: width.div_ceil(16) * block_len,
-            left: if gathers { ROWS * block_len } else { 0 },
-            tiles: 0,
-        });
+        let needs = Needs { panels: width.div_ceil(WIDTH) * block_len, ..Needs::default() };
+        let Buffers { panels, .. } = self.scratch.lend(needs);
         for start in (0..depth).step_by(block_len) {
             let block = start..depth.min(start + block_len);
-            let panels = &mut panels[..width.div_ceil(16) * block.len()];
+            let panels = &mut panels[..width.div_ceil(WIDTH) * block.len()];
             self.right.pack(arithmetic, self.shape, block.clone(), panels);
             let rows = self.left.chunks(ROWS * depth).zip(self.outputs.chunks_mut(ROWS * width));
             for (left, outputs) in rows {
-                let (left, stride) = if gathers {
-                    (&*gather(left, depth, block.clone(), room), block.len())
-                } else {
-                    (&left[start..], depth)
-                };
                 let part = Part {
-                    left,
-                    stride,
+                    left: &left[start..],
+                    stride: depth,
                     panels,
                     depth: block.len(),
                     width,
@@ -84,15 +71,6 @@ impl Job for RowProduct<'_> {
             }
         }
     }
-}
-
-/// Copies columns `block` of rows, `stride` apart, one row after the other.
-#[inline(always)]
-fn gather<'a>(rows: &[f32], stride: usize, block: Range<usize>, room: &'a mut [f32]) -> &'a mut [f32] {
-    for (row, copy) in rows.chunks_exact(stride).zip(room.chunks_exact_mut(block.len())) {
-        copy.copy_from_slice(&row[block.clone()]);
-    }
-    room
 }
 
 /// Some rows, and one block of depth.
@@ -175,5 +153,33 @@ impl<const M: usize> Job for RowTile<'_, M> {
             }
         }
         store_rows(&tile, outputs, part.width, place);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arithmetic::Separate;
+    use super::*;
+
+    #[test]
+    fn portable_arithmetic_gives_chains_that_round_twice() {
+        let (rows, depth, width) = (13, 600, 21);
+        let values = |len: usize| -> Vec<f32> { (0..len).map(|i| 1.0 / (1 + i % 101) as f32).collect() };
+        let (left, right, mut outputs) =
+            (values(rows * depth), values(width * depth), vec![0.0; rows * width]);
+        Separate.run(RowProduct {
+            left: &left,
+            right: Right::Transposed(&right),
+            shape: (depth, width),
+            bias: None,
+            epilogue: Epilogue::Identity,
+            outputs: &mut outputs,
+            scratch: &mut Scratch::default(),
+        });
+        for (index, found) in outputs.iter().enumerate() {
+            let (row, column) = (&left[index / width * depth..], &right[index % width * depth..]);
+            let chain = row.iter().zip(&column[..depth]).fold(0.0, |sum, (l, r)| sum + l * r);
+            assert_eq!(*found, chain, "element {index}");
+        }
     }
 }

@@ -9,8 +9,7 @@ use super::lines::Line;
 ///
 /// # Cost
 ///
-/// For a layer (O, I) up to (min(K, 512) + 1)·N f32 with (K, N) = (I, O) and (O, I), and R·(O + 32) for the gradient of
-/// R rows.
+/// For a layer (O, I) up to 512·(max(I, O) + 16) f32, and R·(O + 64) for the gradient of R rows.
 #[derive(Default)]
 pub struct Scratch {
     panels: Vec<Line>,

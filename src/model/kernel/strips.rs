@@ -10,6 +10,7 @@ pub(super) const HEIGHT: usize = 6;
 pub(super) fn height(rows: usize) -> usize {
     match rows {
         7..=9 => rows.div_ceil(2),
+        13 => 5,
         _ => rows.min(HEIGHT),
     }
 }
@@ -43,11 +44,7 @@ mod tests {
             }
             assert_eq!(heights.iter().sum::<usize>(), rows);
             assert!(heights.iter().all(|height| *height <= HEIGHT));
-            assert!(
-                heights.iter().filter(|height| **height < 4).count()
-                    <= usize::from(rows < 4 || rows % 6 == 1),
-                "{rows}: {heights:?}"
-            );
+            assert!(rows < 8 || heights.iter().all(|height| *height >= 4), "{rows}: {heights:?}");
         }
     }
 }

@@ -37,7 +37,10 @@ impl Turn {
             sum = add(&levels[(self.waiting - merge) * level_len..], sum);
         }
         if !self.is_last {
-            levels[(self.waiting - self.merges) * level_len..][..M].copy_from_slice(&sum);
+            let room = &mut levels[(self.waiting - self.merges) * level_len..][..M];
+            for (room, line) in room.iter_mut().zip(&sum) {
+                *room = *line;
+            }
         }
         sum
     }
