@@ -17,11 +17,13 @@
 //! # Rooms
 //!
 //! ```text
-//!                 cli (the program)
-//!                  |
-//!       report <- train    checkpoint      train: the only room that knows gradients AND ranks
-//!     ______________|______________
-//!    |         |         |         |
+//!            cli (the program)
+//!             |
+//!           report                       made from what train tells, and from what checkpoint saves
+//!          /      \
+//!      train      checkpoint             train: the only room that knows gradients AND ranks
+//!     __|____________|__________
+//!    |         |         |      |
 //!  data      model     optim   collective      no arrows among these four
 //! ```
 //!

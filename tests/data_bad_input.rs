@@ -171,7 +171,7 @@ fn columns_that_are_not_there_are_refused_with_those_that_are() {
                 options.weight_column = number(2);
             },
         ),
-        case("a.csv", "1,0\n", &["2 columns in line 1", "expected at least 2"])
+        case("a.csv", "1,0\n", &["2 columns in line 1", "expected at least 3: features, label, weight"])
             .with(|options| options.weight_column = number(0)),
         case(
             "a.csv",

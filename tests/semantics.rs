@@ -193,6 +193,84 @@ fn a_loss_that_is_no_number_ends_the_run_with_the_params_before_it() {
 }
 
 #[test]
+fn a_gradient_that_is_no_number_ends_the_run_with_the_params_before_it() {
+    // Only the second shard of the third step has one, and only rank 1 sees it.
+    let data = Dataset::from_arrays(array![[0.0], [1.0]], Targets::None, None).unwrap();
+    let model = from_fn(vec![1.0, 1.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+        let breaks = params[0] < 0.6 && samples.inputs[[0, 0]] == 1.0;
+        grads.copy_from_slice(&[0.125, if breaks { f32::NEG_INFINITY } else { 0.0 }]);
+        1.0
+    });
+    for clip_grad_norm in [None, Some(1e3)] {
+        for threads in [1, 2, 3] {
+            let options = Options {
+                shards: Shards::Count(2),
+                reduction: Reduction::Sum,
+                shuffle: false,
+                rate: Some(1.0),
+                threads,
+                clip_grad_norm,
+                ..Options::default()
+            };
+            let outcome = Trainer::new(&model, &data, options).run(|_| {}).unwrap();
+            assert_eq!((outcome.params, outcome.steps), (vec![0.5, 1.0], 3));
+            assert_eq!(outcome.reason, StopReason::Diverged);
+        }
+    }
+}
+
+#[test]
+fn a_rate_that_makes_params_infinite_is_no_success() {
+    let data = Dataset::from_arrays(Array2::zeros((1, 1)), Targets::None, None).unwrap();
+    let model = from_fn(vec![1.0], |_: &[f32], _: &Samples<'_>, grads: &mut [f32]| {
+        grads[0] = 1e30;
+        1.0
+    });
+    let options = Options { rate: Some(1e30), length: Length::Steps(1), ..Options::default() };
+    assert_eq!(Trainer::new(&model, &data, options).run(|_| {}).unwrap().reason, StopReason::Diverged);
+}
+
+#[test]
+fn a_weightless_sample_of_a_perceptron_counts_for_nothing_even_if_it_overflows() {
+    let shape = MlpShape {
+        inputs: 2,
+        hidden: vec![4],
+        outputs: 2,
+        activation: Activation::Relu,
+        loss: Loss::CrossEntropy,
+    };
+    let train = |huge: f32| {
+        let features = array![[huge, huge], [1.0, -1.0], [0.5, 2.0], [-1.0, 0.25]];
+        let targets = Targets::Classes { labels: vec![0, 1, 0, 1], count: 2 };
+        let data = Dataset::from_arrays(features, targets, Some(vec![0.0, 1.0, 2.0, 0.5])).unwrap();
+        let options = Options { batch_size: 4, shards: Shards::Count(2), threads: 2, ..Options::default() };
+        Trainer::new(&Mlp::new(shape.clone()), &data, options).test(&data).run(|_| {}).unwrap().params
+    };
+    assert_eq!(train(3e38), train(0.0));
+}
+
+#[test]
+fn what_no_step_could_make_sense_of_is_refused_before_the_first() {
+    let shape = |loss| MlpShape { inputs: 1, hidden: vec![], outputs: 1, activation: Activation::Relu, loss };
+    let data = |values: Vec<f32>, weights| {
+        let features = Array2::zeros((values.len(), 1));
+        Dataset::from_arrays(features, Targets::Values { values, outputs: 1 }, weights).unwrap()
+    };
+    let refused = |loss, data: &Dataset| {
+        Plan::new(&Options::default(), &Mlp::new(shape(loss)), data, None).unwrap_err().to_string()
+    };
+    assert!(refused(Loss::Bce, &data(vec![0.5, 2.5], None)).contains("from 0.5 to 2.5"));
+    assert!(refused(Loss::Bce, &data(vec![-0.5, 1.0], None)).contains("from -0.5 to 1"));
+    assert!(refused(Loss::Mse, &data(vec![1.0, 2.0], Some(vec![0.0, 0.0]))).contains("weights of all 2"));
+    assert!(refused(Loss::Mse, &data(vec![1.0, 2.0], Some(vec![3e38, 3e38]))).contains("add up to"));
+    assert!(refused(Loss::Mse, &data(vec![1.0, 2.0], Some(vec![1e-40, 1.0]))).contains("down to"));
+    assert!(
+        Plan::new(&Options::default(), &Mlp::new(shape(Loss::Bce)), &data(vec![0.0, 1.0], None), None)
+            .is_ok()
+    );
+}
+
+#[test]
 fn a_model_that_panics_ends_all_ranks_with_an_error_that_says_so() {
     let data = Dataset::from_arrays(Array2::zeros((64, 1)), Targets::None, None).unwrap();
     for threads in [1, 2, 5] {
@@ -280,5 +358,22 @@ fn the_rate_follows_the_batch_size_as_the_rule_and_the_reduction_say() {
         };
         let found = Plan::new(&options, &model, &data, None).unwrap().rate();
         assert!((found - expected).abs() < 1e-12, "{scale_rate} under {reduction}: {found}");
+    }
+    // One sample a shard in both batches, and a batch no larger than the data.
+    for (batch_size, reduction, expected) in
+        [(64, Reduction::MeanOfShardSums, 0.2), (1 << 40, Reduction::Mean, 6.4)]
+    {
+        let options = Options {
+            rate: Some(0.1),
+            shards: Shards::Count(5000),
+            base_batch_size: Some(32),
+            scale_rate: ScaleRate::Linear,
+            batch_size,
+            reduction,
+            ..Options::default()
+        };
+        let plan = Plan::new(&options, &model, &data, None).unwrap();
+        assert!((plan.rate() - expected).abs() < 1e-12, "{reduction}: {}", plan.rate());
+        assert_eq!(plan.shards(), plan.max_batch_samples());
     }
 }

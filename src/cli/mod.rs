@@ -44,7 +44,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    #[command(disable_help_flag = true)]
+    #[command(disable_help_flag = true, allow_negative_numbers = true)]
     Train(Box<flags::TrainFlags>),
     Eval(eval::EvalFlags),
     Predict(predict::PredictFlags),

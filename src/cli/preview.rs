@@ -28,7 +28,7 @@ pub(super) fn table(
     table.row("threads", threads(plan));
     table.row("reduction", plan.reduction());
     table.row("optimizer", optimizer(plan));
-    table.row("rate", rate(options, plan));
+    table.row("rate", rate(options, plan, train.weights().is_some()));
     table
 }
 
@@ -78,16 +78,18 @@ fn threads(plan: &Plan) -> String {
 }
 
 fn shards(plan: &Plan) -> String {
-    let (batch, shards) = (plan.batch_size(), plan.shards());
+    let (batch, shards) = (plan.max_batch_samples(), plan.shards());
     let (least, most) = (batch / shards, batch.div_ceil(shards));
     let samples = if least == most { count(most) } else { format!("{} to {}", count(least), count(most)) };
     format!("{} of {samples} samples a step", count(shards))
 }
 
 fn steps(plan: &Plan) -> String {
-    let (total, each, batch) = (plan.total_steps(), plan.steps_per_epoch(), plan.batch_size());
-    let short =
-        plan.short_batch().map_or_else(String::new, |samples| format!(", its last of {}", count(samples)));
+    let (total, each, batch) = (plan.total_steps(), plan.steps_per_epoch(), plan.max_batch_samples());
+    let short = plan
+        .short_batch()
+        .filter(|samples| *samples != batch)
+        .map_or_else(String::new, |samples| format!(", its last of {}", count(samples)));
     format!("{} of {} samples; {} an epoch{short}", grouped(total), count(batch), grouped(each))
 }
 
@@ -115,16 +117,17 @@ fn optimizer(plan: &Plan) -> String {
 }
 
 /// The rate in both conventions, so that nobody has to guess which one a number is in.
-fn rate(options: &Options, plan: &Plan) -> String {
+fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
     let (kind, reduction, rate) = (plan.hyper().kind(), plan.reduction(), plan.rate());
     let both = if kind.is_scale_free() {
         format!("{rate:?} under any reduction, {kind} being free of the gradient's scale")
     } else {
-        let (batch, shards) = (plan.batch_size(), plan.shards());
+        let (batch, shards) = (plan.max_batch_samples(), plan.shards());
         let (mean, sum) =
             (reduction.rate_under_mean(rate, batch, shards), reduction.rate_under_sum(rate, batch, shards));
         let both = format!("{:?} under mean, {:?} under sum", short(mean), short(sum));
         let is_either = matches!(reduction, Reduction::Mean | Reduction::Sum);
+        let both = if weighted { format!("{both}, if weights are 1 on average") } else { both };
         if is_either { both } else { format!("{rate:?}, as {both}") }
     };
     let schedule = options.schedule;

@@ -145,7 +145,7 @@ pub enum DataError {
     #[error("column {column} of {file} is asked to be both label and weight; name two columns")]
     SameColumn { file: String, column: String },
     /// A table too narrow for features and a label.
-    #[error("{found} columns in line {line} of {file}, expected at least {expected}: features{} {advice}", if *.expected > 1 { ", label" } else { "" })]
+    #[error("{found} columns in line {line} of {file}, expected at least {expected}: features{} {advice}", ["", ", label", ", label, weight"][*.expected - 1])]
     TooFewColumns { file: String, line: u64, found: usize, expected: usize, advice: &'static str },
     /// A table to predict from that fits neither with nor without a label column.
     #[error(

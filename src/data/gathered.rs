@@ -72,6 +72,17 @@ impl Gathered {
         self.weighted.then_some(self.weights.as_slice())
     }
 
+    /// Replaces the inputs of samples of weight 0 by zeros: they count for nothing, but 0 times infinity would be NaN.
+    pub fn clear_weightless(&mut self) {
+        if self.weighted {
+            for (row, weight) in self.inputs.chunks_exact_mut(self.features).zip(&self.weights) {
+                if *weight == 0.0 {
+                    row.fill(0.0);
+                }
+            }
+        }
+    }
+
     /// Sets the number of samples and gives the room for their inputs.
     pub(super) fn start(&mut self, samples: usize) -> &mut [f32] {
         let numbers = samples * self.features;

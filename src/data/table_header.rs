@@ -103,7 +103,9 @@ impl Columns {
             (_, true) => "separated by commas; the line has tabs",
             _ => "separated by commas",
         };
-        let (found, expected) = (self.count, if options.target == TargetKind::None { 1 } else { 2 });
+        let label = usize::from(options.target != TargetKind::None);
+        let weight = usize::from(options.weight_column.is_some());
+        let (found, expected) = (self.count, 1 + label + weight);
         Err(DataError::TooFewColumns { file: file.to_string(), line, found, expected, advice })
     }
 }

@@ -3,18 +3,25 @@
 use thiserror::Error;
 
 /// What targets look like from afar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TargetShape {
     /// One of so many classes.
     Classes(usize),
-    /// So many values a sample.
-    Values(usize),
+    /// So many values a sample, all between two bounds.
+    Values {
+        /// Values a sample.
+        outputs: usize,
+        /// The least of all.
+        least: f32,
+        /// The largest of all.
+        most: f32,
+    },
     /// Unknown.
     None,
 }
 
 /// Why a model cannot learn from some data.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[derive(Clone, Debug, PartialEq, Error)]
 pub enum Misfit {
     /// The samples have another number of features.
     #[error(
@@ -55,6 +62,16 @@ pub enum Misfit {
     NeedsValues {
         /// Name of the loss.
         loss: &'static str,
+    },
+    /// The loss is one of probabilities, the targets are not.
+    #[error(
+        "the loss bce needs targets from 0 to 1, but those of the data go from {least} to {most}; use mse, or rescale them"
+    )]
+    NotProbabilities {
+        /// The least target.
+        least: f32,
+        /// The largest target.
+        most: f32,
     },
     /// There are no targets.
     #[error("the data has no targets; a model can predict it, but neither learn from it nor be scored on it")]

@@ -47,7 +47,9 @@ impl Loss {
     pub(super) fn check(self, outputs: usize, targets: TargetShape) -> Result<(), Misfit> {
         match (self, targets) {
             (_, TargetShape::None) => Err(Misfit::NoTargets),
-            (Self::CrossEntropy, TargetShape::Values(_)) => Err(Misfit::NeedsClasses { loss: self.name() }),
+            (Self::CrossEntropy, TargetShape::Values { .. }) => {
+                Err(Misfit::NeedsClasses { loss: self.name() })
+            }
             (Self::Mse, TargetShape::Classes(_)) => Err(Misfit::NeedsValues { loss: self.name() }),
             (Self::Bce, TargetShape::Classes(_)) if outputs > 1 => {
                 Err(Misfit::NeedsValues { loss: self.name() })
@@ -56,10 +58,13 @@ impl Loss {
                 let expected = if self == Self::Bce { 2 } else { outputs };
                 if found > expected { Err(Misfit::Classes { found, expected }) } else { Ok(()) }
             }
-            (_, TargetShape::Values(found)) if found != outputs => {
+            (_, TargetShape::Values { outputs: found, .. }) if found != outputs => {
                 Err(Misfit::Values { found, expected: outputs })
             }
-            (_, TargetShape::Values(_)) => Ok(()),
+            (Self::Bce, TargetShape::Values { least, most, .. }) if least < 0.0 || most > 1.0 => {
+                Err(Misfit::NotProbabilities { least, most })
+            }
+            (_, TargetShape::Values { .. }) => Ok(()),
         }
     }
 
@@ -115,7 +120,7 @@ impl Loss {
 
     /// The loss of one sample.
     fn loss<R: Real>(self, row: &[R], target: Target<'_, R>) -> R {
-        let share = R::from_f64(row.len() as f64);
+        let outputs = R::from_f64(row.len() as f64);
         match (self, target) {
             (Self::CrossEntropy, Target::Class(class)) => {
                 let largest = largest(row);
@@ -127,12 +132,12 @@ impl Loss {
                     let above = if *z < R::ZERO { R::ZERO } else { *z };
                     above - *z * target.value(k) + (-z.abs()).exp().ln_1p()
                 });
-                terms.sum::<R>() / share
+                terms.sum::<R>() / outputs
             }
             (Self::Mse, target) => {
                 let squares =
                     row.iter().enumerate().map(|(k, z)| (*z - target.value(k)) * (*z - target.value(k)));
-                squares.sum::<R>() / share
+                squares.sum::<R>() / outputs
             }
             (Self::CrossEntropy, Target::Values(_)) => panic!("cross-entropy needs classes, not values"),
         }

@@ -57,7 +57,8 @@ impl MlpShape {
 /// # Cost
 ///
 /// A gradient takes 2·B·(3P − P_1) floating-point operations, P the params in weights and P_1 those of the first
-/// layer, which passes no gradient on. A workspace holds about B·(Σ O + 2·max O) numbers.
+/// layer, which passes no gradient on. A workspace holds about B numbers for each output of a layer, B more for
+/// each hidden one, and with gelu as many again.
 #[derive(Clone, Debug)]
 pub struct Mlp {
     shape: MlpShape,

@@ -1,4 +1,4 @@
-//! The one door to matrix products.
+//! Products of any two matrices: what gradients are checked with in f64, and the kernels are measured beside.
 //!
 //! The crate `gemm`, with its own parallelism off: a rank is one thread. For a given row it does **not** give the
 //! same bits when the number of rows in the call changes (odd row counts and thin matrices take other kernels), so

@@ -48,21 +48,24 @@ impl Combiner {
     }
 
     /// Writes the gradient of the step for the params in `segment`: all shards combined in the fixed tree, then
-    /// divided.
+    /// divided. Returns whether it is finite.
     pub(super) fn combine(
         &mut self,
         peers: &Peers<'_, Contribution>,
         segment: Range<usize>,
         divisor: Option<f64>,
         grads: &mut [f32],
-    ) {
+    ) -> bool {
+        let mut finite = true;
         for (block, grads) in grads.chunks_mut(BLOCK).enumerate() {
             let start = segment.start + block * BLOCK;
             self.combine_block(peers, start..start + grads.len(), grads);
             if let Some(divisor) = divisor {
                 divide_grads(grads, divisor);
             }
+            finite &= all_finite(grads);
         }
+        finite
     }
 
     fn combine_block(&mut self, peers: &Peers<'_, Contribution>, range: Range<usize>, grads: &mut [f32]) {
@@ -80,6 +83,12 @@ impl Combiner {
         blocks[block][..len].copy_from_slice(gradient);
         self.stack.push(node, block, |left, right| merge(blocks, left, right, len));
     }
+}
+
+/// Whether no value is NaN or infinite. Without an early end, so that it takes a few values at a time.
+pub(super) fn all_finite(values: &[f32]) -> bool {
+    let largest = values.iter().fold(0, |largest, value| largest.max((value.to_bits() & 0x7fff_ffff) as i32));
+    largest < f32::INFINITY.to_bits() as i32
 }
 
 fn merge(blocks: &mut [[f32; BLOCK]], left: usize, right: usize, len: usize) -> usize {

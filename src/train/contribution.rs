@@ -84,13 +84,14 @@ impl Contribution {
         let first = self.weights.len();
         for pair in piece.bounds.windows(2) {
             let weight = samples.range(pair[0]..pair[1]).total_weight();
-            let divisor = if weight > 0.0 { reduction.shard_divisor(weight) } else { Some(1.0) };
             self.weights.push(weight);
             self.losses.push(0.0);
-            self.divisors.extend(divisor.map(|divisor| divisor as f32));
+            // A shard of weight 0 is not divided, but has its place among the divisors.
+            if let Some(divisor) = reduction.shard_divisor(if weight > 0.0 { weight } else { 1.0 }) {
+                self.divisors.push(divisor as f32);
+            }
         }
-        let divided = matches!(reduction, Reduction::MeanOfShardMeans | Reduction::SumOfShardMeans);
-        let divisors = divided.then(|| &self.divisors[first..]);
+        let divisors = (!self.divisors.is_empty()).then(|| &self.divisors[first..]);
         let (len, slot) = (self.params_len, self.nodes.nodes().len());
         let grads = &mut self.slots[slot * len..][..len];
         let sums = SubtreeSums { grads, spare: &mut self.spare, losses: &mut self.losses[first..] };

@@ -44,6 +44,16 @@ pub enum TrainError {
         /// Samples of the data.
         samples: usize,
     },
+    /// Weights that sums of gradients cannot be divided by.
+    #[error(
+        "the sample weights go down to {least:e} and add up to {total:e}, expected 1.2e-38 or more and at most 3.4e38; rescale them"
+    )]
+    ExtremeWeights {
+        /// The least above 0.
+        least: f32,
+        /// The sum of all.
+        total: f64,
+    },
     /// The largest norm of a gradient is not above 0.
     #[error("a gradient cannot be clipped to a norm of {found}; give a number above 0")]
     ClipNorm {

@@ -47,7 +47,8 @@ pub struct Options {
     pub shuffle: bool,
     /// Seed of initial params and sample order.
     pub seed: u64,
-    /// How long a rank waits for the others before the run fails; `None` waits as long as they live.
+    /// How long a rank waits for the others before the run fails; `None` waits as long as they live. A listener of events
+    /// that is a thousand steps behind holds up rank 0, and thereby the others.
     pub timeout: Option<Duration>,
 }
 

@@ -46,13 +46,14 @@ impl Plan {
         check(options)?;
         check_data(options, model, train, test)?;
         let hyper = options.optimizer.check()?;
-        let shards = options.shards.count(options.batch_size.min(train.len()));
+        let largest = options.batch_size.min(train.len());
+        let shards = shards_of(options.shards, largest);
         let steps_per_epoch = steps_per_epoch(train.len(), options.batch_size, options.drop_last);
         let total_steps = match options.length {
             Length::Epochs(epochs) => epochs.saturating_mul(steps_per_epoch),
             Length::Steps(steps) => steps,
         };
-        let rate = scaled_rate(options, &hyper, shards)?;
+        let rate = scaled_rate(options, &hyper, BatchCut { batch_size: largest, shards })?;
         let tensor_lens: Vec<usize> = model.tensors().iter().map(Tensor::len).collect();
         let blocks = Blocks::new(&tensor_lens);
         Ok(Self {
@@ -85,7 +86,7 @@ impl Plan {
         self.batch_size
     }
 
-    /// Shards of a full batch. A batch of fewer samples has one shard a sample.
+    /// Shards of the largest batch. A batch of fewer samples than that has one shard a sample.
     pub fn shards(&self) -> usize {
         self.shards
     }
@@ -230,8 +231,8 @@ fn check_data<M: Model>(
     if options.drop_last && samples < options.batch_size {
         return Err(TrainError::NoWholeBatch { samples, batch_size: options.batch_size });
     }
-    if train.weights().is_some_and(|weights| weights.iter().all(|weight| *weight == 0.0)) {
-        return Err(TrainError::ZeroWeight { samples });
+    if let Some(weights) = train.weights() {
+        check_weights(weights)?;
     }
     for data in [Some(train), test].into_iter().flatten() {
         model.check(data.features(), target_shape(data))?;
@@ -239,8 +240,26 @@ fn check_data<M: Model>(
     Ok(())
 }
 
+/// Checks that every sum of some of the weights can divide a gradient.
+fn check_weights(weights: &[f32]) -> Result<(), TrainError> {
+    let positive = || weights.iter().copied().filter(|weight| *weight > 0.0);
+    let (least, total) = (positive().fold(f32::INFINITY, f32::min), positive().map(f64::from).sum::<f64>());
+    if total == 0.0 {
+        return Err(TrainError::ZeroWeight { samples: weights.len() });
+    }
+    if least < f32::MIN_POSITIVE || total > f64::from(f32::MAX) {
+        return Err(TrainError::ExtremeWeights { least, total });
+    }
+    Ok(())
+}
+
+/// Shards of a batch of so many samples: none is empty.
+fn shards_of(shards: Shards, samples: usize) -> usize {
+    shards.count(samples).min(samples)
+}
+
 /// The rate given, or the default of the optimizer, carried over to the batch size.
-fn scaled_rate(options: &Options, hyper: &Hyper, shards: usize) -> Result<f64, TrainError> {
+fn scaled_rate(options: &Options, hyper: &Hyper, now: BatchCut) -> Result<f64, TrainError> {
     let rate = options.rate.unwrap_or_else(|| hyper.kind().default_rate());
     let (scale, base) = (options.scale_rate, options.base_batch_size);
     match (scale, base) {
@@ -248,8 +267,7 @@ fn scaled_rate(options: &Options, hyper: &Hyper, shards: usize) -> Result<f64, T
         (ScaleRate::None, Some(found)) => Err(TrainError::UnusedBaseBatch { found }),
         (_, None | Some(0)) => Err(TrainError::NoBaseBatch),
         (_, Some(batch_size)) => {
-            let base = BatchCut { batch_size, shards: options.shards.count(batch_size) };
-            let now = BatchCut { batch_size: options.batch_size, shards };
+            let base = BatchCut { batch_size, shards: shards_of(options.shards, batch_size) };
             Ok(rate * scale.factor(hyper.kind(), options.reduction, base, now))
         }
     }

@@ -74,7 +74,11 @@ pub(super) fn sum<'a>(groups: impl IntoIterator<Item = &'a Score>) -> Score {
 pub(super) fn target_shape(data: &Dataset) -> TargetShape {
     match data.targets() {
         Targets::Classes { count, .. } => TargetShape::Classes(*count),
-        Targets::Values { outputs, .. } => TargetShape::Values(*outputs),
+        Targets::Values { values, outputs } => {
+            let least = values.iter().copied().fold(f32::INFINITY, f32::min);
+            let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            TargetShape::Values { outputs: *outputs, least, most }
+        }
         Targets::None => TargetShape::None,
     }
 }
@@ -103,6 +107,7 @@ impl<'a, M: Model> Scorer<'a, M> {
     /// Scores one group of the data.
     pub(super) fn score(&mut self, params: &[f32], group: usize) -> Score {
         self.gather(group);
+        self.gathered.clear_weightless();
         self.model.score(params, &samples_of(&self.gathered), &mut self.workspace)
     }
 

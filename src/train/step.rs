@@ -9,7 +9,7 @@ use super::norms::Norms;
 use super::shards::part;
 use super::trainer::Run;
 use super::{PhaseTimes, Plan, TrainError};
-use crate::collective::{Communicator, Peers, Shared};
+use crate::collective::{Communicator, Shared};
 use crate::data::{self, Dataset, Gathered};
 use crate::model::{Model, Samples, Targets};
 use crate::optim::Optimizer;
@@ -42,7 +42,7 @@ pub(super) struct StepResult {
     pub(super) grad_norm: Option<f64>,
     /// Whether rank 0 was asked to stop.
     pub(super) stop: bool,
-    /// Whether the loss is no number any more; the params are then those before the step.
+    /// Whether the loss or the gradient is no number any more; the params are then those before the step.
     pub(super) diverged: bool,
 }
 
@@ -80,7 +80,18 @@ impl<'a, M: Model> Step<'a, M> {
         stop: bool,
     ) -> Result<StepResult, TrainError> {
         self.contribute(comm, batch, stop)?;
-        if self.norms.needed() { self.combine_with_norms(comm, rate) } else { self.combine(comm, rate) }
+        let (mut result, finite) = self.reduce(comm)?;
+        if result.changes_params() {
+            let finite = if self.norms.needed() {
+                let (finite, grad_norm) = self.update_with_norms(comm, rate, finite)?;
+                result.grad_norm = grad_norm;
+                finite
+            } else {
+                self.update(comm, rate, finite)?
+            };
+            result.diverged = !finite;
+        }
+        Ok(result)
     }
 
     /// Computes the gradient sums of this rank's shards.
@@ -98,6 +109,7 @@ impl<'a, M: Model> Step<'a, M> {
             self.bounds.extend(node.leaves().map(|shard| part(batch.len(), shards, shard).end - first));
             let samples = self.bounds[self.bounds.len() - 1];
             self.data.gather(&batch[first..first + samples], &mut self.gathered);
+            self.gathered.clear_weightless();
             let piece = Piece { node, gathered: &self.gathered, bounds: &self.bounds };
             self.contribution.push(&piece, self.plan.reduction(), (self.model, params, &mut self.workspace));
         }
@@ -105,70 +117,73 @@ impl<'a, M: Model> Step<'a, M> {
         Ok(())
     }
 
-    /// Combines, divides and updates this rank's segment in one round.
-    fn combine(&mut self, comm: &mut Communicator, rate: f64) -> Result<StepResult, TrainError> {
-        let Self { plan, params, contribution, combiner, grads, optimizer, times, .. } = self;
+    /// Combines and divides the gradient of this rank's segment; returns whether that is finite.
+    fn reduce(&mut self, comm: &mut Communicator) -> Result<(StepResult, bool), TrainError> {
+        let Self { plan, params, contribution, combiner, grads, times, .. } = self;
         let segment = params.segment(comm.rank());
         let watch = Watch::start();
-        let (result, watch) = comm.update(params, contribution, |peers, params| {
+        let (result, finite, watch) = comm.lend(contribution, |peers| {
             let watch = watch.opened();
-            let result = reduce(plan, &peers, combiner, segment, grads);
-            if result.changes_params() {
+            let sums = step_sums(&peers);
+            let diverged = !sums.loss.is_finite();
+            let result = StepResult { sums, grad_norm: None, stop: peers.get(0).stop, diverged };
+            let finite = !result.changes_params() || {
+                let divisor = plan.reduction().step_divisor(sums.shards, sums.weight);
+                combiner.combine(&peers, segment, divisor, grads)
+            };
+            (result, finite, watch.worked())
+        })?;
+        watch.closed(times);
+        Ok((result, finite))
+    }
+
+    /// Updates this rank's segment, if the whole gradient is finite; returns whether it is.
+    fn update(&mut self, comm: &mut Communicator, rate: f64, finite: bool) -> Result<bool, TrainError> {
+        let Self { params, grads, optimizer, times, .. } = self;
+        let watch = Watch::start();
+        let (finite, watch) = comm.update(params, &finite, |peers, params| {
+            let watch = watch.opened();
+            let finite = peers.iter().all(|finite| *finite);
+            if finite {
                 optimizer.update(rate, params, grads);
             }
-            (result, watch.worked())
+            (finite, watch.worked())
         })?;
         watch.closed(times);
-        Ok(result)
+        Ok(finite)
     }
 
-    /// The same in several rounds, where norms over the whole gradient or over tensors are needed in between.
-    fn combine_with_norms(&mut self, comm: &mut Communicator, rate: f64) -> Result<StepResult, TrainError> {
-        let Self { plan, params, contribution, combiner, grads, norms, optimizer, times, .. } = self;
+    /// The same in several rounds, where norms over the whole gradient or over tensors are needed in between. Returns
+    /// the norm that clipping needs, too.
+    fn update_with_norms(
+        &mut self,
+        comm: &mut Communicator,
+        rate: f64,
+        finite: bool,
+    ) -> Result<(bool, Option<f64>), TrainError> {
+        let Self { plan, params, grads, norms, optimizer, times, .. } = self;
         let segment = params.segment(comm.rank());
         let watch = Watch::start();
-        let (mut result, watch) = comm.lend(contribution, |peers| {
+        if !comm.lend(&finite, |peers| peers.iter().all(|finite| *finite))? {
+            return Ok((false, None));
+        }
+        let mut watch = watch.opened();
+        let grad_norm = norms.clip(comm, plan.blocks(), grads)?;
+        norms.prepare(optimizer, &params.read(comm)?[segment], grads);
+        norms.exchange(comm)?;
+        watch = watch.worked().less(norms.take_waited());
+        let watch = comm.update(params, &(), |_, params| {
             let watch = watch.opened();
-            let result = reduce(plan, &peers, combiner, segment.clone(), grads);
-            (result, watch.worked())
+            norms.finish(optimizer, rate, params, grads);
+            watch.worked()
         })?;
         watch.closed(times);
-        if result.changes_params() {
-            let watch = Watch::start();
-            result.grad_norm = norms.clip(comm, plan.blocks(), grads)?;
-            norms.prepare(optimizer, &params.read(comm)?[segment], grads);
-            norms.exchange(comm)?;
-            let watch = watch.worked().less(norms.take_waited());
-            let watch = comm.update(params, &(), |_, params| {
-                let watch = watch.opened();
-                norms.finish(optimizer, rate, params, grads);
-                watch.worked()
-            })?;
-            watch.closed(times);
-        }
-        Ok(result)
+        Ok((true, grad_norm))
     }
-}
-
-/// Writes the gradient of the step for the params in `segment`, if it is to change them.
-fn reduce(
-    plan: &Plan,
-    peers: &Peers<'_, Contribution>,
-    combiner: &mut Combiner,
-    segment: Range<usize>,
-    grads: &mut [f32],
-) -> StepResult {
-    let sums = step_sums(peers);
-    let result =
-        StepResult { sums, grad_norm: None, stop: peers.get(0).stop, diverged: !sums.loss.is_finite() };
-    if result.changes_params() {
-        combiner.combine(peers, segment, plan.reduction().step_divisor(sums.shards, sums.weight), grads);
-    }
-    result
 }
 
 impl StepResult {
-    /// A step of total weight 0 changes nothing, nor does one whose loss is no number.
+    /// A step of total weight 0 changes nothing, nor does one whose loss or gradient is no number.
     fn changes_params(&self) -> bool {
         self.sums.weight != 0.0 && !self.diverged
     }

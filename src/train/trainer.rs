@@ -5,6 +5,7 @@ use std::thread;
 
 use crossbeam::channel::{Receiver, bounded};
 
+use super::combiner::all_finite;
 use super::event::Message;
 use super::worker::{Finished, Worker};
 use super::{Event, Options, Plan, TrainError};
@@ -77,7 +78,8 @@ pub enum StopReason {
     Completed,
     /// The stop flag was set; the step in hand was finished first.
     Interrupted,
-    /// The loss was no finite number; the params are those before that step.
+    /// The loss or the gradient was no finite number, and the params are those before that step; or the rate was so large
+    /// that the last update itself made params that are none.
     Diverged,
 }
 
@@ -194,6 +196,7 @@ fn outcome(finished: Vec<Finished>, params: Vec<f32>) -> Outcome {
         let parts = finished.iter().filter_map(|rank| rank.optimizer.state().nth(index));
         StateVector { name, values: parts.flat_map(|(_, values)| values).copied().collect() }
     });
+    let reason = if all_finite(&params) { reason } else { StopReason::Diverged };
     Outcome { params, state: state.collect(), steps, reason }
 }
 
