@@ -1,5 +1,6 @@
 //! What a run tells while it goes on.
 
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use super::Plan;
@@ -70,6 +71,14 @@ pub struct PhaseTimes {
     pub wait: Duration,
     /// Combining shards, dividing, clipping, updating.
     pub reduce_update: Duration,
+}
+
+impl AddAssign for PhaseTimes {
+    fn add_assign(&mut self, other: Self) {
+        self.compute += other.compute;
+        self.wait += other.wait;
+        self.reduce_update += other.reduce_update;
+    }
 }
 
 /// What ranks send to the thread that runs the trainer.

@@ -8,7 +8,7 @@ use crossbeam::channel::{Receiver, bounded};
 use super::combiner::all_finite;
 use super::event::Message;
 use super::worker::{Finished, Worker};
-use super::{Event, Options, Plan, TrainError};
+use super::{Event, Options, PhaseTimes, Plan, TrainError};
 use crate::collective::{Communicator, Shared, World};
 use crate::data::Dataset;
 use crate::model::Model;
@@ -60,6 +60,8 @@ pub struct Outcome {
     pub steps: u64,
     /// Why it ended.
     pub reason: StopReason,
+    /// Where each rank spent its time, in rank order; scoring is in none of the phases.
+    pub phases: Vec<PhaseTimes>,
 }
 
 /// One vector of an optimizer's state.
@@ -197,7 +199,8 @@ fn outcome(finished: Vec<Finished>, params: Vec<f32>) -> Outcome {
         StateVector { name, values: parts.flat_map(|(_, values)| values).copied().collect() }
     });
     let reason = if all_finite(&params) { reason } else { StopReason::Diverged };
-    Outcome { params, state: state.collect(), steps, reason }
+    let phases = finished.iter().map(|rank| rank.phases).collect();
+    Outcome { params, state: state.collect(), steps, reason, phases }
 }
 
 /// Boundaries that leave all of `len` values to rank 0.
@@ -205,4 +208,33 @@ fn rank_0_owns(len: usize, ranks: usize) -> Vec<usize> {
     let mut cuts = vec![len; ranks + 1];
     cuts[0] = 0;
     cuts
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+    use crate::data::Targets;
+    use crate::model::{Samples, from_fn};
+    use crate::train::Length;
+
+    #[test]
+    fn the_outcome_adds_up_the_phases_of_all_epochs_for_every_rank() {
+        let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [6.0]], Targets::None, None).unwrap();
+        let model = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+            grads[0] = samples.inputs.iter().map(|x| params[0] - x).sum();
+            0.0
+        });
+        let options = Options { threads: 3, length: Length::Epochs(2), ..Options::default() };
+        let mut of_rank_0 = PhaseTimes::default();
+        let outcome = Trainer::new(&model, &data, options).run(|event| {
+            if let Event::Epoch(epoch) = event {
+                of_rank_0 += epoch.phases;
+            }
+        });
+        let phases = outcome.unwrap().phases;
+        assert_eq!((phases.len(), phases[0]), (3, of_rank_0));
+        assert!(phases.iter().all(|rank| !rank.compute.is_zero() && !rank.wait.is_zero()), "{phases:?}");
+    }
 }

@@ -27,6 +27,8 @@ pub(super) struct Worker<'a, M: Model> {
     /// Where rank 0 tells what happens; the other ranks have none.
     events: Option<Sender<Message>>,
     steps: u64,
+    /// Over all epochs; [`Step`] keeps those of the one in hand.
+    phases: PhaseTimes,
 }
 
 /// What a rank leaves behind.
@@ -34,6 +36,7 @@ pub(super) struct Finished {
     pub(super) reason: StopReason,
     pub(super) optimizer: Optimizer,
     pub(super) steps: u64,
+    pub(super) phases: PhaseTimes,
 }
 
 /// Sums over the steps of an epoch.
@@ -48,7 +51,8 @@ impl<'a, M: Model> Worker<'a, M> {
     pub(super) fn new(run: &'a Run<'a, M>, comm: Communicator, events: Option<Sender<Message>>) -> Self {
         let step = Step::new(run, comm.rank());
         let scorer = run.test.map(|test| Scorer::new(run.model, test));
-        Self { run, comm, step, scorer, scores: Vec::new(), events, steps: 0 }
+        let phases = PhaseTimes::default();
+        Self { run, comm, step, scorer, scores: Vec::new(), events, steps: 0, phases }
     }
 
     /// Trains until the run is complete, stopped or diverged.
@@ -60,7 +64,7 @@ impl<'a, M: Model> Worker<'a, M> {
             epoch += 1;
         }
         let reason = reason.expect("the loop ends with a reason");
-        Ok(Finished { reason, optimizer: self.step.optimizer, steps: self.steps })
+        Ok(Finished { reason, optimizer: self.step.optimizer, steps: self.steps, phases: self.phases })
     }
 
     /// Takes all batches of one epoch, and scores what came of it.
@@ -85,6 +89,7 @@ impl<'a, M: Model> Worker<'a, M> {
         let elapsed = sums.begun.elapsed();
         let test = if reason == Some(StopReason::Diverged) { None } else { self.score()? };
         let phases = self.step.times;
+        self.phases += phases;
         self.tell(|steps| Message::Epoch(sums.end(epoch, steps, test, elapsed, phases)))?;
         Ok(reason)
     }
