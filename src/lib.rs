@@ -79,6 +79,8 @@
 //! ```
 
 #[cfg(feature = "program")]
+pub mod bench;
+#[cfg(feature = "program")]
 pub mod checkpoint;
 pub mod collective;
 #[cfg(feature = "program")]

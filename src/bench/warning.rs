@@ -1,0 +1,139 @@
+//! Why figures may not be trusted.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::{Machine, Spread};
+
+/// Takes of one thread count that differ by more than this share of their median were disturbed.
+const DISTURBED: f64 = 0.2;
+
+/// Something that whoever reads the figures must know.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// Others were using the machine before the first take.
+    Busy {
+        /// Threads that wanted to run over the last minute.
+        load_average: f64,
+        /// Cores.
+        cores: usize,
+    },
+    /// There are not enough cores for a thread count.
+    MoreThreadsThanCores {
+        /// The largest count.
+        threads: usize,
+        /// Cores.
+        cores: usize,
+    },
+    /// Some threads have nothing to compute.
+    IdleThreads {
+        /// The thread count.
+        threads: usize,
+        /// Shards of its batch.
+        shards: usize,
+    },
+    /// The takes of a thread count differ much.
+    Spread {
+        /// The thread count.
+        threads: usize,
+        /// (max − min) / median.
+        relative: f64,
+    },
+}
+
+impl Warning {
+    /// What to say of a machine, before any take, on which up to `threads` threads are to be measured.
+    pub(super) fn of_machine(machine: &Machine, threads: usize) -> Vec<Self> {
+        let cores = machine.cores;
+        let busy = machine.load_average.filter(|_| machine.is_busy());
+        let busy = busy.map(|load_average| Self::Busy { load_average, cores });
+        let crowded = (threads > cores).then_some(Self::MoreThreadsThanCores { threads, cores });
+        busy.into_iter().chain(crowded).collect()
+    }
+
+    /// What to say of the takes of a thread count.
+    pub(super) fn of_takes(threads: usize, takes: &Spread) -> Option<Self> {
+        let relative = takes.relative();
+        (relative > DISTURBED).then_some(Self::Spread { threads, relative })
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy { load_average, cores } => write!(
+                f,
+                "the machine was busy: load average {load_average:.2} on {} before the first take; an idle \
+                 one is faster, measure again when it is",
+                counted(*cores, "core")
+            ),
+            Self::MoreThreadsThanCores { threads, cores } => write!(
+                f,
+                "{threads} threads on {}: threads beyond the cores share them, and no speed-up can come of it",
+                counted(*cores, "core")
+            ),
+            Self::IdleThreads { threads, shards } => write!(
+                f,
+                "{} for {}: {} to compute; raise --shards or the batch size",
+                counted(*threads, "thread"),
+                counted(*shards, "shard"),
+                idle(threads - shards)
+            ),
+            Self::Spread { threads, relative } => write!(
+                f,
+                "the takes of {} differ by {:.0} % of their median; measure longer (--takes, --epochs) or on an idle \
+                 machine",
+                counted(*threads, "thread"),
+                100.0 * relative
+            ),
+        }
+    }
+}
+
+/// 1 thread, 2 threads.
+pub(super) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn idle(threads: usize) -> String {
+    format!(
+        "{} nothing",
+        if threads == 1 { "1 thread has".to_owned() } else { format!("{threads} threads have") }
+    )
+}
+
+impl Serialize for Warning {
+    /// As text.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_machine_with_enough_cores_needs_no_warning() {
+        let machine = Machine { cores: 4, load_average: Some(0.5) };
+        assert_eq!(Warning::of_machine(&machine, 4), []);
+    }
+
+    #[test]
+    fn a_busy_machine_and_too_many_threads_are_told_apart() {
+        let machine = Machine { cores: 2, load_average: Some(1.5) };
+        let found = Warning::of_machine(&machine, 3);
+        let crowded = Warning::MoreThreadsThanCores { threads: 3, cores: 2 };
+        assert_eq!(found, [Warning::Busy { load_average: 1.5, cores: 2 }, crowded]);
+    }
+
+    #[test]
+    fn takes_are_disturbed_beyond_a_fifth_of_their_median() {
+        let calm = Spread { median: 100.0, min: 90.0, max: 110.0 };
+        assert_eq!(Warning::of_takes(2, &calm), None);
+        let wild = Spread { max: 115.0, ..calm };
+        assert_eq!(Warning::of_takes(2, &wild), Some(Warning::Spread { threads: 2, relative: 0.25 }));
+    }
+}
