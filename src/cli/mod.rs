@@ -6,6 +6,7 @@
 
 mod arguments;
 mod auto;
+mod bench;
 mod config;
 mod eval;
 mod failure;
@@ -49,6 +50,7 @@ enum Command {
     Eval(eval::EvalFlags),
     Predict(predict::PredictFlags),
     Inspect(inspect::InspectFlags),
+    Bench(bench::BenchFlags),
 }
 
 /// Does what the arguments say; the exit code says how it went.
@@ -63,6 +65,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Eval(flags) => eval::run(&flags),
         Command::Predict(flags) => predict::run(&flags),
         Command::Inspect(flags) => inspect::run(&flags),
+        Command::Bench(flags) => bench::run(flags),
     };
     ended.unwrap_or_else(|failure| failure.report())
 }

@@ -60,7 +60,7 @@ pub(super) fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure
 }
 
 /// Reads `--init`: a file, or a run directory.
-fn initial_params(path: &Path, model: &Mlp) -> Result<Vec<f32>, Failure> {
+pub(super) fn initial_params(path: &Path, model: &Mlp) -> Result<Vec<f32>, Failure> {
     let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
     Ok(read_tensors(&path, &model.tensors())?)
 }

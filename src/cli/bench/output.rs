@@ -1,0 +1,103 @@
+//! Where results go.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::Args;
+use phalanx::checkpoint::write_whole;
+
+use super::super::failure::Failure;
+
+/// A file, or stdout for `-`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Stdout,
+    File(PathBuf),
+}
+
+impl From<OsString> for Target {
+    fn from(text: OsString) -> Self {
+        if text == "-" { Self::Stdout } else { Self::File(text.into()) }
+    }
+}
+
+/// Results for other programs
+#[derive(Args, Debug)]
+pub(super) struct OutputFlags {
+    /// Write everything that was measured as JSON; - for stdout, instead of the table
+    #[arg(long, value_name = "FILE|-", help_heading = "Results")]
+    pub(super) json: Option<Target>,
+    /// Write a line for each line of the table as CSV; - for stdout, instead of the table
+    #[arg(long, value_name = "FILE|-", help_heading = "Results")]
+    pub(super) csv: Option<Target>,
+}
+
+impl OutputFlags {
+    /// Refuses what could not be written, before anything is measured.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let both = [&self.json, &self.csv].map(|target| target == &Some(Target::Stdout));
+        if both == [true, true] {
+            return Err(Failure::usage_text(
+                "--json - and --csv - both go to stdout; give one of them a file",
+            ));
+        }
+        for target in [&self.json, &self.csv].into_iter().flatten() {
+            if let Target::File(path) = target {
+                check_folder(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what is asked for; the table, unless stdout is taken or nothing but errors is to be said.
+    pub(super) fn write(
+        &self,
+        json: &impl serde::Serialize,
+        csv: impl FnOnce() -> String,
+        table: Option<String>,
+    ) -> Result<(), Failure> {
+        if let Some(target) = &self.json {
+            let text = serde_json::to_string_pretty(json).expect("reports are plain data");
+            put(target, &(text + "\n"))?;
+        }
+        if let Some(target) = &self.csv {
+            put(target, &csv())?;
+        }
+        let taken = [&self.json, &self.csv].contains(&&Some(Target::Stdout));
+        match table {
+            Some(table) if !taken => put(&Target::Stdout, &table),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Says beforehand that a file cannot be written: after minutes of measuring it would be too late.
+pub(super) fn check_folder(path: &Path) -> Result<(), Failure> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let name = path.display();
+    if !folder.is_dir() {
+        return Err(
+            anyhow!("cannot write {name}: there is no folder {}; make it first", folder.display()).into()
+        );
+    }
+    if path.is_dir() {
+        return Err(anyhow!("cannot write {name}: it is a folder; give a file").into());
+    }
+    Ok(())
+}
+
+fn put(target: &Target, text: &str) -> Result<(), Failure> {
+    match target {
+        Target::File(path) => Ok(write_whole(path, text.as_bytes())?),
+        Target::Stdout => {
+            let mut stdout = io::stdout().lock();
+            stdout.write_all(text.as_bytes())?;
+            Ok(stdout.flush()?)
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! `phalanx bench scaling`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use phalanx::bench::{
+    BenchError, Growth, PhaseShares, ScalingBench, ScalingOptions, ScalingPoint, ScalingReport, Take,
+    speed_up_chart,
+};
+use phalanx::checkpoint::write_whole;
+use phalanx::data::Dataset;
+use phalanx::model::{Mlp, MlpShape, Model};
+use phalanx::report::Table;
+use serde::Serialize;
+
+use super::super::failure::Failure;
+use super::super::flags::TrainFlags;
+use super::super::input::training_data;
+use super::super::train::initial_params;
+use super::super::{config, settings};
+use super::grid::{Grid, counted, csv, grouped, or_dash, percent};
+use super::output::{OutputFlags, check_folder};
+use super::series::Series;
+use super::{Voice, failure};
+
+/// Measure the speed of training on several thread counts
+///
+/// Trains with each thread count in turn, take by take, and compares samples per second. Nothing is saved, and test
+/// samples are not scored. Every flag of train may be given; --epochs is 1 unless said otherwise.
+#[derive(Args)]
+#[command(
+    after_help = "Columns: samples/s is the median over the takes, least and most its spread; speed-up and efficiency \
+are relative to the smallest thread count; of limit compares the matrix products of training with products of 1024 x 1024 \
+matrices on all cores, measured just before; computing, waiting and the rest are shares of the time, the mean over ranks."
+)]
+pub(super) struct ScalingFlags {
+    #[command(flatten)]
+    series: Series,
+    /// Training runs of each thread count
+    #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Measurement")]
+    takes: usize,
+    /// Let the batch size grow with the threads: --batch-size is that of the smallest count
+    #[arg(long, help_heading = "Measurement")]
+    weak: bool,
+    #[command(flatten)]
+    output: OutputFlags,
+    /// Draw the speed-up beside the ideal line
+    #[arg(long, value_name = "FILE", help_heading = "Results")]
+    svg: Option<PathBuf>,
+}
+
+/// Measures and reports.
+pub(super) fn run(flags: ScalingFlags) -> Result<ExitCode, Failure> {
+    flags.series.check()?;
+    flags.output.check()?;
+    flags.svg.as_deref().map_or(Ok(()), check_folder)?;
+    let counts = flags.series.counts();
+    let train = complete(config::merge(flags.series.train)?);
+    let voice = Voice::of(train.quiet == Some(true), train.no_progress == Some(true));
+    let data = training_data(&train)?.train;
+    let model = Mlp::new(settings::shape(&train, &data)?);
+    let growth = if flags.weak { Growth::Weak } else { Growth::Strong };
+    let scaling = ScalingOptions { threads: counts, takes: flags.takes, growth };
+
+    let mut bench = ScalingBench::new(&model, &data, settings::options(&train)?, scaling)
+        .flops_per_sample(model.flops_per_sample());
+    if let Some(path) = &train.init {
+        bench = bench.initial_params(initial_params(path, &model)?);
+    }
+    let report = match bench.run(|take| voice.progress(|| progress(take, flags.takes))) {
+        Err(error @ BenchError::Diverged { .. }) => {
+            eprintln!("error: {error}");
+            return Ok(ExitCode::from(3));
+        }
+        report => report.map_err(failure)?,
+    };
+
+    voice.warn(&report.warnings);
+    let subject = Subject::new(&train, &data, &model);
+    if let Some(path) = &flags.svg {
+        write_whole(path, speed_up_chart(&report, &subject.caption(&report)).as_bytes())?;
+    }
+    let table = (voice > Voice::Errors).then(|| table(&subject, &report));
+    let document = Document { version: env!("CARGO_PKG_VERSION"), options: &train, report: &report };
+    flags.output.write(&document, || lines(&report), table)?;
+    Ok(verdict(&report))
+}
+
+/// With every default filled in, and with one epoch: enough to take the time of.
+fn complete(mut flags: TrainFlags) -> TrainFlags {
+    if flags.max_steps.is_none() {
+        flags.epochs.get_or_insert(1);
+    }
+    TrainFlags { threads: None, ..settings::complete(flags) }
+}
+
+/// The JSON file.
+#[derive(Serialize)]
+struct Document<'a> {
+    version: &'static str,
+    options: &'a TrainFlags,
+    #[serde(flatten)]
+    report: &'a ScalingReport,
+}
+
+fn progress(take: &Take, takes: usize) -> String {
+    let (index, speed) = (take.index + 1, grouped(take.samples_per_sec()));
+    format!("take {index}/{takes}  {:>9}  {speed} samples/s", counted(take.threads as u64, "thread"))
+}
+
+/// What was trained, in words.
+struct Subject {
+    data: String,
+    model: String,
+    length: String,
+}
+
+impl Subject {
+    fn new(flags: &TrainFlags, data: &Dataset, model: &Mlp) -> Self {
+        let name = flags.data.as_deref().unwrap_or("digits");
+        let length = match (flags.max_steps, flags.epochs) {
+            (Some(steps), _) => counted(steps, "step"),
+            (None, epochs) => counted(epochs.unwrap_or(1), "epoch"),
+        };
+        Self {
+            data: format!("{name}, {} training samples", grouped(data.len() as f64)),
+            model: format!("{}, {} params", layers(model.shape()), grouped(model.params_len() as f64)),
+            length,
+        }
+    }
+
+    /// What stands under the title of the chart.
+    fn caption(&self, report: &ScalingReport) -> String {
+        let point = &report.points[0];
+        let (speed, takes) = (grouped(point.samples_per_sec.median), point.takes_samples_per_sec.len());
+        let batch = match report.growth {
+            Growth::Strong => point.batch_size.to_string(),
+            Growth::Weak => format!("{} and growing", point.batch_size),
+        };
+        let takes = counted(takes as u64, "take");
+        format!("{}; {}; batch {batch}; median of {takes}, {speed} samples/s at 1", self.data, self.model)
+    }
+}
+
+fn layers(shape: &MlpShape) -> String {
+    let hidden: String =
+        shape.hidden.iter().map(|width| format!(" -> {width} {}", shape.activation)).collect();
+    format!("{}{hidden} -> {}, {}", shape.inputs, shape.outputs, shape.loss)
+}
+
+fn table(subject: &Subject, report: &ScalingReport) -> String {
+    let mut head = Table::default();
+    head.row("data", &subject.data);
+    head.row("model", &subject.model);
+    let takes = report.points[0].takes_samples_per_sec.len();
+    head.row(
+        "scaling",
+        format!("{}, {} of {}", report.growth, counted(takes as u64, "take"), subject.length),
+    );
+    head.row("machine", machine(report));
+    let limit = &report.limit;
+    let (rate, side, threads) = (limit.gflop_per_sec, limit.side, limit.threads);
+    head.row("limit", format!("{rate:.0} GFLOP/s: f32 products of {side} x {side}, {threads} at a time"));
+    head.row("params", params(report));
+    format!("{head}\n{}\n{}", speeds(report), ranks(report))
+}
+
+fn machine(report: &ScalingReport) -> String {
+    let load = report
+        .machine
+        .load_average
+        .map_or_else(String::new, |load| format!(", load average {load:.2} before"));
+    format!("{}{load}", counted(report.machine.cores as u64, "core"))
+}
+
+fn params(report: &ScalingReport) -> String {
+    match (report.params_sha256(), report.same_params) {
+        (Some(hash), _) => format!("the same bits in all runs, sha256 {hash}"),
+        (None, true) => "the same bits in all runs of the same batch size".to_owned(),
+        (None, false) => "DIFFERENT bits in runs of the same batch size".to_owned(),
+    }
+}
+
+fn speeds(report: &ScalingReport) -> Grid {
+    let mut grid = Grid::new(&[
+        "threads",
+        "batch",
+        "shards",
+        "samples/s",
+        "least",
+        "most",
+        "speed-up",
+        "efficiency",
+        "of limit",
+        "computing",
+        "waiting",
+        "reducing and updating",
+    ]);
+    for point in &report.points {
+        let (speed, shares) = (point.samples_per_sec, PhaseShares::mean(&point.ranks));
+        grid.row(vec![
+            point.threads.to_string(),
+            point.batch_size.to_string(),
+            point.shards.to_string(),
+            grouped(speed.median),
+            grouped(speed.min),
+            grouped(speed.max),
+            format!("{:.2}", point.speed_up),
+            percent(point.efficiency),
+            or_dash(point.share_of_limit, percent),
+            percent(shares.compute),
+            percent(shares.wait),
+            percent(shares.reduce_update),
+        ]);
+    }
+    grid
+}
+
+fn ranks(report: &ScalingReport) -> Grid {
+    let mut grid = Grid::new(&["threads", "rank", "computing", "waiting", "reducing and updating"]);
+    for point in &report.points {
+        for (rank, shares) in point.ranks.iter().enumerate() {
+            let shares = [shares.compute, shares.wait, shares.reduce_update].map(percent);
+            grid.row([vec![point.threads.to_string(), rank.to_string()], shares.to_vec()].concat());
+        }
+    }
+    grid
+}
+
+/// The CSV file: one line a thread count, shares as the mean over ranks.
+fn lines(report: &ScalingReport) -> String {
+    let header = "threads,batch_size,shards,steps,samples_per_sec,samples_per_sec_min,samples_per_sec_max,speed_up,\
+                  efficiency,gflop_per_sec,share_of_limit,compute,wait,reduce_update,params_sha256";
+    csv(header, report.points.iter().map(line))
+}
+
+fn line(point: &ScalingPoint) -> Vec<String> {
+    let (speed, shares) = (point.samples_per_sec, PhaseShares::mean(&point.ranks));
+    let whole = [point.threads, point.batch_size, point.shards].map(|number| number.to_string());
+    let speeds = [speed.median, speed.min, speed.max, point.speed_up, point.efficiency]
+        .map(|number| number.to_string());
+    let limit = [point.gflop_per_sec, point.share_of_limit]
+        .map(|number| number.map_or_else(String::new, |n| n.to_string()));
+    let shares = [shares.compute, shares.wait, shares.reduce_update].map(|number| number.to_string());
+    let (steps, hash) = (vec![point.steps.to_string()], vec![point.params_sha256.clone()]);
+    [whole.to_vec(), steps, speeds.to_vec(), limit.to_vec(), shares.to_vec(), hash].concat()
+}
+
+/// Bits that depend on the number of threads break the promise of this program.
+fn verdict(report: &ScalingReport) -> ExitCode {
+    if report.same_params {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!(
+        "error: runs of the same batch size gave different params; this is a fault of Phalanx, please report it"
+    );
+    ExitCode::FAILURE
+}
