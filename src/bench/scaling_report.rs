@@ -106,7 +106,10 @@ impl ScalingReport {
                 point.put_beside(&limit, flops);
             }
         }
-        let same_params = same_params(runs);
+        let params = runs.iter().flat_map(|(plan, takes)| {
+            takes.iter().map(|take| (plan.batch_size(), take.params_sha256.as_str()))
+        });
+        let same_params = same_params(&params.collect::<Vec<_>>());
         Self { growth, machine, limit, flops_per_sample, points, same_params, warnings: Vec::new() }
     }
 
@@ -160,11 +163,29 @@ fn shares(takes: &[&Take]) -> Vec<PhaseShares> {
     sums.iter().map(PhaseShares::of).collect()
 }
 
-/// Whether runs with the same batch size, whatever their threads, gave the same params.
-fn same_params(runs: &[(&Plan, Vec<&Take>)]) -> bool {
-    let all: Vec<_> = runs
-        .iter()
-        .flat_map(|(plan, takes)| takes.iter().map(|take| (plan.batch_size(), &take.params_sha256)))
-        .collect();
-    all.iter().all(|(batch, hash)| all.iter().all(|(other, found)| batch != other || hash == found))
+/// Whether runs of the same batch size, each with the fingerprint of its params, gave the same params.
+fn same_params(runs: &[(usize, &str)]) -> bool {
+    let agree = |(one, hash): &(usize, &str), (other, found): &(usize, &str)| one != other || hash == found;
+    runs.iter().all(|one| runs.iter().all(|other| agree(one, other)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn params_may_differ_between_batch_sizes_but_never_within_one() {
+        assert!(same_params(&[(64, "a"), (64, "a"), (128, "b"), (128, "b")]));
+        assert!(!same_params(&[(64, "a"), (128, "b"), (64, "b")]));
+    }
+
+    #[test]
+    fn shares_of_phases_add_up_to_one_and_of_no_time_to_none() {
+        let secs = Duration::from_secs;
+        let times = PhaseTimes { compute: secs(5), wait: secs(2), reduce_update: secs(1) };
+        let shares = PhaseShares::of(&times);
+        assert_eq!((shares.compute, shares.wait, shares.reduce_update), (0.625, 0.25, 0.125));
+        assert_eq!(PhaseShares::of(&PhaseTimes::default()), PhaseShares::default());
+        assert_eq!(PhaseShares::mean(&[shares, PhaseShares::default()]).compute, 0.3125);
+    }
 }
