@@ -1,19 +1,41 @@
 //! Which arithmetic the machine has, chosen while running.
 //!
-//! A kernel is written once, as a [`Job`] over any [`Arithmetic`], of functions that are inlined into it. Compiled for
-//! an instruction set, its plain loops over the columns of a line become the vector instructions of that set.
+//! A kernel is written once, as a [`Job`] over any [`Arithmetic`], of functions that are inlined into it, and compiled for
+//! each instruction set. Its vectors are values of a type, not loops that the compiler may turn into vectors: whether it
+//! does changed with the build profile, and with it the speed fourfold.
 
 use super::lines::Line;
 
-/// The one operation of the products, and the one rearrangement that plain loops do not get at full speed.
+/// Values of a vector.
+pub(super) const LANES: usize = 8;
+
+/// Eight values at a time: the operations of the products, and the one rearrangement that they need.
 ///
 /// A value of the type proves that this machine has it.
 pub(super) trait Arithmetic: Copy {
+    /// Eight values.
+    type Vector: Copy;
+
     /// Runs `job` as a function of its own, compiled for this arithmetic.
     fn run(self, job: impl Job);
 
-    /// a·b + c.
-    fn multiply_add(self, a: f32, b: f32, c: f32) -> f32;
+    /// Eight times the same.
+    fn splat(self, value: f32) -> Self::Vector;
+
+    /// Reads eight values.
+    fn load(self, values: &[f32; LANES]) -> Self::Vector;
+
+    /// Writes eight values.
+    fn store(self, vector: Self::Vector, values: &mut [f32; LANES]);
+
+    /// a + b.
+    fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
+
+    /// a·b + c, rounded once or twice.
+    fn multiply_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
+
+    /// max(a, 0); NaN stays NaN, and −0 stays −0.
+    fn relu(self, a: Self::Vector) -> Self::Vector;
 
     /// Writes eight rows, `stride` apart, as eight columns of the lines: `lines[k][column + r] = rows[r · stride + k]`.
     #[inline(always)]
@@ -56,14 +78,9 @@ pub(super) fn run(job: impl Job) {
 #[derive(Clone, Copy)]
 pub(super) struct Separate;
 
-impl Arithmetic for Separate {
-    #[inline(never)]
-    fn run(self, job: impl Job) {
-        job.run(self);
-    }
-
+impl Portable for Separate {
     #[inline(always)]
-    fn multiply_add(self, a: f32, b: f32, c: f32) -> f32 {
+    fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
         a * b + c
     }
 }
@@ -74,15 +91,63 @@ impl Arithmetic for Separate {
 pub(super) struct Fused;
 
 #[cfg(target_arch = "aarch64")]
-impl Arithmetic for Fused {
+impl Portable for Fused {
+    #[inline(always)]
+    fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
+        a.mul_add(b, c)
+    }
+}
+
+/// An arithmetic of arrays.
+trait Portable: Copy {
+    fn multiply_add(a: f32, b: f32, c: f32) -> f32;
+}
+
+impl<P: Portable> Arithmetic for P {
+    type Vector = [f32; LANES];
+
     #[inline(never)]
     fn run(self, job: impl Job) {
         job.run(self);
     }
 
     #[inline(always)]
-    fn multiply_add(self, a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
+    fn splat(self, value: f32) -> Self::Vector {
+        [value; LANES]
+    }
+
+    #[inline(always)]
+    fn load(self, values: &[f32; LANES]) -> Self::Vector {
+        *values
+    }
+
+    #[inline(always)]
+    fn store(self, vector: Self::Vector, values: &mut [f32; LANES]) {
+        *values = vector;
+    }
+
+    #[inline(always)]
+    fn add(self, a: Self::Vector, mut b: Self::Vector) -> Self::Vector {
+        for lane in 0..LANES {
+            b[lane] += a[lane];
+        }
+        b
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, a: Self::Vector, b: Self::Vector, mut c: Self::Vector) -> Self::Vector {
+        for lane in 0..LANES {
+            c[lane] = P::multiply_add(a[lane], b[lane], c[lane]);
+        }
+        c
+    }
+
+    #[inline(always)]
+    fn relu(self, mut a: Self::Vector) -> Self::Vector {
+        for value in &mut a {
+            *value = if *value < 0.0 { 0.0 } else { *value };
+        }
+        a
     }
 }
 
@@ -90,7 +155,7 @@ impl Arithmetic for Fused {
 #[inline(always)]
 pub(super) fn transpose_by_definition(rows: &[f32], stride: usize, lines: &mut [Line], column: usize) {
     for (k, line) in lines.iter_mut().enumerate() {
-        for (r, value) in line.0[column..column + 8].iter_mut().enumerate() {
+        for (r, value) in line.0[column..column + LANES].iter_mut().enumerate() {
             *value = rows[r * stride + k];
         }
     }

@@ -1,13 +1,13 @@
 //! AVX2 with fused multiply-add, which is what x86-64-v3 means to the kernels.
 //!
 //! `unsafe` for calling what is built for AVX2, and for vector loads and stores. `benches/kernels.rs` shows what it
-//! gains: without the first the products take four times as long; with a transposition by plain loops, which the compiler
+//! gains: without AVX2 the products take four times as long; with a transposition by plain loops, which the compiler
 //! leaves scalar, a product of 64 rows takes a tenth longer.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
 
-use super::arithmetic::{Arithmetic, Job, transpose_by_definition};
+use super::arithmetic::{Arithmetic, Job, LANES, transpose_by_definition};
 use super::lines::Line;
 
 /// The proof that this processor has AVX2 and FMA: only [`detect`](Avx2::detect) makes one.
@@ -23,6 +23,8 @@ impl Avx2 {
 }
 
 impl Arithmetic for Avx2 {
+    type Vector = __m256;
+
     #[inline(never)]
     fn run(self, job: impl Job) {
         // SAFETY: `self` proves that the processor has AVX2 and FMA.
@@ -30,19 +32,51 @@ impl Arithmetic for Avx2 {
     }
 
     #[inline(always)]
-    fn multiply_add(self, a: f32, b: f32, c: f32) -> f32 {
-        a.mul_add(b, c)
+    fn splat(self, value: f32) -> __m256 {
+        // SAFETY: `self` proves that the processor has AVX2.
+        unsafe { _mm256_set1_ps(value) }
+    }
+
+    #[inline(always)]
+    fn load(self, values: &[f32; LANES]) -> __m256 {
+        // SAFETY: `self` proves that the processor has AVX2, and there are eight values.
+        unsafe { _mm256_loadu_ps(values.as_ptr()) }
+    }
+
+    #[inline(always)]
+    fn store(self, vector: __m256, values: &mut [f32; LANES]) {
+        // SAFETY: `self` proves that the processor has AVX2, and there is room for eight values.
+        unsafe { _mm256_storeu_ps(values.as_mut_ptr(), vector) }
+    }
+
+    #[inline(always)]
+    fn add(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: `self` proves that the processor has AVX2.
+        unsafe { _mm256_add_ps(a, b) }
+    }
+
+    #[inline(always)]
+    fn multiply_add(self, a: __m256, b: __m256, c: __m256) -> __m256 {
+        // SAFETY: `self` proves that the processor has FMA.
+        unsafe { _mm256_fmadd_ps(a, b, c) }
+    }
+
+    #[inline(always)]
+    fn relu(self, a: __m256) -> __m256 {
+        // SAFETY: `self` proves that the processor has AVX2. Of two zeros, and where one is NaN, the instruction returns
+        // the second operand, here `a`.
+        unsafe { _mm256_max_ps(_mm256_setzero_ps(), a) }
     }
 
     #[inline(always)]
     fn transpose(self, rows: &[f32], stride: usize, lines: &mut [Line], column: usize) {
-        let (eights, rest) = lines.as_chunks_mut::<8>();
-        let done = 8 * eights.len();
+        let (eights, rest) = lines.as_chunks_mut::<LANES>();
+        let done = LANES * eights.len();
         assert!(rows.len() >= 7 * stride + done, "eight rows of as many values as lines");
         for (k, lines) in eights.iter_mut().enumerate() {
             // SAFETY: `self` proves that the processor has AVX2; of 8 rows, `stride` apart, the values 8k to 8k + 7
             // are read, and the assertion shows that even those of the last row lie in `rows`.
-            unsafe { transpose_8x8(rows.as_ptr().add(8 * k), stride, lines, column) };
+            unsafe { transpose_8x8(rows.as_ptr().add(LANES * k), stride, lines, column) };
         }
         transpose_by_definition(&rows[done..], stride, rest, column);
     }
@@ -60,7 +94,7 @@ fn built_for_avx2(job: impl Job, avx2: Avx2) {
 /// Eight rows, `stride` apart, have eight values each.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-unsafe fn transpose_8x8(rows: *const f32, stride: usize, lines: &mut [Line; 8], column: usize) {
+unsafe fn transpose_8x8(rows: *const f32, stride: usize, lines: &mut [Line; LANES], column: usize) {
     for quarter in [0, 4] {
         // Four values of row r in the lower half, of row r + 4 in the upper one.
         let load = |r: usize| {
@@ -80,7 +114,7 @@ unsafe fn transpose_8x8(rows: *const f32, stride: usize, lines: &mut [Line; 8], 
             _mm256_shuffle_ps(ab_23, cd_23, 0xee),
         ];
         for (line, values) in lines[quarter..quarter + 4].iter_mut().zip(columns) {
-            let eight = &mut line.0[column..column + 8];
+            let eight = &mut line.0[column..column + LANES];
             // SAFETY: `eight` is 8 values long.
             unsafe { _mm256_storeu_ps(eight.as_mut_ptr(), values) };
         }

@@ -1,9 +1,9 @@
 //! The gradient of a layer's bias.
 
 use super::arithmetic::{Arithmetic, Job, run};
-use super::lines::{Line, WIDTH};
+use super::lines::WIDTH;
 use super::scratch::{Needs, Scratch};
-use super::tile::{add, load_rows, store_rows};
+use super::tile::{Tile, load_rows, store_rows, zeros};
 use super::turn::{Turn, levels};
 
 /// Lines whose columns are added up together: the four cache lines of a row that a core reads at its best.
@@ -40,15 +40,15 @@ struct BiasGradient<'a> {
 
 impl Job for BiasGradient<'_> {
     #[inline(always)]
-    fn run(mut self, _: impl Arithmetic) {
+    fn run(mut self, arithmetic: impl Arithmetic) {
         let outs = self.d_bias.len();
         let mut column = 0;
         while column < outs {
             if column + LINES * WIDTH <= outs {
-                self.add_up::<LINES>(column, WIDTH);
+                self.add_up::<LINES>(arithmetic, column, WIDTH);
                 column += LINES * WIDTH;
             } else {
-                self.add_up::<1>(column, WIDTH.min(outs - column));
+                self.add_up::<1>(arithmetic, column, WIDTH.min(outs - column));
                 column += WIDTH;
             }
         }
@@ -58,19 +58,24 @@ impl Job for BiasGradient<'_> {
 impl BiasGradient<'_> {
     /// Adds up L lines of `width` columns from `column` on.
     #[inline(always)]
-    fn add_up<const L: usize>(&mut self, column: usize, width: usize) {
+    fn add_up<const L: usize>(&mut self, arithmetic: impl Arithmetic, column: usize, width: usize) {
         let (outs, shards) = (self.d_bias.len(), self.ends.len());
         let waiting = self.scratch.lend(Needs { tiles: levels(shards) * L, ..Needs::default() }).tiles;
         let mut start = 0;
         for (shard, &end) in self.ends.iter().enumerate() {
-            let mut sum = [Line::ZERO; L];
+            let mut sum = zeros::<_, L>(arithmetic);
             for row in self.d_outputs[start * outs..end * outs].chunks_exact(outs) {
-                sum = add(&load_rows::<L>(&row[column..], WIDTH, 0..width), sum);
+                let row: Tile<_, L> = load_rows(arithmetic, &row[column..], WIDTH, 0..width);
+                for line in 0..L {
+                    for half in 0..2 {
+                        sum[line][half] = arithmetic.add(sum[line][half], row[line][half]);
+                    }
+                }
             }
             let turn = Turn::new(shard, shards);
-            sum = turn.take(sum, waiting, L);
+            sum = turn.take(arithmetic, sum, waiting, L);
             if turn.is_last {
-                store_rows(&sum, &mut self.d_bias[column..], WIDTH, 0..width);
+                store_rows(arithmetic, &sum, &mut self.d_bias[column..], WIDTH, 0..width);
             }
             start = end;
         }

@@ -5,7 +5,7 @@ use super::lines::{Line, WIDTH};
 use super::panels::{columns, pack_straight};
 use super::scratch::{Buffers, Needs, Scratch};
 use super::strips::{HEIGHT, height, with_height};
-use super::tile::{add_products, store_rows};
+use super::tile::{add_products, store_rows, zeros};
 use super::turn::{Turn, levels};
 
 /// Panels and strips whose tiles are computed together: with 32 rows a shard their operands take 10 KB of the first cache
@@ -157,12 +157,13 @@ impl Block<'_> {
             let turn = Turn::new(shard, self.ends.len());
             for (p, panel) in self.panels.chunks_exact(self.rows).enumerate() {
                 for (s, strip) in left.chunks_exact(self.rows).enumerate() {
-                    let zeros = [Line::ZERO; M];
+                    let zeros = zeros(arithmetic);
                     let sum = add_products(arithmetic, &strip[start..end], &panel[start..end], zeros);
-                    let sum = turn.take(sum, &mut tiles[(s * PANELS + p) * HEIGHT..], LEVEL);
+                    let sum = turn.take(arithmetic, sum, &mut tiles[(s * PANELS + p) * HEIGHT..], LEVEL);
                     if turn.is_last {
                         let rows = &mut d_weight[s * M * self.ins..];
-                        store_rows(&sum, rows, self.ins, columns(self.first + p, self.ins));
+                        let place = columns(self.first + p, self.ins);
+                        store_rows(arithmetic, &sum, rows, self.ins, place);
                     }
                 }
             }

@@ -1,7 +1,9 @@
 //! The line: sixteen columns side by side, the width of a tile.
 
-/// Columns of a line: two vectors of AVX2.
-pub(super) const WIDTH: usize = 16;
+use super::arithmetic::LANES;
+
+/// Columns of a line: two vectors.
+pub(super) const WIDTH: usize = 2 * LANES;
 
 /// One row of a tile or panel. It is aligned to the cache line that it fills, so that no vector load crosses from one to
 /// the next.
@@ -12,16 +14,22 @@ pub(super) struct Line(pub(super) [f32; WIDTH]);
 impl Line {
     pub(super) const ZERO: Self = Self([0.0; WIDTH]);
 
+    /// The two halves of the columns.
+    #[inline(always)]
+    pub(super) fn halves(&self) -> &[[f32; LANES]; 2] {
+        self.0.as_chunks().0.first_chunk().expect("a line is two vectors")
+    }
+
+    /// The two halves of the columns, to be written.
+    #[inline(always)]
+    pub(super) fn halves_mut(&mut self) -> &mut [[f32; LANES]; 2] {
+        self.0.as_chunks_mut().0.first_chunk_mut().expect("a line is two vectors")
+    }
+
     /// Reads sixteen values.
     #[inline(always)]
     pub(super) fn load(values: &[f32]) -> Self {
         Self(*values.first_chunk().expect("sixteen values"))
-    }
-
-    /// Writes sixteen values.
-    #[inline(always)]
-    pub(super) fn store(self, values: &mut [f32]) {
-        *values.first_chunk_mut().expect("room for sixteen values") = self.0;
     }
 
     /// Reads all `values`, less than sixteen; zeros follow them.

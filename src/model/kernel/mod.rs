@@ -29,8 +29,7 @@
 //! A *tile* of up to 6 × 16 elements is held in registers. The right operand is packed into *panels* of 16 columns, so
 //! that the inner loop reads memory in order; the left one is taken in *strips* of up to six rows. Sums of shards that
 //! wait for their right neighbour are tiles in the first cache: a gradient is written once, however many shards there
-//! are. The arithmetic is plain loops that the compiler turns into vector instructions, once for each instruction set; the
-//! best one is chosen while running.
+//! are. All is compiled once for each instruction set, and the best one is chosen while running.
 //!
 //! # Examples
 //!

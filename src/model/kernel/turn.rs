@@ -5,8 +5,9 @@
 //! number of shards that have come: adding a shard carries over every 1 at its end. The incomplete right edge is
 //! combined from right to left, when the last shard has come.
 
+use super::arithmetic::Arithmetic;
 use super::lines::Line;
-use super::tile::{Tile, add};
+use super::tile::{Tile, add, store};
 
 /// What is to be done when a shard has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,16 +32,18 @@ impl Turn {
     ///
     /// Node n that waits is in `levels[n · level_len..]`.
     #[inline(always)]
-    pub(super) fn take<const M: usize>(self, sum: Tile<M>, levels: &mut [Line], level_len: usize) -> Tile<M> {
-        let mut sum = sum;
+    pub(super) fn take<A: Arithmetic, const M: usize>(
+        self,
+        arithmetic: A,
+        mut sum: Tile<A::Vector, M>,
+        levels: &mut [Line],
+        level_len: usize,
+    ) -> Tile<A::Vector, M> {
         for merge in 1..=self.merges {
-            sum = add(&levels[(self.waiting - merge) * level_len..], sum);
+            sum = add(arithmetic, &levels[(self.waiting - merge) * level_len..], sum);
         }
         if !self.is_last {
-            let room = &mut levels[(self.waiting - self.merges) * level_len..][..M];
-            for (room, line) in room.iter_mut().zip(&sum) {
-                *room = *line;
-            }
+            store(arithmetic, &sum, &mut levels[(self.waiting - self.merges) * level_len..]);
         }
         sum
     }
@@ -53,6 +56,7 @@ pub(super) fn levels(shards: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::arithmetic::Separate;
     use super::*;
 
     /// The tree by its definition: cut at the largest power of two below the number of shards.
@@ -73,8 +77,7 @@ mod tests {
             let (mut waiting, mut root) = (vec![Line::ZERO; 2 * levels(shards)], 0.0);
             for (shard, sum) in sums.iter().enumerate() {
                 let turn = Turn::new(shard, shards);
-                let [line] = turn.take([Line([*sum; 16])], &mut waiting, 2);
-                root = line.0[5];
+                [[[root, ..], _]] = turn.take(Separate, [[[*sum; 8]; 2]], &mut waiting, 2);
             }
             assert_eq!(root, by_definition(&sums), "{shards} shards");
         }
