@@ -27,6 +27,7 @@ pub(super) struct BenchFlags {
 
 #[derive(Subcommand)]
 enum What {
+    #[command(disable_help_flag = true, allow_negative_numbers = true)]
     Scaling(Box<scaling::ScalingFlags>),
     AllReduce(all_reduce::AllReduceFlags),
 }

@@ -96,7 +96,7 @@ fn optimizer(flags: &TrainFlags) -> OptimizerOptions {
 }
 
 /// All cores with `auto`; one where the system does not tell how many there are.
-fn threads(flag: Option<Auto<usize>>) -> Result<usize, Failure> {
+pub(super) fn threads(flag: Option<Auto<usize>>) -> Result<usize, Failure> {
     match flag {
         Some(Auto::Given(threads)) if threads > MOST_THREADS => Err(Failure::usage(format!(
             "{threads} threads are more than a process can be sure to start; give at most {MOST_THREADS}, \

@@ -136,7 +136,7 @@ impl Mlp {
     /// assert_eq!(mlp.flops_per_sample(), 2 * (2 * 784 * 128 + 3 * 128 * 10));
     /// ```
     pub fn flops_per_sample(&self) -> u64 {
-        let weights = |layer: &Layer| layer.weight.len() as u64;
+        let weights = |layer: &Place| layer.weight.len() as u64;
         let all: u64 = self.layers.iter().map(weights).sum();
         2 * (3 * all - self.layers.first().map_or(0, weights))
     }

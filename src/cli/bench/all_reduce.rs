@@ -76,7 +76,7 @@ pub(super) fn run(flags: &AllReduceFlags) -> Result<ExitCode, Failure> {
     flags.output.check()?;
     let voice = Voice::of(flags.quiet, flags.no_progress);
     let options = AllReduceOptions {
-        threads: counts(&flags.threads),
+        threads: counts(&flags.threads)?,
         lens: flags.lens.0.clone(),
         op: flags.op,
         element: flags.element,
@@ -90,9 +90,9 @@ pub(super) fn run(flags: &AllReduceFlags) -> Result<ExitCode, Failure> {
     Ok(verdict(&report))
 }
 
-fn counts(flag: &[Auto<usize>]) -> Vec<usize> {
+fn counts(flag: &[Auto<usize>]) -> Result<Vec<usize>, Failure> {
     match flag {
-        [] => doubling(settings::threads(None)),
+        [] => Ok(doubling(settings::threads(None)?)),
         counts => counts.iter().map(|count| settings::threads(Some(*count))).collect(),
     }
 }

@@ -39,9 +39,7 @@ impl OutputFlags {
     pub(super) fn check(&self) -> Result<(), Failure> {
         let both = [&self.json, &self.csv].map(|target| target == &Some(Target::Stdout));
         if both == [true, true] {
-            return Err(Failure::usage_text(
-                "--json - and --csv - both go to stdout; give one of them a file",
-            ));
+            return Err(Failure::usage("--json - and --csv - both go to stdout; give one of them a file"));
         }
         for target in [&self.json, &self.csv].into_iter().flatten() {
             if let Target::File(path) = target {

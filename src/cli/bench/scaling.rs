@@ -55,18 +55,19 @@ pub(super) fn run(flags: ScalingFlags) -> Result<ExitCode, Failure> {
     flags.series.check()?;
     flags.output.check()?;
     flags.svg.as_deref().map_or(Ok(()), check_folder)?;
-    let counts = flags.series.counts();
+    let counts = flags.series.counts()?;
     let train = complete(config::merge(flags.series.train)?);
     let voice = Voice::of(train.quiet == Some(true), train.no_progress == Some(true));
     let data = training_data(&train)?.train;
-    let model = Mlp::new(settings::shape(&train, &data)?);
+    let options = settings::options(&train)?;
+    let model = Mlp::new(settings::shape(&train, &data, &options)?);
     let growth = if flags.weak { Growth::Weak } else { Growth::Strong };
     let scaling = ScalingOptions { threads: counts, takes: flags.takes, growth };
 
-    let mut bench = ScalingBench::new(&model, &data, settings::options(&train)?, scaling)
-        .flops_per_sample(model.flops_per_sample());
+    let mut bench =
+        ScalingBench::new(&model, &data, options, scaling).flops_per_sample(model.flops_per_sample());
     if let Some(path) = &train.init {
-        bench = bench.initial_params(initial_params(path, &model)?);
+        bench = bench.initial_params(initial_params(path.as_ref(), &model)?);
     }
     let report = match bench.run(|take| voice.progress(|| progress(take, flags.takes))) {
         Err(error @ BenchError::Diverged { .. }) => {

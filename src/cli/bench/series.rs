@@ -22,10 +22,9 @@ const OF_A_RUN: [&str; 2] = ["output_dir", "log_every"];
 
 impl Series {
     /// The thread counts; without a list 1, 2, 4 ... and all cores.
-    pub(super) fn counts(&self) -> Vec<usize> {
-        let cores = settings::threads(None);
+    pub(super) fn counts(&self) -> Result<Vec<usize>, Failure> {
         if self.threads.is_empty() {
-            return doubling(cores);
+            return Ok(doubling(settings::threads(None)?));
         }
         self.threads.iter().map(|count| settings::threads(Some(*count))).collect()
     }
@@ -37,7 +36,7 @@ impl Series {
             TrainFlags { log_every: Some(_), .. } => "--log-every",
             _ => return Ok(()),
         };
-        Err(Failure::usage_text(format!("bench scaling saves no run, so {flag} has no effect; drop it")))
+        Err(Failure::usage(format!("bench scaling saves no run, so {flag} has no effect; drop it")))
     }
 }
 
@@ -87,6 +86,7 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
+    #[command(disable_help_flag = true)]
     struct Only {
         #[command(flatten)]
         series: Series,
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn thread_counts_are_a_list_and_all_other_flags_are_those_of_train() {
         let found = series(&["digits", "-t", "4,1,2", "-b", "32", "--lr", "0.5"]).unwrap();
-        assert_eq!(found.counts(), [4, 1, 2]);
+        assert_eq!(found.counts().unwrap(), [4, 1, 2]);
         let train = found.train;
         assert_eq!((train.threads, train.batch_size, train.lr), (None, Some(32), Some(0.5)));
         assert_eq!(train.data.as_deref(), Some("digits"));
@@ -108,8 +108,8 @@ mod tests {
     #[test]
     fn all_cores_are_a_thread_count_too() {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        assert_eq!(series(&["--threads", "3,auto"]).unwrap().counts(), [3, cores]);
-        assert_eq!(series(&[]).unwrap().counts().last(), Some(&cores));
+        assert_eq!(series(&["--threads", "3,auto"]).unwrap().counts().unwrap(), [3, cores]);
+        assert_eq!(series(&[]).unwrap().counts().unwrap().last(), Some(&cores));
     }
 
     #[test]
