@@ -34,17 +34,9 @@ impl fmt::Display for Grid {
     }
 }
 
-/// A whole number with its digits in groups of three: 1,234,567.
+/// A value rounded to a whole number, and written as the program writes every count: 9610, 1,234,567.
 pub(super) fn grouped(value: f64) -> String {
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    phalanx::report::grouped(value.round() as u64)
 }
 
 /// 1 thread, 2 threads.
@@ -80,8 +72,8 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_grouped_from_the_right() {
-        assert_eq!([7.0, 999.6, 1_234_567.0].map(grouped), ["7", "1,000", "1,234,567"]);
+    fn values_are_rounded_and_grouped_as_all_counts_are() {
+        assert_eq!([7.4, 999.6, 9_999.6, 1_234_567.0].map(grouped), ["7", "1000", "10,000", "1,234,567"]);
     }
 
     #[test]
