@@ -4,29 +4,33 @@
 //! each instruction set. Its vectors are values of a type, not loops that the compiler may turn into vectors: whether it
 //! does changed with the build profile, and with it the speed fourfold.
 
-use super::lines::Line;
+use super::lines::{Line, WIDTH};
 
-/// Values of a vector.
-pub(super) const LANES: usize = 8;
-
-/// Eight values at a time: the operations of the products, and the one rearrangement that they need.
+/// The operations of the products on the sixteen values of a line, the one rearrangement that they need, and the tile that
+/// makes best use of the registers.
 ///
 /// A value of the type proves that this machine has it.
 pub(super) trait Arithmetic: Copy {
-    /// Eight values.
+    /// Sixteen values, in as many registers as they take.
     type Vector: Copy;
+
+    /// Most rows of a tile.
+    const HEIGHT: usize;
+
+    /// Most lines side by side in a tile: 1 or 2.
+    const BREADTH: usize;
 
     /// Runs `job` as a function of its own, compiled for this arithmetic.
     fn run(self, job: impl Job);
 
-    /// Eight times the same.
+    /// Sixteen times the same.
     fn splat(self, value: f32) -> Self::Vector;
 
-    /// Reads eight values.
-    fn load(self, values: &[f32; LANES]) -> Self::Vector;
+    /// Reads sixteen values.
+    fn load(self, values: &[f32; WIDTH]) -> Self::Vector;
 
-    /// Writes eight values.
-    fn store(self, vector: Self::Vector, values: &mut [f32; LANES]);
+    /// Writes sixteen values.
+    fn store(self, vector: Self::Vector, values: &mut [f32; WIDTH]);
 
     /// a + b.
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
@@ -42,7 +46,16 @@ pub(super) trait Arithmetic: Copy {
     fn transpose(self, rows: &[f32], stride: usize, lines: &mut [Line], column: usize) {
         transpose_by_definition(rows, stride, lines, column);
     }
+
+    /// The way back: `rows[r · stride + k] = lines[k][column + r]`.
+    #[inline(always)]
+    fn transpose_back(self, lines: &[Line], column: usize, rows: &mut [f32], stride: usize) {
+        transpose_back_by_definition(lines, column, rows, stride);
+    }
 }
+
+/// Rows that a transposition takes at a time.
+pub(super) const EIGHT: usize = 8;
 
 /// Work that is compiled for each instruction set.
 pub(super) trait Job {
@@ -54,9 +67,13 @@ pub(super) trait Job {
 /// Runs `job` with the best arithmetic of this machine, the same in every call.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn run(job: impl Job) {
-    match super::avx2::Avx2::detect() {
-        Some(avx2) => avx2.run(job),
-        None => Separate.run(job),
+    use super::{avx2::Avx2, avx512::Avx512};
+    if let Some(avx512) = Avx512::detect() {
+        avx512.run(job);
+    } else if let Some(avx2) = Avx2::detect() {
+        avx2.run(job);
+    } else {
+        Separate.run(job);
     }
 }
 
@@ -104,7 +121,10 @@ trait Portable: Copy {
 }
 
 impl<P: Portable> Arithmetic for P {
-    type Vector = [f32; LANES];
+    type Vector = [f32; WIDTH];
+
+    const HEIGHT: usize = 6;
+    const BREADTH: usize = 1;
 
     #[inline(never)]
     fn run(self, job: impl Job) {
@@ -113,22 +133,22 @@ impl<P: Portable> Arithmetic for P {
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::Vector {
-        [value; LANES]
+        [value; WIDTH]
     }
 
     #[inline(always)]
-    fn load(self, values: &[f32; LANES]) -> Self::Vector {
+    fn load(self, values: &[f32; WIDTH]) -> Self::Vector {
         *values
     }
 
     #[inline(always)]
-    fn store(self, vector: Self::Vector, values: &mut [f32; LANES]) {
+    fn store(self, vector: Self::Vector, values: &mut [f32; WIDTH]) {
         *values = vector;
     }
 
     #[inline(always)]
     fn add(self, a: Self::Vector, mut b: Self::Vector) -> Self::Vector {
-        for lane in 0..LANES {
+        for lane in 0..WIDTH {
             b[lane] += a[lane];
         }
         b
@@ -136,7 +156,7 @@ impl<P: Portable> Arithmetic for P {
 
     #[inline(always)]
     fn multiply_add(self, a: Self::Vector, b: Self::Vector, mut c: Self::Vector) -> Self::Vector {
-        for lane in 0..LANES {
+        for lane in 0..WIDTH {
             c[lane] = P::multiply_add(a[lane], b[lane], c[lane]);
         }
         c
@@ -155,8 +175,18 @@ impl<P: Portable> Arithmetic for P {
 #[inline(always)]
 pub(super) fn transpose_by_definition(rows: &[f32], stride: usize, lines: &mut [Line], column: usize) {
     for (k, line) in lines.iter_mut().enumerate() {
-        for (r, value) in line.0[column..column + LANES].iter_mut().enumerate() {
+        for (r, value) in line.0[column..column + EIGHT].iter_mut().enumerate() {
             *value = rows[r * stride + k];
+        }
+    }
+}
+
+/// [`Arithmetic::transpose_back`] as it is defined.
+#[inline(always)]
+pub(super) fn transpose_back_by_definition(lines: &[Line], column: usize, rows: &mut [f32], stride: usize) {
+    for (k, line) in lines.iter().enumerate() {
+        for (r, value) in line.0[column..column + EIGHT].iter().enumerate() {
+            rows[r * stride + k] = *value;
         }
     }
 }

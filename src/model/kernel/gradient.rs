@@ -1,22 +1,24 @@
 //! The gradient of a layer's weight.
 
+use std::ops::Range;
+
 use super::arithmetic::{Arithmetic, Job, run};
 use super::lines::{Line, WIDTH};
-use super::panels::{columns, pack_straight};
+use super::panels::{pack_straight, pack_strip, panel_columns};
 use super::scratch::{Buffers, Needs, Scratch};
-use super::strips::{HEIGHT, height, with_height};
-use super::tile::{add_products, store_rows, zeros};
+use super::shards::{ShardRows, check, fill_ends};
+use super::strips::{height, strips_of_one_height, with_height};
+use super::tile::{add_products, zeros};
 use super::turn::{Turn, levels};
 
-/// Panels and strips whose tiles are computed together: with 32 rows a shard their operands take 10 KB of the first cache
-/// and are read from there several times instead of from the caches behind it. More panels than strips, because the
-/// panels in hand stay in the second cache while all strips pass by: at (512, 2048, 2048) two panels and four strips took
-/// a sixth longer.
+/// Panels and strips whose tiles are computed together: with 32 rows a shard their operands take 13 KB of the first cache
+/// and are read from there several times instead of from the caches behind it.
 const PANELS: usize = 4;
 const STRIPS: usize = 3;
 
-/// Lines of one level of waiting tiles.
-const LEVEL: usize = PANELS * STRIPS * HEIGHT;
+/// Lines that the panels packed at a time may have, if [`PANELS`] do: 256 KB, which stay in the second cache while all
+/// strips pass by.
+const PACKED_LINES: usize = 4096;
 
 /// Writes ∂W (O, I) = Σ over shards of ∂Zᵀ A, for ∂Z (R, O) and A (R, I), all row-major.
 ///
@@ -33,8 +35,8 @@ const LEVEL: usize = PANELS * STRIPS * HEIGHT;
 ///
 /// # Cost
 ///
-/// 2·R·O·I floating-point operations; against 64 rows a shard, 32 take about a twentieth longer, 16 a fifth, and 8 half
-/// as long again. Each element of ∂W is written once.
+/// 2·R·O·I floating-point operations; against 64 rows a shard, 32 take about a twentieth longer, 16 a tenth, and 8 a
+/// fourth.
 pub fn backward_weight(
     d_outputs: &[f32],
     inputs: &[f32],
@@ -43,49 +45,136 @@ pub fn backward_weight(
     scratch: &mut Scratch,
 ) {
     let rows = *ends.last().expect("a gradient has a shard");
-    assert!(ends.is_sorted(), "shards follow one another: {ends:?}");
     if rows == 0 {
         assert!(d_outputs.is_empty() && inputs.is_empty(), "no rows, no values");
         d_weight.fill(0.0);
         return;
     }
-    let (outs, ins) = (d_outputs.len() / rows, inputs.len() / rows);
-    assert_eq!(d_outputs.len(), rows * outs, "d_outputs (R, O) with R = {rows}");
-    assert_eq!(inputs.len(), rows * ins, "inputs (R, I) with R = {rows}");
-    assert_eq!(d_weight.len(), outs * ins, "d_weight (O, I) with O = {outs}, I = {ins}");
-    if !d_weight.is_empty() {
-        run(Gradient { d_outputs, inputs, ends, d_weight, scratch });
+    let shape = (d_outputs.len() / rows, inputs.len() / rows);
+    assert_eq!(d_weight.len(), shape.0 * shape.1, "d_weight (O, I) with (O, I) = {shape:?}");
+    let part = ShardRows { d_outputs, inputs, ends };
+    weight_gradient(std::iter::once(part), shape, 0..d_weight.len(), scratch, &mut |range, values| {
+        d_weight[range].copy_from_slice(values);
+    });
+}
+
+/// Computes a segment of what [`backward_weight`] writes, from rows that lie in several parts, and hands it to `sink` piece by
+/// piece: indices in the flat (O, I), and their values, which are the sink's to change.
+///
+/// The parts follow one another: the shards are counted over all of them. Each element has the bits that it has in
+/// [`backward_weight`] on all rows. A piece lies in one row of (O, I); each index of the segment is in one piece.
+///
+/// # Panics
+///
+/// If there is no shard, the ends descend, the lens do not fit, or the segment reaches beyond O·I.
+///
+/// # Cost
+///
+/// 2·R floating-point operations for each index; a row of (O, I) of which the segment has only a part takes as long as
+/// several whole ones.
+pub fn weight_gradient<'a>(
+    parts: impl Iterator<Item = ShardRows<'a>> + Clone,
+    (outs, ins): (usize, usize),
+    segment: Range<usize>,
+    scratch: &mut Scratch,
+    sink: &mut dyn FnMut(Range<usize>, &mut [f32]),
+) {
+    check(parts.clone(), outs, Some(ins));
+    assert!(segment.end <= outs * ins, "{segment:?} of O·I = {outs}·{ins}");
+    let mut start = segment.start;
+    while start < segment.end {
+        let (row, column) = (start / ins, start % ins);
+        // The rest of a row, then all whole rows, then the start of a row.
+        let (rows, columns) = if column > 0 || segment.end - start < ins {
+            (row..row + 1, column..ins.min(column + segment.end - start))
+        } else {
+            (row..segment.end / ins, 0..ins)
+        };
+        let parts = parts.clone();
+        start = (rows.end - 1) * ins + columns.end;
+        run(Gradient { parts, shape: (outs, ins), rows, columns, scratch, sink });
     }
 }
 
-struct Gradient<'a> {
-    d_outputs: &'a [f32],
-    inputs: &'a [f32],
-    ends: &'a [usize],
-    d_weight: &'a mut [f32],
-    scratch: &'a mut Scratch,
+/// A rectangle of ∂W.
+pub(super) struct Gradient<'s, P> {
+    pub(super) parts: P,
+    /// O and I.
+    pub(super) shape: (usize, usize),
+    /// Among the O rows.
+    pub(super) rows: Range<usize>,
+    /// Among the I columns.
+    pub(super) columns: Range<usize>,
+    pub(super) scratch: &'s mut Scratch,
+    pub(super) sink: &'s mut dyn FnMut(Range<usize>, &mut [f32]),
 }
 
-impl Job for Gradient<'_> {
+impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> Job for Gradient<'_, P> {
     #[inline(always)]
     fn run(self, arithmetic: impl Arithmetic) {
-        let rows = self.ends[self.ends.len() - 1];
-        let (outs, ins) = (self.d_outputs.len() / rows, self.inputs.len() / rows);
-        let Buffers { panels, left, tiles } = self.scratch.lend(Needs {
-            panels: PANELS * rows,
-            left: rows * outs,
-            tiles: levels(self.ends.len()) * LEVEL,
-        });
-        pack_strips(self.d_outputs, outs, left);
-        let count = ins.div_ceil(WIDTH);
-        for first in (0..count).step_by(PANELS) {
-            let panels = &mut panels[..(count - first).min(PANELS) * rows];
-            for (p, panel) in panels.chunks_exact_mut(rows).enumerate() {
-                pack_straight(self.inputs, ins, columns(first + p, ins), panel);
+        run_on(arithmetic, self);
+    }
+}
+
+#[inline(always)]
+fn run_on<'a, A: Arithmetic, P: Iterator<Item = ShardRows<'a>> + Clone>(
+    arithmetic: A,
+    gradient: Gradient<'_, P>,
+) {
+    let Gradient { parts, shape: (outs, ins), rows: range, columns, scratch, sink } = gradient;
+    let mut ends = scratch.take_ends();
+    fill_ends(&mut ends, parts.clone());
+    let rows = ends[ends.len() - 1];
+    let count = columns.len().div_ceil(WIDTH);
+    let packed = (PACKED_LINES / rows.max(1)).next_multiple_of(PANELS).clamp(PANELS, count.max(PANELS));
+    let group = STRIPS * A::HEIGHT;
+    let waiting = levels(ends.len()) * PANELS * group;
+    let Buffers { panels, left, tiles: waiting, results } = scratch.lend(Needs {
+        panels: packed * rows,
+        left: rows * range.len(),
+        tiles: waiting,
+        results: group * packed * WIDTH,
+    });
+    pack_strips(parts.clone(), (outs, range.clone(), A::HEIGHT), rows, left);
+    for first in (0..count).step_by(packed) {
+        let columns =
+            columns.start + first * WIDTH..columns.end.min(columns.start + (first + packed) * WIDTH);
+        let panels = &mut panels[..columns.len().div_ceil(WIDTH) * rows];
+        pack_panels(parts.clone(), ins, columns.clone(), rows, panels);
+        let block = Block { rows, ends: &ends, panels };
+        let mut done = 0;
+        while done < range.len() {
+            let height = height(range.len() - done, A::HEIGHT);
+            let strips = strips_of_one_height(range.len() - done, A::HEIGHT).min(STRIPS);
+            let left = &left[done * rows..][..strips * height * rows];
+            with_height!(A, height, block.strips(arithmetic, left, waiting, results));
+            let stride = columns.len().next_multiple_of(WIDTH);
+            for (row, values) in results.chunks_exact_mut(stride).take(strips * height).enumerate() {
+                let at = (range.start + done + row) * ins + columns.start;
+                sink(at..at + columns.len(), &mut values[..columns.len()]);
             }
-            let block = Block { rows, ins, ends: self.ends, first, panels };
-            block.run(arithmetic, left, tiles, self.d_weight);
+            done += strips * height;
         }
+    }
+    scratch.keep_ends(ends);
+}
+
+/// Packs panels of some columns of A, one after the other, with a line for each row of all parts.
+#[inline(always)]
+fn pack_panels<'a>(
+    parts: impl Iterator<Item = ShardRows<'a>>,
+    ins: usize,
+    columns: Range<usize>,
+    rows: usize,
+    panels: &mut [Line],
+) {
+    let mut start = 0;
+    for part in parts {
+        let len = part.rows();
+        for (p, panel) in panels.chunks_exact_mut(rows.max(1)).enumerate() {
+            pack_straight(part.inputs, ins, panel_columns(p, &columns), &mut panel[start..start + len]);
+        }
+        start += len;
     }
 }
 
@@ -93,93 +182,126 @@ impl Job for Gradient<'_> {
 /// in which they all are if O is a multiple of 1024.
 const CUT_ROWS: usize = 8;
 
-/// Cuts ∂Z (R, O) into strips of up to six columns, one after the other, each row-major.
+/// Cuts some columns of ∂Z (R, O) into strips of up to `most` columns, one after the other, each row-major.
 #[inline(always)]
-fn pack_strips(d_outputs: &[f32], outs: usize, left: &mut [f32]) {
-    let rows = d_outputs.len() / outs;
-    for (block, from) in d_outputs.chunks(CUT_ROWS * outs).enumerate() {
-        let mut out = 0;
-        while out < outs {
-            let height = height(outs - out);
-            let strip = &mut left[out * rows..][..height * rows][block * CUT_ROWS * height..];
-            with_height!(height, pack_strip::<M>(&from[out..], outs, strip));
-            out += height;
+fn pack_strips<'a>(
+    parts: impl Iterator<Item = ShardRows<'a>>,
+    (outs, columns, most): (usize, Range<usize>, usize),
+    rows: usize,
+    left: &mut [f32],
+) {
+    let mut start = 0;
+    for part in parts {
+        for from in part.d_outputs.chunks(CUT_ROWS * outs) {
+            let mut column = 0;
+            while column < columns.len() {
+                let height = height(columns.len() - column, most);
+                let strip = &mut left[column * rows..][..height * rows][start * height..];
+                cut_strip(&from[columns.start + column..], outs, height, strip);
+                column += height;
+            }
+            start += from.len() / outs;
         }
     }
 }
 
+/// Packs one strip of so many columns.
 #[inline(always)]
-fn pack_strip<const M: usize>(from: &[f32], stride: usize, strip: &mut [f32]) {
-    for (to, row) in strip.as_chunks_mut::<M>().0.iter_mut().zip(from.chunks(stride)) {
-        *to = *row.first_chunk().expect("a row has as many values as the strip is wide");
+fn cut_strip(from: &[f32], stride: usize, height: usize, strip: &mut [f32]) {
+    macro_rules! of {
+        ($($height:literal)*) => {
+            match height {
+                $($height => {
+                    let strip = strip.as_chunks_mut::<$height>().0;
+                    let rows = from.len().div_ceil(stride);
+                    pack_strip(from, stride, &mut strip[..rows]);
+                })*
+                _ => unreachable!("a strip of {height} columns"),
+            }
+        };
     }
+    of!(1 2 3 4 5 6 7 8 9 10 11 12);
 }
 
 /// Some panels, and all strips.
 struct Block<'a> {
     /// R.
     rows: usize,
-    /// I.
-    ins: usize,
     ends: &'a [usize],
-    /// Index of the first panel among those of all inputs.
-    first: usize,
     panels: &'a [Line],
 }
 
 impl Block<'_> {
+    /// Computes the tiles of some strips of M columns of ∂Z: a row of lines for each column.
     #[inline(always)]
-    fn run(&self, arithmetic: impl Arithmetic, left: &[f32], tiles: &mut [Line], d_weight: &mut [f32]) {
-        let outs = left.len() / self.rows;
-        let mut out = 0;
-        while out < outs {
-            let height = height(outs - out);
-            let strips = strips_of_one_height(outs - out).min(STRIPS);
-            let left = &left[out * self.rows..][..strips * height * self.rows];
-            let d_weight = &mut d_weight[out * self.ins..];
-            with_height!(height, self.strips::<M>(arithmetic, left, tiles, d_weight));
-            out += strips * height;
-        }
-    }
-
-    /// Computes the tiles of some strips of M columns of ∂Z, shard by shard.
-    #[inline(always)]
-    fn strips<const M: usize>(
+    fn strips<A: Arithmetic, const M: usize>(
         &self,
-        arithmetic: impl Arithmetic,
+        arithmetic: A,
         left: &[f32],
-        tiles: &mut [Line],
-        d_weight: &mut [f32],
+        waiting: &mut [Line],
+        results: &mut [f32],
     ) {
-        let left = left.as_chunks::<M>().0;
-        let mut start = 0;
-        for (shard, &end) in self.ends.iter().enumerate() {
-            let turn = Turn::new(shard, self.ends.len());
-            for (p, panel) in self.panels.chunks_exact(self.rows).enumerate() {
-                for (s, strip) in left.chunks_exact(self.rows).enumerate() {
-                    let zeros = zeros(arithmetic);
-                    let sum = add_products(arithmetic, &strip[start..end], &panel[start..end], zeros);
-                    let sum = turn.take(arithmetic, sum, &mut tiles[(s * PANELS + p) * HEIGHT..], LEVEL);
-                    if turn.is_last {
-                        let rows = &mut d_weight[s * M * self.ins..];
-                        let place = columns(self.first + p, self.ins);
-                        store_rows(arithmetic, &sum, rows, self.ins, place);
+        let (left, count) = (left.as_chunks::<M>().0, self.panels.len() / self.rows.max(1));
+        for first in (0..count).step_by(PANELS) {
+            let mut start = 0;
+            for (shard, &end) in self.ends.iter().enumerate() {
+                let turn = Turn::new(shard, self.ends.len());
+                let mut panel = first;
+                while panel < count.min(first + PANELS) {
+                    let tiles = Tiles { block: self, left, shard: start..end, turn, panel, first, count };
+                    if A::BREADTH == 2 && panel + 2 <= count {
+                        tiles.run::<A, 2>(arithmetic, waiting, results);
+                        panel += 2;
+                    } else {
+                        tiles.run::<A, 1>(arithmetic, waiting, results);
+                        panel += 1;
                     }
                 }
+                start = end;
             }
-            start = end;
         }
     }
 }
 
-/// How many of the next strips are as high as the first.
-fn strips_of_one_height(rows: usize) -> usize {
-    let first = height(rows);
-    let mut left = rows;
-    while left > 0 && height(left) == first {
-        left -= first;
+/// One shard's tiles of all strips in one or two panels.
+struct Tiles<'a, const M: usize> {
+    block: &'a Block<'a>,
+    left: &'a [[f32; M]],
+    /// Its rows.
+    shard: Range<usize>,
+    turn: Turn,
+    panel: usize,
+    /// The first of the panels in hand together.
+    first: usize,
+    /// Panels of the block.
+    count: usize,
+}
+
+impl<const M: usize> Tiles<'_, M> {
+    #[inline(always)]
+    fn run<A: Arithmetic, const N: usize>(&self, arithmetic: A, waiting: &mut [Line], results: &mut [f32]) {
+        let Self { block, left, turn, panel, first, count, .. } = self;
+        let rows = block.rows;
+        let mut panels: [&[Line]; N] = [&[]; N];
+        for (n, lines) in panels.iter_mut().enumerate() {
+            *lines = &block.panels[(panel + n) * rows..][self.shard.clone()];
+        }
+        for (s, strip) in left.chunks_exact(rows).enumerate() {
+            let sum =
+                add_products::<A, M, N>(arithmetic, &strip[self.shard.clone()], panels, zeros(arithmetic));
+            let place = (s * PANELS + panel - first) * A::HEIGHT;
+            let sum = turn.take(arithmetic, sum, &mut waiting[place..], PANELS * STRIPS * A::HEIGHT);
+            if turn.is_last {
+                let (lines, _) = results.as_chunks_mut::<WIDTH>();
+                for (m, row) in sum.iter().enumerate() {
+                    let lines = &mut lines[(s * M + m) * count + panel..][..N];
+                    for (n, values) in row.iter().enumerate() {
+                        arithmetic.store(*values, &mut lines[n]);
+                    }
+                }
+            }
+        }
     }
-    (rows - left) / first
 }
 
 #[cfg(test)]
@@ -194,13 +316,13 @@ mod tests {
         let (d_outputs, inputs) = (values(21 * outs), values(21 * ins));
         let (mut found, mut expected) = (vec![f32::NAN; outs * ins], vec![f32::NAN; outs * ins]);
         let mut scratch = Scratch::default();
-        let d_weight = &mut found;
         Separate.run(Gradient {
-            d_outputs: &d_outputs,
-            inputs: &inputs,
-            ends: &ends,
-            d_weight,
+            parts: std::iter::once(ShardRows { d_outputs: &d_outputs, inputs: &inputs, ends: &ends }),
+            shape: (outs, ins),
+            rows: 0..outs,
+            columns: 0..ins,
             scratch: &mut scratch,
+            sink: &mut |range, values| found[range].copy_from_slice(values),
         });
         backward_weight(&d_outputs, &inputs, &ends, &mut expected, &mut scratch);
         assert_eq!(found, expected);

@@ -1,8 +1,7 @@
 //! A layer whose rows are samples: its outputs, and the gradients of its inputs.
 
 use super::arithmetic::run;
-use super::panels::Right;
-use super::rows::RowProduct;
+use super::rows::{RowProduct, Weight};
 use super::scratch::Scratch;
 
 /// What is done with an output before it is written.
@@ -54,8 +53,8 @@ impl<'a> Linear<'a> {
     /// 2·B·I·O floating-point operations.
     pub fn forward(&self, inputs: &[f32], outputs: &mut [f32], epilogue: Epilogue, scratch: &mut Scratch) {
         let product = RowProduct {
-            left: inputs,
-            right: Right::Transposed(self.weight),
+            inputs,
+            weight: Weight::Rows(self.weight),
             shape: (self.inputs, self.bias.len()),
             bias: Some(self.bias),
             epilogue,
@@ -79,8 +78,8 @@ impl<'a> Linear<'a> {
     /// 2·B·I·O floating-point operations.
     pub fn backward_inputs(&self, d_outputs: &[f32], d_inputs: &mut [f32], scratch: &mut Scratch) {
         let product = RowProduct {
-            left: d_outputs,
-            right: Right::Straight(self.weight),
+            inputs: d_outputs,
+            weight: Weight::Columns(self.weight),
             shape: (self.bias.len(), self.inputs),
             bias: None,
             epilogue: Epilogue::Identity,

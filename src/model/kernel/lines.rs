@@ -1,9 +1,7 @@
 //! The line: sixteen columns side by side, the width of a tile.
 
-use super::arithmetic::LANES;
-
-/// Columns of a line: two vectors.
-pub(super) const WIDTH: usize = 2 * LANES;
+/// Columns of a line.
+pub(super) const WIDTH: usize = 16;
 
 /// One row of a tile or panel. It is aligned to the cache line that it fills, so that no vector load crosses from one to
 /// the next.
@@ -13,18 +11,6 @@ pub(super) struct Line(pub(super) [f32; WIDTH]);
 
 impl Line {
     pub(super) const ZERO: Self = Self([0.0; WIDTH]);
-
-    /// The two halves of the columns.
-    #[inline(always)]
-    pub(super) fn halves(&self) -> &[[f32; LANES]; 2] {
-        self.0.as_chunks().0.first_chunk().expect("a line is two vectors")
-    }
-
-    /// The two halves of the columns, to be written.
-    #[inline(always)]
-    pub(super) fn halves_mut(&mut self) -> &mut [[f32; LANES]; 2] {
-        self.0.as_chunks_mut().0.first_chunk_mut().expect("a line is two vectors")
-    }
 
     /// Reads sixteen values.
     #[inline(always)]
@@ -38,12 +24,6 @@ impl Line {
         let mut line = Self::ZERO;
         copy_part(values, &mut line.0[..values.len()]);
         line
-    }
-
-    /// Writes all `values`, less than sixteen.
-    #[inline(always)]
-    pub(super) fn store_part(self, values: &mut [f32]) {
-        copy_part(&self.0[..values.len()], values);
     }
 }
 
@@ -75,16 +55,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_a_line_is_read_and_written_alone() {
+    fn a_part_of_a_line_is_read_and_zeros_follow() {
         let values: Vec<f32> = (1..=16).map(|i| i as f32).collect();
+        assert_eq!(Line::load(&values).0[..], values);
         for len in 0..WIDTH {
             let line = Line::load_part(&values[..len]);
             assert_eq!(line.0[..len], values[..len]);
             assert!(line.0[len..].iter().all(|value| *value == 0.0));
-            let mut room = [-1.0; WIDTH];
-            Line::load(&values).store_part(&mut room[..len]);
-            assert_eq!(room[..len], values[..len]);
-            assert!(room[len..].iter().all(|value| *value == -1.0));
         }
     }
 }

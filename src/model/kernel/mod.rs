@@ -26,10 +26,14 @@
 //!
 //! # Speed
 //!
-//! A *tile* of up to 6 × 16 elements is held in registers. The right operand is packed into *panels* of 16 columns, so
-//! that the inner loop reads memory in order; the left one is taken in *strips* of up to six rows. Sums of shards that
-//! wait for their right neighbour are tiles in the first cache: a gradient is written once, however many shards there
-//! are. All is compiled once for each instruction set, and the best one is chosen while running.
+//! A *tile* of up to 6 × 16 elements, with AVX-512 12 × 32, is held in registers. One operand is packed into *panels* of
+//! sixteen columns, so that the inner loop reads memory in order; of the other it takes one value a row of the tile. For
+//! outputs and gradients of inputs the columns are samples: the weight, which is larger, is read where it lies. Sums of
+//! shards that wait for their right neighbour are tiles in the first cache: a gradient is computed once, however many
+//! shards there are. All is compiled once for each instruction set, and the best one is chosen while running.
+//!
+//! [`weight_gradient`] and [`bias_gradient`] compute a part of a gradient from the rows of all who have some, and hand it on
+//! while it is in the cache.
 //!
 //! # Examples
 //!
@@ -53,6 +57,8 @@
 mod arithmetic;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod bias;
 mod gradient;
 mod linear;
@@ -60,11 +66,13 @@ mod lines;
 mod panels;
 mod rows;
 mod scratch;
+mod shards;
 mod strips;
 mod tile;
 mod turn;
 
-pub use bias::backward_bias;
-pub use gradient::backward_weight;
+pub use bias::{backward_bias, bias_gradient};
+pub use gradient::{backward_weight, weight_gradient};
 pub use linear::{Epilogue, Linear};
 pub use scratch::Scratch;
+pub use shards::ShardRows;

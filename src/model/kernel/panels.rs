@@ -1,48 +1,14 @@
-//! Packing the right operand into panels of sixteen columns, which the inner loop reads line after line.
+//! Packing operands into panels of sixteen columns, which the inner loop reads line after line, and the way back.
 
 use std::ops::Range;
 
-use super::arithmetic::Arithmetic;
+use super::arithmetic::{Arithmetic, EIGHT};
 use super::lines::{Line, WIDTH};
 
-/// The right operand of a product, (K, N), as it lies in memory.
-#[derive(Clone, Copy)]
-pub(super) enum Right<'a> {
-    /// Row-major, (K, N).
-    Straight(&'a [f32]),
-    /// Its transpose, row-major, (N, K).
-    Transposed(&'a [f32]),
-}
-
-/// The columns of panel `p` of N = `width`.
-pub(super) fn columns(p: usize, width: usize) -> Range<usize> {
-    p * WIDTH..width.min((p + 1) * WIDTH)
-}
-
-impl Right<'_> {
-    /// Packs rows `block` of all columns: line k of panel p holds elements (block.start + k, 16p + c), and zeros beyond the
-    /// last column. A panel has a line for each row of the block, and panels follow one another.
-    #[inline(always)]
-    pub(super) fn pack(
-        self,
-        arithmetic: impl Arithmetic,
-        (depth, width): (usize, usize),
-        block: Range<usize>,
-        panels: &mut [Line],
-    ) {
-        for (p, panel) in panels.chunks_exact_mut(block.len()).enumerate() {
-            let columns = columns(p, width);
-            match self {
-                Self::Straight(values) => {
-                    pack_straight(&values[block.start * width..], width, columns, panel)
-                }
-                Self::Transposed(values) => {
-                    let rows = &values[columns.start * depth + block.start..];
-                    pack_transposed(arithmetic, (rows, depth), columns.len(), panel);
-                }
-            }
-        }
-    }
+/// The columns of panel `p` of those in `columns`.
+pub(super) fn panel_columns(p: usize, columns: &Range<usize>) -> Range<usize> {
+    let start = columns.start + p * WIDTH;
+    start..columns.end.min(start + WIDTH)
 }
 
 /// Packs `panel[k][c] = values[k · stride + columns.start + c]`, and zeros beyond the columns.
@@ -60,23 +26,54 @@ pub(super) fn pack_straight(values: &[f32], stride: usize, columns: Range<usize>
     }
 }
 
-/// Packs `panel[k][c] = rows[c · stride + k]` for c < `width`, and zeros beyond.
+/// Packs rows as columns, `panel[k][c] = rows[c · stride + k]` for c < `count`, and zeros beyond.
 #[inline(always)]
-fn pack_transposed(
+pub(super) fn pack_transposed(
     arithmetic: impl Arithmetic,
     (rows, stride): (&[f32], usize),
-    width: usize,
+    count: usize,
     panel: &mut [Line],
 ) {
-    for column in (0..WIDTH).step_by(8) {
-        if column + 8 <= width {
+    for column in (0..WIDTH).step_by(EIGHT) {
+        if column + EIGHT <= count {
             arithmetic.transpose(&rows[column * stride..], stride, panel, column);
             continue;
         }
-        for (k, line) in panel.iter_mut().enumerate() {
-            for c in column..column + 8 {
-                line.0[c] = if c < width { rows[c * stride + k] } else { 0.0 };
+        for c in column..column + EIGHT {
+            if c < count {
+                let row = &rows[c * stride..][..panel.len()];
+                panel.iter_mut().zip(row).for_each(|(line, value)| line.0[c] = *value);
+            } else {
+                panel.iter_mut().for_each(|line| line.0[c] = 0.0);
             }
         }
+    }
+}
+
+/// Unpacks columns as rows, `rows[c · stride + k] = panel[k][c]` for c < `count`.
+#[inline(always)]
+pub(super) fn unpack_transposed(
+    arithmetic: impl Arithmetic,
+    panel: &[Line],
+    (rows, stride): (&mut [f32], usize),
+    count: usize,
+) {
+    for column in (0..count).step_by(EIGHT) {
+        if column + EIGHT <= count {
+            arithmetic.transpose_back(panel, column, &mut rows[column * stride..], stride);
+            continue;
+        }
+        for c in column..count {
+            let row = &mut rows[c * stride..][..panel.len()];
+            row.iter_mut().zip(panel).for_each(|(value, line)| *value = line.0[c]);
+        }
+    }
+}
+
+/// Packs `strip[k][m] = values[k · stride + m]`.
+#[inline(always)]
+pub(super) fn pack_strip<const M: usize>(values: &[f32], stride: usize, strip: &mut [[f32; M]]) {
+    for (to, row) in strip.iter_mut().zip(values.chunks(stride)) {
+        *to = *row.first_chunk().expect("a row has as many values as the strip is wide");
     }
 }

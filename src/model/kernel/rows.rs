@@ -1,31 +1,44 @@
 //! The product whose result has a row for each sample, in blocks that the caches hold.
 //!
+//! The lanes of a vector are sixteen samples: a panel holds the inputs of sixteen samples, line k their k-th values, and a
+//! tile some outputs of the samples of one or two panels. So the larger operand, the weight, is read where it lies, once
+//! for all samples in hand, and only the samples are packed; with the lanes along the outputs packing the weight took a
+//! third of a product of 16 samples.
+//!
 //! The loops are those of Goto and van de Geijn 2008 (Anatomy of high-performance matrix multiplication, ACM TOMS 34,
-//! article 12): a block of depth, whose part of the right operand is packed; some rows; a panel; a tile. A chain that
-//! goes over several blocks of depth rests in the output meanwhile.
+//! article 12): some samples; a block of depth, whose part of the samples is packed; a strip of outputs; a tile. A chain
+//! that goes over several blocks of depth rests in a line meanwhile.
 
 use std::ops::Range;
 
 use super::Epilogue;
 use super::arithmetic::{Arithmetic, Job};
 use super::lines::{Line, WIDTH};
-use super::panels::{Right, columns};
+use super::panels::{pack_strip, pack_transposed, unpack_transposed};
 use super::scratch::{Buffers, Needs, Scratch};
 use super::strips::{height, with_height};
-use super::tile::{Tile, add_products_of_rows, load_rows, store_rows, zeros};
+use super::tile::{Tile, add_products, add_products_of_rows, zeros};
 
-/// Most rows of a panel. Longer chains between two rests in the output gained more, up to here, than a panel that leaves
-/// more of the first cache to the rows it meets: at (256, 512, 512) 320 took 12 % longer.
+/// Most values of a sample that are packed at a time: 24 KB of a strip of twelve outputs, which stay in the first cache
+/// while the panels pass by.
 const DEPTH: usize = 512;
 
-/// Rows of the left operand at a time: 192 KB of `DEPTH` columns, which stay in the second cache over all panels. They are read where
-/// they lie: copying those of a block together gained nothing, not even where rows are a power of two apart.
-const ROWS: usize = 96;
+/// Panels of samples at a time: 256 KB of `DEPTH` values, which stay in the second cache while the strips pass by.
+const PANELS: usize = 8;
 
-/// outputs (B, N) = epilogue(bias + left · right), left (B, K), right (K, N).
+/// The other operand, (K, N), as it lies in memory.
+#[derive(Clone, Copy)]
+pub(super) enum Weight<'a> {
+    /// Row-major (N, K): an output has a row.
+    Rows(&'a [f32]),
+    /// Row-major (K, N): an output has a column.
+    Columns(&'a [f32]),
+}
+
+/// outputs (B, N) = epilogue(bias + inputs · weight), inputs (B, K), weight (K, N).
 pub(super) struct RowProduct<'a> {
-    pub(super) left: &'a [f32],
-    pub(super) right: Right<'a>,
+    pub(super) inputs: &'a [f32],
+    pub(super) weight: Weight<'a>,
     /// K and N.
     pub(super) shape: (usize, usize),
     /// N of them; zeros if there is none.
@@ -38,8 +51,8 @@ pub(super) struct RowProduct<'a> {
 impl RowProduct<'_> {
     pub(super) fn check(&self) {
         let (depth, width) = self.shape;
-        let rows = self.left.len() / depth;
-        assert_eq!(self.left.len(), rows * depth, "{depth} values in each row");
+        let rows = self.inputs.len() / depth;
+        assert_eq!(self.inputs.len(), rows * depth, "{depth} values in each row");
         assert_eq!(self.outputs.len(), rows * width, "{width} results for each of {rows} rows");
     }
 }
@@ -47,112 +60,206 @@ impl RowProduct<'_> {
 impl Job for RowProduct<'_> {
     #[inline(always)]
     fn run(self, arithmetic: impl Arithmetic) {
-        let (depth, width) = self.shape;
-        let block_len = depth.div_ceil(depth.div_ceil(DEPTH));
-        let needs = Needs { panels: width.div_ceil(WIDTH) * block_len, ..Needs::default() };
-        let Buffers { panels, .. } = self.scratch.lend(needs);
+        run(arithmetic, self);
+    }
+}
+
+#[inline(always)]
+fn run<A: Arithmetic>(arithmetic: A, product: RowProduct<'_>) {
+    let RowProduct { inputs, weight, shape: (depth, width), bias, epilogue, outputs, scratch } = product;
+    let block_len = depth.div_ceil(depth.div_ceil(DEPTH));
+    let panels_len = PANELS.min((inputs.len() / depth).div_ceil(WIDTH));
+    let Buffers { panels, tiles: sums, left: strip, .. } = scratch.lend(Needs {
+        panels: panels_len * block_len,
+        tiles: panels_len * width,
+        left: A::HEIGHT * block_len,
+        results: 0,
+    });
+    let most = PANELS * WIDTH;
+    for (inputs, outputs) in inputs.chunks(most * depth).zip(outputs.chunks_mut(most * width)) {
         for start in (0..depth).step_by(block_len) {
             let block = start..depth.min(start + block_len);
-            let panels = &mut panels[..width.div_ceil(WIDTH) * block.len()];
-            self.right.pack(arithmetic, self.shape, block.clone(), panels);
-            let rows = self.left.chunks(ROWS * depth).zip(self.outputs.chunks_mut(ROWS * width));
-            for (left, outputs) in rows {
-                let part = Part {
-                    left: &left[start..],
-                    stride: depth,
-                    panels,
-                    depth: block.len(),
-                    width,
-                    bias: self.bias,
-                    is_first: start == 0,
-                    has_relu: block.end == depth && self.epilogue == Epilogue::Relu,
-                };
-                part.run(arithmetic, outputs);
+            for (panel, inputs) in panels.chunks_exact_mut(block.len()).zip(inputs.chunks(WIDTH * depth)) {
+                let samples = (&inputs[start..], depth);
+                pack_transposed(arithmetic, samples, inputs.len() / depth, panel);
             }
+            let count = inputs.len().div_ceil(WIDTH * depth);
+            let part = Part {
+                weight,
+                panels: &panels[..count * block.len()],
+                depth,
+                width,
+                bias,
+                has_relu: block.end == depth && epilogue == Epilogue::Relu,
+                block,
+            };
+            part.run(arithmetic, strip, sums);
+        }
+        for (sums, outputs) in sums.chunks_exact(width).zip(outputs.chunks_mut(WIDTH * width)) {
+            let count = outputs.len() / width;
+            unpack_transposed(arithmetic, sums, (outputs, width), count);
         }
     }
 }
 
-/// Some rows, and one block of depth.
+/// Some samples, and one block of depth.
 struct Part<'a> {
-    /// The first row from the block on; the others are `stride` apart.
-    left: &'a [f32],
-    stride: usize,
-    /// All panels of the block.
+    weight: Weight<'a>,
+    /// The samples' values in the block.
     panels: &'a [Line],
-    /// Rows of a panel.
+    block: Range<usize>,
+    /// K.
     depth: usize,
     /// N.
     width: usize,
     bias: Option<&'a [f32]>,
-    /// Whether the chains start here; otherwise they go on from what is in the output.
-    is_first: bool,
     /// Whether relu is applied: the chains end here.
     has_relu: bool,
 }
 
 impl Part<'_> {
+    /// Adds to the sums, of which a panel has N, one line each.
     #[inline(always)]
-    fn run(&self, arithmetic: impl Arithmetic, outputs: &mut [f32]) {
-        let rows = outputs.len() / self.width;
-        for (p, panel) in self.panels.chunks_exact(self.depth).enumerate() {
-            let place = columns(p, self.width);
-            let mut row = 0;
-            while row < rows {
-                let height = height(rows - row);
-                let left = &self.left[row * self.stride..];
-                let outputs = &mut outputs[row * self.width..];
-                with_height!(height, self.tile::<M>(arithmetic, left, panel, place.clone(), outputs));
-                row += height;
-            }
+    fn run<A: Arithmetic>(&self, arithmetic: A, strip: &mut [f32], sums: &mut [Line]) {
+        let mut first = 0;
+        while first < self.width {
+            let height = height(self.width - first, A::HEIGHT);
+            with_height!(A, height, self.strip(arithmetic, first, strip, sums));
+            first += height;
         }
     }
 
+    /// The tiles of M outputs from `first` on.
     #[inline(always)]
-    fn tile<const M: usize>(
+    fn strip<A: Arithmetic, const M: usize>(
         &self,
-        arithmetic: impl Arithmetic,
-        left: &[f32],
-        panel: &[Line],
-        place: Range<usize>,
-        outputs: &mut [f32],
+        arithmetic: A,
+        first: usize,
+        strip: &mut [f32],
+        sums: &mut [Line],
     ) {
-        let mut rows: [&[f32]; M] = [&[]; M];
-        for (m, row) in rows.iter_mut().enumerate() {
-            *row = &left[m * self.stride..][..panel.len()];
+        let left = match self.weight {
+            Weight::Rows(weight) => {
+                let mut rows: [&[f32]; M] = [&[]; M];
+                for (m, row) in rows.iter_mut().enumerate() {
+                    *row = &weight[(first + m) * self.depth..][self.block.clone()];
+                }
+                Left::Rows(rows)
+            }
+            Weight::Columns(weight) => {
+                let strip = &mut strip.as_chunks_mut().0[..self.block.len()];
+                pack_strip::<M>(&weight[self.block.start * self.width + first..], self.width, strip);
+                Left::Packed(&*strip)
+            }
+        };
+        let mut panel = 0;
+        let count = self.panels.len() / self.block.len();
+        while panel < count {
+            if A::BREADTH == 2 && panel + 2 <= count {
+                arithmetic.run(RowTile::<M, 2> { part: self, left, first, panel, sums });
+                panel += 2;
+            } else {
+                arithmetic.run(RowTile::<M, 1> { part: self, left, first, panel, sums });
+                panel += 1;
+            }
         }
-        arithmetic.run(RowTile::<M> { part: self, rows, panel, place, outputs });
     }
+}
+
+/// M outputs' part of the weight.
+#[derive(Clone, Copy)]
+enum Left<'a, const M: usize> {
+    /// Where they lie.
+    Rows([&'a [f32]; M]),
+    /// Side by side.
+    Packed(&'a [[f32; M]]),
 }
 
 /// One tile. It is a job of its own: inlined into the loops above, the inner loop computes the addresses of its rows from
 /// their stride in each turn, for want of registers, and takes a fifth longer.
-struct RowTile<'a, const M: usize> {
+struct RowTile<'a, const M: usize, const N: usize> {
     part: &'a Part<'a>,
-    rows: [&'a [f32]; M],
-    panel: &'a [Line],
-    place: Range<usize>,
-    outputs: &'a mut [f32],
+    left: Left<'a, M>,
+    /// The first output.
+    first: usize,
+    /// The first panel.
+    panel: usize,
+    sums: &'a mut [Line],
 }
 
-impl<const M: usize> Job for RowTile<'_, M> {
+impl<const M: usize, const N: usize> Job for RowTile<'_, M, N> {
     #[inline(always)]
     fn run(self, arithmetic: impl Arithmetic) {
-        let Self { part, rows, panel, place, outputs } = self;
-        let mut tile: Tile<_, M> = zeros(arithmetic);
-        if !part.is_first {
-            tile = load_rows(arithmetic, outputs, part.width, place.clone());
-        } else if let Some(bias) = part.bias {
-            let [row] = load_rows(arithmetic, bias, 0, place.clone());
-            tile = [row; M];
+        let Self { part, left, first, panel, sums } = self;
+        let depth = part.block.len();
+        let mut panels: [&[Line]; N] = [&[]; N];
+        for (n, lines) in panels.iter_mut().enumerate() {
+            *lines = &part.panels[(panel + n) * depth..][..depth];
         }
-        tile = add_products_of_rows(arithmetic, rows, panel, tile);
+        let start = if part.block.start == 0 {
+            chains_from(arithmetic, part.bias.map(|bias| &bias[first..]))
+        } else {
+            load(arithmetic, &sums[panel * part.width + first..], part.width)
+        };
+        let mut tile: Tile<_, M, N> = match left {
+            Left::Rows(rows) => add_products_of_rows(arithmetic, rows, panels, start),
+            Left::Packed(strip) => add_products(arithmetic, strip, panels, start),
+        };
         if part.has_relu {
             for row in &mut tile {
-                *row = [arithmetic.relu(row[0]), arithmetic.relu(row[1])];
+                for values in row {
+                    *values = arithmetic.relu(*values);
+                }
             }
         }
-        store_rows(arithmetic, &tile, outputs, part.width, place);
+        store(arithmetic, &tile, &mut sums[panel * part.width + first..], part.width);
+    }
+}
+
+#[inline(always)]
+fn chains_from<A: Arithmetic, const M: usize, const N: usize>(
+    arithmetic: A,
+    bias: Option<&[f32]>,
+) -> Tile<A::Vector, M, N> {
+    let mut tile = zeros(arithmetic);
+    if let Some(bias) = bias {
+        for (row, bias) in tile.iter_mut().zip(&bias[..M]) {
+            *row = [arithmetic.splat(*bias); N];
+        }
+    }
+    tile
+}
+
+/// Reads tile[m][n] = sums[n · stride + m].
+#[inline(always)]
+fn load<A: Arithmetic, const M: usize, const N: usize>(
+    arithmetic: A,
+    sums: &[Line],
+    stride: usize,
+) -> Tile<A::Vector, M, N> {
+    let mut tile = zeros(arithmetic);
+    for n in 0..N {
+        let lines = &sums[n * stride..][..M];
+        for m in 0..M {
+            tile[m][n] = arithmetic.load(&lines[m].0);
+        }
+    }
+    tile
+}
+
+/// Writes what [`load`] reads.
+#[inline(always)]
+fn store<A: Arithmetic, const M: usize, const N: usize>(
+    arithmetic: A,
+    tile: &Tile<A::Vector, M, N>,
+    sums: &mut [Line],
+    stride: usize,
+) {
+    for n in 0..N {
+        let lines = &mut sums[n * stride..][..M];
+        for m in 0..M {
+            arithmetic.store(tile[m][n], &mut lines[m].0);
+        }
     }
 }
 
@@ -165,11 +272,11 @@ mod tests {
     fn portable_arithmetic_gives_chains_that_round_twice() {
         let (rows, depth, width) = (13, 600, 21);
         let values = |len: usize| -> Vec<f32> { (0..len).map(|i| 1.0 / (1 + i % 101) as f32).collect() };
-        let (left, right, mut outputs) =
+        let (inputs, weight, mut outputs) =
             (values(rows * depth), values(width * depth), vec![0.0; rows * width]);
         Separate.run(RowProduct {
-            left: &left,
-            right: Right::Transposed(&right),
+            inputs: &inputs,
+            weight: Weight::Rows(&weight),
             shape: (depth, width),
             bias: None,
             epilogue: Epilogue::Identity,
@@ -177,7 +284,7 @@ mod tests {
             scratch: &mut Scratch::default(),
         });
         for (index, found) in outputs.iter().enumerate() {
-            let (row, column) = (&left[index / width * depth..], &right[index % width * depth..]);
+            let (row, column) = (&inputs[index / width * depth..], &weight[index % width * depth..]);
             let chain = row.iter().zip(&column[..depth]).fold(0.0, |sum, (l, r)| sum + l * r);
             assert_eq!(*found, chain, "element {index}");
         }

@@ -1,6 +1,6 @@
 //! Memory that kernels work in.
 
-use super::lines::Line;
+use super::lines::{Line, WIDTH};
 
 /// Buffers of one thread for all kernels: packed operands and unfinished tiles.
 ///
@@ -15,6 +15,8 @@ pub struct Scratch {
     panels: Vec<Line>,
     left: Vec<f32>,
     tiles: Vec<Line>,
+    results: Vec<f32>,
+    ends: Vec<usize>,
 }
 
 /// How many of each a call needs.
@@ -23,16 +25,19 @@ pub(super) struct Needs {
     pub(super) panels: usize,
     pub(super) left: usize,
     pub(super) tiles: usize,
+    pub(super) results: usize,
 }
 
 /// The buffers of one call, each as long as was asked for.
 pub(super) struct Buffers<'a> {
-    /// The right operand, packed.
+    /// The operand that is read line after line, packed.
     pub(super) panels: &'a mut [Line],
-    /// The left operand, packed.
+    /// The operand that is read value by value, packed.
     pub(super) left: &'a mut [f32],
-    /// Tiles of the tree that wait.
+    /// Tiles that wait.
     pub(super) tiles: &'a mut [Line],
+    /// Values that are handed on, from the start of a cache line.
+    pub(super) results: &'a mut [f32],
 }
 
 impl Scratch {
@@ -42,7 +47,17 @@ impl Scratch {
             panels: at_least(&mut self.panels, needs.panels, Line::ZERO),
             left: at_least(&mut self.left, needs.left, 0.0),
             tiles: at_least(&mut self.tiles, needs.tiles, Line::ZERO),
+            results: aligned(&mut self.results, needs.results),
         }
+    }
+
+    /// Takes the buffer of the shards' ends out, until it is [kept](Self::keep_ends) again.
+    pub(super) fn take_ends(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.ends)
+    }
+
+    pub(super) fn keep_ends(&mut self, ends: Vec<usize>) {
+        self.ends = ends;
     }
 }
 
@@ -53,6 +68,13 @@ fn at_least<T: Copy>(values: &mut Vec<T>, len: usize, filling: T) -> &mut [T] {
     &mut values[..len]
 }
 
+/// As many values, from the start of a cache line, so that no line that is stored crosses from one to the next.
+fn aligned(values: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    let values = at_least(values, len + WIDTH, 0.0);
+    let start = values.as_ptr().align_offset(size_of::<Line>()).min(WIDTH);
+    &mut values[start..start + len]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,11 +82,16 @@ mod tests {
     #[test]
     fn what_was_lent_once_is_lent_again_without_growing() {
         let mut scratch = Scratch::default();
-        let needs = Needs { panels: 100, left: 70, tiles: 30 };
+        let needs = Needs { panels: 100, left: 70, tiles: 30, results: 20 };
         scratch.lend(needs);
-        let before = (scratch.panels.as_ptr(), scratch.left.as_ptr(), scratch.tiles.as_ptr());
+        let pointers = |scratch: &Scratch| {
+            let Scratch { panels, left, tiles, results, .. } = scratch;
+            (panels.as_ptr(), left.as_ptr(), tiles.as_ptr(), results.as_ptr())
+        };
+        let before = pointers(&scratch);
         let lent = scratch.lend(Needs { left: 50, ..needs });
         assert_eq!((lent.panels.len(), lent.left.len(), lent.tiles.len()), (100, 50, 30));
-        assert_eq!((scratch.panels.as_ptr(), scratch.left.as_ptr(), scratch.tiles.as_ptr()), before);
+        assert_eq!((lent.results.len(), lent.results.as_ptr().addr() % 64), (20, 0));
+        assert_eq!(pointers(&scratch), before);
     }
 }

@@ -1,4 +1,4 @@
-//! The tile: up to six rows of sixteen columns that registers hold while products are added to them.
+//! The tile: some rows of one line, or of two side by side, that registers hold while products are added to them.
 //!
 //! Loops over `0..M`, not iterators and closures over arrays: what the compiler does not inline into a
 //! [`Job`](super::arithmetic::Job) is compiled for the oldest machine, and a tile that is passed to it by address leaves
@@ -7,33 +7,36 @@
 
 use std::ops::Range;
 
-use super::arithmetic::{Arithmetic, LANES};
+use super::arithmetic::Arithmetic;
 use super::lines::{Line, WIDTH};
 
-/// M rows of two vectors.
-pub(super) type Tile<V, const M: usize> = [[V; 2]; M];
+/// M rows of N lines.
+pub(super) type Tile<V, const M: usize, const N: usize> = [[V; N]; M];
 
 /// A tile of zeros.
 #[inline(always)]
-pub(super) fn zeros<A: Arithmetic, const M: usize>(arithmetic: A) -> Tile<A::Vector, M> {
-    [[arithmetic.splat(0.0); 2]; M]
+pub(super) fn zeros<A: Arithmetic, const M: usize, const N: usize>(arithmetic: A) -> Tile<A::Vector, M, N> {
+    [[arithmetic.splat(0.0); N]; M]
 }
 
-/// Returns tile + Σ_k left_k ⊗ right_k, added in order of k. Row m of the left operand is `left[m]`, as long as `right`.
+/// Returns tile + Σ_k left_k ⊗ right_k, added in order of k. Row m of the left operand is `left[m]`, and line n of the right
+/// one is in `right[n]`, all equally long.
 #[inline(always)]
-pub(super) fn add_products_of_rows<A: Arithmetic, const M: usize>(
+pub(super) fn add_products_of_rows<A: Arithmetic, const M: usize, const N: usize>(
     arithmetic: A,
     mut left: [&[f32]; M],
-    right: &[Line],
-    mut tile: Tile<A::Vector, M>,
-) -> Tile<A::Vector, M> {
+    right: [&[Line]; N],
+    mut tile: Tile<A::Vector, M, N>,
+) -> Tile<A::Vector, M, N> {
+    let depth = right[0].len();
+    let right = of_depth(right, depth);
     for row in &mut left {
-        *row = &row[..right.len()];
+        *row = &row[..depth];
     }
-    for (k, right) in right.iter().enumerate() {
-        let right = load_line(arithmetic, right);
+    for k in 0..depth {
+        let lines = load_lines(arithmetic, right, k);
         for m in 0..M {
-            tile[m] = add_product(arithmetic, left[m][k], right, tile[m]);
+            tile[m] = add_product(arithmetic, left[m][k], lines, tile[m]);
         }
     }
     tile
@@ -41,113 +44,90 @@ pub(super) fn add_products_of_rows<A: Arithmetic, const M: usize>(
 
 /// The same with the left operand packed: `left[k]` is a value of each row.
 #[inline(always)]
-pub(super) fn add_products<A: Arithmetic, const M: usize>(
+pub(super) fn add_products<A: Arithmetic, const M: usize, const N: usize>(
     arithmetic: A,
     left: &[[f32; M]],
-    right: &[Line],
-    mut tile: Tile<A::Vector, M>,
-) -> Tile<A::Vector, M> {
-    for (left, right) in left.iter().zip(right) {
-        let right = load_line(arithmetic, right);
+    right: [&[Line]; N],
+    mut tile: Tile<A::Vector, M, N>,
+) -> Tile<A::Vector, M, N> {
+    let right = of_depth(right, left.len());
+    for (k, left) in left.iter().enumerate() {
+        let lines = load_lines(arithmetic, right, k);
         for m in 0..M {
-            tile[m] = add_product(arithmetic, left[m], right, tile[m]);
+            tile[m] = add_product(arithmetic, left[m], lines, tile[m]);
         }
     }
     tile
 }
 
 #[inline(always)]
-fn add_product<A: Arithmetic>(
-    arithmetic: A,
-    left: f32,
-    right: [A::Vector; 2],
-    row: [A::Vector; 2],
-) -> [A::Vector; 2] {
-    let left = arithmetic.splat(left);
-    [arithmetic.multiply_add(left, right[0], row[0]), arithmetic.multiply_add(left, right[1], row[1])]
-}
-
-/// Returns left + right, element by element.
-#[inline(always)]
-pub(super) fn add<A: Arithmetic, const M: usize>(
-    arithmetic: A,
-    left: &[Line],
-    mut right: Tile<A::Vector, M>,
-) -> Tile<A::Vector, M> {
-    let left = &left[..M];
-    for m in 0..M {
-        let left = load_line(arithmetic, &left[m]);
-        right[m] = [arithmetic.add(left[0], right[m][0]), arithmetic.add(left[1], right[m][1])];
+fn of_depth<const N: usize>(mut right: [&[Line]; N], depth: usize) -> [&[Line]; N] {
+    for n in 0..N {
+        right[n] = &right[n][..depth];
     }
     right
 }
 
 #[inline(always)]
-fn load_line<A: Arithmetic>(arithmetic: A, line: &Line) -> [A::Vector; 2] {
-    let [first, second] = line.halves();
-    [arithmetic.load(first), arithmetic.load(second)]
+fn load_lines<A: Arithmetic, const N: usize>(arithmetic: A, right: [&[Line]; N], k: usize) -> [A::Vector; N] {
+    let mut lines = [arithmetic.splat(0.0); N];
+    for n in 0..N {
+        lines[n] = arithmetic.load(&right[n][k].0);
+    }
+    lines
 }
 
 #[inline(always)]
-fn store_line<A: Arithmetic>(arithmetic: A, row: [A::Vector; 2], line: &mut Line) {
-    let [first, second] = line.halves_mut();
-    arithmetic.store(row[0], first);
-    arithmetic.store(row[1], second);
-}
-
-/// Writes a tile as lines.
-#[inline(always)]
-pub(super) fn store<A: Arithmetic, const M: usize>(
+fn add_product<A: Arithmetic, const N: usize>(
     arithmetic: A,
-    tile: &Tile<A::Vector, M>,
+    left: f32,
+    right: [A::Vector; N],
+    mut row: [A::Vector; N],
+) -> [A::Vector; N] {
+    let left = arithmetic.splat(left);
+    for n in 0..N {
+        row[n] = arithmetic.multiply_add(left, right[n], row[n]);
+    }
+    row
+}
+
+/// Returns left + right, element by element, with N lines of `left` for each row.
+#[inline(always)]
+pub(super) fn add<A: Arithmetic, const M: usize, const N: usize>(
+    arithmetic: A,
+    left: &[Line],
+    mut right: Tile<A::Vector, M, N>,
+) -> Tile<A::Vector, M, N> {
+    let left = &left[..M * N];
+    for m in 0..M {
+        for n in 0..N {
+            right[m][n] = arithmetic.add(arithmetic.load(&left[m * N + n].0), right[m][n]);
+        }
+    }
+    right
+}
+
+/// Writes a tile as lines, N for each row.
+#[inline(always)]
+pub(super) fn store<A: Arithmetic, const M: usize, const N: usize>(
+    arithmetic: A,
+    tile: &Tile<A::Vector, M, N>,
     lines: &mut [Line],
 ) {
-    let lines = &mut lines[..M];
+    let lines = &mut lines[..M * N];
     for m in 0..M {
-        store_line(arithmetic, tile[m], &mut lines[m]);
+        for n in 0..N {
+            arithmetic.store(tile[m][n], &mut lines[m * N + n].0);
+        }
     }
 }
 
-/// Reads `tile[m][c] = values[m · stride + columns.start + c]`; zeros follow the columns, at most sixteen.
+/// Reads `values[columns]`, at most sixteen; zeros follow them.
 #[inline(always)]
-pub(super) fn load_rows<A: Arithmetic, const M: usize>(
-    arithmetic: A,
-    values: &[f32],
-    stride: usize,
-    columns: Range<usize>,
-) -> Tile<A::Vector, M> {
-    let mut tile = zeros(arithmetic);
-    for m in 0..M {
-        if columns.len() == WIDTH {
-            let sixteen = &values[m * stride + columns.start..][..WIDTH];
-            let (eights, _) = sixteen.as_chunks::<LANES>();
-            tile[m] = [arithmetic.load(&eights[0]), arithmetic.load(&eights[1])];
-        } else {
-            tile[m] = load_line(arithmetic, &Line::load_part(&values[m * stride..][columns.clone()]));
-        }
-    }
-    tile
-}
-
-/// Writes what [`load_rows`] reads.
-#[inline(always)]
-pub(super) fn store_rows<A: Arithmetic, const M: usize>(
-    arithmetic: A,
-    tile: &Tile<A::Vector, M>,
-    values: &mut [f32],
-    stride: usize,
-    columns: Range<usize>,
-) {
-    for m in 0..M {
-        if columns.len() == WIDTH {
-            let sixteen = &mut values[m * stride + columns.start..][..WIDTH];
-            let (eights, _) = sixteen.as_chunks_mut::<LANES>();
-            arithmetic.store(tile[m][0], &mut eights[0]);
-            arithmetic.store(tile[m][1], &mut eights[1]);
-        } else {
-            let mut line = Line::ZERO;
-            store_line(arithmetic, tile[m], &mut line);
-            line.store_part(&mut values[m * stride..][columns.clone()]);
-        }
+pub(super) fn load_part<A: Arithmetic>(arithmetic: A, values: &[f32], columns: Range<usize>) -> A::Vector {
+    let values = &values[columns];
+    match values.first_chunk::<WIDTH>() {
+        Some(sixteen) => arithmetic.load(sixteen),
+        None => arithmetic.load(&Line::load_part(values).0),
     }
 }

@@ -32,13 +32,13 @@ impl Turn {
     ///
     /// Node n that waits is in `levels[n · level_len..]`.
     #[inline(always)]
-    pub(super) fn take<A: Arithmetic, const M: usize>(
+    pub(super) fn take<A: Arithmetic, const M: usize, const N: usize>(
         self,
         arithmetic: A,
-        mut sum: Tile<A::Vector, M>,
+        mut sum: Tile<A::Vector, M, N>,
         levels: &mut [Line],
         level_len: usize,
-    ) -> Tile<A::Vector, M> {
+    ) -> Tile<A::Vector, M, N> {
         for merge in 1..=self.merges {
             sum = add(arithmetic, &levels[(self.waiting - merge) * level_len..], sum);
         }
@@ -74,10 +74,10 @@ mod tests {
     fn turns_build_the_tree_that_is_cut_at_powers_of_two() {
         for shards in 1..70 {
             let sums: Vec<f32> = (0..shards).map(|shard| 1.0 / (3.0 + shard as f32)).collect();
-            let (mut waiting, mut root) = (vec![Line::ZERO; 2 * levels(shards)], 0.0);
+            let (mut waiting, mut root) = (vec![Line::ZERO; levels(shards)], 0.0);
             for (shard, sum) in sums.iter().enumerate() {
                 let turn = Turn::new(shard, shards);
-                [[[root, ..], _]] = turn.take(Separate, [[[*sum; 8]; 2]], &mut waiting, 2);
+                [[[root, ..]]] = turn.take(Separate, [[[*sum; 16]]], &mut waiting, 1);
             }
             assert_eq!(root, by_definition(&sums), "{shards} shards");
         }
