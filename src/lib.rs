@@ -94,3 +94,5 @@ pub mod optim;
 pub mod report;
 #[cfg(feature = "program")]
 pub mod train;
+#[cfg(feature = "program")]
+mod vectorized;

@@ -2,6 +2,7 @@
 
 use super::sparse::Sparse;
 use super::targets::select;
+use crate::vectorized::vectorized;
 
 /// The most features a sample may have. A rank gathers dense rows: at this limit one takes 64 MiB, and a single index in a
 /// sparse file could otherwise ask for any amount of memory.
@@ -54,7 +55,8 @@ impl Features {
         let columns = self.columns;
         match &self.stored {
             Stored::U8 { values, zero, divisor } => {
-                copy(values, columns, samples, out, |byte| (f32::from(byte) - zero) / divisor);
+                let (zero, divisor) = (*zero, *divisor);
+                copy(values, columns, samples, out, move |byte| (f32::from(byte) - zero) / divisor);
             }
             Stored::I8(values) => copy(values, columns, samples, out, f32::from),
             Stored::F32(values) => copy(values, columns, samples, out, |x| x),
@@ -112,12 +114,18 @@ impl Features {
 
 /// Converts contiguous rows; one such loop per stored type.
 fn copy<T: Copy>(values: &[T], columns: usize, samples: &[u32], out: &mut [f32], convert: impl Fn(T) -> f32) {
-    for (&sample, row) in samples.iter().zip(out.chunks_exact_mut(columns)) {
-        let start = sample as usize * columns;
-        for (to, &from) in row.iter_mut().zip(&values[start..start + columns]) {
-            *to = convert(from);
-        }
-    }
+    // Moved: numbers behind a reference might be those written to, for all that the compiler knows.
+    vectorized(
+        #[inline(always)]
+        move || {
+            for (&sample, row) in samples.iter().zip(out.chunks_exact_mut(columns)) {
+                let start = sample as usize * columns;
+                for (to, &from) in row.iter_mut().zip(&values[start..start + columns]) {
+                    *to = convert(from);
+                }
+            }
+        },
+    );
 }
 
 #[cfg(test)]

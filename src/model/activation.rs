@@ -6,6 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::Real;
+use crate::vectorized::vectorized;
 
 /// The function between two layers, applied to each element.
 ///
@@ -46,23 +47,31 @@ impl Activation {
 
     /// Replaces each z by a = f(z).
     pub(super) fn forward<R: Real>(self, values: &mut [R]) {
-        match self {
-            Self::Relu => map(values, |z| if z < R::ZERO { R::ZERO } else { z }),
-            Self::Tanh => map(values, R::tanh),
-            Self::Sigmoid => map(values, sigmoid),
-            Self::Gelu => map(values, |z| z * gaussian_below(z)),
-        }
+        vectorized(
+            #[inline(always)]
+            || match self {
+                Self::Relu => map(values, |z| if z < R::ZERO { R::ZERO } else { z }),
+                Self::Tanh => map(values, R::tanh),
+                Self::Sigmoid => map(values, sigmoid),
+                Self::Gelu => map(values, |z| z * gaussian_below(z)),
+            },
+        );
     }
 
     /// Multiplies each gradient ∂ℓ/∂a by f′, giving ∂ℓ/∂z. `kept` holds what [`keeps`](Self::keeps) says.
     pub(super) fn backward<R: Real>(self, kept: &[R], grads: &mut [R]) {
         assert_eq!(kept.len(), grads.len(), "one kept value for each gradient");
-        match self {
-            Self::Relu => zip(kept, grads, |a, grad| if a > R::ZERO { grad } else { R::ZERO }),
-            Self::Tanh => zip(kept, grads, |a, grad| grad * (R::ONE - a * a)),
-            Self::Sigmoid => zip(kept, grads, |a, grad| grad * (a * (R::ONE - a))),
-            Self::Gelu => zip(kept, grads, |z, grad| grad * (gaussian_below(z) + z * gaussian_density(z))),
-        }
+        vectorized(
+            #[inline(always)]
+            || match self {
+                Self::Relu => zip(kept, grads, |a, grad| if a > R::ZERO { grad } else { R::ZERO }),
+                Self::Tanh => zip(kept, grads, |a, grad| grad * (R::ONE - a * a)),
+                Self::Sigmoid => zip(kept, grads, |a, grad| grad * (a * (R::ONE - a))),
+                Self::Gelu => {
+                    zip(kept, grads, |z, grad| grad * (gaussian_below(z) + z * gaussian_density(z)));
+                }
+            },
+        );
     }
 
     /// What the variance of the weights before it is multiplied by, so that signals keep their size through layers.
@@ -90,7 +99,7 @@ pub(super) enum Keeps {
 }
 
 /// 1/(1 + e⁻ˣ); 0 and 1 at the infinities.
-#[inline]
+#[inline(always)]
 pub(super) fn sigmoid<R: Real>(x: R) -> R {
     R::ONE / (R::ONE + (-x).exp())
 }
@@ -105,14 +114,14 @@ fn gaussian_density<R: Real>(z: R) -> R {
     (-(z * z) * R::from_f64(0.5)).exp() * R::from_f64(0.398_942_280_401_432_7)
 }
 
-#[inline]
+#[inline(always)]
 fn map<R: Real>(values: &mut [R], f: impl Fn(R) -> R) {
     for value in values {
         *value = f(*value);
     }
 }
 
-#[inline]
+#[inline(always)]
 fn zip<R: Real>(kept: &[R], grads: &mut [R], f: impl Fn(R, R) -> R) {
     for (kept, grad) in kept.iter().zip(grads) {
         *grad = f(*kept, *grad);

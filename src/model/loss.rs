@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::activation::sigmoid;
 use super::{Misfit, Real, Samples, Score, TargetShape, Targets};
+use crate::vectorized::vectorized;
 
 /// What is made small. ℓ is the loss of one sample, z its K outputs, t its target; p = softmax(z), σ the logistic
 /// function.
@@ -80,27 +81,51 @@ impl Loss {
     ) -> f64 {
         let width = outputs.len() / samples.len();
         let mut loss_sum = 0.0;
-        for (index, row) in outputs.chunks_exact_mut(width).enumerate() {
-            let weight = samples.weight(index);
-            if weight == R::ZERO {
-                row.fill(R::ZERO);
-                continue;
+        let mut losses = [R::ZERO; SAMPLES];
+        for (block, outputs) in outputs.chunks_mut(SAMPLES * width).enumerate() {
+            let first = block * SAMPLES;
+            let losses = &mut losses[..outputs.len() / width];
+            vectorized(
+                #[inline(always)]
+                || self.backward_rows(outputs, |row| samples.targets.of(first + row), losses),
+            );
+            for ((row, loss), index) in outputs.chunks_exact_mut(width).zip(losses).zip(first..) {
+                let weight = samples.weight(index);
+                if weight == R::ZERO {
+                    row.fill(R::ZERO);
+                    continue;
+                }
+                loss_sum += (*loss * weight).to_f64();
+                let factor = divisor.map_or(weight, |divisor| weight / divisor);
+                if factor != R::ONE {
+                    row.iter_mut().for_each(|value| *value = *value * factor);
+                }
             }
-            let loss = self.backward_row(row, samples.targets.of(index));
-            loss_sum += (loss * weight).to_f64();
-            let factor = divisor.map_or(weight, |divisor| weight / divisor);
-            row.iter_mut().for_each(|value| *value = *value * factor);
         }
         loss_sum
     }
 
-    fn backward_row<R: Real>(self, row: &mut [R], target: Target<'_, R>) -> R {
-        let loss = self.loss(row, target);
+    /// Replaces the outputs of some samples by ∂ℓ/∂z, and writes their losses.
+    #[inline(always)]
+    fn backward_rows<'a, R: Real>(
+        self,
+        outputs: &mut [R],
+        target: impl Fn(usize) -> Target<'a, R>,
+        losses: &mut [R],
+    ) {
+        let width = outputs.len() / losses.len();
+        if self == Self::CrossEntropy {
+            cross_entropy_backward(outputs, target, losses);
+            return;
+        }
+        for (index, (row, loss)) in outputs.chunks_exact_mut(width).zip(losses).enumerate() {
+            *loss = self.loss(row, target(index));
+            self.backward_row(row, target(index));
+        }
+    }
+
+    fn backward_row<R: Real>(self, row: &mut [R], target: Target<'_, R>) {
         match (self, target) {
-            (Self::CrossEntropy, Target::Class(class)) => {
-                softmax(row);
-                row[class] = row[class] - R::ONE;
-            }
             (Self::Bce, target) => {
                 let share = R::ONE / R::from_f64(row.len() as f64);
                 for (k, z) in row.iter_mut().enumerate() {
@@ -113,9 +138,8 @@ impl Loss {
                     *z = (*z - target.value(k)) * share;
                 }
             }
-            (Self::CrossEntropy, Target::Values(_)) => panic!("cross-entropy needs classes, not values"),
+            (Self::CrossEntropy, _) => unreachable!("cross-entropy takes many rows at a time"),
         }
-        loss
     }
 
     /// The loss of one sample.
@@ -217,6 +241,36 @@ impl<'a, R: Real> Targets<'a, R> {
     }
 }
 
+/// Samples whose losses are computed together.
+const SAMPLES: usize = 64;
+
+/// ℓ = ln Σ exp(zⱼ − max z) − (z_c − max z) and ∂ℓ/∂zₖ = pₖ − [k = c] of each row, in three passes over all rows, so that the
+/// second, which takes longest, is one loop.
+#[inline(always)]
+fn cross_entropy_backward<'a, R: Real>(
+    outputs: &mut [R],
+    target: impl Fn(usize) -> Target<'a, R>,
+    losses: &mut [R],
+) {
+    let class = |index| match target(index) {
+        Target::Class(class) => class,
+        Target::Values(_) => panic!("cross-entropy needs classes, not values"),
+    };
+    let width = outputs.len() / losses.len();
+    for (index, (row, loss)) in outputs.chunks_exact_mut(width).zip(&mut *losses).enumerate() {
+        let largest = largest(row);
+        *loss = largest - row[class(index)];
+        row.iter_mut().for_each(|z| *z = *z - largest);
+    }
+    outputs.iter_mut().for_each(|z| *z = z.exp());
+    for (index, (row, loss)) in outputs.chunks_exact_mut(width).zip(losses).enumerate() {
+        let sum: R = row.iter().copied().sum();
+        *loss = sum.ln() + *loss;
+        row.iter_mut().for_each(|value| *value = *value / sum);
+        row[class(index)] = row[class(index)] - R::ONE;
+    }
+}
+
 /// pₖ = exp(zₖ − max z) / Σ exp(zⱼ − max z), in place.
 fn softmax<R: Real>(row: &mut [R]) {
     let largest = largest(row);
@@ -225,6 +279,7 @@ fn softmax<R: Real>(row: &mut [R]) {
     row.iter_mut().for_each(|value| *value = *value / sum);
 }
 
+#[inline(always)]
 fn largest<R: Real>(row: &[R]) -> R {
     row[1..].iter().fold(row[0], |largest, z| if *z > largest { *z } else { largest })
 }

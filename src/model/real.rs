@@ -65,11 +65,11 @@ impl Real for f32 {
     fn to_f64(self) -> f64 {
         f64::from(self)
     }
-    #[inline]
+    #[inline(always)]
     fn abs(self) -> Self {
         f32::abs(self)
     }
-    #[inline]
+    #[inline(always)]
     fn exp(self) -> Self {
         exp(self)
     }
@@ -79,7 +79,7 @@ impl Real for f32 {
     fn ln_1p(self) -> Self {
         libm::log1pf(self)
     }
-    #[inline]
+    #[inline(always)]
     fn tanh(self) -> Self {
         tanh(self)
     }
@@ -120,7 +120,7 @@ impl Real for f64 {
 
 /// eˣ = 2ⁿ eʳ with n = round(x / ln 2) and |r| ≤ ln(2)/2; eʳ by its Taylor polynomial of degree 7, whose error
 /// there, (ln(2)/2)⁸/8! ≈ 5e-9, is below half an ulp of f32.
-#[inline]
+#[inline(always)]
 fn exp(x: f32) -> f32 {
     // Adding 1.5·2²³ leaves no bits for a fraction: the sum is rounded to an integer, to even at a tie.
     const ROUND: f32 = 12_582_912.0;
@@ -142,14 +142,14 @@ fn exp(x: f32) -> f32 {
     power * power_of_two(half) * power_of_two(n - half)
 }
 
-#[inline]
+#[inline(always)]
 fn power_of_two(n: i32) -> f32 {
     f32::from_bits(((n + 127) as u32) << 23)
 }
 
 /// tanh x = ±(1 − t)/(1 + t) with t = exp(−2|x|); below 0.35, where the difference would lose bits, the Taylor
 /// polynomial to x¹¹ (relative error below 3e-8 there).
-#[inline]
+#[inline(always)]
 fn tanh(x: f32) -> f32 {
     let t = exp(-2.0 * x.abs());
     let far = ((1.0 - t) / (1.0 + t)).copysign(x);

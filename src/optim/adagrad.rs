@@ -9,6 +9,7 @@ pub(super) struct Adagrad {
 }
 
 impl Adagrad {
+    #[inline(always)]
     pub(super) fn turn(self, grads: &mut [f32], sum: &mut [f32]) {
         assert_eq!(grads.len(), sum.len());
         for (g, s) in grads.iter_mut().zip(sum) {

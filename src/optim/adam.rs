@@ -26,6 +26,7 @@ impl Adam {
     }
 
     /// Updates both averages and leaves the direction in `grads`.
+    #[inline(always)]
     pub(super) fn turn(self, grads: &mut [f32], exp_avg: &mut [f32], exp_avg_sq: &mut [f32]) {
         assert!(grads.len() == exp_avg.len() && grads.len() == exp_avg_sq.len());
         for ((g, m), v) in grads.iter_mut().zip(exp_avg).zip(exp_avg_sq) {

@@ -19,6 +19,7 @@ impl Apply {
         Self { keep: keep as f32, rate: step_rate as f32 }
     }
 
+    #[inline(always)]
     pub(super) fn run(self, params: &mut [f32], direction: &[f32]) {
         assert_eq!(params.len(), direction.len());
         for (w, u) in params.iter_mut().zip(direction) {

@@ -1,5 +1,7 @@
 //! Sums of squares in one fixed order, and clipping by the global norm.
 
+use crate::vectorized::vectorized;
+
 /// Partial sums of [`sum_of_squares`]: enough for the compiler to keep four two-wide adders busy.
 const LANES: usize = 8;
 
@@ -15,6 +17,14 @@ const LANES: usize = 8;
 /// ```
 #[must_use]
 pub fn sum_of_squares(values: &[f32]) -> f64 {
+    vectorized(
+        #[inline(always)]
+        || sum_in_lanes(values),
+    )
+}
+
+#[inline(always)]
+fn sum_in_lanes(values: &[f32]) -> f64 {
     let mut lanes = [0.0_f64; LANES];
     let (rows, rest) = values.as_chunks::<LANES>();
     for row in rows {
@@ -29,6 +39,7 @@ pub fn sum_of_squares(values: &[f32]) -> f64 {
     ((a + e) + (c + g)) + ((b + f) + (d + h))
 }
 
+#[inline(always)]
 fn square(x: f32) -> f64 {
     f64::from(x) * f64::from(x)
 }
@@ -69,9 +80,10 @@ pub fn clip_factor(norm: f64, max_norm: f64) -> f32 {
 
 /// Multiplies grads by a factor, such as that of [`clip_factor`].
 pub fn scale_grads(grads: &mut [f32], factor: f32) {
-    for g in grads {
-        *g *= factor;
-    }
+    vectorized(
+        #[inline(always)]
+        || grads.iter_mut().for_each(|g| *g *= factor),
+    );
 }
 
 #[cfg(test)]

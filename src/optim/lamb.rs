@@ -32,6 +32,7 @@ impl Lamb {
     }
 
     /// Updates both averages and leaves the direction in `grads`.
+    #[inline(always)]
     pub(super) fn turn(self, params: &[f32], grads: &mut [f32], averages: [&mut [f32]; 2]) {
         let [exp_avg, exp_avg_sq] = averages;
         assert!(params.len() == grads.len());

@@ -3,6 +3,7 @@
 /// g ← local·(g + λw), which then goes through sgd's momentum. λ is the coupled `l2`.
 ///
 /// Source: You, Gitman, Ginsburg 2017 (arXiv:1708.03888), algorithm 1, which has Caffe's momentum form.
+#[inline(always)]
 pub(super) fn localise(local: f32, l2: f32, params: &[f32], grads: &mut [f32]) {
     assert_eq!(params.len(), grads.len());
     for (g, w) in grads.iter_mut().zip(params) {

@@ -44,6 +44,7 @@ impl Prepare {
         Self { l2, turn }
     }
 
+    #[inline(always)]
     pub(super) fn run(self, params: &[f32], grads: &mut [f32], [first, second]: [&mut [f32]; 2]) {
         if self.l2 != 0.0 {
             add_l2(self.l2, params, grads);
@@ -94,6 +95,7 @@ impl<'a> Finish<'a> {
         self
     }
 
+    #[inline(always)]
     pub(super) fn run(self, params: &mut [f32], grads: &mut [f32], [first, _]: [&mut [f32]; 2]) {
         if let Some(local) = self.local {
             lars::localise(local, self.l2 as f32, params, grads);

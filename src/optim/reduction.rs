@@ -1,6 +1,7 @@
 //! The five gradients that sums over shards can be made into, and the one place that divides.
 
 use super::name::names;
+use crate::vectorized::vectorized;
 use serde::{Deserialize, Serialize};
 
 /// How per-sample gradients become the one gradient of a step.
@@ -126,9 +127,18 @@ impl Reduction {
 pub fn divide_grads(grads: &mut [f32], divisor: f64) {
     let divisor_f32 = divisor as f32;
     assert!(divisor_f32 > 0.0 && divisor_f32.is_finite(), "grads cannot be divided by {divisor}");
-    for g in grads {
-        *g /= divisor_f32;
-    }
+    vectorized(
+        #[inline(always)]
+        || {
+            // The inverse of a power of two is exact, and so the product has the bits of the quotient, in a tenth of the time.
+            let inverse = divisor_f32.recip();
+            if inverse.is_normal() && divisor_f32.to_bits() << 9 == 0 {
+                grads.iter_mut().for_each(|g| *g *= inverse);
+            } else {
+                grads.iter_mut().for_each(|g| *g /= divisor_f32);
+            }
+        },
+    );
 }
 
 #[cfg(test)]
@@ -174,6 +184,18 @@ mod tests {
         let mut grads = [7.0_f32, 1.0, 10.0];
         divide_grads(&mut grads, 10.0);
         assert_eq!(grads, [0.7, 0.1, 1.0]);
+    }
+
+    #[test]
+    fn division_by_a_power_of_two_has_the_bits_of_division() {
+        for exponent in -126..128 {
+            let divisor = 2.0_f32.powi(exponent);
+            let values = [1.0, 1.0 / 3.0, -f32::MIN_POSITIVE, 1e-40, f32::MAX, f32::NAN, -0.0];
+            let mut grads = values;
+            divide_grads(&mut grads, f64::from(divisor));
+            let expected = values.map(|g| (g / divisor).to_bits());
+            assert_eq!(grads.map(f32::to_bits), expected, "2^{exponent}");
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@ impl Rmsprop {
     }
 
     /// Updates both buffers, of which `momentum` is empty without momentum, and leaves the direction in `grads`.
+    #[inline(always)]
     pub(super) fn turn(self, grads: &mut [f32], square_avg: &mut [f32], momentum: &mut [f32]) {
         assert_eq!(grads.len(), square_avg.len());
         for (g, s) in grads.iter_mut().zip(square_avg) {
@@ -28,6 +29,7 @@ impl Rmsprop {
         }
     }
 
+    #[inline(always)]
     fn gather(self, directions: &mut [f32], momentum: &mut [f32]) {
         assert_eq!(directions.len(), momentum.len());
         for (u, b) in directions.iter_mut().zip(momentum) {

@@ -6,6 +6,7 @@ use super::{
 };
 
 /// g ← g + λw, the coupled penalty of every rule but lars, on grads that are already clipped.
+#[inline(always)]
 pub(super) fn add_l2(l2: f32, params: &[f32], grads: &mut [f32]) {
     assert_eq!(params.len(), grads.len());
     for (g, w) in grads.iter_mut().zip(params) {
@@ -58,6 +59,7 @@ impl Velocity {
     }
 
     /// Updates `velocity` (empty without momentum) and leaves the direction in `grads`.
+    #[inline(always)]
     pub(super) fn turn(self, grads: &mut [f32], velocity: &mut [f32]) {
         match self {
             Self::None => {}

@@ -53,6 +53,7 @@ impl State {
     }
 
     /// Both buffers over a range; those that are not kept are empty.
+    #[inline(always)]
     pub(super) fn over(&mut self, range: Range<usize>) -> [&mut [f32]; 2] {
         match self.buffers.as_mut_slice() {
             [] => [&mut [], &mut []],
