@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use super::activation::Keeps;
 use super::init::Uniform;
-use super::kernel::Epilogue;
+use super::kernel::{Epilogue, ShardRows, bias_gradient, weight_gradient};
 use super::layer::{Layer, LayerProducts};
+use super::segment::largest_magnitude;
 use super::{
-    Activation, Loss, Misfit, Model, Samples, Score, Subtree, SubtreeSums, TargetShape, Targets, Tensor,
+    Activation, Loss, Misfit, Model, Propagated, Samples, Score, ShardRun, SubtreeSums, TargetShape, Targets,
+    Tensor,
 };
 
 /// What an [`Mlp`] is made of; a model file carries it.
@@ -196,7 +198,8 @@ impl Mlp {
         let loss_sum = self.shape.loss.backward(outputs, samples, None);
         workspace.ends.clear();
         workspace.ends.push(samples.len());
-        self.backward(params, inputs, grads, workspace);
+        self.backward(params, samples.len(), workspace);
+        self.params_gradient(inputs, grads, workspace);
         loss_sum
     }
 
@@ -229,25 +232,14 @@ impl Mlp {
         }
     }
 
-    /// Writes `grads` from the last layer to the first; ∂ℓ/∂Z_L is in the last of `workspace.outputs`.
-    fn backward<R: LayerProducts>(
-        &self,
-        params: &[R],
-        inputs: &[R],
-        grads: &mut [R],
-        workspace: &mut MlpWorkspace<R>,
-    ) {
-        let MlpWorkspace { outputs, kept, deltas, ends, scratch } = workspace;
-        let samples = ends[ends.len() - 1];
-        for (l, place) in self.layers.iter().enumerate().rev() {
+    /// Fills `workspace.deltas` from the last layer to the first; ∂ℓ/∂Z_L is in the last of `workspace.outputs`.
+    fn backward<R: LayerProducts>(&self, params: &[R], samples: usize, workspace: &mut MlpWorkspace<R>) {
+        let MlpWorkspace { outputs, kept, deltas, scratch, .. } = workspace;
+        for (l, place) in self.layers.iter().enumerate().skip(1).rev() {
             let (before, delta) = deltas.split_at_mut(l);
             let delta = &delta.first().unwrap_or(&outputs[l])[..samples * place.outputs];
-            // Z = A Wᵀ + b: ∂W = ∂Zᵀ A, ∂b = Σ_B ∂Z, ∂A = ∂Z W
-            let inputs = if l == 0 { inputs } else { &outputs[l - 1][..samples * place.inputs] };
-            let grads = grads[place.weight.start..place.bias.end].split_at_mut(place.weight.len());
-            R::backward_params(delta, inputs, ends, grads, scratch);
-            let Some(previous) = before.last_mut() else { continue };
-            let previous = &mut previous[..samples * place.inputs];
+            let previous = &mut before[l - 1][..samples * place.inputs];
+            // Z = A Wᵀ + b: ∂A = ∂Z W
             R::backward_inputs(place.layer(params), delta, previous, scratch);
             // A = activation(Z)
             let kept = match self.shape.activation.keeps() {
@@ -256,6 +248,75 @@ impl Mlp {
             };
             self.shape.activation.backward(&kept[..previous.len()], previous);
         }
+    }
+
+    /// Writes `grads` of the samples in hand, whose deltas are known.
+    fn params_gradient<R: LayerProducts>(
+        &self,
+        inputs: &[R],
+        grads: &mut [R],
+        workspace: &mut MlpWorkspace<R>,
+    ) {
+        // Taken out, as the rest is read meanwhile.
+        let mut scratch = std::mem::take(&mut workspace.scratch);
+        for (l, place) in self.layers.iter().enumerate() {
+            let [delta, inputs] = workspace.rows(l, place, inputs);
+            // Z = A Wᵀ + b: ∂W = ∂Zᵀ A, ∂b = Σ_B ∂Z
+            let grads = grads[place.weight.start..place.bias.end].split_at_mut(place.weight.len());
+            R::backward_params(delta, inputs, &workspace.ends, grads, &mut scratch);
+        }
+        workspace.scratch = scratch;
+    }
+
+    /// Forward, losses and backward of shards: all but the gradients.
+    fn propagate_shards(
+        &self,
+        params: &[f32],
+        shards: &ShardRun<'_>,
+        losses: &mut [f64],
+        workspace: &mut MlpWorkspace,
+    ) {
+        let (samples, first, width) = (shards.all_samples(), shards.bounds[0], self.shape.outputs);
+        workspace.ends.clear();
+        workspace.ends.extend(shards.bounds[1..].iter().map(|bound| bound - first));
+        if samples.is_empty() {
+            return;
+        }
+        self.forward(params, contiguous(&samples.inputs), samples.len(), workspace);
+        for (shard, loss) in losses.iter_mut().enumerate() {
+            let rows = shards.bounds[shard] - first..shards.bounds[shard + 1] - first;
+            let outputs = &mut last(workspace, rows.end, width)[rows.start * width..];
+            let divisor = shards.divisors.map(|divisors| divisors[shard]);
+            *loss = self.shape.loss.backward(outputs, &samples.range(rows), divisor);
+        }
+        self.backward(params, samples.len(), workspace);
+    }
+
+    /// What no sum of some samples' gradients exceeds: |Σ ∂z a| ≤ B·max|∂z|·max|a|, added up over the layers.
+    fn bound(&self, inputs: &[f32], workspace: &MlpWorkspace) -> f64 {
+        let samples = workspace.samples() as f64;
+        let layers = self.layers.iter().enumerate().map(|(l, place)| {
+            let [delta, inputs] = workspace.rows(l, place, inputs);
+            // The 1 is what a bias is multiplied by.
+            let (delta, input) = (largest_magnitude(delta), largest_magnitude(inputs));
+            samples * f64::from(delta) * (f64::from(input) + 1.0)
+        });
+        // A NaN is not lost in a sum.
+        layers.sum()
+    }
+}
+
+impl<R: LayerProducts> MlpWorkspace<R> {
+    /// Samples in hand.
+    fn samples(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// ∂ℓ/∂Z_l (B, O) and A_{l−1} (B, I) of the samples in hand, whose A_0 is `inputs`.
+    fn rows<'a>(&'a self, l: usize, place: &Place, inputs: &'a [R]) -> [&'a [R]; 2] {
+        let delta = self.deltas.get(l).unwrap_or(&self.outputs[l]);
+        let inputs = if l == 0 { inputs } else { &self.outputs[l - 1] };
+        [&delta[..self.samples() * place.outputs], &inputs[..self.samples() * place.inputs]]
     }
 }
 
@@ -311,27 +372,56 @@ impl Model for Mlp {
     fn subtree_gradient(
         &self,
         params: &[f32],
-        subtree: &Subtree<'_>,
+        subtree: &ShardRun<'_>,
         sums: SubtreeSums<'_>,
         workspace: &mut MlpWorkspace,
     ) {
-        let (samples, first) = (subtree.all_samples(), subtree.bounds[0]);
-        let inputs = contiguous(&samples.inputs);
-        self.forward(params, inputs, samples.len(), workspace);
-        workspace.ends.clear();
-        workspace.ends.extend(subtree.bounds[1..].iter().map(|bound| bound - first));
-        for (shard, loss) in sums.losses.iter_mut().enumerate() {
-            let rows = subtree.bounds[shard] - first..subtree.bounds[shard + 1] - first;
-            let width = self.shape.outputs;
-            let outputs = &mut last(workspace, rows.end, width)[rows.start * width..];
-            let divisor = subtree.divisors.map(|divisors| divisors[shard]);
-            *loss = self.shape.loss.backward(outputs, &samples.range(rows), divisor);
-        }
-        self.backward(params, inputs, sums.grads, workspace);
+        self.propagate_shards(params, subtree, sums.losses, workspace);
+        self.params_gradient(contiguous(&subtree.all_samples().inputs), sums.grads, workspace);
     }
 
     fn spare_gradients(&self, _shards: usize) -> usize {
         0
+    }
+
+    fn reduces_by_segment(&self) -> bool {
+        true
+    }
+
+    fn propagate(
+        &self,
+        params: &[f32],
+        shards: &ShardRun<'_>,
+        losses: &mut [f64],
+        workspace: &mut MlpWorkspace,
+    ) -> f64 {
+        self.propagate_shards(params, shards, losses, workspace);
+        self.bound(contiguous(&shards.all_samples().inputs), workspace)
+    }
+
+    /// The segment of each layer's weight and bias that it reaches into.
+    fn segment_gradient<'a>(
+        &self,
+        ranks: impl Iterator<Item = Propagated<'a, MlpWorkspace>> + Clone,
+        segment: Range<usize>,
+        room: &mut MlpWorkspace,
+        sink: &mut dyn FnMut(Range<usize>, &mut [f32]),
+    ) {
+        for (l, place) in self.layers.iter().enumerate() {
+            let parts = ranks.clone().map(|rank| {
+                let inputs = rank.inputs.to_slice().expect("the rows of inputs follow one another");
+                let [d_outputs, inputs] = rank.workspace.rows(l, place, inputs);
+                ShardRows { d_outputs, inputs, ends: &rank.workspace.ends }
+            });
+            let (shape, scratch) = ((place.outputs, place.inputs), &mut room.scratch);
+            let weight = common(&place.weight, &segment);
+            weight_gradient(parts.clone(), shape, weight, scratch, &mut |range, grads| {
+                sink(place.weight.start + range.start..place.weight.start + range.end, grads);
+            });
+            bias_gradient(parts, shape.0, common(&place.bias, &segment), scratch, &mut |range, grads| {
+                sink(place.bias.start + range.start..place.bias.start + range.end, grads);
+            });
+        }
     }
 
     fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut MlpWorkspace) -> Score {
@@ -353,4 +443,10 @@ fn last<R: LayerProducts>(workspace: &mut MlpWorkspace<R>, samples: usize, outpu
 /// The values of inputs (B, I), row after row.
 fn contiguous<'a, R>(inputs: &ArrayView2<'a, R>) -> &'a [R] {
     inputs.to_slice().expect("the rows of inputs follow one another")
+}
+
+/// The part of a segment that lies in `place`, counted from its start.
+fn common(place: &Range<usize>, segment: &Range<usize>) -> Range<usize> {
+    let [start, end] = [segment.start, segment.end].map(|index| index.clamp(place.start, place.end));
+    start - place.start..end - place.start
 }

@@ -15,11 +15,13 @@
 //!
 //! * [`Model`] is the trait: implement it for a model of your own, or wrap a closure with [`from_fn`].
 //! * [`Mlp`] is the multi-layer perceptron, and with no hidden layer linear, softmax or logistic regression.
-//! * [`Samples`] is what a model is given, [`Subtree`] several shards of them; [`Score`] is what it says of samples it does not learn from.
+//! * [`Samples`] is what a model is given, [`ShardRun`] several shards of them; [`Score`] is what it says of samples it does not learn from.
 //! * [`Activation`] and [`Loss`] are PyTorch's, each with its derivative beside it.
 //! * [`Misfit`] says why a model and data do not fit each other.
 //! * [`kernel`] holds the products of a layer, whose bits do not depend on who computes them.
 //! * [`Real`] is f32, or f64 where gradients are checked against central differences.
+
+use std::ops::Range;
 
 mod activation;
 mod closure;
@@ -32,7 +34,8 @@ mod mlp;
 mod product;
 mod real;
 mod samples;
-mod subtree;
+mod segment;
+mod shard_run;
 mod tensor;
 
 pub use activation::Activation;
@@ -43,7 +46,8 @@ pub use mlp::{Mlp, MlpShape, MlpWorkspace};
 pub use product::{product, product_by_definition};
 pub use real::Real;
 pub use samples::{Samples, Score, Targets};
-pub use subtree::{Subtree, SubtreeSums};
+pub use segment::Propagated;
+pub use shard_run::{ShardRun, SubtreeSums};
 pub use tensor::Tensor;
 
 /// A model on flat params.
@@ -92,7 +96,7 @@ pub use tensor::Tensor;
 /// ```
 pub trait Model: Sync {
     /// What one rank needs to compute a gradient: buffers, made once and used for every step.
-    type Workspace: Send;
+    type Workspace: Send + Sync + 'static;
 
     /// The tensors in the order in which they lie in the flat params, without gaps.
     fn tensors(&self) -> Vec<Tensor>;
@@ -139,7 +143,7 @@ pub trait Model: Sync {
     fn subtree_gradient(
         &self,
         params: &[f32],
-        subtree: &Subtree<'_>,
+        subtree: &ShardRun<'_>,
         sums: SubtreeSums<'_>,
         workspace: &mut Self::Workspace,
     ) {
@@ -150,6 +154,55 @@ pub trait Model: Sync {
     /// shards: one a level.
     fn spare_gradients(&self, shards: usize) -> usize {
         shards.ilog2() as usize
+    }
+
+    /// Whether [`propagate`](Self::propagate) and [`segment_gradient`](Self::segment_gradient) are implemented, so that a
+    /// gradient can be cut by params as well as by samples.
+    ///
+    /// Each rank then computes the gradient of the params that it updates, from what all ranks computed of their samples, and
+    /// no gradient crosses from one core to another.
+    fn reduces_by_segment(&self) -> bool {
+        false
+    }
+
+    /// Computes of some shards all that [`segment_gradient`](Self::segment_gradient) needs, and leaves it in the workspace;
+    /// writes the weighted loss sum of each shard. There may be no shard.
+    ///
+    /// Returns a bound: no sum over the samples that the gradient of any param is made of exceeds it. NaN or infinite says
+    /// that the model knows none.
+    ///
+    /// # Panics
+    ///
+    /// Unless the model [reduces by segment](Self::reduces_by_segment).
+    fn propagate(
+        &self,
+        params: &[f32],
+        shards: &ShardRun<'_>,
+        losses: &mut [f64],
+        workspace: &mut Self::Workspace,
+    ) -> f64 {
+        let _ = (params, shards, losses, workspace);
+        panic!("the model does not reduce by segment");
+    }
+
+    /// Computes a segment of the gradient of all shards, combined in the tree, and hands it to `sink` piece by piece: indices
+    /// among the params, and their values, which are the sink's to change. Each index of the segment comes once.
+    ///
+    /// `ranks` are the shards of a step as [`propagate`](Self::propagate) left them, in order. `room` is a workspace for no
+    /// samples, kept from call to call.
+    ///
+    /// # Panics
+    ///
+    /// Unless the model [reduces by segment](Self::reduces_by_segment).
+    fn segment_gradient<'a>(
+        &self,
+        ranks: impl Iterator<Item = Propagated<'a, Self::Workspace>> + Clone,
+        segment: Range<usize>,
+        room: &mut Self::Workspace,
+        sink: &mut dyn FnMut(Range<usize>, &mut [f32]),
+    ) {
+        let _ = (ranks, segment, room, sink);
+        panic!("the model does not reduce by segment");
     }
 
     /// Says how well the params do on samples: loss, and for classes how many are right.

@@ -1,4 +1,4 @@
-//! Shards whose gradients are combined before anyone else sees them.
+//! Shards that follow one another, such as those of a rank.
 
 use std::ops::Range;
 
@@ -6,20 +6,20 @@ use ndarray::s;
 
 use super::{Model, Samples, Targets};
 
-/// 2ʲ successive shards, whose gradients are combined in the fixed binary tree: neighbours first, then neighbours of
-/// neighbours, always left + right.
+/// Successive shards. Where their gradients are combined there are 2ʲ of them, and they are combined in the fixed binary tree:
+/// neighbours first, then neighbours of neighbours, always left + right.
 #[derive(Clone, Copy, Debug)]
-pub struct Subtree<'a> {
+pub struct ShardRun<'a> {
     /// Samples among which those of the shards are.
     pub samples: Samples<'a>,
-    /// 2ʲ + 1 ascending indices: shard k has the samples `bounds[k]..bounds[k + 1]`, at least one.
+    /// Ascending indices, one more than shards: shard k has the samples `bounds[k]..bounds[k + 1]`, at least one.
     pub bounds: &'a [usize],
     /// What each shard's gradient sum is divided by before shards are added; `None` if by nothing. Of a shard of weight 0 it
     /// is not read.
     pub divisors: Option<&'a [f32]>,
 }
 
-/// Where the result of a [`Subtree`] goes.
+/// Where the gradient of 2ʲ shards goes.
 #[derive(Debug)]
 pub struct SubtreeSums<'a> {
     /// The combined gradient, one value a param; whatever it holds is overwritten.
@@ -30,9 +30,9 @@ pub struct SubtreeSums<'a> {
     pub losses: &'a mut [f64],
 }
 
-impl<'a> Subtree<'a> {
+impl<'a> ShardRun<'a> {
     /// Number of shards.
-    #[allow(clippy::len_without_is_empty)] // a subtree has a shard
+    #[allow(clippy::len_without_is_empty)] // a rank without shards has bounds all the same
     pub fn len(&self) -> usize {
         self.bounds.len() - 1
     }

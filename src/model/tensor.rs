@@ -20,4 +20,12 @@ impl Tensor {
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Number of rows and the len of each; a vector is of rows of one element.
+    pub fn rows(&self) -> (usize, usize) {
+        match self.shape.as_slice() {
+            [rows, inner @ ..] => (*rows, inner.iter().product()),
+            [] => (1, 1),
+        }
+    }
 }

@@ -6,7 +6,8 @@ use std::ops::Range;
 /// The largest number of params of a block: with its grads and two states it stays in a first-level cache of 32 KiB.
 pub const BLOCK_LEN: usize = 1024;
 
-/// The flat params cut into blocks: each tensor, from its own start, into pieces of [`BLOCK_LEN`], the last one shorter.
+/// The flat params cut into blocks: each tensor, from its own start, into pieces of [`BLOCK_LEN`], the last one shorter. Where a
+/// tensor has rows, a block is of whole rows, as many as there is room for, or a piece of one row.
 ///
 /// Blocks depend on the tensors alone, never on how many ranks share the work, and so do all sums over blocks.
 ///
@@ -29,25 +30,51 @@ pub struct Blocks {
     tensors: Vec<usize>,
     /// The first block of each tensor, and at last the number of blocks.
     firsts: Vec<usize>,
+    /// Blocks with which a row starts, ascending, and at last the number of blocks: where segments may be cut.
+    row_starts: Vec<usize>,
 }
 
 impl Blocks {
     /// Cuts tensors of the given numbers of params, which lie one after the other. An empty tensor has no blocks.
     #[must_use]
     pub fn new(tensor_lens: &[usize]) -> Self {
-        let mut blocks = Self { starts: vec![0], tensors: Vec::new(), firsts: vec![0] };
-        for (tensor, &len) in tensor_lens.iter().enumerate() {
-            blocks.push_tensor(tensor, len);
+        let rows: Vec<_> = tensor_lens.iter().map(|&len| (len, 1)).collect();
+        Self::of_rows(&rows)
+    }
+
+    /// Cuts tensors of so many rows of so many params each.
+    ///
+    /// # Examples
+    /// ```
+    /// use phalanx::optim::Blocks;
+    ///
+    /// let blocks = Blocks::of_rows(&[(3, 400), (2, 1500)]);
+    /// let ranges: Vec<_> = (0..blocks.len()).map(|block| blocks.range(block)).collect();
+    /// assert_eq!(ranges, [0..800, 800..1200, 1200..2224, 2224..2700, 2700..3724, 3724..4200]);
+    /// ```
+    #[must_use]
+    pub fn of_rows(tensors: &[(usize, usize)]) -> Self {
+        let mut blocks =
+            Self { starts: vec![0], tensors: Vec::new(), firsts: vec![0], row_starts: Vec::new() };
+        for (tensor, &(rows, row_len)) in tensors.iter().enumerate() {
+            blocks.push_tensor(tensor, rows, row_len);
         }
+        blocks.row_starts.push(blocks.len());
         blocks
     }
 
-    fn push_tensor(&mut self, tensor: usize, len: usize) {
-        let from = self.params_len();
-        let inner = (1..len.div_ceil(BLOCK_LEN)).map(|piece| from + piece * BLOCK_LEN);
-        let end = (len > 0).then_some(from + len);
-        self.starts.extend(inner.chain(end));
-        self.tensors.resize(self.starts.len() - 1, tensor);
+    fn push_tensor(&mut self, tensor: usize, rows: usize, row_len: usize) {
+        // Whole rows, or one.
+        let most = (BLOCK_LEN / row_len.max(1)).max(1) * row_len;
+        let (mut start, end) = (self.params_len(), self.params_len() + rows * row_len);
+        while start < end {
+            let run = end.min(start + most);
+            self.row_starts.push(self.len());
+            let inner = (1..(run - start).div_ceil(BLOCK_LEN)).map(|piece| start + piece * BLOCK_LEN);
+            self.starts.extend(inner.chain([run]));
+            self.tensors.resize(self.starts.len() - 1, tensor);
+            start = run;
+        }
         self.firsts.push(self.len());
     }
 
@@ -108,9 +135,9 @@ impl Blocks {
 
     /// Cuts the blocks into one segment per rank: rank r owns the blocks from boundary r to boundary r + 1.
     ///
-    /// Boundary r is the first block that starts at or after ⌈r·params/world_size⌉. Hence two ranks differ by fewer than
-    /// 2·[`BLOCK_LEN`] params; where blocks are equal, larger segments come first; with more ranks than blocks some are
-    /// empty.
+    /// Boundary r is the first block with a row's start that lies at or after ⌈r·params/world_size⌉: a segment has no part of a
+    /// row. Hence two ranks differ by fewer than twice [`BLOCK_LEN`] or the longest row, whichever is more; where blocks are
+    /// equal, larger segments come first; with more ranks than blocks some are empty.
     ///
     /// # Panics
     /// If the world size is 0.
@@ -119,8 +146,12 @@ impl Blocks {
         assert!(world_size > 0, "params cannot be cut for a world of no ranks");
         let total = self.params_len() as u128;
         let target = |rank: usize| (rank as u128 * total).div_ceil(world_size as u128);
+        let start = |block: usize| self.starts[block] as u128;
         (0..=world_size)
-            .map(|rank| self.starts.partition_point(|&start| (start as u128) < target(rank)))
+            .map(|rank| {
+                let boundary = self.row_starts.partition_point(|&block| start(block) < target(rank));
+                self.row_starts[boundary]
+            })
             .collect()
     }
 

@@ -64,7 +64,7 @@ pub use clip::{clip_factor, norm_of_squares, scale_grads, sum_of_squares};
 pub use error::OptimError;
 pub use hyper::Hyper;
 pub use kind::{MomentumForm, OptimizerKind};
-pub use optimizer::Optimizer;
+pub use optimizer::{Optimizer, Update};
 pub use options::OptimizerOptions;
 pub use recipe::Recipe;
 pub use reduction::{Reduction, divide_grads};

@@ -1,13 +1,14 @@
 //! A segment's optimizer.
 
 use super::{
-    Blocks, Hyper, OptimError,
+    BLOCK_LEN, Blocks, Hyper, OptimError,
     hyper::positive,
     phases::{Finish, Prepare},
     scale_grads,
     state::State,
     sum_of_squares,
 };
+use crate::vectorized::vectorized;
 use std::ops::Range;
 
 /// An update rule with the state for one segment of the params.
@@ -65,6 +66,43 @@ pub struct Optimizer {
     steps: u64,
 }
 
+/// A step under way, made by [`Optimizer::begin`].
+#[derive(Debug)]
+#[must_use = "a step that does not end is not counted"]
+pub struct Update<'a> {
+    prepare: Prepare,
+    finish: Finish<'a>,
+    state: &'a mut State,
+    steps: &'a mut u64,
+}
+
+impl Update<'_> {
+    /// Moves some params of the segment, given by their indices in it, once each in a step. What is left in `grads` is of no
+    /// use.
+    ///
+    /// # Panics
+    /// If the lens differ, or the indices reach beyond the segment.
+    ///
+    /// # Cost
+    /// One pass over params, grads and state.
+    pub fn piece(&mut self, indices: Range<usize>, params: &mut [f32], grads: &mut [f32]) {
+        assert!(params.len() == indices.len() && grads.len() == indices.len(), "one param and grad an index");
+        let Self { prepare, finish, state, .. } = self;
+        vectorized(
+            #[inline(always)]
+            || {
+                prepare.run(params, grads, state.over(indices.clone()));
+                finish.run(params, grads, state.over(indices));
+            },
+        );
+    }
+
+    /// Counts the step.
+    pub fn end(self) {
+        *self.steps += 1;
+    }
+}
+
 /// The part of a tensor that lies in the segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Part {
@@ -99,18 +137,44 @@ impl Optimizer {
     /// If the rule needs tensor norms; if `params` or `grads` do not have the segment's length; if the rate is negative or
     /// not finite as `f32`.
     pub fn update(&mut self, rate: f64, params: &mut [f32], grads: &mut [f32]) {
-        assert!(!self.hyper.needs_tensor_norms(), "{} needs norms between two phases", self.hyper.kind());
         self.check(params, grads);
-        check_rate(rate);
-        let prepare = Prepare::new(&self.hyper, self.steps + 1);
-        let finish = Finish::new(&self.hyper, self.steps + 1, rate);
-        for pair in self.starts.windows(2) {
-            let range = pair[0]..pair[1];
-            let (params, grads) = (&mut params[range.clone()], &mut grads[range.clone()]);
-            prepare.run(params, grads, self.state.over(range.clone()));
-            finish.run(params, grads, self.state.over(range));
+        let len = params.len();
+        let mut update = self.begin(rate);
+        for start in (0..len).step_by(BLOCK_LEN) {
+            let range = start..len.min(start + BLOCK_LEN);
+            update.piece(range.clone(), &mut params[range.clone()], &mut grads[range]);
         }
-        self.steps += 1;
+        update.end();
+    }
+
+    /// Begins a whole step whose grads come piece by piece: [`update`](Self::update) for who does not want to write them all
+    /// down first. The bits do not depend on the pieces.
+    ///
+    /// # Panics
+    /// If the rule needs tensor norms, or the rate is negative or not finite as `f32`.
+    ///
+    /// # Examples
+    /// ```
+    /// use phalanx::optim::{Blocks, Optimizer, OptimizerOptions};
+    ///
+    /// let mut optimizer = Optimizer::new(&OptimizerOptions::default().check()?, &Blocks::new(&[3]), 0..1);
+    /// let mut params = [1.0, 2.0, 3.0];
+    /// let mut update = optimizer.begin(0.5);
+    /// update.piece(2..3, &mut params[2..3], &mut [2.0]);
+    /// update.piece(0..2, &mut params[0..2], &mut [0.0, 4.0]);
+    /// update.end();
+    /// assert_eq!(params, [1.0, 0.0, 2.0]);
+    /// # Ok::<(), phalanx::optim::OptimError>(())
+    /// ```
+    pub fn begin(&mut self, rate: f64) -> Update<'_> {
+        assert!(!self.hyper.needs_tensor_norms(), "{} needs norms between two phases", self.hyper.kind());
+        check_rate(rate);
+        Update {
+            prepare: Prepare::new(&self.hyper, self.steps + 1),
+            finish: Finish::new(&self.hyper, self.steps + 1, rate),
+            state: &mut self.state,
+            steps: &mut self.steps,
+        }
     }
 
     /// Does the first phase: turns grads, in place, into what the second phase goes on from, and updates the state that
@@ -132,7 +196,10 @@ impl Optimizer {
         for (block, pair) in self.starts.windows(2).enumerate() {
             let range = pair[0]..pair[1];
             let (params, grads) = (&params[range.clone()], &mut grads[range.clone()]);
-            prepare.run(params, grads, self.state.over(range));
+            vectorized(
+                #[inline(always)]
+                || prepare.run(params, grads, self.state.over(range)),
+            );
             if norms {
                 block_squares[block] = [sum_of_squares(params), sum_of_squares(grads)];
             }
@@ -169,7 +236,10 @@ impl Optimizer {
             for block in part.own.clone() {
                 let range = self.starts[block]..self.starts[block + 1];
                 let (params, grads) = (&mut params[range.clone()], &mut grads[range.clone()]);
-                finish.run(params, grads, self.state.over(range));
+                vectorized(
+                    #[inline(always)]
+                    || finish.run(params, grads, self.state.over(range)),
+                );
             }
         }
         self.steps += 1;

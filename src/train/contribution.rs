@@ -1,124 +1,170 @@
-//! What one rank brings to a step: the gradients of its shards, combined as far as the tree allows without the shards of
-//! others.
+//! What one rank brings to a step.
+//!
+//! Either the gradients of its shards, combined as far as the tree allows; or, with a model that reduces by segment, what it
+//! computed of its samples on the way to them.
 
 use std::ops::Range;
 
-use super::Plan;
-use super::shards::part;
-use super::step::samples_of;
-use crate::collective::tree::{Node, Stack};
-use crate::data::Gathered;
-use crate::model::{Model, Subtree, SubtreeSums};
-use crate::optim::Reduction;
+use ndarray::ArrayView2;
 
-/// The subtrees of a rank's shards, and what else the ranks must agree on.
-pub(super) struct Contribution {
-    params_len: usize,
-    /// One gradient a slot.
-    slots: Vec<f32>,
-    /// The subtrees in the order of the shards, each with its slot: the k-th is in slot k.
-    nodes: Stack<usize>,
+use super::Plan;
+use super::gradients::Gradients;
+use super::shards::part;
+use super::step::{gathered_for, samples_of};
+use crate::collective::tree::Node;
+use crate::data::{Dataset, Gathered};
+use crate::model::{Model, Propagated, ShardRun};
+
+/// A rank's shards of a step, and what else the ranks must agree on.
+pub(super) struct Contribution<W> {
+    /// Where samples are gathered.
+    gathered: Gathered,
+    workspace: W,
+    /// Where the shards in hand start among their samples, and where the last ends.
+    bounds: Vec<usize>,
+    /// Without them, the model reduces by segment.
+    gradients: Option<Gradients>,
     /// Loss sum of each of the rank's shards, in their order.
     losses: Vec<f64>,
     /// w_k of each of them.
     weights: Vec<f64>,
     /// What the gradient of each of them is divided by, if the reduction says so.
     divisors: Vec<f32>,
-    /// Gradients that a model needs in between.
-    spare: Vec<f32>,
+    /// What no gradient of the rank's samples exceeds; NaN if that is not known.
+    bound: f64,
     /// Whether this rank was asked to stop after this step.
     pub(super) stop: bool,
 }
 
-/// Some of a rank's shards that are computed in one go.
-pub(super) struct Piece<'a> {
-    pub(super) node: Node,
-    /// Their samples.
-    pub(super) gathered: &'a Gathered,
-    /// Where each shard starts among them, and where the last ends.
-    pub(super) bounds: &'a [usize],
-}
-
-/// Most samples of the shards that are computed in one go, unless one shard has more: enough for products to be
-/// efficient, few enough for the memory of a rank to be bounded by a shard or this.
+/// Most samples that are computed in one go, unless one shard has more: enough for products to be efficient, few enough for
+/// the memory of a rank to be bounded by a shard or this.
 const PIECE_SAMPLES: usize = 1024;
 
-impl Contribution {
+/// Shards of a step, and which of its samples they are.
+#[derive(Clone, Copy)]
+pub(super) struct Batch<'a> {
+    /// The samples of the step, in order.
+    pub(super) samples: &'a [u32],
+    /// The number of shards that they are cut into.
+    pub(super) shards: usize,
+}
+
+impl<W> Contribution<W> {
     /// Reserves what any step of the plan needs of a rank.
-    pub(super) fn new<M: Model>(plan: &Plan, model: &M, rank: usize) -> Self {
-        let params_len = plan.params_len();
-        let most = most_shards(plan);
-        // A short last batch may have fewer shards, and thereby other subtrees.
-        let batches = [Some(plan.max_batch_samples()), plan.short_batch()];
-        let runs = batches.map(|batch| part(plan.shards_of(batch.unwrap_or(0)), plan.threads(), rank));
-        let slots = runs.iter().map(|shards| slots_for(pieces(shards.clone(), most))).max().unwrap_or(0);
-        let count = runs[0].len();
-        let spare = model.spare_gradients(most.min(count.max(1)));
+    pub(super) fn new<M: Model<Workspace = W>>(plan: &Plan, model: &M, data: &Dataset, rank: usize) -> Self {
+        let by_segment = reduces_by_segment(plan, model);
+        let most = if by_segment { most_of_a_run(plan) } else { most_shards(plan) };
+        let samples = (most * plan.max_shard_samples()).min(plan.max_batch_samples());
+        let count = runs(plan, rank).map(|shards| shards.len()).max().unwrap_or(0);
         Self {
-            params_len,
-            slots: vec![0.0; params_len * slots],
-            nodes: Stack::with_capacity(count),
+            gathered: gathered_for(data, samples),
+            workspace: model.workspace(samples),
+            bounds: Vec::with_capacity(most + 1),
+            gradients: (!by_segment).then(|| Gradients::new(plan, model, rank, most)),
             losses: Vec::with_capacity(count),
             weights: Vec::with_capacity(count),
             divisors: Vec::with_capacity(count),
-            spare: vec![0.0; params_len * spare],
+            bound: f64::NAN,
             stop: false,
         }
     }
 
-    pub(super) fn clear(&mut self) {
-        drop(self.nodes.drain());
+    /// Computes the rank's shards of a batch.
+    pub(super) fn compute<M: Model<Workspace = W>>(
+        &mut self,
+        plan: &Plan,
+        (model, params, data): (&M, &[f32], &Dataset),
+        batch: Batch<'_>,
+        shards: Range<usize>,
+    ) {
         self.losses.clear();
         self.weights.clear();
         self.divisors.clear();
+        if let Some(gradients) = &mut self.gradients {
+            gradients.clear();
+            for node in pieces(shards, most_shards(plan)) {
+                self.piece(plan, (model, params, data), batch, node.leaves(), Some(node));
+            }
+        } else {
+            self.piece(plan, (model, params, data), batch, shards, None);
+        }
     }
 
-    /// Computes the gradients of some shards, and combines them with those before.
-    pub(super) fn push<M: Model>(
+    /// Computes some shards in one go, which are the subtree of a node unless the model reduces by segment.
+    fn piece<M: Model<Workspace = W>>(
         &mut self,
-        piece: &Piece<'_>,
-        reduction: Reduction,
-        (model, params, workspace): (&M, &[f32], &mut M::Workspace),
+        plan: &Plan,
+        (model, params, data): (&M, &[f32], &Dataset),
+        batch: Batch<'_>,
+        shards: Range<usize>,
+        node: Option<Node>,
     ) {
-        let samples = samples_of(piece.gathered);
-        let first = self.weights.len();
-        for pair in piece.bounds.windows(2) {
+        let bound =
+            |shard: usize| (shard > 0).then(|| part(batch.samples.len(), batch.shards, shard - 1).end);
+        let first = bound(shards.start).unwrap_or(0);
+        self.bounds.clear();
+        self.bounds.extend((shards.start..=shards.end).map(|shard| bound(shard).unwrap_or(0) - first));
+        let samples = &batch.samples[first..first + self.bounds[shards.len()]];
+        data.gather(samples, &mut self.gathered);
+        self.gathered.clear_weightless();
+        let place = self.weights.len();
+        self.weigh(plan);
+        let divisors = (!self.divisors.is_empty()).then(|| &self.divisors[place..]);
+        let shards = ShardRun { samples: samples_of(&self.gathered), bounds: &self.bounds, divisors };
+        let losses = &mut self.losses[place..];
+        match (&mut self.gradients, node) {
+            (Some(gradients), Some(node)) => {
+                gradients.push(node, &shards, losses, (model, params, &mut self.workspace));
+            }
+            _ => self.bound = model.propagate(params, &shards, losses, &mut self.workspace),
+        }
+    }
+
+    /// Notes the weights of the shards in hand, and what they are divided by.
+    fn weigh(&mut self, plan: &Plan) {
+        let samples = samples_of(&self.gathered);
+        for pair in self.bounds.windows(2) {
             let weight = samples.range(pair[0]..pair[1]).total_weight();
             self.weights.push(weight);
             self.losses.push(0.0);
             // A shard of weight 0 is not divided, but has its place among the divisors.
-            if let Some(divisor) = reduction.shard_divisor(if weight > 0.0 { weight } else { 1.0 }) {
-                self.divisors.push(divisor as f32);
-            }
+            let divided = if weight > 0.0 { weight } else { 1.0 };
+            self.divisors.extend(plan.reduction().shard_divisor(divided).map(|divisor| divisor as f32));
         }
-        let divisors = (!self.divisors.is_empty()).then(|| &self.divisors[first..]);
-        let (len, slot) = (self.params_len, self.nodes.nodes().len());
-        let grads = &mut self.slots[slot * len..][..len];
-        let sums = SubtreeSums { grads, spare: &mut self.spare, losses: &mut self.losses[first..] };
-        model.subtree_gradient(params, &Subtree { samples, bounds: piece.bounds, divisors }, sums, workspace);
-        let slots = &mut self.slots;
-        self.nodes.push(piece.node, slot, |left, right| {
-            let (before, from_right) = slots.split_at_mut(right * len);
-            add(&mut before[left * len..][..len], &from_right[..len]);
-            left
-        });
     }
 
-    /// The subtrees with their gradients, in the order of the shards.
+    /// The subtrees with their gradients, in the order of the shards; none if the model reduces by segment.
     pub(super) fn gradients(&self) -> impl Iterator<Item = (Node, &[f32])> {
-        let gradient = |slot: usize| &self.slots[slot * self.params_len..][..self.params_len];
-        self.nodes.nodes().iter().map(move |(node, slot)| (*node, gradient(*slot)))
+        self.gradients.iter().flat_map(Gradients::iter)
+    }
+
+    /// What the model left of the rank's samples, if it reduces by segment.
+    pub(super) fn propagated(&self) -> Propagated<'_, W> {
+        let inputs: ArrayView2<'_, f32> = self.gathered.inputs();
+        Propagated { inputs, workspace: &self.workspace }
     }
 
     /// Loss sum and weight of each shard, in order.
     pub(super) fn shards(&self) -> impl Iterator<Item = (f64, f64)> {
         self.losses.iter().copied().zip(self.weights.iter().copied())
     }
+
+    /// What no gradient of the rank's samples exceeds; NaN if that is not known.
+    pub(super) fn bound(&self) -> f64 {
+        self.bound
+    }
 }
 
-/// left += right.
-pub(super) fn add(left: &mut [f32], right: &[f32]) {
-    left.iter_mut().zip(right).for_each(|(left, right)| *left += right);
+/// Whether the gradients of a plan's steps are cut by params, not by shards: if the model can, and the samples of each rank
+/// are few enough to be kept until all ranks have theirs. The bits are the same.
+pub(super) fn reduces_by_segment<M: Model>(plan: &Plan, model: &M) -> bool {
+    model.reduces_by_segment() && most_of_a_run(plan) * plan.max_shard_samples() <= PIECE_SAMPLES
+}
+
+/// The rank's shards in a full batch and in the short last one.
+pub(super) fn runs(plan: &Plan, rank: usize) -> impl Iterator<Item = Range<usize>> {
+    let batches = [Some(plan.max_batch_samples()), plan.short_batch()];
+    batches.into_iter().flatten().map(move |batch| part(plan.shards_of(batch), plan.threads(), rank))
 }
 
 /// Cuts a run of shards into subtrees of at most `most` shards, as large as can be.
@@ -133,25 +179,15 @@ pub(super) fn pieces(shards: Range<usize>, most: usize) -> impl Iterator<Item = 
     })
 }
 
+/// Most shards that a rank has: those of the first, as larger parts come first.
+fn most_of_a_run(plan: &Plan) -> usize {
+    part(plan.shards_of(plan.max_batch_samples()), plan.threads(), 0).len()
+}
+
 /// Most shards of a piece.
-pub(super) fn most_shards(plan: &Plan) -> usize {
-    (PIECE_SAMPLES / plan.max_shard_samples()).max(1)
-}
-
-/// Most samples of a piece.
-pub(super) fn most_samples(plan: &Plan) -> usize {
-    let shards = most_shards(plan).min(plan.shards_of(plan.max_batch_samples()));
-    (shards * plan.max_shard_samples()).min(plan.max_batch_samples())
-}
-
-/// Number of slots that pushing `nodes` one after the other takes at most at a time.
-fn slots_for(nodes: impl Iterator<Item = Node>) -> usize {
-    let mut stack = Stack::with_capacity(0);
-    nodes.fold(0, |most, node| {
-        let needed = stack.nodes().len() + 1;
-        stack.push(node, (), |(), ()| ());
-        most.max(needed)
-    })
+fn most_shards(plan: &Plan) -> usize {
+    let shards = plan.shards_of(plan.max_batch_samples());
+    (PIECE_SAMPLES / plan.max_shard_samples()).clamp(1, shards.max(1))
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ mod combiner;
 mod contribution;
 mod error;
 mod event;
+mod gradients;
 mod norms;
 mod options;
 mod plan;

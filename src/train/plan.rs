@@ -54,8 +54,8 @@ impl Plan {
             Length::Steps(steps) => steps,
         };
         let rate = scaled_rate(options, &hyper, BatchCut { batch_size: largest, shards })?;
-        let tensor_lens: Vec<usize> = model.tensors().iter().map(Tensor::len).collect();
-        let blocks = Blocks::new(&tensor_lens);
+        let tensors: Vec<_> = model.tensors().iter().map(Tensor::rows).collect();
+        let blocks = Blocks::of_rows(&tensors);
         Ok(Self {
             threads: options.threads,
             batch_size: options.batch_size,

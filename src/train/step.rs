@@ -1,10 +1,10 @@
-//! One step of one rank: contribute, then combine.
+//! One step of one rank: compute its shards, then the gradient of its segment, which it updates.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::combiner::{Combiner, StepSums, step_sums};
-use super::contribution::{Contribution, Piece, most_samples, most_shards, pieces};
+use super::combiner::{Combiner, StepSums, all_finite, step_sums};
+use super::contribution::{Batch, Contribution};
 use super::norms::Norms;
 use super::shards::part;
 use super::trainer::Run;
@@ -12,22 +12,18 @@ use super::{PhaseTimes, Plan, TrainError};
 use crate::collective::{Communicator, Shared};
 use crate::data::{self, Dataset, Gathered};
 use crate::model::{Model, Samples, Targets};
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, divide_grads};
 
-/// What a rank keeps from step to step. Nothing in it is allocated after [`new`](Self::new).
+/// What a rank keeps from step to step. Nothing in it is allocated after the first steps.
 pub(super) struct Step<'a, M: Model> {
     plan: &'a Plan,
     model: &'a M,
     data: &'a Dataset,
     params: &'a Shared<f32>,
     order: &'a Shared<u32>,
-    gathered: Gathered,
-    workspace: M::Workspace,
-    /// Where the shards of the piece in hand start among its samples.
-    bounds: Vec<usize>,
-    contribution: Contribution,
-    combiner: Combiner,
-    /// The reduced gradient of this rank's segment, then its direction.
+    contribution: Contribution<M::Workspace>,
+    combiner: Combiner<M::Workspace>,
+    /// The reduced gradient of this rank's segment, then its direction: where a step needs it before it updates.
     grads: Vec<f32>,
     norms: Norms,
     pub(super) optimizer: Optimizer,
@@ -49,21 +45,15 @@ pub(super) struct StepResult {
 impl<'a, M: Model> Step<'a, M> {
     pub(super) fn new(run: &'a Run<'a, M>, rank: usize) -> Self {
         let Run { plan, model, train: data, params, order, .. } = run;
-        let segment = params.segment(rank);
-        let samples = most_samples(plan);
-        let shards = plan.shards_of(plan.max_batch_samples());
         Self {
             plan,
             model,
             data,
             params,
             order,
-            gathered: gathered_for(data, samples),
-            workspace: model.workspace(samples),
-            bounds: Vec::with_capacity(shards + 1),
-            contribution: Contribution::new(plan, *model, rank),
-            combiner: Combiner::new(shards),
-            grads: vec![0.0; segment.len()],
+            contribution: Contribution::new(plan, *model, data, rank),
+            combiner: Combiner::new(plan, *model),
+            grads: Vec::new(),
             norms: Norms::new(plan, rank),
             optimizer: Optimizer::new(plan.hyper(), plan.blocks(), plan.block_run(rank)),
             times: PhaseTimes::default(),
@@ -80,8 +70,8 @@ impl<'a, M: Model> Step<'a, M> {
         stop: bool,
     ) -> Result<StepResult, TrainError> {
         self.contribute(comm, batch, stop)?;
-        let (mut result, finite) = self.reduce(comm)?;
-        if result.changes_params() {
+        let (mut result, reduced) = self.reduce(comm, rate)?;
+        if let Reduced::Gradient { finite } = reduced {
             let finite = if self.norms.needed() {
                 let (finite, grad_norm) = self.update_with_norms(comm, rate, finite)?;
                 result.grad_norm = grad_norm;
@@ -94,47 +84,63 @@ impl<'a, M: Model> Step<'a, M> {
         Ok(result)
     }
 
-    /// Computes the gradient sums of this rank's shards.
+    /// Computes this rank's shards.
     fn contribute(&mut self, comm: &Communicator, batch: Range<usize>, stop: bool) -> Result<(), TrainError> {
         let start = Instant::now();
         let params = self.params.read(comm)?;
-        let batch = &self.order.read(comm)?[batch];
-        let shards = self.plan.shards_of(batch.len());
-        self.contribution.clear();
+        let samples = &self.order.read(comm)?[batch];
+        let shards = self.plan.shards_of(samples.len());
         self.contribution.stop = stop;
-        for node in pieces(part(shards, comm.world_size(), comm.rank()), most_shards(self.plan)) {
-            let first = part(batch.len(), shards, node.leaves().start).start;
-            self.bounds.clear();
-            self.bounds.push(0);
-            self.bounds.extend(node.leaves().map(|shard| part(batch.len(), shards, shard).end - first));
-            let samples = self.bounds[self.bounds.len() - 1];
-            self.data.gather(&batch[first..first + samples], &mut self.gathered);
-            self.gathered.clear_weightless();
-            let piece = Piece { node, gathered: &self.gathered, bounds: &self.bounds };
-            self.contribution.push(&piece, self.plan.reduction(), (self.model, params, &mut self.workspace));
-        }
+        let mine = part(shards, comm.world_size(), comm.rank());
+        self.contribution.compute(
+            self.plan,
+            (self.model, params, self.data),
+            Batch { samples, shards },
+            mine,
+        );
         self.times.compute += start.elapsed();
         Ok(())
     }
 
-    /// Combines and divides the gradient of this rank's segment; returns whether that is finite.
-    fn reduce(&mut self, comm: &mut Communicator) -> Result<(StepResult, bool), TrainError> {
-        let Self { plan, params, contribution, combiner, grads, times, .. } = self;
+    /// Computes the gradient of this rank's segment. If no rank's can be other than finite, each piece is used for the update
+    /// while it is in the cache; otherwise it is written down, as nothing may be updated before all ranks have seen theirs.
+    fn reduce(&mut self, comm: &mut Communicator, rate: f64) -> Result<(StepResult, Reduced), TrainError> {
+        let Self { plan, model, params, contribution, combiner, grads, norms, optimizer, times, .. } = self;
         let segment = params.segment(comm.rank());
         let watch = Watch::start();
-        let (result, finite, watch) = comm.lend(contribution, |peers| {
+        let (result, reduced, watch) = comm.update(params, contribution, |peers, params| {
             let watch = watch.opened();
             let sums = step_sums(&peers);
             let diverged = !sums.loss.is_finite();
             let result = StepResult { sums, grad_norm: None, stop: peers.get(0).stop, diverged };
-            let finite = !result.changes_params() || {
-                let divisor = plan.reduction().step_divisor(sums.shards, sums.weight);
-                combiner.combine(&peers, segment, divisor, grads)
+            if !result.changes_params() {
+                return (result, Reduced::Nothing, watch.worked());
+            }
+            let divisor = plan.reduction().step_divisor(sums.shards, sums.weight);
+            let local = |range: Range<usize>| range.start - segment.start..range.end - segment.start;
+            let reduced = if sums.is_surely_finite(divisor) && !norms.needed() {
+                let mut update = optimizer.begin(rate);
+                combiner.combine(*model, &peers, segment.clone(), &mut |range, grads| {
+                    divide(grads, divisor);
+                    let range = local(range);
+                    update.piece(range.clone(), &mut params[range], grads);
+                });
+                update.end();
+                Reduced::Updated
+            } else {
+                grads.resize(segment.len(), 0.0);
+                let mut finite = true;
+                combiner.combine(*model, &peers, segment.clone(), &mut |range, piece| {
+                    divide(piece, divisor);
+                    finite &= all_finite(piece);
+                    grads[local(range)].copy_from_slice(piece);
+                });
+                Reduced::Gradient { finite }
             };
-            (result, finite, watch.worked())
+            (result, reduced, watch.worked())
         })?;
         watch.closed(times);
-        Ok((result, finite))
+        Ok((result, reduced))
     }
 
     /// Updates this rank's segment, if the whole gradient is finite; returns whether it is.
@@ -179,6 +185,22 @@ impl<'a, M: Model> Step<'a, M> {
         })?;
         watch.closed(times);
         Ok((true, grad_norm))
+    }
+}
+
+/// How far a rank came with its segment in the first round of a step.
+enum Reduced {
+    /// The step changes nothing.
+    Nothing,
+    /// The params are updated.
+    Updated,
+    /// The gradient is written down.
+    Gradient { finite: bool },
+}
+
+fn divide(grads: &mut [f32], divisor: Option<f64>) {
+    if let Some(divisor) = divisor {
+        divide_grads(grads, divisor);
     }
 }
 
