@@ -6,7 +6,9 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use phalanx::collective::tree::{Node, Stack, fold};
-use phalanx::model::kernel::{Epilogue, Linear, Scratch, backward_bias, backward_weight};
+use phalanx::model::kernel::{
+    Epilogue, Linear, Scratch, ShardRows, backward_bias, backward_weight, bias_gradient, weight_gradient,
+};
 use phalanx::model::product_by_definition;
 use proptest::prelude::*;
 
@@ -175,6 +177,46 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    /// Rows that lie in several parts, and any segment: from within a row to within another.
+    #[test]
+    fn a_segment_of_a_gradient_has_the_bits_that_it_has_in_the_whole(
+        lens in proptest::collection::vec(0_usize..9, 1..20),
+        cuts in proptest::collection::vec(0_usize..20, 0..5),
+        (start, end) in (0_usize..3000, 0_usize..3000),
+        ins in 1_usize..70,
+        outs in 1_usize..40,
+    ) {
+        let ends = ends(&lens);
+        let rows = ends[ends.len() - 1];
+        prop_assume!(rows > 0);
+        let all = Batch { d_outputs: fractions(rows * outs, 8), inputs: fractions(rows * ins, 9), ends };
+        let whole = gradient(&all.d_outputs, &all.inputs, &all.ends);
+        let parts: Vec<_> = runs(cuts, lens.len()).into_iter().map(|run| all.part(run)).collect();
+        let parts = parts.iter().map(|(d_outputs, inputs, ends)| ShardRows { d_outputs, inputs, ends });
+        let mut scratch = used_scratch();
+
+        let (start, end) = (start.min(end) % (outs * ins + 1), start.max(end) % (outs * ins + 1));
+        let segment = start.min(end)..start.max(end);
+        let mut found = vec![f32::NAN; outs * ins];
+        weight_gradient(parts.clone(), (outs, ins), segment.clone(), &mut scratch, &mut |range, values| {
+            assert!(found[range.clone()].iter().all(|value| value.is_nan()), "{range:?} comes twice");
+            found[range].copy_from_slice(values);
+        });
+        prop_assert_eq!(bits(&found[segment.clone()]), bits(&whole[segment.clone()]));
+        prop_assert!(found[..segment.start].iter().chain(&found[segment.end..]).all(|value| value.is_nan()));
+
+        let segment = start % outs..outs;
+        let mut found = vec![f32::NAN; outs];
+        bias_gradient(parts, outs, segment.clone(), &mut scratch, &mut |range, values| {
+            found[range].copy_from_slice(values);
+        });
+        prop_assert_eq!(bits(&found[segment.clone()]), bits(&whole[outs * ins..][segment]));
+    }
+}
+
 struct Batch {
     d_outputs: Vec<f32>,
     inputs: Vec<f32>,
@@ -182,6 +224,16 @@ struct Batch {
 }
 
 impl Batch {
+    /// Rows and ends of some shards.
+    fn part(&self, shards: Range<usize>) -> (&[f32], &[f32], Vec<usize>) {
+        let rows = self.ends[self.ends.len() - 1];
+        let (outs, ins) = (self.d_outputs.len() / rows, self.inputs.len() / rows);
+        let end = |shard: usize| if shard == 0 { 0 } else { self.ends[shard - 1] };
+        let (start, stop) = (end(shards.start), end(shards.end));
+        let ends = self.ends[shards].iter().map(|end| end - start).collect();
+        (&self.d_outputs[start * outs..stop * outs], &self.inputs[start * ins..stop * ins], ends)
+    }
+
     /// The gradient of some shards, by one call.
     fn gradient(&self, shards: Range<usize>) -> Vec<f32> {
         let rows = self.ends[self.ends.len() - 1];

@@ -1,10 +1,13 @@
 //! Shows the contract of sameness: params, losses and optimizer state have the same bits for every number of threads,
-//! with every reduction and every optimizer, with short last batches, and with fewer samples than threads.
+//! with every reduction and every optimizer, with short last batches, and with fewer samples than threads; and whether the
+//! gradient is cut by params or, as the definition has it, by shards.
 #![cfg(feature = "program")]
 
 use ndarray::Array2;
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
-use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+use phalanx::model::{
+    Activation, Loss, Mlp, MlpShape, MlpWorkspace, Model, Samples, Score, ShardRun, SubtreeSums, Tensor,
+};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction, ScheduleKind, ScheduleOptions};
 use phalanx::train::{Event, Length, Options, Shards, Trainer};
 
@@ -24,7 +27,50 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-fn run(model: &Mlp, train: &Dataset, test: &Dataset, options: &Options, threads: usize) -> Bits {
+/// A perceptron that keeps to itself that its gradient can be cut by params.
+struct ByShards<'a>(&'a Mlp);
+
+impl Model for ByShards<'_> {
+    type Workspace = MlpWorkspace;
+
+    fn tensors(&self) -> Vec<Tensor> {
+        self.0.tensors()
+    }
+
+    fn initial_params(&self, seed: u64) -> Vec<f32> {
+        self.0.initial_params(seed)
+    }
+
+    fn workspace(&self, max_samples: usize) -> MlpWorkspace {
+        self.0.workspace(max_samples)
+    }
+
+    fn gradient(
+        &self,
+        params: &[f32],
+        samples: &Samples<'_>,
+        grads: &mut [f32],
+        work: &mut MlpWorkspace,
+    ) -> f64 {
+        self.0.gradient(params, samples, grads, work)
+    }
+
+    fn subtree_gradient(
+        &self,
+        params: &[f32],
+        subtree: &ShardRun<'_>,
+        sums: SubtreeSums<'_>,
+        workspace: &mut MlpWorkspace,
+    ) {
+        self.0.subtree_gradient(params, subtree, sums, workspace);
+    }
+
+    fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut MlpWorkspace) -> Score {
+        self.0.score(params, samples, workspace)
+    }
+}
+
+fn run(model: &impl Model, train: &Dataset, test: &Dataset, options: &Options, threads: usize) -> Bits {
     let options = Options { threads, ..options.clone() };
     let (mut losses, mut norms, mut scores) = (Vec::new(), Vec::new(), Vec::new());
     let outcome = Trainer::new(model, train, options).test(test).run(|event| match event {
@@ -50,6 +96,10 @@ fn same_for_all_threads(hidden: &[usize], train: &Dataset, test: &Dataset, optio
     for threads in THREADS {
         let found = run(&model, train, test, options, threads);
         assert_eq!(found, expected, "{threads} threads, {options:?}");
+    }
+    for threads in [1, 3] {
+        let found = run(&ByShards(&model), train, test, options, threads);
+        assert_eq!(found, expected, "by shards, {threads} threads, {options:?}");
     }
 }
 
@@ -108,6 +158,42 @@ fn batches_of_every_small_size_have_the_same_bits() {
             ..Options::default()
         };
         same_for_all_threads(&[5], &train, &test, &options);
+    }
+}
+
+/// Some ranks then have more samples than are kept for a gradient that is cut by params, and with other thread counts not.
+#[test]
+fn a_batch_of_more_samples_than_a_rank_keeps_has_the_same_bits() {
+    let (train, test) = digits();
+    let options =
+        Options { batch_size: 1200, length: Length::Steps(4), rate: Some(0.01), ..Options::default() };
+    assert!(train.len() > 1200);
+    same_for_all_threads(&[40], &train, &test, &options);
+}
+
+/// Inputs so large that no bound says that the gradient is finite, though it is.
+#[test]
+fn gradients_that_might_not_be_finite_have_the_same_bits() {
+    // tanh is flat where inputs are large, and they are zeros where it is not.
+    let features =
+        Array2::from_shape_fn((40, 3), |(b, i)| ((b % 2) * (1 + (b * 7 + i * 3) % 11)) as f32 * 1e37);
+    let values = (0..80).map(|v| v as f32).collect();
+    let data = Dataset::from_arrays(features, Targets::Values { values, outputs: 2 }, None).unwrap();
+    let options = Options {
+        batch_size: 20,
+        rate: Some(1e-3),
+        shards: Shards::Count(4),
+        length: Length::Epochs(2),
+        ..Options::default()
+    };
+    let model = |activation| {
+        Mlp::new(MlpShape { inputs: 3, hidden: vec![6], outputs: 2, activation, loss: Loss::Mse })
+    };
+    let expected = run(&ByShards(&model(Activation::Tanh)), &data, &data, &options, 1);
+    assert!(expected.losses.iter().all(|loss| f64::from_bits(*loss).is_finite()));
+    assert_ne!(expected.losses.first(), expected.losses.last());
+    for threads in THREADS {
+        assert_eq!(run(&model(Activation::Tanh), &data, &data, &options, threads), expected);
     }
 }
 

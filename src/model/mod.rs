@@ -31,6 +31,8 @@ pub mod kernel;
 mod layer;
 mod loss;
 mod mlp;
+mod mlp_shape;
+mod mlp_workspace;
 mod product;
 mod real;
 mod samples;
@@ -42,7 +44,9 @@ pub use activation::Activation;
 pub use closure::{Closure, from_fn};
 pub use fit::{Misfit, TargetShape};
 pub use loss::Loss;
-pub use mlp::{Mlp, MlpShape, MlpWorkspace};
+pub use mlp::Mlp;
+pub use mlp_shape::MlpShape;
+pub use mlp_workspace::MlpWorkspace;
 pub use product::{product, product_by_definition};
 pub use real::Real;
 pub use samples::{Samples, Score, Targets};
@@ -156,12 +160,13 @@ pub trait Model: Sync {
         shards.ilog2() as usize
     }
 
-    /// Whether [`propagate`](Self::propagate) and [`segment_gradient`](Self::segment_gradient) are implemented, so that a
-    /// gradient can be cut by params as well as by samples.
+    /// Whether the gradient of `samples` samples should be cut by params, not by samples, for which
+    /// [`propagate`](Self::propagate) and [`segment_gradient`](Self::segment_gradient) are needed.
     ///
     /// Each rank then computes the gradient of the params that it updates, from what all ranks computed of their samples, and
-    /// no gradient crosses from one core to another.
-    fn reduces_by_segment(&self) -> bool {
+    /// no gradient crosses from one core to another. It pays where that is little beside a gradient; the bits are the same.
+    fn reduces_by_segment(&self, samples: usize) -> bool {
+        let _ = samples;
         false
     }
 

@@ -155,10 +155,11 @@ impl<W> Contribution<W> {
     }
 }
 
-/// Whether the gradients of a plan's steps are cut by params, not by shards: if the model can, and the samples of each rank
+/// Whether the gradients of a plan's steps are cut by params, not by shards: if the model asks for it, and the samples of each rank
 /// are few enough to be kept until all ranks have theirs. The bits are the same.
 pub(super) fn reduces_by_segment<M: Model>(plan: &Plan, model: &M) -> bool {
-    model.reduces_by_segment() && most_of_a_run(plan) * plan.max_shard_samples() <= PIECE_SAMPLES
+    let few = most_of_a_run(plan) * plan.max_shard_samples() <= PIECE_SAMPLES;
+    few && model.reduces_by_segment(plan.max_batch_samples())
 }
 
 /// The rank's shards in a full batch and in the short last one.
