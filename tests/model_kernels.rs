@@ -7,7 +7,8 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use phalanx::collective::tree::{Node, Stack, fold};
 use phalanx::model::kernel::{
-    Epilogue, Linear, Scratch, ShardRows, backward_bias, backward_weight, bias_gradient, weight_gradient,
+    Epilogue, Linear, Panels, Scratch, ShardRows, backward_bias, backward_weight, bias_gradient,
+    weight_gradient,
 };
 use phalanx::model::product_by_definition;
 use proptest::prelude::*;
@@ -225,13 +226,15 @@ struct Batch {
 
 impl Batch {
     /// Rows and ends of some shards.
-    fn part(&self, shards: Range<usize>) -> (&[f32], &[f32], Vec<usize>) {
+    fn part(&self, shards: Range<usize>) -> (&[f32], Panels, Vec<usize>) {
         let rows = self.ends[self.ends.len() - 1];
         let (outs, ins) = (self.d_outputs.len() / rows, self.inputs.len() / rows);
         let end = |shard: usize| if shard == 0 { 0 } else { self.ends[shard - 1] };
         let (start, stop) = (end(shards.start), end(shards.end));
         let ends = self.ends[shards].iter().map(|end| end - start).collect();
-        (&self.d_outputs[start * outs..stop * outs], &self.inputs[start * ins..stop * ins], ends)
+        let mut inputs = Panels::default();
+        inputs.pack(&self.inputs[start * ins..stop * ins], (stop - start, ins));
+        (&self.d_outputs[start * outs..stop * outs], inputs, ends)
     }
 
     /// The gradient of some shards, by one call.

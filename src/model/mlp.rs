@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use super::activation::Keeps;
 use super::init::Uniform;
-use super::kernel::{Epilogue, ShardRows, bias_gradient, weight_gradient};
+use super::kernel::{Epilogue, Panels, ShardRows, bias_gradient, weight_gradient};
 use super::layer::{Layer, LayerProducts};
-use super::segment::largest_magnitude;
+use super::magnitude::largest_magnitude;
 use super::{
-    Activation, Misfit, MlpShape, MlpWorkspace, Model, Propagated, Samples, Score, ShardRun, SubtreeSums,
-    TargetShape, Targets, Tensor,
+    Activation, Misfit, MlpShape, MlpWorkspace, Model, Samples, Score, ShardRun, SubtreeSums, TargetShape,
+    Targets, Tensor,
 };
 use ndarray::{ArrayView2, ArrayViewMut2};
 
@@ -123,6 +123,7 @@ impl Mlp {
             outputs: self.layers.iter().map(|layer| room(layer.outputs)).collect(),
             kept: hidden.iter().map(|layer| room(if keeps_input { layer.outputs } else { 0 })).collect(),
             deltas: hidden.iter().map(|layer| room(layer.outputs)).collect(),
+            panels: self.layers.iter().map(|_| Panels::default()).collect(),
             ends: Vec::with_capacity(max_samples),
             scratch: R::Scratch::default(),
         }
@@ -345,22 +346,29 @@ impl Model for Mlp {
         workspace: &mut MlpWorkspace,
     ) -> f64 {
         self.propagate_shards(params, shards, losses, workspace);
-        self.bound(contiguous(&shards.all_samples().inputs), workspace)
+        let all = shards.all_samples();
+        let inputs = contiguous(&all.inputs);
+        let mut panels = std::mem::take(&mut workspace.panels);
+        for (l, (place, panels)) in self.layers.iter().zip(&mut panels).enumerate() {
+            let [_, inputs] = workspace.rows(l, place.shape(), inputs);
+            panels.pack(inputs, (workspace.samples(), place.inputs));
+        }
+        workspace.panels = panels;
+        self.bound(inputs, workspace)
     }
 
     /// The segment of each layer's weight and bias that it reaches into.
     fn segment_gradient<'a>(
         &self,
-        ranks: impl Iterator<Item = Propagated<'a, MlpWorkspace>> + Clone,
+        ranks: impl Iterator<Item = &'a MlpWorkspace> + Clone,
         segment: Range<usize>,
         room: &mut MlpWorkspace,
         sink: &mut dyn FnMut(Range<usize>, &mut [f32]),
     ) {
         for (l, place) in self.layers.iter().enumerate() {
             let parts = ranks.clone().map(|rank| {
-                let inputs = rank.inputs.to_slice().expect("the rows of inputs follow one another");
-                let [d_outputs, inputs] = rank.workspace.rows(l, place.shape(), inputs);
-                ShardRows { d_outputs, inputs, ends: &rank.workspace.ends }
+                let d_outputs = rank.delta(l, place.outputs);
+                ShardRows { d_outputs, inputs: &rank.panels[l], ends: &rank.ends }
             });
             let (shape, scratch) = ((place.outputs, place.inputs), &mut room.scratch);
             let weight = common(&place.weight, &segment);

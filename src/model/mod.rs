@@ -30,13 +30,13 @@ mod init;
 pub mod kernel;
 mod layer;
 mod loss;
+mod magnitude;
 mod mlp;
 mod mlp_shape;
 mod mlp_workspace;
 mod product;
 mod real;
 mod samples;
-mod segment;
 mod shard_run;
 mod tensor;
 
@@ -50,7 +50,6 @@ pub use mlp_workspace::MlpWorkspace;
 pub use product::{product, product_by_definition};
 pub use real::Real;
 pub use samples::{Samples, Score, Targets};
-pub use segment::Propagated;
 pub use shard_run::{ShardRun, SubtreeSums};
 pub use tensor::Tensor;
 
@@ -193,7 +192,7 @@ pub trait Model: Sync {
     /// Computes a segment of the gradient of all shards, combined in the tree, and hands it to `sink` piece by piece: indices
     /// among the params, and their values, which are the sink's to change. Each index of the segment comes once.
     ///
-    /// `ranks` are the shards of a step as [`propagate`](Self::propagate) left them, in order. `room` is a workspace for no
+    /// `ranks` are workspaces as [`propagate`](Self::propagate) left them, in the order of the shards. `room` is a workspace for no
     /// samples, kept from call to call.
     ///
     /// # Panics
@@ -201,11 +200,13 @@ pub trait Model: Sync {
     /// Unless the model [reduces by segment](Self::reduces_by_segment).
     fn segment_gradient<'a>(
         &self,
-        ranks: impl Iterator<Item = Propagated<'a, Self::Workspace>> + Clone,
+        ranks: impl Iterator<Item = &'a Self::Workspace> + Clone,
         segment: Range<usize>,
         room: &mut Self::Workspace,
         sink: &mut dyn FnMut(Range<usize>, &mut [f32]),
-    ) {
+    ) where
+        Self::Workspace: 'a,
+    {
         let _ = (ranks, segment, room, sink);
         panic!("the model does not reduce by segment");
     }

@@ -77,7 +77,7 @@ impl<W> Combiner<W> {
         match self {
             Self::Tree(tree) => tree.combine(peers, segment, sink),
             Self::BySegment(room) => {
-                let ranks = (0..peers.len()).map(|rank| peers.get(rank).propagated());
+                let ranks = (0..peers.len()).map(|rank| peers.get(rank).workspace());
                 model.segment_gradient(ranks, segment, room, sink);
             }
         }

@@ -5,15 +5,13 @@
 
 use std::ops::Range;
 
-use ndarray::ArrayView2;
-
 use super::Plan;
 use super::gradients::Gradients;
 use super::shards::part;
 use super::step::{gathered_for, samples_of};
 use crate::collective::tree::Node;
 use crate::data::{Dataset, Gathered};
-use crate::model::{Model, Propagated, ShardRun};
+use crate::model::{Model, ShardRun};
 
 /// A rank's shards of a step, and what else the ranks must agree on.
 pub(super) struct Contribution<W> {
@@ -139,9 +137,8 @@ impl<W> Contribution<W> {
     }
 
     /// What the model left of the rank's samples, if it reduces by segment.
-    pub(super) fn propagated(&self) -> Propagated<'_, W> {
-        let inputs: ArrayView2<'_, f32> = self.gathered.inputs();
-        Propagated { inputs, workspace: &self.workspace }
+    pub(super) fn workspace(&self) -> &W {
+        &self.workspace
     }
 
     /// Loss sum and weight of each shard, in order.

@@ -96,7 +96,7 @@ fn built_for_avx512(job: impl Job, avx512: Avx512) {
 mod tests {
     use super::super::gradient::{Gradient, backward_weight};
     use super::super::rows::{RowProduct, Weight};
-    use super::super::{Epilogue, Scratch, ShardRows};
+    use super::super::{Epilogue, Panels, Scratch, ShardRows};
     use super::*;
 
     const ROWS: usize = 45;
@@ -131,9 +131,10 @@ mod tests {
         }
         let (d_outputs, inputs, ends) = (thirds(ROWS * OUTS), thirds(ROWS * INS), [8, 16, 17, 30, 45]);
         let (mut found, mut expected) = (vec![0.0; OUTS * INS], vec![0.0; OUTS * INS]);
-        let mut scratch = Scratch::default();
+        let (mut scratch, mut packed) = (Scratch::default(), Panels::default());
+        packed.pack(&inputs, (ROWS, INS));
         avx512.avx2.run(Gradient {
-            parts: std::iter::once(ShardRows { d_outputs: &d_outputs, inputs: &inputs, ends: &ends }),
+            parts: std::iter::once(ShardRows { d_outputs: &d_outputs, inputs: &packed, ends: &ends }),
             shape: (OUTS, INS),
             rows: 0..OUTS,
             columns: 0..INS,

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::Panels;
 use super::arithmetic::{Arithmetic, Job, run};
 use super::lines::WIDTH;
 use super::scratch::{Needs, Scratch};
@@ -23,8 +24,8 @@ const LINES: usize = 4;
 ///
 /// R·O additions.
 pub fn backward_bias(d_outputs: &[f32], ends: &[usize], d_bias: &mut [f32], scratch: &mut Scratch) {
-    let part = ShardRows { d_outputs, inputs: &[], ends };
-    let outs = d_bias.len();
+    let (outs, inputs) = (d_bias.len(), &Panels::default());
+    let part = ShardRows { d_outputs, inputs, ends };
     bias_gradient(std::iter::once(part), outs, 0..outs, scratch, &mut |range, values| {
         d_bias[range].copy_from_slice(values);
     });

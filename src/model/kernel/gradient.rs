@@ -1,12 +1,14 @@
 //! The gradient of a layer's weight.
 
 use std::ops::Range;
+use std::slice::ChunksExact;
 
+use super::Panels;
 use super::arithmetic::{Arithmetic, Job, run};
 use super::lines::{Line, WIDTH};
-use super::panels::{pack_straight, pack_strip, panel_columns};
+use super::panels::pack_strip;
 use super::scratch::{Buffers, Needs, Scratch};
-use super::shards::{ShardRows, check, fill_ends};
+use super::shards::{ShardRows, check};
 use super::strips::{height, strips_of_one_height, with_height};
 use super::tile::{add_products, zeros};
 use super::turn::{Turn, levels};
@@ -16,10 +18,9 @@ use super::turn::{Turn, levels};
 const PANELS: usize = 4;
 const STRIPS: usize = 3;
 
-/// Lines that the panels packed at a time may have, if [`PANELS`] do: 4 MB, so that a piece is a whole row of most layers and
-/// who takes it reads memory in order. A strip reads them once, which even a third cache can keep up with; 256 KB, to stay
-/// in the second, took 2 % longer at (256, 512, 512) and 4 % at (128, 784, 128).
-const PACKED_LINES: usize = 65536;
+/// Most panels of the results that are handed on together: a piece is a whole row of most layers, so that who takes it reads
+/// memory in order. Rows of 256 values instead took 2 % longer at (256, 512, 512).
+const RESULTS: usize = 128;
 
 /// Writes ∂W (O, I) = Σ over shards of ∂Zᵀ A, for ∂Z (R, O) and A (R, I), all row-major.
 ///
@@ -53,10 +54,13 @@ pub fn backward_weight(
     }
     let shape = (d_outputs.len() / rows, inputs.len() / rows);
     assert_eq!(d_weight.len(), shape.0 * shape.1, "d_weight (O, I) with (O, I) = {shape:?}");
-    let part = ShardRows { d_outputs, inputs, ends };
+    let mut packed = scratch.take_packed();
+    packed.pack(inputs, (rows, shape.1));
+    let part = ShardRows { d_outputs, inputs: &packed, ends };
     weight_gradient(std::iter::once(part), shape, 0..d_weight.len(), scratch, &mut |range, values| {
         d_weight[range].copy_from_slice(values);
     });
+    scratch.keep_packed(packed);
 }
 
 /// Computes a segment of what [`backward_weight`] writes, from rows that lie in several parts, and hands it to `sink` piece by
@@ -123,59 +127,35 @@ fn run_on<'a, A: Arithmetic, P: Iterator<Item = ShardRows<'a>> + Clone>(
     gradient: Gradient<'_, P>,
 ) {
     let Gradient { parts, shape: (outs, ins), rows: range, columns, scratch, sink } = gradient;
-    let mut ends = scratch.take_ends();
-    fill_ends(&mut ends, parts.clone());
-    let rows = ends[ends.len() - 1];
-    let count = columns.len().div_ceil(WIDTH);
-    let packed = (PACKED_LINES / rows.max(1)).next_multiple_of(PANELS).clamp(PANELS, count.max(PANELS));
+    let (rows, shards) = parts.clone().fold((0, 0), |(r, s), part| (r + part.rows(), s + part.ends.len()));
+    let (first, end) = (columns.start / WIDTH, columns.end.div_ceil(WIDTH));
     let group = STRIPS * A::HEIGHT;
-    let waiting = levels(ends.len()) * PANELS * group;
-    let Buffers { panels, left, tiles: waiting, results } = scratch.lend(Needs {
-        panels: packed * rows,
+    let Buffers { left, tiles: waiting, results, .. } = scratch.lend(Needs {
+        panels: 0,
         left: rows * range.len(),
-        tiles: waiting,
-        results: group * packed * WIDTH,
+        tiles: levels(shards) * PANELS * group,
+        results: group * RESULTS.min(end - first) * WIDTH,
     });
     pack_strips(parts.clone(), (outs, range.clone(), A::HEIGHT), rows, left);
-    for first in (0..count).step_by(packed) {
-        let columns =
-            columns.start + first * WIDTH..columns.end.min(columns.start + (first + packed) * WIDTH);
-        let panels = &mut panels[..columns.len().div_ceil(WIDTH) * rows];
-        pack_panels(parts.clone(), ins, columns.clone(), rows, panels);
-        let block = Block { rows, ends: &ends, panels };
+    for first in (first..end).step_by(RESULTS) {
+        let panels = first..end.min(first + RESULTS);
+        // What the sink gets of the panels' columns.
+        let wanted = columns.start.max(panels.start * WIDTH)..columns.end.min(panels.end * WIDTH);
+        let block = Block { parts: parts.clone(), rows, shards, panels: panels.clone() };
         let mut done = 0;
         while done < range.len() {
             let height = height(range.len() - done, A::HEIGHT);
             let strips = strips_of_one_height(range.len() - done, A::HEIGHT).min(STRIPS);
             let left = &left[done * rows..][..strips * height * rows];
             with_height!(A, height, block.strips(arithmetic, left, waiting, results));
-            let stride = columns.len().next_multiple_of(WIDTH);
-            for (row, values) in results.chunks_exact_mut(stride).take(strips * height).enumerate() {
-                let at = (range.start + done + row) * ins + columns.start;
-                sink(at..at + columns.len(), &mut values[..columns.len()]);
+            let lines = results.chunks_exact_mut(panels.len() * WIDTH).take(strips * height);
+            for (row, values) in lines.enumerate() {
+                let at = (range.start + done + row) * ins;
+                let values = &mut values[wanted.start - panels.start * WIDTH..][..wanted.len()];
+                sink(at + wanted.start..at + wanted.end, values);
             }
             done += strips * height;
         }
-    }
-    scratch.keep_ends(ends);
-}
-
-/// Packs panels of some columns of A, one after the other, with a line for each row of all parts.
-#[inline(always)]
-fn pack_panels<'a>(
-    parts: impl Iterator<Item = ShardRows<'a>>,
-    ins: usize,
-    columns: Range<usize>,
-    rows: usize,
-    panels: &mut [Line],
-) {
-    let mut start = 0;
-    for part in parts {
-        let len = part.rows();
-        for (p, panel) in panels.chunks_exact_mut(rows.max(1)).enumerate() {
-            pack_straight(part.inputs, ins, panel_columns(p, &columns), &mut panel[start..start + len]);
-        }
-        start += len;
     }
 }
 
@@ -225,14 +205,16 @@ fn cut_strip(from: &[f32], stride: usize, height: usize, strip: &mut [f32]) {
 }
 
 /// Some panels, and all strips.
-struct Block<'a> {
-    /// R.
+struct Block<P> {
+    parts: P,
+    /// R of all parts.
     rows: usize,
-    ends: &'a [usize],
-    panels: &'a [Line],
+    /// Shards of all parts.
+    shards: usize,
+    panels: Range<usize>,
 }
 
-impl Block<'_> {
+impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> Block<P> {
     /// Computes the tiles of some strips of M columns of ∂Z: a row of lines for each column.
     #[inline(always)]
     fn strips<A: Arithmetic, const M: usize>(
@@ -242,62 +224,89 @@ impl Block<'_> {
         waiting: &mut [Line],
         results: &mut [f32],
     ) {
-        let (left, count) = (left.as_chunks::<M>().0, self.panels.len() / self.rows.max(1));
-        for first in (0..count).step_by(PANELS) {
-            let mut start = 0;
-            for (shard, &end) in self.ends.iter().enumerate() {
-                let turn = Turn::new(shard, self.ends.len());
-                let mut panel = first;
-                while panel < count.min(first + PANELS) {
-                    let tiles = Tiles { block: self, left, shard: start..end, turn, panel, first, count };
-                    if A::BREADTH == 2 && panel + 2 <= count {
-                        tiles.run::<A, 2>(arithmetic, waiting, results);
-                        panel += 2;
-                    } else {
-                        tiles.run::<A, 1>(arithmetic, waiting, results);
-                        panel += 1;
-                    }
+        let left = left.as_chunks::<M>().0;
+        for first in self.panels.clone().step_by(PANELS) {
+            let panels = first..self.panels.end.min(first + PANELS);
+            let (mut shard, mut before) = (0, 0);
+            for part in self.parts.clone() {
+                let mut start = 0;
+                for &end in part.ends {
+                    let tiles = Tiles {
+                        inputs: part.inputs,
+                        rows: start..end,
+                        strips: left.chunks_exact(self.rows),
+                        place: before + start..before + end,
+                        turn: Turn::new(shard, self.shards),
+                        all: &self.panels,
+                    };
+                    tiles.run(arithmetic, panels.clone(), waiting, results);
+                    (start, shard) = (end, shard + 1);
                 }
-                start = end;
+                before += part.rows();
             }
         }
     }
 }
 
-/// One shard's tiles of all strips in one or two panels.
+/// The tiles of one shard: all strips, some panels.
 struct Tiles<'a, const M: usize> {
-    block: &'a Block<'a>,
-    left: &'a [[f32; M]],
-    /// Its rows.
-    shard: Range<usize>,
+    inputs: &'a Panels,
+    /// The shard's rows among the inputs.
+    rows: Range<usize>,
+    strips: ChunksExact<'a, [f32; M]>,
+    /// The shard's rows in a strip.
+    place: Range<usize>,
     turn: Turn,
-    panel: usize,
-    /// The first of the panels in hand together.
-    first: usize,
-    /// Panels of the block.
-    count: usize,
+    /// Panels of the results.
+    all: &'a Range<usize>,
 }
 
 impl<const M: usize> Tiles<'_, M> {
     #[inline(always)]
-    fn run<A: Arithmetic, const N: usize>(&self, arithmetic: A, waiting: &mut [Line], results: &mut [f32]) {
-        let Self { block, left, turn, panel, first, count, .. } = self;
-        let rows = block.rows;
+    fn run<A: Arithmetic>(
+        &self,
+        arithmetic: A,
+        panels: Range<usize>,
+        waiting: &mut [Line],
+        results: &mut [f32],
+    ) {
+        let mut panel = panels.start;
+        while panel < panels.end {
+            let waiting = &mut waiting[(panel - panels.start) * A::HEIGHT..];
+            if A::BREADTH == 2 && panel + 2 <= panels.end {
+                self.side_by_side::<A, 2>(arithmetic, panel, waiting, results);
+                panel += 2;
+            } else {
+                self.side_by_side::<A, 1>(arithmetic, panel, waiting, results);
+                panel += 1;
+            }
+        }
+    }
+
+    /// The tiles of N panels.
+    #[inline(always)]
+    fn side_by_side<A: Arithmetic, const N: usize>(
+        &self,
+        arithmetic: A,
+        panel: usize,
+        waiting: &mut [Line],
+        results: &mut [f32],
+    ) {
         let mut panels: [&[Line]; N] = [&[]; N];
         for (n, lines) in panels.iter_mut().enumerate() {
-            *lines = &block.panels[(panel + n) * rows..][self.shard.clone()];
+            *lines = self.inputs.get(panel + n, self.rows.clone());
         }
-        for (s, strip) in left.chunks_exact(rows).enumerate() {
-            let sum =
-                add_products::<A, M, N>(arithmetic, &strip[self.shard.clone()], panels, zeros(arithmetic));
-            let place = (s * PANELS + panel - first) * A::HEIGHT;
-            let sum = turn.take(arithmetic, sum, &mut waiting[place..], PANELS * STRIPS * A::HEIGHT);
-            if turn.is_last {
+        for (s, strip) in self.strips.clone().enumerate() {
+            let strip = &strip[self.place.clone()];
+            let sum = add_products::<A, M, N>(arithmetic, strip, panels, zeros(arithmetic));
+            let waiting = &mut waiting[s * PANELS * A::HEIGHT..];
+            let sum = self.turn.take(arithmetic, sum, waiting, PANELS * STRIPS * A::HEIGHT);
+            if self.turn.is_last {
                 let (lines, _) = results.as_chunks_mut::<WIDTH>();
                 for (m, row) in sum.iter().enumerate() {
-                    let lines = &mut lines[(s * M + m) * count + panel..][..N];
-                    for (n, values) in row.iter().enumerate() {
-                        arithmetic.store(*values, &mut lines[n]);
+                    let at = (s * M + m) * self.all.len() + panel - self.all.start;
+                    for (values, line) in row.iter().zip(&mut lines[at..at + N]) {
+                        arithmetic.store(*values, line);
                     }
                 }
             }
@@ -316,9 +325,10 @@ mod tests {
         let values = |len: usize| -> Vec<f32> { (0..len).map(|i| (i * 31 % 23) as f32 - 11.0).collect() };
         let (d_outputs, inputs) = (values(21 * outs), values(21 * ins));
         let (mut found, mut expected) = (vec![f32::NAN; outs * ins], vec![f32::NAN; outs * ins]);
-        let mut scratch = Scratch::default();
+        let (mut scratch, mut packed) = (Scratch::default(), Panels::default());
+        packed.pack(&inputs, (21, ins));
         Separate.run(Gradient {
-            parts: std::iter::once(ShardRows { d_outputs: &d_outputs, inputs: &inputs, ends: &ends }),
+            parts: std::iter::once(ShardRows { d_outputs: &d_outputs, inputs: &packed, ends: &ends }),
             shape: (outs, ins),
             rows: 0..outs,
             columns: 0..ins,

@@ -74,5 +74,6 @@ mod turn;
 pub use bias::{backward_bias, bias_gradient};
 pub use gradient::{backward_weight, weight_gradient};
 pub use linear::{Epilogue, Linear};
+pub use panels::Panels;
 pub use scratch::Scratch;
 pub use shards::ShardRows;

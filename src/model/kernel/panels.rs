@@ -2,18 +2,73 @@
 
 use std::ops::Range;
 
-use super::arithmetic::{Arithmetic, EIGHT};
+use super::arithmetic::{Arithmetic, EIGHT, Job, run};
 use super::lines::{Line, WIDTH};
 
-/// The columns of panel `p` of those in `columns`.
-pub(super) fn panel_columns(p: usize, columns: &Range<usize>) -> Range<usize> {
-    let start = columns.start + p * WIDTH;
-    start..columns.end.min(start + WIDTH)
+/// The inputs A (R, I) of a layer, packed for the gradient of its weight by who has them, for all who compute a part of it.
+///
+/// # Cost
+///
+/// R·I f32, with I rounded up to a multiple of 16; kept from call to call.
+#[derive(Default)]
+pub struct Panels {
+    /// Panel after panel, each with a line for each row.
+    lines: Vec<Line>,
+    rows: usize,
+    /// I.
+    columns: usize,
+}
+
+impl Panels {
+    /// Packs A (R, I), row-major, over what there was.
+    ///
+    /// # Panics
+    ///
+    /// If the len is not R·I.
+    ///
+    /// # Cost
+    ///
+    /// One pass; no allocation unless it is the largest call so far.
+    pub fn pack(&mut self, inputs: &[f32], (rows, columns): (usize, usize)) {
+        assert_eq!(inputs.len(), rows * columns, "inputs (R, I) with R = {rows}, I = {columns}");
+        (self.rows, self.columns) = (rows, columns);
+        let lines = rows * columns.div_ceil(WIDTH);
+        self.lines.resize(lines, Line::ZERO);
+        if rows > 0 {
+            run(Packing { inputs, panels: self });
+        }
+    }
+
+    /// The rows of a panel.
+    #[inline(always)]
+    pub(super) fn get(&self, panel: usize, rows: Range<usize>) -> &[Line] {
+        &self.lines[panel * self.rows..][rows]
+    }
+
+    /// R and I.
+    pub(super) fn shape(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+}
+
+struct Packing<'a> {
+    inputs: &'a [f32],
+    panels: &'a mut Panels,
+}
+
+impl Job for Packing<'_> {
+    #[inline(always)]
+    fn run(self, _: impl Arithmetic) {
+        let Panels { lines, rows, columns } = self.panels;
+        for (p, panel) in lines.chunks_exact_mut(*rows).enumerate() {
+            pack_straight(self.inputs, *columns, p * WIDTH..(*columns).min((p + 1) * WIDTH), panel);
+        }
+    }
 }
 
 /// Packs `panel[k][c] = values[k · stride + columns.start + c]`, and zeros beyond the columns.
 #[inline(always)]
-pub(super) fn pack_straight(values: &[f32], stride: usize, columns: Range<usize>, panel: &mut [Line]) {
+fn pack_straight(values: &[f32], stride: usize, columns: Range<usize>, panel: &mut [Line]) {
     let rows = panel.iter_mut().zip(values.chunks(stride));
     if columns.len() == WIDTH {
         for (line, row) in rows {

@@ -1,5 +1,6 @@
 //! Memory that kernels work in.
 
+use super::Panels;
 use super::lines::{Line, WIDTH};
 
 /// Buffers of one thread for all kernels: packed operands and unfinished tiles.
@@ -16,7 +17,7 @@ pub struct Scratch {
     left: Vec<f32>,
     tiles: Vec<Line>,
     results: Vec<f32>,
-    ends: Vec<usize>,
+    packed: Panels,
 }
 
 /// How many of each a call needs.
@@ -51,13 +52,13 @@ impl Scratch {
         }
     }
 
-    /// Takes the buffer of the shards' ends out, until it is [kept](Self::keep_ends) again.
-    pub(super) fn take_ends(&mut self) -> Vec<usize> {
-        std::mem::take(&mut self.ends)
+    /// Takes a buffer for packed inputs out, until it is [kept](Self::keep_packed) again.
+    pub(super) fn take_packed(&mut self) -> Panels {
+        std::mem::take(&mut self.packed)
     }
 
-    pub(super) fn keep_ends(&mut self, ends: Vec<usize>) {
-        self.ends = ends;
+    pub(super) fn keep_packed(&mut self, packed: Panels) {
+        self.packed = packed;
     }
 }
 

@@ -1,25 +1,6 @@
-//! What a rank has computed of its samples, for all ranks to go on from.
-
-use ndarray::ArrayView2;
+//! The size of values.
 
 use crate::vectorized::vectorized;
-
-/// The samples of a rank after [`Model::propagate`](super::Model::propagate).
-#[derive(Debug)]
-pub struct Propagated<'a, W> {
-    /// Their inputs, (B, I), rows contiguous.
-    pub inputs: ArrayView2<'a, f32>,
-    /// What the rank left there.
-    pub workspace: &'a W,
-}
-
-impl<W> Clone for Propagated<'_, W> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<W> Copy for Propagated<'_, W> {}
 
 /// The largest magnitude among the values; NaN if one is NaN, and 0 of none.
 ///
