@@ -332,7 +332,7 @@ impl Model for Mlp {
         0
     }
 
-    /// If what is known of all samples, B·Σ(I + O), is at most [`ROWS_FOR_PARAMS`] times as much as the params.
+    /// If what is known of all samples, B·Σ(I + O), is at most four times as much as the params.
     fn reduces_by_segment(&self, samples: usize) -> bool {
         let width: usize = self.layers.iter().map(|layer| layer.inputs + layer.outputs).sum();
         samples.saturating_mul(width) <= ROWS_FOR_PARAMS * self.params_len()

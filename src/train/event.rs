@@ -65,11 +65,13 @@ impl EpochEnd {
 /// Where a rank spent its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PhaseTimes {
-    /// Gathering, forward, loss, backward.
+    /// Gathering, forward, loss, backward; without the gradients of the params if the model reduces by segment.
     pub compute: Duration,
     /// Waiting for other ranks.
     pub wait: Duration,
-    /// Combining shards, dividing, clipping, updating.
+    /// Combining shards, dividing, clipping, updating. If the model
+    /// [reduces by segment](crate::model::Model::reduces_by_segment), also the gradients of the params, which are computed,
+    /// combined and used in one pass and cannot be told apart.
     pub reduce_update: Duration,
 }
 

@@ -32,7 +32,7 @@ use super::{Voice, failure};
 #[command(
     after_help = "Columns: samples/s is the median over the takes, least and most its spread; speed-up and efficiency \
 are relative to the smallest thread count; of limit compares the matrix products of training with products of 1024 x 1024 \
-matrices on all cores, measured just before; computing, waiting and the rest are shares of the time, the mean over ranks."
+matrices on all cores, measured just before; computing, waiting and the rest are shares of the time, the mean over ranks. A perceptron's gradients are mostly computed, combined and used for the update in one pass, which counts as reducing and updating."
 )]
 pub(super) struct ScalingFlags {
     #[command(flatten)]

@@ -32,8 +32,8 @@
 //! shards that wait for their right neighbour are tiles in the first cache: a gradient is computed once, however many
 //! shards there are. All is compiled once for each instruction set, and the best one is chosen while running.
 //!
-//! [`weight_gradient`] and [`bias_gradient`] compute a part of a gradient from the rows of all who have some, and hand it on
-//! while it is in the cache.
+//! [`weight_gradient`] and [`bias_gradient`] compute a part of a gradient from the rows of all who have some, packed by each as
+//! [`Panels`], and hand it on while it is in the cache.
 //!
 //! # Examples
 //!

@@ -23,9 +23,6 @@ use super::tile::{Tile, add_products, add_products_of_rows, zeros};
 /// while the panels pass by.
 const DEPTH: usize = 512;
 
-/// Panels of samples at a time: 256 KB of `DEPTH` values, which stay in the second cache while the strips pass by.
-const PANELS: usize = 8;
-
 /// The other operand, (K, N), as it lies in memory.
 #[derive(Clone, Copy)]
 pub(super) enum Weight<'a> {
@@ -33,6 +30,17 @@ pub(super) enum Weight<'a> {
     Rows(&'a [f32]),
     /// Row-major (K, N): an output has a column.
     Columns(&'a [f32]),
+}
+
+impl Weight<'_> {
+    /// Panels of samples at a time: 256 KB of `DEPTH` values, which stay in the second cache while the strips pass by. Twice as
+    /// many where each strip is packed for them: at (512, 2048, 2048) that gained 5 %, and where it is not it lost 2 %.
+    fn panels(self) -> usize {
+        match self {
+            Self::Rows(_) => 8,
+            Self::Columns(_) => 16,
+        }
+    }
 }
 
 /// outputs (B, N) = epilogue(bias + inputs · weight), inputs (B, K), weight (K, N).
@@ -68,14 +76,14 @@ impl Job for RowProduct<'_> {
 fn run<A: Arithmetic>(arithmetic: A, product: RowProduct<'_>) {
     let RowProduct { inputs, weight, shape: (depth, width), bias, epilogue, outputs, scratch } = product;
     let block_len = depth.div_ceil(depth.div_ceil(DEPTH));
-    let panels_len = PANELS.min((inputs.len() / depth).div_ceil(WIDTH));
+    let panels_len = weight.panels().min((inputs.len() / depth).div_ceil(WIDTH));
     let Buffers { panels, tiles: sums, left: strip, .. } = scratch.lend(Needs {
         panels: panels_len * block_len,
         tiles: panels_len * width,
         left: A::HEIGHT * block_len,
         results: 0,
     });
-    let most = PANELS * WIDTH;
+    let most = weight.panels() * WIDTH;
     for (inputs, outputs) in inputs.chunks(most * depth).zip(outputs.chunks_mut(most * width)) {
         for start in (0..depth).step_by(block_len) {
             let block = start..depth.min(start + block_len);
