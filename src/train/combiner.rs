@@ -37,7 +37,7 @@ pub(super) fn step_sums<W>(peers: &Peers<'_, Contribution<W>>) -> StepSums {
 
 impl StepSums {
     /// Whether the gradient, divided by `divisor`, cannot but be finite. The bound is one of exact arithmetic: of the factor
-    /// 2 rounding takes less than a hundredth for a million samples.
+    /// 2 rounding takes less than a tenth for a million samples.
     pub(super) fn is_surely_finite(&self, divisor: Option<f64>) -> bool {
         let largest = 2.0 * self.bound / divisor.unwrap_or(1.0).min(1.0);
         largest < f64::from(f32::MAX)
