@@ -73,13 +73,15 @@ impl Model for ByShards<'_> {
 fn run(model: &impl Model, train: &Dataset, test: &Dataset, options: &Options, threads: usize) -> Bits {
     let options = Options { threads, ..options.clone() };
     let (mut losses, mut norms, mut scores) = (Vec::new(), Vec::new(), Vec::new());
-    let outcome = Trainer::new(model, train, options).test(test).run(|event| match event {
+    let trainer = Trainer::new(model, train, options).test(test).score_at(vec![3, 2]);
+    let outcome = trainer.run(|event| match event {
         Event::Step(step) => {
             losses.push(step.loss.to_bits());
             norms.push(step.grad_norm.map(f64::to_bits));
         }
         Event::Epoch(epoch) => scores.push(epoch.test.unwrap().loss_sum.to_bits()),
-        Event::Start(_) => {}
+        Event::Score(score) => scores.push(score.test.loss_sum.to_bits()),
+        _ => {}
     });
     let outcome = outcome.unwrap();
     let state = outcome.state.iter().map(|vector| bits(&vector.values)).collect();

@@ -105,7 +105,6 @@ impl<'a> Listener<'a> {
 
     fn hear(&mut self, event: Event<'_>) {
         let written = match event {
-            Event::Start(_) => Ok(()),
             Event::Step(step) => {
                 self.heard = true;
                 self.progress.step(&step);
@@ -116,6 +115,7 @@ impl<'a> Listener<'a> {
                 self.epochs.push(epoch);
                 self.metrics.epoch(&epoch)
             }
+            _ => Ok(()),
         };
         // A log that cannot be written ends the run, after the step in hand; the first reason is kept.
         if let (Err(error), None) = (written, &self.failed) {

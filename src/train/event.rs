@@ -8,11 +8,14 @@ use crate::model::Score;
 
 /// Something that happened in a run, in the order in which it did.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// All is checked, the first step begins.
     Start(&'a Plan),
     /// A step was done.
     Step(StepEnd),
+    /// The test samples were scored in between, see [`Trainer::score_at`](super::Trainer::score_at).
+    Score(StepScore),
     /// An epoch was done and scored.
     Epoch(EpochEnd),
 }
@@ -34,6 +37,15 @@ pub struct StepEnd {
     pub rate: f64,
     /// Global norm of the reduced gradient before clipping; `None` unless it was needed.
     pub grad_norm: Option<f64>,
+}
+
+/// A score that was asked for after a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepScore {
+    /// Steps done.
+    pub step: u64,
+    /// Score on the test samples.
+    pub test: Score,
 }
 
 /// One epoch; a run that stops in the middle of one ends with a part of it.
@@ -86,5 +98,6 @@ impl AddAssign for PhaseTimes {
 /// What ranks send to the thread that runs the trainer.
 pub(super) enum Message {
     Step(StepEnd),
+    Score(StepScore),
     Epoch(EpochEnd),
 }

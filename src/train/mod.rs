@@ -65,7 +65,7 @@ mod trainer;
 mod worker;
 
 pub use error::TrainError;
-pub use event::{EpochEnd, Event, PhaseTimes, StepEnd};
+pub use event::{EpochEnd, Event, PhaseTimes, StepEnd, StepScore};
 pub use options::{Length, Options};
 pub use plan::Plan;
 pub use score::{predict, score};

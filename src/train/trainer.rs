@@ -49,6 +49,7 @@ pub struct Trainer<'a, M> {
     model: &'a M,
     train: &'a Dataset,
     test: Option<&'a Dataset>,
+    score_at: Vec<u64>,
     options: Options,
     initial: Option<Vec<f32>>,
     stop: Option<&'a AtomicBool>,
@@ -96,6 +97,8 @@ pub(super) struct Run<'a, M> {
     pub(super) model: &'a M,
     pub(super) train: &'a Dataset,
     pub(super) test: Option<&'a Dataset>,
+    /// Steps after which the test samples are scored besides, ascending.
+    pub(super) score_at: Vec<u64>,
     /// The one copy of the params; a rank writes its segment.
     pub(super) params: Shared<f32>,
     /// The sample order of the epoch; rank 0 writes it.
@@ -106,12 +109,19 @@ pub(super) struct Run<'a, M> {
 impl<'a, M: Model> Trainer<'a, M> {
     /// Prepares a run; nothing is checked before [`run`](Self::run).
     pub fn new(model: &'a M, train: &'a Dataset, options: Options) -> Self {
-        Self { model, train, test: None, options, initial: None, stop: None }
+        Self { model, train, test: None, score_at: Vec::new(), options, initial: None, stop: None }
     }
 
     /// Scores these samples after each epoch.
     pub fn test(self, test: &'a Dataset) -> Self {
         Self { test: Some(test), ..self }
+    }
+
+    /// Scores the test samples after these steps as well, counted from 1, each told as an [`Event::Score`]. The order plays no
+    /// part; without test samples there is nothing to tell.
+    pub fn score_at(self, mut steps: Vec<u64>) -> Self {
+        steps.sort_unstable();
+        Self { score_at: steps, ..self }
     }
 
     /// Starts from these params instead of the model's own.
@@ -144,7 +154,8 @@ impl<'a, M: Model> Trainer<'a, M> {
         let samples = self.train.len();
         let order = Shared::new(&world, (0..samples as u32).collect(), rank_0_owns(samples, plan.threads()))?;
         let (model, train, test, never) = (self.model, self.train, self.test, AtomicBool::new(false));
-        let run = Run { plan, model, train, test, params, order, stop: self.stop.unwrap_or(&never) };
+        let (score_at, stop) = (self.score_at, self.stop.unwrap_or(&never));
+        let run = Run { plan, model, train, test, score_at, params, order, stop };
         on_event(Event::Start(&run.plan));
         let finished = train_on(&run, world.communicators(), &mut on_event)?;
         Ok(outcome(finished, run.params.into_inner()))
@@ -180,6 +191,7 @@ fn train_on<M: Model>(
 fn hear(receiver: Receiver<Message>, on_event: &mut impl FnMut(Event<'_>)) {
     let mut tell = |message| match message {
         Message::Step(step) => on_event(Event::Step(step)),
+        Message::Score(score) => on_event(Event::Score(score)),
         Message::Epoch(epoch) => on_event(Event::Epoch(epoch)),
     };
     while let Ok(message) = receiver.recv() {
@@ -244,5 +256,26 @@ mod tests {
         let phases = outcome.unwrap().phases;
         assert_eq!((phases.len(), phases[0]), (3, of_rank_0));
         assert!(phases.iter().all(|rank| !rank.compute.is_zero() && !rank.wait.is_zero()), "{phases:?}");
+    }
+
+    #[test]
+    fn scores_come_after_the_steps_asked_for_and_are_those_of_the_params_then() {
+        let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [6.0]], Targets::None, None).unwrap();
+        let model = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+            grads[0] = samples.inputs.iter().map(|x| params[0] - x).sum();
+            samples.inputs.iter().map(|x| f64::from(params[0] - x).powi(2)).sum()
+        });
+        let options =
+            |steps| Options { batch_size: 3, threads: 2, length: Length::Steps(steps), ..Options::default() };
+        let mut scores = Vec::new();
+        let trainer = Trainer::new(&model, &data, options(6)).test(&data).score_at(vec![9, 5, 0, 2]);
+        trainer
+            .run(|event| scores.extend(if let Event::Score(score) = event { Some(score) } else { None }))
+            .unwrap();
+        assert_eq!(scores.iter().map(|score| score.step).collect::<Vec<_>>(), [2, 5]);
+        for score in scores {
+            let outcome = Trainer::new(&model, &data, options(score.step)).run(|_| {}).unwrap();
+            assert_eq!(crate::train::score(&model, &outcome.params, &data).unwrap(), score.test);
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::score::{Scorer, groups, sum};
 use super::shards::part;
 use super::step::{Step, StepResult};
 use super::trainer::Run;
-use super::{EpochEnd, PhaseTimes, StepEnd, StopReason, TrainError};
+use super::{EpochEnd, PhaseTimes, StepEnd, StepScore, StopReason, TrainError};
 use crate::collective::Communicator;
 use crate::data::sample_order;
 use crate::model::{Model, Score};
@@ -42,6 +42,8 @@ pub(super) struct Finished {
 /// Sums over the steps of an epoch.
 struct EpochSums {
     begun: Instant,
+    /// Time that went into scores between steps.
+    scoring: Duration,
     samples: u64,
     loss: f64,
     weight: f64,
@@ -69,7 +71,7 @@ impl<'a, M: Model> Worker<'a, M> {
 
     /// Takes all batches of one epoch, and scores what came of it.
     fn epoch(&mut self, epoch: u64) -> Result<Option<StopReason>, TrainError> {
-        let mut sums = EpochSums { begun: Instant::now(), samples: 0, loss: 0.0, weight: 0.0 };
+        let mut sums = EpochSums::begin();
         self.step.times = PhaseTimes::default();
         self.order(epoch)?;
         let mut reason = None;
@@ -82,11 +84,14 @@ impl<'a, M: Model> Worker<'a, M> {
             sums.add(samples, &result);
             self.tell(|steps| step_end(steps, epoch, samples, rate, &result))?;
             reason = self.reason(&result);
+            if reason != Some(StopReason::Diverged) {
+                sums.scoring += self.score_step()?;
+            }
             if reason.is_some() {
                 break;
             }
         }
-        let elapsed = sums.begun.elapsed();
+        let elapsed = sums.begun.elapsed() - sums.scoring;
         let test = if reason == Some(StopReason::Diverged) { None } else { self.score()? };
         let phases = self.step.times;
         self.phases += phases;
@@ -118,6 +123,18 @@ impl<'a, M: Model> Worker<'a, M> {
         result.stop.then_some(StopReason::Interrupted)
     }
 
+    /// Scores the test samples if this is asked for after the step that was done; returns how long it took.
+    fn score_step(&mut self) -> Result<Duration, TrainError> {
+        let start = Instant::now();
+        if self.run.score_at.binary_search(&self.steps).is_err() {
+            return Ok(Duration::ZERO);
+        }
+        if let Some(test) = self.score()? {
+            self.tell(|step| Message::Score(StepScore { step, test }))?;
+        }
+        Ok(start.elapsed())
+    }
+
     /// Scores the test samples, each rank a run of their groups; every rank knows the sum.
     fn score(&mut self) -> Result<Option<Score>, TrainError> {
         let (Some(test), Some(scorer)) = (self.run.test, &mut self.scorer) else { return Ok(None) };
@@ -145,6 +162,10 @@ fn step_end(step: u64, epoch: u64, samples: usize, rate: f64, result: &StepResul
 }
 
 impl EpochSums {
+    fn begin() -> Self {
+        Self { begun: Instant::now(), scoring: Duration::ZERO, samples: 0, loss: 0.0, weight: 0.0 }
+    }
+
     fn add(&mut self, samples: usize, result: &StepResult) {
         self.samples += samples as u64;
         self.loss += result.sums.loss;
