@@ -7,6 +7,7 @@ use std::hint::black_box;
 
 use super::all_reduce_report::{AllReducePoint, AllReduceReport};
 use super::baseline::rayon_fold_reduce;
+use super::error::check_takes;
 use super::machine::available_bytes;
 use super::operand::{Operand, expected, input};
 use super::ranks::{Interval, from_first_start, from_last_start, on_ranks};
@@ -81,9 +82,8 @@ fn check(options: &AllReduceOptions) -> Result<(), BenchError> {
     match () {
         () if threads == 0 => Err(BenchError::ZeroThreads),
         () if len == 0 => Err(BenchError::ZeroLen),
-        () if takes == Some(0) => Err(BenchError::ZeroTakes),
         () if op == Op::Mean && element.is_integer() => Err(BenchError::NoSuchReduction { op, element }),
-        () => check_memory(options),
+        () => takes.map_or(Ok(()), check_takes).and_then(|()| check_memory(options)),
     }
 }
 
@@ -299,7 +299,10 @@ mod tests {
         ));
         assert!(matches!(refused(AllReduceOptions { lens: vec![], ..options() }), BenchError::NoLens));
         assert!(matches!(refused(AllReduceOptions { lens: vec![0], ..options() }), BenchError::ZeroLen));
-        assert!(matches!(refused(AllReduceOptions { takes: Some(0), ..options() }), BenchError::ZeroTakes));
+        for takes in [0, 100_001, usize::MAX] {
+            let refused = refused(AllReduceOptions { takes: Some(takes), ..options() });
+            assert!(matches!(refused, BenchError::Takes { .. }), "{takes}");
+        }
         let integers = AllReduceOptions { op: Op::Mean, element: ElementType::U32, ..options() };
         assert!(matches!(refused(integers), BenchError::NoSuchReduction { .. }));
     }

@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use super::warning::counted;
 use super::{ScalingPoint, ScalingReport};
+use crate::report::grouped;
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 464.0;
@@ -128,7 +129,9 @@ impl Frame {
             }
         }
         text(svg, (f64::midpoint(LEFT, RIGHT), BOTTOM + 43.0), "quiet", "middle", "threads");
-        let base = format!("speed of {} = 1", counted(report.points[0].threads, "thread"));
+        let (smallest, speed) = (report.points[0].threads, report.points[0].samples_per_sec.median);
+        let base =
+            format!("speed of {}, {} samples/s, = 1", counted(smallest, "thread"), grouped(speed as u64));
         text(svg, (LEFT, TOP - 10.0), "quiet", "start", &base);
     }
 

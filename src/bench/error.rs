@@ -9,6 +9,14 @@ use super::warning::counted;
 use crate::collective::{CollectiveError, Op};
 use crate::train::TrainError;
 
+/// Most takes: the times of all of them are kept.
+const MOST_TAKES: usize = 100_000;
+
+/// Refuses takes that cannot be measured.
+pub(super) fn check_takes(takes: usize) -> Result<(), BenchError> {
+    if (1..=MOST_TAKES).contains(&takes) { Ok(()) } else { Err(BenchError::Takes { takes }) }
+}
+
 /// Why something could not be measured.
 #[derive(Debug, Error)]
 pub enum BenchError {
@@ -24,9 +32,12 @@ pub enum BenchError {
     /// A len is 0.
     #[error("a vector of 0 elements has nothing to reduce; give lens of at least 1")]
     ZeroLen,
-    /// There are no takes.
-    #[error("0 takes measure nothing; give at least 1")]
-    ZeroTakes,
+    /// There are no takes, or more than anybody can wait for.
+    #[error("{takes} takes cannot be measured; give 1 to {MOST_TAKES}")]
+    Takes {
+        /// The takes asked for.
+        takes: usize,
+    },
     /// The batch size cannot grow with the threads.
     #[error(
         "a batch of {batch_size} samples for {} does not grow to a whole number of samples for {threads}; give a batch \

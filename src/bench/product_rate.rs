@@ -24,6 +24,11 @@ pub struct ProductRate {
 }
 
 impl ProductRate {
+    /// The larger of two measurements of the same products.
+    pub(super) fn or_better(self, other: Self) -> Self {
+        if other.gflop_per_sec > self.gflop_per_sec { other } else { self }
+    }
+
     /// Multiplies (side, side) matrices on so many threads at once with [`product`], and takes the time.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::error::check_takes;
 use super::scaling_report::ScalingReport;
 use super::{BenchError, Machine, ProductRate, Warning};
 use crate::checkpoint::params_sha256;
@@ -124,7 +125,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Self { flops_per_sample: Some(flops), ..self }
     }
 
-    /// Measures the limit, then each thread count in turn, take by take; tells `on_take` after each run.
+    /// Measures the limit, before and after, and in between each thread count in turn, take by take; tells `on_take` after each run.
     ///
     /// # Errors
     ///
@@ -150,6 +151,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
                 takes.push(take);
             }
         }
+        let limit = limit.or_better(ProductRate::measure(LIMIT_SIDE, machine.cores)?);
         let of = |plan: &Plan| takes.iter().filter(|take| take.threads == plan.threads()).collect();
         let runs: Vec<(&Plan, Vec<&Take>)> = plans.iter().map(|plan| (plan, of(plan))).collect();
         let mut report =
@@ -163,9 +165,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
 
     /// What each thread count comes to: all that can be wrong is said before the first take.
     fn plans(&self) -> Result<Vec<Plan>, BenchError> {
-        if self.scaling.takes == 0 {
-            return Err(BenchError::ZeroTakes);
-        }
+        check_takes(self.scaling.takes)?;
         let smallest = *self.scaling.threads.first().ok_or(BenchError::NoThreads)?;
         if smallest == 0 {
             return Err(BenchError::ZeroThreads);

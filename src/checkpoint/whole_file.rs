@@ -9,7 +9,7 @@ use tempfile::Builder;
 use super::CheckpointError;
 
 /// Writes `content` to `path`: beside it under another name, fsync, rename, fsync of the folder. Whatever happens in
-/// between, `path` holds its old content or the new one.
+/// between, `path` holds its old content or the new one. A link is followed; a device or a pipe is written to as it is.
 ///
 /// # Errors
 ///
@@ -19,11 +19,25 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), CheckpointError> {
 }
 
 fn try_write(path: &Path, content: &[u8]) -> io::Result<()> {
+    match path.metadata() {
+        // A device or a pipe has no content to keep, and is not to be replaced by a file.
+        Ok(found) if !found.is_file() && !found.is_dir() => {
+            File::options().write(true).open(path)?.write_all(content)
+        }
+        // What a link points to is written, not the link.
+        Ok(_) => try_replace(&path.canonicalize()?, content),
+        Err(_) => try_replace(path, content),
+    }
+}
+
+fn try_replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let mut beside = Builder::new().prefix(".writing-").tempfile_in(folder)?;
+    // The error would name the file beside, of which nobody knows.
+    let made = Builder::new().prefix(".writing-").tempfile_in(folder);
+    let mut beside = made.map_err(|error| io::Error::from(error.kind()))?;
     beside.write_all(content)?;
     readable_by_all(beside.as_file())?;
     beside.as_file().sync_all()?;
@@ -52,4 +66,35 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_link_is_followed_and_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_whole(&link, b"new").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_not_replaced() {
+        write_whole(Path::new("/dev/null"), b"gone").unwrap();
+        assert!(!Path::new("/dev/null").is_file());
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_told_without_the_name_of_the_file_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write_whole(&folder.path().join("no/such"), b"").unwrap_err().to_string();
+        assert!(error.contains("no/such") && !error.contains(".writing"), "{error}");
+    }
 }

@@ -78,7 +78,7 @@ fn failure(error: BenchError) -> Failure {
         | BenchError::ZeroThreads
         | BenchError::NoLens
         | BenchError::ZeroLen
-        | BenchError::ZeroTakes
+        | BenchError::Takes { .. }
         | BenchError::UnevenBatch { .. }
         | BenchError::NoSuchReduction { .. }) => Failure::usage(error),
         error => error.into(),

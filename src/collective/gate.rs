@@ -8,7 +8,7 @@
 //! sleeper lives in the word that wakers change: a waker either sees the bit and wakes, or changed the word before the
 //! sleeper set it, and then the sleeper's compare-and-swap fails and it looks again.
 
-use super::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, spin_loop, yield_now};
+use super::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, spin_loop};
 use super::wait::Patience;
 use crossbeam::utils::CachePadded;
 use std::time::{Duration, Instant};
@@ -127,7 +127,7 @@ impl Gate {
 
     /// Waits until `target` ranks are counted, the flag is up, or `timeout` has passed since spinning ended.
     ///
-    /// The clock starts after the spinning, some microseconds at most, as reading it costs as much as a short round.
+    /// The clock starts after the spinning, some 20 µs at most, as reading it costs as much as a short round.
     pub(super) fn wait(&self, target: u64, patience: Patience, timeout: Option<Duration>) -> Outcome {
         self.wait_for(patience, timeout, |sight| sight.judge(target))
     }
@@ -151,14 +151,7 @@ impl Gate {
             }
             spin_loop();
         }
-        let clock = timeout.map(|timeout| (Instant::now(), timeout));
-        for _ in 0..patience.yields {
-            if let Some(outcome) = judge(self.look()).or_else(|| overdue(clock)) {
-                return outcome;
-            }
-            yield_now();
-        }
-        self.sleep(clock, judge)
+        self.sleep(timeout.map(|timeout| (Instant::now(), timeout)), judge)
     }
 
     fn sleep(&self, clock: Option<(Instant, Duration)>, judge: impl Fn(Sight) -> Option<Outcome>) -> Outcome {
@@ -208,7 +201,7 @@ fn overdue(clock: Option<(Instant, Duration)>) -> Option<Outcome> {
 mod tests {
     use super::*;
 
-    const SLEEPY: Patience = Patience { spins: 0, yields: 0 };
+    const SLEEPY: Patience = Patience { spins: 0 };
 
     #[test]
     fn a_count_that_is_reached_counts_before_a_flag_put_up_later() {
@@ -243,7 +236,7 @@ mod tests {
             let sleeper = scope.spawn(|| gate.wait(2, SLEEPY, None));
             gate.arrive(0, 2).unwrap();
             while gate.look().0 & SLEEPERS == 0 {
-                yield_now();
+                std::thread::yield_now();
             }
             gate.arrive(1, 2).unwrap();
             assert_eq!(sleeper.join().unwrap(), Outcome::Reached);

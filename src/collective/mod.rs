@@ -28,8 +28,8 @@
 //!
 //! - A rank inside arithmetic is waited for: others hold pointers into its memory, so a departure has neither timeout
 //!   nor abort. A function given to the reducer that never returns stops the world for good.
-//! - Waiting ranks first spin for some microseconds, then yield some hundred times, then sleep. With more ranks than cores nobody
-//!   spins. The first call after a long wait costs the waking of a thread.
+//! - Waiting ranks first spin for some 20 µs, then sleep. With more ranks than cores nobody spins. The first call after a long
+//!   wait costs the waking of a thread.
 //! - The tree is over ranks: another world size combines in another order and may round differently. Programs that want
 //!   the same bits for any number of threads combine fixed shards with [`tree`], as the trainer does.
 //!

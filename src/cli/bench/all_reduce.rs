@@ -73,7 +73,7 @@ fn named<T: Copy + fmt::Display>(text: &str, all: &[T]) -> Result<T, String> {
 
 /// Measures and reports.
 pub(super) fn run(flags: &AllReduceFlags) -> Result<ExitCode, Failure> {
-    flags.output.check()?;
+    flags.output.check(None)?;
     let voice = Voice::of(flags.quiet, flags.no_progress);
     let options = AllReduceOptions {
         threads: counts(&flags.threads)?,

@@ -1,7 +1,6 @@
 //! Where results go.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -9,6 +8,7 @@ use clap::Args;
 use phalanx::checkpoint::write_whole;
 
 use super::super::failure::Failure;
+use super::super::output;
 
 /// A file, or stdout for `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +23,19 @@ impl From<OsString> for Target {
     }
 }
 
+impl Target {
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Stdout => None,
+            Self::File(path) => Some(path),
+        }
+    }
+}
+
 /// Results for other programs
 #[derive(Args, Debug)]
 pub(super) struct OutputFlags {
-    /// Write everything that was measured as JSON; - for stdout, instead of the table
+    /// Write everything that was measured as JSON; a file that is there is replaced; - for stdout, instead of the table
     #[arg(long, value_name = "FILE|-", help_heading = "Results")]
     pub(super) json: Option<Target>,
     /// Write a line for each line of the table as CSV; - for stdout, instead of the table
@@ -35,15 +44,21 @@ pub(super) struct OutputFlags {
 }
 
 impl OutputFlags {
-    /// Refuses what could not be written, before anything is measured.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    /// Refuses what could not be written, before anything is measured; `also` is one more file.
+    pub(super) fn check(&self, also: Option<&Path>) -> Result<(), Failure> {
         let both = [&self.json, &self.csv].map(|target| target == &Some(Target::Stdout));
         if both == [true, true] {
             return Err(Failure::usage("--json - and --csv - both go to stdout; give one of them a file"));
         }
-        for target in [&self.json, &self.csv].into_iter().flatten() {
-            if let Target::File(path) = target {
-                check_folder(path)?;
+        let files: Vec<&Path> =
+            [&self.json, &self.csv].into_iter().flatten().filter_map(Target::file).chain(also).collect();
+        for (index, path) in files.iter().enumerate() {
+            check_folder(path)?;
+            if files[..index].contains(path) {
+                let name = path.display();
+                return Err(Failure::usage(format!(
+                    "two results are to be written to {name}; give each its own file"
+                )));
             }
         }
         Ok(())
@@ -78,6 +93,9 @@ pub(super) fn check_folder(path: &Path) -> Result<(), Failure> {
         _ => Path::new("."),
     };
     let name = path.display();
+    if path.as_os_str().is_empty() {
+        return Err(Failure::usage("a file without a name cannot be written; give a file, or - for stdout"));
+    }
     if !folder.is_dir() {
         return Err(
             anyhow!("cannot write {name}: there is no folder {}; make it first", folder.display()).into()
@@ -92,10 +110,6 @@ pub(super) fn check_folder(path: &Path) -> Result<(), Failure> {
 fn put(target: &Target, text: &str) -> Result<(), Failure> {
     match target {
         Target::File(path) => Ok(write_whole(path, text.as_bytes())?),
-        Target::Stdout => {
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(text.as_bytes())?;
-            Ok(stdout.flush()?)
-        }
+        Target::Stdout => output::results(|out| out.write_all(text.as_bytes())),
     }
 }

@@ -20,19 +20,20 @@ use super::super::input::training_data;
 use super::super::train::initial_params;
 use super::super::{config, settings};
 use super::grid::{Grid, counted, csv, grouped, or_dash, percent};
-use super::output::{OutputFlags, check_folder};
+use super::output::OutputFlags;
 use super::series::Series;
 use super::{Voice, failure};
 
 /// Measure the speed of training on several thread counts
 ///
 /// Trains with each thread count in turn, take by take, and compares samples per second. Nothing is saved, and test
-/// samples are not scored. Every flag of train may be given; --epochs is 1 unless said otherwise.
+/// samples are not scored. The flags are those of train; --epochs is 1 unless said otherwise. A --config file may be that of a
+/// run: its thread count and its output are not looked at.
 #[derive(Args)]
 #[command(
     after_help = "Columns: samples/s is the median over the takes, least and most its spread; speed-up and efficiency \
 are relative to the smallest thread count; of limit compares the matrix products of training with products of 1024 x 1024 \
-matrices on all cores, measured just before; computing, waiting and the rest are shares of the time, the mean over ranks. A perceptron's gradients are mostly computed, combined and used for the update in one pass, which counts as reducing and updating."
+matrices on all cores, the better of just before and just after; computing, waiting and the rest are shares of the time, the mean over ranks. A perceptron's gradients are mostly computed, combined and used for the update in one pass, which counts as reducing and updating."
 )]
 pub(super) struct ScalingFlags {
     #[command(flatten)]
@@ -53,8 +54,7 @@ pub(super) struct ScalingFlags {
 /// Measures and reports.
 pub(super) fn run(flags: ScalingFlags) -> Result<ExitCode, Failure> {
     flags.series.check()?;
-    flags.output.check()?;
-    flags.svg.as_deref().map_or(Ok(()), check_folder)?;
+    flags.output.check(flags.svg.as_deref())?;
     let counts = flags.series.counts()?;
     let train = complete(config::merge(flags.series.train)?);
     let voice = Voice::of(train.quiet == Some(true), train.no_progress == Some(true));
@@ -134,13 +134,13 @@ impl Subject {
     /// What stands under the title of the chart.
     fn caption(&self, report: &ScalingReport) -> String {
         let point = &report.points[0];
-        let (speed, takes) = (grouped(point.samples_per_sec.median), point.takes_samples_per_sec.len());
+        let takes = point.takes_samples_per_sec.len();
         let batch = match report.growth {
             Growth::Strong => point.batch_size.to_string(),
             Growth::Weak => format!("{} and growing", point.batch_size),
         };
         let takes = counted(takes as u64, "take");
-        format!("{}; {}; batch {batch}; median of {takes}, {speed} samples/s at 1", self.data, self.model)
+        format!("{}; {}; batch {batch}; median of {takes}", self.data, self.model)
     }
 }
 

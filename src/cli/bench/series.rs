@@ -29,7 +29,7 @@ impl Series {
         self.threads.iter().map(|count| settings::threads(Some(*count))).collect()
     }
 
-    /// Refuses flags that would have no effect.
+    /// Refuses flags that would have no effect. In a file they are let pass: the options of a run are to be measured as they are.
     pub(super) fn check(&self) -> Result<(), Failure> {
         let flag = match &self.train {
             TrainFlags { output_dir: Some(_), .. } => "--output-dir",
