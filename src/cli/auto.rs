@@ -27,6 +27,12 @@ impl Value for usize {
     }
 }
 
+impl Value for u64 {
+    fn read(text: &str) -> Result<Self, String> {
+        whole(text)
+    }
+}
+
 impl Value for Loss {
     fn read(text: &str) -> Result<Self, String> {
         text.parse()

@@ -29,6 +29,9 @@ pub(super) fn table(
     table.row("reduction", plan.reduction());
     table.row("optimizer", optimizer(plan));
     table.row("rate", rate(options, plan, train.weights().is_some()));
+    if let Some(interval) = plan.noise_interval() {
+        table.row("noise scale", format!("measured every {} steps", grouped(interval)));
+    }
     table
 }
 

@@ -7,7 +7,7 @@ use phalanx::data::{Dataset, LoadOptions, TargetKind, Targets};
 use phalanx::model::{Activation, Loss, MlpShape};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction, ScaleRate, ScheduleKind, ScheduleOptions};
 use phalanx::report::{available_bytes, grouped};
-use phalanx::train::{Length, Options, Shards, TrainError};
+use phalanx::train::{Length, NoiseInterval, Options, Shards, TrainError};
 
 use super::auto::Auto;
 use super::failure::Failure;
@@ -41,6 +41,7 @@ pub(super) fn complete(mut flags: TrainFlags) -> TrainFlags {
     flags.warmup_steps.get_or_insert(0);
     flags.scale_lr.get_or_insert_default();
     flags.log_every.get_or_insert(10);
+    flags.noise_scale.get_or_insert(Auto::Given(0));
     flags
 }
 
@@ -72,6 +73,11 @@ pub(super) fn options(flags: &TrainFlags) -> Result<Options, Failure> {
         clip_grad_norm: flags.clip_grad_norm,
         drop_last: flags.drop_last.unwrap_or(false),
         shuffle: !flags.no_shuffle.unwrap_or(false),
+        noise_scale: match flags.noise_scale {
+            None | Some(Auto::Given(0)) => None,
+            Some(Auto::Auto) => Some(NoiseInterval::Auto),
+            Some(Auto::Given(steps)) => Some(NoiseInterval::Steps(steps)),
+        },
         seed: flags.seed.unwrap_or(default.seed),
         timeout: flags.timeout.map(timeout).transpose()?,
     })

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use phalanx::report::{Results, Stopped, Table, grouped};
+use phalanx::report::{Results, Stopped, Table, grouped, noise_advice, with_error};
 use phalanx::train::Plan;
 
 /// Lays the results out.
@@ -21,6 +21,10 @@ pub(super) fn table(results: &Results, plan: &Plan, path: &Path, data: &str) -> 
     if let Some(loss) = results.train_loss {
         table.row("train loss", format!("{loss:.4}"));
     }
+    if plan.noise_interval().is_some() {
+        table.row("noise scale", noise_scale(results));
+        table.row("", noise_advice(results.noise_scale(), plan.max_batch_samples()));
+    }
     table.row("time", time(results));
     table.row("params", format!("{}, sha256 {}", grouped(results.params as u64), results.params_sha256));
     table.row("saved in", path.display());
@@ -36,6 +40,15 @@ pub(super) fn right(accuracy: f64, samples: usize) -> String {
     } else {
         String::new()
     }
+}
+
+/// "1230 ± 90 samples at the end, 640 ± 20 over the whole run".
+fn noise_scale(results: &Results) -> String {
+    let end = results.noise_scale().map(|estimate| format!("{} samples at the end", with_error(&estimate)));
+    let whole =
+        results.noise_scale_of_run().map(|estimate| format!("{} over the whole run", with_error(&estimate)));
+    let known: Vec<_> = end.into_iter().chain(whole).collect();
+    if known.is_empty() { "not known yet".to_owned() } else { known.join(", ") }
 }
 
 fn time(results: &Results) -> String {

@@ -7,6 +7,7 @@ use super::init::Uniform;
 use super::kernel::{Epilogue, Panels, ShardRows, bias_gradient, weight_gradient};
 use super::layer::{Layer, LayerProducts};
 use super::magnitude::largest_magnitude;
+use super::sample_squares::add_row_squares;
 use super::{
     Activation, Misfit, MlpShape, MlpWorkspace, Model, Samples, Score, ShardRun, SubtreeSums, TargetShape,
     Targets, Tensor,
@@ -378,6 +379,20 @@ impl Model for Mlp {
             bias_gradient(parts, shape.0, common(&place.bias, &segment), scratch, &mut |range, grads| {
                 sink(place.bias.start + range.start..place.bias.start + range.end, grads);
             });
+        }
+    }
+
+    fn knows_sample_squares(&self) -> bool {
+        true
+    }
+
+    /// B·Σ(I + O) multiplications, as the gradient of a sample and a layer is an outer product.
+    fn sample_squares(&self, shards: &ShardRun<'_>, squares: &mut [f64], workspace: &MlpWorkspace) {
+        let samples = shards.all_samples();
+        squares.fill(0.0);
+        for (l, place) in self.layers.iter().enumerate() {
+            let [delta, inputs] = workspace.rows(l, place.shape(), contiguous(&samples.inputs));
+            add_row_squares(delta, inputs, place.shape(), squares);
         }
     }
 

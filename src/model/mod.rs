@@ -36,6 +36,7 @@ mod mlp_shape;
 mod mlp_workspace;
 mod product;
 mod real;
+mod sample_squares;
 mod samples;
 mod shard_run;
 mod tensor;
@@ -209,6 +210,26 @@ pub trait Model: Sync {
     {
         let _ = (ranks, segment, room, sink);
         panic!("the model does not reduce by segment");
+    }
+
+    /// Whether the model knows how long the gradient of each sample is without computing it, which
+    /// [`sample_squares`](Self::sample_squares) is needed for.
+    ///
+    /// The gradient noise scale is then measured from samples rather than shards: more exactly, and at less cost.
+    fn knows_sample_squares(&self) -> bool {
+        false
+    }
+
+    /// Writes |w_i ∂ℓ_i/∂params|², over all params, of each sample of the shards that the model computed last with this workspace,
+    /// by [`subtree_gradient`](Self::subtree_gradient) or [`propagate`](Self::propagate). What divided a shard's gradient
+    /// has divided those of its samples.
+    ///
+    /// # Panics
+    ///
+    /// Unless the model [knows them](Self::knows_sample_squares).
+    fn sample_squares(&self, shards: &ShardRun<'_>, squares: &mut [f64], workspace: &Self::Workspace) {
+        let _ = (shards, squares, workspace);
+        panic!("the model does not know the gradients of samples");
     }
 
     /// Says how well the params do on samples: loss, and for classes how many are right.

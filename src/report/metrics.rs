@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::ReportError;
 use crate::model::Score;
-use crate::train::{EpochEnd, StepEnd};
+use crate::train::{EpochEnd, NoiseScale, StepEnd};
 
 /// Writes `metrics.jsonl`: a line every so many steps and one each epoch. The file is up to date after each epoch, and
 /// in between as often as somebody may want to look.
@@ -21,6 +21,7 @@ use crate::train::{EpochEnd, StepEnd};
 /// | `train_loss` | both | mean loss of the step's, or of the epoch's samples, before their update; null if no number |
 /// | `lr` | step | learning rate of the step |
 /// | `grad_norm` | step | global norm before clipping, where it was computed |
+/// | `noise_scale`, `noise_scale_error` | both | gradient noise scale as last measured, in samples, and its standard error; left out if it is not measured, null while it is not known |
 /// | `test_loss`, `test_accuracy` | epoch | on the test samples, null without |
 /// | `samples_per_sec`, `epoch_secs` | epoch | speed and time, evaluation left out |
 pub struct Metrics {
@@ -30,6 +31,8 @@ pub struct Metrics {
     every: u64,
     /// When the lines were last handed to the system.
     flushed: Instant,
+    /// What the last measuring step said.
+    noise: Option<NoiseScale>,
 }
 
 /// Time between two looks at the file of somebody who follows a run.
@@ -45,6 +48,8 @@ enum Line {
         lr: f64,
         #[serde(skip_serializing_if = "Option::is_none")]
         grad_norm: Option<f64>,
+        #[serde(flatten)]
+        noise: Option<Noise>,
     },
     Epoch {
         step: u64,
@@ -52,14 +57,22 @@ enum Line {
         train_loss: Option<f64>,
         test_loss: Option<f64>,
         test_accuracy: Option<f64>,
+        #[serde(flatten)]
+        noise: Option<Noise>,
         samples_per_sec: f64,
         epoch_secs: f64,
     },
 }
 
+#[derive(Serialize)]
+struct Noise {
+    noise_scale: Option<f64>,
+    noise_scale_error: Option<f64>,
+}
+
 impl Metrics {
     pub(super) fn new(path: PathBuf, file: File, every: u64) -> Self {
-        Self { path, file: BufWriter::new(file), every, flushed: Instant::now() }
+        Self { path, file: BufWriter::new(file), every, flushed: Instant::now(), noise: None }
     }
 
     /// Logs a step, if it is one of those to be logged.
@@ -68,11 +81,13 @@ impl Metrics {
     ///
     /// [`ReportError::Write`].
     pub fn step(&mut self, end: &StepEnd) -> Result<(), ReportError> {
+        self.noise = end.noise_scale.or(self.noise);
         if self.every == 0 || !end.step.is_multiple_of(self.every) {
             return Ok(());
         }
         let StepEnd { step, epoch, loss, rate, grad_norm, .. } = *end;
-        self.write(&Line::Step { step, epoch: epoch + 1, train_loss: finite(loss), lr: rate, grad_norm })?;
+        let (train_loss, noise) = (finite(loss), self.noise());
+        self.write(&Line::Step { step, epoch: epoch + 1, train_loss, lr: rate, grad_norm, noise })?;
         if self.flushed.elapsed() < LOOK { Ok(()) } else { self.flush() }
     }
 
@@ -88,10 +103,19 @@ impl Metrics {
             train_loss: finite(end.train_loss),
             test_loss: end.test.as_ref().map(Score::mean_loss).and_then(finite),
             test_accuracy: end.test.as_ref().and_then(Score::accuracy),
+            noise: self.noise(),
             samples_per_sec: end.samples_per_sec(),
             epoch_secs: end.elapsed.as_secs_f64(),
         })?;
         self.flush()
+    }
+
+    fn noise(&self) -> Option<Noise> {
+        let estimate = self.noise?.recent();
+        Some(Noise {
+            noise_scale: estimate.map(|estimate| estimate.value),
+            noise_scale_error: estimate.map(|estimate| estimate.error),
+        })
     }
 
     fn flush(&mut self) -> Result<(), ReportError> {

@@ -3,12 +3,14 @@
 //! * [`RunDir`] is the folder of a run: `config.toml`, `metrics.jsonl`, `results.json`, `model.safetensors`.
 //! * [`Results`] is what `results.json` holds.
 //! * [`Progress`] is the bar on a terminal, and plain lines elsewhere.
+//! * [`noise_advice`] says in a sentence what a noise scale means for a batch size.
 //! * [`Table`] lays names and values out in two columns, [`grouped`] writes large counts.
 //!
 //! Nothing here computes on params or gradients.
 
 mod memory;
 mod metrics;
+mod noise_advice;
 mod number;
 mod progress;
 mod results;
@@ -17,6 +19,7 @@ mod table;
 
 pub use memory::{available_bytes, peak_rss_bytes};
 pub use metrics::Metrics;
+pub use noise_advice::{noise_advice, with_error};
 pub use number::grouped;
 pub use progress::{Progress, ProgressStyle};
 pub use results::{PhaseSecs, Results, Stopped};

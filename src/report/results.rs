@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::peak_rss_bytes;
 use crate::checkpoint::params_sha256;
 use crate::model::Score;
-use crate::train::{EpochEnd, Outcome, PhaseTimes, Plan, StopReason};
+use crate::train::{EpochEnd, NoiseEstimate, Outcome, PhaseTimes, Plan, StopReason};
 
 /// The result of a run. The names and their meaning are a contract with other tools.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +40,14 @@ pub struct Results {
     pub test_loss: Option<f64>,
     /// Share of the test samples whose class is predicted right; null for regression or without test samples.
     pub test_accuracy: Option<f64>,
+    /// The gradient noise scale at the end, in samples; null if it was not measured, or is not known.
+    pub noise_scale: Option<f64>,
+    /// Its standard error.
+    pub noise_scale_error: Option<f64>,
+    /// The gradient noise scale over the whole run.
+    pub noise_scale_of_run: Option<f64>,
+    /// Its standard error.
+    pub noise_scale_of_run_error: Option<f64>,
     /// Seconds of each epoch, evaluation and saving left out; the last may be cut short.
     pub epoch_secs: Vec<f64>,
     /// Samples per second of the best epoch.
@@ -100,6 +108,8 @@ impl Results {
     pub fn new(plan: &Plan, epochs: &[EpochEnd], outcome: &Outcome, wall_secs: f64) -> Self {
         let last = epochs.last();
         let test = last.and_then(|epoch| epoch.test);
+        let noise = outcome.noise_scale.and_then(|noise| noise.recent());
+        let noise_of_run = outcome.noise_scale.and_then(|noise| noise.whole());
         let mut phase_secs = PhaseSecs::default();
         epochs.iter().for_each(|epoch| phase_secs.add(&epoch.phases));
         Self {
@@ -118,6 +128,10 @@ impl Results {
             train_loss: last.map(|epoch| epoch.train_loss).filter(|loss| loss.is_finite()),
             test_loss: test.as_ref().map(Score::mean_loss).filter(|loss| loss.is_finite()),
             test_accuracy: test.as_ref().and_then(Score::accuracy),
+            noise_scale: noise.map(|estimate| estimate.value),
+            noise_scale_error: noise.map(|estimate| estimate.error),
+            noise_scale_of_run: noise_of_run.map(|estimate| estimate.value),
+            noise_scale_of_run_error: noise_of_run.map(|estimate| estimate.error),
             epoch_secs: epochs.iter().map(|epoch| epoch.elapsed.as_secs_f64()).collect(),
             samples_per_sec: epochs.iter().map(EpochEnd::samples_per_sec).fold(0.0, f64::max),
             phase_secs,
@@ -126,4 +140,18 @@ impl Results {
             stopped: outcome.reason.into(),
         }
     }
+
+    /// The gradient noise scale at the end.
+    pub fn noise_scale(&self) -> Option<NoiseEstimate> {
+        estimate(self.noise_scale, self.noise_scale_error)
+    }
+
+    /// The gradient noise scale over the whole run.
+    pub fn noise_scale_of_run(&self) -> Option<NoiseEstimate> {
+        estimate(self.noise_scale_of_run, self.noise_scale_of_run_error)
+    }
+}
+
+fn estimate(value: Option<f64>, error: Option<f64>) -> Option<NoiseEstimate> {
+    value.zip(error).map(|(value, error)| NoiseEstimate { value, error })
 }

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::Plan;
 use super::contribution::{Contribution, reduces_by_segment};
 use super::gradients::add;
+use super::{BatchParts, Plan};
 use crate::collective::Peers;
 use crate::collective::tree::{Node, Stack};
 use crate::model::Model;
@@ -33,6 +33,13 @@ pub(super) fn step_sums<W>(peers: &Peers<'_, Contribution<W>>) -> StepSums {
     }
     sums.bound = peers.iter().map(Contribution::bound).sum();
     sums
+}
+
+/// Adds up what the ranks say of the parts of their shards, shard by shard in order.
+pub(super) fn batch_parts<W>(peers: &Peers<'_, Contribution<W>>) -> BatchParts {
+    let mut all = BatchParts::default();
+    peers.iter().flat_map(Contribution::parts).for_each(|shard| all.append(shard));
+    all
 }
 
 impl StepSums {

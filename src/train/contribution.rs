@@ -5,10 +5,11 @@
 
 use std::ops::Range;
 
-use super::Plan;
 use super::gradients::Gradients;
+use super::noise::{Parts, measures_shards};
 use super::shards::part;
 use super::step::{gathered_for, samples_of};
+use super::{BatchParts, Plan};
 use crate::collective::tree::Node;
 use crate::data::{Dataset, Gathered};
 use crate::model::{Model, ShardRun};
@@ -30,6 +31,8 @@ pub(super) struct Contribution<W> {
     divisors: Vec<f32>,
     /// What no gradient of the rank's samples exceeds; NaN if that is not known.
     bound: f64,
+    /// What the gradient noise scale is measured from.
+    parts: Parts,
     /// Whether this rank was asked to stop after this step.
     pub(super) stop: bool,
 }
@@ -45,6 +48,8 @@ pub(super) struct Batch<'a> {
     pub(super) samples: &'a [u32],
     /// The number of shards that they are cut into.
     pub(super) shards: usize,
+    /// Whether the gradient noise scale is measured on it.
+    pub(super) measured: bool,
 }
 
 impl<W> Contribution<W> {
@@ -63,6 +68,7 @@ impl<W> Contribution<W> {
             weights: Vec::with_capacity(count),
             divisors: Vec::with_capacity(count),
             bound: f64::NAN,
+            parts: Parts::new(plan, model, count, samples),
             stop: false,
         }
     }
@@ -78,9 +84,12 @@ impl<W> Contribution<W> {
         self.losses.clear();
         self.weights.clear();
         self.divisors.clear();
+        self.parts.clear();
         if let Some(gradients) = &mut self.gradients {
             gradients.clear();
-            for node in pieces(shards, most_shards(plan)) {
+            let one_by_one = batch.measured && measures_shards(plan, model);
+            let most = if one_by_one { 1 } else { most_shards(plan) };
+            for node in pieces(shards, most) {
                 self.piece(plan, (model, params, data), batch, node.leaves(), Some(node));
             }
         } else {
@@ -112,9 +121,16 @@ impl<W> Contribution<W> {
         let losses = &mut self.losses[place..];
         match (&mut self.gradients, node) {
             (Some(gradients), Some(node)) => {
-                gradients.push(node, &shards, losses, (model, params, &mut self.workspace));
+                let gradient = gradients.compute(&shards, losses, (model, params, &mut self.workspace));
+                if batch.measured && !model.knows_sample_squares() {
+                    self.parts.note_shard(&shards, gradient);
+                }
+                gradients.push(node);
             }
             _ => self.bound = model.propagate(params, &shards, losses, &mut self.workspace),
+        }
+        if batch.measured && model.knows_sample_squares() {
+            self.parts.note_samples(&shards, model, &self.workspace);
         }
     }
 
@@ -146,6 +162,11 @@ impl<W> Contribution<W> {
         self.losses.iter().copied().zip(self.weights.iter().copied())
     }
 
+    /// What the noise scale is measured from, shard by shard in order; nothing unless the step measures it.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &BatchParts> {
+        self.parts.iter()
+    }
+
     /// What no gradient of the rank's samples exceeds; NaN if that is not known.
     pub(super) fn bound(&self) -> f64 {
         self.bound
@@ -153,10 +174,10 @@ impl<W> Contribution<W> {
 }
 
 /// Whether the gradients of a plan's steps are cut by params, not by shards: if the model asks for it, and the samples of each rank
-/// are few enough to be kept until all ranks have theirs. The bits are the same.
+/// are few enough to be kept until all ranks have theirs, and no gradient of a shard is asked for. The bits are the same.
 pub(super) fn reduces_by_segment<M: Model>(plan: &Plan, model: &M) -> bool {
     let few = most_of_a_run(plan) * plan.max_shard_samples() <= PIECE_SAMPLES;
-    few && model.reduces_by_segment(plan.max_batch_samples())
+    few && !measures_shards(plan, model) && model.reduces_by_segment(plan.max_batch_samples())
 }
 
 /// The rank's shards in a full batch and in the short last one.

@@ -60,6 +60,23 @@ pub enum TrainError {
         /// What was asked for.
         found: f64,
     },
+    /// The gradient noise scale is to be measured in no step.
+    #[error("the gradient noise scale cannot be measured every 0 steps; give at least 1, or leave it out")]
+    ZeroNoiseInterval,
+    /// A batch has no samples to compare.
+    #[error(
+        "the gradient noise scale compares the samples of a batch, but a batch has 1; raise the batch size, or leave it out"
+    )]
+    NoiseOfOneSample,
+    /// A batch has no shards to compare.
+    #[error(
+        "the gradient noise scale compares the shards of a batch, but a batch of {samples} samples is 1 shard; \
+         give 2 shards or more, or leave it out"
+    )]
+    NoiseOfOneShard {
+        /// Samples of the largest batch.
+        samples: usize,
+    },
     /// The rate is to follow the batch size, from an unknown one.
     #[error("scaling the rate needs the batch size it was found with; give a base batch size of at least 1")]
     NoBaseBatch,

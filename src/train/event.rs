@@ -3,7 +3,7 @@
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use super::Plan;
+use super::{NoiseScale, Plan};
 use crate::model::Score;
 
 /// Something that happened in a run, in the order in which it did.
@@ -37,6 +37,8 @@ pub struct StepEnd {
     pub rate: f64,
     /// Global norm of the reduced gradient before clipping; `None` unless it was needed.
     pub grad_norm: Option<f64>,
+    /// The gradient noise scale up to this step, if it was measured in it.
+    pub noise_scale: Option<NoiseScale>,
 }
 
 /// A score that was asked for after a step.

@@ -2,6 +2,7 @@
 
 use super::Plan;
 use super::contribution::{pieces, runs};
+use super::noise::measures_shards;
 use crate::collective::tree::{Node, Stack};
 use crate::model::{Model, ShardRun, SubtreeSums};
 
@@ -17,11 +18,16 @@ pub(super) struct Gradients {
 }
 
 impl Gradients {
-    /// Reserves what any step of the plan needs of a rank that computes at most `most` shards in one go.
+    /// Reserves what any step of the plan needs of a rank that computes at most `most` shards in one go, or one by one if that
+    /// is asked of it.
     pub(super) fn new<M: Model>(plan: &Plan, model: &M, rank: usize, most: usize) -> Self {
+        let least = if measures_shards(plan, model) { 1 } else { most };
         let params_len = plan.params_len();
         // A short last batch may have fewer shards, and thereby other subtrees.
-        let slots = runs(plan, rank).map(|shards| slots_for(pieces(shards, most))).max().unwrap_or(0);
+        let slots = runs(plan, rank)
+            .flat_map(|shards| [most, least].map(|most| slots_for(pieces(shards.clone(), most))))
+            .max()
+            .unwrap_or(0);
         let count = runs(plan, rank).map(|shards| shards.len()).max().unwrap_or(0);
         let spare = model.spare_gradients(most.min(count.max(1)));
         Self {
@@ -36,22 +42,23 @@ impl Gradients {
         drop(self.nodes.drain());
     }
 
-    /// Computes the gradient of a subtree, and combines it with those before.
-    pub(super) fn push<M: Model>(
+    /// Computes the gradient of the next subtree, which [`push`](Self::push) must follow.
+    pub(super) fn compute<M: Model>(
         &mut self,
-        node: Node,
         shards: &ShardRun<'_>,
         losses: &mut [f64],
         (model, params, workspace): (&M, &[f32], &mut M::Workspace),
-    ) {
+    ) -> &[f32] {
         let (len, slot) = (self.params_len, self.nodes.nodes().len());
         let grads = &mut self.slots[slot * len..][..len];
-        model.subtree_gradient(
-            params,
-            shards,
-            SubtreeSums { grads, spare: &mut self.spare, losses },
-            workspace,
-        );
+        let sums = SubtreeSums { grads: &mut *grads, spare: &mut self.spare, losses };
+        model.subtree_gradient(params, shards, sums, workspace);
+        grads
+    }
+
+    /// Combines the subtree just computed with those before.
+    pub(super) fn push(&mut self, node: Node) {
+        let (len, slot) = (self.params_len, self.nodes.nodes().len());
         let slots = &mut self.slots;
         self.nodes.push(node, slot, |left, right| {
             let (before, from_right) = slots.split_at_mut(right * len);

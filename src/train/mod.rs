@@ -55,6 +55,8 @@ mod contribution;
 mod error;
 mod event;
 mod gradients;
+mod noise;
+mod noise_scale;
 mod norms;
 mod options;
 mod plan;
@@ -66,7 +68,8 @@ mod worker;
 
 pub use error::TrainError;
 pub use event::{EpochEnd, Event, PhaseTimes, StepEnd, StepScore};
-pub use options::{Length, Options};
+pub use noise_scale::{BatchParts, NoiseEstimate, NoiseMeasurement, NoiseScale};
+pub use options::{Length, NoiseInterval, Options};
 pub use plan::Plan;
 pub use score::{predict, score};
 pub use shards::Shards;

@@ -42,20 +42,38 @@ impl Norms {
         self.of_tensors || self.clip_norm.is_some()
     }
 
-    /// Scales the rank's part of the gradient if the norm of the whole is too large; returns that norm before, if
-    /// clipping is on.
-    pub(super) fn clip(
+    /// Whether gradients are clipped.
+    pub(super) fn clips(&self) -> bool {
+        self.clip_norm.is_some()
+    }
+
+    /// Whether a value is true on every rank.
+    pub(super) fn agree(&mut self, comm: &mut Communicator, value: bool) -> Result<bool, TrainError> {
+        let start = Instant::now();
+        let agreed = comm.lend(&value, |peers| peers.iter().all(|value| *value))?;
+        self.waited += start.elapsed();
+        Ok(agreed)
+    }
+
+    /// The norm of the whole gradient, of which each rank has its part. It is finite if, and only if, all of the gradient is.
+    pub(super) fn norm(
         &mut self,
         comm: &mut Communicator,
         blocks: &Blocks,
-        grads: &mut [f32],
-    ) -> Result<Option<f64>, TrainError> {
-        let Some(max_norm) = self.clip_norm else { return Ok(None) };
+        grads: &[f32],
+    ) -> Result<f64, TrainError> {
         blocks.sums_of_squares(self.run.clone(), grads, &mut self.squares.own);
         self.waited += self.squares.exchange(comm)?;
-        let norm = norm_of_squares(&self.squares.all);
+        Ok(norm_of_squares(&self.squares.all))
+    }
+
+    /// Scales the rank's part of the gradient if the norm of the whole is too large; returns that norm before, if
+    /// clipping is on.
+    pub(super) fn clip(&self, norm: Option<f64>, grads: &mut [f32]) -> Option<f64> {
+        let max_norm = self.clip_norm?;
+        let norm = norm.expect("clipping asked for the norm");
         scale_grads(grads, clip_factor(norm, max_norm));
-        Ok(Some(norm))
+        Some(norm)
     }
 
     /// The optimizer's first phase.

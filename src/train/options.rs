@@ -45,6 +45,8 @@ pub struct Options {
     pub drop_last: bool,
     /// Whether each epoch takes the samples in an order of its own; otherwise as they are stored.
     pub shuffle: bool,
+    /// How often the gradient noise scale is measured; `None` for never. The params have the same bits either way.
+    pub noise_scale: Option<NoiseInterval>,
     /// Seed of initial params and sample order.
     pub seed: u64,
     /// How long a rank waits for the others before the run fails; `None` waits as long as they live. A listener of events
@@ -69,10 +71,25 @@ impl Default for Options {
             clip_grad_norm: None,
             drop_last: false,
             shuffle: true,
+            noise_scale: None,
             seed: 42,
             timeout: None,
         }
     }
+}
+
+/// How often the gradient noise scale is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoiseInterval {
+    /// As often as costs about 2 % of a step of a perceptron: every [`NoiseInterval::AUTO`] steps.
+    Auto,
+    /// Every so many steps.
+    Steps(u64),
+}
+
+impl NoiseInterval {
+    /// Steps from one measurement to the next with `Auto`.
+    pub const AUTO: u64 = 8;
 }
 
 /// When a run is complete.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::score::target_shape;
-use super::{Length, Options, Shards, TrainError};
+use super::{Length, NoiseInterval, Options, Shards, TrainError};
 use crate::data::Dataset;
 use crate::model::{Model, Tensor};
 use crate::optim::{BatchCut, Blocks, Hyper, Reduction, ScaleRate, Schedule};
@@ -26,6 +26,7 @@ pub struct Plan {
     rate: f64,
     schedule: Schedule,
     clip_grad_norm: Option<f64>,
+    noise_interval: Option<u64>,
     blocks: Blocks,
     /// Boundaries of the ranks' runs of blocks.
     block_cuts: Vec<usize>,
@@ -71,6 +72,7 @@ impl Plan {
             rate,
             schedule: Schedule::new(&options.schedule, rate, total_steps, steps_per_epoch)?,
             clip_grad_norm: options.clip_grad_norm,
+            noise_interval: noise_interval(options, model, largest)?,
             block_cuts: blocks.cut(options.threads),
             blocks,
         })
@@ -181,6 +183,16 @@ impl Plan {
         self.clip_grad_norm
     }
 
+    /// Steps from one measurement of the gradient noise scale to the next; `None` if it is not measured.
+    pub fn noise_interval(&self) -> Option<u64> {
+        self.noise_interval
+    }
+
+    /// Whether a step, counted from 0, measures the noise scale: the last of every so many.
+    pub(super) fn measures_noise(&self, step: u64) -> bool {
+        self.noise_interval.is_some_and(|interval| (step + 1).is_multiple_of(interval))
+    }
+
     /// The blocks that params are cut into for norms.
     pub(super) fn blocks(&self) -> &Blocks {
         &self.blocks
@@ -256,6 +268,23 @@ fn check_weights(weights: &[f32]) -> Result<(), TrainError> {
 /// Shards of a batch of so many samples: none is empty.
 fn shards_of(shards: Shards, samples: usize) -> usize {
     shards.count(samples).min(samples)
+}
+
+/// How often the noise scale is measured, if the largest batch has parts to compare.
+fn noise_interval<M: Model>(options: &Options, model: &M, largest: usize) -> Result<Option<u64>, TrainError> {
+    let interval = match options.noise_scale {
+        None => return Ok(None),
+        Some(NoiseInterval::Auto) => NoiseInterval::AUTO,
+        Some(NoiseInterval::Steps(0)) => return Err(TrainError::ZeroNoiseInterval),
+        Some(NoiseInterval::Steps(steps)) => steps,
+    };
+    if largest < 2 {
+        return Err(TrainError::NoiseOfOneSample);
+    }
+    if !model.knows_sample_squares() && shards_of(options.shards, largest) < 2 {
+        return Err(TrainError::NoiseOfOneShard { samples: largest });
+    }
+    Ok(Some(interval))
 }
 
 /// The rate given, or the default of the optimizer, carried over to the batch size.

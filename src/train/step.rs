@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::combiner::{Combiner, StepSums, all_finite, step_sums};
+use super::combiner::{Combiner, StepSums, all_finite, batch_parts, step_sums};
 use super::contribution::{Batch, Contribution};
 use super::norms::Norms;
 use super::shards::part;
 use super::trainer::Run;
-use super::{PhaseTimes, Plan, TrainError};
+use super::{BatchParts, NoiseScale, PhaseTimes, Plan, TrainError};
 use crate::collective::{Communicator, Shared};
 use crate::data::{self, Dataset, Gathered};
 use crate::model::{Model, Samples, Targets};
@@ -27,6 +27,8 @@ pub(super) struct Step<'a, M: Model> {
     grads: Vec<f32>,
     norms: Norms,
     pub(super) optimizer: Optimizer,
+    /// The same on every rank.
+    pub(super) noise_scale: NoiseScale,
     pub(super) times: PhaseTimes,
 }
 
@@ -36,6 +38,10 @@ pub(super) struct StepResult {
     pub(super) sums: StepSums,
     /// Global norm of the reduced gradient, if it was needed.
     pub(super) grad_norm: Option<f64>,
+    /// The noise scale, if the step measured it.
+    pub(super) noise_scale: Option<NoiseScale>,
+    /// The learning rate.
+    pub(super) rate: f64,
     /// Whether rank 0 was asked to stop.
     pub(super) stop: bool,
     /// Whether the loss or the gradient is no number any more; the params are then those before the step.
@@ -56,24 +62,27 @@ impl<'a, M: Model> Step<'a, M> {
             grads: Vec::new(),
             norms: Norms::new(plan, rank),
             optimizer: Optimizer::new(plan.hyper(), plan.blocks(), plan.block_run(rank)),
+            noise_scale: NoiseScale::default(),
             times: PhaseTimes::default(),
         }
     }
 
-    /// Does one step on the samples at `batch` of the sample order; all arguments but `stop`, which counts on rank 0,
-    /// are the same on every rank.
+    /// Does step number `step`, counted from 0, on the samples at `batch` of the sample order; all arguments but `stop`, which
+    /// counts on rank 0, are the same on every rank.
     pub(super) fn run(
         &mut self,
         comm: &mut Communicator,
+        step: u64,
         batch: Range<usize>,
-        rate: f64,
         stop: bool,
     ) -> Result<StepResult, TrainError> {
-        self.contribute(comm, batch, stop)?;
-        let (mut result, reduced) = self.reduce(comm, rate)?;
-        if let Reduced::Gradient { finite } = reduced {
-            let finite = if self.norms.needed() {
-                let (finite, grad_norm) = self.update_with_norms(comm, rate, finite)?;
+        let (rate, measured) = (self.plan.rate_at(step), self.plan.measures_noise(step));
+        self.contribution.stop = stop;
+        self.contribute(comm, batch, measured)?;
+        let (mut result, reduced) = self.reduce(comm, rate, measured)?;
+        if let Reduced::Gradient { finite, parts } = reduced {
+            let finite = if self.norms.needed() || measured {
+                let (finite, grad_norm) = self.update_with_norms(comm, rate, finite, parts)?;
                 result.grad_norm = grad_norm;
                 finite
             } else {
@@ -81,21 +90,26 @@ impl<'a, M: Model> Step<'a, M> {
             };
             result.diverged = !finite;
         }
+        result.noise_scale = (measured && result.changes_params()).then_some(self.noise_scale);
         Ok(result)
     }
 
     /// Computes this rank's shards.
-    fn contribute(&mut self, comm: &Communicator, batch: Range<usize>, stop: bool) -> Result<(), TrainError> {
+    fn contribute(
+        &mut self,
+        comm: &Communicator,
+        batch: Range<usize>,
+        measured: bool,
+    ) -> Result<(), TrainError> {
         let start = Instant::now();
         let params = self.params.read(comm)?;
         let samples = &self.order.read(comm)?[batch];
         let shards = self.plan.shards_of(samples.len());
-        self.contribution.stop = stop;
         let mine = part(shards, comm.world_size(), comm.rank());
         self.contribution.compute(
             self.plan,
             (self.model, params, self.data),
-            Batch { samples, shards },
+            Batch { samples, shards, measured },
             mine,
         );
         self.times.compute += start.elapsed();
@@ -104,7 +118,12 @@ impl<'a, M: Model> Step<'a, M> {
 
     /// Computes the gradient of this rank's segment. If no rank's can be other than finite, each piece is used for the update
     /// while it is in the cache; otherwise it is written down, as nothing may be updated before all ranks have seen theirs.
-    fn reduce(&mut self, comm: &mut Communicator, rate: f64) -> Result<(StepResult, Reduced), TrainError> {
+    fn reduce(
+        &mut self,
+        comm: &mut Communicator,
+        rate: f64,
+        measured: bool,
+    ) -> Result<(StepResult, Reduced), TrainError> {
         let Self { plan, model, params, contribution, combiner, grads, norms, optimizer, times, .. } = self;
         let segment = params.segment(comm.rank());
         let watch = Watch::start();
@@ -112,13 +131,14 @@ impl<'a, M: Model> Step<'a, M> {
             let watch = watch.opened();
             let sums = step_sums(&peers);
             let diverged = !sums.loss.is_finite();
-            let result = StepResult { sums, grad_norm: None, stop: peers.get(0).stop, diverged };
+            let stop = peers.get(0).stop;
+            let result = StepResult { sums, grad_norm: None, noise_scale: None, rate, stop, diverged };
             if !result.changes_params() {
                 return (result, Reduced::Nothing, watch.worked());
             }
             let divisor = plan.reduction().step_divisor(sums.shards, sums.weight);
             let local = |range: Range<usize>| range.start - segment.start..range.end - segment.start;
-            let reduced = if sums.is_surely_finite(divisor) && !norms.needed() {
+            let reduced = if sums.is_surely_finite(divisor) && !norms.needed() && !measured {
                 let mut update = optimizer.begin(rate);
                 combiner.combine(*model, &peers, segment.clone(), &mut |range, grads| {
                     divide(grads, divisor);
@@ -135,7 +155,8 @@ impl<'a, M: Model> Step<'a, M> {
                     finite &= all_finite(piece);
                     grads[local(range)].copy_from_slice(piece);
                 });
-                Reduced::Gradient { finite }
+                let parts = measured.then(|| batch_parts(&peers).divided(divisor.unwrap_or(1.0)));
+                Reduced::Gradient { finite, parts }
             };
             (result, reduced, watch.worked())
         })?;
@@ -159,22 +180,31 @@ impl<'a, M: Model> Step<'a, M> {
         Ok(finite)
     }
 
-    /// The same in several rounds, where norms over the whole gradient or over tensors are needed in between. Returns
-    /// the norm that clipping needs, too.
+    /// The same in several rounds, where norms over the whole gradient or over tensors are needed in between: for the update,
+    /// or to measure the noise scale. Returns the norm that clipping needs, too.
     fn update_with_norms(
         &mut self,
         comm: &mut Communicator,
         rate: f64,
         finite: bool,
+        parts: Option<BatchParts>,
     ) -> Result<(bool, Option<f64>), TrainError> {
-        let Self { plan, params, grads, norms, optimizer, times, .. } = self;
+        let Self { plan, params, grads, norms, optimizer, noise_scale, times, .. } = self;
         let segment = params.segment(comm.rank());
-        let watch = Watch::start();
-        if !comm.lend(&finite, |peers| peers.iter().all(|finite| *finite))? {
+        let mut watch = Watch::start();
+        let norm_needed = norms.clips() || parts.is_some();
+        let norm = norm_needed.then(|| norms.norm(comm, plan.blocks(), grads)).transpose()?;
+        let finite = match norm {
+            Some(norm) => norm.is_finite(),
+            None => norms.agree(comm, finite)?,
+        };
+        if !finite {
             return Ok((false, None));
         }
-        let mut watch = watch.opened();
-        let grad_norm = norms.clip(comm, plan.blocks(), grads)?;
+        if let Some((parts, norm)) = parts.zip(norm) {
+            parts.measure(norm * norm).into_iter().for_each(|measurement| noise_scale.add(measurement));
+        }
+        let grad_norm = norms.clip(norm, grads);
         norms.prepare(optimizer, &params.read(comm)?[segment], grads);
         norms.exchange(comm)?;
         watch = watch.worked().less(norms.take_waited());
@@ -195,7 +225,7 @@ enum Reduced {
     /// The params are updated.
     Updated,
     /// The gradient is written down.
-    Gradient { finite: bool },
+    Gradient { finite: bool, parts: Option<BatchParts> },
 }
 
 fn divide(grads: &mut [f32], divisor: Option<f64>) {

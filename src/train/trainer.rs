@@ -9,7 +9,7 @@ use crossbeam::channel::{Receiver, bounded};
 use super::combiner::all_finite;
 use super::event::Message;
 use super::worker::{Finished, Worker};
-use super::{Event, Options, PhaseTimes, Plan, TrainError};
+use super::{Event, NoiseScale, Options, PhaseTimes, Plan, TrainError};
 use crate::collective::{Communicator, Shared, World};
 use crate::data::Dataset;
 use crate::model::Model;
@@ -68,6 +68,8 @@ pub struct Outcome {
     pub reason: StopReason,
     /// Where each rank spent its time, in rank order; scoring is in none of the phases.
     pub phases: Vec<PhaseTimes>,
+    /// The gradient noise scale, if it was measured.
+    pub noise_scale: Option<NoiseScale>,
 }
 
 /// One vector of an optimizer's state.
@@ -212,7 +214,7 @@ fn settle(ends: Vec<Result<Finished, TrainError>>) -> Result<Vec<Finished>, Trai
 
 /// Puts the ranks' parts of the optimizer's state together; they lie in the order of the ranks.
 fn outcome(finished: Vec<Finished>, params: Vec<f32>) -> Outcome {
-    let Finished { reason, steps, .. } = finished[0];
+    let Finished { reason, steps, noise_scale, .. } = finished[0];
     let names: Vec<&str> = finished[0].optimizer.state().map(|(name, _)| name).collect();
     let state = names.into_iter().enumerate().map(|(index, name)| {
         let parts = finished.iter().filter_map(|rank| rank.optimizer.state().nth(index));
@@ -220,7 +222,8 @@ fn outcome(finished: Vec<Finished>, params: Vec<f32>) -> Outcome {
     });
     let reason = if all_finite(&params) { reason } else { StopReason::Diverged };
     let phases = finished.iter().map(|rank| rank.phases).collect();
-    Outcome { params, state: state.collect(), steps, reason, phases }
+    let noise_scale = (noise_scale.measurements() > 0).then_some(noise_scale);
+    Outcome { params, state: state.collect(), steps, reason, phases, noise_scale }
 }
 
 /// Boundaries that leave all of `len` values to rank 0.

@@ -10,7 +10,7 @@ use super::score::{Scorer, groups, sum};
 use super::shards::part;
 use super::step::{Step, StepResult};
 use super::trainer::Run;
-use super::{EpochEnd, PhaseTimes, StepEnd, StepScore, StopReason, TrainError};
+use super::{EpochEnd, NoiseScale, PhaseTimes, StepEnd, StepScore, StopReason, TrainError};
 use crate::collective::Communicator;
 use crate::data::sample_order;
 use crate::model::{Model, Score};
@@ -35,6 +35,7 @@ pub(super) struct Worker<'a, M: Model> {
 pub(super) struct Finished {
     pub(super) reason: StopReason,
     pub(super) optimizer: Optimizer,
+    pub(super) noise_scale: NoiseScale,
     pub(super) steps: u64,
     pub(super) phases: PhaseTimes,
 }
@@ -66,7 +67,8 @@ impl<'a, M: Model> Worker<'a, M> {
             epoch += 1;
         }
         let reason = reason.expect("the loop ends with a reason");
-        Ok(Finished { reason, optimizer: self.step.optimizer, steps: self.steps, phases: self.phases })
+        let Step { optimizer, noise_scale, .. } = self.step;
+        Ok(Finished { reason, optimizer, noise_scale, steps: self.steps, phases: self.phases })
     }
 
     /// Takes all batches of one epoch, and scores what came of it.
@@ -76,13 +78,12 @@ impl<'a, M: Model> Worker<'a, M> {
         self.order(epoch)?;
         let mut reason = None;
         for batch in self.run.plan.batches() {
-            let rate = self.run.plan.rate_at(self.steps);
             let stop = self.run.stop.load(Ordering::Relaxed);
             let samples = batch.len();
-            let result = self.step.run(&mut self.comm, batch, rate, stop)?;
+            let result = self.step.run(&mut self.comm, self.steps, batch, stop)?;
             self.steps += 1;
             sums.add(samples, &result);
-            self.tell(|steps| step_end(steps, epoch, samples, rate, &result))?;
+            self.tell(|steps| step_end(steps, epoch, samples, &result))?;
             reason = self.reason(&result);
             if reason != Some(StopReason::Diverged) {
                 sums.scoring += self.score_step()?;
@@ -155,10 +156,10 @@ impl<'a, M: Model> Worker<'a, M> {
     }
 }
 
-fn step_end(step: u64, epoch: u64, samples: usize, rate: f64, result: &StepResult) -> Message {
-    let weight = result.sums.weight;
-    let loss = result.sums.loss / weight;
-    Message::Step(StepEnd { step, epoch, samples, weight, loss, rate, grad_norm: result.grad_norm })
+fn step_end(step: u64, epoch: u64, samples: usize, result: &StepResult) -> Message {
+    let StepResult { sums, rate, grad_norm, noise_scale, .. } = *result;
+    let (weight, loss) = (sums.weight, sums.loss / sums.weight);
+    Message::Step(StepEnd { step, epoch, samples, weight, loss, rate, grad_norm, noise_scale })
 }
 
 impl EpochSums {

@@ -1,0 +1,246 @@
+//! The gradient noise scale: what it is estimated from, and how. Arithmetic alone; who measures what stands in `noise.rs`.
+
+use serde::{Deserialize, Serialize};
+
+/// Estimates the gradient noise scale of a run, B_simple = tr(Σ)/|G|².
+///
+/// G is the gradient of the loss of all samples, Σ the covariance of the gradients of single ones. A batch of B samples says
+/// G with a noise of tr(Σ)/B, so that B_simple is the batch size at which noise and gradient are equally long. A step with the
+/// best rate does 1/(1 + B_simple/B) of what the exact gradient would: batches far below waste steps, those far beyond
+/// waste samples.
+///
+/// Each measuring step gives one [`NoiseMeasurement`]. A single one says next to nothing, as |G|² is the small difference of
+/// large numbers where batches are small. B_simple is the ratio of two **separate** averages of many, since a mean of ratios would
+/// be biased. Two such averages are kept:
+///
+/// - [`recent`](Self::recent): measurement i of t counts as i(i + 1)(i + 2), about the last quarter of the run. The noise scale grows
+///   by orders of magnitude while a model learns, and the window with the run: early it is quick, late exact.
+/// - [`whole`](Self::whole): all count alike, from the first step on.
+///
+/// In both a batch counts by its pairs of parts, as a short last one knows less. Averages are of weights that add up to 1,
+/// so there is no start to correct for.
+///
+/// Samples are drawn without replacement, which over an epoch of N samples tends to |G|² − tr(Σ)/N: of no account while
+/// B_simple is far below N.
+///
+/// Source: McCandlish, Kaplan, Amodei 2018, arXiv:1812.06162, appendix A.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::train::{BatchParts, NoiseScale};
+///
+/// let mut scale = NoiseScale::default();
+/// // Gradients of two samples each, in one dimension: G = 1 and Σ = 4.
+/// for noise in [-3.0, -1.0, 1.0, 3.0, -1.0, 1.0, -2.0, 2.0, -2.0, 2.0].repeat(20).windows(2) {
+///     let [a, b] = [1.0 + noise[0], 1.0 + noise[1]];
+///     let mut parts = BatchParts::default();
+///     parts.add(a * a, 1.0, 1.0);
+///     parts.add(b * b, 1.0, 1.0);
+///     let whole: f64 = a + b;
+///     scale.add(parts.measure(whole * whole).unwrap());
+/// }
+/// assert_eq!(scale.measurements(), 199);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NoiseScale {
+    last: NoiseMeasurement,
+    recent: NoiseAverage,
+    whole: NoiseAverage,
+    measurements: u64,
+}
+
+/// What the gradients of the parts of one batch add up to. A part is a shard, or a single sample.
+///
+/// Part k has samples i ∈ k of weights w_i. It knows |s_k|², s_k = Σ w_i g_i being its gradient sum, w_k = Σ w_i and
+/// q_k = Σ w_i². Dividing gradients by something divides the weights by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct BatchParts {
+    /// Σ |s_k|².
+    squares: f64,
+    /// W = Σ w_k.
+    weight: f64,
+    /// Σ w_k².
+    weight_squares: f64,
+    /// Q = Σ q_k.
+    sample_squares: f64,
+}
+
+/// What one step says of the gradient and its noise, both without bias.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct NoiseMeasurement {
+    /// An estimate of |G|², which may be negative.
+    pub gradient_square: f64,
+    /// An estimate of tr(Σ).
+    pub noise_trace: f64,
+    /// W² − Σ w_k²: what it counts beside other measurements.
+    pub pairs: f64,
+}
+
+/// A noise scale, in samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NoiseEstimate {
+    /// B_simple.
+    pub value: f64,
+    /// Its standard error.
+    pub error: f64,
+}
+
+/// Weighted sums over measurements, of which [`NoiseScale`] keeps two.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct NoiseAverage {
+    /// Σ a.
+    weight: f64,
+    /// Σ a².
+    weight_squares: f64,
+    /// Σ a·|𝒢|².
+    gradient: f64,
+    /// Σ a·𝒮.
+    noise: f64,
+    /// Σ a·|𝒢|⁴.
+    gradient_gradient: f64,
+    /// Σ a·|𝒢|²·𝒮.
+    gradient_noise: f64,
+    /// Σ a·𝒮².
+    noise_noise: f64,
+}
+
+/// Fewer measurements than this, or as many of uneven weight as count like these, do not know their own spread.
+const FEWEST: f64 = 8.0;
+/// |G|² must be so many of its standard errors above 0 for something to be divided by it.
+const CLEAR_OF_ZERO: f64 = 2.0;
+
+impl BatchParts {
+    /// Adds a part of |s_k|², w_k and q_k.
+    pub fn add(&mut self, square: f64, weight: f64, sample_squares: f64) {
+        self.squares += square;
+        self.weight += weight;
+        self.weight_squares += weight * weight;
+        self.sample_squares += sample_squares;
+    }
+
+    /// Adds parts that follow.
+    pub(super) fn append(&mut self, other: &Self) {
+        self.squares += other.squares;
+        self.weight += other.weight;
+        self.weight_squares += other.weight_squares;
+        self.sample_squares += other.sample_squares;
+    }
+
+    /// The same of gradients that are divided.
+    pub(super) fn divided(self, divisor: f64) -> Self {
+        let square = divisor * divisor;
+        Self {
+            squares: self.squares / square,
+            weight: self.weight / divisor,
+            weight_squares: self.weight_squares / square,
+            sample_squares: self.sample_squares / square,
+        }
+    }
+
+    /// Estimates gradient and noise, given |s|², s = Σ s_k.
+    ///
+    /// If the g_i are independent draws with E g = G and covariance Σ, then E|s_k|² = w_k²|G|² + q_k tr(Σ) and
+    /// E|s|² = W²|G|² + Q tr(Σ). The difference |s|² − Σ|s_k|² has no Σ in it, and what is left of Σ|s_k|² no G:
+    ///
+    /// |𝒢|² = (|s|² − Σ|s_k|²) / (W² − Σ w_k²),  𝒮 = (Σ|s_k|² − |𝒢|² Σ w_k²) / Q,
+    ///
+    /// without bias whatever the sizes and weights of the parts are. With sample weights this holds if they say how much a sample
+    /// counts and nothing of its gradient; the noise of a batch is then that of W²/Q samples.
+    ///
+    /// `None` if fewer than two parts have any weight.
+    pub fn measure(&self, whole_square: f64) -> Option<NoiseMeasurement> {
+        let pairs = self.weight * self.weight - self.weight_squares;
+        let gradient_square = (whole_square - self.squares) / pairs;
+        let noise_trace = (self.squares - gradient_square * self.weight_squares) / self.sample_squares;
+        let measured = pairs > 0.0 && gradient_square.is_finite() && noise_trace.is_finite();
+        measured.then_some(NoiseMeasurement { gradient_square, noise_trace, pairs })
+    }
+}
+
+impl NoiseScale {
+    /// Adds the measurement of one more step.
+    pub fn add(&mut self, measurement: NoiseMeasurement) {
+        self.measurements += 1;
+        let t = self.measurements as f64;
+        // Beside i(i + 1)(i + 2) for i = t, what came before counts as (t − 1)/(t + 2) of what it did beside t − 1.
+        self.recent.fade((t - 1.0) / (t + 2.0));
+        self.recent.add(&measurement);
+        self.whole.add(&measurement);
+        self.last = measurement;
+    }
+
+    /// Number of measurements.
+    pub fn measurements(&self) -> u64 {
+        self.measurements
+    }
+
+    /// The last measurement; all zeros before the first.
+    pub fn last(&self) -> NoiseMeasurement {
+        self.last
+    }
+
+    /// The noise scale over the last quarter of the run or so.
+    ///
+    /// Its error is that of the ratio of two means R = 𝒮̄/𝒢̄ (the delta method): with d_i = 𝒮_i − R·𝒢_i, whose mean is 0,
+    ///
+    /// error² = s²/(n·𝒢̄²),  s² = Σ a_i d_i²/(1 − 1/n),  n = 1/Σ a_i²
+    ///
+    /// for weights a_i that add up to 1, of which n is the effective number. The spread s² is that of the measurements, which take
+    /// in how far the noise scale moved meanwhile.
+    ///
+    /// `None` while it is not known: with an effective number below 8, or a |G|² that is not two of its own standard errors above
+    /// 0. To know more, measure more often, or with larger batches.
+    pub fn recent(&self) -> Option<NoiseEstimate> {
+        self.recent.estimate()
+    }
+
+    /// The same over the whole run, Σ 𝒮/Σ |𝒢|². The first steps, whose gradients are the longest, have most to say in it.
+    pub fn whole(&self) -> Option<NoiseEstimate> {
+        self.whole.estimate()
+    }
+}
+
+impl NoiseAverage {
+    fn fade(&mut self, factor: f64) {
+        self.weight_squares *= factor * factor;
+        for sum in [
+            &mut self.weight,
+            &mut self.gradient,
+            &mut self.noise,
+            &mut self.gradient_gradient,
+            &mut self.gradient_noise,
+            &mut self.noise_noise,
+        ] {
+            *sum *= factor;
+        }
+    }
+
+    fn add(&mut self, measurement: &NoiseMeasurement) {
+        let NoiseMeasurement { gradient_square: gradient, noise_trace: noise, pairs } = *measurement;
+        self.weight += pairs;
+        self.weight_squares += pairs * pairs;
+        self.gradient += pairs * gradient;
+        self.noise += pairs * noise;
+        self.gradient_gradient += pairs * gradient * gradient;
+        self.gradient_noise += pairs * gradient * noise;
+        self.noise_noise += pairs * noise * noise;
+    }
+
+    fn estimate(&self) -> Option<NoiseEstimate> {
+        let mean = |sum: f64| sum / self.weight;
+        let share = self.weight_squares / (self.weight * self.weight);
+        // A NaN of no measurements is not either.
+        if !(share <= 1.0 / FEWEST) {
+            return None;
+        }
+        let error = |variance: f64| (variance.max(0.0) * share / (1.0 - share)).sqrt();
+        let gradient = mean(self.gradient);
+        let gradient_error = error(mean(self.gradient_gradient) - gradient * gradient);
+        let value = self.noise / self.gradient;
+        let residual = mean(self.noise_noise) - 2.0 * value * mean(self.gradient_noise)
+            + value * value * mean(self.gradient_gradient);
+        let known = gradient > CLEAR_OF_ZERO * gradient_error;
+        known.then(|| NoiseEstimate { value, error: error(residual) / gradient })
+    }
+}
