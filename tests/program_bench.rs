@@ -121,7 +121,7 @@ fn files_hold_what_the_table_says() {
     );
     let svg = read("out.svg");
     assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
-    assert_eq!((svg.matches("<circle").count(), svg.matches("class=\"ideal\"").count()), (2, 1));
+    assert_eq!((svg.matches("<circle").count(), svg.matches("class=\"fit c5\"").count()), (2, 1));
 }
 
 #[test]

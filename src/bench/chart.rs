@@ -1,12 +1,10 @@
-//! The chart of speed-up: one self-contained SVG, written by hand.
+//! The chart of speed-up: one self-contained SVG.
 //!
-//! Both axes are linear and begin at 0, so that what is missing to the ideal is as long as it is. Colours follow the
-//! reader's light or dark scheme; the background is part of the drawing, which makes it legible on any page.
-
-use std::fmt::Write;
+//! Both axes are linear and begin at 0, so that what is missing to the ideal is as long as it is.
 
 use super::warning::counted;
 use super::{ScalingPoint, ScalingReport};
+use crate::report::figure::Canvas;
 use crate::report::grouped;
 
 const WIDTH: f64 = 640.0;
@@ -23,30 +21,6 @@ const LABEL_GAP: f64 = 22.0;
 const CAPTION_LETTERS: usize = 76;
 const CAPTION_LINES: usize = 2;
 
-const STYLE: &str = "
-    text { font: 13px system-ui, sans-serif; fill: #24292f; stroke: #ffffff; stroke-width: 4px; paint-order: stroke; }
-    .title { font-size: 17px; font-weight: 600; }
-    .quiet { fill: #57606a; }
-    .page { fill: #ffffff; }
-    .grid { stroke: #d8dee4; }
-    .axis { stroke: #57606a; }
-    .cores { stroke: #9a6700; stroke-dasharray: 2 4; }
-    .ideal { stroke: #57606a; stroke-width: 1.5; stroke-dasharray: 6 5; }
-    .line, .spread { stroke: #0969da; fill: none; stroke-width: 2; }
-    .point { fill: #0969da; }
-    .value { font-weight: 600; }
-    @media (prefers-color-scheme: dark) {
-      text { fill: #e6edf3; stroke: #0d1117; }
-      .quiet { fill: #9da7b3; }
-      .page { fill: #0d1117; }
-      .grid { stroke: #2b323b; }
-      .axis, .ideal { stroke: #9da7b3; }
-      .cores { stroke: #d29922; }
-      .line, .spread { stroke: #58a6ff; }
-      .point { fill: #58a6ff; }
-    }
-  ";
-
 /// Draws the speed-up of each thread count with its spread, beside the ideal line; `caption` says what was trained.
 ///
 /// # Panics
@@ -54,31 +28,13 @@ const STYLE: &str = "
 /// If the report has no points.
 pub fn speed_up_chart(report: &ScalingReport, caption: &str) -> String {
     let frame = Frame::around(report);
-    let mut svg = String::new();
-    head(&mut svg, report, caption);
-    frame.grid(&mut svg, report);
-    frame.cores(&mut svg, report.machine.cores);
-    frame.ideal(&mut svg, report);
-    frame.measured(&mut svg, report);
-    svg.push_str("</svg>\n");
-    svg
-}
-
-fn head(svg: &mut String, report: &ScalingReport, caption: &str) {
     let title = format!("Speed-up of training, {} scaling", report.growth);
-    let description = escaped(caption);
-    put(
-        svg,
-        format_args!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" \
-         height=\"{HEIGHT}\" role=\"img\">\n  <title>{title}</title>\n  <desc>{description}</desc>\n  \
-         <style>{STYLE}</style>\n  <rect class=\"page\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>\n"
-        ),
-    );
-    text(svg, (LEFT, 34.0), "title", "start", &title);
-    for (index, line) in wrapped(caption).iter().enumerate() {
-        text(svg, (LEFT, 55.0 + 18.0 * index as f64), "quiet", "start", &escaped(line));
-    }
+    let mut canvas = Canvas::new(WIDTH, HEIGHT, &title, &wrapped(caption));
+    frame.grid(&mut canvas, report);
+    frame.cores(&mut canvas, report.machine.cores);
+    frame.ideal(&mut canvas, report);
+    frame.measured(&mut canvas, report);
+    canvas.finish()
 }
 
 /// Where values lie on the drawing.
@@ -109,57 +65,56 @@ impl Frame {
     }
 
     /// Lines and numbers of both axes.
-    fn grid(&self, svg: &mut String, report: &ScalingReport) {
+    fn grid(&self, canvas: &mut Canvas, report: &ScalingReport) {
         let step = step(self.speed_up);
         let mut level = 0.0;
         while level <= self.speed_up {
             let y = self.y(level);
-            line(svg, "grid", (LEFT, y), (RIGHT, y));
-            text(svg, (LEFT - 10.0, y + 4.5), "quiet", "end", &level.to_string());
+            canvas.line("grid", (LEFT, y), (RIGHT, y));
+            canvas.text("quiet", "end", (LEFT - 10.0, y + 4.5), &level.to_string());
             level += step;
         }
-        line(svg, "axis", (LEFT, BOTTOM), (RIGHT, BOTTOM));
+        canvas.line("axis", (LEFT, BOTTOM), (RIGHT, BOTTOM));
         let mut free = LEFT;
         for point in &report.points {
             let x = self.x(point.threads as f64);
-            line(svg, "axis", (x, BOTTOM), (x, BOTTOM + 5.0));
+            canvas.line("axis", (x, BOTTOM), (x, BOTTOM + 5.0));
             if x >= free {
-                text(svg, (x, BOTTOM + 21.0), "quiet", "middle", &point.threads.to_string());
+                canvas.text("quiet", "middle", (x, BOTTOM + 21.0), &point.threads.to_string());
                 free = x + LABEL_GAP;
             }
         }
-        text(svg, (f64::midpoint(LEFT, RIGHT), BOTTOM + 43.0), "quiet", "middle", "threads");
+        canvas.text("quiet", "middle", (f64::midpoint(LEFT, RIGHT), BOTTOM + 43.0), "threads");
         let (smallest, speed) = (report.points[0].threads, report.points[0].samples_per_sec.median);
         let base =
             format!("speed of {}, {} samples/s, = 1", counted(smallest, "thread"), grouped(speed as u64));
-        text(svg, (LEFT, TOP - 10.0), "quiet", "start", &base);
+        canvas.text("quiet", "start", (LEFT, TOP - 10.0), &base);
     }
 
     /// Beyond this line threads share cores.
-    fn cores(&self, svg: &mut String, cores: usize) {
+    fn cores(&self, canvas: &mut Canvas, cores: usize) {
         let x = self.x(cores as f64);
         if x <= RIGHT {
-            line(svg, "cores", (x, TOP), (x, BOTTOM));
-            text(svg, (x - 6.0, BOTTOM - 8.0), "quiet", "end", &counted(cores, "core"));
+            canvas.line("mark", (x, TOP), (x, BOTTOM));
+            canvas.text("quiet", "end", (x - 6.0, BOTTOM - 8.0), &counted(cores, "core"));
         }
     }
 
-    fn ideal(&self, svg: &mut String, report: &ScalingReport) {
+    fn ideal(&self, canvas: &mut Canvas, report: &ScalingReport) {
         let threads = report.points[report.points.len() - 1].threads as f64;
         let end = (self.x(threads), self.y(threads / self.smallest));
-        line(svg, "ideal", (self.x(0.0), self.y(0.0)), end);
-        text(svg, (end.0 - 12.0, end.1 + 2.0), "quiet", "end", "ideal");
+        canvas.line("fit c5", (self.x(0.0), self.y(0.0)), end);
+        canvas.text("quiet", "end", (end.0 - 12.0, end.1 + 2.0), "ideal");
     }
 
-    fn measured(&self, svg: &mut String, report: &ScalingReport) {
+    fn measured(&self, canvas: &mut Canvas, report: &ScalingReport) {
         let at = |point: &ScalingPoint| (self.x(point.threads as f64), self.y(point.speed_up));
-        let path: Vec<String> = report.points.iter().map(at).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-        put(svg, format_args!("  <polyline class=\"line\" points=\"{}\"/>\n", path.join(" ")));
+        canvas.path("curve c0", &report.points.iter().map(at).collect::<Vec<_>>());
         for point in &report.points {
             let ((x, y), (low, high)) = (at(point), speed_ups(report, point));
-            line(svg, "spread", (x, self.y(low)), (x, self.y(high)));
-            put(svg, format_args!("  <circle class=\"point\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"4.5\"/>\n"));
-            text(svg, (x + 8.0, y + 18.0), "value", "start", &format!("{:.2}", point.speed_up));
+            canvas.line("curve c0", (x, self.y(low)), (x, self.y(high)));
+            canvas.dot("f0", (x, y), 4.5);
+            canvas.text("strong", "start", (x + 8.0, y + 18.0), &format!("{:.2}", point.speed_up));
         }
     }
 }
@@ -174,30 +129,6 @@ fn speed_ups(report: &ScalingReport, point: &ScalingPoint) -> (f64, f64) {
 fn step(height: f64) -> f64 {
     let decades = (0..).flat_map(|power| [1.0, 2.0, 5.0].map(|digit| digit * 10_f64.powi(power)));
     [0.25, 0.5].into_iter().chain(decades).find(|step| height / step <= 8.0).expect("steps grow without end")
-}
-
-fn line(svg: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) {
-    let ((x1, y1), (x2, y2)) = (from, to);
-    put(
-        svg,
-        format_args!(
-            "  <line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>\n"
-        ),
-    );
-}
-
-/// `content` must be escaped.
-fn text(svg: &mut String, (x, y): (f64, f64), class: &str, anchor: &str, content: &str) {
-    put(
-        svg,
-        format_args!(
-            "  <text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{content}</text>\n"
-        ),
-    );
-}
-
-fn put(svg: &mut String, text: std::fmt::Arguments<'_>) {
-    svg.write_fmt(text).expect("a string takes what is written to it");
 }
 
 /// Cuts a text between words into as many lines as there is room for; what does not fit ends in an ellipsis.
@@ -227,12 +158,6 @@ fn cut(line: &str) -> String {
         return line.to_owned();
     }
     line.chars().take(CAPTION_LETTERS).chain(['…']).collect()
-}
-
-/// As XML allows it between tags. Control characters, which XML has no way to write, become spaces.
-fn escaped(text: &str) -> String {
-    let plain = text.replace(|letter: char| letter.is_control(), " ");
-    plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 #[cfg(test)]
@@ -292,7 +217,7 @@ mod tests {
             let svg = speed_up_chart(&report(counts), "a < b & c > \u{1} d");
             let tags = tags(&svg);
             assert_eq!(tags.iter().filter(|tag| **tag == "circle").count(), counts.len());
-            assert_eq!(svg.matches("class=\"ideal\"").count(), 1);
+            assert_eq!(svg.matches("class=\"fit c5\"").count(), 1);
             assert!(
                 svg.contains("a &lt; b &amp; c &gt;   d") && !svg.contains("NaN") && !svg.contains("inf")
             );
@@ -315,7 +240,7 @@ mod tests {
     #[test]
     fn the_measured_point_of_twice_the_speed_lies_on_the_ideal_line() {
         let svg = speed_up_chart(&report(&[(1, 1.0), (2, 2.0)]), "");
-        let ideal = svg.lines().find(|line| line.contains("class=\"ideal\"")).unwrap();
+        let ideal = svg.lines().find(|line| line.contains("class=\"fit c5\"")).unwrap();
         let point = svg.lines().rfind(|line| line.contains("<circle")).unwrap();
         let of = |line: &str, name: &str| {
             line.split(&format!(" {name}=\"")).nth(1).unwrap().split('"').next().unwrap().to_owned()

@@ -2,12 +2,15 @@
 //!
 //! * [`RunDir`] is the folder of a run: `config.toml`, `metrics.jsonl`, `results.json`, `model.safetensors`.
 //! * [`Results`] is what `results.json` holds.
-//! * [`Progress`] is the bar on a terminal, and plain lines elsewhere.
+//! * [`Progress`] is the bar on a terminal, and plain lines elsewhere; [`CountProgress`] that of things that are counted.
 //! * [`noise_advice`] says in a sentence what a noise scale means for a batch size.
+//! * [`figure`] draws curves and heat maps.
 //! * [`Table`] lays names and values out in two columns, [`grouped`] writes large counts.
 //!
 //! Nothing here computes on params or gradients.
 
+mod count;
+pub mod figure;
 mod memory;
 mod metrics;
 mod noise_advice;
@@ -17,6 +20,7 @@ mod results;
 mod run_dir;
 mod table;
 
+pub use count::CountProgress;
 pub use memory::{available_bytes, peak_rss_bytes};
 pub use metrics::Metrics;
 pub use noise_advice::{noise_advice, with_error};

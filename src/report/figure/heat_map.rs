@@ -1,0 +1,153 @@
+//! A value for each pair of two lists, as colours.
+
+use super::{Canvas, short_number};
+
+/// A table of values as colours, the least dark and the greatest light.
+#[derive(Clone, Debug)]
+pub struct HeatMap {
+    /// What it shows.
+    pub title: String,
+    /// Lines below the title.
+    pub caption: Vec<String>,
+    /// What columns are, and the name of each.
+    pub columns: (String, Vec<String>),
+    /// What rows are, and the name of each.
+    pub rows: (String, Vec<String>),
+    /// Row by row; as many as rows times columns.
+    pub cells: Vec<HeatCell>,
+}
+
+/// One cell of a heat map.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum HeatCell {
+    /// A value above 0.
+    Value(f64),
+    /// A value to point out.
+    Best(f64),
+    /// There is no value, as what was measured diverged.
+    Lost,
+    /// Nothing was measured.
+    Empty,
+}
+
+const LEFT: f64 = 78.0;
+const CELL: (f64, f64) = (42.0, 28.0);
+
+impl HeatMap {
+    /// Draws it.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many cells as rows times columns.
+    pub fn svg(&self) -> String {
+        let (columns, rows) = (self.columns.1.len(), self.rows.1.len());
+        assert_eq!(self.cells.len(), columns * rows, "a cell for each pair");
+        let top = 58.0 + 18.0 * self.caption.len() as f64;
+        let (right, bottom) = (LEFT + CELL.0 * columns as f64, top + CELL.1 * rows as f64);
+        let mut canvas = Canvas::new((right + 20.0).max(480.0), bottom + 56.0, &self.title, &self.caption);
+        let at = |row: usize, column: usize| (LEFT + CELL.0 * column as f64, top + CELL.1 * row as f64);
+        for (index, cell) in self.cells.iter().enumerate() {
+            let (row, column) = (index / columns, index % columns);
+            let name = format!(
+                "{} {}, {} {}",
+                self.rows.0, self.rows.1[row], self.columns.0, self.columns.1[column]
+            );
+            self.cell(&mut canvas, at(row, column), *cell, &name);
+        }
+        for (row, name) in self.rows.1.iter().enumerate() {
+            canvas.text("quiet", "end", (LEFT - 8.0, at(row, 0).1 + 18.5), name);
+        }
+        let mut free = 0.0;
+        for (column, name) in self.columns.1.iter().enumerate() {
+            let (at, half) = (at(0, column).0 + CELL.0 / 2.0, 4.0 * name.chars().count() as f64);
+            if at - half >= free {
+                canvas.text("quiet", "middle", (at, bottom + 18.0), name);
+                free = at + half + 4.0;
+            }
+        }
+        canvas.text("quiet", "middle", (f64::midpoint(LEFT, right), bottom + 43.0), &self.columns.0);
+        canvas.text_upwards("quiet", (20.0, f64::midpoint(top, bottom)), &self.rows.0);
+        canvas.finish()
+    }
+
+    fn cell(&self, canvas: &mut Canvas, (x, y): (f64, f64), cell: HeatCell, name: &str) {
+        let inner = ((x + 1.0, y + 1.0), (CELL.0 - 2.0, CELL.1 - 2.0));
+        let middle = (x + CELL.0 / 2.0, y + 18.0);
+        match cell {
+            HeatCell::Empty => {}
+            HeatCell::Lost => {
+                canvas.rect("lost", inner.0, inner.1);
+                canvas.text("quiet", "middle", middle, "×");
+            }
+            HeatCell::Value(value) | HeatCell::Best(value) => {
+                let shade = self.shade(value);
+                canvas.filled(&colour(shade), inner.0, inner.1, &format!("{name}: {value}"));
+                let class = if shade < 0.6 { "on-dark" } else { "on-light" };
+                canvas.text(class, "middle", middle, &brief(value));
+                if matches!(cell, HeatCell::Best(_)) {
+                    canvas.rect("best", inner.0, inner.1);
+                }
+            }
+        }
+    }
+
+    /// Where a value lies between the least and the greatest, by its logarithm.
+    fn shade(&self, value: f64) -> f64 {
+        let values = self.cells.iter().filter_map(|cell| match cell {
+            HeatCell::Value(value) | HeatCell::Best(value) => Some(value.ln()),
+            HeatCell::Lost | HeatCell::Empty => None,
+        });
+        let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        if high > low { (value.ln() - low) / (high - low) } else { 0.0 }
+    }
+}
+
+/// As much of a number as a cell has room for.
+fn brief(value: f64) -> String {
+    match value {
+        0.01..10.0 => format!("{value:.2}"),
+        10.0..1000.0 => format!("{value:.0}"),
+        _ => short_number(format!("{value:.0e}").parse().expect("a number was written")),
+    }
+}
+
+/// The colours of the map viridis (S. van der Walt, N. Smith, CC0) at 0, 1/4 .. 1, whose lightness grows evenly.
+const COLOURS: [[f64; 3]; 5] =
+    [[68.0, 1.0, 84.0], [59.0, 82.0, 139.0], [33.0, 145.0, 140.0], [94.0, 201.0, 98.0], [253.0, 231.0, 37.0]];
+
+fn colour(shade: f64) -> String {
+    let place = 4.0 * shade.clamp(0.0, 1.0);
+    let (index, part) = ((place as usize).min(3), place - (place as usize).min(3) as f64);
+    let mix = |channel: usize| COLOURS[index][channel] * (1.0 - part) + COLOURS[index + 1][channel] * part;
+    format!("rgb({:.0} {:.0} {:.0})", mix(0), mix(1), mix(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cell_is_drawn_as_what_it_is() {
+        let cells = vec![HeatCell::Value(1.0), HeatCell::Best(0.5), HeatCell::Lost, HeatCell::Empty];
+        let names = |name: &str| (name.to_owned(), vec!["1".to_owned(), "2".to_owned()]);
+        let map = HeatMap {
+            title: String::new(),
+            caption: Vec::new(),
+            columns: names("x"),
+            rows: names("y"),
+            cells,
+        };
+        let svg = map.svg();
+        assert_eq!(svg.matches("<rect style").count(), 2);
+        assert_eq!(svg.matches("class=\"best\"").count(), 1);
+        assert_eq!(svg.matches("class=\"lost\"").count(), 1);
+    }
+
+    #[test]
+    fn colours_run_from_the_first_to_the_last() {
+        assert_eq!(
+            [0.0, 0.25, 1.0, 2.0].map(colour),
+            ["rgb(68 1 84)", "rgb(59 82 139)", "rgb(253 231 37)", "rgb(253 231 37)"]
+        );
+    }
+}
