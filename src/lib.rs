@@ -93,6 +93,8 @@ pub mod optim;
 #[cfg(feature = "program")]
 pub mod report;
 #[cfg(feature = "program")]
+pub mod sweep;
+#[cfg(feature = "program")]
 pub mod train;
 #[cfg(feature = "program")]
 mod vectorized;

@@ -1,10 +1,9 @@
 //! `phalanx bench`: flags, tables and files around the library's measurements.
 //!
 //! One file a measurement; [`series`] is train's flags with a list of thread counts, [`lens`] a list of lens, [`output`]
-//! where results go, [`grid`] how columns line up.
+//! where results go.
 
 mod all_reduce;
-mod grid;
 mod lens;
 mod output;
 mod scaling;

@@ -11,6 +11,7 @@ mod config;
 mod eval;
 mod failure;
 mod flags;
+mod grid;
 mod hidden;
 mod input;
 mod inspect;
@@ -20,6 +21,7 @@ mod preview;
 mod settings;
 mod signals;
 mod summary;
+mod sweep;
 mod train;
 mod whole;
 
@@ -51,6 +53,8 @@ enum Command {
     Predict(predict::PredictFlags),
     Inspect(inspect::InspectFlags),
     Bench(bench::BenchFlags),
+    #[command(disable_help_flag = true, allow_negative_numbers = true)]
+    Sweep(Box<sweep::SweepFlags>),
 }
 
 /// Does what the arguments say; the exit code says how it went.
@@ -66,6 +70,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Predict(flags) => predict::run(&flags),
         Command::Inspect(flags) => inspect::run(&flags),
         Command::Bench(flags) => bench::run(flags),
+        Command::Sweep(flags) => sweep::run(*flags),
     };
     ended.unwrap_or_else(|failure| failure.report())
 }

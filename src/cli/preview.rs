@@ -61,11 +61,14 @@ fn features(train: &Dataset) -> String {
 }
 
 fn model(shape: &MlpShape, plan: &Plan) -> String {
-    let mut text = shape.inputs.to_string();
-    for width in &shape.hidden {
-        text += &format!(" -> {width} {}", shape.activation);
-    }
-    format!("{text} -> {}, {}, {} params", shape.outputs, shape.loss, count(plan.params_len()))
+    format!("{}, {} params", layers(shape), count(plan.params_len()))
+}
+
+/// A model's layers and loss, such as 64 -> 128 relu -> 10, cross-entropy.
+pub(super) fn layers(shape: &MlpShape) -> String {
+    let hidden: String =
+        shape.hidden.iter().map(|width| format!(" -> {width} {}", shape.activation)).collect();
+    format!("{}{hidden} -> {}, {}", shape.inputs, shape.outputs, shape.loss)
 }
 
 fn threads(plan: &Plan) -> String {

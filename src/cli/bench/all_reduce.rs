@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::super::auto::Auto;
 use super::super::failure::Failure;
+use super::super::grid::{Grid, counted, csv, grouped, or_dash, percent};
 use super::super::settings;
-use super::grid::{Grid, counted, csv, grouped, or_dash, percent};
 use super::lens::Lens;
 use super::output::OutputFlags;
 use super::series::doubling;

@@ -10,16 +10,17 @@ use phalanx::bench::{
 };
 use phalanx::checkpoint::write_whole;
 use phalanx::data::Dataset;
-use phalanx::model::{Mlp, MlpShape, Model};
+use phalanx::model::{Mlp, Model};
 use phalanx::report::Table;
 use serde::Serialize;
 
 use super::super::failure::Failure;
 use super::super::flags::TrainFlags;
+use super::super::grid::{Grid, counted, csv, grouped, or_dash, percent};
 use super::super::input::training_data;
+use super::super::preview::layers;
 use super::super::train::initial_params;
 use super::super::{config, settings};
-use super::grid::{Grid, counted, csv, grouped, or_dash, percent};
 use super::output::OutputFlags;
 use super::series::Series;
 use super::{Voice, failure};
@@ -142,12 +143,6 @@ impl Subject {
         let takes = counted(takes as u64, "take");
         format!("{}; {}; batch {batch}; median of {takes}", self.data, self.model)
     }
-}
-
-fn layers(shape: &MlpShape) -> String {
-    let hidden: String =
-        shape.hidden.iter().map(|width| format!(" -> {width} {}", shape.activation)).collect();
-    format!("{}{hidden} -> {}, {}", shape.inputs, shape.outputs, shape.loss)
 }
 
 fn table(subject: &Subject, report: &ScalingReport) -> String {

@@ -1,0 +1,62 @@
+//! Why a sweep cannot be.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::train::TrainError;
+
+/// Why a sweep cannot be.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SweepError {
+    /// A list is empty, or a value in it is 0.
+    #[error("{what} must be a list of values above 0; found {found}")]
+    BadList {
+        /// The list.
+        what: &'static str,
+        /// What is in it.
+        found: String,
+    },
+    /// A rate, or the goal, is no positive number.
+    #[error("{what} is {found}, but must be above 0 and finite")]
+    NotPositive {
+        /// What it is.
+        what: &'static str,
+        /// The value.
+        found: f64,
+    },
+    /// A batch does not fit the data.
+    #[error(
+        "a batch of {batch_size} samples leaves fewer than {FEWEST_STEPS} steps an epoch of {samples} samples; lower the batch sizes"
+    )]
+    LargeBatch {
+        /// Samples of the batch.
+        batch_size: usize,
+        /// Samples of the data.
+        samples: usize,
+    },
+    /// The log of a sweep cannot be read.
+    #[error("{}: {reason}; start the sweep anew with another -o", path.display())]
+    BadLog {
+        /// The log.
+        path: PathBuf,
+        /// What is wrong with it, and where.
+        reason: String,
+    },
+    /// The log of a sweep cannot be written.
+    #[error("cannot write {}: {source}; make room, then go on with --resume", path.display())]
+    WriteLog {
+        /// The log.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A run cannot be planned, or failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+}
+
+/// Fewest steps of an epoch: with fewer, a curve says nothing of steps.
+pub(super) const FEWEST_STEPS: usize = 4;
