@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 use phalanx::data::{Column, HeaderRow};
 use phalanx::model::{Activation, Loss};
-use phalanx::optim::{MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind};
+use phalanx::optim::{MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm};
 use serde::{Deserialize, Serialize};
 
 use super::auto::Auto;
@@ -172,10 +172,18 @@ pub(super) struct TrainFlags {
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Learning rate")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) lr_decay_epochs: Option<u64>,
-    /// Steps over which the rate first rises linearly [default: 0]
+    /// Steps that first have only a share of the rate [default: 0]
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Learning rate")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) warmup_steps: Option<u64>,
+    /// linear (the share rises to 1 in the last of these steps) or constant (then jumps to 1) [default: linear]
+    #[arg(long, value_name = "FORM", help_heading = "Learning rate")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) warmup_form: Option<WarmupForm>,
+    /// Share that the warm-up starts from, such as the base batch size over the batch size [default: 0 for linear]
+    #[arg(long, value_name = "F", help_heading = "Learning rate")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) warmup_start: Option<f64>,
     /// Carry the rate over from --base-batch-size to the batch size: none, linear or sqrt [default: none]
     #[arg(long, value_name = "RULE", help_heading = "Learning rate")]
     #[serde(skip_serializing_if = "Option::is_none")]

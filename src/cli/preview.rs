@@ -139,7 +139,11 @@ fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
     let schedule = options.schedule;
     let warmup = match schedule.warmup_steps {
         0 => String::new(),
-        steps => format!(", {} steps of warm-up", grouped(steps)),
+        steps => {
+            let start =
+                schedule.warmup_start.map_or_else(String::new, |start| format!(" from {start} of it"));
+            format!(", {} steps of {} warm-up{start}", grouped(steps), schedule.warmup_form)
+        }
     };
     format!("{both}; {}{warmup}", schedule.kind)
 }

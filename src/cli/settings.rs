@@ -39,6 +39,7 @@ pub(super) fn complete(mut flags: TrainFlags) -> TrainFlags {
     flags.weight_decay.get_or_insert(OptimizerOptions::new(kind).weight_decay);
     flags.lr_schedule.get_or_insert_default();
     flags.warmup_steps.get_or_insert(0);
+    flags.warmup_form.get_or_insert_default();
     flags.scale_lr.get_or_insert_default();
     flags.log_every.get_or_insert(10);
     flags.noise_scale.get_or_insert(Auto::Given(0));
@@ -65,6 +66,8 @@ pub(super) fn options(flags: &TrainFlags) -> Result<Options, Failure> {
         schedule: ScheduleOptions {
             kind: flags.lr_schedule.unwrap_or(ScheduleKind::Constant),
             warmup_steps: flags.warmup_steps.unwrap_or(0),
+            warmup_form: flags.warmup_form.unwrap_or_default(),
+            warmup_start: flags.warmup_start,
             gamma: flags.lr_gamma,
             decay_epochs: flags.lr_decay_epochs,
         },

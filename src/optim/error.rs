@@ -79,6 +79,20 @@ pub enum OptimError {
         /// The chosen schedule.
         kind: super::ScheduleKind,
     },
+    /// An option that shapes the warm-up is set, and there is none.
+    #[error(
+        "option {option} does nothing without a warm-up, and warmup-steps is 0; set warmup-steps above 0 or drop {option}"
+    )]
+    NeedsWarmup {
+        /// The option as written in flags and files.
+        option: &'static str,
+    },
+    /// A constant warm-up whose rate is not said.
+    #[error(
+        "a constant warm-up needs the share of the rate that it has; give warmup-start, such as the base batch size over \
+         the batch size"
+    )]
+    NeedsWarmupStart,
     /// A schedule that decays after its warm-up has no step left to decay in.
     #[error(
         "warmup-steps is {warmup_steps}, but the run has {total_steps} steps, so that the {kind} schedule never decays; \

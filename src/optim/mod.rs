@@ -33,7 +33,7 @@
 //! | `sgd`, `adagrad`, `rmsprop`, `adam`, `lars`, `lamb`, `apply` | the arithmetic |
 //! | `blocks`, `clip` | blocks and their sums of squares; clipping by the global norm |
 //! | `reduction`, `recipe` | gradient conventions; settings translated from one to another |
-//! | `scale`, `schedule` | rates for other batch sizes; rates over steps |
+//! | `scale`, `schedule`, `warmup` | rates for other batch sizes; rates over steps; the first of them |
 //! | `reference` | every rule written slowly in `f64`, as the definition that tests compare with |
 
 mod adagrad;
@@ -58,6 +58,7 @@ mod scale;
 mod schedule;
 mod sgd;
 mod state;
+mod warmup;
 
 pub use blocks::{BLOCK_LEN, Blocks};
 pub use clip::{clip_factor, norm_of_squares, scale_grads, sum_of_squares};
@@ -70,3 +71,4 @@ pub use recipe::Recipe;
 pub use reduction::{Reduction, divide_grads};
 pub use scale::{BatchCut, ScaleRate};
 pub use schedule::{Schedule, ScheduleKind, ScheduleOptions};
+pub use warmup::WarmupForm;

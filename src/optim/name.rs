@@ -46,7 +46,9 @@ pub(super) use names;
 
 #[cfg(test)]
 mod tests {
-    use super::super::{MomentumForm, OptimError, OptimizerKind, Reduction, ScaleRate, ScheduleKind};
+    use super::super::{
+        MomentumForm, OptimError, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm,
+    };
     use serde::{Serialize, de::DeserializeOwned};
     use std::{
         fmt::{Debug, Display},
@@ -70,6 +72,7 @@ mod tests {
         has_one_name(MomentumForm::ALL);
         has_one_name(Reduction::ALL);
         has_one_name(ScheduleKind::ALL);
+        has_one_name(WarmupForm::ALL);
         has_one_name(ScaleRate::ALL);
     }
 

@@ -1,9 +1,10 @@
 //! Learning rates over the steps of a run.
 
 use super::{
-    OptimError,
+    OptimError, WarmupForm,
     hyper::{non_negative, positive},
     name::names,
+    warmup::Warmup,
 };
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
@@ -36,8 +37,13 @@ names!(ScheduleKind, "schedule", [
 pub struct ScheduleOptions {
     /// The course.
     pub kind: ScheduleKind,
-    /// Steps during which the rate rises linearly: step t, from 0, has (t + 1)/warmup_steps of it.
+    /// Steps that have only a share of the rate.
     pub warmup_steps: u64,
+    /// How that share rises to 1.
+    pub warmup_form: WarmupForm,
+    /// The share that it starts from; default 0 for linear, none for constant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warmup_start: Option<f64>,
     /// γ of the step schedule; default 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gamma: Option<f64>,
@@ -64,7 +70,7 @@ pub struct ScheduleOptions {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Schedule {
     rate: f64,
-    warmup_steps: u64,
+    warmup: Warmup,
     total_steps: u64,
     course: Course,
 }
@@ -81,9 +87,11 @@ impl Schedule {
     /// Checks the options for a run of `total_steps`, of which `steps_per_epoch` make an epoch.
     ///
     /// # Errors
-    /// [`OptimError::OutOfRange`] for a rate below 0 or not a normal `f32`, a γ outside of 0 to 1 (0 excluded), or counts
-    /// of 0; [`OptimError::UnusedScheduleOption`] for γ or N with another schedule than step;
-    /// [`OptimError::WarmupTooLong`] for a linear or cosine schedule without a step after its warm-up.
+    /// [`OptimError::OutOfRange`] for a rate below 0 or not a normal `f32`, a γ outside of 0 to 1 (0 excluded), a
+    /// warm-up that starts outside of 0 to 1, or counts of 0; [`OptimError::UnusedScheduleOption`] for γ or N with another schedule than step;
+    /// [`OptimError::WarmupTooLong`] for a linear or cosine schedule without a step after its warm-up;
+    /// [`OptimError::NeedsWarmup`] for its form or start without a warm-up, [`OptimError::NeedsWarmupStart`] for a constant one
+    /// without a start.
     pub fn new(
         options: &ScheduleOptions,
         rate: f64,
@@ -94,11 +102,12 @@ impl Schedule {
         at_least_one("total-steps", total_steps)?;
         at_least_one("steps-per-epoch", steps_per_epoch)?;
         let warmup_steps = options.warmup_steps;
+        let warmup = Warmup::new(warmup_steps, options.warmup_form, options.warmup_start)?;
         let course = options.course(total_steps, steps_per_epoch)?;
         if matches!(course, Course::Linear | Course::Cosine) && warmup_steps >= total_steps {
             return Err(OptimError::WarmupTooLong { kind: options.kind, warmup_steps, total_steps });
         }
-        Ok(Self { rate, warmup_steps, total_steps, course })
+        Ok(Self { rate, warmup, total_steps, course })
     }
 
     /// The rate of a step, counted from 0. At `total_steps` it is what the run tends to.
@@ -108,11 +117,7 @@ impl Schedule {
     #[must_use]
     pub fn rate_at(&self, step: u64) -> f64 {
         assert!(step <= self.total_steps, "no rate for step {step} of a run of {}", self.total_steps);
-        self.rate * self.warmup_at(step) * self.decay_at(step)
-    }
-
-    fn warmup_at(&self, step: u64) -> f64 {
-        if step < self.warmup_steps { (step + 1) as f64 / self.warmup_steps as f64 } else { 1.0 }
+        self.rate * self.warmup.share_at(step) * self.decay_at(step)
     }
 
     fn decay_at(&self, step: u64) -> f64 {
@@ -126,7 +131,7 @@ impl Schedule {
 
     /// The part of the run after the warm-up that lies before the step, from 0 to 1.
     fn decayed_at(&self, step: u64) -> f64 {
-        step.saturating_sub(self.warmup_steps) as f64 / (self.total_steps - self.warmup_steps) as f64
+        step.saturating_sub(self.warmup.steps) as f64 / (self.total_steps - self.warmup.steps) as f64
     }
 }
 
@@ -188,6 +193,20 @@ mod tests {
     }
 
     #[test]
+    fn a_constant_warm_up_has_its_share_of_every_course() {
+        let options = ScheduleOptions {
+            kind: ScheduleKind::Step,
+            warmup_steps: 15,
+            warmup_form: WarmupForm::Constant,
+            warmup_start: Some(0.25),
+            gamma: Some(0.5),
+            decay_epochs: Some(1),
+        };
+        let schedule = Schedule::new(&options, 8.0, 100, 10).unwrap();
+        assert_eq!([9, 10, 14, 15, 20].map(|step| schedule.rate_at(step)), [2.0, 1.0, 1.0, 4.0, 2.0]);
+    }
+
+    #[test]
     fn linear_and_cosine_fall_from_the_rate_to_zero() {
         for kind in [ScheduleKind::Linear, ScheduleKind::Cosine] {
             let schedule = schedule(kind, 20);
@@ -205,6 +224,7 @@ mod tests {
             warmup_steps: 5,
             gamma: Some(0.5),
             decay_epochs: Some(3),
+            ..ScheduleOptions::default()
         };
         let schedule = Schedule::new(&options, 1.0, 100, 10).unwrap();
         let rates = [4, 29, 30, 59, 60, 90].map(|step| schedule.rate_at(step));
@@ -222,10 +242,19 @@ mod tests {
     #[test]
     fn rates_scale_exactly_by_powers_of_two() {
         for &kind in ScheduleKind::ALL {
-            let options = ScheduleOptions { kind, warmup_steps: 7, ..ScheduleOptions::default() };
-            let mean = Schedule::new(&options, 0.1, 100, 10).unwrap();
-            let sum = Schedule::new(&options, 0.1 / 64.0, 100, 10).unwrap();
-            assert!((0..100).all(|t| 64.0 * sum.rate_at(t) == mean.rate_at(t)), "{kind}");
+            for &warmup_form in WarmupForm::ALL {
+                let warmup_start = Some(1.0 / 3.0);
+                let options = ScheduleOptions {
+                    kind,
+                    warmup_steps: 7,
+                    warmup_form,
+                    warmup_start,
+                    ..ScheduleOptions::default()
+                };
+                let mean = Schedule::new(&options, 0.1, 100, 10).unwrap();
+                let sum = Schedule::new(&options, 0.1 / 64.0, 100, 10).unwrap();
+                assert!((0..100).all(|t| 64.0 * sum.rate_at(t) == mean.rate_at(t)), "{kind}, {warmup_form}");
+            }
         }
     }
 
