@@ -1,5 +1,7 @@
 //! A problem for the translations: a noisy quadratic of two tensors and three blocks.
 
+#![allow(dead_code, reason = "each test file uses the part it needs")]
+
 use phalanx::optim::{Blocks, Optimizer, Recipe, clip_factor, divide_grads, norm_of_squares, scale_grads};
 
 pub const TENSOR_LENS: [usize; 2] = [1500, 7];
