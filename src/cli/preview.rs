@@ -4,7 +4,7 @@ use std::path::Path;
 
 use phalanx::data::{Dataset, Targets};
 use phalanx::model::MlpShape;
-use phalanx::optim::Reduction;
+use phalanx::optim::{Reduction, WarmupForm};
 use phalanx::report::{Table, grouped};
 use phalanx::train::{Options, Plan};
 
@@ -140,9 +140,9 @@ fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
     let warmup = match schedule.warmup_steps {
         0 => String::new(),
         steps => {
-            let start =
-                schedule.warmup_start.map_or_else(String::new, |start| format!(" from {start} of it"));
-            format!(", {} steps of {} warm-up{start}", grouped(steps), schedule.warmup_form)
+            let at = if schedule.warmup_form == WarmupForm::Constant { "at" } else { "from" };
+            let share = schedule.warmup_start.map(|start| format!(" {at} {start} of it")).unwrap_or_default();
+            format!(", {} steps of {} warm-up{share}", grouped(steps), schedule.warmup_form)
         }
     };
     format!("{both}; {}{warmup}", schedule.kind)
