@@ -1,5 +1,6 @@
 //! Shows that a step allocates nothing: between two steps of one epoch the number of allocations of the whole process
-//! stays the same, with every kind of optimizer and with clipping.
+//! stays the same, with every kind of optimizer, with clipping, and
+//! while the noise scale is measured.
 //!
 //! One test alone in its process, so that no other counts; the allocator is that of the crate dhat.
 #![cfg(feature = "program")]
@@ -7,7 +8,7 @@
 use phalanx::data::{LoadOptions, Source};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape};
 use phalanx::optim::{OptimizerKind, OptimizerOptions};
-use phalanx::train::{Event, Length, Options, Trainer};
+use phalanx::train::{Event, Length, NoiseInterval, Options, Trainer};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -19,11 +20,21 @@ fn no_step_after_the_first_ones_allocates() {
     let (hidden, activation, loss) = (vec![48, 32], Activation::Gelu, Loss::CrossEntropy);
     let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
     for &kind in OptimizerKind::ALL {
-        for (threads, clip_grad_norm) in [(1, None), (3, Some(0.5))] {
+        let every = Some(NoiseInterval::Steps(1));
+        for (threads, clip_grad_norm, noise_scale) in
+            [(1, None, None), (2, None, every), (3, Some(0.5), every)]
+        {
             let optimizer = OptimizerOptions::new(kind);
             let length = Length::Epochs(1);
-            let options =
-                Options { optimizer, threads, clip_grad_norm, length, batch_size: 32, ..Options::default() };
+            let options = Options {
+                optimizer,
+                threads,
+                clip_grad_norm,
+                noise_scale,
+                length,
+                batch_size: 32,
+                ..Options::default()
+            };
             // What is said of the first steps includes what the ranks and this thread set up for themselves.
             let mut counts = Vec::with_capacity(100);
             let outcome = Trainer::new(&model, &digits, options).run(|event| {

@@ -10,7 +10,7 @@ use std::process::{Child, Command};
 use program_room::{Ran, Room, idx, npy, rows, table, value};
 use serde_json::Value;
 
-const KEYS: [&str; 21] = [
+const KEYS: [&str; 25] = [
     "params_sha256",
     "params",
     "threads",
@@ -26,6 +26,10 @@ const KEYS: [&str; 21] = [
     "train_loss",
     "test_loss",
     "test_accuracy",
+    "noise_scale",
+    "noise_scale_error",
+    "noise_scale_of_run",
+    "noise_scale_of_run_error",
     "epoch_secs",
     "samples_per_sec",
     "phase_secs",
@@ -53,7 +57,8 @@ fn train_leaves_a_whole_run_directory() {
     for key in KEYS {
         assert!(results.get(key).is_some(), "no {key} in {results}");
     }
-    assert_eq!(results.as_object().unwrap().len(), 21);
+    assert_eq!(results.as_object().unwrap().len(), KEYS.len());
+    assert_eq!(results["noise_scale"], Value::Null);
     for (key, expected) in [("params", 9610), ("threads", 2), ("shards", 4), ("batch_size", 64), ("seed", 42)]
     {
         assert_eq!(results[key], expected, "{key}");

@@ -165,6 +165,7 @@ mod tests {
             "sqrt",
             "--optimizer",
             "lars",
+            "--noise-scale",
         ]);
         assert_eq!(merged(&text(&given), &[]).unwrap(), given);
     }

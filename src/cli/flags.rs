@@ -202,7 +202,7 @@ pub(super) struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) log_every: Option<u64>,
     /// Measure the gradient noise scale, which says what batch size pays, every so many steps [default: 0, never; without
-    /// a number: auto, every 8]
+    /// a number: auto, every 10]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "auto", value_name = "N|auto", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) noise_scale: Option<Auto<u64>>,

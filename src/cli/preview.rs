@@ -30,7 +30,7 @@ pub(super) fn table(
     table.row("optimizer", optimizer(plan));
     table.row("rate", rate(options, plan, train.weights().is_some()));
     if let Some(interval) = plan.noise_interval() {
-        table.row("noise scale", format!("measured every {} steps", grouped(interval)));
+        table.row("noise scale", noise_scale(interval));
     }
     table
 }
@@ -38,6 +38,13 @@ pub(super) fn table(
 /// The line that says where the run is saved.
 pub(super) fn output(table: &mut Table, path: &Path) {
     table.row("output", path.display());
+}
+
+fn noise_scale(interval: u64) -> String {
+    match interval {
+        1 => "measured every step".to_owned(),
+        steps => format!("measured every {} steps", grouped(steps)),
+    }
 }
 
 fn data(flags: &TrainFlags, plan: &Plan) -> String {

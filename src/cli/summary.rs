@@ -23,7 +23,10 @@ pub(super) fn table(results: &Results, plan: &Plan, path: &Path, data: &str) -> 
     }
     if plan.noise_interval().is_some() {
         table.row("noise scale", noise_scale(results));
-        table.row("", noise_advice(results.noise_scale(), plan.max_batch_samples()));
+        table.row(
+            "",
+            noise_advice(results.noise_scale().or(results.noise_scale_of_run()), plan.max_batch_samples()),
+        );
     }
     table.row("time", time(results));
     table.row("params", format!("{}, sha256 {}", grouped(results.params as u64), results.params_sha256));

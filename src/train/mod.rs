@@ -30,6 +30,12 @@
 //! Params exist once, in a [`Shared`](crate::collective::Shared): all ranks read them while they compute, each
 //! writes its own segment in the second half. Nothing is broadcast, and a step allocates nothing.
 //!
+//! **The gradient noise scale** ([`NoiseScale`], `noise_scale.rs`) is measured every few steps, if [`Options::noise_scale`] asks for
+//! it, from the parts that a batch is made of anyway: the lens of their gradients and of their sum. A perceptron knows how long the
+//! gradient of each sample is, |δ|²(|a|² + 1) added up over the layers, without computing it, so that its parts are samples;
+//! of other models they are shards, which a measuring step computes one at a time rather than several together (`noise.rs`). It then
+//! writes the reduced gradient down, to take its norm, and is like any other step otherwise: the params have the same bits.
+//!
 //! **Sameness.** Ranks decide who computes a shard, never how: the bits of a sample's row do not depend on the rows that
 //! are computed with it, a shard's gradient is a sum over its own samples, shards are combined in one binary tree over
 //! their index, norms add fixed blocks in order. So the bits of params, losses and optimizer state are a function of data,

@@ -170,6 +170,11 @@ impl NoiseScale {
         self.last = measurement;
     }
 
+    /// Adds what a step measured, if it did.
+    pub(super) fn extend(&mut self, measurement: Option<NoiseMeasurement>) {
+        measurement.into_iter().for_each(|measurement| self.add(measurement));
+    }
+
     /// Number of measurements.
     pub fn measurements(&self) -> u64 {
         self.measurements
@@ -230,8 +235,7 @@ impl NoiseAverage {
     fn estimate(&self) -> Option<NoiseEstimate> {
         let mean = |sum: f64| sum / self.weight;
         let share = self.weight_squares / (self.weight * self.weight);
-        // A NaN of no measurements is not either.
-        if !(share <= 1.0 / FEWEST) {
+        if self.weight == 0.0 || share > 1.0 / FEWEST {
             return None;
         }
         let error = |variance: f64| (variance.max(0.0) * share / (1.0 - share)).sqrt();

@@ -17,10 +17,20 @@ pub(super) struct Norms {
     run: Range<usize>,
     /// Squares of the reduced gradient, one sum a block.
     squares: Exchanged<f64>,
+    /// What the rank says of its part of the gradient where no norms are needed.
+    seen: Seen,
     /// What the optimizer wants to know of each block.
     pairs: Exchanged<[f64; 2]>,
     /// Time spent in exchanges.
     waited: Duration,
+}
+
+/// What a rank knows of its part of the reduced gradient.
+pub(super) struct Seen {
+    /// Whether all of it is.
+    pub(super) finite: bool,
+    /// Its squares, one sum a block; nothing unless they were asked for.
+    pub(super) squares: Vec<f64>,
 }
 
 impl Norms {
@@ -31,6 +41,7 @@ impl Norms {
             clip_norm: plan.clip_grad_norm(),
             of_tensors,
             squares: Exchanged::new(run.len(), plan.blocks().len()),
+            seen: Seen { finite: true, squares: Vec::with_capacity(run.len()) },
             pairs: Exchanged::new(own, all),
             run,
             waited: Duration::ZERO,
@@ -53,6 +64,17 @@ impl Norms {
         let agreed = comm.lend(&value, |peers| peers.iter().all(|value| *value))?;
         self.waited += start.elapsed();
         Ok(agreed)
+    }
+
+    /// Says of the rank's part of the gradient whether it is finite, and of `measured` grads the squares.
+    pub(super) fn see(&mut self, finite: bool, measured: Option<(&Blocks, &[f32])>) -> &Seen {
+        self.seen.finite = finite;
+        self.seen.squares.clear();
+        if let Some((blocks, grads)) = measured {
+            self.seen.squares.resize(self.run.len(), 0.0);
+            blocks.sums_of_squares(self.run.clone(), grads, &mut self.seen.squares);
+        }
+        &self.seen
     }
 
     /// The norm of the whole gradient, of which each rank has its part. It is finite if, and only if, all of the gradient is.

@@ -81,15 +81,17 @@ impl Default for Options {
 /// How often the gradient noise scale is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoiseInterval {
-    /// As often as costs about 2 % of a step of a perceptron: every [`NoiseInterval::AUTO`] steps.
+    /// Every [`NoiseInterval::AUTO`] steps, which costs a perceptron at most 2 % of its time.
     Auto,
     /// Every so many steps.
     Steps(u64),
 }
 
 impl NoiseInterval {
-    /// Steps from one measurement to the next with `Auto`.
-    pub const AUTO: u64 = 8;
+    /// Steps from one measurement to the next with `Auto`. On one thread a measuring step takes 1.14 times the processor time of
+    /// another with 784-128-10 and batches of 32, 1.07 times with 128, 1.06 times for 784-512-512-10 with 256, 1.13 times for
+    /// softmax regression with 128 (Zen 4).
+    pub const AUTO: u64 = 10;
 }
 
 /// When a run is complete.

@@ -81,12 +81,12 @@ impl<'a, M: Model> Step<'a, M> {
         self.contribute(comm, batch, measured)?;
         let (mut result, reduced) = self.reduce(comm, rate, measured)?;
         if let Reduced::Gradient { finite, parts } = reduced {
-            let finite = if self.norms.needed() || measured {
+            let finite = if self.norms.needed() {
                 let (finite, grad_norm) = self.update_with_norms(comm, rate, finite, parts)?;
                 result.grad_norm = grad_norm;
                 finite
             } else {
-                self.update(comm, rate, finite)?
+                self.update(comm, rate, finite, parts)?
             };
             result.diverged = !finite;
         }
@@ -164,14 +164,25 @@ impl<'a, M: Model> Step<'a, M> {
         Ok((result, reduced))
     }
 
-    /// Updates this rank's segment, if the whole gradient is finite; returns whether it is.
-    fn update(&mut self, comm: &mut Communicator, rate: f64, finite: bool) -> Result<bool, TrainError> {
-        let Self { params, grads, optimizer, times, .. } = self;
-        let watch = Watch::start();
-        let (finite, watch) = comm.update(params, &finite, |peers, params| {
+    /// Updates this rank's segment, if the whole gradient is finite; returns whether it is. Given the parts of the batch, measures
+    /// the noise scale, too.
+    fn update(
+        &mut self,
+        comm: &mut Communicator,
+        rate: f64,
+        finite: bool,
+        parts: Option<BatchParts>,
+    ) -> Result<bool, TrainError> {
+        let Self { plan, params, grads, norms, optimizer, noise_scale, times, .. } = self;
+        let mut watch = Watch::start();
+        let seen = norms.see(finite, parts.map(|_| (plan.blocks(), grads.as_slice())));
+        watch = watch.worked();
+        let (finite, watch) = comm.update(params, seen, |peers, params| {
             let watch = watch.opened();
-            let finite = peers.iter().all(|finite| *finite);
+            let finite = peers.iter().all(|seen| seen.finite);
             if finite {
+                let square = || peers.iter().flat_map(|seen| &seen.squares).sum();
+                noise_scale.extend(parts.and_then(|parts| parts.measure(square())));
                 optimizer.update(rate, params, grads);
             }
             (finite, watch.worked())
@@ -194,15 +205,12 @@ impl<'a, M: Model> Step<'a, M> {
         let mut watch = Watch::start();
         let norm_needed = norms.clips() || parts.is_some();
         let norm = norm_needed.then(|| norms.norm(comm, plan.blocks(), grads)).transpose()?;
-        let finite = match norm {
-            Some(norm) => norm.is_finite(),
-            None => norms.agree(comm, finite)?,
-        };
+        let finite = norm.map_or_else(|| norms.agree(comm, finite), |norm| Ok(norm.is_finite()))?;
         if !finite {
             return Ok((false, None));
         }
         if let Some((parts, norm)) = parts.zip(norm) {
-            parts.measure(norm * norm).into_iter().for_each(|measurement| noise_scale.add(measurement));
+            noise_scale.extend(parts.measure(norm * norm));
         }
         let grad_norm = norms.clip(norm, grads);
         norms.prepare(optimizer, &params.read(comm)?[segment], grads);
