@@ -36,6 +36,7 @@
 //! | [`train`] | options, the plan they come to, the step, the run |
 //! | [`checkpoint`] | the model file |
 //! | [`report`] | progress, logs and tables, made from the trainer's events |
+//! | [`sweep`] | many runs over batch sizes and rates, and what they say of sum and mean; beside `report` |
 //! | [`mod@bench`] | how training and the all-reduce scale, measured from outside beside `report` |
 //!
 //! # Words

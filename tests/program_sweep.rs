@@ -45,6 +45,7 @@ fn every_cell_is_run_once_for_each_seed_and_said_in_every_file() {
         let batch = best["cell"]["batch_size"].as_f64().unwrap();
         assert!((mean / batch / sum - 1.0).abs() < 1e-12, "{best}");
     }
+    assert!(room.read("s/best-rate-mean.svg").starts_with("<svg "));
     let page = room.read("s/report.html");
     for sentence in results["answer"].as_array().unwrap() {
         let sentence = sentence.as_str().unwrap();

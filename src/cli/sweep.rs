@@ -14,7 +14,9 @@ use phalanx::model::Mlp;
 use phalanx::optim::Reduction;
 use phalanx::report::figure::short_number;
 use phalanx::report::{CountProgress, ProgressStyle, RunDir, Table, grouped};
-use phalanx::sweep::{Findings, Record, Sweep, SweepError, SweepLog, SweepOptions, csv, page};
+use phalanx::sweep::{
+    Findings, Record, Sweep, SweepError, SweepLog, SweepOptions, best_rate, csv, losses, page, to_the_goal,
+};
 use serde::{Deserialize, Serialize};
 
 use super::auto::Auto;
@@ -35,7 +37,7 @@ use lists::Lists;
 #[derive(Args)]
 #[command(
     after_help = "Results: sweep.json, what was asked for; runs.jsonl, the curve of each run, written as it ends; runs.csv, a line a \
-run; results.json, best rates, laws and noise scale; report.html, all of it with figures.
+run; results.json, best rates, laws and noise scale; report.html, all of it with figures; the figures as SVG.
 
 Examples:
   phalanx sweep                                                   the digits, in seconds
@@ -241,14 +243,17 @@ fn save(
     (about, command): (&[(String, String)], &str),
 ) -> Result<(), Failure> {
     let results = serde_json::to_string_pretty(findings).expect("findings are plain data") + "\n";
-    for (name, text) in [
-        ("runs.csv", csv(records, findings.goal)),
-        ("results.json", results),
-        ("report.html", page(sweep, findings, about, command)),
-    ] {
-        write_whole(&dir.join(name), text.as_bytes())?;
+    let mut files = vec![
+        ("runs.csv".to_owned(), csv(records, findings.goal)),
+        ("results.json".to_owned(), results),
+        ("report.html".to_owned(), page(sweep, findings, about, command)),
+    ];
+    for &reduction in &sweep.options().reductions {
+        files.push((format!("best-rate-{reduction}.svg"), best_rate(findings, reduction).svg()));
+        files.push((format!("to-the-goal-{reduction}.svg"), to_the_goal(findings, reduction).svg()));
+        files.push((format!("losses-{reduction}.svg"), losses(findings, reduction).svg()));
     }
-    Ok(())
+    files.iter().try_for_each(|(name, text)| Ok(write_whole(&dir.join(name), text.as_bytes())?))
 }
 
 fn summary(findings: &Findings, dir: &Path) -> String {

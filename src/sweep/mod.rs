@@ -34,6 +34,7 @@ mod runner;
 pub use best::BestRate;
 pub use cell::{Cell, Run};
 pub use error::SweepError;
+pub use figures::{best_rate, losses, to_the_goal};
 pub use findings::{Findings, MeasuredNoise, Setting};
 pub use law::{RateLaw, TradeOff};
 pub use log::SweepLog;
