@@ -40,7 +40,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 fn is_about_options(error: &TrainError) -> bool {
     use TrainError::{
-        ClipNorm, NoBaseBatch, Optim, UnusedBaseBatch, ZeroBatch, ZeroLength, ZeroShards, ZeroThreads,
+        ClipNorm, L2Form, NoBaseBatch, Optim, UnusedBaseBatch, ZeroBatch, ZeroLength, ZeroShards, ZeroThreads,
     };
     matches!(
         error,
@@ -49,6 +49,7 @@ fn is_about_options(error: &TrainError) -> bool {
             | ZeroShards
             | ZeroLength
             | ClipNorm { .. }
+            | L2Form { .. }
             | NoBaseBatch
             | UnusedBaseBatch { .. }
             | Optim(_)

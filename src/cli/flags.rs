@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 use phalanx::data::{Column, HeaderRow};
 use phalanx::model::{Activation, Loss};
-use phalanx::optim::{MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm};
+use phalanx::optim::convention::foreign;
+use phalanx::optim::{
+    EpsForm, L2Form, MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm,
+};
 use serde::{Deserialize, Serialize};
 
 use super::auto::Auto;
@@ -111,7 +114,7 @@ pub(super) struct TrainFlags {
     pub(super) timeout: Option<f64>,
 
     /// sgd, adagrad, rmsprop, adam, adamw, lars or lamb [default: sgd]
-    #[arg(long, help_heading = "Optimizer")]
+    #[arg(long, value_parser = optimizer, help_heading = "Optimizer")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) optimizer: Option<OptimizerKind>,
     /// Learning rate [default: 0.1 for sgd and lars, 0.01 for adagrad, 0.001 for the rest]
@@ -143,6 +146,11 @@ pub(super) struct TrainFlags {
     #[arg(long, help_heading = "Optimizer")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) eps: Option<f64>,
+    /// Where eps stands: outside of the root, inside of it (adagrad, rmsprop), or uncorrected, that is added before the bias
+    /// correction (adam, adamw) [default: outside]
+    #[arg(long, value_name = "FORM", help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) eps_form: Option<EpsForm>,
     /// What adagrad's sum of squares starts from [default: 0]
     #[arg(long, value_name = "A", help_heading = "Optimizer")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,11 +159,20 @@ pub(super) struct TrainFlags {
     #[arg(long, value_name = "C", help_heading = "Optimizer")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) trust_coefficient: Option<f64>,
-    /// L2 penalty, added to the gradient after reduction and clipping; biases included [default: 0]
+    /// L2 penalty, added to the gradient after reduction and clipping [default: 0]
     #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) l2: Option<f64>,
-    /// Decoupled weight decay, w -= lr lambda w; biases included [default: 0.01 for adamw, else 0]
+    /// What the L2 penalty is added to: gradient, or batch-sum, the sum over the batch before the mean divides it, as
+    /// scikit-learn's alpha [default: gradient]
+    #[arg(long, value_name = "FORM", help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) l2_form: Option<L2Form>,
+    /// Spare the biases both penalties
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Optimizer")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) no_bias_decay: Option<bool>,
+    /// Decoupled weight decay, w -= lr lambda w [default: 0.01 for adamw, else 0]
     #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) weight_decay: Option<f64>,
@@ -222,4 +239,13 @@ pub(super) struct TrainFlags {
     #[arg(short, long, action = ArgAction::Help, help_heading = "Output")]
     #[serde(skip)]
     pub(super) help: Option<bool>,
+}
+
+/// Reads the name of an optimizer; of some that are not here there is something to say.
+fn optimizer(name: &str) -> Result<OptimizerKind, String> {
+    let parsed: Result<OptimizerKind, _> = name.parse();
+    parsed.map_err(|error| match foreign(name) {
+        Some(text) => format!("{error} (of {name}: {text})"),
+        None => error.to_string(),
+    })
 }

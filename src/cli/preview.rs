@@ -4,7 +4,7 @@ use std::path::Path;
 
 use phalanx::data::{Dataset, Targets};
 use phalanx::model::MlpShape;
-use phalanx::optim::{Reduction, WarmupForm};
+use phalanx::optim::{EpsForm, L2Form, Reduction, WarmupForm};
 use phalanx::report::{Table, grouped};
 use phalanx::train::{Options, Plan};
 
@@ -118,6 +118,14 @@ fn optimizer(plan: &Plan) -> String {
     say("beta1", options.beta1);
     say("beta2", options.beta2);
     say("eps", options.eps);
+    if let Some(form) = options.eps_form.filter(|form| *form != EpsForm::Outside) {
+        text += &format!(" {form}");
+    }
+    let mut say = |name: &str, value: Option<f64>| {
+        if let Some(value) = value.filter(|value| *value != 0.0) {
+            text += &format!(", {name} {value:?}");
+        }
+    };
     say("initial accumulator", options.initial_accumulator);
     say("trust coefficient", options.trust_coefficient);
     say("l2", Some(options.l2));
@@ -126,7 +134,13 @@ fn optimizer(plan: &Plan) -> String {
     if let Some(form) = options.momentum_form {
         text += &format!(", {form} form");
     }
-    if options.nesterov { text + ", nesterov" } else { text }
+    if options.nesterov {
+        text += ", nesterov";
+    }
+    if options.l2 != 0.0 && options.l2_form == L2Form::BatchSum {
+        text += ", l2 over the weight of the batch";
+    }
+    if options.no_bias_decay { text + ", biases not decayed" } else { text }
 }
 
 /// The rate in both conventions, so that nobody has to guess which one a number is in.

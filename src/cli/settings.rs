@@ -86,7 +86,8 @@ pub(super) fn options(flags: &TrainFlags) -> Result<Options, Failure> {
     })
 }
 
-fn optimizer(flags: &TrainFlags) -> OptimizerOptions {
+/// The optimizer, its own defaults left to it.
+pub(super) fn optimizer(flags: &TrainFlags) -> OptimizerOptions {
     let kind = flags.optimizer.unwrap_or(OptimizerKind::Sgd);
     let default = OptimizerOptions::new(kind);
     OptimizerOptions {
@@ -97,9 +98,12 @@ fn optimizer(flags: &TrainFlags) -> OptimizerOptions {
         beta1: flags.beta1,
         beta2: flags.beta2,
         eps: flags.eps,
+        eps_form: flags.eps_form,
         initial_accumulator: flags.initial_accumulator,
         trust_coefficient: flags.trust_coefficient,
         l2: flags.l2.unwrap_or(default.l2),
+        l2_form: flags.l2_form.unwrap_or_default(),
+        no_bias_decay: flags.no_bias_decay.unwrap_or(false),
         weight_decay: flags.weight_decay.unwrap_or(default.weight_decay),
     }
 }

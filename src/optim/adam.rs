@@ -1,8 +1,9 @@
 //! Adam and AdamW.
 
-use super::hyper::Moments;
+use super::{EpsForm, hyper::Moments};
 
-/// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², u = m/(√v/√(1−β₂ᵗ) + ε), applied with η/(1−β₁ᵗ); t counts from 1.
+/// m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², u = m/(√v/√(1−β₂ᵗ) + ε), applied with η/(1−β₁ᵗ); t counts from 1. Where ε
+/// comes before the correction it is divided by √(1−β₂ᵗ) too.
 ///
 /// Source: `torch.optim.Adam` and `AdamW`; Kingma, Ba 2014 (arXiv:1412.6980), algorithm 1; Loshchilov, Hutter 2017
 /// (arXiv:1711.05101).
@@ -16,8 +17,9 @@ pub(super) struct Adam {
 
 impl Adam {
     pub(super) fn new(moments: &Moments, step: u64) -> Self {
-        let root = correction(moments.beta2, step).sqrt().recip() as f32;
-        Self { averages: Averages::new(moments), root, eps: moments.eps as f32 }
+        let root = correction(moments.beta2, step).sqrt().recip();
+        let eps = if moments.form == EpsForm::Uncorrected { moments.eps * root } else { moments.eps };
+        Self { averages: Averages::new(moments), root: root as f32, eps: eps as f32 }
     }
 
     /// η/(1−β₁ᵗ).

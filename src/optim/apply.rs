@@ -19,6 +19,10 @@ impl Apply {
         Self { keep: keep as f32, rate: step_rate as f32 }
     }
 
+    pub(super) fn without_decay(self) -> Self {
+        Self { keep: 1.0, ..self }
+    }
+
     #[inline(always)]
     pub(super) fn run(self, params: &mut [f32], direction: &[f32]) {
         assert_eq!(params.len(), direction.len());

@@ -32,6 +32,8 @@ pub struct Blocks {
     firsts: Vec<usize>,
     /// Blocks with which a row starts, ascending, and at last the number of blocks: where segments may be cut.
     row_starts: Vec<usize>,
+    /// Whether each tensor is a bias, for optimizers that spare biases; empty if nobody said so.
+    biases: Vec<bool>,
 }
 
 impl Blocks {
@@ -54,13 +56,35 @@ impl Blocks {
     /// ```
     #[must_use]
     pub fn of_rows(tensors: &[(usize, usize)]) -> Self {
-        let mut blocks =
-            Self { starts: vec![0], tensors: Vec::new(), firsts: vec![0], row_starts: Vec::new() };
+        let mut blocks = Self {
+            starts: vec![0],
+            tensors: Vec::new(),
+            firsts: vec![0],
+            row_starts: Vec::new(),
+            biases: Vec::new(),
+        };
         for (tensor, &(rows, row_len)) in tensors.iter().enumerate() {
             blocks.push_tensor(tensor, rows, row_len);
         }
         blocks.row_starts.push(blocks.len());
         blocks
+    }
+
+    /// Says of each tensor whether it is a bias, which [`OptimizerOptions::no_bias_decay`] spares. Without this none is.
+    ///
+    /// # Panics
+    /// If there is not one answer a tensor.
+    ///
+    /// [`OptimizerOptions::no_bias_decay`]: super::OptimizerOptions::no_bias_decay
+    #[must_use]
+    pub fn with_biases(self, biases: Vec<bool>) -> Self {
+        assert_eq!(biases.len(), self.firsts.len() - 1, "one answer a tensor");
+        Self { biases, ..self }
+    }
+
+    /// Whether a tensor was said to be a bias.
+    pub(super) fn is_bias(&self, tensor: usize) -> bool {
+        self.biases.get(tensor).copied().unwrap_or(false)
     }
 
     fn push_tensor(&mut self, tensor: usize, rows: usize, row_len: usize) {

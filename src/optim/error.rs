@@ -1,6 +1,6 @@
 //! What can be wrong with options, schedules and stored state.
 
-use super::OptimizerKind;
+use super::{Framework, OptimizerKind};
 
 /// What the caller, a flag or a checkpoint may get wrong about optimizers and rates.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -45,6 +45,18 @@ pub enum OptimError {
         found: String,
         /// The names that exist.
         expected: &'static [&'static str],
+    },
+    /// A framework does not have an optimizer, or not as it is here.
+    #[error(
+        "{kind} cannot be had as in {framework}: {reason}; choose another optimizer, or leave out --like"
+    )]
+    NotOf {
+        /// The framework.
+        framework: Framework,
+        /// The optimizer.
+        kind: OptimizerKind,
+        /// Why.
+        reason: &'static str,
     },
     /// A state buffer is asked for that the optimizer does not keep.
     #[error(

@@ -1,6 +1,6 @@
 //! Checked optimizer options.
 
-use super::{MomentumForm, OptimError, OptimizerKind, OptimizerOptions};
+use super::{EpsForm, L2Form, MomentumForm, OptimError, OptimizerKind, OptimizerOptions};
 
 /// Checked and complete options of an optimizer; made by [`OptimizerOptions::check`] only.
 ///
@@ -10,7 +10,9 @@ pub struct Hyper {
     pub(super) kind: OptimizerKind,
     pub(super) rule: Rule,
     pub(super) l2: f64,
+    pub(super) l2_form: L2Form,
     pub(super) weight_decay: f64,
+    pub(super) no_bias_decay: bool,
 }
 
 /// The options that each rule has, and no others.
@@ -19,11 +21,15 @@ pub(super) enum Rule {
     Sgd(Option<Momentum>),
     Adagrad {
         eps: f64,
+        /// Outside or inside.
+        form: EpsForm,
         initial_accumulator: f64,
     },
     Rmsprop {
         alpha: f64,
         eps: f64,
+        /// Outside or inside.
+        form: EpsForm,
         /// 0 for none, and then no buffer.
         momentum: f64,
     },
@@ -51,6 +57,8 @@ pub(super) struct Moments {
     pub(super) beta1: f64,
     pub(super) beta2: f64,
     pub(super) eps: f64,
+    /// Outside or uncorrected.
+    pub(super) form: EpsForm,
 }
 
 impl OptimizerOptions {
@@ -66,7 +74,9 @@ impl OptimizerOptions {
             kind: self.kind,
             rule: self.rule()?,
             l2: non_negative("l2", self.l2)?,
+            l2_form: self.l2_form,
             weight_decay: non_negative("weight-decay", self.weight_decay)?,
+            no_bias_decay: self.no_bias_decay,
         })
     }
 
@@ -78,6 +88,9 @@ impl OptimizerOptions {
             ("beta1", self.beta1.is_some(), BETA1_USERS),
             ("beta2", self.beta2.is_some(), BETA2_USERS),
             ("eps", self.eps.is_some(), EPS_USERS),
+            ("eps-form", self.eps_form.is_some(), EPS_USERS),
+            ("eps-form inside", self.eps_form == Some(EpsForm::Inside), &["adagrad", "rmsprop"]),
+            ("eps-form uncorrected", self.eps_form == Some(EpsForm::Uncorrected), &["adam", "adamw"]),
             ("initial-accumulator", self.initial_accumulator.is_some(), &["adagrad"]),
             ("trust-coefficient", self.trust_coefficient.is_some(), &["lars"]),
         ] {
@@ -93,6 +106,7 @@ impl OptimizerOptions {
             OptimizerKind::Sgd => Rule::Sgd(self.momentum()?),
             OptimizerKind::Adagrad => Rule::Adagrad {
                 eps: self.eps()?,
+                form: self.eps_form.unwrap_or_default(),
                 initial_accumulator: non_negative(
                     "initial-accumulator",
                     self.initial_accumulator.unwrap_or(0.0),
@@ -101,6 +115,7 @@ impl OptimizerOptions {
             OptimizerKind::Rmsprop => Rule::Rmsprop {
                 alpha: decay("beta2", self.beta2.unwrap_or(0.99))?,
                 eps: self.eps()?,
+                form: self.eps_form.unwrap_or_default(),
                 momentum: decay("momentum", self.momentum.unwrap_or(0.0))?,
             },
             OptimizerKind::Adam | OptimizerKind::Adamw => Rule::Adam(self.moments()?),
@@ -132,6 +147,7 @@ impl OptimizerOptions {
             beta1: decay("beta1", self.beta1.unwrap_or(0.9))?,
             beta2: decay("beta2", self.beta2.unwrap_or(0.999))?,
             eps: self.eps()?,
+            form: self.eps_form.unwrap_or_default(),
         })
     }
 
@@ -181,25 +197,35 @@ impl Hyper {
         self.kind
     }
 
+    /// What the coupled penalty is added to.
+    #[must_use]
+    pub fn l2_form(&self) -> L2Form {
+        self.l2_form
+    }
+
     /// The options with every default filled in; they [`check`](OptimizerOptions::check) to this same value.
     #[must_use]
     pub fn options(&self) -> OptimizerOptions {
         let base = OptimizerOptions {
             kind: self.kind,
             l2: self.l2,
+            l2_form: self.l2_form,
             weight_decay: self.weight_decay,
+            no_bias_decay: self.no_bias_decay,
             ..OptimizerOptions::default()
         };
         match self.rule {
             Rule::Sgd(momentum) => with_momentum(base, momentum),
-            Rule::Adagrad { eps, initial_accumulator } => {
-                OptimizerOptions { eps: Some(eps), initial_accumulator: Some(initial_accumulator), ..base }
+            Rule::Adagrad { eps, form, initial_accumulator } => OptimizerOptions {
+                initial_accumulator: Some(initial_accumulator),
+                ..with_eps(base, eps, form)
+            },
+            Rule::Rmsprop { alpha, eps, form, momentum } => {
+                OptimizerOptions { beta2: Some(alpha), momentum: Some(momentum), ..with_eps(base, eps, form) }
             }
-            Rule::Rmsprop { alpha, eps, momentum } => {
-                OptimizerOptions { beta2: Some(alpha), eps: Some(eps), momentum: Some(momentum), ..base }
-            }
-            Rule::Adam(Moments { beta1, beta2, eps }) | Rule::Lamb(Moments { beta1, beta2, eps }) => {
-                OptimizerOptions { beta1: Some(beta1), beta2: Some(beta2), eps: Some(eps), ..base }
+            Rule::Adam(moments) | Rule::Lamb(moments) => {
+                let Moments { beta1, beta2, eps, form } = moments;
+                OptimizerOptions { beta1: Some(beta1), beta2: Some(beta2), ..with_eps(base, eps, form) }
             }
             Rule::Lars { trust_coefficient, momentum } => OptimizerOptions {
                 trust_coefficient: Some(trust_coefficient),
@@ -250,6 +276,10 @@ impl Hyper {
             Rule::Adam(_) | Rule::Lamb(_) => &[1, 2],
         }
     }
+}
+
+fn with_eps(options: OptimizerOptions, eps: f64, form: EpsForm) -> OptimizerOptions {
+    OptimizerOptions { eps: Some(eps), eps_form: Some(form), ..options }
 }
 
 fn with_momentum(options: OptimizerOptions, momentum: Option<Momentum>) -> OptimizerOptions {

@@ -1,4 +1,4 @@
-//! The optimizers and the two forms of momentum, by name.
+//! The optimizers by name, and the forms that momentum, ε and the coupled penalty are found in.
 
 use super::name::names;
 use serde::{Deserialize, Serialize};
@@ -86,4 +86,41 @@ pub enum MomentumForm {
 names!(MomentumForm, "momentum form", [
     Pytorch => "pytorch",
     Caffe => "caffe",
+]);
+
+/// Where ε stands in the denominator of adagrad, rmsprop, adam and adamw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EpsForm {
+    /// √s + ε, and √v̂ + ε for adam: PyTorch's.
+    #[default]
+    Outside,
+    /// √(s + ε), for adagrad and rmsprop: Keras' and TensorFlow's. Its ε is a square: it scales with c².
+    Inside,
+    /// √v + ε with v not yet corrected, so that ε counts 1/√(1−β₂ᵗ) times as much, 32 times in the first step: the
+    /// "ε̂" of Kingma, Ba 2014, section 2, in Keras, TensorFlow, scikit-learn, Caffe and MindSpore. For adam and adamw.
+    Uncorrected,
+}
+
+names!(EpsForm, "eps form", [
+    Outside => "outside",
+    Inside => "inside",
+    Uncorrected => "uncorrected",
+]);
+
+/// What the coupled penalty λw is added to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum L2Form {
+    /// The gradient of the step, after the reduction: g + λw.
+    #[default]
+    Gradient,
+    /// The sum over the batch, which is then divided by its weight: (Σ s_k + λw)/W. The α of scikit-learn's perceptrons;
+    /// a short last batch decays more. For the reduction `mean` alone.
+    BatchSum,
+}
+
+names!(L2Form, "l2 form", [
+    Gradient => "gradient",
+    BatchSum => "batch-sum",
 ]);

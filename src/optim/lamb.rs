@@ -31,6 +31,10 @@ impl Lamb {
         }
     }
 
+    pub(super) fn without_decay(self) -> Self {
+        Self { decay: 0.0, ..self }
+    }
+
     /// Updates both averages and leaves the direction in `grads`.
     #[inline(always)]
     pub(super) fn turn(self, params: &[f32], grads: &mut [f32], averages: [&mut [f32]; 2]) {

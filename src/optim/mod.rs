@@ -31,8 +31,10 @@
 //! | `kind`, `options`, `hyper` | which rule; unchecked options; checked options |
 //! | `optimizer`, `phases`, `state` | a segment's optimizer; its two phases; its buffers |
 //! | `sgd`, `adagrad`, `rmsprop`, `adam`, `lars`, `lamb`, `apply` | the arithmetic |
-//! | `blocks`, `clip` | blocks and their sums of squares; clipping by the global norm |
-//! | `reduction`, `recipe` | gradient conventions; settings translated from one to another |
+//! | `blocks`, `clip`, `spared` | blocks and their sums of squares; clipping by the global norm; biases without penalty |
+//! | `reduction`, `recipe` | gradients of a step; settings that follow their scale |
+//! | [`convention`] | settings carried from one convention to another, with what is exact about it |
+//! | `framework` | what other frameworks mean by their hyper-parameters |
 //! | `scale`, `schedule`, `warmup` | rates for other batch sizes; rates over steps; the first of them |
 //! | `reference` | every rule written slowly in `f64`, as the definition that tests compare with |
 
@@ -41,7 +43,9 @@ mod adam;
 mod apply;
 mod blocks;
 mod clip;
+pub mod convention;
 mod error;
+mod framework;
 mod hyper;
 mod kind;
 mod lamb;
@@ -57,14 +61,16 @@ mod rmsprop;
 mod scale;
 mod schedule;
 mod sgd;
+mod spared;
 mod state;
 mod warmup;
 
 pub use blocks::{BLOCK_LEN, Blocks};
 pub use clip::{clip_factor, norm_of_squares, scale_grads, sum_of_squares};
 pub use error::OptimError;
+pub use framework::Framework;
 pub use hyper::Hyper;
-pub use kind::{MomentumForm, OptimizerKind};
+pub use kind::{EpsForm, L2Form, MomentumForm, OptimizerKind};
 pub use optimizer::{Optimizer, Update};
 pub use options::OptimizerOptions;
 pub use recipe::Recipe;

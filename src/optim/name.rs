@@ -47,7 +47,8 @@ pub(super) use names;
 #[cfg(test)]
 mod tests {
     use super::super::{
-        MomentumForm, OptimError, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm,
+        EpsForm, Framework, L2Form, MomentumForm, OptimError, OptimizerKind, Reduction, ScaleRate,
+        ScheduleKind, WarmupForm,
     };
     use serde::{Serialize, de::DeserializeOwned};
     use std::{
@@ -70,6 +71,9 @@ mod tests {
     fn every_choice_has_the_same_name_in_text_and_in_files() {
         has_one_name(OptimizerKind::ALL);
         has_one_name(MomentumForm::ALL);
+        has_one_name(EpsForm::ALL);
+        has_one_name(Framework::ALL);
+        has_one_name(L2Form::ALL);
         has_one_name(Reduction::ALL);
         has_one_name(ScheduleKind::ALL);
         has_one_name(WarmupForm::ALL);

@@ -5,6 +5,7 @@ use super::{
     hyper::positive,
     phases::{Finish, Prepare},
     scale_grads,
+    spared::Spared,
     state::State,
     sum_of_squares,
 };
@@ -62,6 +63,10 @@ pub struct Optimizer {
     parts: Vec<Part>,
     /// The number of blocks of all segments.
     blocks_len: usize,
+    /// The params of the segment that penalties spare, ascending.
+    spared: Spared,
+    /// What λ of the coupled penalty is divided by.
+    l2_divisor: f64,
     state: State,
     steps: u64,
 }
@@ -72,6 +77,7 @@ pub struct Optimizer {
 pub struct Update<'a> {
     prepare: Prepare,
     finish: Finish<'a>,
+    spared: &'a Spared,
     state: &'a mut State,
     steps: &'a mut u64,
 }
@@ -87,7 +93,16 @@ impl Update<'_> {
     /// One pass over params, grads and state.
     pub fn piece(&mut self, indices: Range<usize>, params: &mut [f32], grads: &mut [f32]) {
         assert!(params.len() == indices.len() && grads.len() == indices.len(), "one param and grad an index");
-        let Self { prepare, finish, state, .. } = self;
+        let start = indices.start;
+        for (range, spared) in self.spared.runs(indices) {
+            let local = range.start - start..range.end - start;
+            self.run(range, spared, &mut params[local.clone()], &mut grads[local]);
+        }
+    }
+
+    fn run(&mut self, indices: Range<usize>, spared: bool, params: &mut [f32], grads: &mut [f32]) {
+        let (prepare, finish) = (self.prepare.sparing(spared), self.finish.sparing(spared));
+        let state = &mut *self.state;
         vectorized(
             #[inline(always)]
             || {
@@ -124,8 +139,10 @@ impl Optimizer {
         Self {
             hyper: *hyper,
             starts: starts.map(|start| start - params.start).collect(),
-            parts: parts(blocks, segment),
+            parts: parts(blocks, segment.clone()),
             blocks_len: blocks.len(),
+            spared: if hyper.no_bias_decay { Spared::biases(blocks, segment) } else { Spared::default() },
+            l2_divisor: 1.0,
             state: State::new(hyper, params.len()),
             steps: 0,
         }
@@ -170,8 +187,9 @@ impl Optimizer {
         assert!(!self.hyper.needs_tensor_norms(), "{} needs norms between two phases", self.hyper.kind());
         check_rate(rate);
         Update {
-            prepare: Prepare::new(&self.hyper, self.steps + 1),
-            finish: Finish::new(&self.hyper, self.steps + 1, rate),
+            prepare: Prepare::new(&self.hyper, self.steps + 1, self.l2_divisor),
+            finish: Finish::new(&self.hyper, self.steps + 1, rate, self.l2_divisor),
+            spared: &self.spared,
             state: &mut self.state,
             steps: &mut self.steps,
         }
@@ -192,10 +210,11 @@ impl Optimizer {
             !norms || block_squares.len() == self.starts.len() - 1,
             "block squares do not fit the segment"
         );
-        let prepare = Prepare::new(&self.hyper, self.steps + 1);
+        let prepare = Prepare::new(&self.hyper, self.steps + 1, self.l2_divisor);
         for (block, pair) in self.starts.windows(2).enumerate() {
             let range = pair[0]..pair[1];
             let (params, grads) = (&params[range.clone()], &mut grads[range.clone()]);
+            let prepare = prepare.sparing(self.spared.contains(range.start));
             vectorized(
                 #[inline(always)]
                 || prepare.run(params, grads, self.state.over(range)),
@@ -229,8 +248,9 @@ impl Optimizer {
         check_rate(rate);
         let norms = self.hyper.needs_tensor_norms();
         assert!(!norms || all_block_squares.len() == self.blocks_len, "block squares do not fit all blocks");
-        let finish = Finish::new(&self.hyper, self.steps + 1, rate);
+        let finish = Finish::new(&self.hyper, self.steps + 1, rate, self.l2_divisor);
         for part in &self.parts {
+            let finish = finish.sparing(self.spared.contains(self.starts[part.own.start]));
             let finish =
                 if norms { finish.for_tensor(add(&all_block_squares[part.tensor.clone()])) } else { finish };
             for block in part.own.clone() {
@@ -249,6 +269,16 @@ impl Optimizer {
         let len = self.starts[self.starts.len() - 1];
         assert_eq!(params.len(), len, "params do not fit the segment");
         assert_eq!(grads.len(), len, "grads do not fit the segment");
+    }
+
+    /// Divides λ of the coupled penalty by `divisor` in the steps to come: by the weight of each step for
+    /// [`L2Form::BatchSum`](super::L2Form::BatchSum), which this room cannot know.
+    ///
+    /// # Panics
+    /// If the divisor is not above 0 and finite.
+    pub fn divide_l2(&mut self, divisor: f64) {
+        assert!(divisor > 0.0 && divisor.is_finite(), "l2 cannot be divided by {divisor}");
+        self.l2_divisor = divisor;
     }
 
     /// The checked options.

@@ -1,6 +1,6 @@
 //! Optimizer options as flags and files give them: unchecked.
 
-use super::{MomentumForm, OptimizerKind};
+use super::{EpsForm, L2Form, MomentumForm, OptimizerKind};
 use serde::{Deserialize, Serialize};
 
 /// An optimizer and its options, not yet checked; `None` stands for the optimizer's default.
@@ -45,9 +45,13 @@ pub struct OptimizerOptions {
     /// β₂ of adam, adamw and lamb, default 0.999, and α of rmsprop, default 0.99; 0 ≤ β₂ < 1. Scale: unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta2: Option<f64>,
-    /// ε of adagrad (1e-10), rmsprop, adam, adamw (1e-8) and lamb (1e-6), outside of the root. Scale: c.
+    /// ε of adagrad (1e-10), rmsprop, adam, adamw (1e-8) and lamb (1e-6). Scale: c, or c² inside of the root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eps: Option<f64>,
+    /// Where ε stands; default outside of the root. Inside of it for adagrad and rmsprop, before the bias correction for
+    /// adam and adamw.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eps_form: Option<EpsForm>,
     /// What adagrad's sum of squares starts from; default 0. Scale: c².
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_accumulator: Option<f64>,
@@ -56,8 +60,12 @@ pub struct OptimizerOptions {
     pub trust_coefficient: Option<f64>,
     /// Coupled penalty: λw is added to the gradient, after clipping; default 0. Scale: c.
     pub l2: f64,
+    /// What λw is added to; default the gradient of the step.
+    pub l2_form: L2Form,
     /// Decoupled decay; default 0. Scale: c for sgd (whose rate is divided by c), unchanged otherwise.
     pub weight_decay: f64,
+    /// Whether biases, that is tensors of one dimension, are spared both penalties.
+    pub no_bias_decay: bool,
 }
 
 impl OptimizerOptions {

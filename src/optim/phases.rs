@@ -31,17 +31,30 @@ enum Turn {
 }
 
 impl Prepare {
-    /// `step` counts from 1.
-    pub(super) fn new(hyper: &Hyper, step: u64) -> Self {
+    /// `step` counts from 1, λ is that of the options over `l2_divisor`.
+    pub(super) fn new(hyper: &Hyper, step: u64, l2_divisor: f64) -> Self {
         let turn = match &hyper.rule {
             Rule::Sgd(_) | Rule::Lars { .. } => Turn::Later,
-            Rule::Adagrad { eps, .. } => Turn::Adagrad(Adagrad { eps: *eps as f32 }),
-            Rule::Rmsprop { alpha, eps, momentum } => Turn::Rmsprop(Rmsprop::new(*alpha, *eps, *momentum)),
+            Rule::Adagrad { eps, form, .. } => Turn::Adagrad(Adagrad { eps: *eps as f32, form: *form }),
+            Rule::Rmsprop { alpha, eps, form, momentum } => {
+                Turn::Rmsprop(Rmsprop::new(*alpha, (*eps, *form), *momentum))
+            }
             Rule::Adam(moments) => Turn::Adam(Adam::new(moments, step)),
             Rule::Lamb(moments) => Turn::Lamb(Lamb::new(moments, hyper.weight_decay, step)),
         };
-        let l2 = if matches!(hyper.rule, Rule::Lars { .. }) { 0.0 } else { hyper.l2 as f32 };
+        let l2 = if matches!(hyper.rule, Rule::Lars { .. }) { 0.0 } else { (hyper.l2 / l2_divisor) as f32 };
         Self { l2, turn }
+    }
+
+    /// The same, without penalties if so said.
+    pub(super) fn sparing(mut self, spared: bool) -> Self {
+        if spared {
+            self.l2 = 0.0;
+            if let Turn::Lamb(rule) = &mut self.turn {
+                *rule = rule.without_decay();
+            }
+        }
+        self
     }
 
     #[inline(always)]
@@ -72,15 +85,24 @@ pub(super) struct Finish<'a> {
 }
 
 impl<'a> Finish<'a> {
-    /// `step` counts from 1.
-    pub(super) fn new(hyper: &'a Hyper, step: u64, rate: f64) -> Self {
+    /// `step` counts from 1, λ is that of the options over `l2_divisor`.
+    pub(super) fn new(hyper: &'a Hyper, step: u64, rate: f64, l2_divisor: f64) -> Self {
         let velocity = Velocity::new(&hyper.rule, rate);
         let step_rate = match &hyper.rule {
             Rule::Adam(moments) => Adam::step_rate(moments, step, rate),
             _ => velocity.step_rate(rate),
         };
         let apply = Apply::new(hyper, rate, step_rate);
-        Self { rule: &hyper.rule, rate, l2: hyper.l2, local: None, velocity, apply }
+        Self { rule: &hyper.rule, rate, l2: hyper.l2 / l2_divisor, local: None, velocity, apply }
+    }
+
+    /// The same, without penalties if so said.
+    pub(super) fn sparing(mut self, spared: bool) -> Self {
+        if spared {
+            self.l2 = 0.0;
+            self.apply = self.apply.without_decay();
+        }
+        self
     }
 
     /// The same for one tensor, whose ‖w‖² and ‖g‖² (lars) or ‖w‖² and ‖u‖² (lamb) are given.

@@ -1,6 +1,6 @@
 //! The settings that follow the scale of gradients, translated together.
 
-use super::{Hyper, OptimError, OptimizerOptions, hyper::positive};
+use super::{EpsForm, Hyper, OptimError, OptimizerOptions, hyper::positive};
 
 /// Everything about an optimizer that depends on whether gradients are sums or means.
 ///
@@ -32,7 +32,7 @@ impl Recipe {
     /// |---|---|
     /// | rate of sgd | 1/factor |
     /// | `l2`, ε, `max_norm`, weight decay of sgd | factor |
-    /// | `initial_accumulator` | factor² |
+    /// | `initial_accumulator`, ε inside of the root | factor² |
     /// | momentum, β₁, β₂, trust coefficient; rate and weight decay of the scale-free rules | 1 |
     ///
     /// The two recipes make the same trajectory, in every bit if the factor is a power of two and nothing underflows or
@@ -59,9 +59,10 @@ impl Recipe {
 
 fn translated_options(hyper: &Hyper, factor: f64) -> OptimizerOptions {
     let options = hyper.options();
+    let inside = options.eps_form == Some(EpsForm::Inside);
     let decay_factor = if hyper.kind.is_scale_free() { 1.0 } else { factor };
     OptimizerOptions {
-        eps: options.eps.map(|eps| eps * factor),
+        eps: options.eps.map(|eps| eps * if inside { factor * factor } else { factor }),
         initial_accumulator: options.initial_accumulator.map(|start| start * factor * factor),
         l2: options.l2 * factor,
         weight_decay: options.weight_decay * decay_factor,

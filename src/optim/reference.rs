@@ -4,7 +4,7 @@
 //! fast one's, they compute in `f64` throughout.
 
 use super::{
-    Hyper, MomentumForm,
+    EpsForm, Hyper, MomentumForm,
     hyper::{Moments, Momentum, Rule},
 };
 
@@ -85,13 +85,13 @@ impl TensorOptimizer {
                 None => rate * g,
                 Some(momentum) => momentum_change(momentum, rate, g, first),
             },
-            Rule::Adagrad { eps, .. } => {
+            Rule::Adagrad { eps, form, .. } => {
                 *first += g * g;
-                rate * g / (first.sqrt() + eps)
+                rate * g / root(*first, eps, form)
             }
-            Rule::Rmsprop { alpha, eps, momentum } => {
+            Rule::Rmsprop { alpha, eps, form, momentum } => {
                 *first = alpha * *first + (1.0 - alpha) * g * g;
-                *second = momentum * *second + g / (first.sqrt() + eps);
+                *second = momentum * *second + g / root(*first, eps, form);
                 rate * *second
             }
             Rule::Adam(moments) => rate * adam_direction(moments, self.steps, g, (first, second)),
@@ -116,12 +116,22 @@ fn momentum_change(momentum: Momentum, rate: f64, g: f64, v: &mut f64) -> f64 {
 }
 
 fn adam_direction(moments: Moments, step: i32, g: f64, (m, v): (&mut f64, &mut f64)) -> f64 {
-    let Moments { beta1, beta2, eps } = moments;
+    let Moments { beta1, beta2, eps, form } = moments;
     *m = beta1 * *m + (1.0 - beta1) * g;
     *v = beta2 * *v + (1.0 - beta2) * g * g;
     let m_hat = *m / (1.0 - beta1.powi(step));
-    let v_hat = *v / (1.0 - beta2.powi(step));
-    m_hat / (v_hat.sqrt() + eps)
+    let correction = 1.0 - beta2.powi(step);
+    match form {
+        EpsForm::Uncorrected => m_hat * correction.sqrt() / (v.sqrt() + eps),
+        _ => m_hat / ((*v / correction).sqrt() + eps),
+    }
+}
+
+fn root(square: f64, eps: f64, form: EpsForm) -> f64 {
+    match form {
+        EpsForm::Inside => (square + eps).sqrt(),
+        _ => square.sqrt() + eps,
+    }
 }
 
 fn lamb_change(adam: &[f64], params: &[f64], rate: f64, weight_decay: f64) -> Vec<f64> {

@@ -12,6 +12,15 @@ use crate::optim::OptimError;
 /// Why a run could not begin, or did not end well.
 #[derive(Debug, Error)]
 pub enum TrainError {
+    /// A penalty on the sum of a batch, and a gradient that is no sum divided by the weight of the batch.
+    #[error(
+        "l2-form batch-sum adds the penalty to the sum that the mean divides, but the reduction is {reduction}; choose the \
+         reduction mean, or l2-form gradient"
+    )]
+    L2Form {
+        /// The reduction.
+        reduction: crate::optim::Reduction,
+    },
     /// There is no thread to train on.
     #[error("0 threads cannot train; give at least 1")]
     ZeroThreads,

@@ -6,7 +6,7 @@ use super::score::target_shape;
 use super::{Length, NoiseInterval, Options, Shards, TrainError};
 use crate::data::Dataset;
 use crate::model::{Model, Tensor};
-use crate::optim::{BatchCut, Blocks, Hyper, Reduction, ScaleRate, Schedule};
+use crate::optim::{BatchCut, Blocks, Hyper, L2Form, Reduction, ScaleRate, Schedule};
 
 /// A run that can begin: nothing in it is left to choose, and every choice fits the others.
 #[derive(Clone, Debug)]
@@ -47,6 +47,9 @@ impl Plan {
         check(options)?;
         check_data(options, model, train, test)?;
         let hyper = options.optimizer.check()?;
+        if hyper.l2_form() == L2Form::BatchSum && options.reduction != Reduction::Mean {
+            return Err(TrainError::L2Form { reduction: options.reduction });
+        }
         let largest = options.batch_size.min(train.len());
         let shards = shards_of(options.shards, largest);
         let steps_per_epoch = steps_per_epoch(train.len(), options.batch_size, options.drop_last);
@@ -56,7 +59,8 @@ impl Plan {
         };
         let rate = scaled_rate(options, &hyper, BatchCut { batch_size: largest, shards })?;
         let tensors: Vec<_> = model.tensors().iter().map(Tensor::rows).collect();
-        let blocks = Blocks::of_rows(&tensors);
+        let biases = model.tensors().iter().map(|tensor| tensor.shape.len() == 1).collect();
+        let blocks = Blocks::of_rows(&tensors).with_biases(biases);
         Ok(Self {
             threads: options.threads,
             batch_size: options.batch_size,
@@ -166,6 +170,11 @@ impl Plan {
     /// The checked optimizer.
     pub fn hyper(&self) -> &Hyper {
         &self.hyper
+    }
+
+    /// What λ of the coupled penalty is divided by in a step of total weight `weight`.
+    pub(super) fn l2_divisor(&self, weight: f64) -> f64 {
+        if self.hyper.l2_form() == L2Form::BatchSum { weight } else { 1.0 }
     }
 
     /// The learning rate after scaling to the batch size, before the schedule.

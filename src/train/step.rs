@@ -137,6 +137,7 @@ impl<'a, M: Model> Step<'a, M> {
                 return (result, Reduced::Nothing, watch.worked());
             }
             let divisor = plan.reduction().step_divisor(sums.shards, sums.weight);
+            optimizer.divide_l2(plan.l2_divisor(sums.weight));
             let local = |range: Range<usize>| range.start - segment.start..range.end - segment.start;
             let reduced = if sums.is_surely_finite(divisor) && !norms.needed() && !measured {
                 let mut update = optimizer.begin(rate);

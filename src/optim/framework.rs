@@ -1,0 +1,192 @@
+//! What other frameworks mean by their hyper-parameters.
+
+use super::{
+    EpsForm, L2Form, MomentumForm, OptimError, OptimizerKind, OptimizerOptions, Reduction, name::names,
+};
+use serde::{Deserialize, Serialize};
+
+/// A framework whose numbers are to be typed in as they are printed.
+///
+/// | | gradient of a step | momentum | L2 | clipped | source |
+/// |---|---|---|---|---|---|
+/// | `pytorch` | mean | v ← μv + g | g + λw | before L2 | `torch.optim`, `reduction='mean'` |
+/// | `pytorch-ddp` | mean of shard means | as pytorch | as pytorch | as pytorch | `DistributedDataParallel` |
+/// | `horovod-average` | mean of shard means | as pytorch | as pytorch | as pytorch | `hvd.DistributedOptimizer` |
+/// | `horovod-sum` | sum of shard means | as pytorch | as pytorch | as pytorch | the same, `op=hvd.Sum` |
+/// | `mindspore` | sum of shard means | v ← μv + g | g + λw | before L2 | `gradients_mean=False`, `nn.Momentum` |
+/// | `caffe` | mean | v ← μv + ηg | g + λw | before L2 | `SGDSolver::ApplyUpdate` |
+/// | `keras` | mean | v ← μv + ηg | 2λw, kernels alone | after L2 | `keras.optimizers`, `regularizers.L2` |
+/// | `tensorflow1-estimator` | sum | v ← μv + g | λw, kernels alone | after L2 | `tf.estimator`, `Reduction.SUM` |
+/// | `scikit-learn` | mean | v ← μv + ηg | (Σg + αw)/m, kernels alone | never | `MLPClassifier` |
+///
+/// The shards of the distributed ones are their processes. Optimizer constants differ too ([`optimizer`](Self::optimizer)):
+/// Keras has ε = 1e-7, inside of the root or before Adam's bias correction, and adagrad starts from 0.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Framework {
+    /// PyTorch in one process, with a mean loss.
+    Pytorch,
+    /// PyTorch's `DistributedDataParallel`, with a mean loss in each process.
+    PytorchDdp,
+    /// Horovod with `op=Average`, its default, around PyTorch's optimizers.
+    HorovodAverage,
+    /// Horovod with `op=Sum`, around PyTorch's optimizers.
+    HorovodSum,
+    /// MindSpore's data parallel mode, with `gradients_mean` as it is by default: off.
+    Mindspore,
+    /// Caffe's solvers on one device.
+    Caffe,
+    /// Keras 3.
+    Keras,
+    /// Estimators of TensorFlow 1, whose losses are summed.
+    Tensorflow1Estimator,
+    /// scikit-learn's `MLPClassifier`.
+    ScikitLearn,
+}
+
+names!(Framework, "framework", [
+    Pytorch => "pytorch",
+    PytorchDdp => "pytorch-ddp",
+    HorovodAverage => "horovod-average",
+    HorovodSum => "horovod-sum",
+    Mindspore => "mindspore",
+    Caffe => "caffe",
+    Keras => "keras",
+    Tensorflow1Estimator => "tensorflow1-estimator",
+    ScikitLearn => "scikit-learn",
+]);
+
+impl Framework {
+    /// How it makes the gradient of a step.
+    #[must_use]
+    pub const fn reduction(self) -> Reduction {
+        match self {
+            Self::Pytorch | Self::Caffe | Self::Keras | Self::ScikitLearn => Reduction::Mean,
+            Self::PytorchDdp | Self::HorovodAverage => Reduction::MeanOfShardMeans,
+            Self::HorovodSum | Self::Mindspore => Reduction::SumOfShardMeans,
+            Self::Tensorflow1Estimator => Reduction::Sum,
+        }
+    }
+
+    /// Where the rate enters momentum.
+    #[must_use]
+    pub const fn momentum_form(self) -> MomentumForm {
+        match self {
+            Self::Caffe | Self::Keras | Self::ScikitLearn => MomentumForm::Caffe,
+            _ => MomentumForm::Pytorch,
+        }
+    }
+
+    /// Whether the number of processes, its shards, is part of what it computes.
+    #[must_use]
+    pub const fn needs_shards(self) -> bool {
+        matches!(self.reduction(), Reduction::MeanOfShardMeans | Reduction::SumOfShardMeans)
+    }
+
+    /// What L2 is multiplied by to be the λ of g + λw: 2 for Keras, whose penalty λΣw² has no ½.
+    #[must_use]
+    pub const fn l2_factor(self) -> f64 {
+        if matches!(self, Self::Keras) { 2.0 } else { 1.0 }
+    }
+
+    /// What the penalty is added to.
+    #[must_use]
+    pub const fn l2_form(self) -> L2Form {
+        if matches!(self, Self::ScikitLearn) { L2Form::BatchSum } else { L2Form::Gradient }
+    }
+
+    /// Whether its L2 is one of the objective and of kernels alone, so that it spares biases and is clipped with the loss's
+    /// gradient.
+    #[must_use]
+    pub const fn penalises_in_objective(self) -> bool {
+        matches!(self, Self::Keras | Self::Tensorflow1Estimator | Self::ScikitLearn)
+    }
+
+    /// The optimizer it takes when none is named.
+    #[must_use]
+    pub const fn default_optimizer(self) -> OptimizerKind {
+        match self {
+            Self::ScikitLearn => OptimizerKind::Adam,
+            Self::Tensorflow1Estimator => OptimizerKind::Adagrad,
+            _ => OptimizerKind::Sgd,
+        }
+    }
+
+    /// Its learning rate when none is given, or `None` if it has no such default.
+    #[must_use]
+    pub const fn default_rate(self, kind: OptimizerKind) -> Option<f64> {
+        use OptimizerKind::{Adagrad, Adam, Adamw, Sgd};
+        match (self, kind) {
+            (Self::Caffe, _) => None,
+            (Self::Keras, Sgd) => Some(0.01),
+            (Self::Keras, _) | (Self::ScikitLearn, _) => Some(0.001),
+            (Self::Mindspore, Sgd) => Some(0.1),
+            (Self::Mindspore, _) => Some(0.001),
+            (Self::Tensorflow1Estimator, Adagrad) => Some(0.05),
+            (Self::Tensorflow1Estimator, Adam) => Some(0.001),
+            (Self::Tensorflow1Estimator, _) => None,
+            (_, Sgd | Adam | Adamw) => Some(0.001),
+            (_, _) => Some(0.01),
+        }
+    }
+
+    /// Its optimizer of that kind, with its own constants: ε and where it stands, where adagrad starts from, decays.
+    ///
+    /// # Errors
+    /// [`OptimError::NotOf`] for an optimizer that it does not have, or computes in a way that is not one of Phalanx's.
+    pub fn optimizer(self, kind: OptimizerKind) -> Result<OptimizerOptions, OptimError> {
+        use OptimizerKind::{Adagrad, Adam, Adamw, Lamb, Lars, Rmsprop, Sgd};
+        let options = OptimizerOptions { l2_form: self.l2_form(), ..OptimizerOptions::new(kind) };
+        let eps =
+            |eps: f64, form: EpsForm| OptimizerOptions { eps: Some(eps), eps_form: Some(form), ..options };
+        let not_of = |reason| Err(OptimError::NotOf { framework: self, kind, reason });
+        Ok(match (self, kind) {
+            (_, Lars | Lamb) => return not_of("it has none of its own, and those of others differ"),
+            (Self::ScikitLearn, Sgd) => {
+                OptimizerOptions { momentum: Some(0.9), nesterov: true, l2: 1e-4, ..options }
+            }
+            (Self::ScikitLearn, Adam) => OptimizerOptions { l2: 1e-4, ..eps(1e-8, EpsForm::Uncorrected) },
+            (Self::ScikitLearn, _) => return not_of("its solvers are sgd and adam"),
+            (_, Sgd) => options,
+            (Self::Keras, Adagrad) => {
+                OptimizerOptions { initial_accumulator: Some(0.1), ..eps(1e-7, EpsForm::Inside) }
+            }
+            (Self::Keras, Rmsprop) => OptimizerOptions { beta2: Some(0.9), ..eps(1e-7, EpsForm::Inside) },
+            (Self::Keras, Adam) => eps(1e-7, EpsForm::Uncorrected),
+            (Self::Keras, Adamw) => {
+                OptimizerOptions { weight_decay: 0.004, ..eps(1e-7, EpsForm::Uncorrected) }
+            }
+            (Self::Tensorflow1Estimator | Self::Mindspore, Adagrad) => {
+                OptimizerOptions { initial_accumulator: Some(0.1), ..eps(0.0, EpsForm::Outside) }
+            }
+            (Self::Tensorflow1Estimator | Self::Mindspore, Rmsprop) => {
+                return not_of("its average of squares starts from 1, here from 0");
+            }
+            (Self::Caffe, Adagrad | Rmsprop) => eps(1e-8, EpsForm::Outside),
+            (Self::Caffe | Self::Tensorflow1Estimator | Self::Mindspore, Adam) => {
+                eps(1e-8, EpsForm::Uncorrected)
+            }
+            (Self::Caffe | Self::Tensorflow1Estimator, Adamw) => return not_of("it has none of its own"),
+            (Self::Mindspore, Adamw) => return not_of("its AdamWeightDecay has no bias correction"),
+            (Self::Pytorch | Self::PytorchDdp | Self::HorovodAverage | Self::HorovodSum, _) => options,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_optimizer_of_every_framework_is_a_good_one_or_refused_with_a_reason() {
+        for &framework in Framework::ALL {
+            for &kind in OptimizerKind::ALL {
+                match framework.optimizer(kind) {
+                    Ok(options) => assert!(options.check().is_ok(), "{kind} of {framework}"),
+                    Err(error) => assert!(error.to_string().contains(framework.name()), "{error}"),
+                }
+            }
+            assert!(framework.optimizer(framework.default_optimizer()).is_ok(), "{framework}");
+        }
+    }
+}
