@@ -7,7 +7,9 @@
 mod arguments;
 mod auto;
 mod bench;
+mod command_line;
 mod config;
+mod convert;
 mod eval;
 mod failure;
 mod flags;
@@ -38,6 +40,7 @@ use clap::{Parser, Subcommand};
   phalanx train                                  train on the built-in digits, with all cores
   phalanx train data.csv --test-split 0.2 -o m   train on a table whose last column is the label
   phalanx predict m new.csv                      predict new samples with what was trained
+  phalanx convert --to sum --lr 0.1 -b 64        say the same run for summed gradients
 
 Exit codes: 0 done, 1 error, 2 wrong usage, 3 diverged, 130 and 143 stopped by a signal after saving.")]
 struct Arguments {
@@ -49,6 +52,8 @@ struct Arguments {
 enum Command {
     #[command(disable_help_flag = true, allow_negative_numbers = true)]
     Train(Box<flags::TrainFlags>),
+    #[command(disable_help_flag = true, allow_negative_numbers = true)]
+    Convert(Box<convert::ConvertFlags>),
     Eval(eval::EvalFlags),
     Predict(predict::PredictFlags),
     Inspect(inspect::InspectFlags),
@@ -66,6 +71,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let ended = match arguments.command {
         Command::Train(flags) => train::run(*flags, begun),
+        Command::Convert(flags) => convert::run(*flags),
         Command::Eval(flags) => eval::run(&flags),
         Command::Predict(flags) => predict::run(&flags),
         Command::Inspect(flags) => inspect::run(&flags),
