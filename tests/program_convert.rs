@@ -67,7 +67,7 @@ fn there_and_back_is_the_command_it_began_with() {
 }
 
 #[test]
-fn a_config_is_converted_too_and_json_says_the_same() {
+fn a_config_and_a_preset_are_converted_too_and_json_says_the_same() {
     let room = Room::new();
     room.good(&format!("train {RUN} --lr 0.05 --l2 0.01 -o run --quiet"));
     let out = room.good("convert --config run/config.toml --to sum");
@@ -80,6 +80,12 @@ fn a_config_is_converted_too_and_json_says_the_same() {
     assert_eq!((&json["gradient_factor"], &json["same_bits"]), (&64.0.into(), &true.into()));
     assert_eq!(json["command"].as_str().unwrap().strip_prefix("phalanx "), Some(command(&out)));
     assert_eq!(json["changes"][0]["new"], 0.000_781_25);
+
+    let out = room.good("convert --like keras --optimizer adam --l2 0.01 -b 64 --to scikit-learn");
+    for fragment in ["--l2 1.28", "--l2-form batch-sum", "--eps-form uncorrected", "--no-bias-decay", "alpha"]
+    {
+        assert!(out.contains(fragment), "no {fragment} in {out}");
+    }
 }
 
 #[test]
@@ -110,6 +116,7 @@ fn what_has_no_translation_is_refused_with_the_reason() {
         ("--to sum-of-shard-means", 2, &["--shards"]),
         ("--from c --data-size 100", 2, &["C of 0"]),
         ("--from sum --reduction mean", 2, &["--from sum", "--reduction"]),
+        ("--like keras --from sum", 2, &["--from sum", "mean"]),
         ("--to sum --scale-lr linear --base-batch-size 32", 2, &["--scale-lr", "--to-batch-size"]),
         ("--to nothing", 2, &["nothing", "mean-of-shard-sums", "scikit-learn"]),
         ("--to sum --momentum 2", 2, &["momentum is 2"]),

@@ -18,7 +18,7 @@ use super::auto::Auto;
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::training_data;
-use super::{command_line, config, output, settings};
+use super::{command_line, config, like, output, settings};
 
 /// Say the same training run in another convention: sum, mean, a C, another batch size ...
 ///
@@ -39,6 +39,7 @@ Examples:
   phalanx convert --from sum --to mean --optimizer adam --eps 1e-6 -b 128 --data-size 60000
   phalanx convert --from c --to mean --l2 1.0 --data-size 1437 -b 64 --lr 0.001
   phalanx convert --to-batch-size 1024 --rule linear --lr 0.1 -b 64
+  phalanx convert --like pytorch-ddp --shards 8 --to mean --lr 0.1 -b 256
   phalanx convert --config runs/1/config.toml --to sum
 
 Exit codes: 0 done, 1 refused as there is no exact translation, 2 wrong usage.")]
@@ -75,7 +76,7 @@ pub(super) struct ConvertFlags {
 
 /// Prints the translation, or why there is none.
 pub(super) fn run(flags: ConvertFlags) -> Result<ExitCode, Failure> {
-    let train = config::merge(flags.train.clone())?;
+    let train = like::resolve(config::merge(flags.train.clone())?)?;
     let from = from(&flags, &train)?;
     let settings = settings_of(&flags, &train, from)?;
     let target = Target {
@@ -118,7 +119,7 @@ fn from(flags: &ConvertFlags, train: &TrainFlags) -> Result<Convention, Failure>
     match flags.from {
         Some(from) if from.reduction() != said.reduction() || (batch_sum && from != said) => {
             Err(Failure::usage(format!(
-                "--from {from} contradicts the convention {said} of --reduction or --l2-form; drop one of them"
+                "--from {from} contradicts the convention {said} of --reduction, --l2-form or --like; drop one of them"
             )))
         }
         from => Ok(from.unwrap_or(said)),

@@ -7,7 +7,7 @@ use phalanx::data::{Column, HeaderRow};
 use phalanx::model::{Activation, Loss};
 use phalanx::optim::convention::foreign;
 use phalanx::optim::{
-    EpsForm, L2Form, MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm,
+    EpsForm, Framework, L2Form, MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm,
 };
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,12 @@ pub(super) struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) init: Option<String>,
 
+    /// Read the numbers as another framework means them: pytorch, pytorch-ddp, horovod-average, horovod-sum, mindspore,
+    /// caffe, keras, tensorflow1-estimator or scikit-learn; sets reduction, forms and optimizer constants, those given come
+    /// first, and --shards are the processes of the distributed ones
+    #[arg(long, value_name = "FRAMEWORK", help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) like: Option<Framework>,
     /// Worker threads; they change the speed, never the result [default: auto, all cores]
     #[arg(short, long, value_name = "N|auto", help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]

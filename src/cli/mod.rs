@@ -17,6 +17,7 @@ mod grid;
 mod hidden;
 mod input;
 mod inspect;
+mod like;
 mod output;
 mod predict;
 mod preview;

@@ -26,7 +26,7 @@ use super::grid::Grid;
 use super::input::{data_name, training_data};
 use super::preview::layers;
 use super::signals::Signals;
-use super::{config, output, settings};
+use super::{config, like, output, settings};
 use lists::Lists;
 
 /// Train with many batch sizes and rates, and show how the best rate depends on the batch size
@@ -142,7 +142,17 @@ fn asked(flags: SweepFlags) -> Result<Asked, Failure> {
     flags.lists.check()?;
     let mut lists = flags.lists;
     let (output_dir, standard) = (lists.train.output_dir.take(), SweepOptions::default());
-    let train = settings::complete(config::merge(lists.train)?);
+    let merged = TrainFlags { reduction: None, ..config::merge(lists.train)? };
+    if let (Some(framework), false) = (merged.like, lists.reductions.is_empty()) {
+        return Err(Failure::usage(format!(
+            "--like {framework} means a reduction of its own; drop --reduction, or --like"
+        )));
+    }
+    let train = like::resolve(merged)?;
+    if lists.reductions.is_empty() {
+        lists.reductions.extend(train.reduction);
+    }
+    let train = settings::complete(train);
     lists.train = TrainFlags {
         output_dir,
         threads: None,

@@ -16,14 +16,17 @@ use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::{TrainingData, data_name, training_data};
 use super::signals::Signals;
-use super::{config, output, preview, settings, summary};
+use super::{config, like, output, preview, settings, summary};
 
 /// Trains, reports and saves.
 pub(super) fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure> {
-    let flags = settings::complete(config::merge(flags)?);
+    let flags = config::merge(flags)?;
+    let framework = flags.like;
+    let flags = settings::complete(like::resolve(flags)?);
     let options = settings::options(&flags)?;
     let data = training_data(&flags)?;
     let model = Mlp::new(settings::shape(&flags, &data.train, &options)?);
+    framework.map_or(Ok(()), |framework| like::check_loss(framework, model.shape().loss))?;
     let initial = flags.init.as_deref().map(|path| initial_params(path.as_ref(), &model)).transpose()?;
     let plan = Plan::new(&options, &model, &data.train, data.test.as_ref())?;
 
@@ -32,6 +35,9 @@ pub(super) fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure
     dir.write_config(&config::text(&recorded(&flags)))?;
     if flags.quiet != Some(true) {
         let mut table = preview::table(&flags, &options, &data.train, model.shape(), &plan);
+        if let Some(framework) = framework {
+            table.row("like", like::meaning(framework, &flags));
+        }
         preview::output(&mut table, dir.path());
         output::tell(table);
     }
