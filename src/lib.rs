@@ -39,6 +39,8 @@
 //! | [`sweep`] | many runs over batch sizes and rates, and what they say of sum and mean; beside `report` |
 //! | [`mod@bench`] | how training and the all-reduce scale, measured from outside beside `report` |
 //!
+//! [`guide`] answers the question that all this grew from: does one divide by the batch size?
+//!
 //! # Words
 //!
 //! | word | meaning |
@@ -87,6 +89,8 @@ pub mod checkpoint;
 pub mod collective;
 #[cfg(feature = "program")]
 pub mod data;
+#[cfg(feature = "program")]
+pub mod guide;
 #[cfg(feature = "program")]
 pub mod model;
 #[cfg(feature = "program")]

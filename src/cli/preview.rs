@@ -157,6 +157,7 @@ fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
         let both = if weighted { format!("{both}, if weights are 1 on average") } else { both };
         if is_either { both } else { format!("{rate:?}, as {both}") }
     };
+    let both = both + &translated_too(plan);
     let schedule = options.schedule;
     let warmup = match schedule.warmup_steps {
         0 => String::new(),
@@ -167,6 +168,24 @@ fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
         }
     };
     format!("{both}; {}{warmup}", schedule.kind)
+}
+
+/// What else another reduction asks for: a rate alone makes the same run only where nothing else has the scale of gradients.
+fn translated_too(plan: &Plan) -> String {
+    let options = plan.hyper().options();
+    let scaled = [
+        ("l2", options.l2 != 0.0),
+        ("clipping", plan.clip_grad_norm().is_some()),
+        ("eps", options.eps.is_some_and(|eps| eps != 0.0)),
+        ("initial accumulator", options.initial_accumulator.is_some_and(|start| start != 0.0)),
+        ("weight decay", !options.kind.is_scale_free() && options.weight_decay != 0.0),
+    ];
+    let names: Vec<&str> = scaled.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| *name).collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(" with {} translated too (phalanx convert)", names.join(", "))
+    }
 }
 
 fn count(number: usize) -> String {

@@ -102,19 +102,21 @@ fn round_step(span: f64) -> f64 {
     step.into_iter().find(|step| span / step <= 8.0).unwrap_or(10.0 * power)
 }
 
-/// A number in as few letters as three digits that count need.
+/// A number in as few letters as three digits that count need; whole ones below a million as they are.
 ///
 /// # Examples
 ///
 /// ```
 /// use phalanx::report::figure::short_number;
 ///
-/// assert_eq!([0.25, 1234.0, 60000.0, 0.00002, 1e7].map(short_number), ["0.25", "1230", "60,000", "2e-5", "1e7"]);
+/// assert_eq!([0.25, 1234.0, 60000.0, 0.00002, 1e7].map(short_number), ["0.25", "1234", "60,000", "2e-5", "1e7"]);
 /// ```
 pub fn short_number(value: f64) -> String {
+    if value.fract() == 0.0 && (0.0..1e6).contains(&value) {
+        return crate::report::grouped(value as u64);
+    }
     let rounded: f64 = format!("{value:.2e}").parse().expect("a number was written");
     match rounded.abs() {
-        0.0 => "0".to_owned(),
         1e-4..1e4 => rounded.to_string(),
         1e4..1e6 => crate::report::grouped(rounded as u64),
         _ => format!("{rounded:e}"),

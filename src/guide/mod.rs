@@ -1,0 +1,13 @@
+#![doc = include_str!("guide.md")]
+//!
+//! # The best rate against the batch size
+//!
+#![doc = include_str!("best-rate-mean.svg")]
+//!
+//! # What a batch costs
+//!
+#![doc = include_str!("to-the-goal-mean.svg")]
+//!
+#![doc = include_str!("losses-mean.svg")]
+//!
+#![doc = include_str!("practice.md")]
