@@ -1,17 +1,14 @@
 //! The multi-layer perceptron.
 
+mod as_model;
+
 use std::ops::Range;
 
 use super::activation::Keeps;
-use super::init::Uniform;
-use super::kernel::{Epilogue, Panels, ShardRows, bias_gradient, weight_gradient};
+use super::kernel::{Epilogue, Panels};
 use super::layer::{Layer, LayerProducts};
 use super::magnitude::largest_magnitude;
-use super::sample_squares::add_row_squares;
-use super::{
-    Activation, Misfit, MlpShape, MlpWorkspace, Model, Samples, Score, ShardRun, SubtreeSums, TargetShape,
-    Targets, Tensor,
-};
+use super::{Activation, Misfit, MlpShape, MlpWorkspace, Samples, ShardRun};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 /// A multi-layer perceptron of any depth.
@@ -269,143 +266,6 @@ impl Mlp {
     }
 }
 
-impl Model for Mlp {
-    type Workspace = MlpWorkspace;
-
-    /// `layers.0.weight` (O, I), `layers.0.bias` (O), `layers.1.weight` ...
-    fn tensors(&self) -> Vec<Tensor> {
-        let pair = |(l, layer): (usize, &Place)| {
-            let weight = Tensor::new(format!("layers.{l}.weight"), &[layer.outputs, layer.inputs]);
-            [weight, Tensor::new(format!("layers.{l}.bias"), &[layer.outputs])]
-        };
-        self.layers.iter().enumerate().flat_map(pair).collect()
-    }
-
-    fn params_len(&self) -> usize {
-        self.layers.last().map_or(0, |layer| layer.bias.end)
-    }
-
-    fn check(&self, features: usize, targets: TargetShape) -> Result<(), Misfit> {
-        self.check_features(features)?;
-        self.shape.loss.check(self.shape.outputs, targets)
-    }
-
-    /// Weights are drawn from U(−√(3g/I), √(3g/I)), whose variance is g/I, with g = 2 before relu and gelu, which pass
-    /// half of the variance on, and 1 elsewhere; biases are 0 (He, Zhang, Ren, Sun 2015, arXiv:1502.01852, eq. 10).
-    fn initial_params(&self, seed: u64) -> Vec<f32> {
-        let mut params = vec![0.0; self.params_len()];
-        let mut uniform = Uniform::new(seed);
-        for (l, layer) in self.layers.iter().enumerate() {
-            let gain = if l < self.shape.hidden.len() { self.shape.activation.gain() } else { 1.0 };
-            uniform.fill(&mut params[layer.weight.clone()], (3.0 * gain / layer.inputs as f32).sqrt());
-        }
-        params
-    }
-
-    fn workspace(&self, max_samples: usize) -> MlpWorkspace {
-        self.workspace_of(max_samples)
-    }
-
-    fn gradient(
-        &self,
-        params: &[f32],
-        samples: &Samples<'_>,
-        grads: &mut [f32],
-        workspace: &mut MlpWorkspace,
-    ) -> f64 {
-        self.gradient_of(params, samples, grads, workspace)
-    }
-
-    /// In one pass over all samples: a row of a layer has the same bits whatever is computed with it, and the kernels
-    /// combine the shards of a weight's gradient while it is in registers. The rows of a shard are divided, not its sum.
-    fn subtree_gradient(
-        &self,
-        params: &[f32],
-        subtree: &ShardRun<'_>,
-        sums: SubtreeSums<'_>,
-        workspace: &mut MlpWorkspace,
-    ) {
-        self.propagate_shards(params, subtree, sums.losses, workspace);
-        self.params_gradient(contiguous(&subtree.all_samples().inputs), sums.grads, workspace);
-    }
-
-    fn spare_gradients(&self, _shards: usize) -> usize {
-        0
-    }
-
-    /// If what is known of all samples, B·Σ(I + O), is at most four times as much as the params.
-    fn reduces_by_segment(&self, samples: usize) -> bool {
-        let width: usize = self.layers.iter().map(|layer| layer.inputs + layer.outputs).sum();
-        samples.saturating_mul(width) <= ROWS_FOR_PARAMS * self.params_len()
-    }
-
-    fn propagate(
-        &self,
-        params: &[f32],
-        shards: &ShardRun<'_>,
-        losses: &mut [f64],
-        workspace: &mut MlpWorkspace,
-    ) -> f64 {
-        self.propagate_shards(params, shards, losses, workspace);
-        let all = shards.all_samples();
-        let inputs = contiguous(&all.inputs);
-        let mut panels = std::mem::take(&mut workspace.panels);
-        for (l, (place, panels)) in self.layers.iter().zip(&mut panels).enumerate() {
-            let [_, inputs] = workspace.rows(l, place.shape(), inputs);
-            panels.pack(inputs, (workspace.samples(), place.inputs));
-        }
-        workspace.panels = panels;
-        self.bound(inputs, workspace)
-    }
-
-    /// The segment of each layer's weight and bias that it reaches into.
-    fn segment_gradient<'a>(
-        &self,
-        ranks: impl Iterator<Item = &'a MlpWorkspace> + Clone,
-        segment: Range<usize>,
-        room: &mut MlpWorkspace,
-        sink: &mut dyn FnMut(Range<usize>, &mut [f32]),
-    ) {
-        for (l, place) in self.layers.iter().enumerate() {
-            let parts = ranks.clone().map(|rank| {
-                let d_outputs = rank.delta(l, place.outputs);
-                ShardRows { d_outputs, inputs: &rank.panels[l], ends: &rank.ends }
-            });
-            let (shape, scratch) = ((place.outputs, place.inputs), &mut room.scratch);
-            let weight = common(&place.weight, &segment);
-            weight_gradient(parts.clone(), shape, weight, scratch, &mut |range, grads| {
-                sink(place.weight.start + range.start..place.weight.start + range.end, grads);
-            });
-            bias_gradient(parts, shape.0, common(&place.bias, &segment), scratch, &mut |range, grads| {
-                sink(place.bias.start + range.start..place.bias.start + range.end, grads);
-            });
-        }
-    }
-
-    fn knows_sample_squares(&self) -> bool {
-        true
-    }
-
-    /// B·Σ(I + O) multiplications, as the gradient of a sample and a layer is an outer product.
-    fn sample_squares(&self, shards: &ShardRun<'_>, squares: &mut [f64], workspace: &MlpWorkspace) {
-        let samples = shards.all_samples();
-        squares.fill(0.0);
-        for (l, place) in self.layers.iter().enumerate() {
-            let [delta, inputs] = workspace.rows(l, place.shape(), contiguous(&samples.inputs));
-            add_row_squares(delta, inputs, place.shape(), squares);
-        }
-    }
-
-    fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut MlpWorkspace) -> Score {
-        if samples.is_empty() {
-            let correct = matches!(samples.targets, Targets::Classes(_)).then_some(0.0);
-            return Score { correct, ..Score::default() };
-        }
-        self.forward(params, contiguous(&samples.inputs), samples.len(), workspace);
-        self.shape.loss.score(last(workspace, samples.len(), self.shape.outputs), samples)
-    }
-}
-
 /// The outputs of the last layer, B·K of them.
 fn last<R: LayerProducts>(workspace: &mut MlpWorkspace<R>, samples: usize, outputs: usize) -> &mut [R] {
     let last = workspace.outputs.last_mut().expect("a perceptron has a layer");
@@ -415,10 +275,4 @@ fn last<R: LayerProducts>(workspace: &mut MlpWorkspace<R>, samples: usize, outpu
 /// The values of inputs (B, I), row after row.
 fn contiguous<'a, R>(inputs: &ArrayView2<'a, R>) -> &'a [R] {
     inputs.to_slice().expect("the rows of inputs follow one another")
-}
-
-/// The part of a segment that lies in `place`, counted from its start.
-fn common(place: &Range<usize>, segment: &Range<usize>) -> Range<usize> {
-    let [start, end] = [segment.start, segment.end].map(|index| index.clamp(place.start, place.end));
-    start - place.start..end - place.start
 }
