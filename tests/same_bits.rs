@@ -79,7 +79,7 @@ fn run(model: &impl Model, train: &Dataset, test: &Dataset, options: &Options, t
             norms.push(step.grad_norm.map(f64::to_bits));
         }
         Event::Epoch(epoch) => scores.push(epoch.test.unwrap().loss_sum.to_bits()),
-        Event::Start(_) => {}
+        _ => {}
     });
     let outcome = outcome.unwrap();
     let state = outcome.state.iter().map(|vector| bits(&vector.values)).collect();

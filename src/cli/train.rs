@@ -105,7 +105,7 @@ impl<'a> Listener<'a> {
 
     fn hear(&mut self, event: Event<'_>) {
         let written = match event {
-            Event::Start(_) => Ok(()),
+            Event::Start(_) | Event::Snapshot(_) => Ok(()),
             Event::Step(step) => {
                 self.heard = true;
                 self.progress.step(&step);

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::Plan;
 use super::gradients::Gradients;
 use super::shards::part;
-use super::step::{gathered_for, samples_of};
+use super::step::{Asked, gathered_for, samples_of};
 use crate::collective::tree::Node;
 use crate::data::{Dataset, Gathered};
 use crate::model::{Model, ShardRun};
@@ -30,8 +30,8 @@ pub(super) struct Contribution<W> {
     divisors: Vec<f32>,
     /// What no gradient of the rank's samples exceeds; NaN if that is not known.
     bound: f64,
-    /// Whether this rank was asked to stop after this step.
-    pub(super) stop: bool,
+    /// What this rank asks all to do after this step; rank 0 is heard.
+    pub(super) asked: Asked,
 }
 
 /// Most samples that are computed in one go, unless one shard has more: enough for products to be efficient, few enough for
@@ -63,7 +63,7 @@ impl<W> Contribution<W> {
             weights: Vec::with_capacity(count),
             divisors: Vec::with_capacity(count),
             bound: f64::NAN,
-            stop: false,
+            asked: Asked::default(),
         }
     }
 

@@ -30,14 +30,22 @@ pub(super) struct Step<'a, M: Model> {
     pub(super) times: PhaseTimes,
 }
 
+/// What rank 0 asks all ranks to do after a step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asked {
+    pub(super) stop: bool,
+    /// To save the run, in this slot.
+    pub(super) save: Option<usize>,
+}
+
 /// What all ranks know after a step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StepResult {
     pub(super) sums: StepSums,
     /// Global norm of the reduced gradient, if it was needed.
     pub(super) grad_norm: Option<f64>,
-    /// Whether rank 0 was asked to stop.
-    pub(super) stop: bool,
+    /// What rank 0 asks all to do after it.
+    pub(super) asked: Asked,
     /// Whether the loss or the gradient is no number any more; the params are then those before the step.
     pub(super) diverged: bool,
 }
@@ -60,16 +68,16 @@ impl<'a, M: Model> Step<'a, M> {
         }
     }
 
-    /// Does one step on the samples at `batch` of the sample order; all arguments but `stop`, which counts on rank 0,
+    /// Does one step on the samples at `batch` of the sample order; all arguments but `asked`, which counts on rank 0,
     /// are the same on every rank.
     pub(super) fn run(
         &mut self,
         comm: &mut Communicator,
         batch: Range<usize>,
         rate: f64,
-        stop: bool,
+        asked: Asked,
     ) -> Result<StepResult, TrainError> {
-        self.contribute(comm, batch, stop)?;
+        self.contribute(comm, batch, asked)?;
         let (mut result, reduced) = self.reduce(comm, rate)?;
         if let Reduced::Gradient { finite } = reduced {
             let finite = if self.norms.needed() {
@@ -85,12 +93,17 @@ impl<'a, M: Model> Step<'a, M> {
     }
 
     /// Computes this rank's shards.
-    fn contribute(&mut self, comm: &Communicator, batch: Range<usize>, stop: bool) -> Result<(), TrainError> {
+    fn contribute(
+        &mut self,
+        comm: &Communicator,
+        batch: Range<usize>,
+        asked: Asked,
+    ) -> Result<(), TrainError> {
         let start = Instant::now();
         let params = self.params.read(comm)?;
         let samples = &self.order.read(comm)?[batch];
         let shards = self.plan.shards_of(samples.len());
-        self.contribution.stop = stop;
+        self.contribution.asked = asked;
         let mine = part(shards, comm.world_size(), comm.rank());
         self.contribution.compute(
             self.plan,
@@ -112,7 +125,7 @@ impl<'a, M: Model> Step<'a, M> {
             let watch = watch.opened();
             let sums = step_sums(&peers);
             let diverged = !sums.loss.is_finite();
-            let result = StepResult { sums, grad_norm: None, stop: peers.get(0).stop, diverged };
+            let result = StepResult { sums, grad_norm: None, asked: peers.get(0).asked, diverged };
             if !result.changes_params() {
                 return (result, Reduced::Nothing, watch.worked());
             }
