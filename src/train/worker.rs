@@ -101,10 +101,9 @@ impl<'a, M: Model> Worker<'a, M> {
         let test = if reason == Some(StopReason::Diverged) { None } else { self.score()? };
         self.tell(|position| Message::Epoch(epoch_end(position, test)))?;
         self.position.turn(self.run.plan.steps_per_epoch());
-        match (reason, save) {
-            (None, Some(slot)) => self.hand_out(slot, self.position)?,
-            // What a run ends with is in its outcome.
-            (Some(_), _) | (None, None) => {}
+        // What a run ends with is in its outcome.
+        if let (None, Some(slot)) = (reason, save) {
+            self.hand_out(slot, self.position)?;
         }
         Ok(reason)
     }
