@@ -14,6 +14,11 @@ use super::{Checkpoint, CheckpointDir, CheckpointError, Quality};
 /// Writes checkpoints on a thread of its own, one after the other, and keeps the newest and the best.
 ///
 /// A checkpoint is on disk for good before an older one is removed.
+///
+/// # Cost
+///
+/// What a core takes for one pass of checksums and one copy to the system: 58 ms for 784-2048-2048-10 with momentum (46 MB), on two
+/// cores that six other programs computed on. Who trains on all cores gives that much of one.
 #[derive(Debug)]
 pub struct Writer {
     sender: Sender<Checkpoint>,
