@@ -20,9 +20,11 @@
 //!            cli (the program)
 //!             |
 //!           report                       made from what train tells, and from what checkpoint saves
-//!          /      \
-//!      train      checkpoint             train: the only room that knows gradients AND ranks
-//!     __|____________|__________
+//!             |
+//!         checkpoint                     writes what train hands out, and reads what it goes on from
+//!             |
+//!           train                        the only room that knows gradients AND ranks
+//!     ________|_________________
 //!    |         |         |      |
 //!  data      model     optim   collective      no arrows among these four
 //! ```
@@ -34,7 +36,7 @@
 //! | [`model`] | arrays, params, losses: forward and backward side by side |
 //! | [`optim`] | params, grads, learning rates, schedules, conventions |
 //! | [`train`] | options, the plan they come to, the step, the run |
-//! | [`checkpoint`] | the model file |
+//! | [`checkpoint`] | the model file; checkpoints, and the thread that writes them |
 //! | [`report`] | progress, logs and tables, made from the trainer's events |
 //! | [`sweep`] | many runs over batch sizes and rates, and what they say of sum and mean; beside `report` |
 //! | [`mod@bench`] | how training and the all-reduce scale, measured from outside beside `report` |

@@ -12,7 +12,7 @@ use crate::model::MlpShape;
 #[derive(Debug, Error)]
 pub enum CheckpointError {
     /// The system refuses to read.
-    #[error("cannot read {}: {source}; give a model.safetensors or the run directory it is in", path.display())]
+    #[error("cannot read {}: {source}; give a model.safetensors, a checkpoint or a run directory", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -20,7 +20,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// The system refuses to write; what was there before still is.
-    #[error("cannot write {}: {source}; what was there before is untouched", path.display())]
+    #[error("cannot write {}: {source}; what was there before is untouched; make room, or give another output directory with -o", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -28,7 +28,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// The file is damaged, cut short or something else.
-    #[error("{} is not a whole safetensors file: {source}; give a model.safetensors or the run directory it is in", path.display())]
+    #[error("{} is not a whole safetensors file: {source}; give a model.safetensors, a checkpoint or a run directory", path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -120,6 +120,50 @@ pub enum CheckpointError {
         found: u32,
         /// The version that is understood.
         expected: u32,
+    },
+    /// The file is no checkpoint.
+    #[error("{} is no checkpoint, so a run cannot go on from it; give a run directory or a file in its folder checkpoints, or start from its params with --init", path.display())]
+    NoCheckpoint {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A tensor of a checkpoint is not the one that was written.
+    #[error("tensor '{name}' in {} is damaged: it is not the one that was written; go on from the checkpoint before", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
+    /// There are checkpoints, but none can be used.
+    #[error("none of the {count} checkpoints in {} can be used; train anew, or from another run's params with --init", path.display())]
+    AllDamaged {
+        /// The folder.
+        path: PathBuf,
+        /// Checkpoints in it.
+        count: usize,
+    },
+    /// The folder of checkpoints cannot be looked at.
+    #[error("cannot read the folder {}: {source}; give a run directory that can be read", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// An old checkpoint cannot be removed.
+    #[error("cannot remove {}: {source}; the newer checkpoint is written, see to the folder", path.display())]
+    Remove {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The thread that writes could not be started.
+    #[error("the thread that writes checkpoints could not be started: {source}; lower the number of threads")]
+    Thread {
+        /// What the system says.
+        source: io::Error,
     },
     /// The params or the description are not those that were written.
     #[error("{} was changed after it was written: its checksum does not match; copy it again, or train from its params with --init", path.display())]

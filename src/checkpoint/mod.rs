@@ -1,22 +1,37 @@
-//! What a run leaves on disk to be used again: the model file.
+//! What a run leaves on disk to be used again: the model file and checkpoints.
 //!
 //! * [`ModelFile`] is a trained model with all that is needed to use it: params, shape, standardization, class names, and
 //!   the options it was trained with. It is a safetensors file whose tensors are named as PyTorch's `Linear` names them.
+//! * [`Checkpoint`] is all that a run goes on from, a safetensors file too. [`CheckpointDir`] is the folder of a run's, where the
+//!   newest whole one is found; [`Writer`] is the thread that writes them and keeps the newest and the best.
+//! * [`RunFacts`], [`Quality`], [`History`] are what a checkpoint says beside params, state and position.
 //! * [`read_tensors`] takes params out of any safetensors file with the tensors of a model, PyTorch's for example.
 //! * [`summarize`] says what is in a file without knowing whose it is.
 //! * [`params_sha256`] is the fingerprint of params.
-//! * [`write_whole`] writes a file so that at any moment the old or the new content is there, whole.
+//! * [`write_whole`] writes a file so that at any moment the old or the new content is there, whole; [`remove_leftovers`] removes
+//!   what it could not when the program was killed.
 
+mod checkpoint_file;
 mod error;
+mod folder;
+mod history;
 mod model_file;
 mod params_hash;
+mod quality;
 mod summary;
+mod tensor_file;
 mod tensors;
 mod whole_file;
+mod writer;
 
+pub use checkpoint_file::{Checkpoint, RunFacts};
 pub use error::CheckpointError;
+pub use folder::{CheckpointDir, remove_leftovers};
+pub use history::History;
 pub use model_file::ModelFile;
 pub use params_hash::params_sha256;
+pub use quality::Quality;
 pub use summary::{FileSummary, TensorSummary, summarize};
 pub use tensors::read_tensors;
 pub use whole_file::write_whole;
+pub use writer::Writer;

@@ -1,15 +1,15 @@
 //! A trained model with all that is needed to use it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::params_hash::hex;
-use super::tensors::{params_of, parse, read};
-use super::{CheckpointError, params_sha256, write_whole};
+use super::tensors::{description, params_of, parse, read, understood};
+use super::{Checkpoint, CheckpointError, checkpoint_file, params_sha256, write_whole};
 use crate::data::{Classes, Standardize};
 use crate::model::{Mlp, MlpShape, Model, Tensor};
 
@@ -96,7 +96,7 @@ impl ModelFile {
         }
     }
 
-    /// Reads `path`, or `model.safetensors` in it if it is a folder.
+    /// Reads `path`, or `model.safetensors` in it if it is a folder. A checkpoint is read as the model that it holds.
     ///
     /// # Errors
     ///
@@ -105,9 +105,19 @@ impl ModelFile {
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
         let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
         let bytes = read(&path)?;
-        let file = parse(&path, &bytes)?;
-        let text = description(&path, &bytes)?;
-        let Description { sha256, shape, standardize, classes, options, .. } = understood(&path, &text)?;
+        Self::of_bytes(path, &bytes)
+    }
+
+    pub(super) fn of_bytes(path: PathBuf, bytes: &[u8]) -> Result<Self, CheckpointError> {
+        let file = parse(&path, bytes)?;
+        if description(&path, bytes, checkpoint_file::KEY)?.is_some() {
+            return Ok(Checkpoint::of_bytes(&path, bytes)?.model());
+        }
+        let Some(text) = description(&path, bytes, KEY)? else {
+            return Err(CheckpointError::NoDescription { path });
+        };
+        let Description { sha256, shape, standardize, classes, options, .. } =
+            understood(&path, &text, VERSION)?;
         if shape.params_len().is_none() {
             return Err(CheckpointError::Shape { path, shape });
         }
@@ -116,29 +126,6 @@ impl ModelFile {
             return Err(CheckpointError::Changed { path });
         }
         Ok(Self { shape, params, standardize, classes, options })
-    }
-}
-
-/// Takes the description out of the header of a file that was parsed before.
-fn description(path: &Path, bytes: &[u8]) -> Result<String, CheckpointError> {
-    let (_, header) = safetensors::SafeTensors::read_metadata(bytes)
-        .map_err(|source| CheckpointError::Format { path: path.to_owned(), source })?;
-    let text = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
-    text.cloned().ok_or_else(|| CheckpointError::NoDescription { path: path.to_owned() })
-}
-
-/// Understands a description, the version first: a newer one may have other fields.
-fn understood(path: &Path, text: &str) -> Result<Description, CheckpointError> {
-    #[derive(Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
-    let unclear = |source| CheckpointError::Description { path: path.to_owned(), source };
-    match serde_json::from_str(text).map_err(unclear)? {
-        Versioned { version: VERSION } => serde_json::from_str(text).map_err(unclear),
-        Versioned { version } => {
-            Err(CheckpointError::Version { path: path.to_owned(), found: version, expected: VERSION })
-        }
     }
 }
 

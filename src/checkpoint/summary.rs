@@ -2,12 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use safetensors::SafeTensors;
-
-use super::model_file::KEY;
-use super::tensors::{parse, read};
-use super::{CheckpointError, ModelFile, params_sha256};
+use super::tensors::{description, parse, read};
+use super::{Checkpoint, CheckpointError, ModelFile, checkpoint_file, model_file, params_sha256};
 use crate::model::Model;
+use crate::train::Position;
 
 /// What [`summarize`] finds.
 #[derive(Clone, Debug)]
@@ -16,10 +14,12 @@ pub struct FileSummary {
     pub path: PathBuf,
     /// Its size.
     pub len_bytes: u64,
-    /// Its tensors: those of a described model in the order of its params, others by name.
+    /// Its tensors: those of a described model in the order of its params, then others by name.
     pub tensors: Vec<TensorSummary>,
     /// The whole model, if the file describes one.
     pub model: Option<ModelFile>,
+    /// Where the run stands, if the file is a checkpoint.
+    pub position: Option<Position>,
     /// [`params_sha256`] of that model.
     pub params_sha256: Option<String>,
 }
@@ -49,21 +49,23 @@ pub fn summarize(path: &Path) -> Result<FileSummary, CheckpointError> {
         element: format!("{:?}", view.dtype()),
     });
     let mut tensors: Vec<TensorSummary> = tensors.collect();
-    let model = if describes_a_model(&bytes) { Some(ModelFile::load(&path)?) } else { None };
+    let has = |key| Ok::<_, CheckpointError>(description(&path, &bytes, key)?.is_some());
+    let (model, position) = if has(checkpoint_file::KEY)? {
+        let checkpoint = Checkpoint::of_bytes(&path, &bytes)?;
+        (Some(checkpoint.model()), Some(*checkpoint.snapshot.position()))
+    } else if has(model_file::KEY)? {
+        (Some(ModelFile::of_bytes(path.clone(), &bytes)?), None)
+    } else {
+        (None, None)
+    };
     match &model {
         Some(model) => {
             let order: Vec<String> = model.model().tensors().into_iter().map(|tensor| tensor.name).collect();
-            tensors.sort_by_key(|tensor| order.iter().position(|name| *name == tensor.name));
+            let place = |name: &str| order.iter().position(|own| own == name).unwrap_or(order.len());
+            tensors.sort_by_cached_key(|tensor| (place(&tensor.name), tensor.name.clone()));
         }
         None => tensors.sort_by(|a, b| a.name.cmp(&b.name)),
     }
     let params_sha256 = model.as_ref().map(|model| params_sha256(&model.params));
-    Ok(FileSummary { path, len_bytes: bytes.len() as u64, tensors, model, params_sha256 })
-}
-
-fn describes_a_model(bytes: &[u8]) -> bool {
-    let header = SafeTensors::read_metadata(bytes);
-    header.is_ok_and(|(_, header)| {
-        header.metadata().as_ref().is_some_and(|metadata| metadata.contains_key(KEY))
-    })
+    Ok(FileSummary { path, len_bytes: bytes.len() as u64, tensors, model, position, params_sha256 })
 }

@@ -4,18 +4,28 @@ use std::fs;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use super::CheckpointError;
-use crate::model::Tensor;
+use super::{Checkpoint, CheckpointError, checkpoint_file};
+use crate::model::{Model, Tensor};
 
-/// Reads the flat params of a model with these `tensors` from a safetensors file, whoever wrote it.
+/// Reads the flat params of a model with these `tensors` from a safetensors file, whoever wrote it. Of a checkpoint only the
+/// params are read.
 ///
 /// # Errors
 ///
 /// If the file cannot be read, is no whole safetensors file, lacks a tensor or has one too many, or one of them has
 /// another shape, another type than F32, or a value that is not finite.
 pub fn read_tensors(path: &Path, tensors: &[Tensor]) -> Result<Vec<f32>, CheckpointError> {
-    params_of(path, &parse(path, &read(path)?)?, tensors)
+    let bytes = read(path)?;
+    let file = parse(path, &bytes)?;
+    if description(path, &bytes, checkpoint_file::KEY)?.is_none() {
+        return params_of(path, &file, tensors);
+    }
+    let found = Checkpoint::of_bytes(path, &bytes)?.model().model().tensors();
+    refuse_unknown(path, found.iter().map(|tensor| tensor.name.as_str()), tensors)?;
+    collected(path, &file, tensors)
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
@@ -33,6 +43,10 @@ pub(super) fn params_of(
     tensors: &[Tensor],
 ) -> Result<Vec<f32>, CheckpointError> {
     refuse_others(path, file, tensors)?;
+    collected(path, file, tensors)
+}
+
+fn collected(path: &Path, file: &SafeTensors<'_>, tensors: &[Tensor]) -> Result<Vec<f32>, CheckpointError> {
     // Grows with what the file holds: its description is not to be believed before.
     let mut params = Vec::new();
     for tensor in tensors {
@@ -48,11 +62,23 @@ pub(super) fn params_of(
 }
 
 /// A tensor that the model lacks would be dropped silently, and the model would not be the one of the file.
-fn refuse_others(path: &Path, file: &SafeTensors<'_>, tensors: &[Tensor]) -> Result<(), CheckpointError> {
-    let unknown = names(file).into_iter().find(|name| tensors.iter().all(|tensor| tensor.name != *name));
+pub(super) fn refuse_others(
+    path: &Path,
+    file: &SafeTensors<'_>,
+    tensors: &[Tensor],
+) -> Result<(), CheckpointError> {
+    refuse_unknown(path, names(file).iter().map(String::as_str), tensors)
+}
+
+fn refuse_unknown<'a>(
+    path: &Path,
+    mut found: impl Iterator<Item = &'a str>,
+    tensors: &[Tensor],
+) -> Result<(), CheckpointError> {
+    let unknown = found.find(|name| tensors.iter().all(|tensor| tensor.name != *name));
     unknown.map_or(Ok(()), |name| {
         let expected = tensors.iter().map(|tensor| tensor.name.clone()).collect();
-        Err(CheckpointError::TensorUnknown { path: path.to_owned(), name, expected })
+        Err(CheckpointError::TensorUnknown { path: path.to_owned(), name: name.to_owned(), expected })
     })
 }
 
@@ -72,7 +98,7 @@ fn check(path: &Path, tensor: &Tensor, view: &TensorView<'_>) -> Result<(), Chec
     Ok(())
 }
 
-fn values(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, CheckpointError> {
+pub(super) fn values(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, CheckpointError> {
     let (values, _) = view.data().as_chunks::<4>();
     let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
     match values.iter().position(|value| !value.is_finite()) {
@@ -83,6 +109,32 @@ fn values(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, Ch
             index,
             value: values[index],
         }),
+    }
+}
+
+/// Takes a description out of the header of a file that was parsed before, if it is there.
+pub(super) fn description(path: &Path, bytes: &[u8], key: &str) -> Result<Option<String>, CheckpointError> {
+    let (_, header) = SafeTensors::read_metadata(bytes)
+        .map_err(|source| CheckpointError::Format { path: path.to_owned(), source })?;
+    Ok(header.metadata().as_ref().and_then(|metadata| metadata.get(key)).cloned())
+}
+
+/// Understands a description, the version first: a newer one may have other fields.
+pub(super) fn understood<T: DeserializeOwned>(
+    path: &Path,
+    text: &str,
+    expected: u32,
+) -> Result<T, CheckpointError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let unclear = |source| CheckpointError::Description { path: path.to_owned(), source };
+    match serde_json::from_str(text).map_err(unclear)? {
+        Versioned { version } if version == expected => serde_json::from_str(text).map_err(unclear),
+        Versioned { version: found } => {
+            Err(CheckpointError::Version { path: path.to_owned(), found, expected })
+        }
     }
 }
 

@@ -8,6 +8,9 @@ use tempfile::Builder;
 
 use super::CheckpointError;
 
+/// How the names of files begin that are not whole yet.
+pub(super) const PREFIX: &str = ".writing-";
+
 /// Writes `content` to `path`: beside it under another name, fsync, rename, fsync of the folder. Whatever happens in
 /// between, `path` holds its old content or the new one. A link is followed; a device or a pipe is written to as it is.
 ///
@@ -15,30 +18,38 @@ use super::CheckpointError;
 ///
 /// [`CheckpointError::Write`], naming `path`, whichever of these fails; the file beside it is removed then.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), CheckpointError> {
-    try_write(path, content).map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
+    write_whole_with(path, |file| file.write_all(content))
 }
 
-fn try_write(path: &Path, content: &[u8]) -> io::Result<()> {
+/// The same, of content that comes piece by piece.
+pub(super) fn write_whole_with(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), CheckpointError> {
+    try_write(path, write).map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
+}
+
+fn try_write(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     match path.metadata() {
         // A device or a pipe has no content to keep, and is not to be replaced by a file.
         Ok(found) if !found.is_file() && !found.is_dir() => {
-            File::options().write(true).open(path)?.write_all(content)
+            write(&mut File::options().write(true).open(path)?)
         }
         // What a link points to is written, not the link.
-        Ok(_) => try_replace(&path.canonicalize()?, content),
-        Err(_) => try_replace(path, content),
+        Ok(_) => try_replace(&path.canonicalize()?, write),
+        Err(_) => try_replace(path, write),
     }
 }
 
-fn try_replace(path: &Path, content: &[u8]) -> io::Result<()> {
+fn try_replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     // The error would name the file beside, of which nobody knows.
-    let made = Builder::new().prefix(".writing-").tempfile_in(folder);
+    let made = Builder::new().prefix(PREFIX).tempfile_in(folder);
     let mut beside = made.map_err(|error| io::Error::from(error.kind()))?;
-    beside.write_all(content)?;
+    write(beside.as_file_mut())?;
     readable_by_all(beside.as_file())?;
     beside.as_file().sync_all()?;
     beside.persist(path).map_err(|error| error.error)?;

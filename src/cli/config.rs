@@ -1,5 +1,6 @@
 //! Flags from a TOML file, and a file from flags.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 
@@ -28,6 +29,46 @@ pub(super) fn merge(flags: TrainFlags) -> Result<TrainFlags, Failure> {
     Ok(merged.try_into().expect("each value was read from a flag or a key"))
 }
 
+/// The flags of a run, with those given now in their place, and what differs.
+pub(super) fn changed(recorded: &TrainFlags, given: &TrainFlags) -> (TrainFlags, Vec<Change>) {
+    let (before, now) = (table(recorded), table(given));
+    let mut merged = before.clone();
+    let mut changes = Vec::new();
+    for (name, value) in now {
+        let was = before.get(&name);
+        if was != Some(&value) {
+            changes.push(Change {
+                name: name.clone(),
+                was: was.map(ToString::to_string),
+                now: value.to_string(),
+            });
+            for (one, other) in EITHER_OR {
+                let dropped = [(one, other), (other, one)].into_iter().find(|(one, _)| *one == name);
+                dropped.map(|(_, other)| merged.remove(other));
+            }
+        }
+        merged.insert(name, value);
+    }
+    (merged.try_into().expect("each value was read from a flag or a key"), changes)
+}
+
+/// A flag that is not what it was.
+pub(super) struct Change {
+    pub(super) name: String,
+    was: Option<String>,
+    now: String,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, was, now } = self;
+        match was {
+            Some(was) => write!(f, "--{name} is {now}, was {was}"),
+            None => write!(f, "--{name} is {now}, was not given"),
+        }
+    }
+}
+
 /// The text of a file that makes the same run.
 pub(super) fn text(flags: &TrainFlags) -> String {
     toml::to_string(flags).expect("flags are plain data")
@@ -37,7 +78,8 @@ fn table(flags: &TrainFlags) -> Table {
     Table::try_from(flags).expect("flags are plain data")
 }
 
-fn read(path: &Path) -> Result<TrainFlags, Failure> {
+/// Reads a file of flags.
+pub(super) fn read(path: &Path) -> Result<TrainFlags, Failure> {
     let name = path.display();
     let text = fs::read_to_string(path)
         .map_err(|error| anyhow!("cannot read {name}: {error}; give a TOML file with flags as keys"))?;

@@ -16,7 +16,7 @@ use super::summary::right;
 /// Score a model on data
 #[derive(Args)]
 pub(super) struct EvalFlags {
-    /// A run directory, or a model.safetensors
+    /// A run directory, a model.safetensors, or a checkpoint
     model: PathBuf,
     /// What to score it on: the test part if it has one, else all of it [default: what the run was tested on, or
     /// trained on if it had no test]

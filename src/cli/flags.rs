@@ -9,6 +9,7 @@ use phalanx::optim::convention::foreign;
 use phalanx::optim::{
     EpsForm, Framework, L2Form, MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm,
 };
+use phalanx::train::SaveEvery;
 use serde::{Deserialize, Serialize};
 
 use super::auto::Auto;
@@ -216,10 +217,31 @@ pub(super) struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) base_batch_size: Option<usize>,
 
-    /// Where to save; must not exist [default: runs/1, runs/2 ...]
+    /// Where to save; must not exist [default: runs/1, runs/2 ..., or that of the resumed run]
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) output_dir: Option<String>,
+    /// Save a checkpoint so often: 500 or 500steps, 2epochs, 90s, 10min, 1h, or never; one more at the end, also after
+    /// Ctrl-C. It is written while the steps go on; if two are still being written, the next is taken when one is done
+    /// [default: 1min]
+    #[arg(long, value_name = "HOW-OFTEN", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) save_every: Option<SaveEvery>,
+    /// Keep so many of the newest checkpoints, and the best of those taken at the end of an epoch: by test accuracy, else
+    /// by test loss, else by training loss [default: 3]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>, help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) keep: Option<usize>,
+    /// Go on with a run to the bits it would have come to, with any number of threads: its directory, one of its
+    /// checkpoints, or auto, the newest in runs (or the one in -o) that is not complete. Options are those of the run
+    #[arg(long, value_name = "RUN|CHECKPOINT|auto", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) resume: Option<String>,
+    /// Options that may differ from those of the resumed run, such as epochs or lr,l2; those that change no result
+    /// (threads, save-every ...) always may
+    #[arg(long, value_name = "FLAGS", value_delimiter = ',', help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) allow_changed: Option<Vec<String>>,
     /// Log every so many steps in metrics.jsonl; 0 for epochs only [default: 10]
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,5 +1,7 @@
 //! Loading the data of a command.
 
+use std::collections::BTreeMap;
+
 use anyhow::anyhow;
 use phalanx::checkpoint::ModelFile;
 use phalanx::data::{DataError, Dataset, LoadOptions, Loaded, Source, Standardize, TargetKind};
@@ -176,7 +178,12 @@ fn known(model: &ModelFile, flags: &TrainFlags, labels: Labels) -> LoadOptions {
 
 /// The flags that a model was trained with.
 fn training_flags(model: &ModelFile) -> Result<TrainFlags, Failure> {
-    let options: serde_json::Map<String, Value> = model.options.clone().into_iter().collect();
+    flags_of(&model.options)
+}
+
+/// The flags that a file has recorded.
+pub(super) fn flags_of(options: &BTreeMap<String, Value>) -> Result<TrainFlags, Failure> {
+    let options: serde_json::Map<String, Value> = options.clone().into_iter().collect();
     Ok(serde_json::from_value(Value::Object(options)).map_err(|error| {
         anyhow!(
             "the options in the model file cannot be read: {error}; use the version of phalanx that wrote it"

@@ -10,7 +10,7 @@ use phalanx::report::{Table, grouped};
 use super::failure::Failure;
 use super::output::results;
 
-/// Say what is in a model file: shapes, counts, options, hash
+/// Say what is in a model file or a checkpoint: shapes, counts, options, hash
 #[derive(Args)]
 pub(super) struct InspectFlags {
     /// A run directory, or a safetensors file
@@ -31,9 +31,16 @@ fn about_file(summary: &FileSummary) -> Table {
     let mut table = Table::default();
     table.row("file", summary.path.display());
     table.row("bytes", grouped(summary.len_bytes));
-    let elements: usize = summary.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
+    let elements = match &summary.model {
+        Some(model) => model.params.len(),
+        None => summary.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum(),
+    };
     let name = if summary.model.is_some() { "params" } else { "elements" };
     table.row(name, grouped(elements as u64));
+    if let Some(position) = &summary.position {
+        let (step, epoch, batch) = (grouped(position.step), position.epoch, position.batch);
+        table.row("checkpoint", format!("after step {step}: {epoch} epochs and {batch} steps"));
+    }
     if let Some(hash) = &summary.params_sha256 {
         table.row("params sha256", hash);
     }

@@ -16,7 +16,7 @@ use super::output::results;
 /// Predict data with a model; prints a CSV with a line for each sample
 #[derive(Args)]
 pub(super) struct PredictFlags {
-    /// A run directory, or a model.safetensors
+    /// A run directory, a model.safetensors, or a checkpoint
     model: PathBuf,
     /// What to predict: the test part if it has one, else all of it; labels, if there are any, are ignored
     /// [default: what the run was tested on, or trained on if it had no test]

@@ -6,10 +6,12 @@ use phalanx::data::{Dataset, Targets};
 use phalanx::model::MlpShape;
 use phalanx::optim::{EpsForm, L2Form, Reduction, WarmupForm};
 use phalanx::report::{Table, grouped};
-use phalanx::train::{Options, Plan};
+use phalanx::train::{Options, Plan, SaveEvery};
 
 use super::flags::TrainFlags;
 use super::input::data_name;
+use super::resume::Resumed;
+use super::settings::SAVE_EVERY;
 
 /// Lays the table out.
 pub(super) fn table(
@@ -35,9 +37,15 @@ pub(super) fn table(
     table
 }
 
-/// The line that says where the run is saved.
-pub(super) fn output(table: &mut Table, path: &Path) {
+/// The lines that say where the run is saved, and where it goes on from.
+pub(super) fn output(table: &mut Table, flags: &TrainFlags, path: &Path, resumed: Option<&Resumed>) {
+    if let Some(resumed) = resumed {
+        table.row("resumed", resumed);
+    }
     table.row("output", path.display());
+    let (every, keep) = (flags.save_every.unwrap_or(SAVE_EVERY), flags.keep.unwrap_or_default());
+    let often = if every == SaveEvery::Never { "at the end".to_owned() } else { format!("every {every}") };
+    table.row("checkpoints", format!("{often}; the newest {keep} and the best are kept"));
 }
 
 fn noise_scale(interval: u64) -> String {

@@ -1,5 +1,6 @@
 //! What flags come to: the library's options, with every default filled in.
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -7,7 +8,7 @@ use phalanx::data::{Dataset, LoadOptions, TargetKind, Targets};
 use phalanx::model::{Activation, Loss, MlpShape};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction, ScaleRate, ScheduleKind, ScheduleOptions};
 use phalanx::report::{available_bytes, grouped};
-use phalanx::train::{Length, NoiseInterval, Options, Shards, TrainError};
+use phalanx::train::{Length, NoiseInterval, Options, SaveEvery, Shards, TrainError};
 
 use super::auto::Auto;
 use super::failure::Failure;
@@ -43,7 +44,22 @@ pub(super) fn complete(mut flags: TrainFlags) -> TrainFlags {
     flags.scale_lr.get_or_insert_default();
     flags.log_every.get_or_insert(10);
     flags.noise_scale.get_or_insert(Auto::Given(0));
+    flags.save_every.get_or_insert(SAVE_EVERY);
+    flags.keep.get_or_insert(KEEP);
     flags
+}
+
+/// So little is lost when a run is killed, and next to no time is spent on it.
+pub(super) const SAVE_EVERY: SaveEvery = SaveEvery::Time(Duration::from_secs(60));
+
+/// The newest might be damaged.
+const KEEP: usize = 3;
+
+/// How many checkpoints are kept.
+pub(super) fn keep(flags: &TrainFlags) -> Result<NonZero<usize>, Failure> {
+    NonZero::new(flags.keep.unwrap_or(KEEP)).ok_or_else(|| {
+        Failure::usage("0 checkpoints cannot be kept; give --keep 1 or more, or --save-every never")
+    })
 }
 
 /// The options of the trainer.

@@ -72,6 +72,7 @@ fn next(results: &Results, path: &Path, data: &str) -> String {
     let path = path.display();
     match results.stopped {
         Stopped::Diverged => "train again with a lower --lr, or with --clip-grad-norm".to_owned(),
+        Stopped::Interrupted => format!("phalanx train --resume {path}"),
         _ if results.test_samples > 0 => format!("phalanx predict {path}"),
         _ => format!("phalanx predict {path} {data}"),
     }

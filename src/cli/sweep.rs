@@ -55,9 +55,6 @@ pub(super) struct SweepFlags {
     /// reaches]; with --resume, another goal for the same runs
     #[arg(long, value_name = "LOSS", help_heading = "Sweep")]
     goal: Option<f64>,
-    /// Go on with the sweep in this folder
-    #[arg(long, value_name = "DIR", help_heading = "Sweep", conflicts_with_all = ["data", "batch_size", "lr", "reduction", "seed", "epochs", "max_steps", "output_dir"])]
-    resume: Option<String>,
 }
 
 /// What is kept of a sweep beside its records.
@@ -76,7 +73,7 @@ struct Asked {
 pub(super) fn run(flags: SweepFlags) -> Result<ExitCode, Failure> {
     let (quiet, jobs) = (flags.lists.train.quiet == Some(true), settings::threads(flags.jobs)?);
     let style = progress_style(&flags.lists.train);
-    let resume = flags.resume.clone();
+    let resume = flags.lists.train.resume.clone();
     let asked = match &resume {
         Some(dir) => {
             let asked = read_asked(dir.as_ref())?;
@@ -161,6 +158,8 @@ fn asked(flags: SweepFlags) -> Result<Asked, Failure> {
         reduction: None,
         seed: None,
         log_every: None,
+        save_every: None,
+        keep: None,
         drop_last: None,
         ..train
     };

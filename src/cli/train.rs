@@ -3,66 +3,143 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use phalanx::checkpoint::{ModelFile, read_tensors};
+use phalanx::checkpoint::{ModelFile, RunFacts, Writer, read_tensors};
+use phalanx::data::Dataset;
 use phalanx::model::{Mlp, Model};
-use phalanx::report::{Metrics, Progress, ProgressStyle, ReportError, Results, RunDir};
-use phalanx::train::{EpochEnd, Event, Outcome, Plan, StopReason, Trainer};
+use phalanx::optim::Framework;
+use phalanx::report::{Metrics, Progress, ProgressStyle, Results, RunDir};
+use phalanx::train::{Options, Outcome, Plan, StopReason, Trainer};
 use serde_json::Value;
 
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::{TrainingData, data_name, training_data};
+use super::listener::{Listener, Saver};
+use super::resume::{Beginning, Resumed};
 use super::signals::Signals;
-use super::{config, like, output, preview, settings, summary};
+use super::{config, like, output, preview, resume, settings, summary};
 
 /// Trains, reports and saves.
 pub(super) fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure> {
-    let flags = config::merge(flags)?;
-    let framework = flags.like;
-    let flags = settings::complete(like::resolve(flags)?);
+    let merged = config::merge(flags)?;
+    let framework = merged.like;
+    let given = like::resolve(merged)?;
+    match resume::beginning(&given)? {
+        Beginning::New => train(settings::complete(given), framework, None, begun),
+        Beginning::Resumed(resumed) => {
+            let flags = settings::complete(resumed.flags(&given)?);
+            train(flags, framework, Some(*resumed), begun)
+        }
+        Beginning::Complete(run) => {
+            output::tell(format!("the run in {} is complete, nothing is left to do", run.display()));
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn train(
+    flags: TrainFlags,
+    framework: Option<Framework>,
+    resumed: Option<Resumed>,
+    begun: Instant,
+) -> Result<ExitCode, Failure> {
     let options = settings::options(&flags)?;
+    settings::keep(&flags)?;
     let data = training_data(&flags)?;
     let model = Mlp::new(settings::shape(&flags, &data.train, &options)?);
     framework.map_or(Ok(()), |framework| like::check_loss(framework, model.shape().loss))?;
-    let initial = flags.init.as_deref().map(|path| initial_params(path.as_ref(), &model)).transpose()?;
-    let plan = Plan::new(&options, &model, &data.train, data.test.as_ref())?;
+    let facts = Arc::new(facts(&flags, &model, &data));
+    if let Some(resumed) = &resumed {
+        resumed.check_data(&facts.train, facts.test.as_ref())?;
+    }
+    let trainer = trainer(&flags, &options, &model, &data, resumed.as_ref())?;
+    let plan = trainer.plan()?;
+    if let Some(resumed) = &resumed {
+        let before = settings::options(resumed.recorded())?;
+        resumed.tell_of_rate(&Plan::new(&before, &model, &data.train, None)?, &plan);
+    }
 
     let signals = Signals::listen()?;
-    let mut dir = run_dir(&flags)?;
+    let mut dir = run_dir(&flags, resumed.as_ref())?;
+    let metrics = metrics(&flags, &dir, resumed.as_ref())?;
     dir.write_config(&config::text(&recorded(&flags)))?;
     if flags.quiet != Some(true) {
         let mut table = preview::table(&flags, &options, &data.train, model.shape(), &plan);
         if let Some(framework) = framework {
             table.row("like", like::meaning(framework, &flags));
         }
-        preview::output(&mut table, dir.path());
+        preview::output(&mut table, &flags, dir.path(), resumed.as_ref());
         output::tell(table);
     }
-    let mut listener = Listener::new(&flags, &dir, &plan, &signals)?;
-    let mut trainer = Trainer::new(&model, &data.train, options).stop_on(&signals.stop);
-    if let Some(test) = &data.test {
-        trainer = trainer.test(test);
-    }
-    if let Some(initial) = initial {
-        trainer = trainer.initial_params(initial);
-    }
-    let outcome = trainer.run(|event| listener.hear(event));
+
+    let before = resumed.as_ref().map(Resumed::history).unwrap_or_default();
+    let writer = writer(&flags, &dir, resumed.as_ref(), &signals)?;
+    let saver = Saver { writer, facts: Arc::clone(&facts), before: before.clone(), begun };
+    let progress = Progress::new(progress_style(&flags), &plan);
+    let mut listener = Listener::new(metrics, progress, saver, &signals);
+    let outcome = trainer.stop_on(&signals.stop).run(|event| listener.hear(event));
     if listener.heard {
         dir.keep();
     }
-    let epochs = listener.finish()?;
+    let epochs = listener.finish(outcome.as_ref().ok())?;
     let outcome = outcome?;
 
-    let results = Results::new(&plan, &epochs, &outcome, begun.elapsed().as_secs_f64());
-    save(&dir, &flags, &model, data, &outcome, &results)?;
+    let results = Results::new(&plan, &before, &epochs, &outcome, begun.elapsed().as_secs_f64());
+    save(&dir, &facts, &outcome, &results)?;
     if flags.quiet != Some(true) {
         let table = summary::table(&results, &plan, dir.path(), data_name(&flags));
         output::results(|out| write!(out, "{table}"))?;
     }
     Ok(exit_code(&outcome, &signals, dir.path()))
+}
+
+/// The trainer, at the beginning or where the run goes on.
+fn trainer<'a>(
+    flags: &TrainFlags,
+    options: &Options,
+    model: &'a Mlp,
+    data: &'a TrainingData,
+    resumed: Option<&Resumed>,
+) -> Result<Trainer<'a, Mlp>, Failure> {
+    let every = flags.save_every.unwrap_or(settings::SAVE_EVERY);
+    let mut trainer = Trainer::new(model, &data.train, options.clone()).save_every(every);
+    if let Some(test) = &data.test {
+        trainer = trainer.test(test);
+    }
+    Ok(match (resumed.and_then(Resumed::snapshot), &flags.init) {
+        (Some(snapshot), _) => trainer.resume(snapshot.clone()),
+        (None, Some(path)) => trainer.initial_params(initial_params(path.as_ref(), model)?),
+        (None, None) => trainer,
+    })
+}
+
+/// The thread that writes checkpoints; if it cannot, the run ends after the step in hand.
+fn writer(
+    flags: &TrainFlags,
+    dir: &RunDir,
+    resumed: Option<&Resumed>,
+    signals: &Signals,
+) -> Result<Writer, Failure> {
+    let from = resumed.map_or(0, |resumed| resumed.position().step);
+    let stop = Arc::clone(&signals.stop);
+    let on_failure = move || stop.store(true, Ordering::Relaxed);
+    Ok(Writer::start(dir.checkpoints(), settings::keep(flags)?, from, on_failure)?)
+}
+
+/// What is the same in all that the run saves.
+fn facts(flags: &TrainFlags, model: &Mlp, data: &TrainingData) -> RunFacts {
+    RunFacts {
+        shape: model.shape().clone(),
+        standardize: data.standardize.clone(),
+        classes: data.train.classes().cloned(),
+        options: options_by_name(&recorded(flags)),
+        train: data.train.fingerprint(),
+        test: data.test.as_ref().map(Dataset::fingerprint),
+    }
 }
 
 /// Reads `--init`: a file, or a run directory.
@@ -71,86 +148,42 @@ pub(super) fn initial_params(path: &Path, model: &Mlp) -> Result<Vec<f32>, Failu
     Ok(read_tensors(&path, &model.tensors())?)
 }
 
-fn run_dir(flags: &TrainFlags) -> Result<RunDir, Failure> {
-    Ok(match &flags.output_dir {
-        Some(path) => RunDir::create(path.as_ref())?,
-        None => RunDir::create_next(Path::new("runs"))?,
+fn run_dir(flags: &TrainFlags, resumed: Option<&Resumed>) -> Result<RunDir, Failure> {
+    Ok(match (resumed, &flags.output_dir) {
+        (Some(Resumed { run, in_place: true, .. }), _) => RunDir::reopen(run),
+        (_, Some(path)) => RunDir::create(path.as_ref())?,
+        (_, None) => RunDir::create_next(Path::new("runs"))?,
     })
+}
+
+fn metrics(flags: &TrainFlags, dir: &RunDir, resumed: Option<&Resumed>) -> Result<Metrics, Failure> {
+    let every = flags.log_every.unwrap_or(10);
+    Ok(match resumed {
+        Some(resumed) => dir.resume_metrics(every, &resumed.position(), &resumed.run)?,
+        None => dir.metrics(every)?,
+    })
+}
+
+fn progress_style(flags: &TrainFlags) -> ProgressStyle {
+    let hidden = flags.quiet == Some(true) || flags.no_progress == Some(true);
+    if hidden { ProgressStyle::Hidden } else { ProgressStyle::automatic() }
 }
 
 /// The flags without those that are about this one run and not about what it computes.
 fn recorded(flags: &TrainFlags) -> TrainFlags {
-    TrainFlags { output_dir: None, quiet: None, no_progress: None, ..flags.clone() }
-}
-
-/// Hands the trainer's events to the log and the display.
-struct Listener<'a> {
-    metrics: Metrics,
-    progress: Progress,
-    epochs: Vec<EpochEnd>,
-    signals: &'a Signals,
-    failed: Option<ReportError>,
-    /// Whether a step was done.
-    heard: bool,
-}
-
-impl<'a> Listener<'a> {
-    fn new(flags: &TrainFlags, dir: &RunDir, plan: &Plan, signals: &'a Signals) -> Result<Self, Failure> {
-        let hidden = flags.quiet == Some(true) || flags.no_progress == Some(true);
-        let style = if hidden { ProgressStyle::Hidden } else { ProgressStyle::automatic() };
-        let metrics = dir.metrics(flags.log_every.unwrap_or(10))?;
-        Ok(Self {
-            metrics,
-            progress: Progress::new(style, plan),
-            epochs: Vec::new(),
-            signals,
-            failed: None,
-            heard: false,
-        })
-    }
-
-    fn hear(&mut self, event: Event<'_>) {
-        let written = match event {
-            Event::Step(step) => {
-                self.heard = true;
-                self.progress.step(&step);
-                self.metrics.step(&step)
-            }
-            Event::Epoch(epoch) => {
-                self.progress.epoch(&epoch);
-                self.epochs.push(epoch);
-                self.metrics.epoch(&epoch)
-            }
-            _ => Ok(()),
-        };
-        // A log that cannot be written ends the run, after the step in hand; the first reason is kept.
-        if let (Err(error), None) = (written, &self.failed) {
-            self.failed = Some(error);
-            self.signals.stop.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn finish(self) -> Result<Vec<EpochEnd>, Failure> {
-        self.progress.finish();
-        self.failed.map_or(Ok(self.epochs), |error| Err(error.into()))
+    TrainFlags {
+        output_dir: None,
+        quiet: None,
+        no_progress: None,
+        resume: None,
+        allow_changed: None,
+        ..flags.clone()
     }
 }
 
-fn save(
-    dir: &RunDir,
-    flags: &TrainFlags,
-    model: &Mlp,
-    data: TrainingData,
-    outcome: &Outcome,
-    results: &Results,
-) -> Result<(), Failure> {
-    let file = ModelFile {
-        shape: model.shape().clone(),
-        params: outcome.params.clone(),
-        standardize: data.standardize,
-        classes: data.train.classes().cloned(),
-        options: options_by_name(&recorded(flags)),
-    };
+fn save(dir: &RunDir, facts: &RunFacts, outcome: &Outcome, results: &Results) -> Result<(), Failure> {
+    let RunFacts { shape, standardize, classes, options, .. } = facts.clone();
+    let file = ModelFile { shape, params: outcome.params.clone(), standardize, classes, options };
     file.save(&dir.model_path())?;
     Ok(dir.write_results(results)?)
 }

@@ -10,6 +10,7 @@
 //! | target | what a sample should map to: a class ([`Targets::Classes`]) or numbers ([`Targets::Values`]) |
 //! | label | a target as it is written in a file: `7`, `-1`, `setosa` |
 //! | [`Classes`] | the names of the classes, by class index; learned from the training samples, kept with the model |
+//! | [`Fingerprint`] | what tells one data set from another |
 //! | sample order | the order of an epoch, from (seed, epoch) alone: [`sample_order`] |
 //! | gather | to copy the samples of a shard, converted to `f32`, into a [`Gathered`] |
 //!
@@ -49,6 +50,7 @@ mod dataset;
 mod digits;
 mod error;
 mod features;
+mod fingerprint;
 mod folder;
 mod gathered;
 mod idx;
@@ -70,6 +72,7 @@ pub use classes::Classes;
 pub use column::{Column, HeaderRow};
 pub use dataset::Dataset;
 pub use error::{DataError, LabelFault, LibsvmFault, Place};
+pub use fingerprint::Fingerprint;
 pub use gathered::Gathered;
 pub use order::sample_order;
 pub use source::{LoadOptions, Loaded, Source, TargetKind};

@@ -1,23 +1,23 @@
 //! The log of a run: one JSON object a line.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ReportError;
 use crate::model::Score;
-use crate::train::{EpochEnd, NoiseScale, StepEnd};
+use crate::train::{EpochEnd, NoiseScale, Position, StepEnd};
 
 /// Writes `metrics.jsonl`: a line every so many steps and one each epoch. The file is up to date after each epoch, and
 /// in between as often as somebody may want to look.
 ///
 /// | key | of | meaning |
 /// |---|---|---|
-/// | `event` | both | `step` or `epoch` |
-/// | `step`, `epoch` | both | steps done; epoch counted from 1 |
+/// | `event` | all | `step`, `epoch`, or `resume` where a run was gone on with; lines after that point were cut off |
+/// | `step`, `epoch` | all | steps done; epoch counted from 1 |
 /// | `train_loss` | both | mean loss of the step's, or of the epoch's samples, before their update; null if no number |
 /// | `lr` | step | learning rate of the step |
 /// | `grad_norm` | step | global norm before clipping, where it was computed |
@@ -62,6 +62,25 @@ enum Line {
         samples_per_sec: f64,
         epoch_secs: f64,
     },
+    Resume {
+        step: u64,
+        epoch: u64,
+    },
+}
+
+/// What of a line says whether it stays.
+#[derive(Deserialize)]
+struct Place {
+    event: String,
+    step: u64,
+    epoch: u64,
+}
+
+impl Place {
+    /// Whether it belongs to the run as it stood. The end of an epoch that was cut short does not: its whole one comes.
+    fn is_before(&self, position: &Position) -> bool {
+        self.step <= position.step && (self.event != "epoch" || self.epoch <= position.epoch)
+    }
 }
 
 #[derive(Serialize)]
@@ -73,6 +92,24 @@ struct Noise {
 impl Metrics {
     pub(super) fn new(path: PathBuf, file: File, every: u64) -> Self {
         Self { path, file: BufWriter::new(file), every, flushed: Instant::now(), noise: None }
+    }
+
+    /// Goes on with the log of a run: cuts off what came after it was saved, and marks the point.
+    pub(super) fn resume(
+        path: PathBuf,
+        mut file: File,
+        every: u64,
+        position: &Position,
+    ) -> Result<Self, ReportError> {
+        match cut(&mut file, position) {
+            Err(source) => Err(ReportError::Write { path, source }),
+            Ok(()) => {
+                let mut metrics = Self::new(path, file, every);
+                metrics.write(&Line::Resume { step: position.step, epoch: position.epoch + 1 })?;
+                metrics.flush()?;
+                Ok(metrics)
+            }
+        }
     }
 
     /// Logs a step, if it is one of those to be logged.
@@ -118,7 +155,12 @@ impl Metrics {
         })
     }
 
-    fn flush(&mut self) -> Result<(), ReportError> {
+    /// Hands all lines to the system.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Write`].
+    pub fn flush(&mut self) -> Result<(), ReportError> {
         self.flushed = Instant::now();
         self.file.flush().map_err(|source| ReportError::Write { path: self.path.clone(), source })
     }
@@ -127,6 +169,23 @@ impl Metrics {
         let text = serde_json::to_string(line).expect("a line is plain data");
         writeln!(self.file, "{text}").map_err(|source| ReportError::Write { path: self.path.clone(), source })
     }
+}
+
+/// Leaves the lines before a position, and the file at its end. A line that was not finished is none.
+fn cut(file: &mut File, position: &Position) -> io::Result<()> {
+    file.rewind()?;
+    let (mut kept, mut lines, mut line) = (0, BufReader::new(&*file), Vec::new());
+    loop {
+        line.clear();
+        let len = lines.read_until(b'\n', &mut line)?;
+        let place = serde_json::from_slice::<Place>(&line).ok().filter(|_| line.ends_with(b"\n"));
+        if !place.is_some_and(|place| place.is_before(position)) {
+            break;
+        }
+        kept += len as u64;
+    }
+    file.set_len(kept)?;
+    file.seek(SeekFrom::End(0)).map(drop)
 }
 
 /// JSON has no NaN and no infinity.

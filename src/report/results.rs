@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::peak_rss_bytes;
-use crate::checkpoint::params_sha256;
+use crate::checkpoint::{History, params_sha256};
 use crate::model::Score;
 use crate::train::{EpochEnd, NoiseEstimate, Outcome, PhaseTimes, Plan, StopReason};
 
@@ -48,7 +48,7 @@ pub struct Results {
     pub noise_scale_of_run: Option<f64>,
     /// Its standard error.
     pub noise_scale_of_run_error: Option<f64>,
-    /// Seconds of each epoch, evaluation and saving left out; the last may be cut short.
+    /// Seconds of each epoch of the whole run, resumed or not, evaluation and saving left out; the last may be cut short.
     pub epoch_secs: Vec<f64>,
     /// Samples per second of the best epoch.
     pub samples_per_sec: f64,
@@ -56,7 +56,7 @@ pub struct Results {
     pub phase_secs: PhaseSecs,
     /// Largest resident memory; null where the system does not tell.
     pub peak_rss_bytes: Option<u64>,
-    /// Seconds from the start of the program to the end of training.
+    /// Seconds from the start of the program to the end of training, those before it was resumed included.
     pub wall_secs: f64,
     /// Why the run ended.
     pub stopped: Stopped,
@@ -95,23 +95,31 @@ impl From<StopReason> for Stopped {
     }
 }
 
-impl PhaseSecs {
-    fn add(&mut self, times: &PhaseTimes) {
-        self.compute += times.compute.as_secs_f64();
-        self.wait += times.wait.as_secs_f64();
-        self.reduce_update += times.reduce_update.as_secs_f64();
+impl From<PhaseTimes> for PhaseSecs {
+    fn from(times: PhaseTimes) -> Self {
+        Self {
+            compute: times.compute.as_secs_f64(),
+            wait: times.wait.as_secs_f64(),
+            reduce_update: times.reduce_update.as_secs_f64(),
+        }
     }
 }
 
 impl Results {
-    /// Puts together what the plan, the epochs and the outcome of a run say.
-    pub fn new(plan: &Plan, epochs: &[EpochEnd], outcome: &Outcome, wall_secs: f64) -> Self {
+    /// Puts together what the plan, the epochs before and since the run was resumed, and the outcome say.
+    pub fn new(
+        plan: &Plan,
+        before: &History,
+        epochs: &[EpochEnd],
+        outcome: &Outcome,
+        wall_secs: f64,
+    ) -> Self {
         let last = epochs.last();
         let test = last.and_then(|epoch| epoch.test);
         let noise = outcome.noise_scale.and_then(|noise| noise.recent());
         let noise_of_run = outcome.noise_scale.and_then(|noise| noise.whole());
-        let mut phase_secs = PhaseSecs::default();
-        epochs.iter().for_each(|epoch| phase_secs.add(&epoch.phases));
+        let mut history = before.clone();
+        epochs.iter().for_each(|epoch| history.add(epoch));
         Self {
             params_sha256: params_sha256(&outcome.params),
             params: plan.params_len(),
@@ -132,11 +140,11 @@ impl Results {
             noise_scale_error: noise.map(|estimate| estimate.error),
             noise_scale_of_run: noise_of_run.map(|estimate| estimate.value),
             noise_scale_of_run_error: noise_of_run.map(|estimate| estimate.error),
-            epoch_secs: epochs.iter().map(|epoch| epoch.elapsed.as_secs_f64()).collect(),
-            samples_per_sec: epochs.iter().map(EpochEnd::samples_per_sec).fold(0.0, f64::max),
-            phase_secs,
+            epoch_secs: history.epoch_secs,
+            samples_per_sec: history.samples_per_sec,
+            phase_secs: history.phases.into(),
             peak_rss_bytes: peak_rss_bytes(),
-            wall_secs,
+            wall_secs: before.wall_secs + wall_secs,
             stopped: outcome.reason.into(),
         }
     }

@@ -1,13 +1,14 @@
 //! The folder of a run.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::{Metrics, Results};
-use crate::checkpoint::{CheckpointError, write_whole};
+use crate::checkpoint::{CheckpointDir, CheckpointError, remove_leftovers, write_whole};
+use crate::train::Position;
 
 /// Why something could not be written.
 #[derive(Debug, Error)]
@@ -26,6 +27,12 @@ pub enum ReportError {
         /// What the system says.
         source: io::Error,
     },
+    /// Another program trains in the folder.
+    #[error("a run is under way in {}; wait for its end, or give another output directory with -o", path.display())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The system refuses.
     #[error("cannot write {}: {source}; make room, or give another output directory with -o", path.display())]
     Write {
@@ -40,6 +47,8 @@ pub enum ReportError {
 }
 
 /// The folder of a run, made by it and by nobody else.
+///
+/// A run that goes on [reopens](Self::reopen) the one that it made before. While it has its log open, no other run can.
 ///
 /// Until it is [kept](Self::keep) it goes away with this value, so that a run that could not begin leaves nothing behind.
 #[derive(Debug)]
@@ -88,6 +97,11 @@ impl RunDir {
         }
     }
 
+    /// Takes the folder of a run that is gone on with.
+    pub fn reopen(path: &Path) -> Self {
+        Self { path: path.to_owned(), above: Vec::new(), kept: true }
+    }
+
     /// Has it stay.
     pub fn keep(&mut self) {
         self.kept = true;
@@ -101,6 +115,11 @@ impl RunDir {
     /// Where the model of the run is or will be.
     pub fn model_path(&self) -> PathBuf {
         self.path.join("model.safetensors")
+    }
+
+    /// Where the checkpoints of the run are or will be.
+    pub fn checkpoints(&self) -> CheckpointDir {
+        CheckpointDir::of_run(&self.path)
     }
 
     /// Writes `config.toml`.
@@ -130,9 +149,50 @@ impl RunDir {
     /// [`ReportError::Write`].
     pub fn metrics(&self, every: u64) -> Result<Metrics, ReportError> {
         let path = self.path.join("metrics.jsonl");
-        match File::create_new(&path) {
-            Ok(file) => Ok(Metrics::new(path, file, every)),
-            Err(source) => Err(ReportError::Write { path, source }),
+        let file =
+            File::create_new(&path).map_err(|source| ReportError::Write { path: path.clone(), source })?;
+        self.lock(&file)?;
+        Ok(Metrics::new(path, file, every))
+    }
+
+    /// Goes on with `metrics.jsonl` where the run stands, from the log of the run `before` if this is another directory. The
+    /// results of the run that is not over any more are removed, and what it left if it was killed while it wrote a file.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::InUse`], [`ReportError::Write`], [`ReportError::Whole`].
+    pub fn resume_metrics(
+        &self,
+        every: u64,
+        position: &Position,
+        before: &Path,
+    ) -> Result<Metrics, ReportError> {
+        let path = self.path.join("metrics.jsonl");
+        let failed = |source| ReportError::Write { path: path.clone(), source };
+        let old = before.join("metrics.jsonl");
+        if !path.exists() && old.exists() {
+            fs::copy(&old, &path).map_err(failed)?;
+        }
+        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = open.map_err(failed)?;
+        self.lock(&file)?;
+        remove_leftovers(&self.path)?;
+        remove_leftovers(self.checkpoints().path())?;
+        let results = self.path.join("results.json");
+        match fs::remove_file(&results) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(ReportError::Write { path: results, source });
+            }
+            _ => {}
+        }
+        Metrics::resume(path, file, every, position)
+    }
+
+    /// Keeps other runs out until the file is closed, by whatever end; where the system has no locks, nobody is kept out.
+    fn lock(&self, log: &File) -> Result<(), ReportError> {
+        match log.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(ReportError::InUse { path: self.path.clone() }),
+            Err(TryLockError::Error(_)) | Ok(()) => Ok(()),
         }
     }
 }

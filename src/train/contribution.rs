@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::gradients::Gradients;
 use super::noise::{Parts, measures_shards};
 use super::shards::part;
-use super::step::{gathered_for, samples_of};
+use super::step::{Asked, gathered_for, samples_of};
 use super::{BatchParts, Plan};
 use crate::collective::tree::Node;
 use crate::data::{Dataset, Gathered};
@@ -33,8 +33,8 @@ pub(super) struct Contribution<W> {
     bound: f64,
     /// What the gradient noise scale is measured from.
     parts: Parts,
-    /// Whether this rank was asked to stop after this step.
-    pub(super) stop: bool,
+    /// What this rank asks all to do after this step; rank 0 is heard.
+    pub(super) asked: Asked,
 }
 
 /// Most samples that are computed in one go, unless one shard has more: enough for products to be efficient, few enough for
@@ -69,7 +69,7 @@ impl<W> Contribution<W> {
             divisors: Vec::with_capacity(count),
             bound: f64::NAN,
             parts: Parts::new(plan, model, count, samples),
-            stop: false,
+            asked: Asked::default(),
         }
     }
 

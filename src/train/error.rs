@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::collective::CollectiveError;
 use crate::model::Misfit;
-use crate::optim::OptimError;
+use crate::optim::{OptimError, OptimizerKind};
 
 /// Why a run could not begin, or did not end well.
 #[derive(Debug, Error)]
@@ -104,6 +104,61 @@ pub enum TrainError {
         found: usize,
         /// Params of the model.
         expected: usize,
+    },
+    /// The run is to be saved every 0 steps or epochs.
+    #[error("a run cannot be saved every 0 steps or epochs; give at least 1, or never")]
+    ZeroSaveEvery,
+    /// The params to go on from are not those of the model.
+    #[error(
+        "{found} params were saved, but the model has {expected}; the model cannot change when a run is resumed"
+    )]
+    ResumedParams {
+        /// Params saved.
+        found: usize,
+        /// Params of the model.
+        expected: usize,
+    },
+    /// The state to go on from is not that of the optimizer.
+    #[error(
+        "the saved state of the optimizer is {found:?}, but {kind} with these options keeps {expected:?}; the optimizer cannot change when a run is resumed"
+    )]
+    ResumedState {
+        /// The optimizer.
+        kind: OptimizerKind,
+        /// State vectors saved.
+        found: Vec<String>,
+        /// State vectors that the optimizer keeps.
+        expected: &'static [&'static str],
+    },
+    /// The run cannot stand where it was saved.
+    #[error(
+        "the run was saved after step {step}, {samples} samples and {batch} steps into epoch {epoch}, which does not fit batches of \
+         {batch_size} and {steps_per_epoch} steps an epoch; \
+         neither the batch size nor the number of training samples can change when a run is resumed"
+    )]
+    ResumedPosition {
+        /// Steps done.
+        step: u64,
+        /// 0-based epoch.
+        epoch: u64,
+        /// Batches of it that are done.
+        batch: u64,
+        /// Samples of it that are done.
+        samples: u64,
+        /// Steps of an epoch now.
+        steps_per_epoch: u64,
+        /// Samples of a batch now.
+        batch_size: usize,
+    },
+    /// The run to be resumed is complete.
+    #[error(
+        "the run was saved after step {step}, and all its {total} steps are done; give it more epochs or steps"
+    )]
+    NothingLeft {
+        /// Steps done.
+        step: u64,
+        /// Steps of the run.
+        total: u64,
     },
     /// The model and the data do not fit each other.
     #[error(transparent)]

@@ -3,7 +3,9 @@
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use super::{NoiseScale, Plan};
+use serde::{Deserialize, Serialize};
+
+use super::{NoiseScale, Plan, Snapshot};
 use crate::model::Score;
 
 /// Something that happened in a run, in the order in which it did.
@@ -18,6 +20,9 @@ pub enum Event<'a> {
     Score(StepScore),
     /// An epoch was done and scored.
     Epoch(EpochEnd),
+    /// The run is to be [saved](super::Trainer::save_every); the steps go on meanwhile. At the end of an epoch it comes after
+    /// that.
+    Snapshot(Snapshot),
 }
 
 /// One step.
@@ -50,7 +55,7 @@ pub struct StepScore {
     pub test: Score,
 }
 
-/// One epoch; a run that stops in the middle of one ends with a part of it.
+/// One epoch; a run that stops in the middle of one ends with a part of it. One that was resumed in the middle is told whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpochEnd {
     /// 0-based epoch.
@@ -77,7 +82,7 @@ impl EpochEnd {
 }
 
 /// Where a rank spent its time.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PhaseTimes {
     /// Gathering, forward, loss, backward; without the gradients of the params if the model reduces by segment.
     pub compute: Duration,
@@ -102,4 +107,5 @@ pub(super) enum Message {
     Step(StepEnd),
     Score(StepScore),
     Epoch(EpochEnd),
+    Snapshot(Snapshot),
 }

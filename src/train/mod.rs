@@ -16,6 +16,9 @@
 //! reduce       each rank, on its segment: gradient of all shards -> divide (reduction) -> optimizer -> params
 //! ```
 //!
+//! A run that is to be [saved](Trainer::save_every) hands out a [`Snapshot`] between two steps: each rank copies the segment that it
+//! owns into one of two slots (`slot.rs`), and goes on; whoever listens writes it. [`Trainer::resume`] goes on from one (`start.rs`).
+//!
 //! What a rank has is one of two things, by what costs less; the bits are the same (`contribution.rs`, `combiner.rs`):
 //!
 //! - **by shards**, the definition, and the way of models of one's own: the gradient sums of its shards, combined in the fixed
@@ -66,8 +69,13 @@ mod noise_scale;
 mod norms;
 mod options;
 mod plan;
+mod position;
+mod save_every;
 mod score;
 mod shards;
+mod slot;
+mod snapshot;
+mod start;
 mod step;
 mod trainer;
 mod worker;
@@ -77,6 +85,9 @@ pub use event::{EpochEnd, Event, PhaseTimes, StepEnd, StepScore};
 pub use noise_scale::{BatchParts, NoiseEstimate, NoiseMeasurement, NoiseScale};
 pub use options::{Length, NoiseInterval, Options};
 pub use plan::Plan;
+pub use position::{EpochSums, Position};
+pub use save_every::SaveEvery;
 pub use score::{predict, score};
 pub use shards::Shards;
+pub use snapshot::Snapshot;
 pub use trainer::{Outcome, StateVector, StopReason, Trainer};

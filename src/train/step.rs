@@ -32,6 +32,14 @@ pub(super) struct Step<'a, M: Model> {
     pub(super) times: PhaseTimes,
 }
 
+/// What rank 0 asks all ranks to do after a step.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asked {
+    pub(super) stop: bool,
+    /// To save the run, in this slot.
+    pub(super) save: Option<usize>,
+}
+
 /// What all ranks know after a step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StepResult {
@@ -42,8 +50,8 @@ pub(super) struct StepResult {
     pub(super) noise_scale: Option<NoiseScale>,
     /// The learning rate.
     pub(super) rate: f64,
-    /// Whether rank 0 was asked to stop.
-    pub(super) stop: bool,
+    /// What rank 0 asks all to do after it.
+    pub(super) asked: Asked,
     /// Whether the loss or the gradient is no number any more; the params are then those before the step.
     pub(super) diverged: bool,
 }
@@ -67,17 +75,17 @@ impl<'a, M: Model> Step<'a, M> {
         }
     }
 
-    /// Does step number `step`, counted from 0, on the samples at `batch` of the sample order; all arguments but `stop`, which
+    /// Does step number `step`, counted from 0, on the samples at `batch` of the sample order; all arguments but `asked`, which
     /// counts on rank 0, are the same on every rank.
     pub(super) fn run(
         &mut self,
         comm: &mut Communicator,
         step: u64,
         batch: Range<usize>,
-        stop: bool,
+        asked: Asked,
     ) -> Result<StepResult, TrainError> {
         let (rate, measured) = (self.plan.rate_at(step), self.plan.measures_noise(step));
-        self.contribution.stop = stop;
+        self.contribution.asked = asked;
         self.contribute(comm, batch, measured)?;
         let (mut result, reduced) = self.reduce(comm, rate, measured)?;
         if let Reduced::Gradient { finite, parts } = reduced {
@@ -131,8 +139,8 @@ impl<'a, M: Model> Step<'a, M> {
             let watch = watch.opened();
             let sums = step_sums(&peers);
             let diverged = !sums.loss.is_finite();
-            let stop = peers.get(0).stop;
-            let result = StepResult { sums, grad_norm: None, noise_scale: None, rate, stop, diverged };
+            let asked = peers.get(0).asked;
+            let result = StepResult { sums, grad_norm: None, noise_scale: None, rate, asked, diverged };
             if !result.changes_params() {
                 return (result, Reduced::Nothing, watch.worked());
             }

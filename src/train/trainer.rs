@@ -1,5 +1,6 @@
 //! Starts the ranks of a run and hears what they tell.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
@@ -8,8 +9,10 @@ use crossbeam::channel::{Receiver, bounded};
 
 use super::combiner::all_finite;
 use super::event::Message;
+use super::slot::Slot;
+use super::start::{self, Start};
 use super::worker::{Finished, Worker};
-use super::{Event, NoiseScale, Options, PhaseTimes, Plan, TrainError};
+use super::{Event, NoiseScale, Options, PhaseTimes, Plan, Position, SaveEvery, Snapshot, TrainError};
 use crate::collective::{Communicator, Shared, World};
 use crate::data::Dataset;
 use crate::model::Model;
@@ -52,6 +55,8 @@ pub struct Trainer<'a, M> {
     score_at: Vec<u64>,
     options: Options,
     initial: Option<Vec<f32>>,
+    resumed: Option<Snapshot>,
+    save_every: SaveEvery,
     stop: Option<&'a AtomicBool>,
 }
 
@@ -64,12 +69,27 @@ pub struct Outcome {
     pub state: Vec<StateVector>,
     /// Steps done.
     pub steps: u64,
+    /// Where it stands; of no use if it diverged, as the params then are those before the last step.
+    pub position: Position,
     /// Why it ended.
     pub reason: StopReason,
-    /// Where each rank spent its time, in rank order; scoring is in none of the phases.
+    /// Where each rank spent its time, in rank order, since the run began or was resumed; scoring is in none of the phases.
     pub phases: Vec<PhaseTimes>,
     /// The gradient noise scale, if it was measured.
     pub noise_scale: Option<NoiseScale>,
+}
+
+impl Outcome {
+    /// What a longer run could go on from; `None` if this one diverged.
+    ///
+    /// # Cost
+    ///
+    /// A copy of params and state.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let state = self.state.iter().map(|vector| (vector.name.to_owned(), vector.values.clone()));
+        (self.reason != StopReason::Diverged)
+            .then(|| Snapshot::new(self.position, self.params.clone(), state.collect()))
+    }
 }
 
 /// One vector of an optimizer's state.
@@ -105,13 +125,27 @@ pub(super) struct Run<'a, M> {
     pub(super) params: Shared<f32>,
     /// The sample order of the epoch; rank 0 writes it.
     pub(super) order: Shared<u32>,
+    pub(super) start: Start,
+    pub(super) save_every: SaveEvery,
+    /// What snapshots are copied into.
+    pub(super) slots: [Arc<Slot>; 2],
     pub(super) stop: &'a AtomicBool,
 }
 
 impl<'a, M: Model> Trainer<'a, M> {
     /// Prepares a run; nothing is checked before [`run`](Self::run).
     pub fn new(model: &'a M, train: &'a Dataset, options: Options) -> Self {
-        Self { model, train, test: None, score_at: Vec::new(), options, initial: None, stop: None }
+        Self {
+            model,
+            train,
+            test: None,
+            score_at: Vec::new(),
+            options,
+            initial: None,
+            resumed: None,
+            save_every: SaveEvery::Never,
+            stop: None,
+        }
     }
 
     /// Scores these samples after each epoch.
@@ -131,9 +165,65 @@ impl<'a, M: Model> Trainer<'a, M> {
         Self { initial: Some(params), ..self }
     }
 
+    /// Goes on from where a run with the same data, model and options was saved, to the bits that it would have come to:
+    /// with any number of threads, and from the middle of an epoch.
+    ///
+    /// Nobody checks that data and options are the same, only that the snapshot fits them. A longer run is one way to change
+    /// them; a schedule that depends on its length changes with it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use phalanx::data::{Dataset, Targets};
+    /// use phalanx::model::{from_fn, Samples};
+    /// use phalanx::train::{Length, Options, Trainer};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [6.0]], Targets::None, None)?;
+    /// let mean = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+    ///     grads[0] = samples.inputs.iter().map(|x| 2.0 * (params[0] - x)).sum();
+    ///     samples.inputs.iter().map(|x| f64::from((params[0] - x).powi(2))).sum()
+    /// });
+    /// let options = |steps| Options { batch_size: 3, length: Length::Steps(steps), ..Options::default() };
+    /// let whole = Trainer::new(&mean, &data, options(5)).run(|_| {})?;
+    /// let half = Trainer::new(&mean, &data, options(3)).run(|_| {})?.snapshot().unwrap();
+    /// let rest = Trainer::new(&mean, &data, options(5)).resume(half).run(|_| {})?;
+    /// assert_eq!(rest.params, whole.params);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn resume(self, snapshot: Snapshot) -> Self {
+        Self { resumed: Some(snapshot), ..self }
+    }
+
+    /// Hands out an [`Event::Snapshot`] so often; never by default.
+    ///
+    /// # Cost
+    ///
+    /// Each rank copies the segment of params and state that it owns; no step waits for more. If two snapshots are still held by
+    /// the listener, no third is taken: it stays due until one of them is dropped.
+    pub fn save_every(self, every: SaveEvery) -> Self {
+        Self { save_every: every, ..self }
+    }
+
     /// Ends the run after the step during which this flag was set.
     pub fn stop_on(self, stop: &'a AtomicBool) -> Self {
         Self { stop: Some(stop), ..self }
+    }
+
+    /// What the options come to; a run that is resumed is checked against it.
+    ///
+    /// # Errors
+    ///
+    /// If the options, the data, the model and the snapshot to go on from do not fit each other, or nothing is left to do.
+    pub fn plan(&self) -> Result<Plan, TrainError> {
+        if matches!(self.save_every, SaveEvery::Steps(0) | SaveEvery::Epochs(0)) {
+            return Err(TrainError::ZeroSaveEvery);
+        }
+        let plan = Plan::new(&self.options, self.model, self.train, self.test)?;
+        self.resumed.as_ref().map_or(Ok(()), |snapshot| start::check(&plan, snapshot))?;
+        Ok(plan)
     }
 
     /// Trains, and tells `on_event` on the calling thread what happens.
@@ -143,8 +233,12 @@ impl<'a, M: Model> Trainer<'a, M> {
     /// If the options, the data and the model do not fit each other, a thread cannot be started, a rank panics (in
     /// the model, say) or waits longer than the timeout for another. All threads have ended then.
     pub fn run(self, mut on_event: impl FnMut(Event<'_>)) -> Result<Outcome, TrainError> {
-        let plan = Plan::new(&self.options, self.model, self.train, self.test)?;
-        let initial = self.initial.unwrap_or_else(|| self.model.initial_params(plan.seed()));
+        let plan = self.plan()?;
+        let (initial, start) = match (self.resumed, self.initial) {
+            (Some(snapshot), _) => Start::of(&snapshot),
+            (None, Some(initial)) => (initial, Start::default()),
+            (None, None) => (self.model.initial_params(plan.seed()), Start::default()),
+        };
         if initial.len() != plan.params_len() {
             return Err(TrainError::InitialParams { found: initial.len(), expected: plan.params_len() });
         }
@@ -156,8 +250,9 @@ impl<'a, M: Model> Trainer<'a, M> {
         let samples = self.train.len();
         let order = Shared::new(&world, (0..samples as u32).collect(), rank_0_owns(samples, plan.threads()))?;
         let (model, train, test, never) = (self.model, self.train, self.test, AtomicBool::new(false));
-        let (score_at, stop) = (self.score_at, self.stop.unwrap_or(&never));
-        let run = Run { plan, model, train, test, score_at, params, order, stop };
+        let (slots, save_every, score_at) = (Slot::two(plan.threads()), self.save_every, self.score_at);
+        let stop = self.stop.unwrap_or(&never);
+        let run = Run { plan, model, train, test, score_at, params, order, start, save_every, slots, stop };
         on_event(Event::Start(&run.plan));
         let finished = train_on(&run, world.communicators(), &mut on_event)?;
         Ok(outcome(finished, run.params.into_inner()))
@@ -195,6 +290,7 @@ fn hear(receiver: Receiver<Message>, on_event: &mut impl FnMut(Event<'_>)) {
         Message::Step(step) => on_event(Event::Step(step)),
         Message::Score(score) => on_event(Event::Score(score)),
         Message::Epoch(epoch) => on_event(Event::Epoch(epoch)),
+        Message::Snapshot(snapshot) => on_event(Event::Snapshot(snapshot)),
     };
     while let Ok(message) = receiver.recv() {
         tell(message);
@@ -214,7 +310,7 @@ fn settle(ends: Vec<Result<Finished, TrainError>>) -> Result<Vec<Finished>, Trai
 
 /// Puts the ranks' parts of the optimizer's state together; they lie in the order of the ranks.
 fn outcome(finished: Vec<Finished>, params: Vec<f32>) -> Outcome {
-    let Finished { reason, steps, noise_scale, .. } = finished[0];
+    let Finished { reason, position, .. } = finished[0];
     let names: Vec<&str> = finished[0].optimizer.state().map(|(name, _)| name).collect();
     let state = names.into_iter().enumerate().map(|(index, name)| {
         let parts = finished.iter().filter_map(|rank| rank.optimizer.state().nth(index));
@@ -222,8 +318,9 @@ fn outcome(finished: Vec<Finished>, params: Vec<f32>) -> Outcome {
     });
     let reason = if all_finite(&params) { reason } else { StopReason::Diverged };
     let phases = finished.iter().map(|rank| rank.phases).collect();
-    let noise_scale = (noise_scale.measurements() > 0).then_some(noise_scale);
-    Outcome { params, state: state.collect(), steps, reason, phases, noise_scale }
+    let noise_scale = (position.noise_scale.measurements() > 0).then_some(position.noise_scale);
+    let (state, steps) = (state.collect(), position.step);
+    Outcome { params, state, steps, position, reason, phases, noise_scale }
 }
 
 /// Boundaries that leave all of `len` values to rank 0.

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::Sender;
 
 use super::event::Message;
+use super::save_every::SaveClock;
 use super::score::{Scorer, groups, sum};
 use super::shards::part;
-use super::step::{Step, StepResult};
+use super::step::{Asked, Step, StepResult};
 use super::trainer::Run;
-use super::{EpochEnd, NoiseScale, PhaseTimes, StepEnd, StepScore, StopReason, TrainError};
+use super::{EpochEnd, EpochSums, PhaseTimes, Position, StepEnd, StepScore, StopReason, TrainError};
 use crate::collective::Communicator;
 use crate::data::sample_order;
 use crate::model::{Model, Score};
@@ -26,7 +27,9 @@ pub(super) struct Worker<'a, M: Model> {
     scores: Vec<Score>,
     /// Where rank 0 tells what happens; the other ranks have none.
     events: Option<Sender<Message>>,
-    steps: u64,
+    position: Position,
+    /// Asked on rank 0 alone.
+    saves: SaveClock,
     /// Over all epochs; [`Step`] keeps those of the one in hand.
     phases: PhaseTimes,
 }
@@ -35,69 +38,120 @@ pub(super) struct Worker<'a, M: Model> {
 pub(super) struct Finished {
     pub(super) reason: StopReason,
     pub(super) optimizer: Optimizer,
-    pub(super) noise_scale: NoiseScale,
-    pub(super) steps: u64,
+    pub(super) position: Position,
     pub(super) phases: PhaseTimes,
 }
 
-/// Sums over the steps of an epoch.
-struct EpochSums {
+/// Measures an epoch from where it began, or was gone on with.
+struct EpochClock {
     begun: Instant,
-    /// Time that went into scores between steps.
-    scoring: Duration,
-    samples: u64,
-    loss: f64,
-    weight: f64,
+    /// Time spent in scores between steps, and in copies to be saved.
+    set_aside: Duration,
 }
 
 impl<'a, M: Model> Worker<'a, M> {
     pub(super) fn new(run: &'a Run<'a, M>, comm: Communicator, events: Option<Sender<Message>>) -> Self {
-        let step = Step::new(run, comm.rank());
+        let mut step = Step::new(run, comm.rank());
+        let position = run.start.position;
+        let segment = run.params.segment(comm.rank());
+        for ((_, own), all) in step.optimizer.state_mut().zip(&run.start.state) {
+            own.copy_from_slice(&all[segment.clone()]);
+        }
+        step.optimizer.set_steps(position.updates);
+        step.noise_scale = position.noise_scale;
         let scorer = run.test.map(|test| Scorer::new(run.model, test));
+        let saves = SaveClock::new(run.save_every, &position);
         let phases = PhaseTimes::default();
-        Self { run, comm, step, scorer, scores: Vec::new(), events, steps: 0, phases }
+        Self { run, comm, step, scorer, scores: Vec::new(), events, position, saves, phases }
     }
 
     /// Trains until the run is complete, stopped or diverged.
     pub(super) fn run(mut self) -> Result<Finished, TrainError> {
         let mut reason = None;
-        let mut epoch = 0;
         while reason.is_none() {
-            reason = self.epoch(epoch)?;
-            epoch += 1;
+            reason = self.epoch()?;
         }
         let reason = reason.expect("the loop ends with a reason");
-        let Step { optimizer, noise_scale, .. } = self.step;
-        Ok(Finished { reason, optimizer, noise_scale, steps: self.steps, phases: self.phases })
+        Ok(Finished { reason, optimizer: self.step.optimizer, position: self.position, phases: self.phases })
     }
 
-    /// Takes all batches of one epoch, and scores what came of it.
-    fn epoch(&mut self, epoch: u64) -> Result<Option<StopReason>, TrainError> {
-        let mut sums = EpochSums::begin();
+    /// Takes the batches of one epoch that are left, and scores what came of it.
+    fn epoch(&mut self) -> Result<Option<StopReason>, TrainError> {
+        let mut clock = EpochClock { begun: Instant::now(), set_aside: Duration::ZERO };
         self.step.times = PhaseTimes::default();
+        let epoch = self.position.epoch;
         self.order(epoch)?;
-        let mut reason = None;
-        for batch in self.run.plan.batches() {
-            let stop = self.run.stop.load(Ordering::Relaxed);
-            let samples = batch.len();
-            let result = self.step.run(&mut self.comm, self.steps, batch, stop)?;
-            self.steps += 1;
-            sums.add(samples, &result);
-            self.tell(|steps| step_end(steps, epoch, samples, &result))?;
+        let (mut reason, mut save) = (None, None);
+        for batch in self.run.plan.batches().skip(self.position.batch as usize) {
+            let (asked, samples) = (self.asks(), batch.len());
+            let result = self.step.run(&mut self.comm, self.position.step, batch, asked)?;
+            self.position.add(samples, &result, self.step.optimizer.steps());
+            self.position.noise_scale = self.step.noise_scale;
+            self.tell(|position| step_end(position.step, epoch, samples, &result))?;
             reason = self.reason(&result);
+            save = result.asked.save;
             if reason != Some(StopReason::Diverged) {
-                sums.scoring += self.score_step()?;
+                clock.set_aside += self.score_step()?;
             }
-            if reason.is_some() {
+            if reason.is_some() || self.position.batch == self.run.plan.steps_per_epoch() {
                 break;
             }
+            if let Some(slot) = save {
+                self.save(slot, &mut clock)?;
+            }
         }
-        let elapsed = sums.begun.elapsed() - sums.scoring;
+        self.stop_clock(&clock);
+        self.phases += self.step.times;
         let test = if reason == Some(StopReason::Diverged) { None } else { self.score()? };
-        let phases = self.step.times;
-        self.phases += phases;
-        self.tell(|steps| Message::Epoch(sums.end(epoch, steps, test, elapsed, phases)))?;
+        self.tell(|position| Message::Epoch(epoch_end(position, test)))?;
+        self.position.turn(self.run.plan.steps_per_epoch());
+        // What a run ends with is in its outcome.
+        if let (None, Some(slot)) = (reason, save) {
+            self.hand_out(slot, self.position)?;
+        }
         Ok(reason)
+    }
+
+    /// What is to be done after the next step.
+    fn asks(&self) -> Asked {
+        let stop = self.run.stop.load(Ordering::Relaxed);
+        let rank_0 = self.events.is_some();
+        if !(rank_0 && self.saves.is_due(&self.position, self.run.plan.steps_per_epoch())) {
+            return Asked { stop, save: None };
+        }
+        Asked { stop, save: self.run.slots.iter().position(|slot| slot.is_here()) }
+    }
+
+    /// Saves the run in the middle of an epoch.
+    fn save(&mut self, slot: usize, clock: &mut EpochClock) -> Result<(), TrainError> {
+        let begun = Instant::now();
+        let sums = self.measured(clock);
+        self.hand_out(slot, Position { sums, ..self.position })?;
+        clock.set_aside += begun.elapsed();
+        Ok(())
+    }
+
+    /// Copies what this rank owns; rank 0 hands it all out once every rank has done so.
+    fn hand_out(&mut self, slot: usize, position: Position) -> Result<(), TrainError> {
+        let (slot, rank) = (&self.run.slots[slot], self.comm.rank());
+        let params = &self.run.params.read(&self.comm)?[self.run.params.segment(rank)];
+        slot.fill(rank, params, &self.step.optimizer);
+        self.comm.barrier()?;
+        self.saves.saved(&position);
+        self.tell(|_| Message::Snapshot(slot.take(position, &self.step.optimizer)))
+    }
+
+    /// The sums of the epoch in hand, with the time it took so far.
+    fn measured(&self, clock: &EpochClock) -> EpochSums {
+        let mut sums = self.position.sums;
+        sums.elapsed += clock.begun.elapsed().saturating_sub(clock.set_aside);
+        sums.phases += self.step.times;
+        sums
+    }
+
+    /// Adds the time of the epoch to its sums, once.
+    fn stop_clock(&mut self, clock: &EpochClock) {
+        self.position.sums = self.measured(clock);
     }
 
     /// Has rank 0 write the sample order of an epoch where all can read it.
@@ -118,20 +172,20 @@ impl<'a, M: Model> Worker<'a, M> {
         if result.diverged {
             return Some(StopReason::Diverged);
         }
-        if self.steps == self.run.plan.total_steps() {
+        if self.position.step == self.run.plan.total_steps() {
             return Some(StopReason::Completed);
         }
-        result.stop.then_some(StopReason::Interrupted)
+        result.asked.stop.then_some(StopReason::Interrupted)
     }
 
     /// Scores the test samples if this is asked for after the step that was done; returns how long it took.
     fn score_step(&mut self) -> Result<Duration, TrainError> {
         let start = Instant::now();
-        if self.run.score_at.binary_search(&self.steps).is_err() {
+        if self.run.score_at.binary_search(&self.position.step).is_err() {
             return Ok(Duration::ZERO);
         }
         if let Some(test) = self.score()? {
-            self.tell(|step| Message::Score(StepScore { step, test }))?;
+            self.tell(|position| Message::Score(StepScore { step: position.step, test }))?;
         }
         Ok(start.elapsed())
     }
@@ -148,9 +202,9 @@ impl<'a, M: Model> Worker<'a, M> {
     }
 
     /// Sends a message if this is rank 0.
-    fn tell(&self, message: impl FnOnce(u64) -> Message) -> Result<(), TrainError> {
+    fn tell(&self, message: impl FnOnce(&Position) -> Message) -> Result<(), TrainError> {
         match &self.events {
-            Some(events) => events.send(message(self.steps)).map_err(|_| TrainError::ListenerGone),
+            Some(events) => events.send(message(&self.position)).map_err(|_| TrainError::ListenerGone),
             None => Ok(()),
         }
     }
@@ -162,26 +216,8 @@ fn step_end(step: u64, epoch: u64, samples: usize, result: &StepResult) -> Messa
     Message::Step(StepEnd { step, epoch, samples, weight, loss, rate, grad_norm, noise_scale })
 }
 
-impl EpochSums {
-    fn begin() -> Self {
-        Self { begun: Instant::now(), scoring: Duration::ZERO, samples: 0, loss: 0.0, weight: 0.0 }
-    }
-
-    fn add(&mut self, samples: usize, result: &StepResult) {
-        self.samples += samples as u64;
-        self.loss += result.sums.loss;
-        self.weight += result.sums.weight;
-    }
-
-    fn end(
-        self,
-        epoch: u64,
-        step: u64,
-        test: Option<Score>,
-        elapsed: Duration,
-        phases: PhaseTimes,
-    ) -> EpochEnd {
-        let train_loss = self.loss / self.weight;
-        EpochEnd { epoch, step, samples: self.samples, train_loss, test, elapsed, phases }
-    }
+/// The epoch in hand, whole or cut short.
+fn epoch_end(position: &Position, test: Option<Score>) -> EpochEnd {
+    let Position { epoch, step, sums: EpochSums { samples, loss, weight, elapsed, phases }, .. } = *position;
+    EpochEnd { epoch, step, samples, train_loss: loss / weight, test, elapsed, phases }
 }

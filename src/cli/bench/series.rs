@@ -18,7 +18,7 @@ pub(super) struct Series {
 }
 
 /// Flags of `train` about a run directory, which a measurement does not make.
-const OF_A_RUN: [&str; 2] = ["output_dir", "log_every"];
+const OF_A_RUN: [&str; 6] = ["output_dir", "log_every", "save_every", "keep", "resume", "allow_changed"];
 
 impl Series {
     /// The thread counts; without a list 1, 2, 4 ... and all cores.
@@ -34,6 +34,10 @@ impl Series {
         let flag = match &self.train {
             TrainFlags { output_dir: Some(_), .. } => "--output-dir",
             TrainFlags { log_every: Some(_), .. } => "--log-every",
+            TrainFlags { save_every: Some(_), .. } => "--save-every",
+            TrainFlags { keep: Some(_), .. } => "--keep",
+            TrainFlags { resume: Some(_), .. } => "--resume",
+            TrainFlags { allow_changed: Some(_), .. } => "--allow-changed",
             _ => return Ok(()),
         };
         Err(Failure::usage(format!("bench scaling saves no run, so {flag} has no effect; drop it")))
@@ -126,7 +130,13 @@ mod tests {
 
     #[test]
     fn flags_of_a_run_directory_are_refused() {
-        for flags in [["-o", "out"], ["--log-every", "3"]] {
+        for flags in [
+            ["-o", "out"],
+            ["--log-every", "3"],
+            ["--save-every", "1s"],
+            ["--resume", "auto"],
+            ["--keep", "1"],
+        ] {
             assert!(series(&flags).unwrap().check().is_err(), "{flags:?}");
         }
     }

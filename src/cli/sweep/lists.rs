@@ -29,6 +29,11 @@ impl Lists {
             }
             TrainFlags { init: Some(_), .. } => ("--init", "each seed has initial params of its own"),
             TrainFlags { log_every: Some(_), .. } => ("--log-every", "runs of a sweep have no log"),
+            TrainFlags { save_every: Some(_), .. } => ("--save-every", "runs of a sweep have no checkpoints"),
+            TrainFlags { keep: Some(_), .. } => ("--keep", "runs of a sweep have no checkpoints"),
+            TrainFlags { allow_changed: Some(_), .. } => {
+                ("--allow-changed", "a sweep goes on as it was begun")
+            }
             TrainFlags { drop_last: Some(false), .. } => (
                 "--drop-last=false",
                 "short last batches are left out, so that a rate is the same under sum and mean",
@@ -40,7 +45,8 @@ impl Lists {
 }
 
 /// Flags of `train` that a sweep does not have.
-const HIDDEN: [&str; 5] = ["threads", "init", "log_every", "drop_last", "noise_scale"];
+const HIDDEN: [&str; 8] =
+    ["threads", "init", "log_every", "drop_last", "noise_scale", "save_every", "keep", "allow_changed"];
 
 /// The flags as a sweep takes them.
 fn adapted(command: Command) -> Command {
@@ -59,6 +65,11 @@ fn adapted(command: Command) -> Command {
         .mut_arg("lr", list("lr", "lrs", "Learning rates, as each reduction says them [default: 19 around the optimizer's, a factor 1.4 apart]"))
         .mut_arg("reduction", list("reduction", "reductions", "Reductions, such as mean,sum [default: mean]"))
         .mut_arg("seed", list("seed", "seeds", "Seeds; a run of each cell for each [default: 42,43,44,45,46]"))
+        .mut_arg("resume", |arg| {
+            let new = ["data", "batch_size", "lr", "reduction", "seed", "epochs", "max_steps", "output_dir"];
+            let help = "Go on with the sweep in this folder";
+            arg.value_name("DIR").help(help).help_heading("Sweep").conflicts_with_all(new)
+        })
         .mut_arg("output_dir", |arg| arg.help("Where to save; must not exist [default: sweeps/1, sweeps/2 ...]"));
     HIDDEN.into_iter().fold(command, |command, id| command.mut_arg(id, |flag| flag.hide(true)))
 }

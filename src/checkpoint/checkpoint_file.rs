@@ -1,0 +1,248 @@
+//! All that a run goes on from, on disk.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use super::tensor_file::{Entry, cut, write};
+use super::tensors::{description, parse, read, refuse_others, understood, values};
+use super::whole_file::write_whole_with;
+use super::{CheckpointError, History, ModelFile, Quality};
+use crate::data::{Classes, Fingerprint, Standardize};
+use crate::model::{Mlp, MlpShape, Model, Tensor};
+use crate::train::{Position, Snapshot};
+
+/// A checkpoint file: a safetensors file of the params, named as in a [`ModelFile`]; of the optimizer's state, as
+/// `optimizer.exp_avg.layers.0.weight`; and of the seconds of each epoch. All else is JSON in the metadata, under the one key
+/// `phalanx-checkpoint`. It has the CRC32C of each tensor, and begins with one over itself: so that covers the whole.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// What is the same in all checkpoints of a run.
+    pub facts: Arc<RunFacts>,
+    /// Params, optimizer state and position.
+    pub snapshot: Snapshot,
+    /// How good the params are, if that was measured.
+    pub quality: Option<Quality>,
+    /// Times of the epochs before.
+    pub history: History,
+}
+
+/// What is the same in all checkpoints of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFacts {
+    /// How the model is built.
+    pub shape: MlpShape,
+    /// What was done to the features.
+    pub standardize: Option<Standardize>,
+    /// Names of the classes, by index; none for values.
+    pub classes: Option<Classes>,
+    /// The options of the run, by flag.
+    pub options: BTreeMap<String, serde_json::Value>,
+    /// The training samples.
+    pub train: Fingerprint,
+    /// The test samples, if there are any.
+    pub test: Option<Fingerprint>,
+}
+
+/// What the metadata say.
+#[derive(Serialize, Deserialize)]
+struct Description {
+    version: u32,
+    /// Of this description, taken while this is empty.
+    crc32c: String,
+    /// Of each tensor.
+    tensors: BTreeMap<String, String>,
+    position: Position,
+    /// Names of the optimizer's state vectors.
+    state: Vec<String>,
+    quality: Option<Quality>,
+    history: History,
+    facts: RunFacts,
+}
+
+/// The key of the description among the metadata.
+pub(super) const KEY: &str = "phalanx-checkpoint";
+/// Raised when older programs could not use a file.
+const VERSION: u32 = 1;
+const EPOCH_SECS: &str = "history.epoch_secs";
+
+impl Checkpoint {
+    /// Writes the file whole: it is there for good when this returns.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Write`]; what was there before is then untouched.
+    ///
+    /// # Cost
+    ///
+    /// One pass over all numbers for the checksums, and one to hand them to the system.
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        let entries = self.entries();
+        let sums = entries.iter().map(|entry| (entry.tensor.name.clone(), hex(entry.crc32c())));
+        let description = Description {
+            version: VERSION,
+            crc32c: String::new(),
+            tensors: sums.collect(),
+            position: *self.snapshot.position(),
+            state: self.snapshot.state_names().to_vec(),
+            quality: self.quality,
+            history: self.history.clone(),
+            facts: RunFacts::clone(&self.facts),
+        };
+        let text = serde_json::to_string(&description).expect("a description is plain data");
+        let sealed = text.replacen("\"crc32c\":\"\"", &format!("\"crc32c\":\"{}\"", checksum(&text)), 1);
+        write_whole_with(path, |file| write(file, &entries, KEY, sealed))
+    }
+
+    fn entries(&self) -> Vec<Entry<'_>> {
+        let snapshot = &self.snapshot;
+        let tensors = ranges(&self.facts.shape);
+        let mut entries = vec![Entry::of_f64(EPOCH_SECS, &self.history.epoch_secs)];
+        let params = tensors
+            .iter()
+            .map(|(tensor, range)| Entry::of_f32(tensor.clone(), cut(snapshot.params(), range)));
+        entries.extend(params);
+        for (index, name) in snapshot.state_names().iter().enumerate() {
+            let state = tensors.iter().map(|(tensor, range)| {
+                Entry::of_f32(of_state(name, tensor), cut(snapshot.state(index), range))
+            });
+            entries.extend(state);
+        }
+        entries
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is no checkpoint, is damaged in any bit, or is of a newer version.
+    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+        Self::of_bytes(path, &read(path)?)
+    }
+
+    pub(super) fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Self, CheckpointError> {
+        let file = parse(path, bytes)?;
+        let found = described(path, bytes)?;
+        let Description { tensors: sums, position, state: names, quality, mut history, facts, .. } = found;
+        if facts.shape.params_len().is_none() {
+            return Err(CheckpointError::Shape { path: path.to_owned(), shape: facts.shape });
+        }
+        let reader = Reader { path, file: &file, sums: &sums };
+        let tensors: Vec<Tensor> = Mlp::new(facts.shape.clone()).tensors();
+        let of_states =
+            names.iter().map(|name| tensors.iter().map(|tensor| of_state(name, tensor)).collect());
+        let of_states: Vec<Vec<Tensor>> = of_states.collect();
+        let epoch_secs = Tensor::new(EPOCH_SECS, &[]);
+        let all: Vec<Tensor> =
+            tensors.iter().chain(of_states.iter().flatten()).chain([&epoch_secs]).cloned().collect();
+        refuse_others(path, &file, &all)?;
+        history.epoch_secs = reader.epoch_secs()?;
+        let params = reader.params(&tensors)?;
+        let state =
+            names.into_iter().zip(&of_states).map(|(name, tensors)| Ok((name, reader.state(tensors)?)));
+        let state = state.collect::<Result<Vec<_>, CheckpointError>>()?;
+        Ok(Self {
+            facts: Arc::new(facts),
+            snapshot: Snapshot::new(position, params, state),
+            quality,
+            history,
+        })
+    }
+
+    /// The model as it stands.
+    pub fn model(&self) -> ModelFile {
+        let RunFacts { shape, standardize, classes, options, .. } = RunFacts::clone(&self.facts);
+        let params = self.snapshot.params().flatten().copied().collect();
+        ModelFile { shape, params, standardize, classes, options }
+    }
+}
+
+/// How good a checkpoint's params are, by its description alone: the tensors are not looked at.
+pub(super) fn quality_of(path: &Path) -> Result<Option<Quality>, CheckpointError> {
+    let bytes = read(path)?;
+    Ok(described(path, &bytes)?.quality)
+}
+
+/// The description, if it is the one that was written.
+fn described(path: &Path, bytes: &[u8]) -> Result<Description, CheckpointError> {
+    let text = description(path, bytes, KEY)?
+        .ok_or_else(|| CheckpointError::NoCheckpoint { path: path.to_owned() })?;
+    let description: Description = understood(path, &text, VERSION)?;
+    if checksum(&text.replacen(&description.crc32c, "", 1)) != description.crc32c {
+        return Err(CheckpointError::Changed { path: path.to_owned() });
+    }
+    Ok(description)
+}
+
+/// Takes tensors out of a file, each with its checksum.
+struct Reader<'a> {
+    path: &'a Path,
+    file: &'a SafeTensors<'a>,
+    sums: &'a BTreeMap<String, String>,
+}
+
+impl Reader<'_> {
+    fn view(
+        &self,
+        name: &str,
+        dtype: Dtype,
+        shape: Option<&[usize]>,
+    ) -> Result<TensorView<'_>, CheckpointError> {
+        let damaged = || CheckpointError::Damaged { path: self.path.to_owned(), name: name.to_owned() };
+        let view = self.file.tensor(name).map_err(|_| damaged())?;
+        let is_whole = view.dtype() == dtype
+            && shape.is_none_or(|shape| view.shape() == shape)
+            && self.sums.get(name) == Some(&hex(crc32c::crc32c(view.data())));
+        if is_whole { Ok(view) } else { Err(damaged()) }
+    }
+
+    fn params(&self, tensors: &[Tensor]) -> Result<Vec<f32>, CheckpointError> {
+        let mut params = Vec::new();
+        for Tensor { name, shape } in tensors {
+            params.extend(values(self.path, name, &self.view(name, Dtype::F32, Some(shape))?)?);
+        }
+        Ok(params)
+    }
+
+    /// Unlike params, an average of squares may be infinite.
+    fn state(&self, tensors: &[Tensor]) -> Result<Vec<f32>, CheckpointError> {
+        let mut state = Vec::new();
+        for Tensor { name, shape } in tensors {
+            let view = self.view(name, Dtype::F32, Some(shape))?;
+            state.extend(view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+        }
+        Ok(state)
+    }
+
+    fn epoch_secs(&self) -> Result<Vec<f64>, CheckpointError> {
+        let view = self.view(EPOCH_SECS, Dtype::F64, None)?;
+        Ok(view.data().as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
+    }
+}
+
+/// The tensors of a model with the params that they are.
+fn ranges(shape: &MlpShape) -> Vec<(Tensor, Range<usize>)> {
+    let mut end = 0;
+    let with_range = |tensor: Tensor| {
+        let start = end;
+        end += tensor.len();
+        (tensor, start..end)
+    };
+    Mlp::new(shape.clone()).tensors().into_iter().map(with_range).collect()
+}
+
+fn of_state(name: &str, tensor: &Tensor) -> Tensor {
+    Tensor { name: format!("optimizer.{name}.{}", tensor.name), shape: tensor.shape.clone() }
+}
+
+fn checksum(text: &str) -> String {
+    hex(crc32c::crc32c(text.as_bytes()))
+}
+
+fn hex(crc: u32) -> String {
+    format!("{crc:08x}")
+}

@@ -1,0 +1,116 @@
+//! The folder of a run's checkpoints.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::whole_file::PREFIX;
+use super::{Checkpoint, CheckpointError};
+
+/// The folder `checkpoints` of a run, with files `step-00000500.safetensors`, named by the steps done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointDir {
+    path: PathBuf,
+}
+
+impl CheckpointDir {
+    /// That of a run directory, whether it is there or not.
+    pub fn of_run(run: &Path) -> Self {
+        Self { path: run.join("checkpoints") }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where the checkpoint after so many steps is or will be.
+    pub fn path_of(&self, step: u64) -> PathBuf {
+        self.path.join(format!("step-{step:08}.safetensors"))
+    }
+
+    /// The steps that there are checkpoints of, ascending; none if there is no such folder.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Folder`].
+    pub fn steps(&self) -> Result<Vec<u64>, CheckpointError> {
+        let mut steps: Vec<u64> = names(&self.path)?.iter().filter_map(|name| step_of(name)).collect();
+        steps.sort_unstable();
+        Ok(steps)
+    }
+
+    /// The newest checkpoint that is whole, with its path. Each that is damaged is told to `damaged`, and the one before it is
+    /// tried.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Folder`]; [`CheckpointError::AllDamaged`] if there are some, and none is whole.
+    pub fn newest(
+        &self,
+        mut damaged: impl FnMut(&CheckpointError),
+    ) -> Result<Option<(PathBuf, Checkpoint)>, CheckpointError> {
+        let steps = self.steps()?;
+        for step in steps.iter().rev() {
+            let path = self.path_of(*step);
+            match Checkpoint::load(&path) {
+                Ok(checkpoint) => return Ok(Some((path, checkpoint))),
+                Err(error) => damaged(&error),
+            }
+        }
+        match steps.len() {
+            0 => Ok(None),
+            count => Err(CheckpointError::AllDamaged { path: self.path.clone(), count }),
+        }
+    }
+}
+
+/// Removes from a folder what a program has left that was killed while it wrote a file whole.
+///
+/// # Errors
+///
+/// [`CheckpointError::Folder`], [`CheckpointError::Remove`].
+pub fn remove_leftovers(folder: &Path) -> Result<(), CheckpointError> {
+    let leftovers = names(folder)?.into_iter().filter(|name| name.starts_with(PREFIX));
+    leftovers.map(|name| folder.join(name)).try_for_each(|path| remove(&path))
+}
+
+/// Names in a folder; none if it is not there.
+fn names(folder: &Path) -> Result<Vec<String>, CheckpointError> {
+    let failed = |source| CheckpointError::Folder { path: folder.to_owned(), source };
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+    names.filter_map(Result::transpose).collect::<io::Result<_>>().map_err(failed)
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove(path: &Path) -> Result<(), CheckpointError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed.map_err(|source| CheckpointError::Remove { path: path.to_owned(), source }),
+    }
+}
+
+/// The step in the name of a checkpoint.
+fn step_of(name: &str) -> Option<u64> {
+    let digits = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
+    let step = digits.parse().ok()?;
+    (digits == format!("{step:08}")).then_some(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_are_written_here_are_steps() {
+        assert_eq!(step_of("step-00000500.safetensors"), Some(500));
+        assert_eq!(step_of("step-123456789.safetensors"), Some(123_456_789));
+        for name in ["step-500.safetensors", "step-+0000500.safetensors", "step-00000500", ".writing-abc"] {
+            assert_eq!(step_of(name), None, "{name}");
+        }
+    }
+}

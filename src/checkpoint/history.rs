@@ -1,0 +1,30 @@
+//! What the results of a resumed run take over from before.
+
+use serde::{Deserialize, Serialize};
+
+use crate::train::{EpochEnd, PhaseTimes};
+
+/// Times of the epochs that are done, for the results of the whole run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Seconds of each epoch. A tensor of its own in the file: there may be millions.
+    #[serde(skip)]
+    pub epoch_secs: Vec<f64>,
+    /// Samples per second of the best epoch.
+    pub samples_per_sec: f64,
+    /// Where rank 0 spent its time in them.
+    pub phases: PhaseTimes,
+    /// Seconds that the program ran, until the checkpoint was taken.
+    pub wall_secs: f64,
+}
+
+impl History {
+    /// Counts an epoch.
+    pub fn add(&mut self, end: &EpochEnd) {
+        self.epoch_secs.push(end.elapsed.as_secs_f64());
+        self.samples_per_sec = self
+            .samples_per_sec
+            .max(Some(end.samples_per_sec()).filter(|speed| speed.is_finite()).unwrap_or(0.0));
+        self.phases += end.phases;
+    }
+}

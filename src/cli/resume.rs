@@ -1,0 +1,262 @@
+//! Which run `--resume` goes on with, from where, and with which options.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use clap::{Args, Command};
+use phalanx::checkpoint::{Checkpoint, CheckpointDir, History};
+use phalanx::data::Fingerprint;
+use phalanx::report::grouped;
+use phalanx::train::{Plan, Position, Snapshot};
+use serde_json::Value;
+
+use super::config;
+use super::failure::Failure;
+use super::flags::TrainFlags;
+use super::input::flags_of;
+use super::output::tell;
+
+/// What a run begins with.
+pub(super) enum Beginning {
+    New,
+    Resumed(Box<Resumed>),
+    /// The run in this directory has nothing left to do.
+    Complete(PathBuf),
+}
+
+/// A run that is gone on with.
+pub(super) struct Resumed {
+    /// Its directory.
+    pub(super) run: PathBuf,
+    /// Whether the run goes on in its directory.
+    pub(super) in_place: bool,
+    /// The checkpoint; a run that was killed before its first begins again.
+    from: Option<(PathBuf, Checkpoint)>,
+    /// Its options.
+    recorded: TrainFlags,
+}
+
+/// Flags that change no result. Data may be somewhere else by now: that it is the same is checked by its fingerprint.
+const FREE: [&str; 12] = [
+    "data",
+    "test",
+    "threads",
+    "timeout",
+    "output-dir",
+    "log-every",
+    "save-every",
+    "keep",
+    "resume",
+    "allow-changed",
+    "quiet",
+    "no-progress",
+];
+
+/// Finds what `--resume` asks for.
+pub(super) fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
+    let output = flags.output_dir.as_deref().map(Path::new);
+    let resumed = match (flags.resume.as_deref(), output) {
+        (None, _) if flags.allow_changed.is_some() => {
+            return Err(Failure::usage(
+                "--allow-changed is about a resumed run; give --resume too, or drop it",
+            ));
+        }
+        (None, _) => return Ok(Beginning::New),
+        (Some("auto"), Some(run)) if !run.exists() => {
+            tell(format!("{} is not there yet: a new run begins", run.display()));
+            return Ok(Beginning::New);
+        }
+        (Some("auto"), Some(run)) if is_complete(run) => return Ok(Beginning::Complete(run.to_owned())),
+        (Some("auto"), Some(run)) => of_run(run)?,
+        (Some("auto"), None) => of_run(&newest()?)?,
+        (Some(path), _) if Path::new(path).is_dir() => of_run(path.as_ref())?,
+        (Some(path), _) => of_checkpoint(path.as_ref())?,
+    };
+    let same = |output: &Path| fs::canonicalize(output).ok() == fs::canonicalize(&resumed.run).ok();
+    let in_place = output.is_none_or(|output| output.exists() && same(output));
+    if in_place && !resumed.run.join("config.toml").exists() {
+        return Err(Failure::usage(format!(
+            "{} is not in a run directory to go on in; name a new one with -o",
+            flags.resume.as_deref().unwrap_or_default()
+        )));
+    }
+    Ok(Beginning::Resumed(Box::new(Resumed { in_place, ..resumed })))
+}
+
+/// The newest of the runs that have a number and are not complete.
+fn newest() -> Result<PathBuf, Failure> {
+    let entries = fs::read_dir("runs").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable();
+    let runs = numbers.iter().rev().map(|number| Path::new("runs").join(number.to_string()));
+    let found = runs.into_iter().find(|run| !is_complete(run));
+    Ok(found.ok_or_else(|| {
+        anyhow!(
+            "there is no run in runs that is not complete ({} are); name one, or train anew without --resume",
+            numbers.len()
+        )
+    })?)
+}
+
+fn is_complete(run: &Path) -> bool {
+    let results = fs::read(run.join("results.json")).ok();
+    let results = results.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    results.is_some_and(|results| results["stopped"] == "completed")
+}
+
+/// Goes on from the newest checkpoint of a run that is whole.
+fn of_run(run: &Path) -> Result<Resumed, Failure> {
+    let dir = CheckpointDir::of_run(run);
+    let from = dir.newest(|error| tell(format!("warning: {error}; trying the one before")))?;
+    let recorded = match &from {
+        Some((_, checkpoint)) => flags_of(&checkpoint.facts.options)?,
+        None if run.join("config.toml").exists() && !run.join("results.json").exists() => {
+            tell(format!("{} was stopped before its first checkpoint: it begins again", run.display()));
+            config::read(&run.join("config.toml"))?
+        }
+        None => {
+            let path = dir.path().display();
+            return Err(anyhow!(
+                "there are no checkpoints in {path}; give the directory of a run that has some"
+            )
+            .into());
+        }
+    };
+    Ok(Resumed { run: run.to_owned(), in_place: true, from, recorded })
+}
+
+fn of_checkpoint(path: &Path) -> Result<Resumed, Failure> {
+    let checkpoint = Checkpoint::load(path)?;
+    let recorded = flags_of(&checkpoint.facts.options)?;
+    let folder = path.parent().filter(|folder| folder.file_name().is_some_and(|name| name == "checkpoints"));
+    let run = match folder.and_then(Path::parent) {
+        Some(run) if run.as_os_str().is_empty() => Path::new(".").to_owned(),
+        Some(run) => run.to_owned(),
+        None => path.with_file_name(""),
+    };
+    Ok(Resumed { run, in_place: true, from: Some((path.to_owned(), checkpoint)), recorded })
+}
+
+impl Resumed {
+    /// The options of the run, with what was given now where it may differ.
+    pub(super) fn flags(&self, given: &TrainFlags) -> Result<TrainFlags, Failure> {
+        let allowed = allowed(given)?;
+        let (flags, mut changes) = config::changed(&self.recorded, given);
+        changes.retain(|change| !FREE.contains(&change.name.as_str()));
+        let (named, refused): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| allowed.contains(&change.name));
+        if !refused.is_empty() {
+            let list: Vec<String> = refused.iter().map(ToString::to_string).collect();
+            let names: Vec<&str> = refused.iter().map(|change| change.name.as_str()).collect();
+            return Err(Failure::usage(format!(
+                "options differ from those of the run in {}: {}; drop them, or name them: --allow-changed {}",
+                self.run.display(),
+                list.join("; "),
+                names.join(",")
+            )));
+        }
+        named.iter().for_each(|change| tell(format!("changed: {change}")));
+        Ok(flags)
+    }
+
+    /// The options that the run had.
+    pub(super) fn recorded(&self) -> &TrainFlags {
+        &self.recorded
+    }
+
+    /// What the run goes on from; none if it begins again.
+    pub(super) fn snapshot(&self) -> Option<&Snapshot> {
+        self.from.as_ref().map(|(_, checkpoint)| &checkpoint.snapshot)
+    }
+
+    /// Where the run stands.
+    pub(super) fn position(&self) -> Position {
+        self.snapshot().map(|snapshot| *snapshot.position()).unwrap_or_default()
+    }
+
+    /// Times of the epochs that are done.
+    pub(super) fn history(&self) -> History {
+        self.from.as_ref().map(|(_, checkpoint)| checkpoint.history.clone()).unwrap_or_default()
+    }
+
+    /// Refuses other data than that of the run.
+    pub(super) fn check_data(&self, train: &Fingerprint, test: Option<&Fingerprint>) -> Result<(), Failure> {
+        let Some((_, checkpoint)) = &self.from else { return Ok(()) };
+        let facts = &checkpoint.facts;
+        let parts = [("training", Some(train), Some(&facts.train)), ("test", test, facts.test.as_ref())];
+        for (part, found, expected) in parts {
+            if found != expected {
+                return Err(anyhow!(
+                    "the {part} samples are not those of the run in {}: {}, expected {}; give the data that it was trained on",
+                    self.run.display(),
+                    described(found),
+                    described(expected)
+                )
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Says how the rate goes on, if it is another than it was to be.
+    pub(super) fn tell_of_rate(&self, before: &Plan, now: &Plan) {
+        let step = self.position().step;
+        // After its last step a schedule still says what it tends to.
+        let (was, rate) = (before.rate_at(step.min(before.total_steps())), now.rate_at(step));
+        if was != rate {
+            tell(format!(
+                "warning: the rate goes on at {rate:?}, where that of the run as it was would be {was:?}: the changed options move it"
+            ));
+        }
+    }
+}
+
+/// The names in `--allow-changed`, each of which must be that of a flag.
+fn allowed(given: &TrainFlags) -> Result<Vec<String>, Failure> {
+    let named = given.allow_changed.iter().flatten();
+    let names: Vec<String> =
+        named.map(|name| name.trim().trim_start_matches("--").replace('_', "-")).collect();
+    let command = TrainFlags::augment_args(Command::new("train"));
+    let is_flag = |name: &str| command.get_arguments().any(|flag| flag.get_long() == Some(name));
+    match names.iter().find(|name| !is_flag(name)) {
+        Some(name) => Err(Failure::usage(format!(
+            "--allow-changed names '{name}', which is no flag of phalanx train; see its --help"
+        ))),
+        None => Ok(names),
+    }
+}
+
+fn described(data: Option<&Fingerprint>) -> String {
+    data.map_or_else(
+        || "none".to_owned(),
+        |data| {
+            format!(
+                "{} of {} features, checksum {}",
+                grouped(data.samples as u64),
+                data.features,
+                data.crc32c
+            )
+        },
+    )
+}
+
+/// Where the run goes on from, in words.
+impl fmt::Display for Resumed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Position { step, epoch, batch, .. } = self.position();
+        match &self.from {
+            Some((path, _)) => {
+                write!(
+                    f,
+                    "after step {} ({epoch} epochs and {batch} steps), {}",
+                    grouped(step),
+                    path.display()
+                )
+            }
+            None => write!(f, "from the beginning, {}", self.run.display()),
+        }
+    }
+}

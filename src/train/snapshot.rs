@@ -1,0 +1,87 @@
+//! All that a run goes on from.
+
+use std::mem::take;
+use std::sync::Arc;
+
+use super::Position;
+use super::slot::Slot;
+
+/// All that a run goes on from, taken between two steps: plain data, and the same for any number of threads.
+///
+/// Those of [`Event::Snapshot`](super::Event::Snapshot) lie in buffers that the run uses again. There are two of them: keep a
+/// [clone](Clone), not the snapshot itself, for longer than it takes to write it, or the run cannot take others meanwhile.
+#[derive(Debug)]
+pub struct Snapshot {
+    position: Position,
+    /// Of the state vectors, as the optimizer calls them.
+    names: Vec<String>,
+    /// Segments in the order of the params.
+    parts: Vec<Part>,
+    /// Where the parts go back to.
+    home: Option<Arc<Slot>>,
+}
+
+/// A segment of the params, and of each state vector.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Part {
+    pub(super) params: Vec<f32>,
+    pub(super) state: Vec<Vec<f32>>,
+}
+
+impl Snapshot {
+    /// Puts together what was read from somewhere: flat params, and by name the optimizer's state vectors of the same len.
+    pub fn new(position: Position, params: Vec<f32>, state: Vec<(String, Vec<f32>)>) -> Self {
+        let (names, state) = state.into_iter().unzip();
+        Self { position, names, parts: vec![Part { params, state }], home: None }
+    }
+
+    pub(super) fn lent(position: Position, names: Vec<String>, parts: Vec<Part>, home: Arc<Slot>) -> Self {
+        Self { position, names, parts, home: Some(home) }
+    }
+
+    /// Where the run stands.
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    /// The flat params, in pieces.
+    pub fn params(&self) -> impl Iterator<Item = &[f32]> {
+        self.parts.iter().map(|part| part.params.as_slice())
+    }
+
+    /// Names of the optimizer's state vectors.
+    pub fn state_names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// A state vector, given by the index of its name, in pieces as the params.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such vector.
+    pub fn state(&self, index: usize) -> impl Iterator<Item = &[f32]> {
+        self.parts.iter().map(move |part| part.state[index].as_slice())
+    }
+}
+
+impl Clone for Snapshot {
+    /// Copies everything, into one piece that is nobody else's.
+    fn clone(&self) -> Self {
+        let state =
+            self.names.iter().enumerate().map(|(index, name)| (name.clone(), joined(self.state(index))));
+        Self::new(self.position, joined(self.params()), state.collect())
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take() {
+            home.take_back(take(&mut self.parts));
+        }
+    }
+}
+
+/// Pieces as one vector.
+pub(super) fn joined<'a>(pieces: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
+    pieces.flatten().copied().collect()
+}
