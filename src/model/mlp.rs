@@ -140,7 +140,7 @@ impl Mlp {
         ArrayViewMut2::from_shape((samples, self.shape.outputs), outputs).expect("as many outputs as samples")
     }
 
-    /// [`Model::gradient`] in f32 or f64.
+    /// [`Model::gradient`](super::Model::gradient) in f32 or f64.
     pub fn gradient_of<R: LayerProducts>(
         &self,
         params: &[R],
