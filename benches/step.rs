@@ -38,11 +38,12 @@ fn train(model: &Mlp, data: &Dataset, threads: usize, steps: u64) -> Duration {
     let options = Options { threads, batch_size: BATCH, length: Length::Steps(steps), ..Options::default() };
     let mut elapsed = Duration::ZERO;
     let run = Trainer::new(model, data, Options { rate: Some(0.01), drop_last: true, ..options });
-    run.run(|event| {
+    run.on_event(|event| {
         if let Event::Epoch(epoch) = event {
             elapsed += epoch.elapsed;
         }
     })
+    .run()
     .expect("the run is complete");
     elapsed
 }

@@ -88,13 +88,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         schedule: ScheduleOptions { kind: ScheduleKind::Cosine, ..ScheduleOptions::default() },
         ..Options::default()
     };
-    let outcome = Trainer::new(&Poisson { features: 2 }, &data, options).run(|event| {
-        if let Event::Epoch(epoch) = event
-            && epoch.epoch % 5 == 4
-        {
-            println!("epoch {:2}  loss {:.4}", epoch.epoch + 1, epoch.train_loss);
-        }
-    })?;
+    let outcome = Trainer::new(&Poisson { features: 2 }, &data, options)
+        .on_event(|event| {
+            if let Event::Epoch(epoch) = event
+                && epoch.epoch % 5 == 4
+            {
+                println!("epoch {:2}  loss {:.4}", epoch.epoch + 1, epoch.train_loss);
+            }
+        })
+        .run()?;
     println!("found weights {:.3?}, made with [0.5, -0.25, 1.0]", outcome.params);
     let close = outcome.params.iter().zip([0.5, -0.25, 1.0]).all(|(found, made)| (found - made).abs() < 0.05);
     if close { Ok(()) } else { Err("the weights are not those the data was made with".into()) }

@@ -88,7 +88,7 @@ fn test_error(
     options: &Options,
 ) -> Result<(f64, f64), TrainError> {
     let error = |seed| {
-        let outcome = Trainer::new(model, train, Options { seed, ..options.clone() }).run(|_| {})?;
+        let outcome = Trainer::new(model, train, Options { seed, ..options.clone() }).run()?;
         let accuracy = score(model, &outcome.params, test)?.accuracy().expect("digits are classes");
         Ok(if outcome.reason == StopReason::Diverged { 90.0 } else { 100.0 * (1.0 - accuracy) })
     };
@@ -122,7 +122,7 @@ fn goyal(recipe: &Recipe, train: &Dataset, test: &Dataset) -> Result<(), TrainEr
 
 /// Loss over all training samples at the end of a run.
 fn loss_after(model: &Mlp, data: &Dataset, options: Options) -> Result<f64, TrainError> {
-    let outcome = Trainer::new(model, data, options).run(|_| {})?;
+    let outcome = Trainer::new(model, data, options).run()?;
     Ok(score(model, &outcome.params, data)?.mean_loss())
 }
 

@@ -77,7 +77,7 @@
 //! let digits = "digits".parse::<Source>()?.load(&LoadOptions::default())?;
 //! let (hidden, activation, loss) = (vec![32], Activation::Relu, Loss::CrossEntropy);
 //! let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
-//! let outcome = Trainer::new(&model, &digits.train, Options { threads: 2, ..Options::default() }).run(|_| {})?;
+//! let outcome = Trainer::new(&model, &digits.train, Options { threads: 2, ..Options::default() }).run()?;
 //! let accuracy = score(&model, &outcome.params, &digits.test.unwrap())?.accuracy().unwrap();
 //! assert!(accuracy > 0.9);
 //! # Ok(())

@@ -37,11 +37,13 @@ fn no_step_after_the_first_ones_allocates() {
             };
             // What is said of the first steps includes what the ranks and this thread set up for themselves.
             let mut counts = Vec::with_capacity(100);
-            let outcome = Trainer::new(&model, &digits, options).run(|event| {
-                if let Event::Step(_) = event {
-                    counts.push(dhat::HeapStats::get().total_blocks);
-                }
-            });
+            let outcome = Trainer::new(&model, &digits, options)
+                .on_event(|event| {
+                    if let Event::Step(_) = event {
+                        counts.push(dhat::HeapStats::get().total_blocks);
+                    }
+                })
+                .run();
             assert_eq!(outcome.unwrap().steps, 45);
             // This thread may allocate once, when it first has to wait for a message; 30 steps would show as 30.
             assert!(counts[40] - counts[10] < 5, "{kind} on {threads} threads: {counts:?}");

@@ -36,7 +36,7 @@ fn one_rate_under_a_sum_is_the_linear_rule_under_a_mean_bit_by_bit() {
             base_batch_size: Some(16),
             ..sum.clone()
         };
-        let params = |options| Trainer::new(&model, &data, options).run(|_| {}).unwrap().params;
+        let params = |options| Trainer::new(&model, &data, options).run().unwrap().params;
         assert_eq!(params(mean), params(sum), "batches of {batch_size}");
     }
 }
@@ -59,7 +59,7 @@ fn after_the_same_samples_the_loss_is_that_of_any_small_batch_under_a_sum_and_no
         let losses = [1, 2, 4, 8, 16, 32, 64].map(|batch_size| {
             let mut options = summed(batch_size);
             change(&mut options);
-            let outcome = Trainer::new(&model, &data, options).run(|_| {}).unwrap();
+            let outcome = Trainer::new(&model, &data, options).run().unwrap();
             score(&model, &outcome.params, &data).unwrap().mean_loss()
         });
         losses.iter().copied().fold(0.0, f64::max) / losses.iter().copied().fold(f64::INFINITY, f64::min)

@@ -36,7 +36,7 @@ fn trained(settings: &Settings, data: &Dataset, schedule: ScheduleOptions) -> Ve
         drop_last: settings.drop_last,
         ..Options::default()
     };
-    Trainer::new(&model, data, options).initial_params(initial).run(|_| {}).unwrap().params
+    Trainer::new(&model, data, options).initial_params(initial).run().unwrap().params
 }
 
 fn bits(params: &[f32]) -> Vec<u32> {

@@ -32,7 +32,7 @@ fn trained(data: &Dataset, options: Options) -> Vec<f32> {
     let (hidden, activation, loss) = (vec![16], Activation::Tanh, Loss::CrossEntropy);
     let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
     let options = Options { drop_last: true, length: Length::Epochs(3), ..options };
-    Trainer::new(&model, data, options).run(|_| {}).unwrap().params
+    Trainer::new(&model, data, options).run().unwrap().params
 }
 
 fn with(rate: f64, l2: f64, reduction: Reduction) -> Options {
@@ -151,7 +151,7 @@ fn seen(threads: usize) -> [Vec<u32>; 2] {
         length: Length::Epochs(2),
         ..Options::default()
     };
-    Trainer::new(&model, &data, options).run(|_| {}).unwrap();
+    Trainer::new(&model, &data, options).run().unwrap();
     let second = log.lock().unwrap().split_off(SAMPLES);
     [log.into_inner().unwrap(), second]
 }

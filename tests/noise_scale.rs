@@ -117,7 +117,7 @@ fn without_replacement([gradient, trace]: [f64; 2], samples: usize) -> f64 {
 
 fn measured<M: Model>(model: &M, data: &Dataset, params: &[f32], options: &Options) -> NoiseScale {
     let options = Options { noise_scale: Some(NoiseInterval::Steps(1)), rate: STILL, ..options.clone() };
-    let outcome = Trainer::new(model, data, options).initial_params(params.to_vec()).run(|_| {}).unwrap();
+    let outcome = Trainer::new(model, data, options).initial_params(params.to_vec()).run().unwrap();
     assert!(outcome.params.iter().zip(params).all(|(now, before)| (now - before).abs() < 1e-20));
     outcome.noise_scale.unwrap()
 }
@@ -161,7 +161,7 @@ fn gradients_of_known_noise_give_it_back_for_unequal_shards_and_weights() {
 fn the_noise_scale_of_a_perceptron_is_the_exact_one_within_its_stated_error() {
     let (data, model) = (digits(), perceptron(64, &[16]));
     let options = Options { length: Length::Steps(40), rate: Some(0.05), ..Options::default() };
-    let params = Trainer::new(&model, &data, options).run(|_| {}).unwrap().params;
+    let params = Trainer::new(&model, &data, options).run().unwrap().params;
     let expected = without_replacement(exact(&model, &params, &data), data.len());
     let mut off = Vec::new();
     for seed in 0..8 {
@@ -187,11 +187,13 @@ fn the_noise_scale_of_a_perceptron_is_the_exact_one_within_its_stated_error() {
 
 fn run<M: Model>(model: &M, data: &Dataset, options: &Options) -> (Vec<u32>, Vec<Option<NoiseScale>>) {
     let mut scales = Vec::new();
-    let outcome = Trainer::new(model, data, options.clone()).run(|event| {
-        if let Event::Step(step) = event {
-            scales.push(step.noise_scale);
-        }
-    });
+    let outcome = Trainer::new(model, data, options.clone())
+        .on_event(|event| {
+            if let Event::Step(step) = event {
+                scales.push(step.noise_scale);
+            }
+        })
+        .run();
     (outcome.unwrap().params.iter().map(|param| param.to_bits()).collect(), scales)
 }
 
@@ -249,8 +251,8 @@ fn a_batch_without_parts_to_compare_is_refused_with_a_remedy() {
     let (data, model) = (digits(), perceptron(64, &[4]));
     let refused = |options: Options, by_shards: bool| {
         let error = match by_shards {
-            true => Trainer::new(&ByShards(&model), &data, options).run(|_| {}),
-            false => Trainer::new(&model, &data, options).run(|_| {}),
+            true => Trainer::new(&ByShards(&model), &data, options).run(),
+            false => Trainer::new(&model, &data, options).run(),
         };
         error.unwrap_err()
     };
@@ -263,7 +265,7 @@ fn a_batch_without_parts_to_compare_is_refused_with_a_remedy() {
     let error = refused(of(8, 1), true);
     assert!(matches!(error, TrainError::NoiseOfOneShard { samples: 8 }));
     assert!(error.to_string().contains("give 2 shards or more"), "{error}");
-    assert!(Trainer::new(&model, &data, of(8, 1)).run(|_| {}).unwrap().noise_scale.is_some());
+    assert!(Trainer::new(&model, &data, of(8, 1)).run().unwrap().noise_scale.is_some());
 }
 
 /// A last batch of one sample, and one in which a single sample has weight.
@@ -297,7 +299,7 @@ fn mnist_has_its_exact_noise_scale_within_the_stated_error() {
     let source: Source = folder.to_str().unwrap().parse().unwrap();
     let (loaded, model) = (source.load(&LoadOptions::default()).unwrap(), perceptron(784, &[128]));
     let options = Options { threads: 2, length: Length::Epochs(1), rate: Some(0.1), ..Options::default() };
-    let params = Trainer::new(&model, &loaded.train, options.clone()).run(|_| {}).unwrap().params;
+    let params = Trainer::new(&model, &loaded.train, options.clone()).run().unwrap().params;
     let data = loaded.test.unwrap();
     let expected = without_replacement(exact(&model, &params, &data), data.len());
     let later = Options { batch_size: 256, length: Length::Epochs(6), ..options.clone() };

@@ -50,7 +50,7 @@ impl Fixture {
             ..options
         };
         let trainer = Trainer::new(&model, data, options).initial_params(self.initial.clone());
-        let params = trainer.run(|_| {}).unwrap().params;
+        let params = trainer.run().unwrap().params;
         assert_eq!(params.len(), expected.len());
         let largest = |differences: Vec<f64>| differences.into_iter().map(f64::abs).fold(0.0, f64::max);
         let change = largest(expected.iter().zip(&self.initial).map(|(e, i)| e - f64::from(*i)).collect());

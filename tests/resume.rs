@@ -2,6 +2,7 @@
 //! after, for every kind of optimizer state; and that a snapshot itself is the same whoever took it.
 #![cfg(feature = "program")]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -58,16 +59,20 @@ impl Bench {
         if let Some(snapshot) = from {
             trainer = trainer.resume(snapshot);
         }
-        let outcome = trainer.run(|event| match event {
-            Event::Step(end) => steps.push((end.step, end.loss.to_bits(), end.grad_norm.map(f64::to_bits))),
-            Event::Epoch(end) => epochs.push((
-                end.epoch,
-                end.samples,
-                end.train_loss.to_bits(),
-                end.test.unwrap().loss_sum.to_bits(),
-            )),
-            _ => {}
-        });
+        let outcome = trainer
+            .on_event(|event| match event {
+                Event::Step(end) => {
+                    steps.push((end.step, end.loss.to_bits(), end.grad_norm.map(f64::to_bits)))
+                }
+                Event::Epoch(end) => epochs.push((
+                    end.epoch,
+                    end.samples,
+                    end.train_loss.to_bits(),
+                    end.test.unwrap().loss_sum.to_bits(),
+                )),
+                _ => {}
+            })
+            .run();
         let outcome = outcome.unwrap();
         let state = outcome.state.iter().map(|vector| bits(&vector.values)).collect();
         let noise_scale = outcome.noise_scale;
@@ -79,14 +84,16 @@ impl Bench {
         let stop = AtomicBool::new(false);
         let mut taken = None;
         let trainer = self.trainer(options, threads).save_every(SaveEvery::Steps(step)).stop_on(&stop);
-        let outcome = trainer.run(|event| {
-            if let Event::Snapshot(snapshot) = event {
-                stop.store(true, Ordering::Relaxed);
-                taken.get_or_insert(snapshot.clone());
-            }
-        });
+        let outcome = trainer
+            .on_event(|event| {
+                if let Event::Snapshot(snapshot) = event {
+                    stop.store(true, Ordering::Relaxed);
+                    taken.get_or_insert(snapshot.clone());
+                }
+            })
+            .run();
         outcome.unwrap();
-        taken.unwrap()
+        taken.map(Arc::unwrap_or_clone).unwrap()
     }
 }
 
@@ -164,18 +171,22 @@ fn saving_as_often_as_can_be_changes_no_bit() {
     for every in [SaveEvery::Time(Duration::ZERO), SaveEvery::Steps(1), SaveEvery::Epochs(1)] {
         let mut held = Vec::new();
         let mut taken = 0;
-        let outcome = bench.trainer(&options, 2).save_every(every).run(|event| {
-            if let Event::Snapshot(snapshot) = event {
-                taken += 1;
-                // Every other one is held on to, so that slots run out.
-                held.extend((taken % 2 == 0).then_some(snapshot));
-            }
-        });
+        let outcome = bench
+            .trainer(&options, 2)
+            .save_every(every)
+            .on_event(|event| {
+                if let Event::Snapshot(snapshot) = event {
+                    taken += 1;
+                    // Every other one is held on to, so that slots run out.
+                    held.extend((taken % 2 == 0).then(|| Arc::clone(snapshot)));
+                }
+            })
+            .run();
         assert_eq!(bits(&outcome.unwrap().params), whole.params);
         assert!(taken >= 2, "{every}: {taken}");
         // A slot of which nobody let go is never written again.
         for snapshot in held {
-            let rest = bench.finish(&options, 1, Some(snapshot));
+            let rest = bench.finish(&options, 1, Some(Snapshot::clone(&snapshot)));
             assert_eq!((rest.params, rest.state), (whole.params.clone(), whole.state.clone()), "{every}");
         }
     }
@@ -186,14 +197,18 @@ fn epochs_are_saved_after_they_were_told() {
     let bench = Bench::new();
     let options = Options { length: Length::Epochs(4), ..options(0, optimizers()[0]) };
     let mut told = Vec::new();
-    let outcome = bench.trainer(&options, 2).save_every(SaveEvery::Epochs(2)).run(|event| match event {
-        Event::Epoch(end) => told.push(format!("epoch {}", end.epoch)),
-        Event::Snapshot(snapshot) => {
-            let Position { step, epoch, batch, .. } = *snapshot.position();
-            told.push(format!("{step} = {epoch} * 16 + {batch}"));
-        }
-        _ => {}
-    });
+    let outcome = bench
+        .trainer(&options, 2)
+        .save_every(SaveEvery::Epochs(2))
+        .on_event(|event| match event {
+            Event::Epoch(end) => told.push(format!("epoch {}", end.epoch)),
+            Event::Snapshot(snapshot) => {
+                let Position { step, epoch, batch, .. } = *snapshot.position();
+                told.push(format!("{step} = {epoch} * 16 + {batch}"));
+            }
+            _ => {}
+        })
+        .run();
     // The last is not handed out: it is in the outcome.
     assert_eq!(told, ["epoch 0", "epoch 1", "32 = 2 * 16 + 0", "epoch 2", "epoch 3"]);
     assert_eq!(outcome.unwrap().snapshot().unwrap().position().epoch, 4);
@@ -214,7 +229,7 @@ fn steps_that_change_nothing_are_not_counted_by_the_optimizer_after_a_resume_eit
         let options = Options { optimizer, length, batch_size: 4, shuffle: false, ..Options::default() };
         let trainer = Trainer::new(&model, &data, options);
         let trainer = if let Some(from) = from { trainer.resume(from) } else { trainer };
-        trainer.run(|_| {}).unwrap()
+        trainer.run().unwrap()
     };
     let (whole, part) = (run(9, None), run(5, None));
     assert_eq!((part.position.step, part.position.updates), (5, 3));
@@ -227,7 +242,7 @@ fn a_snapshot_of_another_run_is_refused() {
     let options = options(0, optimizers()[2]);
     let snapshot = bench.snapshot(&options, 2, 20);
     let error = |options: &Options, snapshot: &Snapshot| {
-        bench.trainer(options, 2).resume(snapshot.clone()).run(|_| {}).unwrap_err()
+        bench.trainer(options, 2).resume(snapshot.clone()).run().unwrap_err()
     };
     let other = Options { optimizer: optimizers()[1], ..options.clone() };
     assert!(matches!(error(&other, &snapshot), TrainError::ResumedState { .. }));
@@ -251,6 +266,6 @@ fn a_snapshot_of_another_run_is_refused() {
         ),
         TrainError::ResumedPosition { .. }
     ));
-    let never = bench.trainer(&options, 1).save_every(SaveEvery::Steps(0)).run(|_| {});
+    let never = bench.trainer(&options, 1).save_every(SaveEvery::Steps(0)).run();
     assert!(matches!(never, Err(TrainError::ZeroSaveEvery)));
 }

@@ -74,15 +74,17 @@ fn run(model: &impl Model, train: &Dataset, test: &Dataset, options: &Options, t
     let options = Options { threads, ..options.clone() };
     let (mut losses, mut norms, mut scores) = (Vec::new(), Vec::new(), Vec::new());
     let trainer = Trainer::new(model, train, options).test(test).score_at(vec![3, 2]);
-    let outcome = trainer.run(|event| match event {
-        Event::Step(step) => {
-            losses.push(step.loss.to_bits());
-            norms.push(step.grad_norm.map(f64::to_bits));
-        }
-        Event::Epoch(epoch) => scores.push(epoch.test.unwrap().loss_sum.to_bits()),
-        Event::Score(score) => scores.push(score.test.loss_sum.to_bits()),
-        _ => {}
-    });
+    let outcome = trainer
+        .on_event(|event| match event {
+            Event::Step(step) => {
+                losses.push(step.loss.to_bits());
+                norms.push(step.grad_norm.map(f64::to_bits));
+            }
+            Event::Epoch(epoch) => scores.push(epoch.test.unwrap().loss_sum.to_bits()),
+            Event::Score(score) => scores.push(score.test.loss_sum.to_bits()),
+            _ => {}
+        })
+        .run();
     let outcome = outcome.unwrap();
     let state = outcome.state.iter().map(|vector| bits(&vector.values)).collect();
     Bits { params: bits(&outcome.params), state, losses, norms, scores }

@@ -10,7 +10,10 @@ use phalanx::collective::CollectiveError;
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
 use phalanx::optim::{MomentumForm, OptimizerKind, OptimizerOptions, Reduction, ScaleRate};
-use phalanx::train::{Event, Length, Options, Outcome, Plan, Shards, StopReason, TrainError, Trainer};
+use phalanx::train::{
+    Event, Length, Options, Outcome, Plan, Shards, StopReason, Subscriber, SubscriberError, TrainError,
+    Trainer,
+};
 
 /// The digits in batches of 64 without the short last one, so that all batches have the same power-of-two size.
 fn train_digits(options: Options) -> Outcome {
@@ -24,7 +27,7 @@ fn train_digits(options: Options) -> Outcome {
     };
     let options =
         Options { batch_size: 64, drop_last: true, length: Length::Epochs(3), threads: 2, ..options };
-    Trainer::new(&Mlp::new(shape), &train, options).run(|_| {}).unwrap()
+    Trainer::new(&Mlp::new(shape), &train, options).run().unwrap()
 }
 
 const M: f64 = 64.0;
@@ -117,7 +120,7 @@ fn reduced_gradient(weights: Option<Vec<f32>>, reduction: Reduction, shards: usi
         length: Length::Steps(1),
         ..Options::default()
     };
-    -Trainer::new(&model, &data, options).run(|_| {}).unwrap().params[0]
+    -Trainer::new(&model, &data, options).run().unwrap().params[0]
 }
 
 #[test]
@@ -169,11 +172,13 @@ fn a_step_of_total_weight_0_changes_nothing_and_is_reported() {
     let options =
         Options { batch_size: 2, shuffle: false, length: Length::Steps(1), threads: 2, ..Options::default() };
     let mut weights = Vec::new();
-    let outcome = Trainer::new(&model, &data, options).run(|event| {
-        if let Event::Step(step) = event {
-            weights.push(step.weight);
-        }
-    });
+    let outcome = Trainer::new(&model, &data, options)
+        .on_event(|event| {
+            if let Event::Step(step) = event {
+                weights.push(step.weight);
+            }
+        })
+        .run();
     assert_eq!((outcome.unwrap().params, weights), (vec![3.0], vec![0.0]));
 }
 
@@ -187,7 +192,7 @@ fn a_loss_that_is_no_number_ends_the_run_with_the_params_before_it() {
     for threads in [1, 3] {
         let reduction = Reduction::Sum;
         let options = Options { batch_size: 4, reduction, rate: Some(0.25), threads, ..Options::default() };
-        let outcome = Trainer::new(&model, &data, options).run(|_| {}).unwrap();
+        let outcome = Trainer::new(&model, &data, options).run().unwrap();
         assert_eq!((outcome.params[0], outcome.steps, outcome.reason), (0.5, 3, StopReason::Diverged));
     }
 }
@@ -212,7 +217,7 @@ fn a_gradient_that_is_no_number_ends_the_run_with_the_params_before_it() {
                 clip_grad_norm,
                 ..Options::default()
             };
-            let outcome = Trainer::new(&model, &data, options).run(|_| {}).unwrap();
+            let outcome = Trainer::new(&model, &data, options).run().unwrap();
             assert_eq!((outcome.params, outcome.steps), (vec![0.5, 1.0], 3));
             assert_eq!(outcome.reason, StopReason::Diverged);
         }
@@ -227,7 +232,7 @@ fn a_rate_that_makes_params_infinite_is_no_success() {
         1.0
     });
     let options = Options { rate: Some(1e30), length: Length::Steps(1), ..Options::default() };
-    assert_eq!(Trainer::new(&model, &data, options).run(|_| {}).unwrap().reason, StopReason::Diverged);
+    assert_eq!(Trainer::new(&model, &data, options).run().unwrap().reason, StopReason::Diverged);
 }
 
 #[test]
@@ -244,7 +249,7 @@ fn a_weightless_sample_of_a_perceptron_counts_for_nothing_even_if_it_overflows()
         let targets = Targets::Classes { labels: vec![0, 1, 0, 1], count: 2 };
         let data = Dataset::from_arrays(features, targets, Some(vec![0.0, 1.0, 2.0, 0.5])).unwrap();
         let options = Options { batch_size: 4, shards: Shards::Count(2), threads: 2, ..Options::default() };
-        Trainer::new(&Mlp::new(shape.clone()), &data, options).test(&data).run(|_| {}).unwrap().params
+        Trainer::new(&Mlp::new(shape.clone()), &data, options).test(&data).run().unwrap().params
     };
     assert_eq!(train(3e38), train(0.0));
 }
@@ -280,7 +285,7 @@ fn a_model_that_panics_ends_all_ranks_with_an_error_that_says_so() {
             0.0
         });
         let options = Options { threads, reduction: Reduction::Sum, rate: Some(0.25), ..Options::default() };
-        let error = Trainer::new(&model, &data, options).run(|_| {}).unwrap_err();
+        let error = Trainer::new(&model, &data, options).run().unwrap_err();
         assert!(matches!(error, TrainError::Panicked { .. }), "{error:?}");
         assert!(error.to_string().contains("the model is tired"), "{error}");
     }
@@ -294,8 +299,45 @@ fn a_listener_that_panics_ends_the_run() {
         0.0
     });
     let options = Options { threads: 3, length: Length::Epochs(u64::MAX), ..Options::default() };
-    let listen = || Trainer::new(&model, &data, options).run(|_| panic!("enough"));
+    let listen = || Trainer::new(&model, &data, options).on_event(|_| panic!("enough")).run();
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(listen)).is_err());
+}
+
+/// Hears so many steps, and then cannot go on.
+struct Tired(u64);
+
+impl Subscriber for Tired {
+    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+        match event {
+            Event::Step(end) if end.step > self.0 => Err(format!("tired after {}", self.0).into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn a_subscriber_that_cannot_go_on_ends_the_run_and_nothing_is_lost() {
+    let data = Dataset::from_arrays(Array2::zeros((64, 1)), Targets::None, None).unwrap();
+    let model = from_fn(vec![0.0], |_: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+        grads[0] = -(samples.inputs.nrows() as f32);
+        0.0
+    });
+    let options =
+        Options { threads: 3, length: Length::Epochs(1 << 40), rate: Some(1.0), ..Options::default() };
+    let (mut steps, mut epochs) = (0, 0);
+    let trainer = Trainer::new(&model, &data, options).subscribe(Tired(5)).subscribe(Tired(7));
+    let ended = trainer
+        .on_event(|event| match event {
+            Event::Step(_) => steps += 1,
+            Event::Epoch(_) => epochs += 1,
+            _ => {}
+        })
+        .run();
+    let Err(TrainError::Subscriber { source, outcome }) = ended else { panic!("{ended:?}") };
+    assert_eq!(source.to_string(), "tired after 5", "the first that failed");
+    assert_eq!(outcome.reason, StopReason::Interrupted);
+    assert_eq!((outcome.steps, outcome.steps), (steps, epochs), "the others heard all of it");
+    assert_eq!(outcome.params, [steps as f32]);
 }
 
 #[test]
@@ -318,7 +360,7 @@ fn a_rank_that_keeps_the_others_waiting_is_named_when_the_time_is_over() {
         timeout: Some(timeout),
         ..Options::default()
     };
-    let error = Trainer::new(&model, &data, options).run(|_| {}).unwrap_err();
+    let error = Trainer::new(&model, &data, options).run().unwrap_err();
     let TrainError::Collective(CollectiveError::TimedOut { missing, .. }) = &error else {
         panic!("{error:?}")
     };
@@ -334,7 +376,7 @@ fn a_run_that_is_asked_to_stop_ends_after_its_step() {
     });
     let stop = AtomicBool::new(true);
     let options = Options { threads: 2, ..Options::default() };
-    let outcome = Trainer::new(&model, &data, options).stop_on(&stop).run(|_| {}).unwrap();
+    let outcome = Trainer::new(&model, &data, options).stop_on(&stop).run().unwrap();
     assert_eq!((outcome.steps, outcome.reason), (1, StopReason::Interrupted));
 }
 

@@ -38,7 +38,7 @@ fn changes(options: &Options) -> Changes {
     let steps_per_epoch = if options.drop_last { 11 } else { 12 };
     let loss_after = |steps| {
         let options = Options { batch_size: BATCH, length: Length::Steps(steps), ..options.clone() };
-        let outcome = Trainer::new(&model, &data, options).run(|_| {}).unwrap();
+        let outcome = Trainer::new(&model, &data, options).run().unwrap();
         score(&model, &outcome.params, &data).unwrap().mean_loss()
     };
     let losses: Vec<f64> = (steps_per_epoch..=4 * steps_per_epoch).map(loss_after).collect();
@@ -105,7 +105,7 @@ fn by_sum(optimizer: OptimizerOptions) -> Vec<f32> {
     let (reduction, rate) = (Reduction::Sum, Some(0.5 / 64.0));
     let (shards, length) = (Shards::Count(1), Length::Epochs(3));
     let options = Options { reduction, rate, optimizer, shards, length, ..Options::default() };
-    Trainer::new(&model, &data, options).run(|_| {}).unwrap().params
+    Trainer::new(&model, &data, options).run().unwrap().params
 }
 
 #[test]

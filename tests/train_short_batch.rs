@@ -21,7 +21,7 @@ fn trained(data: &Dataset, batch_size: usize, shards: usize, threads: usize) -> 
     });
     let (shards, length) = (Shards::Count(shards), Length::Epochs(1));
     let options = Options { threads, batch_size, shards, length, ..Options::default() };
-    Trainer::new(&model, data, options).run(|_| {}).unwrap().params[0].to_bits()
+    Trainer::new(&model, data, options).run().unwrap().params[0].to_bits()
 }
 
 /// 18 shards over 3 ranks leave 12 to 18 to the last one; 16 shards leave it 11 to 16, which are subtrees of sizes 1, 4

@@ -36,7 +36,7 @@ fn test_error(batch_size: usize, warmup: Option<WarmupForm>) -> f64 {
         ..Options::default()
     };
     let error = |seed| {
-        let outcome = Trainer::new(&model, &train, Options { seed, ..options.clone() }).run(|_| {}).unwrap();
+        let outcome = Trainer::new(&model, &train, Options { seed, ..options.clone() }).run().unwrap();
         let accuracy = score(&model, &outcome.params, test.as_ref().unwrap()).unwrap().accuracy();
         100.0 * (1.0 - accuracy.unwrap())
     };

@@ -70,7 +70,7 @@ pub struct ScalingOptions {
 /// let scaling = ScalingOptions { threads: vec![1, 2], takes: 1, growth: Growth::Strong };
 /// let report = ScalingBench::new(&mlp, &digits, options, scaling)
 ///     .flops_per_sample(mlp.flops_per_sample())
-///     .run(|_| {})?;
+///     .run()?;
 /// assert_eq!(report.points.len(), 2);
 /// assert!(report.same_params);
 /// # Ok(())
@@ -205,12 +205,14 @@ impl<'a, M: Model> ScalingBench<'a, M> {
             trainer = trainer.initial_params(initial.clone());
         }
         let (mut samples, mut elapsed) = (0, Duration::ZERO);
-        let Outcome { params, phases, reason, steps, .. } = trainer.run(|event| {
-            if let Event::Epoch(epoch) = event {
-                samples += epoch.samples;
-                elapsed += epoch.elapsed;
-            }
-        })?;
+        let Outcome { params, phases, reason, steps, .. } = trainer
+            .on_event(|event| {
+                if let Event::Epoch(epoch) = event {
+                    samples += epoch.samples;
+                    elapsed += epoch.elapsed;
+                }
+            })
+            .run()?;
         if reason == StopReason::Diverged {
             return Err(BenchError::Diverged { threads, step: steps });
         }

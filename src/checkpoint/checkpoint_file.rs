@@ -24,7 +24,7 @@ pub struct Checkpoint {
     /// What is the same in all checkpoints of a run.
     pub facts: Arc<RunFacts>,
     /// Params, optimizer state and position.
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// How good the params are, if that was measured.
     pub quality: Option<Quality>,
     /// Times of the epochs before.
@@ -147,7 +147,7 @@ impl Checkpoint {
         let state = state.collect::<Result<Vec<_>, CheckpointError>>()?;
         Ok(Self {
             facts: Arc::new(facts),
-            snapshot: Snapshot::new(position, params, state),
+            snapshot: Arc::new(Snapshot::new(position, params, state)),
             quality,
             history,
         })

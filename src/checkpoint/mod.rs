@@ -3,7 +3,8 @@
 //! * [`ModelFile`] is a trained model with all that is needed to use it: params, shape, standardization, class names, and
 //!   the options it was trained with. It is a safetensors file whose tensors are named as PyTorch's `Linear` names them.
 //! * [`Checkpoint`] is all that a run goes on from, a safetensors file too. [`CheckpointDir`] is the folder of a run's, where the
-//!   newest whole one is found; [`Writer`] is the thread that writes them and keeps the newest and the best.
+//!   newest whole one is found; [`Saver`] makes them while a run goes on, [`Writer`] is the thread that writes them and keeps the newest
+//!   and the best.
 //! * [`RunFacts`], [`Quality`], [`History`] are what a checkpoint says beside params, state and position.
 //! * [`read_tensors`] takes params out of any safetensors file with the tensors of a model, PyTorch's for example.
 //! * [`summarize`] says what is in a file without knowing whose it is.
@@ -18,6 +19,7 @@ mod history;
 mod model_file;
 mod params_hash;
 mod quality;
+mod saver;
 mod summary;
 mod tensor_file;
 mod tensors;
@@ -31,6 +33,7 @@ pub use history::History;
 pub use model_file::ModelFile;
 pub use params_hash::params_sha256;
 pub use quality::Quality;
+pub use saver::Saver;
 pub use summary::{FileSummary, TensorSummary, summarize};
 pub use tensors::read_tensors;
 pub use whole_file::write_whole;

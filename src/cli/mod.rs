@@ -18,7 +18,6 @@ mod hidden;
 mod input;
 mod inspect;
 mod like;
-mod listener;
 mod output;
 mod predict;
 mod preview;

@@ -169,7 +169,7 @@ impl Resumed {
 
     /// What the run goes on from; none if it begins again.
     pub(super) fn snapshot(&self) -> Option<&Snapshot> {
-        self.from.as_ref().map(|(_, checkpoint)| &checkpoint.snapshot)
+        self.from.as_ref().map(|(_, checkpoint)| &*checkpoint.snapshot)
     }
 
     /// Where the run stands.

@@ -7,18 +7,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use phalanx::checkpoint::{ModelFile, RunFacts, Writer, read_tensors};
+use phalanx::checkpoint::{ModelFile, RunFacts, Saver, Writer, read_tensors};
 use phalanx::data::Dataset;
 use phalanx::model::{Mlp, Model};
 use phalanx::optim::Framework;
 use phalanx::report::{Metrics, Progress, ProgressStyle, Results, RunDir};
-use phalanx::train::{Options, Outcome, Plan, StopReason, Trainer};
+use phalanx::train::{EpochEnd, Event, Options, Outcome, Plan, StopReason, TrainError, Trainer};
 use serde_json::Value;
 
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::{TrainingData, data_name, training_data};
-use super::listener::{Listener, Saver};
 use super::resume::{Beginning, Resumed};
 use super::signals::Signals;
 use super::{config, like, output, preview, resume, settings, summary};
@@ -65,7 +64,7 @@ fn train(
 
     let signals = Signals::listen()?;
     let mut dir = run_dir(&flags, resumed.as_ref())?;
-    let metrics = metrics(&flags, &dir, resumed.as_ref())?;
+    let mut metrics = metrics(&flags, &dir, resumed.as_ref())?;
     dir.write_config(&config::text(&recorded(&flags)))?;
     if flags.quiet != Some(true) {
         let mut table = preview::table(&flags, &options, &data.train, model.shape(), &plan);
@@ -78,15 +77,27 @@ fn train(
 
     let before = resumed.as_ref().map(Resumed::history).unwrap_or_default();
     let writer = writer(&flags, &dir, resumed.as_ref(), &signals)?;
-    let saver = Saver { writer, facts: Arc::clone(&facts), before: before.clone(), begun };
-    let progress = Progress::new(progress_style(&flags), &plan);
-    let mut listener = Listener::new(metrics, progress, saver, &signals);
-    let outcome = trainer.stop_on(&signals.stop).run(|event| listener.hear(event));
-    if listener.heard {
+    let mut saver = Saver::new(writer, Arc::clone(&facts), before.clone(), begun);
+    let mut progress = Progress::new(progress_style(&flags), &plan);
+    let mut epochs: Vec<EpochEnd> = Vec::new();
+    let mut has_begun = false;
+    let trainer = trainer.stop_on(&signals.stop).on_event(|event| match event {
+        Event::Step(_) => has_begun = true,
+        Event::Epoch(end) => epochs.push(*end),
+        _ => {}
+    });
+    // In this order: what a checkpoint goes on from is in the log before it is written.
+    let ended = trainer.subscribe(&mut progress).subscribe(&mut metrics).subscribe(&mut saver).run();
+    progress.finish();
+    if has_begun {
         dir.keep();
     }
-    let epochs = listener.finish(outcome.as_ref().ok())?;
-    let outcome = outcome?;
+    saver.finish(match &ended {
+        Ok(outcome) => Some(outcome),
+        Err(TrainError::Subscriber { outcome, .. }) => Some(outcome),
+        Err(_) => None,
+    })?;
+    let outcome = ended?;
 
     let results = Results::new(&plan, &before, &epochs, &outcome, begun.elapsed().as_secs_f64());
     save(&dir, &facts, &outcome, &results)?;

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ReportError;
 use crate::model::Score;
-use crate::train::{EpochEnd, NoiseScale, Position, StepEnd};
+use crate::train::{EpochEnd, Event, NoiseScale, Position, StepEnd, Subscriber, SubscriberError};
 
-/// Writes `metrics.jsonl`: a line every so many steps and one each epoch. The file is up to date after each epoch, and
+/// Writes `metrics.jsonl`, a subscriber of the run: a line every so many steps and one each epoch. The file is up to date after each epoch, and
 /// in between as often as somebody may want to look.
 ///
 /// | key | of | meaning |
@@ -113,11 +113,7 @@ impl Metrics {
     }
 
     /// Logs a step, if it is one of those to be logged.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Write`].
-    pub fn step(&mut self, end: &StepEnd) -> Result<(), ReportError> {
+    fn step(&mut self, end: &StepEnd) -> Result<(), ReportError> {
         self.noise = end.noise_scale.or(self.noise);
         if self.every == 0 || !end.step.is_multiple_of(self.every) {
             return Ok(());
@@ -129,11 +125,7 @@ impl Metrics {
     }
 
     /// Logs an epoch, and hands all lines to the system.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Write`].
-    pub fn epoch(&mut self, end: &EpochEnd) -> Result<(), ReportError> {
+    fn epoch(&mut self, end: &EpochEnd) -> Result<(), ReportError> {
         self.write(&Line::Epoch {
             step: end.step,
             epoch: end.epoch + 1,
@@ -156,11 +148,7 @@ impl Metrics {
     }
 
     /// Hands all lines to the system.
-    ///
-    /// # Errors
-    ///
-    /// [`ReportError::Write`].
-    pub fn flush(&mut self) -> Result<(), ReportError> {
+    fn flush(&mut self) -> Result<(), ReportError> {
         self.flushed = Instant::now();
         self.file.flush().map_err(|source| ReportError::Write { path: self.path.clone(), source })
     }
@@ -168,6 +156,19 @@ impl Metrics {
     fn write(&mut self, line: &Line) -> Result<(), ReportError> {
         let text = serde_json::to_string(line).expect("a line is plain data");
         writeln!(self.file, "{text}").map_err(|source| ReportError::Write { path: self.path.clone(), source })
+    }
+}
+
+impl Subscriber for Metrics {
+    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+        match event {
+            Event::Step(end) => self.step(end)?,
+            Event::Epoch(end) => self.epoch(end)?,
+            // Or else a program that is killed could leave a checkpoint beyond the end of its log.
+            Event::Snapshot(_) => self.flush()?,
+            _ => {}
+        }
+        Ok(())
     }
 }
 

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
 
 use super::grouped;
 use crate::model::Score;
-use crate::train::{EpochEnd, Plan, StepEnd};
+use crate::train::{EpochEnd, Event, Plan, StepEnd, Subscriber, SubscriberError};
 
 /// How progress is shown, on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// The line of the bar. What matters most comes first: a narrow terminal cuts off the end.
 const TEMPLATE: &str = "{prefix} {bar:12} {eta:>3} left  {wide_msg}";
 
-/// Shows how far a run is.
+/// Shows how far a run is: a subscriber of it.
 pub struct Progress {
     style: ProgressStyle,
     bar: ProgressBar,
@@ -60,7 +60,7 @@ impl Progress {
     }
 
     /// Shows a step, if the last look is long enough ago.
-    pub fn step(&mut self, end: &StepEnd) {
+    fn step(&mut self, end: &StepEnd) {
         self.samples += end.samples;
         let elapsed = self.drawn.elapsed();
         if self.style != ProgressStyle::Bar || elapsed < REDRAW {
@@ -78,7 +78,7 @@ impl Progress {
     }
 
     /// Shows an epoch.
-    pub fn epoch(&mut self, end: &EpochEnd) {
+    fn epoch(&mut self, end: &EpochEnd) {
         let line = self.line(end);
         match self.style {
             ProgressStyle::Bar => self.bar.println(line),
@@ -107,6 +107,17 @@ impl Progress {
     /// Takes the bar away.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+impl Subscriber for Progress {
+    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+        match event {
+            Event::Step(end) => self.step(end),
+            Event::Epoch(end) => self.epoch(end),
+            _ => {}
+        }
+        Ok(())
     }
 }
 

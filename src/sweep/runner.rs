@@ -183,11 +183,13 @@ impl<M: Model> Sweep<'_, M> {
         let scored = scored_steps(self.train.len(), run.cell.batch_size, total);
         let trainer =
             Trainer::new(self.model, self.train, options).test(self.test).score_at(scored).stop_on(stop);
-        let outcome = trainer.run(|event| {
-            if let Event::Score(score) = event {
-                curve.push(point(score.step, &score.test));
-            }
-        })?;
+        let outcome = trainer
+            .on_event(|event| {
+                if let Event::Score(score) = event {
+                    curve.push(point(score.step, &score.test));
+                }
+            })
+            .run()?;
         if outcome.reason == StopReason::Interrupted {
             return Ok(None);
         }
@@ -207,7 +209,7 @@ impl<M: Model> Sweep<'_, M> {
             noise_scale: Some(NoiseInterval::Steps(1)),
             ..self.options_of(run)
         };
-        let outcome = Trainer::new(self.model, self.train, options).run(|_| {})?;
+        let outcome = Trainer::new(self.model, self.train, options).run()?;
         Ok(outcome.noise_scale.and_then(|noise| noise.whole()))
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use thiserror::Error;
 
+use super::{Outcome, SubscriberError};
 use crate::collective::CollectiveError;
 use crate::model::Misfit;
 use crate::optim::{OptimError, OptimizerKind};
@@ -182,9 +183,17 @@ pub enum TrainError {
         /// What it panicked with.
         message: String,
     },
-    /// The listener of events is gone: it panicked.
-    #[error("the listener of events is gone")]
+    /// A subscriber panicked, and nobody hears the ranks.
+    #[error("the subscribers of the run are gone")]
     ListenerGone,
+    /// A subscriber could not go on.
+    #[error("{source}")]
+    Subscriber {
+        /// Why.
+        source: SubscriberError,
+        /// What the run came to until then.
+        outcome: Box<Outcome>,
+    },
     /// The ranks could not go on together.
     #[error(transparent)]
     Collective(#[from] CollectiveError),

@@ -1,6 +1,7 @@
 //! What a run tells while it goes on.
 
 use std::ops::AddAssign;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ pub enum Event<'a> {
     Epoch(EpochEnd),
     /// The run is to be [saved](super::Trainer::save_every); the steps go on meanwhile. At the end of an epoch it comes after
     /// that.
-    Snapshot(Snapshot),
+    Snapshot(Arc<Snapshot>),
 }
 
 /// One step.

@@ -5,7 +5,7 @@
 //! 1. [`Options`] (`options.rs`) say what is wanted; nothing in them is checked.
 //! 2. [`Plan`] (`plan.rs`) is what they come to on given data and a given model: checked, and complete. Which
 //!    samples make a batch and which of them a shard stands in `shards.rs`.
-//! 3. [`Trainer`] (`trainer.rs`) starts one thread a rank and hears their events.
+//! 3. [`Trainer`] (`trainer.rs`) starts one thread a rank, and tells what happens to every [`Subscriber`] (`subscriber.rs`).
 //! 4. `worker.rs` is the life of one rank: epochs, steps, scores.
 //! 5. `step.rs` is one step of one rank, in two halves with a round of the reducer between them:
 //!
@@ -77,6 +77,7 @@ mod slot;
 mod snapshot;
 mod start;
 mod step;
+mod subscriber;
 mod trainer;
 mod worker;
 
@@ -90,4 +91,5 @@ pub use save_every::SaveEvery;
 pub use score::{predict, score};
 pub use shards::Shards;
 pub use snapshot::Snapshot;
+pub use subscriber::{Subscriber, SubscriberError};
 pub use trainer::{Outcome, StateVector, StopReason, Trainer};

@@ -49,7 +49,7 @@ pub struct Options {
     pub noise_scale: Option<NoiseInterval>,
     /// Seed of initial params and sample order.
     pub seed: u64,
-    /// How long a rank waits for the others before the run fails; `None` waits as long as they live. A listener of events
+    /// How long a rank waits for the others before the run fails; `None` waits as long as they live. A subscriber
     /// that is a thousand steps behind holds up rank 0, and thereby the others.
     pub timeout: Option<Duration>,
 }

@@ -11,8 +11,11 @@ use super::combiner::all_finite;
 use super::event::Message;
 use super::slot::Slot;
 use super::start::{self, Start};
+use super::subscriber::{Audience, Ear};
 use super::worker::{Finished, Worker};
-use super::{Event, NoiseScale, Options, PhaseTimes, Plan, Position, SaveEvery, Snapshot, TrainError};
+use super::{
+    Event, NoiseScale, Options, PhaseTimes, Plan, Position, SaveEvery, Snapshot, Subscriber, TrainError,
+};
 use crate::collective::{Communicator, Shared, World};
 use crate::data::Dataset;
 use crate::model::Model;
@@ -43,7 +46,7 @@ const REST: Duration = Duration::from_millis(1);
 ///     samples.inputs.iter().map(|x| f64::from((params[0] - x).powi(2))).sum()
 /// });
 /// let options = Options { threads: 2, batch_size: 4, rate: Some(0.4), ..Options::default() };
-/// let outcome = Trainer::new(&mean, &data, options).run(|_| {})?;
+/// let outcome = Trainer::new(&mean, &data, options).run()?;
 /// assert!((outcome.params[0] - 3.0).abs() < 1e-3);
 /// # Ok(())
 /// # }
@@ -58,6 +61,7 @@ pub struct Trainer<'a, M> {
     resumed: Option<Snapshot>,
     save_every: SaveEvery,
     stop: Option<&'a AtomicBool>,
+    audience: Audience<'a>,
 }
 
 /// What a run ends with.
@@ -130,6 +134,8 @@ pub(super) struct Run<'a, M> {
     /// What snapshots are copied into.
     pub(super) slots: [Arc<Slot>; 2],
     pub(super) stop: &'a AtomicBool,
+    /// Set if a subscriber cannot go on.
+    pub(super) quit: Arc<AtomicBool>,
 }
 
 impl<'a, M: Model> Trainer<'a, M> {
@@ -145,6 +151,7 @@ impl<'a, M: Model> Trainer<'a, M> {
             resumed: None,
             save_every: SaveEvery::Never,
             stop: None,
+            audience: Audience::default(),
         }
     }
 
@@ -186,9 +193,9 @@ impl<'a, M: Model> Trainer<'a, M> {
     ///     samples.inputs.iter().map(|x| f64::from((params[0] - x).powi(2))).sum()
     /// });
     /// let options = |steps| Options { batch_size: 3, length: Length::Steps(steps), ..Options::default() };
-    /// let whole = Trainer::new(&mean, &data, options(5)).run(|_| {})?;
-    /// let half = Trainer::new(&mean, &data, options(3)).run(|_| {})?.snapshot().unwrap();
-    /// let rest = Trainer::new(&mean, &data, options(5)).resume(half).run(|_| {})?;
+    /// let whole = Trainer::new(&mean, &data, options(5)).run()?;
+    /// let half = Trainer::new(&mean, &data, options(3)).run()?.snapshot().unwrap();
+    /// let rest = Trainer::new(&mean, &data, options(5)).resume(half).run()?;
     /// assert_eq!(rest.params, whole.params);
     /// # Ok(())
     /// # }
@@ -205,6 +212,69 @@ impl<'a, M: Model> Trainer<'a, M> {
     /// the listener, no third is taken: it stays due until one of them is dropped.
     pub fn save_every(self, every: SaveEvery) -> Self {
         Self { save_every: every, ..self }
+    }
+
+    /// Has a subscriber hear what happens. There may be several, who are told in the order in which they came.
+    ///
+    /// # Examples
+    ///
+    /// What the program shows and logs, in a program of one's own:
+    ///
+    /// ```
+    /// use phalanx::data::{LoadOptions, Source};
+    /// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+    /// use phalanx::report::{Progress, ProgressStyle, RunDir};
+    /// use phalanx::train::{Length, Options, Trainer};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let digits = "digits".parse::<Source>()?.load(&LoadOptions::default())?;
+    /// let (hidden, activation, loss) = (vec![32], Activation::Relu, Loss::CrossEntropy);
+    /// let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
+    /// let trainer = Trainer::new(&model, &digits.train, Options { length: Length::Epochs(2), ..Options::default() });
+    ///
+    /// let mut dir = RunDir::create(&folder.path().join("run"))?;
+    /// let mut progress = Progress::new(ProgressStyle::automatic(), &trainer.plan()?);
+    /// trainer.subscribe(dir.metrics(10)?).subscribe(&mut progress).run()?;
+    /// progress.finish();
+    /// dir.keep();
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe(mut self, subscriber: impl Subscriber + 'a) -> Self {
+        self.audience.add(subscriber);
+        self
+    }
+
+    /// Has a function hear what happens: a [subscriber](Self::subscribe) that cannot fail.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use phalanx::data::{Dataset, Targets};
+    /// use phalanx::model::{from_fn, Samples};
+    /// use phalanx::train::{Event, Options, Trainer};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [6.0]], Targets::None, None)?;
+    /// let mean = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+    ///     grads[0] = samples.inputs.iter().map(|x| 2.0 * (params[0] - x)).sum();
+    ///     samples.inputs.iter().map(|x| f64::from((params[0] - x).powi(2))).sum()
+    /// });
+    /// let mut losses = Vec::new();
+    /// let trainer = Trainer::new(&mean, &data, Options::default()).on_event(|event| {
+    ///     if let Event::Epoch(epoch) = event {
+    ///         losses.push(epoch.train_loss);
+    ///     }
+    /// });
+    /// trainer.run()?;
+    /// assert!(losses.len() == 10 && losses[9] < losses[0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_event(self, hear: impl FnMut(&Event<'_>) + 'a) -> Self {
+        self.subscribe(Ear(hear))
     }
 
     /// Ends the run after the step during which this flag was set.
@@ -226,13 +296,13 @@ impl<'a, M: Model> Trainer<'a, M> {
         Ok(plan)
     }
 
-    /// Trains, and tells `on_event` on the calling thread what happens.
+    /// Trains, and tells the subscribers on the calling thread what happens.
     ///
     /// # Errors
     ///
     /// If the options, the data and the model do not fit each other, a thread cannot be started, a rank panics (in
-    /// the model, say) or waits longer than the timeout for another. All threads have ended then.
-    pub fn run(self, mut on_event: impl FnMut(Event<'_>)) -> Result<Outcome, TrainError> {
+    /// the model, say) or waits longer than the timeout for another, or a subscriber cannot go on. All threads have ended then.
+    pub fn run(mut self) -> Result<Outcome, TrainError> {
         let plan = self.plan()?;
         let (initial, start) = match (self.resumed, self.initial) {
             (Some(snapshot), _) => Start::of(&snapshot),
@@ -251,11 +321,16 @@ impl<'a, M: Model> Trainer<'a, M> {
         let order = Shared::new(&world, (0..samples as u32).collect(), rank_0_owns(samples, plan.threads()))?;
         let (model, train, test, never) = (self.model, self.train, self.test, AtomicBool::new(false));
         let (slots, save_every, score_at) = (Slot::two(plan.threads()), self.save_every, self.score_at);
-        let stop = self.stop.unwrap_or(&never);
-        let run = Run { plan, model, train, test, score_at, params, order, start, save_every, slots, stop };
-        on_event(Event::Start(&run.plan));
-        let finished = train_on(&run, world.communicators(), &mut on_event)?;
-        Ok(outcome(finished, run.params.into_inner()))
+        let (stop, quit) = (self.stop.unwrap_or(&never), self.audience.quit());
+        let run =
+            Run { plan, model, train, test, score_at, params, order, start, save_every, slots, stop, quit };
+        self.audience.tell(&Event::Start(&run.plan));
+        let finished = train_on(&run, world.communicators(), &mut self.audience)?;
+        let outcome = outcome(finished, run.params.into_inner());
+        match self.audience.into_failure() {
+            Some(source) => Err(TrainError::Subscriber { source, outcome: Box::new(outcome) }),
+            None => Ok(outcome),
+        }
     }
 }
 
@@ -263,7 +338,7 @@ impl<'a, M: Model> Trainer<'a, M> {
 fn train_on<M: Model>(
     run: &Run<'_, M>,
     communicators: Vec<Communicator>,
-    on_event: &mut impl FnMut(Event<'_>),
+    audience: &mut Audience<'_>,
 ) -> Result<Vec<Finished>, TrainError> {
     thread::scope(|scope| {
         let (sender, receiver) = bounded(MESSAGES);
@@ -275,7 +350,7 @@ fn train_on<M: Model>(
             let thread = thread::Builder::new().name(format!("rank {rank}")).spawn_scoped(scope, work);
             threads.push(thread.map_err(|source| TrainError::Spawn { rank, source })?);
         }
-        hear(receiver, on_event);
+        hear(&receiver, audience);
         let ends = threads.into_iter().enumerate().map(|(rank, thread)| match thread.join() {
             Ok(end) => end,
             Err(payload) => Err(TrainError::panicked(rank, payload.as_ref())),
@@ -285,16 +360,10 @@ fn train_on<M: Model>(
 }
 
 /// Hands events on until rank 0 has ended.
-fn hear(receiver: Receiver<Message>, on_event: &mut impl FnMut(Event<'_>)) {
-    let mut tell = |message| match message {
-        Message::Step(step) => on_event(Event::Step(step)),
-        Message::Score(score) => on_event(Event::Score(score)),
-        Message::Epoch(epoch) => on_event(Event::Epoch(epoch)),
-        Message::Snapshot(snapshot) => on_event(Event::Snapshot(snapshot)),
-    };
+fn hear(receiver: &Receiver<Message>, audience: &mut Audience<'_>) {
     while let Ok(message) = receiver.recv() {
-        tell(message);
-        receiver.try_iter().for_each(&mut tell);
+        audience.tell_of(message);
+        receiver.try_iter().for_each(|message| audience.tell_of(message));
         thread::sleep(REST);
     }
 }
@@ -348,11 +417,13 @@ mod tests {
         });
         let options = Options { threads: 3, length: Length::Epochs(2), ..Options::default() };
         let mut of_rank_0 = PhaseTimes::default();
-        let outcome = Trainer::new(&model, &data, options).run(|event| {
-            if let Event::Epoch(epoch) = event {
-                of_rank_0 += epoch.phases;
-            }
-        });
+        let outcome = Trainer::new(&model, &data, options)
+            .on_event(|event| {
+                if let Event::Epoch(epoch) = event {
+                    of_rank_0 += epoch.phases;
+                }
+            })
+            .run();
         let phases = outcome.unwrap().phases;
         assert_eq!((phases.len(), phases[0]), (3, of_rank_0));
         assert!(phases.iter().all(|rank| !rank.compute.is_zero() && !rank.wait.is_zero()), "{phases:?}");
@@ -370,11 +441,14 @@ mod tests {
         let mut scores = Vec::new();
         let trainer = Trainer::new(&model, &data, options(6)).test(&data).score_at(vec![9, 5, 0, 2]);
         trainer
-            .run(|event| scores.extend(if let Event::Score(score) = event { Some(score) } else { None }))
+            .on_event(|event| {
+                scores.extend(if let Event::Score(score) = event { Some(*score) } else { None })
+            })
+            .run()
             .unwrap();
         assert_eq!(scores.iter().map(|score| score.step).collect::<Vec<_>>(), [2, 5]);
         for score in scores {
-            let outcome = Trainer::new(&model, &data, options(score.step)).run(|_| {}).unwrap();
+            let outcome = Trainer::new(&model, &data, options(score.step)).run().unwrap();
             assert_eq!(crate::train::score(&model, &outcome.params, &data).unwrap(), score.test);
         }
     }

@@ -114,7 +114,7 @@ impl<'a, M: Model> Worker<'a, M> {
 
     /// What is to be done after the next step.
     fn asks(&self) -> Asked {
-        let stop = self.run.stop.load(Ordering::Relaxed);
+        let stop = self.run.stop.load(Ordering::Relaxed) || self.run.quit.load(Ordering::Relaxed);
         let rank_0 = self.events.is_some();
         if !(rank_0 && self.saves.is_due(&self.position, self.run.plan.steps_per_epoch())) {
             return Asked { stop, save: None };
