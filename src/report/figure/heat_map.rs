@@ -122,7 +122,7 @@ impl HeatMap {
     ) {
         let shade = self.shade(value);
         canvas.filled(&colour(shade), (x, y), size, &format!("{name}: {whole}"));
-        let class = if shade < 0.6 { "on-dark" } else { "on-light" };
+        let class = if shade < 0.48 { "on-dark" } else { "on-light" };
         canvas.text(class, "middle", (x - 1.0 + CELL.0 / 2.0, y - 1.0 + 18.0), &short);
     }
 

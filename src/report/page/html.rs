@@ -41,6 +41,13 @@ impl Html {
         self.put(format_args!("<div class=\"scroll\">{svg}</div>\n"));
     }
 
+    /// A figure with text below it.
+    pub(crate) fn figure(&mut self, svg: &str, caption: &str) {
+        let caption = escaped(caption);
+        let below = if caption.is_empty() { caption } else { format!("<figcaption>{caption}</figcaption>") };
+        self.put(format_args!("<figure>{svg}{below}</figure>\n"));
+    }
+
     /// A table whose first column names the rows; `class` is `names` where the others hold text and no numbers.
     pub(crate) fn table(&mut self, class: &str, label: &str, head: &[String], rows: &[Vec<String>]) {
         let label = escaped(label);
