@@ -99,7 +99,7 @@ fn runs_that_differ_in_one_option_show_that_one_and_the_same_bits_are_said() {
     assert!(differ.contains("<td>0.0</td><td>0.001</td>"), "{differ}");
     assert!(!page.contains("have the same bits"));
     assert!(page.contains("runs/3: l2 0.001</text>"), "what sets runs apart is in the legend");
-    room.good("report runs/1 runs/2 runs/3 -o all.html");
+    room.good("report runs/1 runs/2 runs/3 runs/report.html -o all.html");
     assert!(room.read("all.html").contains("The params of runs/1, runs/2 have the same bits."));
 }
 

@@ -24,7 +24,7 @@ use super::runs::numbered;
 #[command(after_help = "Examples:
   phalanx report                     the last run in runs
   phalanx report runs/3 runs/5       two runs, and how they differ
-  phalanx report runs/* -o all.html  all of them")]
+  phalanx report runs/* -o all.html  all of them, those that are under way too")]
 pub(super) struct ReportFlags {
     /// Run directories [default: the newest in runs]
     runs: Vec<PathBuf>,
@@ -37,7 +37,12 @@ pub(super) struct ReportFlags {
 /// Writes the page, and prints where it is and what to do next.
 pub(super) fn run(flags: &ReportFlags) -> Result<ExitCode, Failure> {
     let runs = if flags.runs.is_empty() { vec![newest()?] } else { flags.runs.clone() };
-    let runs = runs.iter().map(|run| RunRecord::read(run)).collect::<Result<Vec<_>, _>>()?;
+    // runs/* names the page of several runs too, once there is one.
+    let runs = runs.iter().filter(|run| !is_run_page(run));
+    let runs = runs.map(|run| RunRecord::read(run)).collect::<Result<Vec<_>, _>>()?;
+    if runs.is_empty() {
+        return Err(Failure::usage("a page is no run; name the directory of one, such as runs/1"));
+    }
     let output = flags.output.clone().unwrap_or_else(|| place(&runs));
     if output.is_dir() {
         return Err(Failure::usage(format!(

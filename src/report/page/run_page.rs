@@ -46,7 +46,7 @@ pub fn run_page(runs: &[RunRecord], tested: &[Result<Tested, String>]) -> String
 
 /// Whether a file holds a page that was written by [`run_page`], and may be written again.
 pub fn is_run_page(path: &Path) -> bool {
-    std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(opening(GENERATOR).as_bytes()))
+    path.is_file() && std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(opening(GENERATOR).as_bytes()))
 }
 
 fn one(html: &mut Html, run: &RunRecord) {
