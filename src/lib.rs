@@ -37,7 +37,7 @@
 //! | [`optim`] | params, grads, learning rates, schedules, conventions |
 //! | [`train`] | options, the plan they come to, the step, the run |
 //! | [`checkpoint`] | the model file; checkpoints, and the thread that writes them |
-//! | [`report`] | progress, logs and tables, made from the trainer's events |
+//! | [`report`] | progress, logs, tables, figures and pages, made from the trainer's events and from what a run has left |
 //! | [`sweep`] | many runs over batch sizes and rates, and what they say of sum and mean; beside `report` |
 //! | [`mod@bench`] | how training and the all-reduce scale, measured from outside beside `report` |
 //!

@@ -54,8 +54,7 @@ fn log(room: &Room, run: &str) -> Vec<Value> {
     let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let without_times = lines.map(|mut line| {
         let fields = line.as_object_mut().unwrap();
-        fields.remove("samples_per_sec");
-        fields.remove("epoch_secs");
+        fields.retain(|name, _| name != "samples_per_sec" && !name.ends_with("_secs"));
         line
     });
     without_times.filter(|line| line["event"] != "resume").collect()

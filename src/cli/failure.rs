@@ -15,6 +15,13 @@ pub(super) struct Failure {
     error: anyhow::Error,
 }
 
+/// What went wrong, in one line.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.error.to_string().replace('\n', " "))
+    }
+}
+
 impl Failure {
     /// The user asked for something that does not exist or does not go together: exit code 2, as clap's own.
     pub(super) fn usage(text: impl fmt::Display + fmt::Debug + Send + Sync + 'static) -> Self {
@@ -23,7 +30,7 @@ impl Failure {
 
     /// Says in one line what went wrong, and returns the exit code. Errors tell their causes themselves.
     pub(super) fn report(self) -> ExitCode {
-        tell(format!("error: {}", self.error).replace('\n', " "));
+        tell(format!("error: {self}"));
         ExitCode::from(self.code)
     }
 }

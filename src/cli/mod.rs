@@ -21,7 +21,9 @@ mod like;
 mod output;
 mod predict;
 mod preview;
+mod report;
 mod resume;
+mod runs;
 mod settings;
 mod signals;
 mod summary;
@@ -42,6 +44,7 @@ use clap::{Parser, Subcommand};
   phalanx train                                  train on the built-in digits, with all cores
   phalanx train data.csv --test-split 0.2 -o m   train on a table whose last column is the label
   phalanx predict m new.csv                      predict new samples with what was trained
+  phalanx report                                 the last run as a page: curves, options, worst samples
   phalanx convert --to sum --lr 0.1 -b 64        say the same run for summed gradients
 
 Exit codes: 0 done, 1 error, 2 wrong usage, 3 diverged, 130 and 143 stopped by a signal after saving.")]
@@ -59,6 +62,7 @@ enum Command {
     Eval(eval::EvalFlags),
     Predict(predict::PredictFlags),
     Inspect(inspect::InspectFlags),
+    Report(report::ReportFlags),
     Bench(bench::BenchFlags),
     #[command(disable_help_flag = true, allow_negative_numbers = true)]
     Sweep(Box<sweep::SweepFlags>),
@@ -77,6 +81,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Eval(flags) => eval::run(&flags),
         Command::Predict(flags) => predict::run(&flags),
         Command::Inspect(flags) => inspect::run(&flags),
+        Command::Report(flags) => report::run(&flags),
         Command::Bench(flags) => bench::run(flags),
         Command::Sweep(flags) => sweep::run(*flags),
     };

@@ -17,6 +17,7 @@ use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::flags_of;
 use super::output::tell;
+use super::runs::numbered;
 
 /// What a run begins with.
 pub(super) enum Beginning {
@@ -87,16 +88,12 @@ pub(super) fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
 
 /// The newest of the runs that have a number and are not complete.
 fn newest() -> Result<PathBuf, Failure> {
-    let entries = fs::read_dir("runs").into_iter().flatten().flatten();
-    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let mut numbers: Vec<u32> = numbers.collect();
-    numbers.sort_unstable();
-    let runs = numbers.iter().rev().map(|number| Path::new("runs").join(number.to_string()));
-    let found = runs.into_iter().find(|run| !is_complete(run));
-    Ok(found.ok_or_else(|| {
+    let runs = numbered();
+    let found = runs.iter().find(|run| !is_complete(run));
+    Ok(found.cloned().ok_or_else(|| {
         anyhow!(
             "there is no run in runs that is not complete ({} are); name one, or train anew without --resume",
-            numbers.len()
+            runs.len()
         )
     })?)
 }

@@ -31,6 +31,8 @@ pub(super) fn table(results: &Results, plan: &Plan, path: &Path, data: &str) -> 
     table.row("time", time(results));
     table.row("params", format!("{}, sha256 {}", grouped(results.params as u64), results.params_sha256));
     table.row("saved in", path.display());
+    table.row("plot", path.join("loss.svg").display());
+    table.row("page", format!("phalanx report {}", path.display()));
     table.row("next", next(results, path, data));
     table
 }

@@ -20,7 +20,7 @@ use super::flags::TrainFlags;
 use super::input::{TrainingData, data_name, training_data};
 use super::resume::{Beginning, Resumed};
 use super::signals::Signals;
-use super::{config, like, output, preview, resume, settings, summary};
+use super::{config, like, output, preview, report, resume, settings, summary};
 
 /// Trains, reports and saves.
 pub(super) fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure> {
@@ -196,7 +196,8 @@ fn save(dir: &RunDir, facts: &RunFacts, outcome: &Outcome, results: &Results) ->
     let RunFacts { shape, standardize, classes, options, .. } = facts.clone();
     let file = ModelFile { shape, params: outcome.params.clone(), standardize, classes, options };
     file.save(&dir.model_path())?;
-    Ok(dir.write_results(results)?)
+    dir.write_results(results)?;
+    report::draw_loss(dir.path())
 }
 
 fn options_by_name(flags: &TrainFlags) -> BTreeMap<String, Value> {

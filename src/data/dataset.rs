@@ -191,6 +191,26 @@ impl Dataset {
         self.features.describe()
     }
 
+    /// Height and width of a sample that is an image of one channel, row by row; `None` if the data does not say that it is.
+    pub fn image_size(&self) -> Option<(usize, usize)> {
+        match self.features.shape.as_slice() {
+            [height, width] => Some((*height, *width)),
+            _ => None,
+        }
+    }
+
+    /// The features of one sample as `f32`, as they were before any [standardization](Self::standardize).
+    ///
+    /// # Panics
+    ///
+    /// If the sample number is not below [`len`](Self::len).
+    pub fn features_of(&self, sample: usize) -> Vec<f32> {
+        assert!(sample < self.len(), "sample {sample} of {}", self.len());
+        let mut features = vec![0.0; self.features()];
+        self.features.gather(&[sample as u32], &mut features);
+        features
+    }
+
     /// The inputs as stored.
     pub(super) fn stored(&self) -> &Features {
         &self.features
@@ -239,6 +259,13 @@ mod tests {
         assert_eq!((shard.values().dim(), shard.weights()), ((1, 2), None));
         data.gather(&[], &mut shard);
         assert!(shard.is_empty() && shard.values().is_empty());
+    }
+
+    #[test]
+    fn the_features_of_a_sample_are_those_that_were_given_and_no_image_unless_the_data_says_so() {
+        let mut data = Dataset::from_arrays(array![[1.0, 5.0], [3.0, 7.0]], values(), None).unwrap();
+        data.standardize(Standardize::learn(&data).unwrap()).unwrap();
+        assert_eq!((data.features_of(1), data.image_size()), (vec![3.0, 7.0], None));
     }
 
     #[test]

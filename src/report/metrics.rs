@@ -24,6 +24,7 @@ use crate::train::{EpochEnd, Event, NoiseScale, Position, StepEnd, Subscriber, S
 /// | `noise_scale`, `noise_scale_error` | both | gradient noise scale as last measured, in samples, and its standard error; left out if it is not measured, null while it is not known |
 /// | `test_loss`, `test_accuracy` | epoch | on the test samples, null without |
 /// | `samples_per_sec`, `epoch_secs` | epoch | speed and time, evaluation left out |
+/// | `compute_secs`, `wait_secs`, `reduce_update_secs` | epoch | where rank 0 spent that time |
 pub struct Metrics {
     path: PathBuf,
     file: BufWriter<File>,
@@ -61,6 +62,9 @@ enum Line {
         noise: Option<Noise>,
         samples_per_sec: f64,
         epoch_secs: f64,
+        compute_secs: f64,
+        wait_secs: f64,
+        reduce_update_secs: f64,
     },
     Resume {
         step: u64,
@@ -135,6 +139,9 @@ impl Metrics {
             noise: self.noise(),
             samples_per_sec: end.samples_per_sec(),
             epoch_secs: end.elapsed.as_secs_f64(),
+            compute_secs: end.phases.compute.as_secs_f64(),
+            wait_secs: end.phases.wait.as_secs_f64(),
+            reduce_update_secs: end.phases.reduce_update.as_secs_f64(),
         })?;
         self.flush()
     }

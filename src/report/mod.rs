@@ -5,7 +5,7 @@
 //! * [`Results`] is what `results.json` holds.
 //! * [`Progress`] is the bar on a terminal, and plain lines elsewhere; [`CountProgress`] that of things that are counted.
 //! * [`noise_advice`] says in a sentence what a noise scale means for a batch size.
-//! * [`figure`] draws curves and heat maps.
+//! * [`figure`] draws curves and heat maps; [`page`] writes pages around them.
 //! * [`Table`] lays names and values out in two columns, [`grouped`] writes large counts.
 //!
 //! Nothing here computes on params or gradients.
@@ -16,6 +16,7 @@ mod memory;
 mod metrics;
 mod noise_advice;
 mod number;
+pub mod page;
 mod progress;
 mod results;
 mod run_dir;

@@ -12,8 +12,19 @@ pub(crate) struct Canvas {
 impl Canvas {
     /// Begins with a background, a title and what stands below it, a line each.
     pub(crate) fn new(width: f64, height: f64, title: &str, caption: &[String]) -> Self {
+        Self::described(width, height, title, caption, &caption.join(" "))
+    }
+
+    /// The same, with a description for those who cannot see it.
+    pub(crate) fn described(
+        width: f64,
+        height: f64,
+        title: &str,
+        caption: &[String],
+        description: &str,
+    ) -> Self {
         let mut canvas = Self { svg: String::new() };
-        let (name, description) = (escaped(title), escaped(&caption.join(" ")));
+        let (name, description) = (escaped(title), escaped(description));
         canvas.put(format_args!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"figure\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
              height=\"{height}\" role=\"img\">\n  <title>{name}</title>\n  <desc>{description}</desc>\n  \
@@ -38,6 +49,12 @@ impl Canvas {
         self.put(format_args!("  <polyline class=\"{class}\" points=\"{}\"/>\n", points.join(" ")));
     }
 
+    /// What lies within some points.
+    pub(crate) fn area(&mut self, class: &str, points: &[(f64, f64)]) {
+        let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+        self.put(format_args!("  <polygon class=\"{class}\" points=\"{}\"/>\n", points.join(" ")));
+    }
+
     pub(crate) fn dot(&mut self, class: &str, (x, y): (f64, f64), radius: f64) {
         self.put(format_args!("  <circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\"/>\n"));
     }
@@ -45,6 +62,15 @@ impl Canvas {
     pub(crate) fn rect(&mut self, class: &str, (x, y): (f64, f64), (width, height): (f64, f64)) {
         self.put(format_args!(
             "  <rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"/>\n"
+        ));
+    }
+
+    /// A rectangle of which `tip` is shown under the pointer.
+    pub(crate) fn tipped(&mut self, class: &str, (x, y): (f64, f64), (width, height): (f64, f64), tip: &str) {
+        let tip = escaped(tip);
+        self.put(format_args!(
+            "  <rect class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\">\
+             <title>{tip}</title></rect>\n"
         ));
     }
 
@@ -65,11 +91,20 @@ impl Canvas {
         ));
     }
 
-    /// The same, read from below.
-    pub(crate) fn text_upwards(&mut self, class: &str, (x, y): (f64, f64), content: &str) {
+    /// The same, centred and read from below.
+    pub(crate) fn text_upwards(&mut self, class: &str, at: (f64, f64), content: &str) {
+        self.upwards(class, "middle", at, content);
+    }
+
+    /// Text read from below whose upper end is at a point.
+    pub(crate) fn text_hanging(&mut self, class: &str, at: (f64, f64), content: &str) {
+        self.upwards(class, "end", at, content);
+    }
+
+    fn upwards(&mut self, class: &str, anchor: &str, (x, y): (f64, f64), content: &str) {
         let content = escaped(content);
         self.put(format_args!(
-            "  <text class=\"{class}\" transform=\"translate({x:.1} {y:.1}) rotate(-90)\" text-anchor=\"middle\">\
+            "  <text class=\"{class}\" transform=\"translate({x:.1} {y:.1}) rotate(-90)\" text-anchor=\"{anchor}\">\
              {content}</text>\n"
         ));
     }

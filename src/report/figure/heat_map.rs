@@ -1,6 +1,7 @@
 //! A value for each pair of two lists, as colours.
 
 use super::{Canvas, short_number};
+use crate::report::grouped;
 
 /// A table of values as colours, the least dark and the greatest light.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct HeatMap {
 pub enum HeatCell {
     /// A value above 0.
     Value(f64),
+    /// A number of things above 0.
+    Count(u64),
     /// A value to point out.
     Best(f64),
     /// There is no value, as what was measured diverged.
@@ -30,7 +33,10 @@ pub enum HeatCell {
     Empty,
 }
 
+/// Room for the names of rows: at least this, and so much for each letter, but only so many letters.
 const LEFT: f64 = 78.0;
+const LETTER: f64 = 7.2;
+const MOST_LETTERS: usize = 18;
 const CELL: (f64, f64) = (42.0, 28.0);
 
 impl HeatMap {
@@ -42,10 +48,13 @@ impl HeatMap {
     pub fn svg(&self) -> String {
         let (columns, rows) = (self.columns.1.len(), self.rows.1.len());
         assert_eq!(self.cells.len(), columns * rows, "a cell for each pair");
+        let left = LEFT.max(44.0 + room(&self.rows.1));
+        let below = if self.hangs() { 14.0 + room(&self.columns.1) } else { 24.0 };
         let top = 58.0 + 18.0 * self.caption.len() as f64;
-        let (right, bottom) = (LEFT + CELL.0 * columns as f64, top + CELL.1 * rows as f64);
-        let mut canvas = Canvas::new((right + 20.0).max(480.0), bottom + 56.0, &self.title, &self.caption);
-        let at = |row: usize, column: usize| (LEFT + CELL.0 * column as f64, top + CELL.1 * row as f64);
+        let (right, bottom) = (left + CELL.0 * columns as f64, top + CELL.1 * rows as f64);
+        let mut canvas =
+            Canvas::new((right + 20.0).max(480.0), bottom + below + 32.0, &self.title, &self.caption);
+        let at = |row: usize, column: usize| (left + CELL.0 * column as f64, top + CELL.1 * row as f64);
         for (index, cell) in self.cells.iter().enumerate() {
             let (row, column) = (index / columns, index % columns);
             let name = format!(
@@ -55,19 +64,31 @@ impl HeatMap {
             self.cell(&mut canvas, at(row, column), *cell, &name);
         }
         for (row, name) in self.rows.1.iter().enumerate() {
-            canvas.text("quiet", "end", (LEFT - 8.0, at(row, 0).1 + 18.5), name);
+            canvas.text("quiet", "end", (left - 8.0, at(row, 0).1 + 18.5), &cut(name));
         }
+        self.column_names(&mut canvas, left, bottom);
+        canvas.text("quiet", "middle", (f64::midpoint(left, right), bottom + below + 19.0), &self.columns.0);
+        canvas.text_upwards("quiet", (20.0, f64::midpoint(top, bottom)), &self.rows.0);
+        canvas.finish()
+    }
+
+    /// Whether a name is wider than its column. Numbers stay as they are: the reader finds those that are left out.
+    fn hangs(&self) -> bool {
+        let is_name = |name: &String| name.parse::<f64>().is_err() && !name.contains(',');
+        self.columns.1.iter().any(|name| is_name(name) && LETTER * cut(name).chars().count() as f64 > CELL.0)
+    }
+
+    fn column_names(&self, canvas: &mut Canvas, left: f64, bottom: f64) {
         let mut free = 0.0;
         for (column, name) in self.columns.1.iter().enumerate() {
-            let (at, half) = (at(0, column).0 + CELL.0 / 2.0, 4.0 * name.chars().count() as f64);
-            if at - half >= free {
+            let (at, half) = (left + CELL.0 * (column as f64 + 0.5), 4.0 * name.chars().count() as f64);
+            if self.hangs() {
+                canvas.text_hanging("quiet", (at + 4.5, bottom + 8.0), &cut(name));
+            } else if at - half >= free {
                 canvas.text("quiet", "middle", (at, bottom + 18.0), name);
                 free = at + half + 4.0;
             }
         }
-        canvas.text("quiet", "middle", (f64::midpoint(LEFT, right), bottom + 43.0), &self.columns.0);
-        canvas.text_upwards("quiet", (20.0, f64::midpoint(top, bottom)), &self.rows.0);
-        canvas.finish()
     }
 
     fn cell(&self, canvas: &mut Canvas, (x, y): (f64, f64), cell: HeatCell, name: &str) {
@@ -80,26 +101,54 @@ impl HeatMap {
                 canvas.text("quiet", "middle", middle, "×");
             }
             HeatCell::Value(value) | HeatCell::Best(value) => {
-                let shade = self.shade(value);
-                canvas.filled(&colour(shade), inner.0, inner.1, &format!("{name}: {value}"));
-                let class = if shade < 0.6 { "on-dark" } else { "on-light" };
-                canvas.text(class, "middle", middle, &brief(value));
+                self.filled(canvas, inner, value, (name, value.to_string(), brief(value)));
                 if matches!(cell, HeatCell::Best(_)) {
                     canvas.rect("best", inner.0, inner.1);
                 }
             }
+            HeatCell::Count(count) => {
+                let text = grouped(count);
+                self.filled(canvas, inner, count as f64, (name, text.clone(), text));
+            }
         }
+    }
+
+    fn filled(
+        &self,
+        canvas: &mut Canvas,
+        ((x, y), size): ((f64, f64), (f64, f64)),
+        value: f64,
+        (name, whole, short): (&str, String, String),
+    ) {
+        let shade = self.shade(value);
+        canvas.filled(&colour(shade), (x, y), size, &format!("{name}: {whole}"));
+        let class = if shade < 0.48 { "on-dark" } else { "on-light" };
+        canvas.text(class, "middle", (x - 1.0 + CELL.0 / 2.0, y - 1.0 + 18.0), &short);
     }
 
     /// Where a value lies between the least and the greatest, by its logarithm.
     fn shade(&self, value: f64) -> f64 {
         let values = self.cells.iter().filter_map(|cell| match cell {
             HeatCell::Value(value) | HeatCell::Best(value) => Some(value.ln()),
+            HeatCell::Count(count) => Some((*count as f64).ln()),
             HeatCell::Lost | HeatCell::Empty => None,
         });
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
         if high > low { (value.ln() - low) / (high - low) } else { 0.0 }
     }
+}
+
+/// What some names take beside or below the cells.
+fn room(names: &[String]) -> f64 {
+    LETTER * names.iter().map(|name| cut(name).chars().count()).max().unwrap_or(0) as f64
+}
+
+/// As much of a name as there is room for.
+fn cut(name: &str) -> String {
+    if name.chars().count() <= MOST_LETTERS {
+        return name.to_owned();
+    }
+    name.chars().take(MOST_LETTERS - 1).chain(['…']).collect()
 }
 
 /// As much of a number as a cell has room for.
@@ -141,6 +190,26 @@ mod tests {
         assert_eq!(svg.matches("<rect style").count(), 2);
         assert_eq!(svg.matches("class=\"best\"").count(), 1);
         assert_eq!(svg.matches("class=\"lost\"").count(), 1);
+    }
+
+    #[test]
+    fn long_names_of_columns_hang_and_none_is_left_out() {
+        let names = |what: &str| {
+            (what.to_owned(), vec!["setosa".to_owned(), "a-very-long-name-of-a-class".to_owned()])
+        };
+        let map = HeatMap {
+            title: String::new(),
+            caption: Vec::new(),
+            columns: names("predicted"),
+            rows: names("true"),
+            cells: vec![HeatCell::Count(12), HeatCell::Empty, HeatCell::Count(1), HeatCell::Count(1234)],
+        };
+        let svg = map.svg();
+        assert_eq!(svg.matches(">setosa</text>").count(), 2);
+        assert_eq!(svg.matches(">a-very-long-name-…</text>").count(), 2);
+        assert!(svg.contains(
+            "true a-very-long-name-of-a-class, predicted a-very-long-name-of-a-class: 1234</title>"
+        ));
     }
 
     #[test]

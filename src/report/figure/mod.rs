@@ -1,17 +1,21 @@
 //! Figures as SVG, self-contained and legible on light and dark pages and on paper.
 //!
-//! A figure is said as data ([`Plot`], [`HeatMap`]) and drawn by its `svg`. [`Axis`] says where a value lies; `canvas` writes the
-//! elements; `style` holds colours and fonts, as classes that follow the reader's scheme.
+//! A figure is said as data ([`Plot`], [`Columns`], [`HeatMap`]) and drawn by its `svg`. [`Axis`] says where a value lies; `frame` and
+//! `legend` are what stands around; `canvas` writes the elements; `style` holds colours and fonts, as classes that follow the reader's scheme.
 //!
 //! Written by hand, as the drawing crates that were looked at write colours into each element, which no dark page can change.
 
 mod axis;
 mod canvas;
+mod columns;
+mod frame;
 mod heat_map;
+mod legend;
 mod plot;
 mod style;
 
 pub use axis::{Axis, Scale, short_number};
+pub use columns::Columns;
 pub use heat_map::{HeatCell, HeatMap};
 pub use plot::{Mark, Plot, Series, SeriesKind};
 

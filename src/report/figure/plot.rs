@@ -1,7 +1,9 @@
 //! Curves and points over two axes.
 
 use super::axis::PlacedAxis;
-use super::style::COLOURS;
+use super::frame::{Frame, WIDTH};
+use super::legend::{Entry, LINE, Legend};
+use super::style::{COLOURS, DASHES};
 use super::{Axis, Canvas, short_number};
 
 /// A figure of curves and points.
@@ -28,7 +30,7 @@ pub struct Series {
     pub name: String,
     /// How they are drawn.
     pub kind: SeriesKind,
-    /// Number of the colour, from 0.
+    /// Number of the colour, from 0; the seventh is the first again, dashed.
     pub colour: usize,
     /// x and y of each, in order; what an axis cannot show is left out.
     pub points: Vec<(f64, f64)>,
@@ -37,12 +39,16 @@ pub struct Series {
 /// How a series is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeriesKind {
-    /// Dots that a line joins: measured.
+    /// Dots that a line joins, unless they are very many: measured.
     Measured,
     /// A line alone.
     Curve,
     /// A dashed line: computed.
     Fit,
+    /// The area within its points, such as that between the least and the greatest of several values.
+    Band,
+    /// Dots that nothing joins.
+    Dots,
 }
 
 /// A place on the x axis.
@@ -50,96 +56,111 @@ pub enum SeriesKind {
 pub struct Mark {
     /// Where.
     pub x: f64,
-    /// What is there.
+    /// What is there; nothing is written if empty.
     pub label: String,
 }
 
-const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 78.0;
-const RIGHT: f64 = 700.0;
-/// Height of a line of the legend, or of the caption.
-const LINE: f64 = 18.0;
+/// Above so many points dots would hide one another, and the line is drawn alone.
+const MOST_DOTS: usize = 60;
+/// What is above the legend.
+const TITLE: f64 = 68.0;
 
 impl Plot {
     /// Draws it.
     pub fn svg(&self) -> String {
-        let named = self.series.iter().filter(|series| !series.name.is_empty()).count();
-        let top = 68.0 + LINE * (self.caption.len() as f64 + named.div_ceil(2) as f64);
-        let bottom = top + HEIGHT;
+        self.svg_of(WIDTH)
+    }
+
+    /// Draws it in this width, in pixels; in a narrow one letters are larger beside the rest.
+    pub fn svg_of(&self, width: f64) -> String {
+        let legend = Legend::new(self.series.iter().map(Series::entry), width);
+        let frame = Frame::new(width, TITLE + LINE * self.caption.len() as f64 + legend.height());
         let points = || self.series.iter().flat_map(|series| series.points.iter().copied());
         let marks = self.marks.iter().map(|mark| mark.x);
-        let x = self.x.placed(points().map(|point| point.0).chain(marks), LEFT, RIGHT);
-        let y = self.y.placed(points().map(|point| point.1), bottom, top);
-        let mut canvas = Canvas::new(WIDTH, bottom + 56.0, &self.title, &self.caption);
-        self.legend(&mut canvas, top - 14.0 - LINE * named.div_ceil(2) as f64);
-        self.grid(&mut canvas, (&x, &y), (top, bottom));
-        self.marks(&mut canvas, &x, (top, bottom));
-        for series in &self.series {
-            series.draw(&mut canvas, &x, &y);
-        }
+        let x = self.x.placed(points().map(|point| point.0).chain(marks), frame.left, frame.right);
+        let y = self.y.placed(points().map(|point| point.1), frame.bottom, frame.top);
+        let said = self.series.iter().filter_map(Series::said);
+        let description: Vec<String> = self.caption.iter().cloned().chain(said).collect();
+        let mut canvas =
+            Canvas::described(width, frame.height(), &self.title, &self.caption, &description.join(" "));
+        legend.draw(&mut canvas, frame.top - 14.0 - legend.height());
+        frame.y_axis(&mut canvas, &self.y, &y);
+        let ticks = x.ticks(&self.x.ticks).into_iter().map(|tick| (x.at(tick), short_number(tick)));
+        frame.x_axis(&mut canvas, &self.x.label, ticks);
+        self.marks(&mut canvas, &x, &frame);
+        self.series.iter().for_each(|series| series.draw(&mut canvas, &x, &y));
         canvas.finish()
     }
 
-    fn legend(&self, canvas: &mut Canvas, top: f64) {
-        let named = self.series.iter().filter(|series| !series.name.is_empty());
-        for (index, series) in named.enumerate() {
-            let x = 16.0 + 340.0 * (index % 2) as f64;
-            let y = top + LINE * (index / 2) as f64;
-            canvas.path(&series.class(), &[(x, y), (x + 26.0, y)]);
-            if series.kind == SeriesKind::Measured {
-                canvas.dot(&format!("f{}", series.colour % COLOURS), (x + 13.0, y), 4.0);
-            }
-            canvas.text("", "start", (x + 34.0, y + 4.5), &series.name);
-        }
-    }
-
-    fn grid(&self, canvas: &mut Canvas, (x, y): (&PlacedAxis, &PlacedAxis), (top, bottom): (f64, f64)) {
-        for tick in y.ticks(&self.y.ticks) {
-            canvas.line("grid", (LEFT, y.at(tick)), (RIGHT, y.at(tick)));
-            canvas.text("quiet", "end", (LEFT - 8.0, y.at(tick) + 4.5), &short_number(tick));
-        }
-        canvas.line("axis", (LEFT, bottom), (RIGHT, bottom));
-        let mut free = 0.0;
-        for tick in x.ticks(&self.x.ticks) {
-            let (at, text) = (x.at(tick), short_number(tick));
-            let half = 4.0 * text.len() as f64;
-            canvas.line("axis", (at, bottom), (at, bottom + 5.0));
-            if at - half >= free {
-                canvas.text("quiet", "middle", (at, bottom + 20.0), &text);
-                free = at + half + 6.0;
-            }
-        }
-        canvas.text("quiet", "middle", (f64::midpoint(LEFT, RIGHT), bottom + 43.0), &self.x.label);
-        canvas.text_upwards("quiet", (20.0, f64::midpoint(top, bottom)), &self.y.label);
-    }
-
     /// Labels stand one below the other, so that marks may be near each other.
-    fn marks(&self, canvas: &mut Canvas, x: &PlacedAxis, (top, bottom): (f64, f64)) {
+    fn marks(&self, canvas: &mut Canvas, x: &PlacedAxis, frame: &Frame) {
         for (index, mark) in self.marks.iter().enumerate() {
-            let (at, y) = (x.at(mark.x), bottom - 10.0 - 17.0 * index as f64);
-            let late = at > f64::midpoint(LEFT, RIGHT);
+            let (at, y) = (x.at(mark.x), frame.bottom - 10.0 - 17.0 * index as f64);
+            let late = at > f64::midpoint(frame.left, frame.right);
             let (anchor, shift) = if late { ("end", -6.0) } else { ("start", 6.0) };
-            canvas.line("mark", (at, top), (at, bottom));
+            canvas.line("mark", (at, frame.top), (at, frame.bottom));
+            if mark.label.is_empty() {
+                continue;
+            }
             canvas.text("quiet", anchor, (at + shift, y), &mark.label);
         }
     }
 }
 
 impl Series {
+    /// Colours beyond the last begin again, dashed.
     fn class(&self) -> String {
-        let kind = if self.kind == SeriesKind::Fit { "fit" } else { "curve" };
-        format!("{kind} c{}", self.colour % COLOURS)
+        let (colour, dash) = (self.colour % COLOURS, self.colour / COLOURS % DASHES);
+        match self.kind {
+            SeriesKind::Fit => format!("fit c{colour}"),
+            SeriesKind::Band => format!("band f{colour}"),
+            _ => format!("curve c{colour} d{dash}"),
+        }
+    }
+
+    fn fill(&self) -> String {
+        format!("f{}", self.colour % COLOURS)
+    }
+
+    fn has_dots(&self) -> bool {
+        self.kind == SeriesKind::Measured && self.points.len() <= MOST_DOTS
+    }
+
+    fn entry(&self) -> Entry<'_> {
+        let (line, fill) = match self.kind {
+            SeriesKind::Band => (None, Some(self.class())),
+            SeriesKind::Dots => (None, Some(self.fill())),
+            _ => (Some(self.class()), self.has_dots().then(|| self.fill())),
+        };
+        Entry { name: &self.name, line, fill }
+    }
+
+    /// The ends of a curve in words, for those who cannot see it.
+    fn said(&self) -> Option<String> {
+        let is_curve = matches!(self.kind, SeriesKind::Measured | SeriesKind::Curve);
+        let ((x, first), (to, last)) = (*self.points.first()?, *self.points.last()?);
+        let [x, first, to, last] = [x, first, to, last].map(short_number);
+        let name = &self.name;
+        (is_curve && !name.is_empty()).then(|| format!("{name}: {first} at {x}, {last} at {to}."))
     }
 
     fn draw(&self, canvas: &mut Canvas, x: &PlacedAxis, y: &PlacedAxis) {
         let at = |&(a, b): &(f64, f64)| (x.at(a), y.at(b));
         let shown = |(x, y): &(f64, f64)| x.is_finite() && y.is_finite();
         let points: Vec<_> = self.points.iter().map(at).filter(shown).collect();
-        canvas.path(&self.class(), &points);
-        if self.kind == SeriesKind::Measured {
-            let class = format!("f{}", self.colour % COLOURS);
-            points.iter().for_each(|point| canvas.dot(&class, *point, 4.0));
+        match self.kind {
+            SeriesKind::Band => canvas.area(&self.class(), &points),
+            SeriesKind::Dots => {
+                let class = format!("{} faint", self.fill());
+                points.iter().for_each(|point| canvas.dot(&class, *point, 2.5));
+            }
+            SeriesKind::Measured | SeriesKind::Curve | SeriesKind::Fit => {
+                canvas.path(&self.class(), &points);
+            }
+        }
+        // A curve of one point would not be seen.
+        if self.has_dots() || (self.kind == SeriesKind::Curve && points.len() == 1) {
+            points.iter().for_each(|point| canvas.dot(&self.fill(), *point, 4.0));
         }
     }
 }
@@ -166,6 +187,21 @@ mod tests {
         let svg = plot(vec![(1.0, 1.0), (2.0, f64::INFINITY), (3.0, f64::NAN), (4.0, 0.0), (5.0, 2.0)]).svg();
         assert_eq!(svg.matches("<circle").count(), 2 + 1, "two points and that of the legend");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
+    }
+
+    #[test]
+    fn a_curve_of_one_point_and_a_very_long_one_are_drawn() {
+        let many: Vec<_> = (1..200).map(|x| (f64::from(x), 1.0)).collect();
+        assert_eq!(plot(many).svg().matches("<circle").count(), 0);
+        let mut one = plot(vec![(1.0, 1.0)]);
+        one.series[0].kind = SeriesKind::Curve;
+        assert_eq!(one.svg().matches("<circle").count(), 1);
+    }
+
+    #[test]
+    fn the_ends_of_a_curve_are_said_in_words() {
+        let svg = plot(vec![(1.0, 2.5), (3.0, 0.125)]).svg();
+        assert!(svg.contains("<desc>&quot;c&quot; a &lt; b: 2.5 at 1, 0.125 at 3.</desc>"), "{svg}");
     }
 
     #[test]

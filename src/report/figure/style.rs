@@ -12,6 +12,8 @@ pub(super) const STYLE: &str = "
     .figure .axis { stroke: #57606a; }
     .figure .mark { stroke: #57606a; stroke-width: 1.5; stroke-dasharray: 2 4; }
     .figure .curve { fill: none; stroke-width: 2; }
+    .figure .d1 { stroke-dasharray: 9 4; } .figure .d2 { stroke-dasharray: 2 3; }
+    .figure .band { opacity: 0.22; } .figure .faint { opacity: 0.55; }
     .figure .fit { fill: none; stroke-width: 1.5; stroke-dasharray: 6 4; }
     .figure .c0 { stroke: #0060a8; } .figure .f0 { fill: #0060a8; }
     .figure .c1 { stroke: #c44e00; } .figure .f1 { fill: #c44e00; }
@@ -45,3 +47,6 @@ pub(super) const STYLE: &str = "
 
 /// Number of colours for series.
 pub(super) const COLOURS: usize = 6;
+
+/// Kinds of line, the whole one among them, that tell series of the same colour apart.
+pub(super) const DASHES: usize = 3;

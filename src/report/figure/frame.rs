@@ -1,0 +1,62 @@
+//! What stands around curves and columns: the grid, the axes and their labels.
+
+use super::axis::PlacedAxis;
+use super::{Axis, Canvas, short_number};
+
+/// The part of a drawing that values are drawn in.
+#[derive(Clone, Copy)]
+pub(super) struct Frame {
+    pub(super) left: f64,
+    pub(super) right: f64,
+    pub(super) top: f64,
+    pub(super) bottom: f64,
+}
+
+/// Width of a figure that stands alone.
+pub(super) const WIDTH: f64 = 720.0;
+const HEIGHT: f64 = 300.0;
+const LEFT: f64 = 78.0;
+/// What numbers and the label of the lower axis take.
+const BELOW: f64 = 56.0;
+
+impl Frame {
+    /// That of a figure of this width, below what takes `above`; narrower ones are less high.
+    pub(super) fn new(width: f64, above: f64) -> Self {
+        let height = if width < WIDTH { 0.8 * HEIGHT } else { HEIGHT };
+        Self { left: LEFT, right: width - 20.0, top: above, bottom: above + height }
+    }
+
+    /// Height of the whole figure.
+    pub(super) fn height(&self) -> f64 {
+        self.bottom + BELOW
+    }
+
+    /// Lines and numbers of the axis on the left.
+    pub(super) fn y_axis(&self, canvas: &mut Canvas, axis: &Axis, placed: &PlacedAxis) {
+        for tick in placed.ticks(&axis.ticks) {
+            canvas.line("grid", (self.left, placed.at(tick)), (self.right, placed.at(tick)));
+            canvas.text("quiet", "end", (self.left - 8.0, placed.at(tick) + 4.5), &short_number(tick));
+        }
+        canvas.text_upwards("quiet", (20.0, f64::midpoint(self.top, self.bottom)), &axis.label);
+    }
+
+    /// The axis below: places and what is written there, as far as there is room.
+    pub(super) fn x_axis(
+        &self,
+        canvas: &mut Canvas,
+        label: &str,
+        ticks: impl Iterator<Item = (f64, String)>,
+    ) {
+        canvas.line("axis", (self.left, self.bottom), (self.right, self.bottom));
+        let mut free = 0.0;
+        for (at, text) in ticks {
+            let half = 4.0 * text.chars().count() as f64;
+            canvas.line("axis", (at, self.bottom), (at, self.bottom + 5.0));
+            if at - half >= free {
+                canvas.text("quiet", "middle", (at, self.bottom + 20.0), &text);
+                free = at + half + 6.0;
+            }
+        }
+        canvas.text("quiet", "middle", (f64::midpoint(self.left, self.right), self.bottom + 43.0), label);
+    }
+}
