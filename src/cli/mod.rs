@@ -27,6 +27,7 @@ mod settings;
 mod signals;
 mod summary;
 mod sweep;
+mod target;
 mod train;
 mod whole;
 
