@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 use phalanx::checkpoint::ModelFile;
-use phalanx::data::Classes;
+use phalanx::data::{Classes, InputFormat};
 use phalanx::model::Loss;
 use phalanx::train::predict;
 
 use super::failure::Failure;
-use super::input::{Labels, samples_for};
+use super::input::{Asked, Labels, samples_for};
 use super::output::results;
 
 /// Predict data with a model; prints a CSV with a line for each sample
@@ -19,8 +19,12 @@ pub(super) struct PredictFlags {
     /// A run directory, a model.safetensors, or a checkpoint
     model: PathBuf,
     /// What to predict: the test part if it has one, else all of it; labels, if there are any, are ignored
-    /// [default: what the run was tested on, or trained on if it had no test]
+    /// [default: what the run was tested on, or trained on if it had no test]; - for stdin
     data: Option<String>,
+    /// What stdin, a pipe or a file of any name holds: csv, npy or libsvm [default: csv for stdin and pipes; by the ending for
+    /// files]
+    #[arg(long, value_name = "FORMAT", requires = "data")]
+    input_format: Option<InputFormat>,
     /// Print the probability of every class, not only of the likeliest
     #[arg(long)]
     probabilities: bool,
@@ -29,7 +33,8 @@ pub(super) struct PredictFlags {
 /// Prints a header and a line a sample.
 pub(super) fn run(flags: &PredictFlags) -> Result<ExitCode, Failure> {
     let file = ModelFile::load(&flags.model)?;
-    let (_, data) = samples_for(&file, flags.data.as_deref(), Labels::Ignored)?;
+    let asked = Asked { data: flags.data.as_deref(), format: flags.input_format, labels: Labels::Ignored };
+    let (_, data) = samples_for(&file, asked)?;
     let predictions = predict(&file.model(), &file.params, &data)?;
     let columns = Columns::new(&file, flags.probabilities);
     results(|out| {
