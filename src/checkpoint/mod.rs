@@ -8,8 +8,8 @@
 //! * [`read_tensors`] takes params out of any safetensors file with the tensors of a model, PyTorch's for example.
 //! * [`summarize`] says what is in a file without knowing whose it is.
 //! * [`params_sha256`] is the fingerprint of params.
-//! * [`write_whole`] writes a file so that at any moment the old or the new content is there, whole; [`remove_leftovers`] removes
-//!   what it could not when the program was killed.
+//! * [`write_whole`] and [`write_whole_with`] write a file so that at any moment the old or the new content is there, whole;
+//!   [`remove_leftovers`] removes what they could not when the program was killed.
 
 mod checkpoint_file;
 mod error;
@@ -33,5 +33,5 @@ pub use params_hash::params_sha256;
 pub use quality::Quality;
 pub use summary::{FileSummary, TensorSummary, summarize};
 pub use tensors::read_tensors;
-pub use whole_file::write_whole;
+pub use whole_file::{write_whole, write_whole_with};
 pub use writer::Writer;
