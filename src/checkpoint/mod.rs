@@ -5,6 +5,7 @@
 //! * [`Checkpoint`] is all that a run goes on from, a safetensors file too. [`CheckpointDir`] is the folder of a run's, where the
 //!   newest whole one is found; [`Writer`] is the thread that writes them and keeps the newest and the best.
 //! * [`RunFacts`], [`Quality`], [`History`] are what a checkpoint says beside params, state and position.
+//! * [`OnnxModel`] is a trained model for other programs to run.
 //! * [`read_tensors`] takes params out of any safetensors file with the tensors of a model, PyTorch's for example.
 //! * [`summarize`] says what is in a file without knowing whose it is.
 //! * [`params_sha256`] is the fingerprint of params.
@@ -16,6 +17,7 @@ mod error;
 mod folder;
 mod history;
 mod model_file;
+mod onnx;
 mod params_hash;
 mod quality;
 mod summary;
@@ -29,6 +31,7 @@ pub use error::CheckpointError;
 pub use folder::{CheckpointDir, remove_leftovers};
 pub use history::History;
 pub use model_file::ModelFile;
+pub use onnx::OnnxModel;
 pub use params_hash::params_sha256;
 pub use quality::Quality;
 pub use summary::{FileSummary, TensorSummary, summarize};

@@ -11,6 +11,7 @@ mod command_line;
 mod config;
 mod convert;
 mod eval;
+mod export;
 mod failure;
 mod flags;
 mod grid;
@@ -60,6 +61,7 @@ enum Command {
     Convert(Box<convert::ConvertFlags>),
     Eval(eval::EvalFlags),
     Predict(predict::PredictFlags),
+    Export(export::ExportFlags),
     Inspect(inspect::InspectFlags),
     Bench(bench::BenchFlags),
     #[command(disable_help_flag = true, allow_negative_numbers = true)]
@@ -78,6 +80,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Convert(flags) => convert::run(*flags),
         Command::Eval(flags) => eval::run(&flags),
         Command::Predict(flags) => predict::run(&flags),
+        Command::Export(flags) => export::run(&flags),
         Command::Inspect(flags) => inspect::run(&flags),
         Command::Bench(flags) => bench::run(flags),
         Command::Sweep(flags) => sweep::run(*flags),

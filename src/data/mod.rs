@@ -74,6 +74,7 @@ pub use classes::Classes;
 pub use column::{Column, HeaderRow};
 pub use dataset::Dataset;
 pub use error::{DataError, LabelFault, LibsvmFault, Place};
+pub(crate) use features::AS_GATHERED;
 pub use fingerprint::Fingerprint;
 pub use gathered::Gathered;
 pub use input_format::InputFormat;
