@@ -104,9 +104,8 @@ pub(super) struct ValueInfoProto {
 impl ValueInfoProto {
     /// The last extent, which is known.
     pub(super) fn width(&self) -> usize {
-        let tensor = self.r#type.iter().flat_map(|kind| &kind.tensor_type);
-        let last =
-            tensor.flat_map(|tensor| &tensor.shape).filter_map(|shape| shape.dim.last()?.dim_value).last();
+        let shape = self.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()?.shape.as_ref());
+        let last = shape.and_then(|shape| shape.dim.last()?.dim_value);
         last.expect("every value is made with its width") as usize
     }
 }
