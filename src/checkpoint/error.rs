@@ -20,7 +20,7 @@ pub enum CheckpointError {
         source: io::Error,
     },
     /// The system refuses to write; what was there before still is.
-    #[error("cannot write {}: {source}; what was there before is untouched; make room, or give another output directory with -o", path.display())]
+    #[error("cannot write {}: {source}; what was there before is untouched; make room, or write elsewhere", path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -158,6 +158,14 @@ pub enum CheckpointError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// The model is larger than an ONNX file can be.
+    #[error(
+        "a model of {params} params does not fit into the 2 GiB of an ONNX file; other programs can read its model.safetensors"
+    )]
+    OnnxSize {
+        /// Params of the model.
+        params: usize,
     },
     /// The thread that writes could not be started.
     #[error("the thread that writes checkpoints could not be started: {source}; lower the number of threads")]

@@ -6,17 +6,19 @@
 //!   newest whole one is found; [`Saver`] makes them while a run goes on, [`Writer`] is the thread that writes them and keeps the newest
 //!   and the best.
 //! * [`RunFacts`], [`Quality`], [`History`] are what a checkpoint says beside params, state and position.
+//! * [`OnnxModel`] is a trained model for other programs to run.
 //! * [`read_tensors`] takes params out of any safetensors file with the tensors of a model, PyTorch's for example.
 //! * [`summarize`] says what is in a file without knowing whose it is.
 //! * [`params_sha256`] is the fingerprint of params.
-//! * [`write_whole`] writes a file so that at any moment the old or the new content is there, whole; [`remove_leftovers`] removes
-//!   what it could not when the program was killed.
+//! * [`write_whole`] and [`write_whole_with`] write a file so that at any moment the old or the new content is there, whole;
+//!   [`remove_leftovers`] removes what they could not when the program was killed.
 
 mod checkpoint_file;
 mod error;
 mod folder;
 mod history;
 mod model_file;
+mod onnx;
 mod params_hash;
 mod quality;
 mod saver;
@@ -31,10 +33,11 @@ pub use error::CheckpointError;
 pub use folder::{CheckpointDir, remove_leftovers};
 pub use history::History;
 pub use model_file::ModelFile;
+pub use onnx::OnnxModel;
 pub use params_hash::params_sha256;
 pub use quality::Quality;
 pub use saver::Saver;
 pub use summary::{FileSummary, TensorSummary, summarize};
 pub use tensors::read_tensors;
-pub use whole_file::write_whole;
+pub use whole_file::{write_whole, write_whole_with};
 pub use writer::Writer;

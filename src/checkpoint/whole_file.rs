@@ -21,8 +21,28 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), CheckpointError> {
     write_whole_with(path, |file| file.write_all(content))
 }
 
-/// The same, of content that comes piece by piece.
-pub(super) fn write_whole_with(
+/// Does what [`write_whole`] does with content that comes piece by piece: `write` is given the file beside.
+///
+/// # Errors
+///
+/// [`CheckpointError::Write`], also if `write` fails.
+///
+/// # Examples
+///
+/// ```
+/// use std::io::{BufWriter, Write};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("squares.txt");
+/// phalanx::checkpoint::write_whole_with(&path, |file| {
+///     let mut out = BufWriter::new(file);
+///     (0..3).try_for_each(|x| writeln!(out, "{}", x * x))?;
+///     out.flush()
+/// })?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "0\n1\n4\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write_whole_with(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), CheckpointError> {

@@ -5,28 +5,39 @@ use std::process::ExitCode;
 
 use clap::Args;
 use phalanx::checkpoint::ModelFile;
+use phalanx::data::InputFormat;
 use phalanx::report::{Table, grouped};
 use phalanx::train::score;
 
 use super::failure::Failure;
-use super::input::{Labels, samples_for};
+use super::input::{Asked, Labels, samples_for};
 use super::output::results;
 use super::summary::right;
 
 /// Score a model on data
 #[derive(Args)]
+#[command(after_help = "Examples:
+  phalanx eval runs/1                              what the run was tested on
+  phalanx eval runs/1 data/mnist                   its test part
+  zcat test.csv.gz | phalanx eval runs/1 -         a table on stdin")]
 pub(super) struct EvalFlags {
     /// A run directory, a model.safetensors, or a checkpoint
     model: PathBuf,
     /// What to score it on: the test part if it has one, else all of it [default: what the run was tested on, or
-    /// trained on if it had no test]
+    /// trained on if it had no test]; - for stdin
     data: Option<String>,
+    /// What stdin, a pipe or a file of any name holds: csv or libsvm [default: csv for stdin and pipes; by the ending for files]
+    #[arg(long, value_name = "FORMAT", requires = "data")]
+    input_format: Option<InputFormat>,
 }
 
 /// Prints loss and accuracy.
 pub(super) fn run(flags: &EvalFlags) -> Result<ExitCode, Failure> {
     let file = ModelFile::load(&flags.model)?;
-    let (name, data) = samples_for(&file, flags.data.as_deref(), Labels::Needed)?;
+    let (name, data) = samples_for(
+        &file,
+        Asked { data: flags.data.as_deref(), format: flags.input_format, labels: Labels::Needed },
+    )?;
     let score = score(&file.model(), &file.params, &data)?;
     let mut table = Table::default();
     table.row("data", name);

@@ -1,14 +1,17 @@
 //! Loading the data of a command.
 
 use std::collections::BTreeMap;
+use std::io::{IsTerminal, stdin};
+use std::path::Path;
 
 use anyhow::anyhow;
 use phalanx::checkpoint::ModelFile;
-use phalanx::data::{DataError, Dataset, LoadOptions, Loaded, Source, Standardize, TargetKind};
+use phalanx::data::{DataError, Dataset, InputFormat, LoadOptions, Loaded, Source, Standardize, TargetKind};
 use serde_json::Value;
 
 use super::failure::Failure;
 use super::flags::TrainFlags;
+use super::output::tell;
 use super::settings::load_options;
 
 /// The data of a training run.
@@ -67,16 +70,23 @@ fn parts(flags: &TrainFlags, options: &LoadOptions) -> Result<(Dataset, Option<D
     }
 }
 
-/// Loads the samples to use a model on, and names them: the test part of `data` if it has one, else all of it; without
-/// `data`, what the model was tested on.
-pub(super) fn samples_for(
-    model: &ModelFile,
-    data: Option<&str>,
-    labels: Labels,
-) -> Result<(String, Dataset), Failure> {
+/// What a model is to be used on.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) data: Option<&'a str>,
+    pub(super) format: Option<InputFormat>,
+    pub(super) labels: Labels,
+}
+
+/// Loads the samples to use a model on, and names them: the test part of the data if it has one, else all of it; without
+/// data, what the model was tested on.
+pub(super) fn samples_for(model: &ModelFile, asked: Asked<'_>) -> Result<(String, Dataset), Failure> {
     let flags = training_flags(model)?;
-    let (name, mut samples) = match data {
-        Some(data) => named(data, load(&source(data)?, known(model, &flags, labels))?),
+    let (name, mut samples) = match asked.data {
+        Some(data) => {
+            let source = named_source(data, asked.format)?;
+            named(&source, source.load(&known(model, &flags, asked.labels))?)
+        }
         None => tested_on(model, &flags)?,
     };
     if let Some(standardize) = &model.standardize {
@@ -103,27 +113,35 @@ fn tested_on(model: &ModelFile, flags: &TrainFlags) -> Result<(String, Dataset),
     })
 }
 
-/// Reads samples. To predict, the columns of labels and weights may be missing although they are named.
-fn load(source: &Source, options: LoadOptions) -> Result<Loaded, DataError> {
-    let optional = options.target == TargetKind::None;
-    match source.load(&options) {
-        Err(DataError::NoColumn { column, .. } | DataError::NoHeader { column, .. })
-            if optional && options.label_column.as_ref() == Some(&column) =>
-        {
-            load(source, LoadOptions { label_column: None, ..options })
+fn named(source: &Source, loaded: Loaded) -> (String, Dataset) {
+    let name = if loaded.test.is_some() { format!("{source}, its test part") } else { source.to_string() };
+    (name, all(loaded))
+}
+
+/// What the user names, in a format that is said or seen by its name; stdin and pipes whose names say nothing are tables.
+fn named_source(data: &str, format: Option<InputFormat>) -> Result<Source, DataError> {
+    match (data, format) {
+        ("-" | "/dev/stdin", format) => {
+            let format = format.unwrap_or_default();
+            if stdin().is_terminal() {
+                let name = format.name();
+                tell(format!("reading samples as {name} from the terminal, to the end of input (Ctrl-D)"));
+            }
+            Ok(Source::in_format("-", format))
         }
-        Err(DataError::NoColumn { column, .. } | DataError::NoHeader { column, .. })
-            if optional && options.weight_column.as_ref() == Some(&column) =>
-        {
-            load(source, LoadOptions { weight_column: None, ..options })
-        }
-        loaded => loaded,
+        (path, Some(format)) => Ok(Source::in_format(path, format)),
+        (path, None) => match source(path) {
+            Err(DataError::UnknownKind { .. }) if is_pipe(path) => {
+                Ok(Source::in_format(path, InputFormat::default()))
+            }
+            found => found,
+        },
     }
 }
 
-fn named(data: &str, loaded: Loaded) -> (String, Dataset) {
-    let name = if loaded.test.is_some() { format!("{data}, its test part") } else { data.to_owned() };
-    (name, all(loaded))
+/// Such as `<(command)` of a shell.
+fn is_pipe(path: &str) -> bool {
+    Path::new(path).metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
 /// What the user calls the data.

@@ -11,6 +11,7 @@ mod command_line;
 mod config;
 mod convert;
 mod eval;
+mod export;
 mod failure;
 mod flags;
 mod grid;
@@ -28,6 +29,7 @@ mod settings;
 mod signals;
 mod summary;
 mod sweep;
+mod target;
 mod train;
 mod whole;
 
@@ -61,6 +63,7 @@ enum Command {
     Convert(Box<convert::ConvertFlags>),
     Eval(eval::EvalFlags),
     Predict(predict::PredictFlags),
+    Export(export::ExportFlags),
     Inspect(inspect::InspectFlags),
     Report(report::ReportFlags),
     Bench(bench::BenchFlags),
@@ -80,6 +83,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Convert(flags) => convert::run(*flags),
         Command::Eval(flags) => eval::run(&flags),
         Command::Predict(flags) => predict::run(&flags),
+        Command::Export(flags) => export::run(&flags),
         Command::Inspect(flags) => inspect::run(&flags),
         Command::Report(flags) => report::run(&flags),
         Command::Bench(flags) => bench::run(flags),

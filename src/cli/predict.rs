@@ -1,98 +1,98 @@
 //! `phalanx predict`.
 
+mod answers;
+mod csv;
+mod format;
+mod jsonl;
+mod npy;
+
+use std::io::{self, BufWriter, IsTerminal, Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use phalanx::checkpoint::ModelFile;
-use phalanx::data::Classes;
-use phalanx::model::Loss;
+use phalanx::checkpoint::{ModelFile, write_whole_with};
+use phalanx::data::InputFormat;
 use phalanx::train::predict;
 
 use super::failure::Failure;
-use super::input::{Labels, samples_for};
+use super::input::{Asked, Labels, samples_for};
 use super::output::results;
+use super::target::{Target, check_folder};
+use answers::Answers;
+use format::Format;
 
-/// Predict data with a model; prints a CSV with a line for each sample
+/// Predict data with a model: class and probability, or values, of each sample
 #[derive(Args)]
+#[command(after_help = "Formats:
+  csv    a header, then sample,class,probability, with --probabilities also p(CLASS) of every class; of a model that
+         predicts values sample,value or sample,value_0,value_1 ...
+  jsonl  an object a line: {\"sample\":0,\"class\":\"7\",\"probability\":0.98}, with --probabilities also
+         \"probabilities\":{\"0\":0.01, ...}; of values \"value\":1.5 or \"values\":[1.5, ...]; null is no finite number
+  npy    an f32 array of (samples, classes), the probability of each class in the order that `phalanx inspect` lists them;
+         of values (samples, values)
+All numbers read back as the f32 that they are. Samples count from 0.
+
+Examples:
+  phalanx predict runs/1 new.csv                                      a table to stdout
+  cat new.csv | phalanx predict runs/1 - | head                       from stdin
+  phalanx predict runs/1 X.npy --format npy -o probabilities.npy      numpy in, numpy out
+  phalanx predict runs/1 - --input-format libsvm --format jsonl < new.svm")]
 pub(super) struct PredictFlags {
     /// A run directory, a model.safetensors, or a checkpoint
     model: PathBuf,
-    /// What to predict: the test part if it has one, else all of it; labels, if there are any, are ignored
+    /// What to predict: the test part if it has one, else all of it; labels, if there are any, are ignored; - for stdin
     /// [default: what the run was tested on, or trained on if it had no test]
     data: Option<String>,
-    /// Print the probability of every class, not only of the likeliest
+    /// What stdin, a pipe or a file of any name holds: csv, npy or libsvm [default: csv for stdin and pipes; by the ending for
+    /// files]
+    #[arg(long, value_name = "FORMAT", requires = "data")]
+    input_format: Option<InputFormat>,
+    /// How to write the predictions: csv, npy or jsonl
+    #[arg(long, value_name = "FORMAT", default_value = "csv")]
+    format: Format,
+    /// Write the probability of every class, not only of the likeliest; npy always does
     #[arg(long)]
     probabilities: bool,
+    /// Write to this file; one that is there is replaced [default: -, stdout]
+    #[arg(short, long, value_name = "FILE|-")]
+    output: Option<Target>,
 }
 
-/// Prints a header and a line a sample.
+/// Predicts, and writes the answers.
 pub(super) fn run(flags: &PredictFlags) -> Result<ExitCode, Failure> {
+    let target = flags.output.as_ref().and_then(Target::file);
+    target.map_or(Ok(()), check_folder)?;
+    if target.is_none() && flags.format == Format::Npy && stdout().is_terminal() {
+        return Err(Failure::usage(
+            "npy is no text for a terminal; name a file with -o, or send stdout to one",
+        ));
+    }
     let file = ModelFile::load(&flags.model)?;
-    let (_, data) = samples_for(&file, flags.data.as_deref(), Labels::Ignored)?;
-    let predictions = predict(&file.model(), &file.params, &data)?;
-    let columns = Columns::new(&file, flags.probabilities);
-    results(|out| {
-        writeln!(out, "{}", columns.header().join(","))?;
-        predictions.rows().into_iter().enumerate().try_for_each(|(sample, outputs)| {
-            let outputs = outputs.as_slice().expect("rows are contiguous");
-            writeln!(out, "{sample},{}", columns.fields(outputs).join(","))
-        })
-    })?;
+    if flags.probabilities && Answers::classes_of(&file).is_none() {
+        return Err(Failure::usage(
+            "--probabilities is for classes, but this model predicts values; drop it",
+        ));
+    }
+    let asked = Asked { data: flags.data.as_deref(), format: flags.input_format, labels: Labels::Ignored };
+    let (_, data) = samples_for(&file, asked)?;
+    let outputs = predict(&file.model(), &file.params, &data)?;
+    let answers = Answers::new(&file, outputs.view());
+    match target {
+        None => results(|out| write(flags, &answers, out))?,
+        Some(path) => write_whole_with(path, |file| {
+            let mut out = BufWriter::new(file);
+            write(flags, &answers, &mut out)?;
+            out.flush()
+        })?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is printed of each sample.
-struct Columns<'a> {
-    classes: Option<&'a Classes>,
-    outputs: usize,
-    all: bool,
-}
-
-impl<'a> Columns<'a> {
-    fn new(file: &'a ModelFile, all: bool) -> Self {
-        let classes = file.classes.as_ref().filter(|_| file.shape.loss != Loss::Mse);
-        Self { classes, outputs: file.shape.outputs, all }
+fn write(flags: &PredictFlags, answers: &Answers<'_>, out: &mut dyn Write) -> io::Result<()> {
+    match flags.format {
+        Format::Csv => csv::write(answers, flags.probabilities, out),
+        Format::Jsonl => jsonl::write(answers, flags.probabilities, out),
+        Format::Npy => npy::write(answers, out),
     }
-
-    fn header(&self) -> Vec<String> {
-        let mut names = vec!["sample".to_owned()];
-        match self.classes {
-            Some(classes) => {
-                names.extend(["class".to_owned(), "probability".to_owned()]);
-                if self.all {
-                    names.extend(classes.names().iter().map(|name| quoted(&format!("p({name})"))));
-                }
-            }
-            None if self.outputs == 1 => names.push("value".to_owned()),
-            None => names.extend((0..self.outputs).map(|k| format!("value_{k}"))),
-        }
-        names
-    }
-
-    fn fields(&self, outputs: &[f32]) -> Vec<String> {
-        let Some(classes) = self.classes else { return outputs.iter().map(ToString::to_string).collect() };
-        let each = probabilities(outputs);
-        let best = (1..each.len()).fold(0, |best, k| if each[k] > each[best] { k } else { best });
-        let name = classes.names().get(best).map_or_else(|| best.to_string(), |name| quoted(name));
-        let mut fields = vec![name, each[best].to_string()];
-        if self.all {
-            fields.extend(each.iter().take(classes.len()).map(ToString::to_string));
-        }
-        fields
-    }
-}
-
-/// The probability of each class; one output speaks for the second of two.
-fn probabilities(outputs: &[f32]) -> Vec<f32> {
-    match outputs {
-        [second] => vec![1.0 - second, *second],
-        all => all.to_vec(),
-    }
-}
-
-/// Text as a CSV field.
-fn quoted(text: &str) -> String {
-    let special = |c| matches!(c, ',' | '"' | '\n' | '\r');
-    if text.contains(special) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }

@@ -4,6 +4,10 @@ use super::sparse::Sparse;
 use super::targets::select;
 use crate::vectorized::vectorized;
 
+/// What a gathered feature is of what a source holds, for those who hand features to a model elsewhere.
+pub(crate) const AS_GATHERED: &str = "Features before standardization, which is part of the graph where the model has one: numbers of \
+    CSV, npy and libsvm files as they are, pixels of IDX images / 255, pixels of the built-in digits (x - 5) / 3.";
+
 /// The most features a sample may have. A rank gathers dense rows: at this limit one takes 64 MiB, and a single index in a
 /// sparse file could otherwise ask for any amount of memory.
 pub(super) const MAX_FEATURES: u64 = 1 << 24;

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use super::DataError;
+use super::input::Input;
 use super::stream::Stream;
 
 const UNSIGNED_BYTE: u8 = 0x08;
@@ -20,7 +21,8 @@ pub(super) struct Idx {
 impl Idx {
     /// Reads a file with a number of extents in `dimensions`.
     pub fn read(path: &Path, dimensions: std::ops::RangeInclusive<u8>) -> Result<Idx, DataError> {
-        let mut stream = Stream::open(path)?;
+        let input = Input::of(path)?;
+        let mut stream = Stream::open(&input)?;
         let mut magic = [0; 4];
         stream.read_header(&mut magic, 8)?;
         check_magic(&stream.file, magic, dimensions)?;

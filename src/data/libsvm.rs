@@ -3,26 +3,26 @@
 //! Source: C.-C. Chang and C.-J. Lin, LIBSVM: a library for support vector machines, 2011; svmlight for the comments.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 
 use super::features::{Features, MAX_FEATURES, Stored};
+use super::input::Input;
 use super::labels::LabelReader;
 use super::sparse::Sparse;
 use super::stream::Stream;
 use super::{DataError, Dataset, LibsvmFault, LoadOptions, Place, TargetKind};
 
-/// Reads a file into compressed rows. Features are as many as the largest index, or as the model has.
-pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
+/// Reads an input into compressed rows. Features are as many as the largest index, or as the model has.
+pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, DataError> {
     let mut rows = RowReader {
-        file: path.display().to_string(),
+        file: input.name(),
         line: 0,
         sparse: Sparse::default(),
         labels: LabelReader::new(options.target, options.classes.as_ref()),
         label_is_optional: options.target == TargetKind::None,
         widest: 0,
     };
-    rows.make_room(path)?;
-    let mut reader = BufReader::with_capacity(1 << 16, Stream::open(path)?);
+    rows.make_room(input)?;
+    let mut reader = BufReader::with_capacity(1 << 16, Stream::open(input)?);
     let mut line = Vec::new();
     while reader.read_until(b'\n', &mut line).map_err(|cause| reader.get_ref().error(cause))? > 0 {
         rows.line += 1;
@@ -45,9 +45,9 @@ struct RowReader<'a> {
 
 impl RowReader<'_> {
     /// Every pair has a colon and every row a line, if the last one may lack its end.
-    fn make_room(&mut self, path: &Path) -> Result<(), DataError> {
-        let pairs = Stream::count(path, b':')?.unwrap_or_default();
-        let rows = Stream::count(path, b'\n')?.unwrap_or_default() + 1;
+    fn make_room(&mut self, input: &Input) -> Result<(), DataError> {
+        let pairs = Stream::count(input, b':')?.unwrap_or_default();
+        let rows = Stream::count(input, b'\n')?.unwrap_or_default() + 1;
         self.sparse.columns.reserve_exact(pairs);
         self.sparse.values.reserve_exact(pairs);
         self.sparse.ends.reserve_exact(rows);

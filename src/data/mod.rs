@@ -4,7 +4,7 @@
 //!
 //! | word | meaning |
 //! |---|---|
-//! | [`Source`] | what the user names: `digits`, a folder in IDX, a CSV, npy or libsvm file |
+//! | [`Source`] | what the user names: `digits`, a folder in IDX, a CSV, npy or libsvm file, or standard input in an [`InputFormat`] |
 //! | [`Dataset`] | samples with their targets and weights, in the type they are **stored** in (u8 images stay u8) |
 //! | feature | one column of the inputs; an image of 28 × 28 pixels has 784, row by row |
 //! | target | what a sample should map to: a class ([`Targets::Classes`]) or numbers ([`Targets::Values`]) |
@@ -54,6 +54,8 @@ mod fingerprint;
 mod folder;
 mod gathered;
 mod idx;
+mod input;
+mod input_format;
 mod labels;
 mod libsvm;
 mod npy;
@@ -72,8 +74,10 @@ pub use classes::Classes;
 pub use column::{Column, HeaderRow};
 pub use dataset::Dataset;
 pub use error::{DataError, LabelFault, LibsvmFault, Place};
+pub(crate) use features::AS_GATHERED;
 pub use fingerprint::Fingerprint;
 pub use gathered::Gathered;
+pub use input_format::InputFormat;
 pub use order::sample_order;
 pub use source::{LoadOptions, Loaded, Source, TargetKind};
 pub use standardize::Standardize;

@@ -1,9 +1,8 @@
 //! Arrays of numpy: inputs of (samples, ...), labels of (samples) or (samples, outputs).
 
-use std::path::Path;
-
 use super::error::Place;
 use super::features::{Features, Stored};
+use super::input::Input;
 use super::labels::LabelReader;
 use super::npy_header::{Element, Layout};
 use super::stream::Stream;
@@ -12,13 +11,13 @@ use super::{Classes, DataError, Dataset, LoadOptions, TargetKind, Targets};
 /// Elements converted at once; a multiple of every element size.
 const BLOCK_BYTES: usize = 1 << 16;
 
-/// Reads inputs and labels; without a file of labels, inputs alone.
+/// Reads inputs and labels; without labels, inputs alone.
 pub(super) fn load(
-    inputs: &Path,
-    labels: Option<&Path>,
+    inputs: &Input,
+    labels: Option<&Input>,
     options: &LoadOptions,
 ) -> Result<Dataset, DataError> {
-    let file = inputs.display().to_string();
+    let file = inputs.name();
     let features = Array::open(inputs)?.features()?;
     let (targets, classes) = match (labels, options.target) {
         (_, TargetKind::None) | (None, TargetKind::Auto) => (Targets::None, None),
@@ -41,14 +40,14 @@ pub(super) fn load(
 }
 
 /// An array whose header is read and whose elements are not.
-struct Array {
-    stream: Stream,
+struct Array<'a> {
+    stream: Stream<'a>,
     layout: Layout,
 }
 
-impl Array {
-    fn open(path: &Path) -> Result<Array, DataError> {
-        let mut stream = Stream::open(path)?;
+impl<'a> Array<'a> {
+    fn open(input: &'a Input) -> Result<Array<'a>, DataError> {
+        let mut stream = Stream::open(input)?;
         let layout = Layout::read(&mut stream)?;
         Ok(Array { stream, layout })
     }

@@ -69,7 +69,7 @@ pub(super) struct Layout {
 
 impl Layout {
     /// Reads a header, and checks that the file holds exactly what it promises.
-    pub fn read(stream: &mut Stream) -> Result<Layout, DataError> {
+    pub fn read(stream: &mut Stream<'_>) -> Result<Layout, DataError> {
         let text = read_text(stream)?;
         let dictionary = Parser { text: &text, at: 0 }.dictionary();
         let start_byte = stream.read_bytes;
@@ -113,8 +113,8 @@ impl Layout {
     }
 }
 
-fn read_text(stream: &mut Stream) -> Result<String, DataError> {
-    let fault = |stream: &Stream, byte, part, found, expected: &str| DataError::Header {
+fn read_text(stream: &mut Stream<'_>) -> Result<String, DataError> {
+    let fault = |stream: &Stream<'_>, byte, part, found, expected: &str| DataError::Header {
         file: stream.file.clone(),
         byte,
         part,
@@ -146,7 +146,7 @@ fn read_text(stream: &mut Stream) -> Result<String, DataError> {
 }
 
 /// Byte order and type of a `descr` such as `<f8`.
-fn element(stream: &Stream, descr: &str) -> Result<(bool, Element), DataError> {
+fn element(stream: &Stream<'_>, descr: &str) -> Result<(bool, Element), DataError> {
     let (order, kind) = descr.split_at_checked(1).unwrap_or_default();
     let is_big_endian = match order {
         "<" | "|" => Some(false),

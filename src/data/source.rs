@@ -4,7 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{Classes, Column, DataError, Dataset, HeaderRow, digits, folder, libsvm, npy, table};
+use super::input::Input;
+use super::{
+    Classes, Column, DataError, Dataset, HeaderRow, InputFormat, digits, folder, libsvm, npy, table,
+};
 
 /// Where samples come from.
 ///
@@ -15,6 +18,8 @@ use super::{Classes, Column, DataError, Dataset, HeaderRow, digits, folder, libs
 /// | `FILE.csv`, `FILE.csv.gz` | a table, one sample a line |
 /// | `X.npy,Y.npy`, `X.npy` | arrays of numpy: inputs and labels, or inputs alone |
 /// | `FILE.libsvm`, `FILE.svm` | sparse samples, `label index:value ...` |
+///
+/// Standard input, and files whose names do not say what they hold, are sources by [`in_format`](Self::in_format).
 ///
 /// # Examples
 ///
@@ -34,9 +39,40 @@ pub struct Source {
 enum Kind {
     Digits,
     Folder(PathBuf),
-    Table(PathBuf),
-    Npy { inputs: PathBuf, labels: Option<PathBuf> },
-    Libsvm(PathBuf),
+    Table(Origin),
+    Npy { inputs: Origin, labels: Option<Origin> },
+    Libsvm(Origin),
+}
+
+/// Where one stream of bytes comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Origin {
+    File(PathBuf),
+    Stdin,
+}
+
+impl From<&str> for Origin {
+    fn from(path: &str) -> Self {
+        Self::File(path.into())
+    }
+}
+
+impl Origin {
+    fn input(&self) -> Result<Input, DataError> {
+        match self {
+            Self::File(path) => Input::of(path),
+            Self::Stdin => Input::stdin(),
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Stdin => f.write_str("stdin"),
+        }
+    }
 }
 
 impl FromStr for Source {
@@ -83,13 +119,11 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
             Kind::Digits => f.write_str("digits"),
-            Kind::Npy { inputs, labels: Some(labels) } => {
-                write!(f, "{},{}", inputs.display(), labels.display())
+            Kind::Folder(path) => write!(f, "{}", path.display()),
+            Kind::Npy { inputs, labels: Some(labels) } => write!(f, "{inputs},{labels}"),
+            Kind::Npy { inputs: origin, labels: None } | Kind::Table(origin) | Kind::Libsvm(origin) => {
+                write!(f, "{origin}")
             }
-            Kind::Npy { inputs: path, labels: None }
-            | Kind::Folder(path)
-            | Kind::Table(path)
-            | Kind::Libsvm(path) => write!(f, "{}", path.display()),
         }
     }
 }
@@ -108,7 +142,8 @@ pub enum TargetKind {
     /// Nothing: labels may be absent, and are ignored where present.
     ///
     /// A table with the [`features`](LoadOptions::features) of the model has no label column; one with one column more
-    /// has, and it is left out. Without `features`, a table has one only if it is named.
+    /// has, and it is left out. Without `features`, a table has one only if it is named. A label or weight column that is named
+    /// and not there is no fault.
     None,
 }
 
@@ -140,6 +175,28 @@ pub struct Loaded {
 }
 
 impl Source {
+    /// Names what holds samples in a format, whatever its name says: `-` is standard input, anything else a file or a pipe.
+    ///
+    /// Standard input and pipes can be loaded once; errors call the first `stdin`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::data::{InputFormat, Source};
+    ///
+    /// assert_eq!(Source::in_format("-", InputFormat::Csv).to_string(), "stdin");
+    /// assert_eq!(Source::in_format("table.txt", InputFormat::Csv).to_string(), "table.txt");
+    /// ```
+    pub fn in_format(text: &str, format: InputFormat) -> Self {
+        let origin = if text == "-" { Origin::Stdin } else { text.into() };
+        let kind = match format {
+            InputFormat::Csv => Kind::Table(origin),
+            InputFormat::Npy => Kind::Npy { inputs: origin, labels: None },
+            InputFormat::Libsvm => Kind::Libsvm(origin),
+        };
+        Source { kind }
+    }
+
     /// Reads all samples.
     ///
     /// # Errors
@@ -150,16 +207,17 @@ impl Source {
     ///
     /// Memory: what the samples take as stored ([`Dataset::storage_bytes`]), and while reading no more than twice the size of
     /// the decompressed file plus 16 MiB for the formats with a header (IDX, npy). Time: MNIST's four `.gz` files take about
-    /// 0.25 s on two cores.
+    /// 0.25 s on two cores. What comes from standard input or a pipe is held whole beside its samples while they are read.
     pub fn load(&self, options: &LoadOptions) -> Result<Loaded, DataError> {
         let loaded = match &self.kind {
             Kind::Digits => digits::load(options)?,
             Kind::Folder(path) => folder::load(path, options)?,
-            Kind::Table(path) => Loaded { train: table::load(path, options)?, test: None },
+            Kind::Table(origin) => Loaded { train: table::load(&origin.input()?, options)?, test: None },
             Kind::Npy { inputs, labels } => {
-                Loaded { train: npy::load(inputs, labels.as_deref(), options)?, test: None }
+                let labels = labels.as_ref().map(Origin::input).transpose()?;
+                Loaded { train: npy::load(&inputs.input()?, labels.as_ref(), options)?, test: None }
             }
-            Kind::Libsvm(path) => Loaded { train: libsvm::load(path, options)?, test: None },
+            Kind::Libsvm(origin) => Loaded { train: libsvm::load(&origin.input()?, options)?, test: None },
         };
         match options.features {
             Some(expected) if expected != loaded.train.features() => Err(DataError::FeatureCount {

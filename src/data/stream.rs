@@ -1,12 +1,13 @@
 //! The bytes of a file, plain or gzip, with their number known before they are believed.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
 use super::DataError;
+use super::input::Input;
 
 /// Deflate cannot pack more than 1032 bytes into one (a 258-byte match in two bits).
 const DEFLATE_LIMIT: u64 = 1032;
@@ -18,50 +19,43 @@ const BOMB_RATIO: u64 = 256;
 /// moves; growth by a step holds at most twice that and one step.
 const STEP: u64 = 8 << 20;
 
-#[derive(Debug)]
-enum Inner {
-    Plain(BufReader<File>),
-    Gzip(Box<MultiGzDecoder<BufReader<File>>>),
+/// The bytes as they lie there.
+type Raw<'a> = Box<dyn BufRead + 'a>;
+
+enum Inner<'a> {
+    Plain(Raw<'a>),
+    Gzip(Box<MultiGzDecoder<Raw<'a>>>),
 }
 
-/// A file read from front to back; `.gz` is decompressed on the way.
-#[derive(Debug)]
-pub(super) struct Stream {
-    /// The path, for messages.
+/// An input read from front to back; what is packed is decompressed on the way.
+pub(super) struct Stream<'a> {
+    /// What the input is called, for messages.
     pub file: String,
-    /// Bytes of the file as it lies there.
+    /// Bytes of the input as it lies there.
     pub file_bytes: u64,
     /// Bytes handed out so far, decompressed.
     pub read_bytes: u64,
-    inner: Inner,
+    inner: Inner<'a>,
 }
 
-impl Stream {
-    pub fn open(path: &Path) -> Result<Stream, DataError> {
-        let file = path.display().to_string();
-        let fault = |cause: io::Error| match cause.kind() {
-            io::ErrorKind::NotFound => DataError::Missing { path: path.display().to_string() },
-            _ => DataError::Io { file: path.display().to_string(), cause },
+impl<'a> Stream<'a> {
+    pub fn open(input: &'a Input) -> Result<Stream<'a>, DataError> {
+        let (raw, file_bytes): (Raw<'a>, u64) = match input {
+            Input::File(path) => open_file(path)?,
+            Input::Held { bytes, .. } => (Box::new(bytes.as_slice()), bytes.len() as u64),
         };
-        let opened = File::open(path).map_err(fault)?;
-        let metadata = opened.metadata().map_err(fault)?;
-        if metadata.is_dir() {
-            return Err(fault(io::ErrorKind::IsADirectory.into()));
-        }
-        let reader = BufReader::with_capacity(1 << 16, opened);
-        let is_gzip = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-        let inner = match is_gzip {
-            true => Inner::Gzip(Box::new(MultiGzDecoder::new(reader))),
-            false => Inner::Plain(reader),
+        let inner = match input.is_gzip() {
+            true => Inner::Gzip(Box::new(MultiGzDecoder::new(raw))),
+            false => Inner::Plain(raw),
         };
-        Ok(Stream { file, file_bytes: metadata.len(), read_bytes: 0, inner })
+        Ok(Stream { file: input.name(), file_bytes, read_bytes: 0, inner })
     }
 
-    /// How often a byte occurs in a plain file; `None` for `.gz`, where counting would mean to decompress twice.
+    /// How often a byte occurs in a plain input; `None` for a packed one, where counting would mean to decompress twice.
     ///
     /// Room can then be made once: vectors that grow by doubling hold three times their content while they move.
-    pub fn count(path: &Path, wanted: u8) -> Result<Option<usize>, DataError> {
-        let mut stream = Stream::open(path)?;
+    pub fn count(input: &Input, wanted: u8) -> Result<Option<usize>, DataError> {
+        let mut stream = Stream::open(input)?;
         if matches!(stream.inner, Inner::Gzip(_)) {
             return Ok(None);
         }
@@ -149,7 +143,21 @@ impl Stream {
     }
 }
 
-impl Read for Stream {
+/// A file to read, and its size in bytes.
+fn open_file<'a>(path: &Path) -> Result<(Raw<'a>, u64), DataError> {
+    let fault = |cause: io::Error| match cause.kind() {
+        io::ErrorKind::NotFound => DataError::Missing { path: path.display().to_string() },
+        _ => DataError::Io { file: path.display().to_string(), cause },
+    };
+    let opened = File::open(path).map_err(fault)?;
+    let metadata = opened.metadata().map_err(fault)?;
+    if metadata.is_dir() {
+        return Err(fault(io::ErrorKind::IsADirectory.into()));
+    }
+    Ok((Box::new(BufReader::with_capacity(1 << 16, opened)), metadata.len()))
+}
+
+impl Read for Stream<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let count = match &mut self.inner {
             Inner::Plain(reader) => reader.read(bytes)?,

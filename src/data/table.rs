@@ -3,20 +3,20 @@
 //! Source: RFC 4180, also with lines that end in a line feed alone, blank lines, and spaces around numbers.
 
 use std::io::Read;
-use std::path::Path;
 
 use csv::ByteRecord;
 
 use super::error::{LabelFault, Place};
 use super::features::{Features, MAX_FEATURES, Stored};
+use super::input::Input;
 use super::labels::LabelReader;
 use super::stream::Stream;
 use super::table_header::Columns;
 use super::{DataError, Dataset, LoadOptions};
 
 /// Reads a table.
-pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Dataset, DataError> {
-    let mut rows = Rows::open(path)?;
+pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, DataError> {
+    let mut rows = Rows::open(input)?;
     if !rows.next()? {
         return Err(rows.empty());
     }
@@ -30,7 +30,7 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Dataset, DataEr
     if columns.names.is_some() && !rows.next()? {
         return Err(rows.empty());
     }
-    let mut table = Table::new(path, rows.file_bytes(), columns, options)?;
+    let mut table = Table::new(input, rows.file_bytes(), columns, options)?;
     loop {
         table.read_row(&rows)?;
         if !rows.next()? {
@@ -39,20 +39,20 @@ pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Dataset, DataEr
     }
 }
 
-/// The rows of a file, one at a time.
+/// The rows of an input, one at a time.
 struct Rows<'a> {
-    path: &'a Path,
+    input: &'a Input,
     file: String,
-    reader: csv::Reader<Stream>,
+    reader: csv::Reader<Stream<'a>>,
     record: ByteRecord,
 }
 
 impl<'a> Rows<'a> {
-    fn open(path: &'a Path) -> Result<Self, DataError> {
-        let stream = Stream::open(path)?;
+    fn open(input: &'a Input) -> Result<Self, DataError> {
+        let stream = Stream::open(input)?;
         let file = stream.file.clone();
         let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(stream);
-        Ok(Rows { path, file, reader, record: ByteRecord::new() })
+        Ok(Rows { input, file, reader, record: ByteRecord::new() })
     }
 
     /// Goes to the next row; false at the end.
@@ -63,11 +63,11 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// The line, from 1, where the row at hand starts. Counted by reading the file again, as only an error asks for it and the
+    /// The line, from 1, where the row at hand starts. Counted by reading the input again, as only an error asks for it and the
     /// reader's own count is off behind blank lines and carriage returns; 0 if the file has changed so that it cannot be told.
     fn line(&self) -> u64 {
         let start = self.record.position().map_or(0, csv::Position::byte);
-        Stream::open(self.path).ok().and_then(|stream| line_of(stream, start)).unwrap_or(0)
+        Stream::open(self.input).ok().and_then(|stream| line_of(stream, start)).unwrap_or(0)
     }
 
     fn file_bytes(&self) -> u64 {
@@ -84,7 +84,7 @@ impl<'a> Rows<'a> {
 }
 
 /// The line of the first byte from `start` on that is not part of a line's end.
-fn line_of(mut stream: Stream, start: u64) -> Option<u64> {
+fn line_of(mut stream: Stream<'_>, start: u64) -> Option<u64> {
     let (mut line, mut at) = (1, 0);
     let mut block = [0; 1 << 14];
     loop {
@@ -111,13 +111,13 @@ struct Table<'a> {
 impl<'a> Table<'a> {
     /// Makes room for what the file can hold: a row for each line, a number for each comma, of two bytes at least.
     fn new(
-        path: &Path,
+        input: &Input,
         file_bytes: u64,
         columns: Columns,
         options: &'a LoadOptions,
     ) -> Result<Self, DataError> {
-        let rows = Stream::count(path, b'\n')?.map_or(0, |lines| lines + 1);
-        let commas = Stream::count(path, b',')?.unwrap_or_default();
+        let rows = Stream::count(input, b'\n')?.map_or(0, |lines| lines + 1);
+        let commas = Stream::count(input, b',')?.unwrap_or_default();
         let numbers =
             rows.saturating_mul(columns.features()).min(commas + rows).min(file_bytes as usize / 2 + 1);
         let mut labels = LabelReader::new(options.target, options.classes.as_ref());

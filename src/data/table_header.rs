@@ -22,11 +22,21 @@ impl Columns {
         first: &[String],
         options: &LoadOptions,
     ) -> Result<Columns, DataError> {
-        let by_name = |column: &Option<Column>| matches!(column, Some(Column::Name(_)));
-        let is_named = by_name(&options.label_column) || by_name(&options.weight_column);
         let search = Search { file, first, is_header: options.header != HeaderRow::Absent };
-        let weight = search.find(options.weight_column.as_ref())?;
-        let label = search.find(options.label_column.as_ref())?;
+        let find = |column: &Option<Column>| match search.find(column.as_ref()) {
+            // Where no labels are wanted, those of the training samples need not be there.
+            Err(DataError::NoColumn { .. } | DataError::NoHeader { .. })
+                if options.target == TargetKind::None =>
+            {
+                Ok(None)
+            }
+            found => found,
+        };
+        let weight = find(&options.weight_column)?;
+        let label = find(&options.label_column)?;
+        let by_name = |column: &Option<Column>| matches!(column, Some(Column::Name(_)));
+        let is_named = (label.is_some() && by_name(&options.label_column))
+            || (weight.is_some() && by_name(&options.weight_column));
         let mut columns = Columns { count: first.len(), label, weight, names: None };
         if label.is_some() && label == weight {
             let column = columns.label_text(first);

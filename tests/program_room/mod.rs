@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses the part it needs")]
 
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -71,6 +72,16 @@ impl Room {
         let ran = self.run(arguments);
         assert_eq!(ran.code, Some(0), "phalanx {arguments}: {ran:?}");
         ran.out
+    }
+
+    /// Runs with these bytes on stdin.
+    pub fn piped(&self, arguments: &str, input: &[u8]) -> Output {
+        let (stdin, stdout) = (Stdio::piped(), Stdio::piped());
+        let mut child =
+            self.command(arguments).stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
+        // What ends early reads no more, which it says itself.
+        let _ = child.stdin.take().unwrap().write_all(input);
+        child.wait_with_output().unwrap()
     }
 
     pub fn spawn(&self, arguments: &str) -> Child {

@@ -1,36 +1,13 @@
 //! Where results go.
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::anyhow;
 use clap::Args;
 use phalanx::checkpoint::write_whole;
 
 use super::super::failure::Failure;
 use super::super::output;
-
-/// A file, or stdout for `-`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Target {
-    Stdout,
-    File(PathBuf),
-}
-
-impl From<OsString> for Target {
-    fn from(text: OsString) -> Self {
-        if text == "-" { Self::Stdout } else { Self::File(text.into()) }
-    }
-}
-
-impl Target {
-    fn file(&self) -> Option<&Path> {
-        match self {
-            Self::Stdout => None,
-            Self::File(path) => Some(path),
-        }
-    }
-}
+use super::super::target::{Target, check_folder};
 
 /// Results for other programs
 #[derive(Args, Debug)]
@@ -84,27 +61,6 @@ impl OutputFlags {
             _ => Ok(()),
         }
     }
-}
-
-/// Says beforehand that a file cannot be written: after minutes of measuring it would be too late.
-pub(super) fn check_folder(path: &Path) -> Result<(), Failure> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let name = path.display();
-    if path.as_os_str().is_empty() {
-        return Err(Failure::usage("a file without a name cannot be written; give a file, or - for stdout"));
-    }
-    if !folder.is_dir() {
-        return Err(
-            anyhow!("cannot write {name}: there is no folder {}; make it first", folder.display()).into()
-        );
-    }
-    if path.is_dir() {
-        return Err(anyhow!("cannot write {name}: it is a folder; give a file").into());
-    }
-    Ok(())
 }
 
 fn put(target: &Target, text: &str) -> Result<(), Failure> {
