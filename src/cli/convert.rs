@@ -18,7 +18,7 @@ use super::auto::Auto;
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::training_data;
-use super::{command_line, config, like, output, settings};
+use super::{command_line, layers, output, settings};
 
 /// Say the same training run in another convention: sum, mean, a C, another batch size ...
 ///
@@ -76,7 +76,7 @@ pub(super) struct ConvertFlags {
 
 /// Prints the translation, or why there is none.
 pub(super) fn run(flags: ConvertFlags) -> Result<ExitCode, Failure> {
-    let train = like::resolve(config::merge(flags.train.clone())?)?;
+    let train = layers::given(flags.train.clone())?.resolve_like()?.flags;
     let from = from(&flags, &train)?;
     let settings = settings_of(&flags, &train, from)?;
     let target = Target {

@@ -1,7 +1,7 @@
 //! The program around the library: flags, files, text and exit codes.
 //!
-//! One file a command; [`flags`] are what a user may say, [`config`] merges them with a file, [`settings`] turns them
-//! into the library's options, [`output`] is where it prints, [`failure`] is how a command ends badly. Nothing here
+//! One file a command; [`flags`] are what a user may say, [`layers`] puts them together from the command line and a file
+//! ([`config`]), [`settings`] turns them into the library's options, [`output`] is where it prints, [`failure`] is how a command ends badly. Nothing here
 //! computes on params, and nothing is used but the library's public face.
 
 mod arguments;
@@ -17,6 +17,7 @@ mod grid;
 mod hidden;
 mod input;
 mod inspect;
+mod layers;
 mod like;
 mod listener;
 mod output;

@@ -16,6 +16,7 @@ use super::config;
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::flags_of;
+use super::layers::Layers;
 use super::output::tell;
 
 /// What a run begins with.
@@ -115,7 +116,7 @@ fn of_run(run: &Path) -> Result<Resumed, Failure> {
         Some((_, checkpoint)) => flags_of(&checkpoint.facts.options)?,
         None if run.join("config.toml").exists() && !run.join("results.json").exists() => {
             tell(format!("{} was stopped before its first checkpoint: it begins again", run.display()));
-            config::read(&run.join("config.toml"))?
+            config::read(&run.join("config.toml"))?.flags
         }
         None => {
             let path = dir.path().display();
@@ -142,9 +143,9 @@ fn of_checkpoint(path: &Path) -> Result<Resumed, Failure> {
 
 impl Resumed {
     /// The options of the run, with what was given now where it may differ.
-    pub(super) fn flags(&self, given: &TrainFlags) -> Result<TrainFlags, Failure> {
-        let allowed = allowed(given)?;
-        let (flags, mut changes) = config::changed(&self.recorded, given);
+    pub(super) fn flags(&self, given: Layers) -> Result<Layers, Failure> {
+        let allowed = allowed(&given.flags)?;
+        let mut changes = given.changes_from(&self.recorded);
         changes.retain(|change| !FREE.contains(&change.name.as_str()));
         let (named, refused): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|change| allowed.contains(&change.name));
@@ -159,7 +160,7 @@ impl Resumed {
             )));
         }
         named.iter().for_each(|change| tell(format!("changed: {change}")));
-        Ok(flags)
+        Ok(given.over(Layers::new(self.recorded.clone(), |_| "the resumed run".to_owned())))
     }
 
     /// The options that the run had.

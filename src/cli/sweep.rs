@@ -26,7 +26,7 @@ use super::grid::Grid;
 use super::input::{data_name, training_data};
 use super::preview::layers;
 use super::signals::Signals;
-use super::{config, like, output, settings};
+use super::{layers, like, output, settings};
 use lists::Lists;
 
 /// Train with many batch sizes and rates, and show how the best rate depends on the batch size
@@ -139,7 +139,7 @@ fn asked(flags: SweepFlags) -> Result<Asked, Failure> {
     flags.lists.check()?;
     let mut lists = flags.lists;
     let (output_dir, standard) = (lists.train.output_dir.take(), SweepOptions::default());
-    let merged = TrainFlags { reduction: None, ..config::merge(lists.train)? };
+    let merged = TrainFlags { reduction: None, ..layers::given(lists.train)?.flags };
     if let (Some(framework), false) = (merged.like, lists.reductions.is_empty()) {
         return Err(Failure::usage(format!(
             "--like {framework} means a reduction of its own; drop --reduction, or --like"

@@ -21,17 +21,17 @@ use super::input::{TrainingData, data_name, training_data};
 use super::listener::{Listener, Saver};
 use super::resume::{Beginning, Resumed};
 use super::signals::Signals;
-use super::{config, like, output, preview, resume, settings, summary};
+use super::{config, layers, like, output, preview, resume, settings, summary};
 
 /// Trains, reports and saves.
 pub(super) fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure> {
-    let merged = config::merge(flags)?;
-    let framework = merged.like;
-    let given = like::resolve(merged)?;
-    match resume::beginning(&given)? {
-        Beginning::New => train(settings::complete(given), framework, None, begun),
+    let given = layers::given(flags)?;
+    let framework = given.flags.like;
+    let given = given.resolve_like()?;
+    match resume::beginning(&given.flags)? {
+        Beginning::New => train(given.complete().flags, framework, None, begun),
         Beginning::Resumed(resumed) => {
-            let flags = settings::complete(resumed.flags(&given)?);
+            let flags = resumed.flags(given)?.complete().flags;
             train(flags, framework, Some(*resumed), begun)
         }
         Beginning::Complete(run) => {
