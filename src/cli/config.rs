@@ -10,6 +10,7 @@ use toml::{Spanned, Value};
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::layers::{EITHER_OR, Layers};
+use super::nearest::nearest;
 
 /// The text of a file that makes the same run.
 pub(super) fn text(flags: &TrainFlags) -> String {
@@ -54,7 +55,12 @@ fn explain(error: &toml::de::Error, text: &str) -> String {
     match (message.strip_prefix("unknown field "), key) {
         (Some(unknown), _) => {
             let unknown = unknown.split(',').next().unwrap_or_default();
-            format!("{place}: unknown key {unknown}; the keys are the flags of phalanx train, see its --help")
+            let known = message.split('`').skip(3).step_by(2);
+            let meant = match nearest(unknown.trim_matches('`'), known) {
+                Some(known) => format!(", did you mean {known}?"),
+                None => "; the keys are the flags of phalanx train, see its --help".to_owned(),
+            };
+            format!("{place}: unknown key {unknown}{meant}")
         }
         (None, Some(key)) => format!("{place}, {key}: {}; fix the value", in_words(&message)),
         (None, None) => format!("{place}: {message}; write key = value, one a line"),

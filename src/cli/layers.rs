@@ -1,13 +1,14 @@
 //! Flags put together from several places, the one above hiding the one below, and where each value came from.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fmt;
 
 use toml::{Table, Value};
 
 use super::failure::Failure;
 use super::flags::TrainFlags;
-use super::{config, like, settings};
+use super::{config, environment, flags, like, settings};
 
 /// Flags of which one replaces the other: given in one place, it does so whichever the place below has.
 pub(super) const EITHER_OR: [(&str, &str); 2] = [("epochs", "max-steps"), ("test", "test-split")];
@@ -19,15 +20,16 @@ pub(super) struct Layers {
     origins: BTreeMap<String, String>,
 }
 
-/// What the command line says, and below it its `--config` file.
+/// What the command line says, below it the environment, and below that the `--config` file of either.
 pub(super) fn given(flags: TrainFlags) -> Result<Layers, Failure> {
     let typed = Layers::new(flags, |name| match name {
         "data" => "the command line".to_owned(),
         name => format!("--{name}"),
     });
-    match typed.flags.config.clone() {
-        Some(path) => Ok(typed.over(config::read(&path)?)),
-        None => Ok(typed),
+    let above = typed.over(environment::flags(env::vars_os())?);
+    match above.flags.config.clone() {
+        Some(path) => Ok(above.over(config::read(&path)?)),
+        None => Ok(above),
     }
 }
 
@@ -47,8 +49,9 @@ impl Layers {
         origins.extend(self.origins);
         origins.retain(|name, _| merged.contains_key(name));
         let merged: TrainFlags = merged.try_into().expect("each value was read from a flag or a key");
-        // No keys of a file, and so not in the table.
-        Self { flags: TrainFlags { config: self.flags.config.or(below.flags.config), ..merged }, origins }
+        // Neither is a key of a file, and so in the table.
+        let (config, print_config) = (self.flags.config.or(below.flags.config), self.flags.print_config);
+        Self { flags: TrainFlags { config, print_config, ..merged }, origins }
     }
 
     /// With what `--like` means in its place.
@@ -86,6 +89,26 @@ impl Layers {
         };
         let origins = table(&flags).into_iter().map(named).collect();
         Ok(Self { flags, origins })
+    }
+
+    /// A TOML file that makes the same run, with where each value came from, and what is not given.
+    pub(super) fn annotated(&self) -> String {
+        let values = table(&self.flags);
+        let (given, absent): (Vec<String>, _) =
+            flags::names().into_iter().partition(|name| values.contains_key(name));
+        let pair = |name: &String| (name.clone(), values[name].clone());
+        let line = |name| Table::from_iter([pair(name)]).to_string().trim_end().to_owned();
+        let lines: Vec<String> = given.iter().map(line).collect();
+        let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0).min(40);
+        // A comment holds no control characters, which the name of a file may.
+        let said = |name: &String| self.origins[name].replace(char::is_control, "?");
+        let mut text: String = given
+            .iter()
+            .zip(&lines)
+            .map(|(name, line)| format!("{line:width$}  # {}\n", said(name)))
+            .collect();
+        text += &format!("# not given: {}\n", absent.join(", "));
+        text
     }
 
     /// What is given here and was not so before.

@@ -1,8 +1,9 @@
 //! The program around the library: flags, files, text and exit codes.
 //!
-//! One file a command; [`flags`] are what a user may say, [`layers`] puts them together from the command line and a file
-//! ([`config`]), [`settings`] turns them into the library's options, [`output`] is where it prints, [`failure`] is how a command ends badly. Nothing here
-//! computes on params, and nothing is used but the library's public face.
+//! One file a command; [`flags`] are what a user may say, [`layers`] puts them together from the command line, the
+//! [`environment`] and a file ([`config`]), [`settings`] turns them into the library's options, [`output`] is where it
+//! prints, [`failure`] is how a command ends badly. Nothing here computes on params, and nothing is used but the library's
+//! public face.
 
 mod arguments;
 mod auto;
@@ -10,6 +11,7 @@ mod bench;
 mod command_line;
 mod config;
 mod convert;
+mod environment;
 mod eval;
 mod failure;
 mod flags;
@@ -20,6 +22,7 @@ mod inspect;
 mod layers;
 mod like;
 mod listener;
+mod nearest;
 mod output;
 mod predict;
 mod preview;
@@ -54,9 +57,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    #[command(disable_help_flag = true, allow_negative_numbers = true)]
+    #[command(disable_help_flag = true, allow_negative_numbers = true, after_help = LEVELS)]
     Train(Box<flags::TrainFlags>),
     #[command(disable_help_flag = true, allow_negative_numbers = true)]
+    #[command(mut_arg("print_config", |flag| flag.hide(true)))]
     Convert(Box<convert::ConvertFlags>),
     Eval(eval::EvalFlags),
     Predict(predict::PredictFlags),
@@ -65,6 +69,10 @@ enum Command {
     #[command(disable_help_flag = true, allow_negative_numbers = true)]
     Sweep(Box<sweep::SweepFlags>),
 }
+
+const LEVELS: &str = "Each flag can also be given as a variable of the environment (PHALANX_BATCH_SIZE=128) and as a key of a \
+TOML file (batch-size = 128, --config FILE.toml). Flags come before variables, variables before the file, the file before \
+the defaults; --print-config shows what is used and where it comes from.";
 
 /// Does what the arguments say; the exit code says how it went.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {

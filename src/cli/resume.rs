@@ -5,19 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use clap::{Args, Command};
 use phalanx::checkpoint::{Checkpoint, CheckpointDir, History};
 use phalanx::data::Fingerprint;
 use phalanx::report::grouped;
 use phalanx::train::{Plan, Position, Snapshot};
 use serde_json::Value;
 
-use super::config;
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::flags_of;
 use super::layers::Layers;
 use super::output::tell;
+use super::{config, flags};
 
 /// What a run begins with.
 pub(super) enum Beginning {
@@ -220,9 +219,8 @@ fn allowed(given: &TrainFlags) -> Result<Vec<String>, Failure> {
     let named = given.allow_changed.iter().flatten();
     let names: Vec<String> =
         named.map(|name| name.trim().trim_start_matches("--").replace('_', "-")).collect();
-    let command = TrainFlags::augment_args(Command::new("train"));
-    let is_flag = |name: &str| command.get_arguments().any(|flag| flag.get_long() == Some(name));
-    match names.iter().find(|name| !is_flag(name)) {
+    let known = flags::names();
+    match names.iter().find(|name| !known.contains(name)) {
         Some(name) => Err(Failure::usage(format!(
             "--allow-changed names '{name}', which is no flag of phalanx train; see its --help"
         ))),

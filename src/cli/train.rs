@@ -28,17 +28,19 @@ pub(super) fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure
     let given = layers::given(flags)?;
     let framework = given.flags.like;
     let given = given.resolve_like()?;
-    match resume::beginning(&given.flags)? {
-        Beginning::New => train(given.complete().flags, framework, None, begun),
-        Beginning::Resumed(resumed) => {
-            let flags = resumed.flags(given)?.complete().flags;
-            train(flags, framework, Some(*resumed), begun)
-        }
+    let (layers, resumed) = match resume::beginning(&given.flags)? {
+        Beginning::New => (given.complete(), None),
+        Beginning::Resumed(resumed) => (resumed.flags(given)?.complete(), Some(*resumed)),
         Beginning::Complete(run) => {
             output::tell(format!("the run in {} is complete, nothing is left to do", run.display()));
-            Ok(ExitCode::SUCCESS)
+            return Ok(ExitCode::SUCCESS);
         }
+    };
+    if layers.flags.print_config {
+        output::results(|out| write!(out, "{}", layers.annotated()))?;
+        return Ok(ExitCode::SUCCESS);
     }
+    train(layers.flags, framework, resumed, begun)
 }
 
 fn train(

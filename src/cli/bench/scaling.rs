@@ -28,8 +28,8 @@ use super::{Voice, failure};
 /// Measure the speed of training on several thread counts
 ///
 /// Trains with each thread count in turn, take by take, and compares samples per second. Nothing is saved, and test
-/// samples are not scored. The flags are those of train; --epochs is 1 unless said otherwise. A --config file may be that of a
-/// run: its thread count and its output are not looked at.
+/// samples are not scored. The flags are those of train; --epochs is 1 unless said otherwise. A --config file, and
+/// variables such as PHALANX_BATCH_SIZE, may be those of a run: their thread count and output are not looked at.
 #[derive(Args)]
 #[command(
     after_help = "Columns: samples/s is the median over the takes, least and most its spread; speed-up and efficiency \
