@@ -9,6 +9,7 @@ mod arguments;
 mod auto;
 mod bench;
 mod command_line;
+mod completions;
 mod config;
 mod convert;
 mod environment;
@@ -22,6 +23,7 @@ mod inspect;
 mod layers;
 mod like;
 mod listener;
+mod man;
 mod nearest;
 mod output;
 mod predict;
@@ -38,7 +40,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Trains models on the cores of one machine: exact sum or mean semantics, and the same bits for any number of threads.
 #[derive(Parser)]
@@ -68,6 +70,8 @@ enum Command {
     Bench(bench::BenchFlags),
     #[command(disable_help_flag = true, allow_negative_numbers = true)]
     Sweep(Box<sweep::SweepFlags>),
+    Completions(completions::CompletionsFlags),
+    Man(man::ManFlags),
 }
 
 const LEVELS: &str = "Each flag can also be given as a variable of the environment (PHALANX_BATCH_SIZE=128) and as a key of a \
@@ -89,6 +93,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Inspect(flags) => inspect::run(&flags),
         Command::Bench(flags) => bench::run(flags),
         Command::Sweep(flags) => sweep::run(*flags),
+        Command::Completions(flags) => completions::run(&flags, Arguments::command()),
+        Command::Man(flags) => man::run(&flags, Arguments::command()),
     };
     ended.unwrap_or_else(|failure| failure.report())
 }
