@@ -9,6 +9,7 @@
 //!
 //! Nothing here computes on params or gradients.
 
+mod charset;
 mod count;
 pub mod figure;
 mod memory;
@@ -20,6 +21,7 @@ mod results;
 mod run_dir;
 mod table;
 
+pub use charset::Charset;
 pub use count::CountProgress;
 pub use memory::{available_bytes, peak_rss_bytes};
 pub use metrics::Metrics;
