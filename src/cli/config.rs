@@ -1,111 +1,66 @@
 //! Flags from a TOML file, and a file from flags.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::anyhow;
-use toml::Table;
+use toml::{Spanned, Value};
 
 use super::failure::Failure;
 use super::flags::TrainFlags;
-
-/// Flags of which one replaces the other: given on the command line, it does so whichever the file has.
-const EITHER_OR: [(&str, &str); 2] = [("epochs", "max-steps"), ("test", "test-split")];
-
-/// The flags with those of their `--config` file added where the command line is silent.
-pub(super) fn merge(flags: TrainFlags) -> Result<TrainFlags, Failure> {
-    let Some(path) = &flags.config else { return Ok(flags) };
-    let mut merged = table(&read(path)?);
-    let given = table(&flags);
-    for (one, other) in EITHER_OR {
-        for (named, dropped) in [(one, other), (other, one)] {
-            if given.contains_key(named) {
-                merged.remove(dropped);
-            }
-        }
-    }
-    merged.extend(given);
-    Ok(merged.try_into().expect("each value was read from a flag or a key"))
-}
-
-/// The flags of a run, with those given now in their place, and what differs.
-pub(super) fn changed(recorded: &TrainFlags, given: &TrainFlags) -> (TrainFlags, Vec<Change>) {
-    let (before, now) = (table(recorded), table(given));
-    let mut merged = before.clone();
-    let mut changes = Vec::new();
-    for (name, value) in now {
-        let was = before.get(&name);
-        if was != Some(&value) {
-            changes.push(Change {
-                name: name.clone(),
-                was: was.map(ToString::to_string),
-                now: value.to_string(),
-            });
-            for (one, other) in EITHER_OR {
-                let dropped = [(one, other), (other, one)].into_iter().find(|(one, _)| *one == name);
-                dropped.map(|(_, other)| merged.remove(other));
-            }
-        }
-        merged.insert(name, value);
-    }
-    (merged.try_into().expect("each value was read from a flag or a key"), changes)
-}
-
-/// A flag that is not what it was.
-pub(super) struct Change {
-    pub(super) name: String,
-    was: Option<String>,
-    now: String,
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, was, now } = self;
-        match was {
-            Some(was) => write!(f, "--{name} is {now}, was {was}"),
-            None => write!(f, "--{name} is {now}, was not given"),
-        }
-    }
-}
+use super::layers::{EITHER_OR, Layers};
+use super::nearest::nearest;
 
 /// The text of a file that makes the same run.
 pub(super) fn text(flags: &TrainFlags) -> String {
     toml::to_string(flags).expect("flags are plain data")
 }
 
-fn table(flags: &TrainFlags) -> Table {
-    Table::try_from(flags).expect("flags are plain data")
-}
-
 /// Reads a file of flags.
-pub(super) fn read(path: &Path) -> Result<TrainFlags, Failure> {
+pub(super) fn read(path: &Path) -> Result<Layers, Failure> {
     let name = path.display();
     let text = fs::read_to_string(path)
         .map_err(|error| anyhow!("cannot read {name}: {error}; give a TOML file with flags as keys"))?;
     let text: String = text.split_inclusive('\n').map(in_kebab_case).collect();
     let flags: TrainFlags = toml::from_str(&text)
         .map_err(|error| Failure::usage(format!("{name} {}", explain(&error, &text))))?;
-    let table = table(&flags);
+    let lines = lines(&text);
     for (one, other) in EITHER_OR {
-        if table.contains_key(one) && table.contains_key(other) {
+        if lines.contains_key(one) && lines.contains_key(other) {
             return Err(Failure::usage(format!("{name} has both {one} and {other}; keep one of them")));
         }
     }
-    Ok(flags)
+    Ok(Layers::new(flags, |key| format!("{name} line {}", lines[key])))
+}
+
+/// The line of each key.
+fn lines(text: &str) -> BTreeMap<String, usize> {
+    let values: BTreeMap<String, Spanned<Value>> = toml::from_str(text).expect("it was read before");
+    values.into_iter().map(|(key, value)| (key, line(text, value.span().start))).collect()
+}
+
+/// The line, counted from 1, of a place in bytes.
+fn line(text: &str, place: usize) -> usize {
+    text[..place].matches('\n').count() + 1
 }
 
 /// Names the line, its key, what is wrong with it and what to do.
 fn explain(error: &toml::de::Error, text: &str) -> String {
     let start = error.span().map_or(0, |span| span.start);
-    let line = text[..start].matches('\n').count();
-    let key = text.lines().nth(line).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
-    let place = format!("line {}", line + 1);
+    let line = line(text, start);
+    let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
+    let place = format!("line {line}");
     let message = error.message().replace('\n', " ");
     match (message.strip_prefix("unknown field "), key) {
         (Some(unknown), _) => {
             let unknown = unknown.split(',').next().unwrap_or_default();
-            format!("{place}: unknown key {unknown}; the keys are the flags of phalanx train, see its --help")
+            let known = message.split('`').skip(3).step_by(2);
+            let meant = match nearest(unknown.trim_matches('`'), known) {
+                Some(known) => format!(", did you mean {known}?"),
+                None => "; the keys are the flags of phalanx train, see its --help".to_owned(),
+            };
+            format!("{place}: unknown key {unknown}{meant}")
         }
         (None, Some(key)) => format!("{place}, {key}: {}; fix the value", in_words(&message)),
         (None, None) => format!("{place}: {message}; write key = value, one a line"),
@@ -138,6 +93,7 @@ fn in_kebab_case(line: &str) -> String {
 mod tests {
     use clap::Parser;
 
+    use super::super::layers::given;
     use super::*;
 
     #[derive(Parser)]
@@ -155,7 +111,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.toml");
         fs::write(&path, file).unwrap();
-        merge(TrainFlags { config: Some(path), ..flags(arguments) })
+        let flags = TrainFlags { config: Some(path), ..flags(arguments) };
+        given(flags).map(|layers| TrainFlags { config: None, ..layers.flags })
     }
 
     #[test]

@@ -18,11 +18,11 @@ use super::auto::Auto;
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::training_data;
-use super::{command_line, config, like, output, settings};
+use super::{command_line, layers, output, settings};
 
 /// Say the same training run in another convention: sum, mean, a C, another batch size ...
 ///
-/// Takes the flags of train, as found with one convention, and prints them for another: what was multiplied by what, what
+/// Takes the flags of train, also from variables and a file, as found with one convention, and prints them for another: what was multiplied by what, what
 /// of it is exact and under which condition, and the command to run. Nothing is trained. What has no exact translation is
 /// refused with the reason.
 #[derive(Args)]
@@ -76,7 +76,12 @@ pub(super) struct ConvertFlags {
 
 /// Prints the translation, or why there is none.
 pub(super) fn run(flags: ConvertFlags) -> Result<ExitCode, Failure> {
-    let train = like::resolve(config::merge(flags.train.clone())?)?;
+    if flags.train.print_config {
+        return Err(Failure::usage(
+            "--print-config is for phalanx train; convert prints the flags it comes to",
+        ));
+    }
+    let train = layers::given(flags.train.clone())?.resolve_like()?.flags;
     let from = from(&flags, &train)?;
     let settings = settings_of(&flags, &train, from)?;
     let target = Target {

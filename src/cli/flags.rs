@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args};
+use clap::{ArgAction, Args, Command};
 use phalanx::data::{Column, HeaderRow};
 use phalanx::model::{Activation, Loss};
 use phalanx::optim::convention::foreign;
@@ -259,15 +259,29 @@ pub(super) struct TrainFlags {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) no_progress: Option<bool>,
-    /// Read flags from this TOML file; those given here come first
+    /// Read flags from this TOML file; those given here, or as variables, come first
     #[arg(long, value_name = "FILE.toml", help_heading = "Output")]
     #[serde(skip)]
     pub(super) config: Option<PathBuf>,
+    /// Print the flags that would be used as such a file, each with where it comes from, and do nothing else
+    #[arg(long, help_heading = "Output")]
+    #[serde(skip)]
+    pub(super) print_config: bool,
     /// Print help
     #[arg(short, long, action = ArgAction::Help, help_heading = "Output")]
     #[serde(skip)]
     pub(super) help: Option<bool>,
 }
+
+/// The names of the flags that are keys of a file, in the order of `--help`.
+pub(super) fn names() -> Vec<String> {
+    let command = TrainFlags::augment_args(Command::new("train"));
+    let names = command.get_arguments().map(|flag| flag.get_id().as_str().replace('_', "-"));
+    names.filter(|name| !NO_KEYS.contains(&name.as_str())).collect()
+}
+
+/// Flags that ask for something else than a run, or for another file.
+const NO_KEYS: [&str; 3] = ["config", "print-config", "help"];
 
 /// Reads the name of an optimizer; of some that are not here there is something to say.
 fn optimizer(name: &str) -> Result<OptimizerKind, String> {

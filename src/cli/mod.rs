@@ -1,15 +1,18 @@
 //! The program around the library: flags, files, text and exit codes.
 //!
-//! One file a command; [`flags`] are what a user may say, [`config`] merges them with a file, [`settings`] turns them
-//! into the library's options, [`output`] is where it prints, [`failure`] is how a command ends badly. Nothing here
-//! computes on params, and nothing is used but the library's public face.
+//! One file a command; [`flags`] are what a user may say, [`layers`] puts them together from the command line, the
+//! [`environment`] and a file ([`config`]), [`settings`] turns them into the library's options, [`output`] is where it
+//! prints, [`failure`] is how a command ends badly. Nothing here computes on params, and nothing is used but the library's
+//! public face.
 
 mod arguments;
 mod auto;
 mod bench;
 mod command_line;
+mod completions;
 mod config;
 mod convert;
+mod environment;
 mod eval;
 mod export;
 mod failure;
@@ -18,7 +21,10 @@ mod grid;
 mod hidden;
 mod input;
 mod inspect;
+mod layers;
 mod like;
+mod man;
+mod nearest;
 mod output;
 mod predict;
 mod preview;
@@ -37,7 +43,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Trains models on the cores of one machine: exact sum or mean semantics, and the same bits for any number of threads.
 #[derive(Parser)]
@@ -57,9 +63,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    #[command(disable_help_flag = true, allow_negative_numbers = true)]
+    #[command(disable_help_flag = true, allow_negative_numbers = true, after_help = LEVELS)]
     Train(Box<flags::TrainFlags>),
     #[command(disable_help_flag = true, allow_negative_numbers = true)]
+    #[command(mut_arg("print_config", |flag| flag.hide(true)))]
     Convert(Box<convert::ConvertFlags>),
     Eval(eval::EvalFlags),
     Predict(predict::PredictFlags),
@@ -69,7 +76,13 @@ enum Command {
     Bench(bench::BenchFlags),
     #[command(disable_help_flag = true, allow_negative_numbers = true)]
     Sweep(Box<sweep::SweepFlags>),
+    Completions(completions::CompletionsFlags),
+    Man(man::ManFlags),
 }
+
+const LEVELS: &str = "Each flag can also be given as a variable of the environment (PHALANX_BATCH_SIZE=128) and as a key of a \
+TOML file (batch-size = 128, --config FILE.toml). Flags come before variables, variables before the file, the file before \
+the defaults; --print-config shows what is used and where it comes from.";
 
 /// Does what the arguments say; the exit code says how it went.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
@@ -88,6 +101,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Report(flags) => report::run(&flags),
         Command::Bench(flags) => bench::run(flags),
         Command::Sweep(flags) => sweep::run(*flags),
+        Command::Completions(flags) => completions::run(&flags, Arguments::command()),
+        Command::Man(flags) => man::run(&flags, Arguments::command()),
     };
     ended.unwrap_or_else(|failure| failure.report())
 }

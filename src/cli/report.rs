@@ -11,7 +11,7 @@ use phalanx::report::{Table, grouped};
 use phalanx::train::{predict, score};
 
 use super::failure::Failure;
-use super::input::{Labels, samples_for};
+use super::input::{Asked, Labels, samples_for};
 use super::output::{results, tell};
 use super::runs::numbered;
 
@@ -97,7 +97,7 @@ fn tested(run: &RunRecord) -> Result<Tested, String> {
 
 fn try_tested(run: &RunRecord) -> Result<Tested, Failure> {
     let (file, step) = model(run)?;
-    let (name, data) = samples_for(&file, None, Labels::Needed)?;
+    let (name, data) = samples_for(&file, Asked { data: None, format: None, labels: Labels::Needed })?;
     let model = file.model();
     let predictions = predict(&model, &file.params, &data)?;
     let mut tested = Tested::new(&name, &data, &predictions)

@@ -5,19 +5,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use clap::{Args, Command};
 use phalanx::checkpoint::{Checkpoint, CheckpointDir, History};
 use phalanx::data::Fingerprint;
 use phalanx::report::grouped;
 use phalanx::train::{Plan, Position, Snapshot};
 use serde_json::Value;
 
-use super::config;
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::flags_of;
+use super::layers::Layers;
 use super::output::tell;
 use super::runs::numbered;
+use super::{config, flags};
 
 /// What a run begins with.
 pub(super) enum Beginning {
@@ -112,7 +112,7 @@ fn of_run(run: &Path) -> Result<Resumed, Failure> {
         Some((_, checkpoint)) => flags_of(&checkpoint.facts.options)?,
         None if run.join("config.toml").exists() && !run.join("results.json").exists() => {
             tell(format!("{} was stopped before its first checkpoint: it begins again", run.display()));
-            config::read(&run.join("config.toml"))?
+            config::read(&run.join("config.toml"))?.flags
         }
         None => {
             let path = dir.path().display();
@@ -139,9 +139,9 @@ fn of_checkpoint(path: &Path) -> Result<Resumed, Failure> {
 
 impl Resumed {
     /// The options of the run, with what was given now where it may differ.
-    pub(super) fn flags(&self, given: &TrainFlags) -> Result<TrainFlags, Failure> {
-        let allowed = allowed(given)?;
-        let (flags, mut changes) = config::changed(&self.recorded, given);
+    pub(super) fn flags(&self, given: Layers) -> Result<Layers, Failure> {
+        let allowed = allowed(&given.flags)?;
+        let mut changes = given.changes_from(&self.recorded);
         changes.retain(|change| !FREE.contains(&change.name.as_str()));
         let (named, refused): (Vec<_>, Vec<_>) =
             changes.into_iter().partition(|change| allowed.contains(&change.name));
@@ -156,7 +156,7 @@ impl Resumed {
             )));
         }
         named.iter().for_each(|change| tell(format!("changed: {change}")));
-        Ok(flags)
+        Ok(given.over(Layers::new(self.recorded.clone(), |_| "the resumed run".to_owned())))
     }
 
     /// The options that the run had.
@@ -216,9 +216,8 @@ fn allowed(given: &TrainFlags) -> Result<Vec<String>, Failure> {
     let named = given.allow_changed.iter().flatten();
     let names: Vec<String> =
         named.map(|name| name.trim().trim_start_matches("--").replace('_', "-")).collect();
-    let command = TrainFlags::augment_args(Command::new("train"));
-    let is_flag = |name: &str| command.get_arguments().any(|flag| flag.get_long() == Some(name));
-    match names.iter().find(|name| !is_flag(name)) {
+    let known = flags::names();
+    match names.iter().find(|name| !known.contains(name)) {
         Some(name) => Err(Failure::usage(format!(
             "--allow-changed names '{name}', which is no flag of phalanx train; see its --help"
         ))),

@@ -26,14 +26,14 @@ use super::grid::Grid;
 use super::input::{data_name, training_data};
 use super::preview::layers;
 use super::signals::Signals;
-use super::{config, like, output, settings};
+use super::{layers, like, output, settings};
 use lists::Lists;
 
 /// Train with many batch sizes and rates, and show how the best rate depends on the batch size
 ///
 /// Every batch size is run with every rate, reduction and seed; the best rate is the one with the fewest steps to the goal, a loss of
-/// the test samples. Without arguments the digits are swept. Flags not listed here are those of train; a --config file may be
-/// that of a run: its batch size, rate, reduction, seed and threads are not looked at.
+/// the test samples. Without arguments the digits are swept. Flags not listed here are those of train; a --config file, and variables
+/// such as PHALANX_EPOCHS, may be those of a run: their batch size, rate, reduction, seed and threads are not looked at.
 #[derive(Args)]
 #[command(
     after_help = "Results: sweep.json, what was asked for; runs.jsonl, the curve of each run, written as it ends; runs.csv, a line a \
@@ -70,10 +70,13 @@ struct Asked {
 }
 
 /// Sweeps, reports and saves.
-pub(super) fn run(flags: SweepFlags) -> Result<ExitCode, Failure> {
+pub(super) fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
+    flags.lists.check()?;
+    // In a variable or a file it is about a run.
+    let resume = flags.lists.train.resume.take();
+    flags.lists.train = layers::given(flags.lists.train)?.flags;
     let (quiet, jobs) = (flags.lists.train.quiet == Some(true), settings::threads(flags.jobs)?);
     let style = progress_style(&flags.lists.train);
-    let resume = flags.lists.train.resume.clone();
     let asked = match &resume {
         Some(dir) => {
             let asked = read_asked(dir.as_ref())?;
@@ -136,10 +139,9 @@ fn progress_style(train: &TrainFlags) -> ProgressStyle {
 
 /// The flags with all that is left to the program filled in.
 fn asked(flags: SweepFlags) -> Result<Asked, Failure> {
-    flags.lists.check()?;
     let mut lists = flags.lists;
-    let (output_dir, standard) = (lists.train.output_dir.take(), SweepOptions::default());
-    let merged = TrainFlags { reduction: None, ..config::merge(lists.train)? };
+    let standard = SweepOptions::default();
+    let merged = TrainFlags { reduction: None, resume: None, ..lists.train };
     if let (Some(framework), false) = (merged.like, lists.reductions.is_empty()) {
         return Err(Failure::usage(format!(
             "--like {framework} means a reduction of its own; drop --reduction, or --like"
@@ -151,7 +153,6 @@ fn asked(flags: SweepFlags) -> Result<Asked, Failure> {
     }
     let train = settings::complete(train);
     lists.train = TrainFlags {
-        output_dir,
         threads: None,
         batch_size: None,
         lr: None,

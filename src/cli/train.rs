@@ -20,24 +20,26 @@ use super::flags::TrainFlags;
 use super::input::{TrainingData, data_name, training_data};
 use super::resume::{Beginning, Resumed};
 use super::signals::Signals;
-use super::{config, like, output, preview, report, resume, settings, summary};
+use super::{config, layers, like, output, preview, report, resume, settings, summary};
 
 /// Trains, reports and saves.
 pub(super) fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure> {
-    let merged = config::merge(flags)?;
-    let framework = merged.like;
-    let given = like::resolve(merged)?;
-    match resume::beginning(&given)? {
-        Beginning::New => train(settings::complete(given), framework, None, begun),
-        Beginning::Resumed(resumed) => {
-            let flags = settings::complete(resumed.flags(&given)?);
-            train(flags, framework, Some(*resumed), begun)
-        }
+    let given = layers::given(flags)?;
+    let framework = given.flags.like;
+    let given = given.resolve_like()?;
+    let (layers, resumed) = match resume::beginning(&given.flags)? {
+        Beginning::New => (given.complete(), None),
+        Beginning::Resumed(resumed) => (resumed.flags(given)?.complete(), Some(*resumed)),
         Beginning::Complete(run) => {
             output::tell(format!("the run in {} is complete, nothing is left to do", run.display()));
-            Ok(ExitCode::SUCCESS)
+            return Ok(ExitCode::SUCCESS);
         }
+    };
+    if layers.flags.print_config {
+        output::results(|out| write!(out, "{}", layers.annotated()))?;
+        return Ok(ExitCode::SUCCESS);
     }
+    train(layers.flags, framework, resumed, begun)
 }
 
 fn train(

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
 
+use super::progress::bar_chars;
 use super::{ProgressStyle, grouped};
 
-/// Shows how many of a number of things are done: a bar on a terminal, elsewhere a line each tenth.
+/// Shows how many of a number of things are done: a bar on a terminal, elsewhere a line each tenth; no JSON.
 pub struct CountProgress {
     style: ProgressStyle,
     bar: ProgressBar,
@@ -19,14 +20,16 @@ impl CountProgress {
     pub fn new(style: ProgressStyle, what: &'static str, done: u64, total: u64) -> Self {
         let target = match style {
             ProgressStyle::Bar => ProgressDrawTarget::stderr(),
-            ProgressStyle::Lines | ProgressStyle::Hidden => ProgressDrawTarget::hidden(),
+            ProgressStyle::Lines | ProgressStyle::Json | ProgressStyle::Hidden => {
+                ProgressDrawTarget::hidden()
+            }
         };
         let bar = ProgressBar::with_draw_target(Some(total), target).with_position(done);
         // What was done before says nothing of how long the rest takes.
         bar.reset_eta();
         let template = format!("{{pos}}/{{len}} {what} {{bar:20}} {{eta:>3}} left  {{wide_msg}}");
         bar.set_style(
-            BarStyle::with_template(&template).expect("the template is fixed").progress_chars("━╸─"),
+            BarStyle::with_template(&template).expect("the template is fixed").progress_chars(bar_chars()),
         );
         Self { style, bar, what, told: tenth(done, total) }
     }

@@ -41,7 +41,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-enum Line {
+pub(super) enum Line {
     Step {
         step: u64,
         epoch: u64,
@@ -87,10 +87,45 @@ impl Place {
     }
 }
 
+impl Line {
+    /// `noise` is what the last measuring step said.
+    pub(super) fn of_step(end: &StepEnd, noise: Option<NoiseScale>) -> Self {
+        let StepEnd { step, epoch, loss, rate, grad_norm, .. } = *end;
+        let (train_loss, noise) = (finite(loss), noise.map(Noise::from));
+        Self::Step { step, epoch: epoch + 1, train_loss, lr: rate, grad_norm, noise }
+    }
+
+    pub(super) fn of_epoch(end: &EpochEnd, noise: Option<NoiseScale>) -> Self {
+        Self::Epoch {
+            step: end.step,
+            epoch: end.epoch + 1,
+            train_loss: finite(end.train_loss),
+            test_loss: end.test.as_ref().map(Score::mean_loss).and_then(finite),
+            test_accuracy: end.test.as_ref().and_then(Score::accuracy),
+            noise: noise.map(Noise::from),
+            samples_per_sec: end.samples_per_sec(),
+            epoch_secs: end.elapsed.as_secs_f64(),
+            compute_secs: end.phases.compute.as_secs_f64(),
+            wait_secs: end.phases.wait.as_secs_f64(),
+            reduce_update_secs: end.phases.reduce_update.as_secs_f64(),
+        }
+    }
+}
+
 #[derive(Serialize)]
-struct Noise {
+pub(super) struct Noise {
     noise_scale: Option<f64>,
     noise_scale_error: Option<f64>,
+}
+
+impl From<NoiseScale> for Noise {
+    fn from(noise: NoiseScale) -> Self {
+        let estimate = noise.recent();
+        Self {
+            noise_scale: estimate.map(|estimate| estimate.value),
+            noise_scale_error: estimate.map(|estimate| estimate.error),
+        }
+    }
 }
 
 impl Metrics {
@@ -122,36 +157,14 @@ impl Metrics {
         if self.every == 0 || !end.step.is_multiple_of(self.every) {
             return Ok(());
         }
-        let StepEnd { step, epoch, loss, rate, grad_norm, .. } = *end;
-        let (train_loss, noise) = (finite(loss), self.noise());
-        self.write(&Line::Step { step, epoch: epoch + 1, train_loss, lr: rate, grad_norm, noise })?;
+        self.write(&Line::of_step(end, self.noise))?;
         if self.flushed.elapsed() < LOOK { Ok(()) } else { self.flush() }
     }
 
     /// Logs an epoch, and hands all lines to the system.
     fn epoch(&mut self, end: &EpochEnd) -> Result<(), ReportError> {
-        self.write(&Line::Epoch {
-            step: end.step,
-            epoch: end.epoch + 1,
-            train_loss: finite(end.train_loss),
-            test_loss: end.test.as_ref().map(Score::mean_loss).and_then(finite),
-            test_accuracy: end.test.as_ref().and_then(Score::accuracy),
-            noise: self.noise(),
-            samples_per_sec: end.samples_per_sec(),
-            epoch_secs: end.elapsed.as_secs_f64(),
-            compute_secs: end.phases.compute.as_secs_f64(),
-            wait_secs: end.phases.wait.as_secs_f64(),
-            reduce_update_secs: end.phases.reduce_update.as_secs_f64(),
-        })?;
+        self.write(&Line::of_epoch(end, self.noise))?;
         self.flush()
-    }
-
-    fn noise(&self) -> Option<Noise> {
-        let estimate = self.noise?.recent();
-        Some(Noise {
-            noise_scale: estimate.map(|estimate| estimate.value),
-            noise_scale_error: estimate.map(|estimate| estimate.error),
-        })
     }
 
     /// Hands all lines to the system.

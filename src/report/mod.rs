@@ -10,6 +10,7 @@
 //!
 //! Nothing here computes on params or gradients.
 
+mod charset;
 mod count;
 pub mod figure;
 mod memory;
@@ -22,6 +23,7 @@ mod results;
 mod run_dir;
 mod table;
 
+pub use charset::Charset;
 pub use count::CountProgress;
 pub use memory::{available_bytes, peak_rss_bytes};
 pub use metrics::Metrics;

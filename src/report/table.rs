@@ -24,6 +24,11 @@ impl Table {
     pub fn row(&mut self, name: impl Into<String>, value: impl fmt::Display) {
         self.rows.push((name.into(), value.to_string()));
     }
+
+    /// The lines, from the first.
+    pub fn rows(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.rows.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
 }
 
 impl fmt::Display for Table {

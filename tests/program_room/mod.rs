@@ -60,6 +60,9 @@ impl Room {
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
             .env_remove("RUST_BACKTRACE");
+        // What is set around the tests is about other runs.
+        let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PHALANX_"));
+        ours.for_each(|(name, _)| _ = command.env_remove(name));
         command
     }
 

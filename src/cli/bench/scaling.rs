@@ -20,7 +20,7 @@ use super::super::grid::{Grid, counted, csv, grouped, or_dash, percent};
 use super::super::input::training_data;
 use super::super::preview::layers;
 use super::super::train::initial_params;
-use super::super::{config, like, settings};
+use super::super::{layers, settings};
 use super::output::OutputFlags;
 use super::series::Series;
 use super::{Voice, failure};
@@ -28,8 +28,8 @@ use super::{Voice, failure};
 /// Measure the speed of training on several thread counts
 ///
 /// Trains with each thread count in turn, take by take, and compares samples per second. Nothing is saved, and test
-/// samples are not scored. The flags are those of train; --epochs is 1 unless said otherwise. A --config file may be that of a
-/// run: its thread count and its output are not looked at.
+/// samples are not scored. The flags are those of train; --epochs is 1 unless said otherwise. A --config file, and
+/// variables such as PHALANX_BATCH_SIZE, may be those of a run: their thread count and output are not looked at.
 #[derive(Args)]
 #[command(
     after_help = "Columns: samples/s is the median over the takes, least and most its spread; speed-up and efficiency \
@@ -57,7 +57,7 @@ pub(super) fn run(flags: ScalingFlags) -> Result<ExitCode, Failure> {
     flags.series.check()?;
     flags.output.check(flags.svg.as_deref())?;
     let counts = flags.series.counts()?;
-    let train = complete(like::resolve(config::merge(flags.series.train)?)?);
+    let train = complete(layers::given(flags.series.train)?.resolve_like()?.flags);
     let voice = Voice::of(train.quiet == Some(true), train.no_progress == Some(true));
     let data = training_data(&train)?.train;
     let options = settings::options(&train)?;

@@ -18,7 +18,8 @@ pub(super) struct Series {
 }
 
 /// Flags of `train` about a run directory, which a measurement does not make.
-const OF_A_RUN: [&str; 6] = ["output_dir", "log_every", "save_every", "keep", "resume", "allow_changed"];
+const OF_A_RUN: [&str; 7] =
+    ["output_dir", "log_every", "save_every", "keep", "resume", "allow_changed", "print_config"];
 
 impl Series {
     /// The thread counts; without a list 1, 2, 4 ... and all cores.
@@ -38,6 +39,7 @@ impl Series {
             TrainFlags { keep: Some(_), .. } => "--keep",
             TrainFlags { resume: Some(_), .. } => "--resume",
             TrainFlags { allow_changed: Some(_), .. } => "--allow-changed",
+            TrainFlags { print_config: true, .. } => "--print-config",
             _ => return Ok(()),
         };
         Err(Failure::usage(format!("bench scaling saves no run, so {flag} has no effect; drop it")))

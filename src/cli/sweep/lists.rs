@@ -34,6 +34,7 @@ impl Lists {
             TrainFlags { allow_changed: Some(_), .. } => {
                 ("--allow-changed", "a sweep goes on as it was begun")
             }
+            TrainFlags { print_config: true, .. } => ("--print-config", "it prints that of phalanx train"),
             TrainFlags { drop_last: Some(false), .. } => (
                 "--drop-last=false",
                 "short last batches are left out, so that a rate is the same under sum and mean",
@@ -45,8 +46,17 @@ impl Lists {
 }
 
 /// Flags of `train` that a sweep does not have.
-const HIDDEN: [&str; 8] =
-    ["threads", "init", "log_every", "drop_last", "noise_scale", "save_every", "keep", "allow_changed"];
+const HIDDEN: [&str; 9] = [
+    "threads",
+    "init",
+    "log_every",
+    "drop_last",
+    "noise_scale",
+    "save_every",
+    "keep",
+    "allow_changed",
+    "print_config",
+];
 
 /// The flags as a sweep takes them.
 fn adapted(command: Command) -> Command {
