@@ -36,7 +36,7 @@
 //! | [`model`] | arrays, params, losses: forward and backward side by side |
 //! | [`optim`] | params, grads, learning rates, schedules, conventions |
 //! | [`train`] | options, the plan they come to, the step, the run |
-//! | [`checkpoint`] | the model file; checkpoints, and the thread that writes them |
+//! | [`checkpoint`] | the model file, also for other programs; checkpoints, and the thread that writes them |
 //! | [`report`] | progress, logs, tables, figures and pages, made from the trainer's events and from what a run has left |
 //! | [`sweep`] | many runs over batch sizes and rates, and what they say of sum and mean; beside `report` |
 //! | [`mod@bench`] | how training and the all-reduce scale, measured from outside beside `report` |

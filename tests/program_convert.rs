@@ -100,6 +100,14 @@ fn the_last_batch_of_the_data_is_spoken_of() {
 }
 
 #[test]
+fn what_is_about_the_run_and_not_its_numbers_is_carried_over() {
+    let out = Room::new().good("convert --to sum --save-every 2epochs --keep 5 -o m --quiet");
+    for fragment in ["--save-every 2epochs", "--keep 5", "--output-dir m", "--quiet"] {
+        assert!(command(&out).contains(fragment), "no {fragment} in {out}");
+    }
+}
+
+#[test]
 fn what_has_no_translation_is_refused_with_the_reason() {
     let room = Room::new();
     for (arguments, code, fragments) in [
@@ -118,6 +126,8 @@ fn what_has_no_translation_is_refused_with_the_reason() {
         ("--from sum --reduction mean", 2, &["--from sum", "--reduction"]),
         ("--like keras --from sum", 2, &["--from sum", "mean"]),
         ("--to sum --scale-lr linear --base-batch-size 32", 2, &["--scale-lr", "--to-batch-size"]),
+        ("--to sum --resume auto", 2, &["--resume", "keeps its convention", "--config"]),
+        ("--to sum --allow-changed lr", 2, &["--allow-changed", "keeps its convention"]),
         ("--to nothing", 2, &["nothing", "mean-of-shard-sums", "scikit-learn"]),
         ("--to sum --momentum 2", 2, &["momentum is 2"]),
         ("--to sum -b 64 --data-size 10", 2, &["64 samples", "10"]),

@@ -195,7 +195,7 @@ fn class_names_and_standardization_travel_in_the_model_file() {
     let standardize = file.standardize.clone().unwrap();
     let sample = [0.25_f32, 0.75];
     let line =
-        text(good(away.piped("predict m.safetensors - --probabilities --format jsonl", b"b,a\n0.25,0.75\n")));
+        text(good(away.piped("predict m.safetensors - --probabilities --format jsonl", b"a,b\n0.25,0.75\n")));
     let found: Value = serde_json::from_str(&line).unwrap();
 
     // By hand, in f64: standardized, through 8 units of relu, softmax.

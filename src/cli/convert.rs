@@ -82,6 +82,7 @@ pub(super) fn run(flags: ConvertFlags) -> Result<ExitCode, Failure> {
         ));
     }
     let train = layers::given(flags.train.clone())?.resolve_like()?.flags;
+    refuse_resume(&train)?;
     let from = from(&flags, &train)?;
     let settings = settings_of(&flags, &train, from)?;
     let target = Target {
@@ -102,6 +103,18 @@ pub(super) fn run(flags: ConvertFlags) -> Result<ExitCode, Failure> {
     };
     output::results(|out| write!(out, "{text}"))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a run goes on with is in its checkpoint, in the run's own convention.
+fn refuse_resume(train: &TrainFlags) -> Result<(), Failure> {
+    let given = [("resume", train.resume.is_some()), ("allow-changed", train.allow_changed.is_some())];
+    match given.iter().find(|(_, given)| *given) {
+        Some((name, _)) => Err(Failure::usage(format!(
+            "--{name} is for a run that goes on, and that keeps its convention; to say its options in another, give \
+             --config RUN/config.toml"
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn failure(error: ConventionError) -> Failure {

@@ -53,6 +53,7 @@ use clap::{CommandFactory, Parser, Subcommand};
   phalanx train data.csv --test-split 0.2 -o m   train on a table whose last column is the label
   phalanx predict m new.csv                      predict new samples with what was trained
   phalanx report                                 the last run as a page: curves, options, worst samples
+  phalanx export m model.onnx                    take it to another program
   phalanx convert --to sum --lr 0.1 -b 64        say the same run for summed gradients
 
 Exit codes: 0 done, 1 error, 2 wrong usage, 3 diverged, 130 and 143 stopped by a signal after saving.")]
