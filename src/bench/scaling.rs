@@ -70,7 +70,7 @@ pub struct ScalingOptions {
 /// let scaling = ScalingOptions { threads: vec![1, 2], takes: 1, growth: Growth::Strong };
 /// let report = ScalingBench::new(&mlp, &digits, options, scaling)
 ///     .flops_per_sample(mlp.flops_per_sample())
-///     .run()?;
+///     .run(|_| {})?;
 /// assert_eq!(report.points.len(), 2);
 /// assert!(report.same_params);
 /// # Ok(())
