@@ -7,15 +7,13 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, bounded};
 
-use super::combiner::all_finite;
 use super::event::Message;
+use super::outcome::outcome;
 use super::slot::Slot;
 use super::start::{self, Start};
 use super::subscriber::{Audience, Ear};
 use super::worker::{Finished, Worker};
-use super::{
-    Event, NoiseScale, Options, PhaseTimes, Plan, Position, SaveEvery, Snapshot, Subscriber, TrainError,
-};
+use super::{Event, Options, Outcome, Plan, SaveEvery, Snapshot, Subscriber, TrainError};
 use crate::collective::{Communicator, Shared, World};
 use crate::data::Dataset;
 use crate::model::Model;
@@ -62,59 +60,6 @@ pub struct Trainer<'a, M> {
     save_every: SaveEvery,
     stop: Option<&'a AtomicBool>,
     audience: Audience<'a>,
-}
-
-/// What a run ends with.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The params.
-    pub params: Vec<f32>,
-    /// The optimizer's state, one vector of the len of the params for each of its names.
-    pub state: Vec<StateVector>,
-    /// Steps done.
-    pub steps: u64,
-    /// Where it stands; of no use if it diverged, as the params then are those before the last step.
-    pub position: Position,
-    /// Why it ended.
-    pub reason: StopReason,
-    /// Where each rank spent its time, in rank order, since the run began or was resumed; scoring is in none of the phases.
-    pub phases: Vec<PhaseTimes>,
-    /// The gradient noise scale, if it was measured.
-    pub noise_scale: Option<NoiseScale>,
-}
-
-impl Outcome {
-    /// What a longer run could go on from; `None` if this one diverged.
-    ///
-    /// # Cost
-    ///
-    /// A copy of params and state.
-    pub fn snapshot(&self) -> Option<Snapshot> {
-        let state = self.state.iter().map(|vector| (vector.name.to_owned(), vector.values.clone()));
-        (self.reason != StopReason::Diverged)
-            .then(|| Snapshot::new(self.position, self.params.clone(), state.collect()))
-    }
-}
-
-/// One vector of an optimizer's state.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StateVector {
-    /// Its name, as PyTorch calls it.
-    pub name: &'static str,
-    /// One value a param.
-    pub values: Vec<f32>,
-}
-
-/// Why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopReason {
-    /// All its steps were done.
-    Completed,
-    /// The stop flag was set; the step in hand was finished first.
-    Interrupted,
-    /// The loss or the gradient was no finite number, and the params are those before that step; or the rate was so large
-    /// that the last update itself made params that are none.
-    Diverged,
 }
 
 /// What all ranks of a run see.
@@ -326,7 +271,7 @@ impl<'a, M: Model> Trainer<'a, M> {
             Run { plan, model, train, test, score_at, params, order, start, save_every, slots, stop, quit };
         self.audience.tell(&Event::Start(&run.plan));
         let finished = train_on(&run, world.communicators(), &mut self.audience)?;
-        let outcome = outcome(finished, run.params.into_inner());
+        let outcome = outcome(&finished, run.params.into_inner());
         match self.audience.into_failure() {
             Some(source) => Err(TrainError::Subscriber { source, outcome: Box::new(outcome) }),
             None => Ok(outcome),
@@ -377,21 +322,6 @@ fn settle(ends: Vec<Result<Finished, TrainError>>) -> Result<Vec<Finished>, Trai
     }
 }
 
-/// Puts the ranks' parts of the optimizer's state together; they lie in the order of the ranks.
-fn outcome(finished: Vec<Finished>, params: Vec<f32>) -> Outcome {
-    let Finished { reason, position, .. } = finished[0];
-    let names: Vec<&str> = finished[0].optimizer.state().map(|(name, _)| name).collect();
-    let state = names.into_iter().enumerate().map(|(index, name)| {
-        let parts = finished.iter().filter_map(|rank| rank.optimizer.state().nth(index));
-        StateVector { name, values: parts.flat_map(|(_, values)| values).copied().collect() }
-    });
-    let reason = if all_finite(&params) { reason } else { StopReason::Diverged };
-    let phases = finished.iter().map(|rank| rank.phases).collect();
-    let noise_scale = (position.noise_scale.measurements() > 0).then_some(position.noise_scale);
-    let (state, steps) = (state.collect(), position.step);
-    Outcome { params, state, steps, position, reason, phases, noise_scale }
-}
-
 /// Boundaries that leave all of `len` values to rank 0.
 fn rank_0_owns(len: usize, ranks: usize) -> Vec<usize> {
     let mut cuts = vec![len; ranks + 1];
@@ -406,7 +336,7 @@ mod tests {
     use super::*;
     use crate::data::Targets;
     use crate::model::{Samples, from_fn};
-    use crate::train::Length;
+    use crate::train::{Length, PhaseTimes};
 
     #[test]
     fn the_outcome_adds_up_the_phases_of_all_epochs_for_every_rank() {

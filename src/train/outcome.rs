@@ -1,0 +1,73 @@
+//! What a run ends with.
+
+use super::combiner::all_finite;
+use super::worker::Finished;
+use super::{NoiseScale, PhaseTimes, Position, Snapshot};
+
+/// What a run ends with.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The params.
+    pub params: Vec<f32>,
+    /// The optimizer's state, one vector of the len of the params for each of its names.
+    pub state: Vec<StateVector>,
+    /// Steps done.
+    pub steps: u64,
+    /// Where it stands; of no use if it diverged, as the params then are those before the last step.
+    pub position: Position,
+    /// Why it ended.
+    pub reason: StopReason,
+    /// Where each rank spent its time, in rank order, since the run began or was resumed; scoring is in none of the phases.
+    pub phases: Vec<PhaseTimes>,
+    /// The gradient noise scale, if it was measured.
+    pub noise_scale: Option<NoiseScale>,
+}
+
+impl Outcome {
+    /// What a longer run could go on from; `None` if this one diverged.
+    ///
+    /// # Cost
+    ///
+    /// A copy of params and state.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let state = self.state.iter().map(|vector| (vector.name.to_owned(), vector.values.clone()));
+        (self.reason != StopReason::Diverged)
+            .then(|| Snapshot::new(self.position, self.params.clone(), state.collect()))
+    }
+}
+
+/// One vector of an optimizer's state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StateVector {
+    /// Its name, as PyTorch calls it.
+    pub name: &'static str,
+    /// One value a param.
+    pub values: Vec<f32>,
+}
+
+/// Why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// All its steps were done.
+    Completed,
+    /// The stop flag was set; the step in hand was finished first.
+    Interrupted,
+    /// The loss or the gradient was no finite number, and the params are those before that step; or the rate was so large
+    /// that the last update itself made params that are none.
+    Diverged,
+}
+
+/// Puts the ranks' parts of the optimizer's state together; they lie in the order of the ranks.
+pub(super) fn outcome(finished: &[Finished], params: Vec<f32>) -> Outcome {
+    let Finished { reason, position, .. } = finished[0];
+    let names: Vec<&str> = finished[0].optimizer.state().map(|(name, _)| name).collect();
+    let state = names.into_iter().enumerate().map(|(index, name)| {
+        let parts = finished.iter().filter_map(|rank| rank.optimizer.state().nth(index));
+        StateVector { name, values: parts.flat_map(|(_, values)| values).copied().collect() }
+    });
+    let reason = if all_finite(&params) { reason } else { StopReason::Diverged };
+    let phases = finished.iter().map(|rank| rank.phases).collect();
+    let noise_scale = (position.noise_scale.measurements() > 0).then_some(position.noise_scale);
+    let (state, steps) = (state.collect(), position.step);
+    Outcome { params, state, steps, position, reason, phases, noise_scale }
+}
