@@ -292,7 +292,7 @@ fn a_model_that_panics_ends_all_ranks_with_an_error_that_says_so() {
 }
 
 #[test]
-fn a_listener_that_panics_ends_the_run() {
+fn a_subscriber_that_panics_ends_the_run() {
     let data = Dataset::from_arrays(Array2::zeros((64, 1)), Targets::None, None).unwrap();
     let model = from_fn(vec![1.0], |_: &[f32], _: &Samples<'_>, grads: &mut [f32]| {
         grads[0] = 0.0;

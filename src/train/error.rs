@@ -185,7 +185,7 @@ pub enum TrainError {
     },
     /// A subscriber panicked, and nobody hears the ranks.
     #[error("the subscribers of the run are gone")]
-    ListenerGone,
+    SubscribersGone,
     /// A subscriber could not go on.
     #[error("{source}")]
     Subscriber {

@@ -66,8 +66,6 @@ pub(super) struct Audience<'a> {
     subscribers: Vec<Box<dyn Subscriber + 'a>>,
     /// Why the first that failed did.
     failed: Option<SubscriberError>,
-    /// Set once one has failed: the ranks stop after the step in hand.
-    quit: Arc<AtomicBool>,
 }
 
 impl<'a> Audience<'a> {
@@ -75,14 +73,9 @@ impl<'a> Audience<'a> {
         self.subscribers.push(Box::new(subscriber));
     }
 
-    /// What the ranks look at to know that one has failed.
-    pub(super) fn quit(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.quit)
-    }
-
-    /// Tells all, in the order in which they subscribed.
-    pub(super) fn tell(&mut self, event: &Event<'_>) {
-        let Self { subscribers, failed, quit } = self;
+    /// Tells all, in the order in which they subscribed. `quit` is raised once one fails.
+    pub(super) fn tell(&mut self, event: &Event<'_>, quit: &AtomicBool) {
+        let Self { subscribers, failed } = self;
         subscribers.retain_mut(|subscriber| match subscriber.hear(event) {
             Ok(()) => true,
             Err(error) => {
@@ -93,13 +86,14 @@ impl<'a> Audience<'a> {
         });
     }
 
-    pub(super) fn tell_of(&mut self, message: Message) {
-        self.tell(&match message {
+    pub(super) fn tell_of(&mut self, message: Message, quit: &AtomicBool) {
+        let event = match message {
             Message::Step(step) => Event::Step(step),
             Message::Score(score) => Event::Score(score),
             Message::Epoch(epoch) => Event::Epoch(epoch),
             Message::Snapshot(snapshot) => Event::Snapshot(Arc::new(snapshot)),
-        });
+        };
+        self.tell(&event, quit);
     }
 
     /// Why the first that failed did.

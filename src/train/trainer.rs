@@ -18,10 +18,10 @@ use crate::collective::{Communicator, Shared, World};
 use crate::data::Dataset;
 use crate::model::Model;
 
-/// Messages that rank 0 may be ahead of its listener.
+/// Messages that rank 0 may be ahead of the subscribers.
 const MESSAGES: usize = 4096;
 
-/// How long the listener rests once it has heard all there is. Rank 0 would otherwise wake it in every step, on a core that
+/// How long the thread of the subscribers rests once they have heard all there is. Rank 0 would otherwise wake it in every step, on a core that
 /// another rank computes on: steps of 100 µs took a twentieth longer.
 const REST: Duration = Duration::from_millis(1);
 
@@ -79,8 +79,8 @@ pub(super) struct Run<'a, M> {
     /// What snapshots are copied into.
     pub(super) slots: [Arc<Slot>; 2],
     pub(super) stop: &'a AtomicBool,
-    /// Set if a subscriber cannot go on.
-    pub(super) quit: Arc<AtomicBool>,
+    /// Set once a subscriber cannot go on: the ranks stop after the step in hand.
+    pub(super) quit: AtomicBool,
 }
 
 impl<'a, M: Model> Trainer<'a, M> {
@@ -154,7 +154,7 @@ impl<'a, M: Model> Trainer<'a, M> {
     /// # Cost
     ///
     /// Each rank copies the segment of params and state that it owns; no step waits for more. If two snapshots are still held by
-    /// the listener, no third is taken: it stays due until one of them is dropped.
+    /// the subscribers, no third is taken: it stays due until one of them is dropped.
     pub fn save_every(self, every: SaveEvery) -> Self {
         Self { save_every: every, ..self }
     }
@@ -266,10 +266,10 @@ impl<'a, M: Model> Trainer<'a, M> {
         let order = Shared::new(&world, (0..samples as u32).collect(), rank_0_owns(samples, plan.threads()))?;
         let (model, train, test, never) = (self.model, self.train, self.test, AtomicBool::new(false));
         let (slots, save_every, score_at) = (Slot::two(plan.threads()), self.save_every, self.score_at);
-        let (stop, quit) = (self.stop.unwrap_or(&never), self.audience.quit());
+        let (stop, quit) = (self.stop.unwrap_or(&never), AtomicBool::new(false));
         let run =
             Run { plan, model, train, test, score_at, params, order, start, save_every, slots, stop, quit };
-        self.audience.tell(&Event::Start(&run.plan));
+        self.audience.tell(&Event::Start(&run.plan), &run.quit);
         let finished = train_on(&run, world.communicators(), &mut self.audience)?;
         let outcome = outcome(&finished, run.params.into_inner());
         match self.audience.into_failure() {
@@ -295,7 +295,7 @@ fn train_on<M: Model>(
             let thread = thread::Builder::new().name(format!("rank {rank}")).spawn_scoped(scope, work);
             threads.push(thread.map_err(|source| TrainError::Spawn { rank, source })?);
         }
-        hear(&receiver, audience);
+        hear(&receiver, audience, &run.quit);
         let ends = threads.into_iter().enumerate().map(|(rank, thread)| match thread.join() {
             Ok(end) => end,
             Err(payload) => Err(TrainError::panicked(rank, payload.as_ref())),
@@ -305,10 +305,10 @@ fn train_on<M: Model>(
 }
 
 /// Hands events on until rank 0 has ended.
-fn hear(receiver: &Receiver<Message>, audience: &mut Audience<'_>) {
+fn hear(receiver: &Receiver<Message>, audience: &mut Audience<'_>, quit: &AtomicBool) {
     while let Ok(message) = receiver.recv() {
-        audience.tell_of(message);
-        receiver.try_iter().for_each(|message| audience.tell_of(message));
+        audience.tell_of(message, quit);
+        receiver.try_iter().for_each(|message| audience.tell_of(message, quit));
         thread::sleep(REST);
     }
 }

@@ -204,7 +204,7 @@ impl<'a, M: Model> Worker<'a, M> {
     /// Sends a message if this is rank 0.
     fn tell(&self, message: impl FnOnce(&Position) -> Message) -> Result<(), TrainError> {
         match &self.events {
-            Some(events) => events.send(message(&self.position)).map_err(|_| TrainError::ListenerGone),
+            Some(events) => events.send(message(&self.position)).map_err(|_| TrainError::SubscribersGone),
             None => Ok(()),
         }
     }
