@@ -11,8 +11,8 @@ use super::ReportError;
 use crate::model::Score;
 use crate::train::{EpochEnd, Event, NoiseScale, Position, StepEnd, Subscriber, SubscriberError};
 
-/// Writes `metrics.jsonl`, a subscriber of the run: a line every so many steps and one each epoch. The file is up to date after each epoch, and
-/// in between as often as somebody may want to look.
+/// Writes `metrics.jsonl`, a subscriber of the run: a line every so many steps and one each epoch. The file is up to date after
+/// each epoch, and in between as often as somebody may want to look.
 ///
 /// | key | of | meaning |
 /// |---|---|---|

@@ -20,3 +20,4 @@ pub use heat_map::{HeatCell, HeatMap};
 pub use plot::{Mark, Plot, Series, SeriesKind};
 
 pub(crate) use canvas::{Canvas, escaped};
+pub(crate) use style::curve_class;

@@ -3,7 +3,7 @@
 use super::axis::PlacedAxis;
 use super::frame::{Frame, WIDTH};
 use super::legend::{Entry, LINE, Legend};
-use super::style::{COLOURS, DASHES};
+use super::style::{COLOURS, curve_class};
 use super::{Axis, Canvas, short_number};
 
 /// A figure of curves and points.
@@ -108,13 +108,12 @@ impl Plot {
 }
 
 impl Series {
-    /// Colours beyond the last begin again, dashed.
     fn class(&self) -> String {
-        let (colour, dash) = (self.colour % COLOURS, self.colour / COLOURS % DASHES);
+        let colour = self.colour % COLOURS;
         match self.kind {
             SeriesKind::Fit => format!("fit c{colour}"),
             SeriesKind::Band => format!("band f{colour}"),
-            _ => format!("curve c{colour} d{dash}"),
+            _ => curve_class(self.colour),
         }
     }
 

@@ -49,4 +49,9 @@ pub(super) const STYLE: &str = "
 pub(super) const COLOURS: usize = 6;
 
 /// Kinds of line, the whole one among them, that tell series of the same colour apart.
-pub(super) const DASHES: usize = 3;
+const DASHES: usize = 3;
+
+/// The classes of a curve; colours beyond the last begin again, dashed.
+pub(crate) fn curve_class(colour: usize) -> String {
+    format!("curve c{} d{}", colour % COLOURS, colour / COLOURS % DASHES)
+}

@@ -91,8 +91,8 @@ impl RunLog {
     }
 }
 
-/// What is wrong with a line, without the place in it that serde says, which counts from its own beginning.
-fn fault(error: &serde_json::Error) -> String {
+/// What is wrong with a text, without the place in it that serde says, which counts from its own beginning.
+pub(super) fn fault(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or_default().to_owned()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::html::{Html, opening};
 use super::options::{self, Options};
 use super::{RunRecord, RunState, Tested, figures, results, samples};
-use crate::report::figure::{escaped, short_number};
+use crate::report::figure::{curve_class, escaped, short_number};
 use crate::report::{Stopped, grouped};
 
 /// What the page says that it was made by.
@@ -126,10 +126,10 @@ fn several(html: &mut Html, runs: &[RunRecord], options: &Options) {
 
 /// The line of a run as the figures draw it.
 fn key(colour: usize) -> String {
-    let (colour, dash) = (colour % 6, colour / 6 % 3);
     format!(
-        "<svg class=\"figure key\" viewBox=\"0 0 30 10\" width=\"30\" height=\"10\" aria-hidden=\"true\"><line class=\"curve c{colour} \
-         d{dash}\" x1=\"0\" y1=\"5\" x2=\"30\" y2=\"5\"/></svg>"
+        "<svg class=\"figure key\" viewBox=\"0 0 30 10\" width=\"30\" height=\"10\" aria-hidden=\"true\"><line class=\"{}\" \
+         x1=\"0\" y1=\"5\" x2=\"30\" y2=\"5\"/></svg>",
+        curve_class(colour)
     )
 }
 
