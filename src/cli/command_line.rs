@@ -1,5 +1,6 @@
 //! Flags as one would type them.
 
+use phalanx::report::shell_word;
 use toml::{Table, Value};
 
 use super::config;
@@ -28,12 +29,7 @@ fn argument(name: &str, value: &Value) -> Vec<String> {
 
 /// Joins arguments such that a shell takes them apart again.
 pub(super) fn quoted(arguments: &[String]) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:+@%".contains(c);
-    let quote = |argument: &String| match argument {
-        text if !text.is_empty() && text.chars().all(plain) => text.clone(),
-        text => format!("'{}'", text.replace('\'', r"'\''")),
-    };
-    arguments.iter().map(quote).collect::<Vec<_>>().join(" ")
+    arguments.iter().map(|argument| shell_word(argument)).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -54,14 +50,5 @@ mod tests {
         let flags = Only::try_parse_from(given.split(' ')).map(|only| only.flags).unwrap();
         let written = [vec!["train".to_owned()], arguments(&flags)].concat();
         assert_eq!(Only::try_parse_from(&written).map(|only| only.flags).unwrap(), flags);
-    }
-
-    #[test]
-    fn only_what_a_shell_would_take_apart_is_quoted() {
-        let quote = |text: &str| quoted(&[text.to_owned()]);
-        assert_eq!(
-            ["a/b-1.csv", "my data", "it's", ""].map(quote),
-            ["a/b-1.csv", "'my data'", r"'it'\''s'", "''"]
-        );
     }
 }

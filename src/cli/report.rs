@@ -70,9 +70,8 @@ pub(super) fn run(flags: &ReportFlags) -> Result<ExitCode, Failure> {
 }
 
 /// Draws `loss.svg` in the directory of a run.
-pub(super) fn draw_loss(run: &Path) -> Result<(), Failure> {
-    let svg = loss_figure(&RunRecord::read(run)?).svg();
-    Ok(write_whole(&run.join("loss.svg"), svg.as_bytes())?)
+pub(super) fn draw_loss(run: &RunRecord) -> Result<(), Failure> {
+    Ok(write_whole(&run.path.join("loss.svg"), loss_figure(run).svg().as_bytes())?)
 }
 
 fn newest() -> Result<PathBuf, Failure> {

@@ -1,12 +1,11 @@
 //! The lines after training: what came of it, and what to do next.
 
-use std::path::Path;
-
-use phalanx::report::{Results, Stopped, Table, grouped, noise_advice, with_error};
+use phalanx::report::page::RunRecord;
+use phalanx::report::{Results, Stopped, Table, grouped, noise_advice, shell_word, with_error};
 use phalanx::train::Plan;
 
-/// Lays the results out.
-pub(super) fn table(results: &Results, plan: &Plan, path: &Path, data: &str) -> Table {
+/// Lays the results out; `run` is what is in its directory now.
+pub(super) fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
     let mut table = Table::default();
     if results.stopped != Stopped::Completed {
         let (done, all) = (grouped(results.steps), grouped(plan.total_steps()));
@@ -30,10 +29,10 @@ pub(super) fn table(results: &Results, plan: &Plan, path: &Path, data: &str) -> 
     }
     table.row("time", time(results));
     table.row("params", format!("{}, sha256 {}", grouped(results.params as u64), results.params_sha256));
-    table.row("saved in", path.display());
-    table.row("plot", path.join("loss.svg").display());
-    table.row("page", format!("phalanx report {}", path.display()));
-    table.row("next", next(results, path, data));
+    table.row("saved in", run.name());
+    table.row("plot", run.path.join("loss.svg").display());
+    table.row("page", format!("phalanx report {}", shell_word(&run.name())));
+    run.next().into_iter().take(1).for_each(|(command, _)| table.row("next", command));
     table
 }
 
@@ -68,16 +67,6 @@ fn time(results: &Results) -> String {
         share(phases.wait),
         share(phases.reduce_update),
     )
-}
-
-fn next(results: &Results, path: &Path, data: &str) -> String {
-    let path = path.display();
-    match results.stopped {
-        Stopped::Diverged => "train again with a lower --lr, or with --clip-grad-norm".to_owned(),
-        Stopped::Interrupted => format!("phalanx train --resume {path}"),
-        _ if results.test_samples > 0 => format!("phalanx predict {path}"),
-        _ => format!("phalanx predict {path} {data}"),
-    }
 }
 
 #[cfg(test)]

@@ -11,13 +11,14 @@ use phalanx::checkpoint::{ModelFile, RunFacts, Saver, Writer, read_tensors};
 use phalanx::data::Dataset;
 use phalanx::model::{Mlp, Model};
 use phalanx::optim::Framework;
+use phalanx::report::page::RunRecord;
 use phalanx::report::{Metrics, Progress, ProgressStyle, Results, RunDir};
 use phalanx::train::{EpochEnd, Event, Options, Outcome, Plan, StopReason, TrainError, Trainer};
 use serde_json::Value;
 
 use super::failure::Failure;
 use super::flags::TrainFlags;
-use super::input::{TrainingData, data_name, training_data};
+use super::input::{TrainingData, training_data};
 use super::resume::{Beginning, Resumed};
 use super::signals::Signals;
 use super::{config, layers, like, output, preview, report, resume, settings, summary};
@@ -103,8 +104,10 @@ fn train(
 
     let results = Results::new(&plan, &before, &epochs, &outcome, begun.elapsed().as_secs_f64());
     save(&dir, &facts, &outcome, &results)?;
+    let run = RunRecord::read(dir.path())?;
+    report::draw_loss(&run)?;
     if flags.quiet != Some(true) {
-        let table = summary::table(&results, &plan, dir.path(), data_name(&flags));
+        let table = summary::table(&results, &plan, &run);
         output::results(|out| write!(out, "{table}"))?;
     }
     Ok(exit_code(&outcome, &signals, dir.path()))
@@ -198,8 +201,7 @@ fn save(dir: &RunDir, facts: &RunFacts, outcome: &Outcome, results: &Results) ->
     let RunFacts { shape, standardize, classes, options, .. } = facts.clone();
     let file = ModelFile { shape, params: outcome.params.clone(), standardize, classes, options };
     file.save(&dir.model_path())?;
-    dir.write_results(results)?;
-    report::draw_loss(dir.path())
+    Ok(dir.write_results(results)?)
 }
 
 fn options_by_name(flags: &TrainFlags) -> BTreeMap<String, Value> {

@@ -6,7 +6,7 @@
 //! * [`Progress`] is the bar on a terminal, and plain lines elsewhere; [`CountProgress`] that of things that are counted.
 //! * [`noise_advice`] says in a sentence what a noise scale means for a batch size.
 //! * [`figure`] draws curves and heat maps; [`page`] writes pages around them.
-//! * [`Table`] lays names and values out in two columns, [`grouped`] writes large counts.
+//! * [`Table`] lays names and values out in two columns, [`grouped`] writes large counts, [`shell_word`] writes what is to be typed.
 //!
 //! Nothing here computes on params or gradients.
 
@@ -21,6 +21,7 @@ pub mod page;
 mod progress;
 mod results;
 mod run_dir;
+mod shell_word;
 mod table;
 
 pub use charset::Charset;
@@ -32,4 +33,5 @@ pub use number::grouped;
 pub use progress::{Progress, ProgressStyle};
 pub use results::{PhaseSecs, Results, Stopped};
 pub use run_dir::{ReportError, RunDir};
+pub use shell_word::shell_word;
 pub use table::Table;

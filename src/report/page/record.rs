@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::RunLog;
-use crate::report::{Results, Stopped};
+use super::log::fault;
+use crate::report::{Results, Stopped, shell_word};
 
 /// A run as its directory tells of it, at whatever point it is.
 #[derive(Clone, Debug)]
@@ -190,7 +191,7 @@ fn parse_results(path: &Path, text: &str) -> Result<Results, RecordError> {
     serde_json::from_str(text).map_err(|error| RecordError::Line {
         path: path.to_owned(),
         line: error.line().max(1),
-        fault: error.to_string().split(" at line ").next().unwrap_or_default().to_owned(),
+        fault: fault(&error),
     })
 }
 
@@ -212,24 +213,9 @@ fn is_locked(log: &Path) -> bool {
     File::open(log).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// A path as one types it in a shell.
-fn shell_word(text: &str) -> String {
-    let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+=:,@%".contains(letter);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_path_with_spaces_is_one_word() {
-        assert_eq!(shell_word("runs/1"), "runs/1");
-        assert_eq!(shell_word("my run's"), r"'my run'\''s'");
-    }
 
     #[test]
     fn a_damaged_file_is_named_with_its_line() {
