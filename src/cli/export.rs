@@ -16,20 +16,21 @@ use super::target::check_folder;
 /// Standardization is part of it; class names, options and the hash of the params are in its metadata. Opset 17. For PyTorch no
 /// export is needed: model.safetensors has the names and shapes of torch.nn.Linear.
 #[derive(Args)]
-#[command(
-    after_help = "Input: input (samples, features), f32, as phalanx reads features: pixels of IDX images / 255, those of the built-in
-digits (x - 5) / 3, everything else as it is. Outputs: probabilities (samples, classes), or values (samples, values), as
-predict gives them; also logits, but of models that were trained with mse.
+#[command(after_help = "Input and outputs, f32, of any number of samples:
+  input          (samples, features), as phalanx reads them: pixels of IDX images
+                 / 255, those of the built-in digits (x - 5) / 3, else as they are
+  probabilities  (samples, classes), as predict gives them; of a model without
+                 classes values (samples, values)
+  logits         what probabilities are made of; none of models with loss mse
 
 Examples:
   phalanx export runs/1 digits.onnx
-  phalanx export runs/1/checkpoints/step-00000920.safetensors step-920.onnx
+  phalanx export runs/1/checkpoints/step-00000230.safetensors early.onnx
 
 In Python:
   session = onnxruntime.InferenceSession(\"digits.onnx\")
   names = json.loads(session.get_modelmeta().custom_metadata_map[\"classes\"])
-  [p] = session.run([\"probabilities\"], {\"input\": x.astype(numpy.float32)})"
-)]
+  [p] = session.run([\"probabilities\"], {\"input\": x.astype(numpy.float32)})")]
 pub(super) struct ExportFlags {
     /// A run directory, a model.safetensors, or a checkpoint
     model: PathBuf,

@@ -25,18 +25,19 @@ use format::Format;
 /// Predict data with a model: class and probability, or values, of each sample
 #[derive(Args)]
 #[command(after_help = "Formats:
-  csv    a header, then sample,class,probability, with --probabilities also p(CLASS) of every class; of a model that
-         predicts values sample,value or sample,value_0,value_1 ...
-  jsonl  an object a line: {\"sample\":0,\"class\":\"7\",\"probability\":0.98}, with --probabilities also
-         \"probabilities\":{\"0\":0.01, ...}; of values \"value\":1.5 or \"values\":[1.5, ...]; null is no finite number
-  npy    an f32 array of (samples, classes), the probability of each class in the order that `phalanx inspect` lists them;
-         of values (samples, values)
-All numbers read back as the f32 that they are. Samples count from 0.
+  csv    sample,class,probability under a header, with --probabilities also
+         p(CLASS) of every class; of values sample,value or sample,value_0,...
+  jsonl  {\"sample\":0,\"class\":\"7\",\"probability\":0.98} on each line, with
+         --probabilities also \"probabilities\":{\"0\":0.01, ...}; of values
+         \"value\":1.5 or \"values\":[1.5, ...]; null is no finite number
+  npy    f32 of (samples, classes), the probability of each class in the order
+         that phalanx inspect lists them; of values (samples, values)
+Numbers read back as the f32 that they are. Samples count from 0.
 
 Examples:
-  phalanx predict runs/1 new.csv                                      a table to stdout
-  cat new.csv | phalanx predict runs/1 - | head                       from stdin
-  phalanx predict runs/1 X.npy --format npy -o probabilities.npy      numpy in, numpy out
+  phalanx predict runs/1 new.csv                   a table to stdout
+  cat new.csv | phalanx predict runs/1 - | head    from stdin
+  phalanx predict runs/1 X.npy --format npy -o P.npy
   phalanx predict runs/1 - --input-format libsvm --format jsonl < new.svm")]
 pub(super) struct PredictFlags {
     /// A run directory, a model.safetensors, or a checkpoint
