@@ -4,6 +4,7 @@
 //! * [`Results`] is what `results.json` holds.
 //! * [`Progress`] is the bar on a terminal, and plain lines elsewhere; [`CountProgress`] that of things that are counted.
 //! * [`noise_advice`] says in a sentence what a noise scale means for a batch size.
+//! * [`TextCurve`] draws how a measure changed from epoch to epoch, in text, with the characters of a [`Charset`].
 //! * [`figure`] draws curves and heat maps.
 //! * [`Table`] lays names and values out in two columns, [`grouped`] writes large counts.
 //!
@@ -20,6 +21,7 @@ mod progress;
 mod results;
 mod run_dir;
 mod table;
+mod text_curve;
 
 pub use charset::Charset;
 pub use count::CountProgress;
@@ -31,3 +33,4 @@ pub use progress::{Progress, ProgressStyle};
 pub use results::{PhaseSecs, Results, Stopped};
 pub use run_dir::{ReportError, RunDir};
 pub use table::Table;
+pub use text_curve::{TextCurve, stdout_columns};
