@@ -83,6 +83,11 @@ fn refuse_unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Resul
     if OF_INSTALLERS.contains(&name) {
         return Ok(());
     }
+    if name == "COLOR" {
+        return Err(Failure::usage(format!(
+            "unknown variable {PREFIX}{name}; set NO_COLOR or CLICOLOR_FORCE to 1"
+        )));
+    }
     let meant = match nearest(name, known.map(|known| &known[PREFIX.len()..])) {
         Some(known) => format!("did you mean {PREFIX}{known}?"),
         None => "they are named as the flags, see phalanx train --help".to_owned(),
