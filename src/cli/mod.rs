@@ -54,11 +54,12 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 Exit codes: 0 done, 1 error, 2 wrong usage, 3 diverged, 130 and 143 stopped by a signal after saving.")]
 struct Arguments {
-    /// When to print in colour; auto does on a terminal, and heeds NO_COLOR, CLICOLOR and CLICOLOR_FORCE
+    /// When to print in colour: always, never or auto, on a terminal, heeding NO_COLOR, CLICOLOR and CLICOLOR_FORCE
+    /// [default: auto]
     #[arg(
         long,
         global = true,
-        value_name = "auto|always|never",
+        value_name = "WHEN",
         default_value = "auto",
         hide_default_value = true,
         hide_possible_values = true,
