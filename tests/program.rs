@@ -129,10 +129,16 @@ fn eval_gives_the_bits_that_training_reported() {
 fn stdout_has_the_results_and_stderr_the_rest() {
     let room = Room::new();
     let ran = room.run("train --epochs 2");
-    assert!(ran.out.starts_with("test accuracy") && !ran.out.contains("epoch "), "{}", ran.out);
+    assert!(
+        ran.out.starts_with("by epoch: test accuracy")
+            && ran.out.contains("\ntest accuracy")
+            && !ran.out.contains("\nepoch "),
+        "{}",
+        ran.out
+    );
     assert!(ran.err.starts_with("data ") && ran.err.contains("\nepoch 2/2"), "{}", ran.err);
     let Ran { out, err, .. } = room.run("train --epochs 2 --no-progress");
-    assert!(out.starts_with("test accuracy") && !err.contains("\nepoch "), "{err}");
+    assert!(out.contains("\ntest accuracy") && !err.contains("\nepoch "), "{err}");
     let Ran { code, out, err } = room.run("train --epochs 2 --quiet");
     assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "", ""));
 }

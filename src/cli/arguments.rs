@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use clap::ColorChoice;
+
 /// Accepts `--batch_size` for `--batch-size`: both spellings are in use, and a flag has one meaning. Values keep their
 /// underscores.
 pub(super) fn in_kebab_case(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
@@ -18,9 +20,31 @@ pub(super) fn in_kebab_case(arguments: impl Iterator<Item = OsString>) -> impl I
     })
 }
 
+/// What `--color` says, before the arguments are read: what is wrong with them is to be said so, too.
+pub(super) fn color(arguments: &[OsString]) -> ColorChoice {
+    let texts = arguments.iter().map(|argument| argument.to_str().unwrap_or_default());
+    let texts: Vec<&str> = texts.take_while(|text| *text != "--").collect();
+    let apart = texts.windows(2).filter(|pair| pair[0] == "--color").map(|pair| pair[1]);
+    let joined = texts.iter().filter_map(|text| text.strip_prefix("--color="));
+    // One that cannot be read is refused with all the others.
+    apart.chain(joined).find_map(|text| text.parse().ok()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_choice_of_colours_is_known_before_the_arguments_are() {
+        let of = |text: &str| color(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(of("phalanx train --color never"), ColorChoice::Never);
+        assert_eq!(of("phalanx --color=always train --oops"), ColorChoice::Always);
+        for text in
+            ["phalanx train", "phalanx --color", "phalanx --color blue", "phalanx train -- --color never"]
+        {
+            assert_eq!(of(text), ColorChoice::Auto, "{text}");
+        }
+    }
 
     #[test]
     fn only_the_names_of_flags_change() {

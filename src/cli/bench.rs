@@ -15,6 +15,7 @@ use clap::{Args, Subcommand};
 use phalanx::bench::{BenchError, Warning};
 
 use super::failure::Failure;
+use super::output as streams;
 
 /// Measure how training and the all-reduce scale on this machine
 #[derive(Args)]
@@ -58,13 +59,13 @@ impl Voice {
 
     fn progress(self, line: impl FnOnce() -> String) {
         if self >= Self::Progress {
-            eprintln!("{}", line());
+            streams::tell(line());
         }
     }
 
     fn warn(self, warnings: &[Warning]) {
         if self >= Self::Warnings {
-            warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+            warnings.iter().for_each(streams::warn);
         }
     }
 }

@@ -11,6 +11,7 @@ use phalanx::optim::{
 };
 
 use super::failure::Failure;
+use super::log_format::LogFormat;
 use super::output;
 
 /// Print what makes a shell complete the flags of this program, and their values
@@ -55,6 +56,7 @@ fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
         ("l2_form", names!(L2Form).collect()),
         ("lr_schedule", names!(ScheduleKind).collect()),
         ("warmup_form", names!(WarmupForm).collect()),
+        ("log_format", names!(LogFormat).collect()),
         ("scale_lr", names!(ScaleRate).collect()),
     ]
 }

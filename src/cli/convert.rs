@@ -81,6 +81,11 @@ pub(super) fn run(flags: ConvertFlags) -> Result<ExitCode, Failure> {
             "--print-config is for phalanx train; convert prints the flags it comes to",
         ));
     }
+    if flags.train.log_format.is_some() {
+        return Err(Failure::usage(
+            "--log-format is for phalanx train; give --json for the translation as JSON",
+        ));
+    }
     let train = layers::given(flags.train.clone())?.resolve_like()?.flags;
     refuse_resume(&train)?;
     let from = from(&flags, &train)?;

@@ -83,9 +83,14 @@ fn refuse_unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Resul
     if OF_INSTALLERS.contains(&name) {
         return Ok(());
     }
+    if name == "COLOR" {
+        return Err(Failure::usage(format!(
+            "unknown variable {PREFIX}{name}; set NO_COLOR or CLICOLOR_FORCE to 1"
+        )));
+    }
     let meant = match nearest(name, known.map(|known| &known[PREFIX.len()..])) {
         Some(known) => format!("did you mean {PREFIX}{known}?"),
-        None => "they are named as the flags, see phalanx train --help".to_owned(),
+        None => "the variables are the flags of phalanx train, see its --help".to_owned(),
     };
     Err(Failure::usage(format!("unknown variable {PREFIX}{name}, {meant}; rename it, or unset it")))
 }
@@ -163,7 +168,10 @@ mod tests {
                 &[("PHALANX_BATCHSIZE", "8")],
                 "unknown variable PHALANX_BATCHSIZE, did you mean PHALANX_BATCH_SIZE?",
             ),
-            (&[("PHALANX_X", "8")], "unknown variable PHALANX_X, they are named as the flags"),
+            (
+                &[("PHALANX_X", "8")],
+                "unknown variable PHALANX_X, the variables are the flags of phalanx train",
+            ),
             (
                 &[("PHALANX_EPOCHS", "1"), ("PHALANX_MAX_STEPS", "2")],
                 "both PHALANX_EPOCHS and PHALANX_MAX_STEPS",

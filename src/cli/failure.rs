@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use phalanx::data::DataError;
 use phalanx::train::TrainError;
 
-use super::output::tell;
+use super::output;
 
 /// An error with the exit code it leads to.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Failure {
 
     /// Says in one line what went wrong, and returns the exit code. Errors tell their causes themselves.
     pub(super) fn report(self) -> ExitCode {
-        tell(format!("error: {self}"));
+        output::error(&self);
         ExitCode::from(self.code)
     }
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::auto::Auto;
 use super::hidden::Hidden;
+use super::log_format::LogFormat;
 use super::whole::whole;
 
 /// Train a model, and save it with its results in a run directory
@@ -255,6 +256,11 @@ pub(super) struct TrainFlags {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) quiet: Option<bool>,
+    /// text, or json: a JSON object a line on stderr (start, epoch, step, message), and the results as one on stdout
+    /// [default: text]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) log_format: Option<LogFormat>,
     /// Show no progress while training
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]

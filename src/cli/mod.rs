@@ -23,6 +23,7 @@ mod input;
 mod inspect;
 mod layers;
 mod like;
+mod log_format;
 mod man;
 mod nearest;
 mod output;
@@ -43,7 +44,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Trains models on the cores of one machine: exact sum or mean semantics, and the same bits for any number of threads.
 #[derive(Parser)]
@@ -58,6 +59,18 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 Exit codes: 0 done, 1 error, 2 wrong usage, 3 diverged, 130 and 143 stopped by a signal after saving.")]
 struct Arguments {
+    /// When to print in colour: always, never or auto, on a terminal, heeding NO_COLOR, CLICOLOR and CLICOLOR_FORCE
+    /// [default: auto]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    color: ColorChoice,
     #[command(subcommand)]
     command: Command,
 }
@@ -67,7 +80,7 @@ enum Command {
     #[command(disable_help_flag = true, allow_negative_numbers = true, after_help = LEVELS)]
     Train(Box<flags::TrainFlags>),
     #[command(disable_help_flag = true, allow_negative_numbers = true)]
-    #[command(mut_arg("print_config", |flag| flag.hide(true)))]
+    #[command(mut_arg("print_config", |flag| flag.hide(true)), mut_arg("log_format", |flag| flag.hide(true)))]
     Convert(Box<convert::ConvertFlags>),
     Eval(eval::EvalFlags),
     Predict(predict::PredictFlags),
@@ -88,7 +101,11 @@ the defaults; --print-config shows what is used and where it comes from.";
 /// Does what the arguments say; the exit code says how it went.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let begun = Instant::now();
-    let arguments = match Arguments::try_parse_from(arguments::in_kebab_case(arguments)) {
+    let arguments: Vec<OsString> = arguments::in_kebab_case(arguments).collect();
+    output::color(arguments::color(&arguments));
+    let command = Arguments::command().color(arguments::color(&arguments));
+    let read = command.try_get_matches_from(arguments);
+    let arguments = match read.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };

@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::flags_of;
 use super::layers::Layers;
-use super::output::tell;
+use super::output::{tell, warn};
 use super::runs::numbered;
 use super::{config, flags};
 
@@ -40,7 +40,7 @@ pub(super) struct Resumed {
 }
 
 /// Flags that change no result. Data may be somewhere else by now: that it is the same is checked by its fingerprint.
-const FREE: [&str; 12] = [
+const FREE: [&str; 13] = [
     "data",
     "test",
     "threads",
@@ -52,6 +52,7 @@ const FREE: [&str; 12] = [
     "resume",
     "allow-changed",
     "quiet",
+    "log-format",
     "no-progress",
 ];
 
@@ -107,7 +108,7 @@ fn is_complete(run: &Path) -> bool {
 /// Goes on from the newest checkpoint of a run that is whole.
 fn of_run(run: &Path) -> Result<Resumed, Failure> {
     let dir = CheckpointDir::of_run(run);
-    let from = dir.newest(|error| tell(format!("warning: {error}; trying the one before")))?;
+    let from = dir.newest(|error| warn(format!("{error}; trying the one before")))?;
     let recorded = match &from {
         Some((_, checkpoint)) => flags_of(&checkpoint.facts.options)?,
         None if run.join("config.toml").exists() && !run.join("results.json").exists() => {
@@ -204,8 +205,8 @@ impl Resumed {
         // After its last step a schedule still says what it tends to.
         let (was, rate) = (before.rate_at(step.min(before.total_steps())), now.rate_at(step));
         if was != rate {
-            tell(format!(
-                "warning: the rate goes on at {rate:?}, where that of the run as it was would be {was:?}: the changed options move it"
+            warn(format!(
+                "the rate goes on at {rate:?}, where that of the run as it was would be {was:?}: the changed options move it"
             ));
         }
     }

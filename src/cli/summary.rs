@@ -1,18 +1,39 @@
 //! The lines after training: what came of it, and what to do next.
 
 use phalanx::report::page::RunRecord;
-use phalanx::report::{Results, Stopped, Table, grouped, noise_advice, shell_word, with_error};
-use phalanx::train::Plan;
+use phalanx::report::{
+    Charset, Results, Stopped, Table, TextCurve, grouped, noise_advice, shell_word, stdout_columns,
+    with_error,
+};
+use phalanx::train::{EpochEnd, Plan};
 
-/// Lays the results out; `run` is what is in its directory now.
-pub(super) fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
+use super::output;
+
+/// The curve and the table, or one JSON object; `run` is what is in the run's directory now.
+pub(super) fn text(results: &Results, epochs: &[EpochEnd], plan: &Plan, run: &RunRecord) -> String {
+    if output::is_json() {
+        let mut whole = serde_json::to_value(results).expect("results are plain data");
+        whole["output_dir"] = run.path.display().to_string().into();
+        whole["next"] = run.next().first().map(|(command, _)| command.as_str()).into();
+        return format!("{whole}\n");
+    }
+    let table = table(results, plan, run);
+    match TextCurve::of(epochs) {
+        Some(curve) => format!("{}\n{table}", curve.draw(stdout_columns(), Charset::of_locale())),
+        None => table.to_string(),
+    }
+}
+
+/// Lays the results out.
+fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
     let mut table = Table::default();
     if results.stopped != Stopped::Completed {
         let (done, all) = (grouped(results.steps), grouped(plan.total_steps()));
         table.row("stopped", format!("after {done} of {all} steps"));
     }
     if let Some(accuracy) = results.test_accuracy {
-        table.row("test accuracy", format!("{accuracy:.4}{}", right(accuracy, results.test_samples)));
+        let share = output::bold(&format!("{accuracy:.4}"));
+        table.row("test accuracy", share + &right(accuracy, results.test_samples));
     }
     if let Some(loss) = results.test_loss {
         table.row("test loss", format!("{loss:.4}"));

@@ -25,7 +25,9 @@ use super::{config, layers, like, output, preview, report, resume, settings, sum
 
 /// Trains, reports and saves.
 pub(super) fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure> {
+    output::speak(&flags);
     let given = layers::given(flags)?;
+    output::speak(&given.flags);
     let framework = given.flags.like;
     let given = given.resolve_like()?;
     let (layers, resumed) = match resume::beginning(&given.flags)? {
@@ -75,7 +77,7 @@ fn train(
             table.row("like", like::meaning(framework, &flags));
         }
         preview::output(&mut table, &flags, dir.path(), resumed.as_ref());
-        output::tell(table);
+        output::start(&table);
     }
 
     let before = resumed.as_ref().map(Resumed::history).unwrap_or_default();
@@ -107,8 +109,8 @@ fn train(
     let run = RunRecord::read(dir.path())?;
     report::draw_loss(&run)?;
     if flags.quiet != Some(true) {
-        let table = summary::table(&results, &plan, &run);
-        output::results(|out| write!(out, "{table}"))?;
+        let text = summary::text(&results, &epochs, &plan, &run);
+        output::results(|out| write!(out, "{text}"))?;
     }
     Ok(exit_code(&outcome, &signals, dir.path()))
 }
@@ -181,8 +183,13 @@ fn metrics(flags: &TrainFlags, dir: &RunDir, resumed: Option<&Resumed>) -> Resul
 }
 
 fn progress_style(flags: &TrainFlags) -> ProgressStyle {
-    let hidden = flags.quiet == Some(true) || flags.no_progress == Some(true);
-    if hidden { ProgressStyle::Hidden } else { ProgressStyle::automatic() }
+    match flags {
+        TrainFlags { quiet: Some(true), .. } | TrainFlags { no_progress: Some(true), .. } => {
+            ProgressStyle::Hidden
+        }
+        _ if output::is_json() => ProgressStyle::Json,
+        _ => ProgressStyle::automatic(),
+    }
 }
 
 /// The flags without those that are about this one run and not about what it computes.
@@ -190,6 +197,7 @@ fn recorded(flags: &TrainFlags) -> TrainFlags {
     TrainFlags {
         output_dir: None,
         quiet: None,
+        log_format: None,
         no_progress: None,
         resume: None,
         allow_changed: None,
@@ -217,8 +225,8 @@ fn exit_code(outcome: &Outcome, signals: &Signals, path: &Path) -> ExitCode {
         StopReason::Interrupted => signals.exit_code(),
         StopReason::Diverged => {
             let (step, path) = (outcome.steps, path.display());
-            output::tell(format!(
-                "error: the loss of step {step} is no finite number, training diverged; the params before it are saved \
+            output::error(format!(
+                "the loss of step {step} is no finite number, training diverged; the params before it are saved \
                  in {path}; lower --lr, or set --clip-grad-norm"
             ));
             ExitCode::from(3)

@@ -5,6 +5,7 @@
 //! * [`Results`] is what `results.json` holds.
 //! * [`Progress`] is the bar on a terminal, and plain lines elsewhere; [`CountProgress`] that of things that are counted.
 //! * [`noise_advice`] says in a sentence what a noise scale means for a batch size.
+//! * [`TextCurve`] draws how a measure changed from epoch to epoch, in text, with the characters of a [`Charset`].
 //! * [`figure`] draws curves and heat maps; [`page`] writes pages around them.
 //! * [`Table`] lays names and values out in two columns, [`grouped`] writes large counts, [`shell_word`] writes what is to be typed.
 //!
@@ -23,6 +24,7 @@ mod results;
 mod run_dir;
 mod shell_word;
 mod table;
+mod text_curve;
 
 pub use charset::Charset;
 pub use count::CountProgress;
@@ -35,3 +37,4 @@ pub use results::{PhaseSecs, Results, Stopped};
 pub use run_dir::{ReportError, RunDir};
 pub use shell_word::shell_word;
 pub use table::Table;
+pub use text_curve::{TextCurve, stdout_columns};

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
+use terminal_size::{Width, terminal_size_of};
 
 use super::metrics::Line;
 use super::{Charset, grouped};
@@ -138,7 +139,7 @@ impl Progress {
     /// Shows an epoch.
     fn epoch(&mut self, end: &EpochEnd) {
         match self.style {
-            ProgressStyle::Bar => self.bar.println(self.line(end)),
+            ProgressStyle::Bar => self.bar.println(self.fitting(end)),
             ProgressStyle::Lines => say(self.line(end)),
             ProgressStyle::Json => say(json(&Line::of_epoch(end, self.noise))),
             ProgressStyle::Hidden => {}
@@ -148,11 +149,21 @@ impl Progress {
         }
     }
 
+    /// The line, without the test loss if it would not fit the terminal, and the accuracy says more.
+    fn fitting(&self, end: &EpochEnd) -> String {
+        let line = self.line(end);
+        let columns = terminal_size_of(io::stderr()).map_or(usize::MAX, |(Width(width), _)| width.into());
+        match end.test.filter(|test| line.len() > columns && test.accuracy().is_some()) {
+            Some(test) => line.replace(&test_loss(&test), ""),
+            None => line,
+        }
+    }
+
     fn line(&self, end: &EpochEnd) -> String {
         let width = self.epochs.to_string().len();
         let mut line = format!("epoch {:>width$}/{}  loss {:.4}", end.epoch + 1, self.epochs, end.train_loss);
         if let Some(test) = &end.test {
-            line += &format!("  test loss {:.4}", test.mean_loss());
+            line += &test_loss(test);
         }
         if let Some(accuracy) = end.test.as_ref().and_then(Score::accuracy) {
             line += &format!("  accuracy {accuracy:.4}");
@@ -179,6 +190,10 @@ impl Subscriber for Progress {
         }
         Ok(())
     }
+}
+
+fn test_loss(test: &Score) -> String {
+    format!("  test loss {:.4}", test.mean_loss())
 }
 
 /// A learning rate with four digits that count.

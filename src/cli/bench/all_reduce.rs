@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::super::auto::Auto;
 use super::super::failure::Failure;
 use super::super::grid::{Grid, counted, csv, grouped, or_dash, percent};
-use super::super::settings;
+use super::super::{output, settings};
 use super::lens::Lens;
 use super::output::OutputFlags;
 use super::series::doubling;
@@ -188,7 +188,9 @@ fn verdict(report: &AllReduceReport) -> ExitCode {
     match report.wrong() {
         0 => ExitCode::SUCCESS,
         wrong => {
-            eprintln!("error: {wrong} elements are wrong; this is a fault of Phalanx, please report it");
+            output::error(format!(
+                "{wrong} elements are wrong; this is a fault of Phalanx, please report it"
+            ));
             ExitCode::FAILURE
         }
     }

@@ -20,7 +20,7 @@ use super::super::grid::{Grid, counted, csv, grouped, or_dash, percent};
 use super::super::input::training_data;
 use super::super::preview::layers;
 use super::super::train::initial_params;
-use super::super::{layers, settings};
+use super::super::{layers, output, settings};
 use super::output::OutputFlags;
 use super::series::Series;
 use super::{Voice, failure};
@@ -72,7 +72,7 @@ pub(super) fn run(flags: ScalingFlags) -> Result<ExitCode, Failure> {
     }
     let report = match bench.run(|take| voice.progress(|| progress(take, flags.takes))) {
         Err(error @ BenchError::Diverged { .. }) => {
-            eprintln!("error: {error}");
+            output::error(error);
             return Ok(ExitCode::from(3));
         }
         report => report.map_err(failure)?,
@@ -248,8 +248,8 @@ fn verdict(report: &ScalingReport) -> ExitCode {
     if report.same_params {
         return ExitCode::SUCCESS;
     }
-    eprintln!(
-        "error: runs of the same batch size gave different params; this is a fault of Phalanx, please report it"
+    output::error(
+        "runs of the same batch size gave different params; this is a fault of Phalanx, please report it",
     );
     ExitCode::FAILURE
 }

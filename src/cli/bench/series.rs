@@ -18,8 +18,16 @@ pub(super) struct Series {
 }
 
 /// Flags of `train` about a run directory, which a measurement does not make.
-const OF_A_RUN: [&str; 7] =
-    ["output_dir", "log_every", "save_every", "keep", "resume", "allow_changed", "print_config"];
+const OF_A_RUN: [&str; 8] = [
+    "output_dir",
+    "log_every",
+    "save_every",
+    "keep",
+    "resume",
+    "allow_changed",
+    "print_config",
+    "log_format",
+];
 
 impl Series {
     /// The thread counts; without a list 1, 2, 4 ... and all cores.
@@ -39,6 +47,7 @@ impl Series {
             TrainFlags { keep: Some(_), .. } => "--keep",
             TrainFlags { resume: Some(_), .. } => "--resume",
             TrainFlags { allow_changed: Some(_), .. } => "--allow-changed",
+            TrainFlags { log_format: Some(_), .. } => "--log-format",
             TrainFlags { print_config: true, .. } => "--print-config",
             _ => return Ok(()),
         };

@@ -34,6 +34,9 @@ impl Lists {
             TrainFlags { allow_changed: Some(_), .. } => {
                 ("--allow-changed", "a sweep goes on as it was begun")
             }
+            TrainFlags { log_format: Some(_), .. } => {
+                ("--log-format", "it has no log; its results are files")
+            }
             TrainFlags { print_config: true, .. } => ("--print-config", "it prints that of phalanx train"),
             TrainFlags { drop_last: Some(false), .. } => (
                 "--drop-last=false",
@@ -46,7 +49,7 @@ impl Lists {
 }
 
 /// Flags of `train` that a sweep does not have.
-const HIDDEN: [&str; 9] = [
+const HIDDEN: [&str; 10] = [
     "threads",
     "init",
     "log_every",
@@ -56,6 +59,7 @@ const HIDDEN: [&str; 9] = [
     "keep",
     "allow_changed",
     "print_config",
+    "log_format",
 ];
 
 /// The flags as a sweep takes them.
