@@ -10,7 +10,7 @@ use std::process::{Child, Command};
 use program_room::{Ran, Room, idx, npy, rows, table, value};
 use serde_json::Value;
 
-const KEYS: [&str; 25] = [
+const KEYS: [&str; 28] = [
     "params_sha256",
     "params",
     "threads",
@@ -35,6 +35,9 @@ const KEYS: [&str; 25] = [
     "phase_secs",
     "peak_rss_bytes",
     "wall_secs",
+    "best_epoch",
+    "of_best_epoch",
+    "stopped_early",
     "stopped",
 ];
 

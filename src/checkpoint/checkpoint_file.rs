@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 use super::tensor_file::{Entry, cut, write};
 use super::tensors::{description, parse, read, refuse_others, understood, values};
 use super::whole_file::write_whole_with;
-use super::{CheckpointError, History, ModelFile, Quality};
+use super::{CheckpointError, History, ModelFile};
 use crate::data::{Classes, Fingerprint, Standardize};
 use crate::model::{Mlp, MlpShape, Model, Tensor};
-use crate::train::{Position, Snapshot};
+use crate::train::{Position, Quality, Snapshot};
 
 /// A checkpoint file: a safetensors file of the params, named as in a [`ModelFile`]; of the optimizer's state, as
-/// `optimizer.exp_avg.layers.0.weight`; and of the seconds of each epoch. All else is JSON in the metadata, under the one key
-/// `phalanx-checkpoint`. It has the CRC32C of each tensor, and begins with one over itself: so that covers the whole.
+/// `optimizer.exp_avg.layers.0.weight`; of the best params so far, if the run keeps them, as `best.layers.0.weight`; and of the seconds
+/// of each epoch. All else is JSON in the metadata, under the one key `phalanx-checkpoint`. It has the CRC32C of each tensor, and begins with one over itself: so that covers the whole.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// What is the same in all checkpoints of a run.
@@ -60,6 +60,9 @@ struct Description {
     /// Names of the optimizer's state vectors.
     state: Vec<String>,
     quality: Option<Quality>,
+    /// Whether the best params so far are here too.
+    #[serde(default)]
+    best: bool,
     history: History,
     facts: RunFacts,
 }
@@ -90,6 +93,7 @@ impl Checkpoint {
             position: *self.snapshot.position(),
             state: self.snapshot.state_names().to_vec(),
             quality: self.quality,
+            best: self.snapshot.has_best(),
             history: self.history.clone(),
             facts: RunFacts::clone(&self.facts),
         };
@@ -106,6 +110,12 @@ impl Checkpoint {
             .iter()
             .map(|(tensor, range)| Entry::of_f32(tensor.clone(), cut(snapshot.params(), range)));
         entries.extend(params);
+        if snapshot.has_best() {
+            let best = tensors
+                .iter()
+                .map(|(tensor, range)| Entry::of_f32(of_best(tensor), cut(snapshot.best(), range)));
+            entries.extend(best);
+        }
         for (index, name) in snapshot.state_names().iter().enumerate() {
             let state = tensors.iter().map(|(tensor, range)| {
                 Entry::of_f32(of_state(name, tensor), cut(snapshot.state(index), range))
@@ -127,7 +137,8 @@ impl Checkpoint {
     pub(super) fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Self, CheckpointError> {
         let file = parse(path, bytes)?;
         let found = described(path, bytes)?;
-        let Description { tensors: sums, position, state: names, quality, mut history, facts, .. } = found;
+        let Description { tensors: sums, position, state: names, quality, best, mut history, facts, .. } =
+            found;
         if facts.shape.params_len().is_none() {
             return Err(CheckpointError::Shape { path: path.to_owned(), shape: facts.shape });
         }
@@ -136,9 +147,15 @@ impl Checkpoint {
         let of_states =
             names.iter().map(|name| tensors.iter().map(|tensor| of_state(name, tensor)).collect());
         let of_states: Vec<Vec<Tensor>> = of_states.collect();
+        let of_best: Vec<Tensor> = if best { tensors.iter().map(of_best).collect() } else { Vec::new() };
         let epoch_secs = Tensor::new(EPOCH_SECS, &[]);
-        let all: Vec<Tensor> =
-            tensors.iter().chain(of_states.iter().flatten()).chain([&epoch_secs]).cloned().collect();
+        let all: Vec<Tensor> = tensors
+            .iter()
+            .chain(of_states.iter().flatten())
+            .chain(&of_best)
+            .chain([&epoch_secs])
+            .cloned()
+            .collect();
         refuse_others(path, &file, &all)?;
         history.epoch_secs = reader.epoch_secs()?;
         let params = reader.params(&tensors)?;
@@ -147,7 +164,7 @@ impl Checkpoint {
         let state = state.collect::<Result<Vec<_>, CheckpointError>>()?;
         Ok(Self {
             facts: Arc::new(facts),
-            snapshot: Arc::new(Snapshot::new(position, params, state)),
+            snapshot: Arc::new(Snapshot::new(position, params, state).with_best(reader.params(&of_best)?)),
             quality,
             history,
         })
@@ -237,6 +254,10 @@ fn ranges(shape: &MlpShape) -> Vec<(Tensor, Range<usize>)> {
 
 fn of_state(name: &str, tensor: &Tensor) -> Tensor {
     Tensor { name: format!("optimizer.{name}.{}", tensor.name), shape: tensor.shape.clone() }
+}
+
+fn of_best(tensor: &Tensor) -> Tensor {
+    Tensor { name: format!("best.{}", tensor.name), shape: tensor.shape.clone() }
 }
 
 fn checksum(text: &str) -> String {

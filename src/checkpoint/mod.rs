@@ -5,7 +5,7 @@
 //! * [`Checkpoint`] is all that a run goes on from, a safetensors file too. [`CheckpointDir`] is the folder of a run's, where the
 //!   newest whole one is found; [`Saver`] makes them while a run goes on, [`Writer`] is the thread that writes them and keeps the newest
 //!   and the best.
-//! * [`RunFacts`], [`Quality`], [`History`] are what a checkpoint says beside params, state and position.
+//! * [`RunFacts`], [`History`] are what a checkpoint says beside params, state and position, and how good the params are.
 //! * [`OnnxModel`] is a trained model for other programs to run.
 //! * [`read_tensors`] takes params out of any safetensors file with the tensors of a model, PyTorch's for example.
 //! * [`summarize`] says what is in a file without knowing whose it is.
@@ -20,7 +20,6 @@ mod history;
 mod model_file;
 mod onnx;
 mod params_hash;
-mod quality;
 mod saver;
 mod summary;
 mod tensor_file;
@@ -35,7 +34,6 @@ pub use history::History;
 pub use model_file::ModelFile;
 pub use onnx::OnnxModel;
 pub use params_hash::params_sha256;
-pub use quality::Quality;
 pub use saver::Saver;
 pub use summary::{FileSummary, TensorSummary, summarize};
 pub use tensors::read_tensors;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::{Checkpoint, CheckpointError, History, Quality, RunFacts, Writer};
-use crate::train::{EpochEnd, Event, Outcome, Snapshot, Subscriber, SubscriberError};
+use super::{Checkpoint, CheckpointError, History, RunFacts, Writer};
+use crate::train::{EpochEnd, Event, Outcome, Quality, Snapshot, Subscriber, SubscriberError};
 
 /// Makes a checkpoint of each snapshot that a run hands out, and gives it to the [`Writer`]: a subscriber of the run.
 #[derive(Debug)]

@@ -9,7 +9,8 @@ use std::thread::{self, JoinHandle};
 
 use super::checkpoint_file::quality_of;
 use super::folder::remove;
-use super::{Checkpoint, CheckpointDir, CheckpointError, Quality};
+use super::{Checkpoint, CheckpointDir, CheckpointError};
+use crate::train::{Metric, Quality};
 
 /// Writes checkpoints on a thread of its own, one after the other, and keeps the newest and the best.
 ///
@@ -27,8 +28,8 @@ pub struct Writer {
 
 impl Writer {
     /// Begins to write to a folder, which is made at the first checkpoint. It keeps the newest `keep`, and of all
-    /// with a [`Quality`] the best. Those after the step `from`, where the run goes on, are damaged or of a course that is left:
-    /// they go once the first is written.
+    /// with a [`Quality`] the best by the metric. Those after the step `from`, where the run goes on, are damaged or of a course that
+    /// is left: they go once the first is written.
     ///
     /// If one cannot be written, `on_failure` is called and no other is; [`finish`](Self::finish) says why.
     ///
@@ -39,9 +40,10 @@ impl Writer {
         dir: CheckpointDir,
         keep: NonZero<usize>,
         from: u64,
+        metric: Metric,
         on_failure: impl FnOnce() + Send + 'static,
     ) -> Result<Self, CheckpointError> {
-        let mut kept = Kept::of(dir, keep, from)?;
+        let mut kept = Kept::of(dir, keep, from, metric)?;
         let (sender, receiver) = channel();
         let work = move || kept.write_all(&receiver).inspect_err(|_| on_failure());
         let thread = thread::Builder::new().name("checkpoints".to_owned()).spawn(work);
@@ -73,6 +75,8 @@ impl Writer {
 struct Kept {
     dir: CheckpointDir,
     keep: NonZero<usize>,
+    /// What the best is judged by.
+    metric: Metric,
     /// By step, ascending.
     there: Vec<(u64, Option<Quality>)>,
     /// Steps of those to be removed.
@@ -80,11 +84,16 @@ struct Kept {
 }
 
 impl Kept {
-    fn of(dir: CheckpointDir, keep: NonZero<usize>, from: u64) -> Result<Self, CheckpointError> {
+    fn of(
+        dir: CheckpointDir,
+        keep: NonZero<usize>,
+        from: u64,
+        metric: Metric,
+    ) -> Result<Self, CheckpointError> {
         let (steps, left): (Vec<u64>, _) = dir.steps()?.into_iter().partition(|step| *step <= from);
         // One that is damaged is the best of nothing.
         let there = steps.into_iter().map(|step| (step, quality_of(&dir.path_of(step)).ok().flatten()));
-        Ok(Self { there: there.collect(), dir, keep, left })
+        Ok(Self { there: there.collect(), dir, keep, metric, left })
     }
 
     fn write_all(&mut self, receiver: &Receiver<Checkpoint>) -> Result<(), CheckpointError> {
@@ -122,7 +131,10 @@ impl Kept {
     fn best(&self) -> Option<u64> {
         let measured = self.there.iter().filter_map(|(step, quality)| Some((*step, (*quality)?)));
         measured
-            .reduce(|best, next| if next.1.is_better_than(&best.1) { next } else { best })
+            .reduce(|best, next| {
+                let gain = next.1.gain_over(&best.1, self.metric);
+                if gain.is_some_and(|gain| gain > 0.0) { next } else { best }
+            })
             .map(|(step, _)| step)
     }
 

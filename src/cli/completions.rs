@@ -9,6 +9,7 @@ use phalanx::model::{Activation, Loss};
 use phalanx::optim::{
     EpsForm, Framework, L2Form, MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm,
 };
+use phalanx::train::Metric;
 
 use super::failure::Failure;
 use super::log_format::LogFormat;
@@ -56,6 +57,7 @@ fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
         ("l2_form", names!(L2Form).collect()),
         ("lr_schedule", names!(ScheduleKind).collect()),
         ("warmup_form", names!(WarmupForm).collect()),
+        ("metric", names!(Metric).collect()),
         ("log_format", names!(LogFormat).collect()),
         ("scale_lr", names!(ScaleRate).collect()),
     ]

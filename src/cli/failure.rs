@@ -47,7 +47,8 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 fn is_about_options(error: &TrainError) -> bool {
     use TrainError::{
-        ClipNorm, L2Form, NoBaseBatch, Optim, UnusedBaseBatch, ZeroBatch, ZeroLength, ZeroShards, ZeroThreads,
+        ClipNorm, L2Form, Metric, MinGain, NoBaseBatch, Optim, UnusedBaseBatch, ZeroBatch, ZeroEarlyStop,
+        ZeroLength, ZeroShards, ZeroThreads,
     };
     matches!(
         error,
@@ -56,6 +57,9 @@ fn is_about_options(error: &TrainError) -> bool {
             | ZeroShards
             | ZeroLength
             | ClipNorm { .. }
+            | Metric { .. }
+            | MinGain { .. }
+            | ZeroEarlyStop
             | L2Form { .. }
             | NoBaseBatch
             | UnusedBaseBatch { .. }

@@ -9,7 +9,7 @@ use phalanx::optim::convention::foreign;
 use phalanx::optim::{
     EpsForm, Framework, L2Form, MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm,
 };
-use phalanx::train::SaveEvery;
+use phalanx::train::{Metric, SaveEvery};
 use serde::{Deserialize, Serialize};
 
 use super::auto::Auto;
@@ -104,6 +104,23 @@ pub(super) struct TrainFlags {
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) max_steps: Option<u64>,
+    /// End the run once so many epochs have been no better than the best before them [default: never]
+    #[arg(long, value_name = "EPOCHS", value_parser = whole::<u64>, help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) early_stop: Option<u64>,
+    /// What tells the best epoch, for --early-stop, --restore-best and --keep: test-accuracy, test-loss or train-loss [default: the
+    /// first of them that there is]
+    #[arg(long, help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) metric: Option<Metric>,
+    /// How much better than the best before it an epoch must be to be the best [default: 0, any bit]
+    #[arg(long, value_name = "GAIN", help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) min_gain: Option<f64>,
+    /// Save the params of the best epoch as the model, not those of the last
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) restore_best: Option<bool>,
     /// Leave out the short last batch of each epoch
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]

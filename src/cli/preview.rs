@@ -31,6 +31,9 @@ pub(super) fn table(
     table.row("reduction", plan.reduction());
     table.row("optimizer", optimizer(plan));
     table.row("rate", rate(options, plan, train.weights().is_some()));
+    if plan.early_stop().is_some() || plan.keep_best() {
+        table.row("best epoch", best_epoch(plan));
+    }
     if let Some(interval) = plan.noise_interval() {
         table.row("noise scale", noise_scale(interval));
     }
@@ -46,6 +49,20 @@ pub(super) fn output(table: &mut Table, flags: &TrainFlags, path: &Path, resumed
     let (every, keep) = (flags.save_every.unwrap_or(SAVE_EVERY), flags.keep.unwrap_or_default());
     let often = if every == SaveEvery::Never { "at the end".to_owned() } else { format!("every {every}") };
     table.row("checkpoints", format!("{often}; the newest {keep} and the best are kept"));
+}
+
+/// "by test-accuracy, more than 0.001 better; stops after 3 epochs without one; its params are saved".
+fn best_epoch(plan: &Plan) -> String {
+    let mut text = format!("by {}", plan.metric());
+    if plan.min_gain() > 0.0 {
+        text += &format!(", more than {} better", plan.min_gain());
+    }
+    match plan.early_stop() {
+        Some(1) => text += "; the run stops after an epoch without one",
+        Some(epochs) => text += &format!("; the run stops after {} epochs without one", grouped(epochs)),
+        None => {}
+    }
+    text + if plan.keep_best() { "; its params are saved" } else { "; the params of the last are saved" }
 }
 
 fn noise_scale(interval: u64) -> String {

@@ -43,6 +43,7 @@ pub(super) fn complete(mut flags: TrainFlags) -> TrainFlags {
     flags.warmup_form.get_or_insert_default();
     flags.scale_lr.get_or_insert_default();
     flags.log_every.get_or_insert(10);
+    flags.restore_best.get_or_insert(false);
     flags.noise_scale.get_or_insert(Auto::Given(0));
     flags.save_every.get_or_insert(SAVE_EVERY);
     flags.keep.get_or_insert(KEEP);
@@ -92,6 +93,10 @@ pub(super) fn options(flags: &TrainFlags) -> Result<Options, Failure> {
         clip_grad_norm: flags.clip_grad_norm,
         drop_last: flags.drop_last.unwrap_or(false),
         shuffle: !flags.no_shuffle.unwrap_or(false),
+        metric: flags.metric,
+        min_gain: flags.min_gain.unwrap_or(0.0),
+        early_stop: flags.early_stop,
+        keep_best: flags.restore_best.unwrap_or(false),
         noise_scale: match flags.noise_scale {
             None | Some(Auto::Given(0)) => None,
             Some(Auto::Auto) => Some(NoiseInterval::Auto),
@@ -199,6 +204,7 @@ pub(super) fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Re
 /// a gradient for each rank that has a shard.
 fn check_memory(params: usize, options: &Options) -> Result<(), Failure> {
     let vectors = 2
+        + usize::from(options.keep_best)
         + options.optimizer.check().map_err(TrainError::from)?.state_len_per_param()
         + options.threads.min(options.shards.count(options.batch_size));
     let needed = (params as u64).saturating_mul(4 * vectors as u64);

@@ -5,12 +5,12 @@ use phalanx::report::{
     Charset, Results, Stopped, Table, TextCurve, grouped, noise_advice, shell_word, stdout_columns,
     with_error,
 };
-use phalanx::train::{EpochEnd, Plan};
+use phalanx::train::Plan;
 
 use super::output;
 
 /// The curve and the table, or one JSON object; `run` is what is in the run's directory now.
-pub(super) fn text(results: &Results, epochs: &[EpochEnd], plan: &Plan, run: &RunRecord) -> String {
+pub(super) fn text(results: &Results, plan: &Plan, run: &RunRecord) -> String {
     if output::is_json() {
         let mut whole = serde_json::to_value(results).expect("results are plain data");
         whole["output_dir"] = run.path.display().to_string().into();
@@ -18,7 +18,7 @@ pub(super) fn text(results: &Results, epochs: &[EpochEnd], plan: &Plan, run: &Ru
         return format!("{whole}\n");
     }
     let table = table(results, plan, run);
-    match TextCurve::of(epochs) {
+    match TextCurve::of(&run.log) {
         Some(curve) => format!("{}\n{table}", curve.draw(stdout_columns(), Charset::of_locale())),
         None => table.to_string(),
     }
@@ -30,6 +30,16 @@ fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
     if results.stopped != Stopped::Completed {
         let (done, all) = (grouped(results.steps), grouped(plan.total_steps()));
         table.row("stopped", format!("after {done} of {all} steps"));
+    }
+    if results.stopped_early {
+        let (done, epochs) = (grouped(results.steps), results.epochs);
+        table
+            .row("stopped", format!("early, after {epochs} epochs ({done} steps): no better since the best"));
+    }
+    if let Some(epoch) = results.best_epoch.filter(|_| results.of_best_epoch || results.stopped_early) {
+        let saved =
+            if results.of_best_epoch { "whose params are saved" } else { "the params of the last are saved" };
+        table.row("best epoch", format!("{epoch}, {saved}"));
     }
     if let Some(accuracy) = results.test_accuracy {
         let share = output::bold(&format!("{accuracy:.4}"));

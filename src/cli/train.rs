@@ -64,7 +64,7 @@ fn train(
     let plan = trainer.plan()?;
     if let Some(resumed) = &resumed {
         let before = settings::options(resumed.recorded())?;
-        resumed.tell_of_rate(&Plan::new(&before, &model, &data.train, None)?, &plan);
+        resumed.tell_of_rate(&Plan::new(&before, &model, &data.train, data.test.as_ref())?, &plan);
     }
 
     let signals = Signals::listen()?;
@@ -81,7 +81,7 @@ fn train(
     }
 
     let before = resumed.as_ref().map(Resumed::history).unwrap_or_default();
-    let writer = writer(&flags, &dir, resumed.as_ref(), &signals)?;
+    let writer = writer(&flags, &plan, &dir, resumed.as_ref(), &signals)?;
     let mut saver = Saver::new(writer, Arc::clone(&facts), before.clone(), begun);
     let mut progress = Progress::new(progress_style(&flags), &plan);
     let mut epochs: Vec<EpochEnd> = Vec::new();
@@ -109,7 +109,7 @@ fn train(
     let run = RunRecord::read(dir.path())?;
     report::draw_loss(&run)?;
     if flags.quiet != Some(true) {
-        let text = summary::text(&results, &epochs, &plan, &run);
+        let text = summary::text(&results, &plan, &run);
         output::results(|out| write!(out, "{text}"))?;
     }
     Ok(exit_code(&outcome, &signals, dir.path()))
@@ -138,6 +138,7 @@ fn trainer<'a>(
 /// The thread that writes checkpoints; if it cannot, the run ends after the step in hand.
 fn writer(
     flags: &TrainFlags,
+    plan: &Plan,
     dir: &RunDir,
     resumed: Option<&Resumed>,
     signals: &Signals,
@@ -145,7 +146,7 @@ fn writer(
     let from = resumed.map_or(0, |resumed| resumed.position().step);
     let stop = Arc::clone(&signals.stop);
     let on_failure = move || stop.store(true, Ordering::Relaxed);
-    Ok(Writer::start(dir.checkpoints(), settings::keep(flags)?, from, on_failure)?)
+    Ok(Writer::start(dir.checkpoints(), settings::keep(flags)?, from, plan.metric(), on_failure)?)
 }
 
 /// What is the same in all that the run saves.
@@ -207,7 +208,7 @@ fn recorded(flags: &TrainFlags) -> TrainFlags {
 
 fn save(dir: &RunDir, facts: &RunFacts, outcome: &Outcome, results: &Results) -> Result<(), Failure> {
     let RunFacts { shape, standardize, classes, options, .. } = facts.clone();
-    let file = ModelFile { shape, params: outcome.params.clone(), standardize, classes, options };
+    let file = ModelFile { shape, params: outcome.chosen_params().to_vec(), standardize, classes, options };
     file.save(&dir.model_path())?;
     Ok(dir.write_results(results)?)
 }
@@ -221,7 +222,7 @@ fn options_by_name(flags: &TrainFlags) -> BTreeMap<String, Value> {
 
 fn exit_code(outcome: &Outcome, signals: &Signals, path: &Path) -> ExitCode {
     match outcome.reason {
-        StopReason::Completed => ExitCode::SUCCESS,
+        StopReason::Completed | StopReason::StoppedEarly => ExitCode::SUCCESS,
         StopReason::Interrupted => signals.exit_code(),
         StopReason::Diverged => {
             let (step, path) = (outcome.steps, path.display());

@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::peak_rss_bytes;
 use crate::checkpoint::{History, params_sha256};
-use crate::model::Score;
-use crate::train::{EpochEnd, NoiseEstimate, Outcome, PhaseTimes, Plan, StopReason};
+use crate::train::{EpochEnd, NoiseEstimate, Outcome, PhaseTimes, Plan, Quality, StopReason};
 
 /// The result of a run. The names and their meaning are a contract with other tools.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +57,15 @@ pub struct Results {
     pub peak_rss_bytes: Option<u64>,
     /// Seconds from the start of the program to the end of training, those before it was resumed included.
     pub wall_secs: f64,
+    /// The best whole epoch, counted from 1, by the metric asked for; null if none was done.
+    #[serde(default)]
+    pub best_epoch: Option<u64>,
+    /// Whether the params, their losses and their accuracy are those of the best epoch.
+    #[serde(default)]
+    pub of_best_epoch: bool,
+    /// Whether the run ended because it got no better.
+    #[serde(default)]
+    pub stopped_early: bool,
     /// Why the run ended.
     pub stopped: Stopped,
 }
@@ -77,7 +85,7 @@ pub struct PhaseSecs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stopped {
-    /// All its steps were done.
+    /// All its steps were done, or it was to stop early and did.
     Completed,
     /// Somebody asked it to stop.
     Interrupted,
@@ -88,7 +96,7 @@ pub enum Stopped {
 impl From<StopReason> for Stopped {
     fn from(reason: StopReason) -> Self {
         match reason {
-            StopReason::Completed => Self::Completed,
+            StopReason::Completed | StopReason::StoppedEarly => Self::Completed,
             StopReason::Interrupted => Self::Interrupted,
             StopReason::Diverged => Self::Diverged,
         }
@@ -114,14 +122,16 @@ impl Results {
         outcome: &Outcome,
         wall_secs: f64,
     ) -> Self {
-        let last = epochs.last();
-        let test = last.and_then(|epoch| epoch.test);
+        let best = outcome.position.best;
+        let restored = best.filter(|_| outcome.best_params.is_some());
+        let last = || epochs.last().map(Quality::of);
+        let quality = restored.map(|best| best.quality).or_else(last).unwrap_or_default();
         let noise = outcome.noise_scale.and_then(|noise| noise.recent());
         let noise_of_run = outcome.noise_scale.and_then(|noise| noise.whole());
         let mut history = before.clone();
         epochs.iter().for_each(|epoch| history.add(epoch));
         Self {
-            params_sha256: params_sha256(&outcome.params),
+            params_sha256: params_sha256(outcome.chosen_params()),
             params: plan.params_len(),
             threads: plan.threads(),
             processes: 1,
@@ -133,9 +143,9 @@ impl Results {
             epochs: outcome.steps / plan.steps_per_epoch(),
             train_samples: plan.train_samples(),
             test_samples: plan.test_samples(),
-            train_loss: last.map(|epoch| epoch.train_loss).filter(|loss| loss.is_finite()),
-            test_loss: test.as_ref().map(Score::mean_loss).filter(|loss| loss.is_finite()),
-            test_accuracy: test.as_ref().and_then(Score::accuracy),
+            train_loss: quality.train_loss,
+            test_loss: quality.test_loss,
+            test_accuracy: quality.test_accuracy,
             noise_scale: noise.map(|estimate| estimate.value),
             noise_scale_error: noise.map(|estimate| estimate.error),
             noise_scale_of_run: noise_of_run.map(|estimate| estimate.value),
@@ -145,6 +155,9 @@ impl Results {
             phase_secs: history.phases.into(),
             peak_rss_bytes: peak_rss_bytes(),
             wall_secs: before.wall_secs + wall_secs,
+            best_epoch: best.map(|best| best.epoch + 1),
+            of_best_epoch: restored.is_some(),
+            stopped_early: outcome.reason == StopReason::StoppedEarly,
             stopped: outcome.reason.into(),
         }
     }

@@ -5,8 +5,7 @@ use std::io;
 use terminal_size::{Width, terminal_size_of};
 
 use super::Charset;
-use crate::model::Score;
-use crate::train::EpochEnd;
+use super::page::{LoggedEpoch, RunLog};
 
 /// How a measure changed from epoch to epoch, as a small drawing.
 ///
@@ -44,19 +43,18 @@ const COLUMNS: usize = 60;
 const LEAST: usize = 8;
 
 impl TextCurve {
-    /// The test accuracy; without it the test loss, and without that the training loss. `None` for fewer than two
-    /// epochs, or if a value is no number.
-    pub fn of(epochs: &[EpochEnd]) -> Option<Self> {
-        let first = epochs.first()?;
-        let number = first.epoch + 1;
-        let all = |value: &dyn Fn(&EpochEnd) -> Option<f64>| epochs.iter().map(value).collect::<Option<_>>();
-        let score = |end: &EpochEnd| end.test.as_ref().and_then(Score::accuracy);
-        if let Some(accuracies) = all(&score) {
-            return Self::new("test accuracy", number, accuracies, |value| value);
+    /// The test accuracy of the epochs in a log; without it the test loss, and without that the training loss. `None` for fewer than
+    /// two epochs, or if a value is no number.
+    pub fn of(log: &RunLog) -> Option<Self> {
+        let first = log.epochs.first()?.epoch;
+        let all =
+            |value: fn(&LoggedEpoch) -> Option<f64>| log.epochs.iter().map(value).collect::<Option<_>>();
+        if let Some(accuracies) = all(|end| end.test_accuracy) {
+            return Self::new("test accuracy", first, accuracies, |value| value);
         }
-        match all(&|end| end.test.as_ref().map(Score::mean_loss)) {
-            Some(losses) => Self::lower_is_better("test loss", number, losses),
-            None => Self::lower_is_better("training loss", number, all(&|end| Some(end.train_loss))?),
+        match all(|end| end.test_loss) {
+            Some(losses) => Self::lower_is_better("test loss", first, losses),
+            None => Self::lower_is_better("training loss", first, all(|end| end.train_loss)?),
         }
     }
 

@@ -5,7 +5,7 @@ use std::io;
 
 use thiserror::Error;
 
-use super::{Outcome, SubscriberError};
+use super::{Metric, Outcome, SubscriberError};
 use crate::collective::CollectiveError;
 use crate::model::Misfit;
 use crate::optim::{OptimError, OptimizerKind};
@@ -150,6 +150,38 @@ pub enum TrainError {
         steps_per_epoch: u64,
         /// Samples of a batch now.
         batch_size: usize,
+    },
+    /// A metric needs what is not there.
+    #[error("the params cannot be judged by {metric} without {missing}; give some, or choose another metric")]
+    Metric {
+        /// The metric.
+        metric: Metric,
+        /// What it needs.
+        missing: &'static str,
+    },
+    /// The least gain is below 0 or no number.
+    #[error("an epoch cannot be the best with a gain of more than {found}; give a number of 0 or more")]
+    MinGain {
+        /// What was given.
+        found: f64,
+    },
+    /// The run would stop before it could have a best epoch.
+    #[error("a run cannot stop after 0 epochs without gain; give at least 1, or leave it out")]
+    ZeroEarlyStop,
+    /// The best params of the run so far were not saved.
+    #[error(
+        "the run to be resumed did not keep its best params, which are lost; resume it as it was, without keeping them"
+    )]
+    ResumedBest,
+    /// The run to be resumed has stopped early.
+    #[error(
+        "the run stopped early after {epoch} epochs, of which epoch {best} was the best; let it go on for more epochs without gain (early_stop)"
+    )]
+    StoppedEarly {
+        /// Epochs done.
+        epoch: u64,
+        /// The best of them, counted from 1.
+        best: u64,
     },
     /// The run to be resumed is complete.
     #[error(

@@ -19,6 +19,9 @@
 //! A run that is to be [saved](Trainer::save_every) hands out a [`Snapshot`] between two steps: each rank copies the segment that it
 //! owns into one of two slots (`slot.rs`), and goes on; whoever listens writes it. [`Trainer::resume`] goes on from one (`start.rs`).
 //!
+//! At the end of each whole epoch all ranks judge its params alike, by a [`Metric`] (`quality.rs`); each keeps its segment of the best
+//! if [`Options::keep_best`] asks for it, and the run ends early if [`Options::early_stop`] does.
+//!
 //! What a rank has is one of two things, by what costs less; the bits are the same (`contribution.rs`, `combiner.rs`):
 //!
 //! - **by shards**, the definition, and the way of models of one's own: the gradient sums of its shards, combined in the fixed
@@ -71,6 +74,7 @@ mod options;
 mod outcome;
 mod plan;
 mod position;
+mod quality;
 mod save_every;
 mod score;
 mod shards;
@@ -89,6 +93,7 @@ pub use options::{Length, NoiseInterval, Options};
 pub use outcome::{Outcome, StateVector, StopReason};
 pub use plan::Plan;
 pub use position::{EpochSums, Position};
+pub use quality::{Best, Metric, Quality};
 pub use save_every::SaveEvery;
 pub use score::{predict, score};
 pub use shards::Shards;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Shards;
+use super::{Metric, Shards};
 use crate::optim::{OptimizerOptions, Reduction, ScaleRate, ScheduleOptions};
 
 /// Options of a run, unchecked; [`Plan::new`](super::Plan::new) checks them.
@@ -45,6 +45,14 @@ pub struct Options {
     pub drop_last: bool,
     /// Whether each epoch takes the samples in an order of its own; otherwise as they are stored.
     pub shuffle: bool,
+    /// What the params are judged by at the end of each whole epoch; `None` for the first of [`Metric::ALL`] that the data allow.
+    pub metric: Option<Metric>,
+    /// How much better than the best so far an epoch must be to be the best; more than 0 in any case.
+    pub min_gain: f64,
+    /// Ends the run once so many epochs have passed since the best; `None` for never.
+    pub early_stop: Option<u64>,
+    /// Whether a copy of the best params is kept, for [`Outcome::best_params`](super::Outcome::best_params).
+    pub keep_best: bool,
     /// How often the gradient noise scale is measured; `None` for never. The params have the same bits either way.
     pub noise_scale: Option<NoiseInterval>,
     /// Seed of initial params and sample order.
@@ -71,6 +79,10 @@ impl Default for Options {
             clip_grad_norm: None,
             drop_last: false,
             shuffle: true,
+            metric: None,
+            min_gain: 0.0,
+            early_stop: None,
+            keep_best: false,
             noise_scale: None,
             seed: 42,
             timeout: None,

@@ -19,11 +19,18 @@ pub struct Outcome {
     pub reason: StopReason,
     /// Where each rank spent its time, in rank order, since the run began or was resumed; scoring is in none of the phases.
     pub phases: Vec<PhaseTimes>,
+    /// The params of the best epoch, [`Position::best`], if they were to be [kept](super::Options::keep_best) and an epoch was done.
+    pub best_params: Option<Vec<f32>>,
     /// The gradient noise scale, if it was measured.
     pub noise_scale: Option<NoiseScale>,
 }
 
 impl Outcome {
+    /// The params that the run was for: the best, if they were [kept](super::Options::keep_best), else those it ended with.
+    pub fn chosen_params(&self) -> &[f32] {
+        self.best_params.as_ref().unwrap_or(&self.params)
+    }
+
     /// What a longer run could go on from; `None` if this one diverged.
     ///
     /// # Cost
@@ -31,8 +38,9 @@ impl Outcome {
     /// A copy of params and state.
     pub fn snapshot(&self) -> Option<Snapshot> {
         let state = self.state.iter().map(|vector| (vector.name.to_owned(), vector.values.clone()));
+        let best = self.best_params.clone().unwrap_or_default();
         (self.reason != StopReason::Diverged)
-            .then(|| Snapshot::new(self.position, self.params.clone(), state.collect()))
+            .then(|| Snapshot::new(self.position, self.params.clone(), state.collect()).with_best(best))
     }
 }
 
@@ -50,6 +58,8 @@ pub struct StateVector {
 pub enum StopReason {
     /// All its steps were done.
     Completed,
+    /// So many epochs as [`Options::early_stop`](super::Options::early_stop) says were no better than the best before them.
+    StoppedEarly,
     /// The stop flag was set; the step in hand was finished first.
     Interrupted,
     /// The loss or the gradient was no finite number, and the params are those before that step; or the rate was so large
@@ -66,8 +76,10 @@ pub(super) fn outcome(finished: &[Finished], params: Vec<f32>) -> Outcome {
         StateVector { name, values: parts.flat_map(|(_, values)| values).copied().collect() }
     });
     let reason = if all_finite(&params) { reason } else { StopReason::Diverged };
+    let best: Vec<f32> = finished.iter().flat_map(|rank| &rank.best).copied().collect();
+    let best_params = (!best.is_empty()).then_some(best);
     let phases = finished.iter().map(|rank| rank.phases).collect();
     let noise_scale = (position.noise_scale.measurements() > 0).then_some(position.noise_scale);
     let (state, steps) = (state.collect(), position.step);
-    Outcome { params, state, steps, position, reason, phases, noise_scale }
+    Outcome { params, state, steps, position, reason, phases, best_params, noise_scale }
 }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::score::target_shape;
-use super::{Length, NoiseInterval, Options, Shards, TrainError};
-use crate::data::Dataset;
+use super::{Best, Length, Metric, NoiseInterval, Options, Quality, Shards, TrainError};
+use crate::data::{Dataset, Targets};
 use crate::model::{Model, Tensor};
 use crate::optim::{BatchCut, Blocks, Hyper, L2Form, Reduction, ScaleRate, Schedule};
 
@@ -26,6 +26,10 @@ pub struct Plan {
     rate: f64,
     schedule: Schedule,
     clip_grad_norm: Option<f64>,
+    metric: Metric,
+    min_gain: f64,
+    early_stop: Option<u64>,
+    keep_best: bool,
     noise_interval: Option<u64>,
     blocks: Blocks,
     /// Boundaries of the ranks' runs of blocks.
@@ -46,6 +50,7 @@ impl Plan {
     ) -> Result<Self, TrainError> {
         check(options)?;
         check_data(options, model, train, test)?;
+        let metric = metric(options, test)?;
         let hyper = options.optimizer.check()?;
         if hyper.l2_form() == L2Form::BatchSum && options.reduction != Reduction::Mean {
             return Err(TrainError::L2Form { reduction: options.reduction });
@@ -76,6 +81,10 @@ impl Plan {
             rate,
             schedule: Schedule::new(&options.schedule, rate, total_steps, steps_per_epoch)?,
             clip_grad_norm: options.clip_grad_norm,
+            metric,
+            min_gain: options.min_gain,
+            early_stop: options.early_stop,
+            keep_best: options.keep_best,
             noise_interval: noise_interval(options, model, largest)?,
             block_cuts: blocks.cut(options.threads),
             blocks,
@@ -192,6 +201,36 @@ impl Plan {
         self.clip_grad_norm
     }
 
+    /// What the params are judged by.
+    pub fn metric(&self) -> Metric {
+        self.metric
+    }
+
+    /// How much better than the best so far an epoch must at least be.
+    pub fn min_gain(&self) -> f64 {
+        self.min_gain
+    }
+
+    /// Whether a copy of the best params is kept.
+    pub fn keep_best(&self) -> bool {
+        self.keep_best
+    }
+
+    /// Epochs without gain after which the run ends.
+    pub fn early_stop(&self) -> Option<u64> {
+        self.early_stop
+    }
+
+    /// Whether an epoch is better than the best before it.
+    pub(super) fn is_gain(&self, now: &Quality, best: &Quality) -> bool {
+        now.gain_over(best, self.metric).is_some_and(|gain| gain > self.min_gain)
+    }
+
+    /// Whether the run has gone on for too long since its best epoch, after so many epochs.
+    pub(super) fn is_stale(&self, best: &Best, epochs: u64) -> bool {
+        self.early_stop.is_some_and(|patience| epochs.saturating_sub(best.epoch + 1) >= patience)
+    }
+
     /// Steps from one measurement of the gradient noise scale to the next; `None` if it is not measured.
     pub fn noise_interval(&self) -> Option<u64> {
         self.noise_interval
@@ -259,6 +298,31 @@ fn check_data<M: Model>(
         model.check(data.features(), target_shape(data))?;
     }
     Ok(())
+}
+
+/// What the params are judged by: what is asked for, or the first that there is.
+fn metric(options: &Options, test: Option<&Dataset>) -> Result<Metric, TrainError> {
+    if !(options.min_gain >= 0.0 && options.min_gain.is_finite()) {
+        return Err(TrainError::MinGain { found: options.min_gain });
+    }
+    if options.early_stop == Some(0) {
+        return Err(TrainError::ZeroEarlyStop);
+    }
+    let has_classes = test.is_some_and(|test| matches!(test.targets(), Targets::Classes { .. }));
+    let missing = |metric| match metric {
+        Metric::TestAccuracy | Metric::TestLoss if test.is_none() => Some("test samples"),
+        Metric::TestAccuracy if !has_classes => Some("test samples that have classes"),
+        _ => None,
+    };
+    match options.metric {
+        None => {
+            let first = Metric::ALL.into_iter().find(|metric| missing(*metric).is_none());
+            Ok(first.expect("the training loss is always there"))
+        }
+        Some(metric) => {
+            missing(metric).map_or(Ok(metric), |missing| Err(TrainError::Metric { metric, missing }))
+        }
+    }
 }
 
 /// Checks that every sum of some of the weights can divide a gradient.

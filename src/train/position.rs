@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::step::StepResult;
-use super::{NoiseScale, PhaseTimes};
+use super::{Best, NoiseScale, PhaseTimes};
 
 /// Where a run stands between two steps. Its times aside, it is the same for any number of threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,9 @@ pub struct Position {
     pub sums: EpochSums,
     /// The gradient noise scale so far.
     pub noise_scale: NoiseScale,
+    /// The best of the epochs that are done.
+    #[serde(default)]
+    pub best: Option<Best>,
 }
 
 /// Sums over the steps of an epoch so far.

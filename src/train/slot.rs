@@ -36,10 +36,11 @@ impl Slot {
     }
 
     /// Copies what a rank owns into its part: the only thing that a save costs it. Allocates at the first time.
-    pub(super) fn fill(&self, rank: usize, params: &[f32], optimizer: &Optimizer) {
+    pub(super) fn fill(&self, rank: usize, params: &[f32], best: &[f32], optimizer: &Optimizer) {
         let mut part = own(&self.parts[rank]);
         part.state.resize_with(optimizer.state().count(), Vec::new);
         copy(params, &mut part.params);
+        copy(best, &mut part.best);
         optimizer.state().zip(&mut part.state).for_each(|((_, values), to)| copy(values, to));
     }
 

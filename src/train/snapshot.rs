@@ -26,13 +26,32 @@ pub struct Snapshot {
 pub(super) struct Part {
     pub(super) params: Vec<f32>,
     pub(super) state: Vec<Vec<f32>>,
+    /// The best params so far; empty if the run does not keep them, or has none yet.
+    pub(super) best: Vec<f32>,
 }
 
 impl Snapshot {
     /// Puts together what was read from somewhere: flat params, and by name the optimizer's state vectors of the same len.
     pub fn new(position: Position, params: Vec<f32>, state: Vec<(String, Vec<f32>)>) -> Self {
         let (names, state) = state.into_iter().unzip();
-        Self { position, names, parts: vec![Part { params, state }], home: None }
+        Self { position, names, parts: vec![Part { params, state, best: Vec::new() }], home: None }
+    }
+
+    /// With the best params so far, of the len of the params; none if there are 0.
+    pub fn with_best(self, best: Vec<f32>) -> Self {
+        let Part { params, state, .. } = self.joined();
+        Self {
+            parts: vec![Part { params, state, best }],
+            home: None,
+            position: self.position,
+            names: self.names.clone(),
+        }
+    }
+
+    /// Everything in one piece.
+    fn joined(&self) -> Part {
+        let state = (0..self.names.len()).map(|index| joined(self.state(index))).collect();
+        Part { params: joined(self.params()), state, best: joined(self.best()) }
     }
 
     pub(super) fn lent(position: Position, names: Vec<String>, parts: Vec<Part>, home: Arc<Slot>) -> Self {
@@ -47,6 +66,16 @@ impl Snapshot {
     /// The flat params, in pieces.
     pub fn params(&self) -> impl Iterator<Item = &[f32]> {
         self.parts.iter().map(|part| part.params.as_slice())
+    }
+
+    /// The best params so far, in pieces; empty if the run does not [keep](super::Options::keep_best) them, or no epoch is done.
+    pub fn best(&self) -> impl Iterator<Item = &[f32]> {
+        self.parts.iter().map(|part| part.best.as_slice())
+    }
+
+    /// Whether the best params so far are here.
+    pub fn has_best(&self) -> bool {
+        self.best().any(|piece| !piece.is_empty())
     }
 
     /// Names of the optimizer's state vectors.
@@ -67,9 +96,7 @@ impl Snapshot {
 impl Clone for Snapshot {
     /// Copies everything, into one piece that is nobody else's.
     fn clone(&self) -> Self {
-        let state =
-            self.names.iter().enumerate().map(|(index, name)| (name.clone(), joined(self.state(index))));
-        Self::new(self.position, joined(self.params()), state.collect())
+        Self { position: self.position, names: self.names.clone(), parts: vec![self.joined()], home: None }
     }
 }
 

@@ -9,13 +9,18 @@ pub(super) struct Start {
     pub(super) position: Position,
     /// The optimizer's whole state vectors; none at the beginning of a run.
     pub(super) state: Vec<Vec<f32>>,
+    /// The whole best params so far; none if there are none.
+    pub(super) best: Vec<f32>,
 }
 
 impl Start {
     /// Goes on from a snapshot, with its params.
     pub(super) fn of(snapshot: &Snapshot) -> (Vec<f32>, Self) {
         let state = (0..snapshot.state_names().len()).map(|index| joined(snapshot.state(index)));
-        (joined(snapshot.params()), Self { position: *snapshot.position(), state: state.collect() })
+        (
+            joined(snapshot.params()),
+            Self { position: *snapshot.position(), state: state.collect(), best: joined(snapshot.best()) },
+        )
     }
 }
 
@@ -27,7 +32,8 @@ pub(super) fn check(plan: &Plan, snapshot: &Snapshot) -> Result<(), TrainError> 
         return Err(TrainError::ResumedState { kind, found, expected });
     }
     let of_state = (0..found.len()).map(|index| snapshot.state(index).map(<[f32]>::len).sum());
-    let mut lens = [snapshot.params().map(<[f32]>::len).sum()].into_iter().chain(of_state);
+    let best = snapshot.has_best().then(|| snapshot.best().map(<[f32]>::len).sum());
+    let mut lens = [snapshot.params().map(<[f32]>::len).sum()].into_iter().chain(of_state).chain(best);
     if let Some(found) = lens.find(|len: &usize| *len != plan.params_len()) {
         return Err(TrainError::ResumedParams { found, expected: plan.params_len() });
     }
@@ -37,6 +43,12 @@ pub(super) fn check(plan: &Plan, snapshot: &Snapshot) -> Result<(), TrainError> 
     if !position.fits(steps_per_epoch, batch_size as u64) {
         let samples = position.sums.samples;
         return Err(TrainError::ResumedPosition { step, epoch, batch, samples, steps_per_epoch, batch_size });
+    }
+    if plan.keep_best() && position.best.is_some() && !snapshot.has_best() {
+        return Err(TrainError::ResumedBest);
+    }
+    if let Some(best) = position.best.filter(|best| plan.is_stale(best, epoch)) {
+        return Err(TrainError::StoppedEarly { epoch, best: best.epoch + 1 });
     }
     if step >= plan.total_steps() {
         return Err(TrainError::NothingLeft { step, total: plan.total_steps() });

@@ -11,7 +11,9 @@ use super::score::{Scorer, groups, sum};
 use super::shards::part;
 use super::step::{Asked, Step, StepResult};
 use super::trainer::Run;
-use super::{EpochEnd, EpochSums, PhaseTimes, Position, StepEnd, StepScore, StopReason, TrainError};
+use super::{
+    Best, EpochEnd, EpochSums, PhaseTimes, Position, Quality, StepEnd, StepScore, StopReason, TrainError,
+};
 use crate::collective::Communicator;
 use crate::data::sample_order;
 use crate::model::{Model, Score};
@@ -28,6 +30,8 @@ pub(super) struct Worker<'a, M: Model> {
     /// Where rank 0 tells what happens; the other ranks have none.
     events: Option<Sender<Message>>,
     position: Position,
+    /// This rank's segment of the best params, if they are kept.
+    best: Vec<f32>,
     /// Asked on rank 0 alone.
     saves: SaveClock,
     /// Over all epochs; [`Step`] keeps those of the one in hand.
@@ -39,6 +43,7 @@ pub(super) struct Finished {
     pub(super) reason: StopReason,
     pub(super) optimizer: Optimizer,
     pub(super) position: Position,
+    pub(super) best: Vec<f32>,
     pub(super) phases: PhaseTimes,
 }
 
@@ -59,10 +64,15 @@ impl<'a, M: Model> Worker<'a, M> {
         }
         step.optimizer.set_steps(position.updates);
         step.noise_scale = position.noise_scale;
+        let best = if run.plan.keep_best() {
+            run.start.best.get(segment).unwrap_or_default().to_vec()
+        } else {
+            Vec::new()
+        };
         let scorer = run.test.map(|test| Scorer::new(run.model, test));
         let saves = SaveClock::new(run.save_every, &position);
         let phases = PhaseTimes::default();
-        Self { run, comm, step, scorer, scores: Vec::new(), events, position, saves, phases }
+        Self { run, comm, step, scorer, scores: Vec::new(), events, position, best, saves, phases }
     }
 
     /// Trains until the run is complete, stopped or diverged.
@@ -72,7 +82,8 @@ impl<'a, M: Model> Worker<'a, M> {
             reason = self.epoch()?;
         }
         let reason = reason.expect("the loop ends with a reason");
-        Ok(Finished { reason, optimizer: self.step.optimizer, position: self.position, phases: self.phases })
+        let Self { step: Step { optimizer, .. }, position, best, phases, .. } = self;
+        Ok(Finished { reason, optimizer, position, best, phases })
     }
 
     /// Takes the batches of one epoch that are left, and scores what came of it.
@@ -103,13 +114,39 @@ impl<'a, M: Model> Worker<'a, M> {
         self.stop_clock(&clock);
         self.phases += self.step.times;
         let test = if reason == Some(StopReason::Diverged) { None } else { self.score()? };
-        self.tell(|position| Message::Epoch(epoch_end(position, test)))?;
+        let end = epoch_end(&self.position, test);
+        if self.position.batch == self.run.plan.steps_per_epoch() && reason != Some(StopReason::Diverged) {
+            let is_stale = self.judge(&end)?;
+            if is_stale && reason != Some(StopReason::Completed) {
+                reason = Some(StopReason::StoppedEarly);
+            }
+        }
+        self.tell(|_| Message::Epoch(end))?;
         self.position.turn(self.run.plan.steps_per_epoch());
         // What a run ends with is in its outcome.
         if let (None, Some(slot)) = (reason, save) {
             self.hand_out(slot, self.position)?;
         }
         Ok(reason)
+    }
+
+    /// Keeps the params of a whole epoch if they are the best so far, which every rank finds alike; returns whether the best is too
+    /// long ago.
+    fn judge(&mut self, end: &EpochEnd) -> Result<bool, TrainError> {
+        let (plan, quality) = (&self.run.plan, Quality::of(end));
+        let best = match self.position.best {
+            Some(best) if !plan.is_gain(&quality, &best.quality) => best,
+            _ => {
+                if plan.keep_best() {
+                    let segment = self.run.params.segment(self.comm.rank());
+                    self.best.clear();
+                    self.best.extend_from_slice(&self.run.params.read(&self.comm)?[segment]);
+                }
+                Best { epoch: end.epoch, step: end.step, quality }
+            }
+        };
+        self.position.best = Some(best);
+        Ok(plan.is_stale(&best, end.epoch + 1))
     }
 
     /// What is to be done after the next step.
@@ -135,7 +172,7 @@ impl<'a, M: Model> Worker<'a, M> {
     fn hand_out(&mut self, slot: usize, position: Position) -> Result<(), TrainError> {
         let (slot, rank) = (&self.run.slots[slot], self.comm.rank());
         let params = &self.run.params.read(&self.comm)?[self.run.params.segment(rank)];
-        slot.fill(rank, params, &self.step.optimizer);
+        slot.fill(rank, params, &self.best, &self.step.optimizer);
         self.comm.barrier()?;
         self.saves.saved(&position);
         self.tell(|_| Message::Snapshot(slot.take(position, &self.step.optimizer)))

@@ -31,6 +31,10 @@ impl Lists {
             TrainFlags { log_every: Some(_), .. } => ("--log-every", "runs of a sweep have no log"),
             TrainFlags { save_every: Some(_), .. } => ("--save-every", "runs of a sweep have no checkpoints"),
             TrainFlags { keep: Some(_), .. } => ("--keep", "runs of a sweep have no checkpoints"),
+            TrainFlags { early_stop: Some(_), .. } => ("--early-stop", "its runs are compared at their ends"),
+            TrainFlags { metric: Some(_), .. } => ("--metric", "the goal is a loss"),
+            TrainFlags { min_gain: Some(_), .. } => ("--min-gain", "its runs are compared at their ends"),
+            TrainFlags { restore_best: Some(_), .. } => ("--restore-best", "runs of a sweep save no model"),
             TrainFlags { allow_changed: Some(_), .. } => {
                 ("--allow-changed", "a sweep goes on as it was begun")
             }
@@ -49,11 +53,15 @@ impl Lists {
 }
 
 /// Flags of `train` that a sweep does not have.
-const HIDDEN: [&str; 10] = [
+const HIDDEN: [&str; 14] = [
     "threads",
     "init",
     "log_every",
     "drop_last",
+    "early_stop",
+    "metric",
+    "min_gain",
+    "restore_best",
     "noise_scale",
     "save_every",
     "keep",

@@ -123,6 +123,7 @@ impl RunRecord {
             RunState::UnderWay => "under way",
             RunState::Killed => "killed",
             RunState::Ended(results) => match results.stopped {
+                Stopped::Completed if results.stopped_early => "stopped early",
                 Stopped::Completed => "completed",
                 Stopped::Interrupted => "interrupted",
                 Stopped::Diverged => "diverged",
@@ -151,17 +152,22 @@ impl RunRecord {
     }
 
     fn after_the_end(&self, results: &Results, run: &str, resume: &str) -> Vec<(String, &'static str)> {
-        let (flag, length) = match self.options.get("max-steps") {
-            Some(_) => ("max-steps", results.steps),
-            None => ("epochs", results.epochs),
+        let patience = self.options.get("early-stop").and_then(|epochs| epochs.parse().ok());
+        let (flag, length) = match (patience.filter(|_| results.stopped_early), self.options.get("max-steps"))
+        {
+            (Some(epochs), _) => ("early-stop", epochs),
+            (None, Some(_)) => ("max-steps", results.steps),
+            (None, None) => ("epochs", results.epochs),
         };
         let longer = format!("{resume} --{flag} {} --allow-changed {flag}", 2 * length.max(1));
+        let what =
+            if results.stopped_early { "go on with twice the patience" } else { "train twice as long" };
         vec![
             (
                 format!("phalanx predict {run}"),
                 "the class or value of each sample; name other data after the run",
             ),
-            (longer, "train twice as long"),
+            (longer, what),
             (format!("phalanx train --config {run}/config.toml --lr RATE"), "train anew with another option"),
         ]
     }

@@ -10,7 +10,7 @@ struct Fact {
     of: fn(&RunRecord) -> Option<String>,
 }
 
-const FACTS: [Fact; 13] = [
+const FACTS: [Fact; 14] = [
     Fact { name: "state", of: |run| Some(run.state_in_words().to_owned()) },
     Fact {
         name: "test accuracy",
@@ -23,6 +23,10 @@ const FACTS: [Fact; 13] = [
     },
     Fact { name: "steps", of: |run| of_results(run, |r| Some(r.steps)).or(run.log.last_step()).map(grouped) },
     Fact { name: "epochs", of: |run| Some(grouped(epochs(run))) },
+    Fact {
+        name: "epoch saved",
+        of: |run| of_results(run, |r| r.best_epoch.filter(|_| r.of_best_epoch)).map(grouped),
+    },
     Fact { name: "training time", of: |run| seconds(run).map(duration) },
     Fact { name: "samples/s at best", of: |run| fastest(run).map(|speed| grouped(speed as u64)) },
     Fact {

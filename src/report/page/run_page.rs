@@ -79,6 +79,9 @@ fn state(run: &RunRecord) -> String {
         RunState::Ended(results) => {
             let steps = grouped(results.steps);
             match results.stopped {
+                Stopped::Completed if results.stopped_early => {
+                    format!("<b>Stopped early</b> after {steps} steps, as it got no better.")
+                }
                 Stopped::Completed => format!("<b>Completed</b>: all of its {steps} steps are done."),
                 Stopped::Interrupted => {
                     format!("<b>Interrupted</b> after {steps} steps; it can be gone on with.")
