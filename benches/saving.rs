@@ -1,0 +1,87 @@
+//! Measures what it costs a run to be saved once a second: 784-2048-2048-10, 5.8 M params and as many of momentum, 47 MB a
+//! checkpoint.
+//!
+//! Runs of as many steps are made in turn, one that saves and one that does not, and their times are compared pair by pair: a
+//! machine that others use changes from minute to minute, and much less from one run to the next. What is written after the last
+//! step is not in the time. The checkpoints are written where temporary files are, or in the folder that `TMPDIR` names.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ndarray::Array2;
+use phalanx::checkpoint::{CheckpointDir, History, RunFacts, Saver, Writer};
+use phalanx::data::{Dataset, Targets};
+use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+use phalanx::train::{Event, Length, Metric, Options, SaveEvery, Trainer};
+
+const THREADS: usize = 2;
+const BATCH: usize = 1024;
+const STEPS: u64 = 40;
+const PAIRS: usize = 9;
+
+/// Samples of MNIST's shape.
+fn images() -> Dataset {
+    let pixel = |(sample, k)| ((sample * 31 + k * 7) % 101) as f32 / 101.0;
+    let features = Array2::from_shape_fn((8 * BATCH, 784), pixel);
+    let labels = (0..8 * BATCH as u32).map(|sample| sample % 10).collect();
+    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None).expect("the arrays fit")
+}
+
+/// Time of a run, and how often it was saved.
+fn run(model: &Mlp, data: &Dataset, every: SaveEvery) -> (Duration, usize) {
+    let mut options =
+        Options { threads: THREADS, batch_size: BATCH, length: Length::Steps(STEPS), ..Options::default() };
+    options.rate = Some(0.01);
+    options.optimizer.momentum = Some(0.9);
+    let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+    let facts = RunFacts {
+        shape: model.shape().clone(),
+        standardize: None,
+        classes: None,
+        options: Default::default(),
+        train: data.fingerprint(),
+        test: None,
+    };
+    let keep = NonZero::new(3).expect("3 is not 0");
+    let dir = CheckpointDir::of_run(folder.path());
+    let writer = Writer::start(dir, keep, 0, Metric::TrainLoss, || ()).expect("the folder is empty");
+    let mut saver = Saver::new(writer, Arc::new(facts), History::default(), Instant::now());
+    let mut saves = 0;
+    let trainer = Trainer::new(model, data, options).save_every(every).subscribe(&mut saver);
+    let trainer = trainer.on_event(|event| saves += usize::from(matches!(event, Event::Snapshot(_))));
+    let begun = Instant::now();
+    trainer.run().expect("the run is complete");
+    let elapsed = begun.elapsed();
+    saver.finish(None).expect("there is room on the disk");
+    (elapsed, saves)
+}
+
+fn main() {
+    // Cargo runs benches as tests too, which need not take minutes.
+    let pairs = if std::env::args().any(|argument| argument == "--test") { 0 } else { PAIRS };
+    let (activation, loss) = (Activation::Relu, Loss::CrossEntropy);
+    let model = Mlp::new(MlpShape { inputs: 784, hidden: vec![2048, 2048], outputs: 10, activation, loss });
+    let data = images();
+    let mut ratios: Vec<f64> = Vec::new();
+    println!("saving once a second: {STEPS} steps of {BATCH} samples on {THREADS} threads");
+    for pair in 0..pairs {
+        // Who goes first changes from pair to pair.
+        let saving = || run(&model, &data, SaveEvery::Time(Duration::from_secs(1)));
+        let plain = || run(&model, &data, SaveEvery::Never).0;
+        let ((with, saves), without) = if pair % 2 == 0 {
+            let without = plain();
+            (saving(), without)
+        } else {
+            (saving(), plain())
+        };
+        let ratio = with.as_secs_f64() / without.as_secs_f64();
+        let (with, without) = (with.as_secs_f64(), without.as_secs_f64());
+        println!("  {without:6.2} s without, {with:6.2} s with {saves} saves: {ratio:.3} of the time");
+        ratios.push(ratio);
+    }
+    ratios.sort_by(f64::total_cmp);
+    if let Some(median) = ratios.get(ratios.len() / 2) {
+        println!("median {median:.3}, from {:.3} to {:.3}", ratios[0], ratios[ratios.len() - 1]);
+    }
+}
