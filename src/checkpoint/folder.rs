@@ -8,6 +8,26 @@ use super::whole_file::PREFIX;
 use super::{Checkpoint, CheckpointError};
 
 /// The folder `checkpoints` of a run, with files `step-00000500.safetensors`, named by the steps done.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::checkpoint::{CheckpointDir, remove_leftovers};
+///
+/// let run = tempfile::tempdir()?;
+/// let dir = CheckpointDir::of_run(run.path());
+/// assert!(dir.newest(|damaged| eprintln!("{damaged}"))?.is_none());
+///
+/// std::fs::create_dir(dir.path())?;
+/// std::fs::write(dir.path_of(500), "the disk was pulled out")?;
+/// std::fs::write(dir.path().join(".writing-x"), "the program was killed")?;
+/// remove_leftovers(dir.path())?;
+/// assert_eq!(dir.steps()?, [500]);
+/// let mut told = Vec::new();
+/// assert!(dir.newest(|damaged| told.push(damaged.to_string())).is_err());
+/// assert!(told[0].contains("step-00000500.safetensors"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointDir {
     path: PathBuf,

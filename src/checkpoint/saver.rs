@@ -7,6 +7,43 @@ use super::{Checkpoint, CheckpointError, History, RunFacts, Writer};
 use crate::train::{EpochEnd, Event, Outcome, Quality, Snapshot, Subscriber, SubscriberError};
 
 /// Makes a checkpoint of each snapshot that a run hands out, and gives it to the [`Writer`]: a subscriber of the run.
+///
+/// # Examples
+///
+/// ```
+/// use std::num::NonZero;
+/// use std::sync::Arc;
+/// use std::time::Instant;
+///
+/// use phalanx::checkpoint::{Checkpoint, CheckpointDir, History, RunFacts, Saver, Writer};
+/// use phalanx::data::{LoadOptions, Source};
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+/// use phalanx::train::{Length, Options, SaveEvery, Trainer};
+///
+/// let digits: Source = "digits".parse()?;
+/// let data = digits.load(&LoadOptions::default())?.train;
+/// let (hidden, activation, loss) = (vec![16], Activation::Relu, Loss::CrossEntropy);
+/// let shape = MlpShape { inputs: 64, hidden, outputs: 10, activation, loss };
+/// let model = Mlp::new(shape.clone());
+/// let options = |epochs| Options { length: Length::Epochs(epochs), ..Options::default() };
+/// let trainer = Trainer::new(&model, &data, options(2)).save_every(SaveEvery::Epochs(1));
+///
+/// let run = tempfile::tempdir()?;
+/// let dir = CheckpointDir::of_run(run.path());
+/// let (keep, metric) = (NonZero::new(3).expect("3 is not 0"), trainer.plan()?.metric());
+/// let writer = Writer::start(dir.clone(), keep, 0, metric, || eprintln!("no checkpoint can be written"))?;
+/// let train = data.fingerprint();
+/// let facts = RunFacts { shape, standardize: None, classes: None, options: Default::default(), train, test: None };
+/// let mut saver = Saver::new(writer, Arc::new(facts), History::default(), Instant::now());
+/// let outcome = trainer.subscribe(&mut saver).run()?;
+/// saver.finish(Some(&outcome))?;
+///
+/// let (path, found): (_, Checkpoint) = dir.newest(|damaged| eprintln!("{damaged}"))?.expect("two were saved");
+/// assert_eq!(path, dir.path_of(46));
+/// let longer = Trainer::new(&model, &data, options(3)).resume((*found.snapshot).clone()).run()?;
+/// assert_eq!(longer.params, Trainer::new(&model, &data, options(3)).run()?.params);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Saver {
     writer: Writer,

@@ -40,6 +40,31 @@ pub struct TensorSummary {
 /// # Errors
 ///
 /// If the file cannot be read or is no whole safetensors file, or describes a model that it does not hold.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::checkpoint::{FileSummary, ModelFile, TensorSummary, read_tensors, summarize, write_whole};
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
+///
+/// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
+/// let shape = MlpShape { inputs: 3, hidden, outputs: 1, activation, loss };
+/// let model = Mlp::new(shape.clone());
+/// let params = model.initial_params(42);
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("model.safetensors");
+/// ModelFile { shape, params: params.clone(), standardize: None, classes: None, options: Default::default() }.save(&path)?;
+///
+/// let FileSummary { tensors, model: described, .. } = summarize(&path)?;
+/// let TensorSummary { name, shape, element } = &tensors[0];
+/// assert_eq!((name.as_str(), shape.as_slice(), element.as_str()), ("layers.0.weight", &[1, 3][..], "F32"));
+/// assert!(described.is_some());
+/// assert_eq!(read_tensors(&path, &model.tensors())?, params);
+///
+/// write_whole(&path, b"something else")?;
+/// assert!(summarize(&path).unwrap_err().to_string().contains("model.safetensors"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn summarize(path: &Path) -> Result<FileSummary, CheckpointError> {
     let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
     let bytes = read(&path)?;

@@ -8,6 +8,23 @@
 pub trait Element: Number + Copy + Send + Sync + 'static {}
 
 /// An [`Element`] that is a float, and so has a weighted mean.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::collective::{Element, Float, reference};
+///
+/// fn bytes<T: Element>(values: &[T]) -> usize {
+///     size_of_val(values)
+/// }
+///
+/// fn mean<T: Float>(ranks: &[Vec<T>], weights: &[f64]) -> Vec<T> {
+///     reference::weighted_mean(ranks, weights)
+/// }
+///
+/// assert_eq!(bytes(&[1_u64, 2]), 16);
+/// assert_eq!(mean(&[vec![1.0_f32], vec![5.0]], &[3.0, 1.0]), [2.0]);
+/// ```
 pub trait Float: Element + Real {}
 
 /// The arithmetic of an element type, in the type `Wide`.

@@ -89,6 +89,26 @@ pub enum CollectiveError {
 }
 
 /// In what the calls of two ranks differ: rank 0's value is `expected`, the other's is `found`.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::collective::{CollectiveError, Difference, Op, Operation, World};
+///
+/// let errors: Vec<CollectiveError> = std::thread::scope(|scope| {
+///     let ranks = World::new(2).unwrap().communicators().into_iter();
+///     let calls = ranks.map(|mut rank| {
+///         scope.spawn(move || match rank.rank() {
+///             0 => rank.all_reduce(&mut [1.0_f32, 2.0], Op::Sum).unwrap_err(),
+///             _ => rank.barrier().unwrap_err(),
+///         })
+///     });
+///     calls.collect::<Vec<_>>().into_iter().map(|call| call.join().unwrap()).collect()
+/// });
+/// let difference = Difference::Operation { expected: Operation::AllReduce(Op::Sum), found: Operation::Barrier };
+/// // All ranks hear the same, and go on.
+/// assert!(errors.iter().all(|error| *error == CollectiveError::Mismatch { rank: 1, difference }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Difference {

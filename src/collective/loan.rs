@@ -192,6 +192,22 @@ impl<'r, T> Segments<'r, T> {
 /// let escaped = rank.lend(&5, |peers| peers)?; // must not compile: the loan ends with the work
 /// # Ok::<(), phalanx::collective::CollectiveError>(())
 /// ```
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::collective::{Peers, World};
+///
+/// std::thread::scope(|scope| {
+///     for mut rank in World::new(3).unwrap().communicators() {
+///         scope.spawn(move || {
+///             let name = format!("rank {}", rank.rank());
+///             let all = |peers: Peers<'_, String>| peers.iter().cloned().collect::<Vec<_>>().join(", ");
+///             assert_eq!(rank.lend(&name, all).unwrap(), "rank 0, rank 1, rank 2");
+///         });
+///     }
+/// });
+/// ```
 #[derive(Debug)]
 pub struct Peers<'a, X> {
     round: &'a Round<'a>,

@@ -11,6 +11,15 @@ use super::{CollectiveError, Element, Float, Op, segment};
 ///
 /// # Panics
 /// If there are no leaves.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::collective::reference::combine_in_tree;
+///
+/// let leaves = ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
+/// assert_eq!(combine_in_tree(leaves, |left, right| format!("({left}{right})")), "(((ab)(cd))e)");
+/// ```
 pub fn combine_in_tree<A>(leaves: Vec<A>, combine: impl Fn(A, A) -> A) -> A {
     let mut nodes = leaves;
     while nodes.len() > 1 {

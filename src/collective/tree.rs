@@ -147,6 +147,14 @@ pub fn fold<V>(nodes: impl IntoIterator<Item = (Node, V)>, mut merge: impl FnMut
 ///
 /// # Panics
 /// If `count` is below 2, as then there are no branches.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::collective::tree::split;
+///
+/// assert_eq!([2, 3, 4, 5, 8, 9].map(split), [1, 2, 2, 4, 4, 8]);
+/// ```
 pub fn split(count: usize) -> usize {
     assert!(count >= 2, "a tree of {count} leaves has no branches");
     1 << (count - 1).ilog2()

@@ -74,6 +74,22 @@ impl World {
 }
 
 /// Ends a world from any thread. Made for signal watchers, user interfaces and watchdogs.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::collective::{AbortHandle, CollectiveError, Communicator, World};
+///
+/// let mut ranks = World::new(2)?.communicators();
+/// let (_absent, mut waiting): (Communicator, Communicator) = (ranks.remove(0), ranks.remove(0));
+/// let handle: AbortHandle = waiting.abort_handle();
+/// std::thread::scope(|scope| {
+///     let waited = scope.spawn(move || waiting.barrier());
+///     handle.abort("nobody else will come");
+///     assert!(matches!(waited.join().unwrap(), Err(CollectiveError::Aborted { .. })));
+/// });
+/// # Ok::<(), CollectiveError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct AbortHandle {
     pub(super) state: Arc<State>,

@@ -8,6 +8,29 @@ use std::str::FromStr;
 /// Names a column of a table.
 ///
 /// Text that is a whole number is a number; a column whose *name* is a number is found by its position.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::data::{Column, HeaderRow, LoadOptions, Source, TargetKind, Targets};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("flowers.csv");
+/// std::fs::write(&path, "kind,length,width\nrose,1.5,2\niris,3,4\n")?;
+/// let source: Source = path.to_str().expect("the path is text").parse()?;
+/// let load = |options: LoadOptions| source.load(&options);
+///
+/// let kinds = load(LoadOptions { label_column: Some(Column::Number(0)), ..LoadOptions::default() })?.train;
+/// assert!(matches!(kinds.targets(), Targets::Classes { count: 2, .. }));
+/// let widths = LoadOptions {
+///     label_column: Some("width".parse()?),
+///     header: HeaderRow::Present,
+///     target: TargetKind::Values,
+///     ..LoadOptions::default()
+/// };
+/// assert!(load(widths).unwrap_err().to_string().contains("rose"), "a feature must be a number");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Column {

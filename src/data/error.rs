@@ -10,6 +10,23 @@ pub(super) const ACCEPTED: &str =
 
 /// Where in a file something was found. Lines, rows and columns given by number in text files count from 1 as editors do,
 /// except columns, which count from 0 as [`Column::Number`] does; bytes count from 0.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::data::{DataError, LibsvmFault, LoadOptions, Place, Source};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("sparse.libsvm");
+/// std::fs::write(&path, "1 1:0.5 3:2\n-1 2:1 2:7\n")?;
+/// let source: Source = path.to_str().expect("the path is text").parse()?;
+/// let error = source.load(&LoadOptions::default()).unwrap_err();
+/// assert!(error.to_string().contains("line 2"), "{error}");
+/// let DataError::Libsvm { line, fault, .. } = error else { panic!("{error}") };
+/// assert_eq!(Place::Line(line), Place::Line(2));
+/// assert!(matches!(fault, LibsvmFault::NotAscending { previous: 2, found: 2 }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// The line of a text file.
@@ -200,6 +217,20 @@ pub enum DataError {
 }
 
 /// Why a label cannot be used.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::data::{DataError, LabelFault, LoadOptions, Source};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("prices.csv");
+/// std::fs::write(&path, "1,2.5\n2,\n")?;
+/// let source: Source = path.to_str().expect("the path is text").parse()?;
+/// let error = source.load(&LoadOptions::default()).unwrap_err();
+/// assert!(matches!(error, DataError::Label { fault: LabelFault::Empty, .. }), "{error}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
 pub enum LabelFault {

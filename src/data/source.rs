@@ -165,6 +165,19 @@ pub struct LoadOptions {
 }
 
 /// The samples of a source.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::data::{Fingerprint, LoadOptions, Loaded, Source};
+///
+/// let digits: Source = "digits".parse()?;
+/// let Loaded { train, test } = digits.load(&LoadOptions::default())?;
+/// let Fingerprint { samples, features, .. } = train.fingerprint();
+/// assert_eq!((samples, features), (1437, 64));
+/// assert_ne!(Some(train.fingerprint()), test.map(|test| test.fingerprint()));
+/// # Ok::<(), phalanx::data::DataError>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The training samples, or all samples of a source that has no test part. **Empty** for a folder that has nothing but

@@ -29,6 +29,19 @@ where
 }
 
 /// What [`from_fn`] makes.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::model::{Closure, Model, Samples, from_fn};
+///
+/// type Gradient = fn(&[f32], &Samples<'_>, &mut [f32]) -> f64;
+/// let model: Closure<Gradient> = from_fn(vec![0.5, 0.25], |_, _, grads| {
+///     grads.fill(0.0);
+///     0.0
+/// });
+/// assert_eq!((model.params_len(), model.initial_params(42)), (2, vec![0.5, 0.25]));
+/// ```
 pub struct Closure<F> {
     initial: Vec<f32>,
     gradient: F,

@@ -21,6 +21,19 @@ pub enum TargetShape {
 }
 
 /// Why a model cannot learn from some data.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::model::{Activation, Loss, Misfit, Mlp, MlpShape, Model, TargetShape};
+///
+/// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::CrossEntropy);
+/// let model = Mlp::new(MlpShape { inputs: 4, hidden, outputs: 3, activation, loss });
+/// assert_eq!(model.check(4, TargetShape::Classes(3)), Ok(()));
+/// let misfit = model.check(5, TargetShape::Classes(3)).unwrap_err();
+/// assert_eq!(misfit, Misfit::Features { found: 5, expected: 4 });
+/// assert!(misfit.to_string().starts_with("the data has 5 features, but the model takes 4"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum Misfit {
     /// The samples have another number of features.

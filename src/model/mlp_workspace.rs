@@ -4,6 +4,28 @@ use super::kernel::Panels;
 use super::layer::LayerProducts;
 
 /// What [`Mlp`](super::Mlp) computes in. Rows beyond those of the samples in hand are left over from other calls.
+///
+/// # Examples
+///
+/// ```
+/// use ndarray::array;
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape, MlpWorkspace, Model, Real, Samples, Targets};
+///
+/// fn sum<R: Real>(values: &[R]) -> R {
+///     values.iter().copied().sum()
+/// }
+///
+/// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::CrossEntropy);
+/// let model = Mlp::new(MlpShape { inputs: 2, hidden, outputs: 2, activation, loss });
+/// // Made once for the largest number of samples, used again in each call.
+/// let mut workspace: MlpWorkspace = model.workspace(1);
+/// let inputs = array![[1.0, -1.0]];
+/// let samples = Samples { inputs: inputs.view(), targets: Targets::Classes(&[0]), weights: None };
+/// let mut grads = [0.0; 6];
+/// let loss = model.gradient(&[0.0; 6], &samples, &mut grads, &mut workspace);
+/// assert!((loss - 2_f64.ln()).abs() < 1e-6);
+/// assert_eq!(sum(&grads), 0.0);
+/// ```
 pub struct MlpWorkspace<R: LayerProducts = f32> {
     /// A_l of each layer, (B, O); of the last layer Z_L and then ∂ℓ/∂Z_L.
     pub(super) outputs: Vec<Vec<R>>,

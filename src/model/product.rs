@@ -65,6 +65,20 @@ fn strides(strides: &[isize]) -> [isize; 2] {
 
 /// The same by the definition, destination_{mp} = Σ_n left_{mn} right_{np}: the slow, true version that tests
 /// compare with.
+///
+/// # Examples
+///
+/// ```
+/// use ndarray::array;
+/// use phalanx::model::{product, product_by_definition};
+///
+/// let (left, right) = (array![[1.0, 2.0], [3.0, 4.0]], array![[1.0], [10.0]]);
+/// let (mut fast, mut true_one) = (array![[0.0], [0.0]], array![[0.0], [0.0]]);
+/// product(left.view(), right.view(), fast.view_mut());
+/// product_by_definition(left.view(), right.view(), true_one.view_mut());
+/// assert_eq!(fast, array![[21.0], [43.0]]);
+/// assert_eq!(fast, true_one);
+/// ```
 pub fn product_by_definition<R: Real>(
     left: ArrayView2<'_, R>,
     right: ArrayView2<'_, R>,

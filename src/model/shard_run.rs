@@ -8,6 +8,26 @@ use super::{Model, Samples, Targets};
 
 /// Successive shards. Where their gradients are combined there are 2ʲ of them, and they are combined in the fixed binary tree:
 /// neighbours first, then neighbours of neighbours, always left + right.
+///
+/// # Examples
+///
+/// ```
+/// use ndarray::array;
+/// use phalanx::model::{Model, Samples, ShardRun, SubtreeSums, Targets, from_fn};
+///
+/// let sum = from_fn(vec![0.0], |_: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+///     grads[0] = samples.inputs.sum();
+///     f64::from(grads[0])
+/// });
+/// let inputs = array![[1.0], [2.0], [4.0]];
+/// let samples = Samples { inputs: inputs.view(), targets: Targets::None, weights: None };
+/// // A shard of two samples and one of one, each divided by its number.
+/// let shards = ShardRun { samples, bounds: &[0, 2, 3], divisors: Some(&[2.0, 1.0]) };
+/// let (mut grads, mut spare, mut losses) = ([0.0], vec![0.0; sum.spare_gradients(2)], [0.0; 2]);
+/// let sums = SubtreeSums { grads: &mut grads, spare: &mut spare, losses: &mut losses };
+/// sum.subtree_gradient(&[0.0], &shards, sums, &mut sum.workspace(2));
+/// assert_eq!((grads, losses), ([1.5 + 4.0], [3.0, 4.0]));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct ShardRun<'a> {
     /// Samples among which those of the shards are.

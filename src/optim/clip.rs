@@ -79,6 +79,17 @@ pub fn clip_factor(norm: f64, max_norm: f64) -> f32 {
 }
 
 /// Multiplies grads by a factor, such as that of [`clip_factor`].
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::optim::{clip_factor, scale_grads, sum_of_squares};
+///
+/// let mut grads = [3.0, 4.0];
+/// let norm = sum_of_squares(&grads).sqrt();
+/// scale_grads(&mut grads, clip_factor(norm, 2.5));
+/// assert_eq!(grads, [1.5, 2.0]);
+/// ```
 pub fn scale_grads(grads: &mut [f32], factor: f32) {
     vectorized(
         #[inline(always)]

@@ -21,6 +21,21 @@ use serde::{Deserialize, Serialize};
 ///
 /// The shards of the distributed ones are their processes. Optimizer constants differ too ([`optimizer`](Self::optimizer)):
 /// Keras has ε = 1e-7, inside of the root or before Adam's bias correction, and adagrad starts from 0.1.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::optim::{EpsForm, Framework, L2Form, MomentumForm, OptimizerKind, OptimizerOptions, Reduction};
+///
+/// assert_eq!(Framework::HorovodSum.reduction(), Reduction::SumOfShardMeans);
+/// let adam = Framework::Keras.optimizer(OptimizerKind::Adam)?;
+/// assert_eq!((adam.eps, adam.eps_form), (Some(1e-7), Some(EpsForm::Uncorrected)));
+/// let sgd = Framework::Caffe.optimizer(OptimizerKind::Sgd)?;
+/// let sgd = OptimizerOptions { momentum: Some(0.9), momentum_form: Some(MomentumForm::Caffe), ..sgd };
+/// assert!(sgd.check().is_ok() && Framework::Caffe.optimizer(OptimizerKind::Adamw).is_err());
+/// assert_eq!(Framework::ScikitLearn.optimizer(OptimizerKind::Sgd)?.l2_form, L2Form::BatchSum);
+/// # Ok::<(), phalanx::optim::OptimError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Framework {

@@ -5,6 +5,19 @@ use super::{EpsForm, L2Form, MomentumForm, OptimError, OptimizerKind, OptimizerO
 /// Checked and complete options of an optimizer; made by [`OptimizerOptions::check`] only.
 ///
 /// Every option lies in its range, every option that was set is used, and every other one has its default.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::optim::{Hyper, OptimizerKind, OptimizerOptions};
+///
+/// let options = OptimizerOptions { kind: OptimizerKind::Adam, ..OptimizerOptions::default() };
+/// let adam: Hyper = options.check()?;
+/// assert_eq!((adam.options().beta1, adam.options().beta2), (Some(0.9), Some(0.999)));
+/// assert_eq!(adam.state_names(), ["exp_avg", "exp_avg_sq"]);
+/// assert!(OptimizerOptions { momentum: Some(0.9), ..options }.check().is_err(), "adam has none");
+/// # Ok::<(), phalanx::optim::OptimError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hyper {
     pub(super) kind: OptimizerKind,

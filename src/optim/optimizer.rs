@@ -72,6 +72,20 @@ pub struct Optimizer {
 }
 
 /// A step under way, made by [`Optimizer::begin`].
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::optim::{Blocks, Optimizer, OptimizerOptions, Update};
+///
+/// let mut optimizer = Optimizer::new(&OptimizerOptions::default().check()?, &Blocks::new(&[2]), 0..1);
+/// let mut params = [1.0, 2.0];
+/// let mut update: Update<'_> = optimizer.begin(0.5);
+/// update.piece(0..2, &mut params, &mut [1.0, -1.0]);
+/// update.end();
+/// assert_eq!((params, optimizer.steps()), ([0.5, 2.5], 1));
+/// # Ok::<(), phalanx::optim::OptimError>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a step that does not end is not counted"]
 pub struct Update<'a> {

@@ -124,6 +124,16 @@ impl Reduction {
 ///
 /// # Panics
 /// If the divisor is not above 0 and finite as `f32`.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::optim::{Reduction, divide_grads};
+///
+/// let mut grads = [3.0, -6.0]; // the sum over three samples, cut into two shards
+/// divide_grads(&mut grads, Reduction::Mean.step_divisor(2, 3.0).expect("the batch has weight"));
+/// assert_eq!(grads, [1.0, -2.0]);
+/// ```
 pub fn divide_grads(grads: &mut [f32], divisor: f64) {
     let divisor_f32 = divisor as f32;
     assert!(divisor_f32 > 0.0 && divisor_f32.is_finite(), "grads cannot be divided by {divisor}");

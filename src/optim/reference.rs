@@ -19,6 +19,15 @@ pub fn sum_of_squares(values: &[f32]) -> f64 {
 }
 
 /// The Euclidean norm.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::optim::reference::{norm, sum_of_squares};
+///
+/// assert_eq!(norm(&[3.0, -4.0]), 5.0);
+/// assert_eq!(sum_of_squares(&[3.0, -4.0]), 25.0);
+/// ```
 #[must_use]
 pub fn norm(values: &[f64]) -> f64 {
     values.iter().map(|x| x * x).sum::<f64>().sqrt()

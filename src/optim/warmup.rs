@@ -7,6 +7,21 @@ use serde::{Deserialize, Serialize};
 ///
 /// Both forms are those of Goyal et al. 2017 (arXiv:1706.02677, section 2.2), who go from the rate of the small batch to
 /// κ times it: s = 1/κ. As a share of the rate, s is the same number under every [`Reduction`](super::Reduction).
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::optim::{Schedule, ScheduleOptions, WarmupForm};
+///
+/// let rates = |warmup_form| {
+///     let options = ScheduleOptions { warmup_form, warmup_steps: 4, warmup_start: Some(0.5), ..ScheduleOptions::default() };
+///     let schedule = Schedule::new(&options, 1.0, 100, 10)?;
+///     Ok::<_, phalanx::optim::OptimError>([0, 1, 2, 3, 4].map(|step| schedule.rate_at(step)))
+/// };
+/// assert_eq!(rates(WarmupForm::Linear)?, [0.625, 0.75, 0.875, 1.0, 1.0]);
+/// assert_eq!(rates(WarmupForm::Constant)?, [0.5, 0.5, 0.5, 0.5, 1.0]);
+/// # Ok::<(), phalanx::optim::OptimError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WarmupForm {

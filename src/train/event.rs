@@ -10,6 +10,40 @@ use super::{NoiseScale, Plan, Snapshot};
 use crate::model::Score;
 
 /// Something that happened in a run, in the order in which it did.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::data::{LoadOptions, Source};
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+/// use phalanx::train::{EpochEnd, Event, Length, Options, PhaseTimes, StepEnd, StepScore, Trainer};
+///
+/// let digits: Source = "digits".parse()?;
+/// let data = digits.load(&LoadOptions::default())?;
+/// let (hidden, activation, loss) = (vec![16], Activation::Relu, Loss::CrossEntropy);
+/// let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
+/// let options = Options { length: Length::Epochs(2), threads: 2, ..Options::default() };
+/// let test = data.test.expect("the digits have test samples");
+/// let trainer = Trainer::new(&model, &data.train, options).test(&test).score_at(vec![5]);
+/// let mut losses = Vec::new();
+/// trainer
+///     .on_event(|event| match event {
+///         Event::Start(plan) => assert_eq!(plan.total_steps(), 46),
+///         Event::Step(StepEnd { step, loss, grad_norm, .. }) => {
+///             assert!(*step >= 1 && loss.is_finite() && grad_norm.is_none());
+///         }
+///         Event::Score(StepScore { step, test }) => assert!(*step == 5 && test.accuracy() > Some(0.1)),
+///         Event::Epoch(end) => {
+///             let EpochEnd { train_loss, phases: PhaseTimes { compute, .. }, elapsed, .. } = end;
+///             assert!(compute < elapsed && end.samples_per_sec() > 0.0);
+///             losses.push(*train_loss);
+///         }
+///         _ => {}
+///     })
+///     .run()?;
+/// assert!(losses[1] < losses[0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {

@@ -67,6 +67,19 @@ pub struct BatchParts {
 }
 
 /// What one step says of the gradient and its noise, both without bias.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::train::{BatchParts, NoiseMeasurement};
+///
+/// // Two samples whose gradients are 1 and 3.
+/// let mut parts = BatchParts::default();
+/// parts.add(1.0, 1.0, 1.0);
+/// parts.add(9.0, 1.0, 1.0);
+/// let NoiseMeasurement { gradient_square, noise_trace, .. } = parts.measure(16.0).expect("there are two parts");
+/// assert_eq!((gradient_square, noise_trace), (3.0, 2.0)); // 1·3, and (1 − 3)²/2
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct NoiseMeasurement {
     /// An estimate of |G|², which may be negative.

@@ -5,6 +5,38 @@ use super::worker::Finished;
 use super::{NoiseScale, PhaseTimes, Position, Snapshot};
 
 /// What a run ends with.
+///
+/// # Examples
+///
+/// ```
+/// use ndarray::array;
+/// use phalanx::data::{Dataset, Targets};
+/// use phalanx::model::{Samples, from_fn};
+/// use phalanx::optim::{OptimizerKind, OptimizerOptions};
+/// use phalanx::train::{EpochSums, Length, Options, Outcome, Position, Snapshot, StateVector, StopReason, Trainer};
+///
+/// let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [6.0]], Targets::None, None)?;
+/// let mean = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+///     grads[0] = samples.inputs.iter().map(|x| 2.0 * (params[0] - x)).sum();
+///     samples.inputs.iter().map(|x| f64::from((params[0] - x).powi(2))).sum()
+/// });
+/// let optimizer = OptimizerOptions { kind: OptimizerKind::Adam, ..OptimizerOptions::default() };
+/// let run = |steps| Options { optimizer: optimizer.clone(), batch_size: 2, length: Length::Steps(steps), ..Options::default() };
+///
+/// let outcome: Outcome = Trainer::new(&mean, &data, run(3)).run()?;
+/// assert_eq!(outcome.reason, StopReason::Completed);
+/// let names: Vec<&str> = outcome.state.iter().map(|StateVector { name, .. }| *name).collect();
+/// assert_eq!(names, ["exp_avg", "exp_avg_sq"]);
+/// // It stands after the first of the two batches of its second epoch.
+/// let Position { step, epoch, batch, sums: EpochSums { samples, .. }, .. } = outcome.position;
+/// assert_eq!((step, epoch, batch, samples), (3, 1, 1, 2));
+///
+/// // What goes on from there comes to the bits of a run that was not cut short.
+/// let snapshot: Snapshot = outcome.snapshot().expect("the run did not diverge");
+/// let longer = Trainer::new(&mean, &data, run(8)).resume(snapshot).run()?;
+/// assert_eq!(longer.params, Trainer::new(&mean, &data, run(8)).run()?.params);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The params.

@@ -9,6 +9,29 @@ use crate::model::{Model, Tensor};
 use crate::optim::{BatchCut, Blocks, Hyper, L2Form, Reduction, ScaleRate, Schedule};
 
 /// A run that can begin: nothing in it is left to choose, and every choice fits the others.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::data::{LoadOptions, Source};
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+/// use phalanx::train::{Metric, NoiseInterval, Options, Plan, Shards, TrainError};
+///
+/// let digits: Source = "digits".parse()?;
+/// let data = digits.load(&LoadOptions::default())?;
+/// let (hidden, activation, loss) = (vec![16], Activation::Relu, Loss::CrossEntropy);
+/// let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
+/// let options = Options { batch_size: 100, noise_scale: Some(NoiseInterval::Auto), ..Options::default() };
+/// let plan = Plan::new(&options, &model, &data.train, data.test.as_ref())?;
+/// assert_eq!((plan.steps_per_epoch(), plan.short_batch(), plan.shards()), (15, Some(37), 4));
+/// assert_eq!(plan.shards(), Shards::Auto.count(100));
+/// assert_eq!((plan.noise_interval(), plan.metric()), (Some(10), Metric::TestAccuracy));
+///
+/// let none = Options { batch_size: 0, ..options };
+/// let refused = Plan::new(&none, &model, &data.train, None);
+/// assert!(matches!(refused, Err(TrainError::ZeroBatch)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Plan {
     threads: usize,

@@ -81,6 +81,19 @@ impl FromStr for Metric {
 }
 
 /// What was measured at the end of an epoch on the params as they were then; what is no finite number counts as not measured.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::train::{Best, Metric, Quality};
+///
+/// let quality = |accuracy, loss| Quality { test_accuracy: Some(accuracy), test_loss: Some(loss), train_loss: None };
+/// let best = Best { epoch: 2, step: 69, quality: quality(0.75, 0.5) };
+/// let now = quality(0.5, 0.25);
+/// assert_eq!(now.gain_over(&best.quality, Metric::TestAccuracy), Some(-0.25));
+/// assert_eq!(now.gain_over(&best.quality, Metric::TestLoss), Some(0.25));
+/// assert_eq!(now.gain_over(&best.quality, Metric::TrainLoss), None);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// Share of the test samples whose class is predicted right.

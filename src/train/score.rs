@@ -37,6 +37,25 @@ pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Scor
 /// # Errors
 ///
 /// If the data has another number of features than the model.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::data::{LoadOptions, Source};
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
+/// use phalanx::train::{predict, score};
+///
+/// let digits: Source = "digits".parse()?;
+/// let test = digits.load(&LoadOptions::default())?.test.expect("the digits have test samples");
+/// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::CrossEntropy);
+/// let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
+/// let params = vec![0.0; model.params_len()];
+/// let probabilities = predict(&model, &params, &test)?;
+/// assert_eq!(probabilities.dim(), (360, 10));
+/// assert!(probabilities.iter().all(|share| *share == 0.1));
+/// assert!((score(&model, &params, &test)?.mean_loss() - 10_f64.ln()).abs() < 1e-6);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn predict(model: &Mlp, params: &[f32], data: &Dataset) -> Result<Array2<f32>, TrainError> {
     model.check_features(data.features())?;
     let outputs = model.shape().outputs;

@@ -3,6 +3,29 @@
 use super::Panels;
 
 /// What a gradient is summed over: rows of consecutive shards that lie together, such as those of one rank.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::model::kernel::{Panels, Scratch, ShardRows, bias_gradient, weight_gradient};
+///
+/// // One layer of two inputs and one output; two ranks have a shard each, of one sample and of two.
+/// let mut panels = [Panels::default(), Panels::default()];
+/// panels[0].pack(&[1.0, 2.0], (1, 2));
+/// panels[1].pack(&[3.0, 4.0, 5.0, 6.0], (2, 2));
+/// let parts = [
+///     ShardRows { d_outputs: &[1.0], inputs: &panels[0], ends: &[1] },
+///     ShardRows { d_outputs: &[1.0, -1.0], inputs: &panels[1], ends: &[2] },
+/// ];
+/// let (mut scratch, mut weight, mut bias) = (Scratch::default(), [0.0; 2], [0.0]);
+/// weight_gradient(parts.into_iter(), (1, 2), 0..2, &mut scratch, &mut |range, values| {
+///     weight[range].copy_from_slice(values);
+/// });
+/// bias_gradient(parts.into_iter(), 1, 0..1, &mut scratch, &mut |range, values| {
+///     bias[range].copy_from_slice(values);
+/// });
+/// assert_eq!((weight, bias), ([1.0 + 3.0 - 5.0, 2.0 + 4.0 - 6.0], [1.0 + 1.0 - 1.0]));
+/// ```
 #[derive(Clone, Copy)]
 pub struct ShardRows<'a> {
     /// ∂Z (R, O), row-major.

@@ -8,6 +8,25 @@ use super::settings::LastBatch;
 use super::{BatchRule, Change, ConventionError, Exactness, Remark, Settings, Target};
 
 /// What settings come to in another convention.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::optim::convention::{BatchRule, Change, Convention, Exactness, Remark, Settings, Target, Translation};
+/// use phalanx::optim::{OptimizerOptions, Recipe};
+///
+/// let recipe = Recipe { options: OptimizerOptions::default(), rate: 0.1, max_norm: None };
+/// let mean = Settings::new(Convention::Mean, recipe, 64);
+/// let sum: Translation = mean.translated(&Target::of(Convention::Sum))?;
+/// let Change { option, new, exactness, .. } = &sum.changes[0];
+/// assert_eq!((*option, *new, *exactness), ("lr", 0.1 / 64.0, Exactness::SameBits));
+/// assert_eq!(sum.remarks, [Remark::ConstantBatch { batch_size: 64 }]);
+///
+/// let larger = Target { batch_size: Some(256), rule: Some(BatchRule::Linear), ..Target::of(Convention::Mean) };
+/// let larger = mean.translated(&larger)?;
+/// assert_eq!((larger.settings.recipe.rate, larger.changes[0].exactness), (0.4, Exactness::Approximate));
+/// # Ok::<(), phalanx::optim::convention::ConventionError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Translation {
     /// The settings there, every default filled in.
