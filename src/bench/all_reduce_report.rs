@@ -6,6 +6,22 @@ use super::{ElementType, Machine, Warning};
 use crate::collective::Op;
 
 /// How fast the all-reduce is.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::bench::{AllReduceOptions, AllReducePoint, AllReduceReport, ElementType, measure_all_reduce};
+/// use phalanx::collective::Op;
+///
+/// let (op, element) = (Op::Sum, ElementType::F32);
+/// let options = AllReduceOptions { threads: vec![2], lens: vec![4096], op, element, takes: Some(3) };
+/// let AllReduceReport { points, machine, warnings, .. } = measure_all_reduce(&options, |_| {})?;
+/// let AllReducePoint { median_secs, len_bytes, wrong, .. } = &points[0];
+/// assert_eq!((*len_bytes, *wrong), (16_384, 0));
+/// println!("{:.1} µs on {} cores", median_secs * 1e6, machine.cores);
+/// warnings.iter().for_each(|warning| println!("{warning}"));
+/// # Ok::<(), phalanx::bench::BenchError>(())
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct AllReduceReport {
     /// The operator.

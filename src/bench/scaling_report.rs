@@ -8,6 +8,40 @@ use super::{Growth, Machine, ProductRate, Spread, Take, Warning};
 use crate::train::{PhaseTimes, Plan};
 
 /// How training scales.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::bench::{
+///     BenchError, Growth, Machine, PhaseShares, ProductRate, ScalingBench, ScalingOptions, ScalingPoint, ScalingReport, Take, Warning,
+///     speed_up_chart,
+/// };
+/// use phalanx::data::LoadOptions;
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+/// use phalanx::train::{Length, Options};
+///
+/// let digits = "digits".parse::<phalanx::data::Source>()?.load(&LoadOptions::default())?.train;
+/// let (activation, loss) = (Activation::Relu, Loss::CrossEntropy);
+/// let mlp = Mlp::new(MlpShape { inputs: 64, hidden: vec![16], outputs: 10, activation, loss });
+/// let options = Options { length: Length::Steps(5), ..Options::default() };
+/// let scaling = ScalingOptions { threads: vec![1, 64], takes: 1, growth: Growth::Strong };
+/// let none = ScalingOptions { threads: vec![], ..scaling.clone() };
+/// let refused = ScalingBench::new(&mlp, &digits, options.clone(), none).run(|_| ());
+/// assert!(matches!(refused, Err(BenchError::NoThreads)));
+///
+/// let mut samples = 0;
+/// let bench = ScalingBench::new(&mlp, &digits, options, scaling);
+/// let report: ScalingReport = bench.run(|take: &Take| samples += take.samples)?;
+/// assert_eq!(samples, 2 * 5 * 64);
+/// let ScalingPoint { speed_up, ranks, .. } = &report.points[0];
+/// let PhaseShares { compute, wait, reduce_update } = ranks[0];
+/// assert!(*speed_up == 1.0 && (compute + wait + reduce_update - 1.0).abs() < 1e-6);
+/// let (Machine { cores, .. }, ProductRate { gflop_per_sec, .. }) = (report.machine, report.limit);
+/// println!("{cores} cores, products at {gflop_per_sec:.0} GFLOP/s");
+/// assert!(report.warnings.iter().any(|warning| matches!(warning, Warning::IdleThreads { threads: 64, .. })));
+/// assert!(speed_up_chart(&report, "64-16-10").starts_with("<svg"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Serialize)]
 pub struct ScalingReport {
     /// What happened to the batch size.

@@ -8,6 +8,16 @@ use super::progress::bar_chars;
 use super::{ProgressStyle, grouped};
 
 /// Shows how many of a number of things are done: a bar on a terminal, elsewhere a line each tenth; no JSON.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::report::{CountProgress, ProgressStyle};
+///
+/// let mut progress = CountProgress::new(ProgressStyle::Hidden, "runs", 2, 10);
+/// progress.one("batch 64, rate 0.1".to_owned()); // the third of ten
+/// progress.finish();
+/// ```
 pub struct CountProgress {
     style: ProgressStyle,
     bar: ProgressBar,

@@ -10,6 +10,16 @@ pub fn peak_rss_bytes() -> Option<u64> {
 
 /// Memory that the system could still give, in bytes, without swapping; `None` where it does not tell (`MemAvailable` in
 /// `/proc/meminfo`, which Linux has).
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::report::{available_bytes, peak_rss_bytes};
+///
+/// if let (Some(available), Some(used)) = (available_bytes(), peak_rss_bytes()) {
+///     println!("{used} bytes at most, and {available} are free");
+/// }
+/// ```
 pub fn available_bytes() -> Option<u64> {
     entry("/proc/meminfo", "MemAvailable:")
 }

@@ -52,6 +52,17 @@ pub fn noise_advice(noise_scale: Option<NoiseEstimate>, batch: usize) -> String 
 }
 
 /// "1230 ± 90": a noise scale with two digits of its error that count, and as many of its own.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::report::{noise_advice, with_error};
+/// use phalanx::train::NoiseEstimate;
+///
+/// let estimate = NoiseEstimate { value: 1234.0, error: 87.0 };
+/// assert_eq!(with_error(&estimate), "1234 ± 87");
+/// assert!(!noise_advice(Some(estimate), 64).is_empty());
+/// ```
 pub fn with_error(estimate: &NoiseEstimate) -> String {
     let NoiseEstimate { value, error } = *estimate;
     if !error.is_finite() || value.abs() >= 1e15 {

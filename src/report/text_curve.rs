@@ -135,6 +135,15 @@ impl TextCurve {
 }
 
 /// Columns that a drawing on stdout may have.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::report::{Charset, TextCurve, stdout_columns};
+///
+/// let curve = TextCurve::lower_is_better("loss", 1, vec![2.0, 1.0]).expect("there are two values");
+/// print!("{}", curve.draw(stdout_columns(), Charset::of_locale()));
+/// ```
 pub fn stdout_columns() -> usize {
     terminal_size_of(io::stdout()).map_or(COLUMNS, |(Width(width), _)| width.into())
 }

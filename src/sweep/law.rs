@@ -7,6 +7,21 @@ use serde::Serialize;
 /// Far below B_noise the rate of the sum does not depend on the batch; far above, that of the mean.
 ///
 /// Source: McCandlish, Kaplan, Amodei 2018, arXiv:1812.06162, equation 2.6.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::sweep::{RateLaw, TradeOff};
+///
+/// // Best rates and steps that follow the laws with B_noise = B_crit = 64.
+/// let sizes = [8.0, 32.0, 128.0, 512.0];
+/// let law = RateLaw::fit(&sizes.map(|b| (b, 0.5 / (1.0 + 64.0 / b)))).expect("the rates bend");
+/// assert!((law.noise_scale - 64.0).abs() < 1e-3);
+/// assert!((law.rate_under_mean(64.0) - 0.25).abs() < 1e-6);
+/// let trade_off = TradeOff::fit(&sizes.map(|b| (b, 100.0 * (1.0 + 64.0 / b)))).expect("the steps bend");
+/// assert!((trade_off.critical_batch - 64.0).abs() < 1e-3);
+/// assert!((trade_off.steps(64.0) - 200.0).abs() < 1e-3);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RateLaw {
     /// η_max, under mean.

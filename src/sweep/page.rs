@@ -6,6 +6,40 @@ use crate::report::figure::{escaped, short_number};
 use crate::report::page::Html;
 
 /// Writes the page. `about` are names and values of what was swept, `command` is how to do it again.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::data::{LoadOptions, Source};
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+/// use phalanx::optim::Reduction;
+/// use phalanx::sweep::{BestRate, Findings, MeasuredNoise, Setting, Sweep, SweepOptions};
+/// use phalanx::sweep::{best_rate, losses, page, to_the_goal};
+/// use phalanx::train::{Length, Options};
+///
+/// let digits = "digits".parse::<Source>()?.load(&LoadOptions::default())?;
+/// let (activation, loss) = (Activation::Relu, Loss::CrossEntropy);
+/// let mlp = Mlp::new(MlpShape { inputs: 64, hidden: vec![], outputs: 10, activation, loss });
+/// let base = Options { length: Length::Epochs(1), ..Options::default() };
+/// let lists = SweepOptions { batch_sizes: vec![16, 64], rates: vec![0.05, 0.1], seeds: vec![1], ..SweepOptions::default() };
+/// let sweep = Sweep::new(&mlp, &digits.train, digits.test.as_ref().unwrap(), base, lists)?;
+/// let never = std::sync::atomic::AtomicBool::new(false);
+/// let findings = Findings::new(&sweep, &sweep.run(&[], &never, |_| ())?)?;
+/// let lost: Vec<&Setting> = findings.settings.iter().filter(|setting| setting.diverged > 0).collect();
+/// assert!(lost.is_empty() && findings.settings.len() == 4);
+/// if let Some(MeasuredNoise { value, .. }) = &findings.noise {
+///     println!("the gradient noise scale is {value:.0} samples");
+/// }
+/// for BestRate { cell, rate_under_mean, .. } in findings.best_of(Reduction::Mean) {
+///     println!("{}: {rate_under_mean}", cell.batch_size);
+/// }
+/// let html = page(&sweep, &findings, &[], "phalanx sweep");
+/// for plot in [best_rate(&findings, Reduction::Mean), to_the_goal(&findings, Reduction::Mean)] {
+///     assert!(html.contains(&plot.svg()));
+/// }
+/// assert!(html.contains(&losses(&findings, Reduction::Mean).svg()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn page<M>(
     sweep: &Sweep<'_, M>,
     findings: &Findings,

@@ -7,6 +7,29 @@ use serde::{Deserialize, Serialize};
 use super::{Run, runner::Sweep};
 
 /// One run of a sweep, done.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::optim::Reduction;
+/// use phalanx::sweep::{Cell, CurvePoint, Record, Run, SweepError, SweepLog, csv};
+///
+/// let point = |step, loss| CurvePoint { step, loss, accuracy: None };
+/// let cell = Cell { reduction: Reduction::Mean, batch_size: 64, rate: 0.1 };
+/// let curve = vec![point(10, 1.0), point(20, 0.5)];
+/// let record = Record { run: Run { cell, seed: 42 }, diverged: false, secs: 0.1, curve };
+/// assert_eq!((record.steps_to(1.0), record.steps_to(0.4)), (Some(10.0), None));
+/// assert!(csv(std::slice::from_ref(&record), Some(1.0)).contains("mean,64,0.1,42,false,20,0.5"));
+///
+/// // What is done is in a log, and is not done again.
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("runs.jsonl");
+/// SweepLog::open(&path)?.0.append(&record)?;
+/// assert_eq!(SweepLog::open(&path)?.1, [record]);
+/// std::fs::write(&path, "nonsense\n")?;
+/// assert!(matches!(SweepLog::open(&path), Err(SweepError::BadLog { .. })));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// What was run.

@@ -6,6 +6,22 @@ use super::style::COLOURS;
 use super::{Axis, Canvas, Scale, short_number};
 
 /// A figure of columns that are made of parts.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::report::figure::Columns;
+///
+/// let phases = Columns {
+///     title: "Time of each epoch".to_owned(),
+///     caption: vec![],
+///     label: "epoch".to_owned(),
+///     height: "seconds".to_owned(),
+///     names: vec!["1".to_owned(), "2".to_owned()],
+///     parts: vec![("computing".to_owned(), vec![3.0, 2.9]), ("waiting".to_owned(), vec![0.2, 0.1])],
+/// };
+/// assert!(phases.svg().contains("waiting"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Columns {
     /// What it shows.

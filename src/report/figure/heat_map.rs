@@ -4,6 +4,21 @@ use super::{Canvas, short_number};
 use crate::report::grouped;
 
 /// A table of values as colours, the least dark and the greatest light.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::report::figure::{HeatCell, HeatMap};
+///
+/// let losses = HeatMap {
+///     title: "Test loss".to_owned(),
+///     caption: vec![],
+///     columns: ("rate".to_owned(), vec!["0.1".to_owned(), "10".to_owned()]),
+///     rows: ("batch size".to_owned(), vec!["64".to_owned()]),
+///     cells: vec![HeatCell::Best(0.08), HeatCell::Lost],
+/// };
+/// assert!(losses.svg().contains("batch size"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct HeatMap {
     /// What it shows.

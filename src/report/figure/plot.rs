@@ -7,6 +7,27 @@ use super::style::{COLOURS, curve_class};
 use super::{Axis, Canvas, short_number};
 
 /// A figure of curves and points.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::report::figure::{Axis, Mark, Plot, Scale, Series, SeriesKind};
+///
+/// let series = |name: &str, kind, points| Series { name: name.to_owned(), kind, colour: 0, points };
+/// let plot = Plot {
+///     title: "Test loss".to_owned(),
+///     caption: vec!["784-128-10".to_owned()],
+///     x: Axis::new("step", Scale::Linear),
+///     y: Axis::new("loss", Scale::Log).with_ticks(vec![0.1, 1.0]),
+///     series: vec![
+///         series("measured", SeriesKind::Measured, vec![(1.0, 1.2), (2.0, 0.4), (3.0, 0.2)]),
+///         series("fitted", SeriesKind::Fit, vec![(1.0, 1.1), (3.0, 0.2)]),
+///     ],
+///     marks: vec![Mark { x: 2.0, label: "resumed".to_owned() }],
+/// };
+/// let svg = plot.svg();
+/// assert!(svg.starts_with("<svg") && svg.contains("Test loss") && svg.contains("resumed"));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Plot {
     /// What it shows.

@@ -12,6 +12,59 @@ use super::log::fault;
 use crate::report::{Results, Stopped, shell_word};
 
 /// A run as its directory tells of it, at whatever point it is.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::checkpoint::History;
+/// use phalanx::data::{LoadOptions, Source};
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+/// use phalanx::report::page::{LoggedEpoch, LoggedStep, RunLog, RunRecord, RunState, is_run_page, loss_figure, run_page};
+/// use phalanx::report::{Metrics, PhaseSecs, Progress, ProgressStyle, ReportError, Results, RunDir, Stopped};
+/// use phalanx::train::{EpochEnd, Event, Length, Options, Trainer};
+///
+/// let digits: Source = "digits".parse()?;
+/// let data = digits.load(&LoadOptions::default())?;
+/// let test = data.test.expect("the digits have test samples");
+/// let (hidden, activation, loss) = (vec![16], Activation::Relu, Loss::CrossEntropy);
+/// let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
+/// let options = Options { length: Length::Epochs(2), ..Options::default() };
+/// let trainer = Trainer::new(&model, &data.train, options).test(&test);
+///
+/// // A run leaves its log and its results in a directory.
+/// let folder = tempfile::tempdir()?;
+/// let mut dir = RunDir::create(&folder.path().join("run"))?;
+/// assert!(matches!(RunDir::create(dir.path()), Err(ReportError::Exists { .. })));
+/// let mut metrics: Metrics = dir.metrics(10)?;
+/// let plan = trainer.plan()?;
+/// let mut progress = Progress::new(ProgressStyle::Hidden, &plan);
+/// let mut epochs: Vec<EpochEnd> = Vec::new();
+/// let trainer = trainer.subscribe(&mut metrics).subscribe(&mut progress);
+/// let outcome = trainer.on_event(|event| epochs.extend(match event {
+///     Event::Epoch(end) => Some(*end),
+///     _ => None,
+/// }));
+/// let outcome = outcome.run()?;
+/// let results = Results::new(&plan, &History::default(), &epochs, &outcome, 0.5);
+/// assert_eq!((results.stopped, results.steps), (Stopped::Completed, 46));
+/// let PhaseSecs { compute, .. } = results.phase_secs;
+/// assert!(compute > 0.0);
+/// dir.write_results(&results)?;
+/// dir.keep();
+///
+/// // They are read back, and make a page.
+/// let run = RunRecord::read(dir.path())?;
+/// let RunLog { steps, epochs, .. } = &run.log;
+/// let (LoggedStep { step, .. }, LoggedEpoch { test_accuracy, .. }) = (&steps[0], &epochs[1]);
+/// assert_eq!((*step, *test_accuracy), (10, results.test_accuracy));
+/// assert!(matches!(run.state, RunState::Ended(_)));
+/// assert_eq!(run.next()[0].0, format!("phalanx predict {}", dir.path().display()));
+/// assert!(loss_figure(&run).svg().starts_with("<svg"));
+/// let page = dir.path().join("report.html");
+/// std::fs::write(&page, run_page(&[run], &[Err("nothing was predicted".to_owned())]))?;
+/// assert!(is_run_page(&page));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct RunRecord {
     /// Its directory, as it was named.
@@ -36,6 +89,18 @@ pub enum RunState {
 }
 
 /// Why a run cannot be read.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::report::page::{RecordError, RunRecord};
+///
+/// let folder = tempfile::tempdir()?;
+/// let error = RunRecord::read(folder.path()).unwrap_err();
+/// assert!(matches!(error, RecordError::NoRun { .. }));
+/// assert!(error.to_string().contains("neither config.toml nor metrics.jsonl"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Error)]
 pub enum RecordError {
     /// There is nothing of that name.

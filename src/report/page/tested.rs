@@ -15,6 +15,35 @@ const MOST_PIXELS: usize = 1 << 14;
 const MOST_DOTS: usize = 1000;
 
 /// What a model makes of samples whose targets are known.
+///
+/// # Examples
+///
+/// ```
+/// use ndarray::array;
+/// use phalanx::data::{Dataset, Targets};
+/// use phalanx::report::page::{Picture, ShownSample, Tested, TestedTargets, WorstClass, WorstValue};
+///
+/// let features = array![[0.0_f32], [1.0], [2.0]];
+/// let classes = Targets::Classes { labels: vec![0, 1, 1], count: 2 };
+/// let data = Dataset::from_arrays(features.clone(), classes, None)?;
+/// let predictions = array![[0.75, 0.25], [0.5, 0.5], [0.875, 0.125]];
+/// let tested = Tested::new("three samples", &data, &predictions).expect("there are targets");
+/// let TestedTargets::Classes { confusion, worst, .. } = tested.targets else { panic!("these are classes") };
+/// assert_eq!((confusion.samples(), confusion.count(1, 0)), (3, 2));
+/// let WorstClass { sample: ShownSample { index, .. }, probability, .. } = &worst[0];
+/// assert_eq!((*index, *probability), (2, 0.125));
+///
+/// let values = Targets::Values { values: vec![1.0, 2.0, 4.0], outputs: 1 };
+/// let data = Dataset::from_arrays(features, values, None)?;
+/// let tested = Tested::new("the same", &data, &array![[1.0], [2.5], [7.0]]).expect("there are targets");
+/// let TestedTargets::Values { worst, .. } = tested.targets else { panic!("these are values") };
+/// let WorstValue { truth, predicted, .. } = &worst[0];
+/// assert_eq!((truth[0], predicted[0]), (4.0, 7.0));
+///
+/// let picture = Picture::new((2, 2), &[0.0, 0.5, 1.0, 0.0], (0.0, 1.0));
+/// assert!(picture.address().starts_with("data:image/png;base64,"));
+/// # Ok::<(), phalanx::data::DataError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tested {
     /// What the samples are.
