@@ -41,7 +41,8 @@ pub struct StepEnd {
     pub loss: f64,
     /// Learning rate it was made with.
     pub rate: f64,
-    /// Global norm of the reduced gradient before clipping; `None` unless it was needed.
+    /// Global norm of the reduced gradient before clipping, if there is any, or it is [asked
+    /// for](super::Options::grad_norm_every).
     pub grad_norm: Option<f64>,
     /// The gradient noise scale up to this step, if it was measured in it.
     pub noise_scale: Option<NoiseScale>,
