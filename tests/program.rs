@@ -50,8 +50,15 @@ fn train_leaves_a_whole_run_directory() {
     let room = Room::new();
     let ran = room.run("train -t 2 --epochs 3");
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let names =
-        ["checkpoints", "config.toml", "loss.svg", "metrics.jsonl", "model.safetensors", "results.json"];
+    let names = [
+        "checkpoints",
+        "config.toml",
+        "loss.svg",
+        "metrics.csv",
+        "metrics.jsonl",
+        "model.safetensors",
+        "results.json",
+    ];
     let mut found: Vec<_> =
         fs::read_dir(room.path("runs/1")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     found.sort();

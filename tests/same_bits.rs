@@ -9,7 +9,7 @@ use phalanx::model::{
     Activation, Loss, Mlp, MlpShape, MlpWorkspace, Model, Samples, Score, ShardRun, SubtreeSums, Tensor,
 };
 use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction, ScheduleKind, ScheduleOptions};
-use phalanx::train::{Event, Length, Options, Shards, Trainer};
+use phalanx::train::{Event, Length, NoiseInterval, Options, Shards, Trainer};
 
 const THREADS: [usize; 8] = [1, 2, 3, 4, 5, 7, 8, 9];
 
@@ -123,6 +123,31 @@ fn every_reduction_has_the_same_bits_for_every_number_of_threads() {
             let rate = Some(0.01);
             let options = Options { reduction, batch_size, shards, length, rate, ..Options::default() };
             same_for_all_threads(&[16], &train, &test, &options);
+        }
+    }
+}
+
+#[test]
+fn norms_that_are_asked_for_are_those_that_clipping_tells_and_change_no_bit() {
+    let (train, test) = digits();
+    let [inputs, outputs] = [64, 10];
+    let (activation, loss) = (Activation::Relu, Loss::CrossEntropy);
+    let model = Mlp::new(MlpShape { inputs, hidden: vec![16], outputs, activation, loss });
+    for kind in [OptimizerKind::Sgd, OptimizerKind::Adam, OptimizerKind::Lars, OptimizerKind::Lamb] {
+        for noise_scale in [None, Some(NoiseInterval::Steps(2))] {
+            let (optimizer, length) = (OptimizerOptions::new(kind), Length::Steps(25));
+            let options = Options { optimizer, length, noise_scale, ..Options::default() };
+            // So long that nothing is clipped, and every step tells its norm.
+            let all =
+                run(&model, &train, &test, &Options { clip_grad_norm: Some(1e30), ..options.clone() }, 1);
+            let asked = Options { grad_norm_every: 3, ..options };
+            for threads in [1, 3] {
+                let Bits { norms, ref params, ref losses, .. } = run(&model, &train, &test, &asked, threads);
+                let thirds =
+                    all.norms.iter().enumerate().map(|(at, norm)| norm.filter(|_| (at + 1) % 3 == 0));
+                assert_eq!(norms, thirds.collect::<Vec<_>>(), "{kind:?}, {threads} threads");
+                assert!(*params == all.params && *losses == all.losses, "{kind:?}, {threads} threads");
+            }
         }
     }
 }

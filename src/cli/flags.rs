@@ -260,7 +260,7 @@ pub(super) struct TrainFlags {
     #[arg(long, value_name = "FLAGS", value_delimiter = ',', help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) allow_changed: Option<Vec<String>>,
-    /// Log every so many steps in metrics.jsonl; 0 for epochs only [default: 10]
+    /// Log every so many steps in metrics.jsonl and metrics.csv; 0 for epochs only [default: 10]
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) log_every: Option<u64>,

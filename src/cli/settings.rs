@@ -97,6 +97,7 @@ pub(super) fn options(flags: &TrainFlags) -> Result<Options, Failure> {
         min_gain: flags.min_gain.unwrap_or(0.0),
         early_stop: flags.early_stop,
         keep_best: flags.restore_best.unwrap_or(false),
+        grad_norm_every: default.grad_norm_every,
         noise_scale: match flags.noise_scale {
             None | Some(Auto::Given(0)) => None,
             Some(Auto::Auto) => Some(NoiseInterval::Auto),

@@ -1,6 +1,7 @@
 //! What a run shows and writes, made from the trainer's events: its reporters are [subscribers](crate::train::Subscriber).
 //!
-//! * [`RunDir`] is the folder of a run: `config.toml`, `metrics.jsonl`, `results.json`, `model.safetensors`.
+//! * [`RunDir`] is the folder of a run: `config.toml`, `metrics.jsonl`, `metrics.csv`, `results.json`,
+//!   `model.safetensors`.
 //! * [`Metrics`] is the log of a run.
 //! * [`Results`] is what `results.json` holds.
 //! * [`Progress`] is the bar on a terminal, and plain lines elsewhere; [`CountProgress`] that of things that are counted.

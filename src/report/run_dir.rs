@@ -142,7 +142,7 @@ impl RunDir {
         Ok(write_whole(&self.path.join("results.json"), text.as_bytes())?)
     }
 
-    /// Begins `metrics.jsonl`, with a line every so many steps; 0 for epochs only.
+    /// Begins `metrics.jsonl` and `metrics.csv`, with a line every so many steps; 0 for epochs only.
     ///
     /// # Errors
     ///
@@ -152,11 +152,12 @@ impl RunDir {
         let file =
             File::create_new(&path).map_err(|source| ReportError::Write { path: path.clone(), source })?;
         self.lock(&file)?;
-        Ok(Metrics::new(path, file, every))
+        Metrics::new((path, file), self.path.join("metrics.csv"), every)
     }
 
-    /// Goes on with `metrics.jsonl` where the run stands, from the log of the run `before` if this is another directory. The
-    /// results of the run that is not over any more are removed, and what it left if it was killed while it wrote a file.
+    /// Goes on with `metrics.jsonl` where the run stands, from the log of the run `before` if this is another directory, and makes
+    /// `metrics.csv` anew from it. The results of the run that is not over any more are removed, and what it left if it was
+    /// killed while it wrote a file.
     ///
     /// # Errors
     ///
@@ -185,7 +186,7 @@ impl RunDir {
             }
             _ => {}
         }
-        Metrics::resume(path, file, every, position)
+        Metrics::resume((path, file), self.path.join("metrics.csv"), every, position)
     }
 
     /// Keeps other runs out until the file is closed, by whatever end; where the system has no locks, nobody is kept out.

@@ -55,6 +55,9 @@ pub enum Event<'a> {
     Score(StepScore),
     /// An epoch was done and scored.
     Epoch(EpochEnd),
+    /// The params as an epoch leaves them, after its [`Epoch`](Self::Epoch), for subscribers that
+    /// [want](super::Subscriber::wants_params) them.
+    Params(EpochParams<'a>),
     /// The run is to be [saved](super::Trainer::save_every); the steps go on meanwhile. At the end of an epoch it comes after
     /// that.
     Snapshot(Arc<Snapshot>),
@@ -75,7 +78,8 @@ pub struct StepEnd {
     pub loss: f64,
     /// Learning rate it was made with.
     pub rate: f64,
-    /// Global norm of the reduced gradient before clipping; `None` unless it was needed.
+    /// Global norm of the reduced gradient before clipping, if there is any, or it is [asked
+    /// for](super::Options::grad_norm_every).
     pub grad_norm: Option<f64>,
     /// The gradient noise scale up to this step, if it was measured in it.
     pub noise_scale: Option<NoiseScale>,
@@ -116,6 +120,17 @@ impl EpochEnd {
     }
 }
 
+/// The params after an epoch, or after the part of one that a run ends with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EpochParams<'a> {
+    /// 0-based epoch.
+    pub epoch: u64,
+    /// Steps done since the run began.
+    pub step: u64,
+    /// The flat params.
+    pub params: &'a [f32],
+}
+
 /// Where a rank spent its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PhaseTimes {
@@ -142,5 +157,6 @@ pub(super) enum Message {
     Step(StepEnd),
     Score(StepScore),
     Epoch(EpochEnd),
+    Params { epoch: u64, step: u64, params: Vec<f32> },
     Snapshot(Snapshot),
 }

@@ -83,11 +83,12 @@ mod snapshot;
 mod start;
 mod step;
 mod subscriber;
+mod teller;
 mod trainer;
 mod worker;
 
 pub use error::TrainError;
-pub use event::{EpochEnd, Event, PhaseTimes, StepEnd, StepScore};
+pub use event::{EpochEnd, EpochParams, Event, PhaseTimes, StepEnd, StepScore};
 pub use noise_scale::{BatchParts, NoiseEstimate, NoiseMeasurement, NoiseScale};
 pub use options::{Length, NoiseInterval, Options};
 pub use outcome::{Outcome, StateVector, StopReason};

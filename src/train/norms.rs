@@ -89,13 +89,12 @@ impl Norms {
         Ok(norm_of_squares(&self.squares.all))
     }
 
-    /// Scales the rank's part of the gradient if the norm of the whole is too large; returns that norm before, if
-    /// clipping is on.
-    pub(super) fn clip(&self, norm: Option<f64>, grads: &mut [f32]) -> Option<f64> {
-        let max_norm = self.clip_norm?;
-        let norm = norm.expect("clipping asked for the norm");
-        scale_grads(grads, clip_factor(norm, max_norm));
-        Some(norm)
+    /// Scales the rank's part of the gradient if clipping is on and the norm of the whole is too large.
+    pub(super) fn clip(&self, norm: Option<f64>, grads: &mut [f32]) {
+        if let Some(max_norm) = self.clip_norm {
+            let norm = norm.expect("clipping asked for the norm");
+            scale_grads(grads, clip_factor(norm, max_norm));
+        }
     }
 
     /// The optimizer's first phase.

@@ -55,6 +55,9 @@ pub struct Options {
     pub keep_best: bool,
     /// How often the gradient noise scale is measured; `None` for never. The params have the same bits either way.
     pub noise_scale: Option<NoiseInterval>,
+    /// The last of every so many steps tells the global norm of its gradient, as every one does that clips; 0 for no more than those.
+    /// It then writes the reduced gradient down, and reads it once more. The params have the same bits either way.
+    pub grad_norm_every: u64,
     /// Seed of initial params and sample order.
     pub seed: u64,
     /// How long a rank waits for the others before the run fails; `None` waits as long as they live. A subscriber
@@ -84,6 +87,7 @@ impl Default for Options {
             early_stop: None,
             keep_best: false,
             noise_scale: None,
+            grad_norm_every: 0,
             seed: 42,
             timeout: None,
         }

@@ -54,6 +54,7 @@ pub struct Plan {
     early_stop: Option<u64>,
     keep_best: bool,
     noise_interval: Option<u64>,
+    grad_norm_every: u64,
     blocks: Blocks,
     /// Boundaries of the ranks' runs of blocks.
     block_cuts: Vec<usize>,
@@ -109,6 +110,7 @@ impl Plan {
             early_stop: options.early_stop,
             keep_best: options.keep_best,
             noise_interval: noise_interval(options, model, largest)?,
+            grad_norm_every: options.grad_norm_every,
             block_cuts: blocks.cut(options.threads),
             blocks,
         })
@@ -257,6 +259,11 @@ impl Plan {
     /// Steps from one measurement of the gradient noise scale to the next; `None` if it is not measured.
     pub fn noise_interval(&self) -> Option<u64> {
         self.noise_interval
+    }
+
+    /// Whether a step, counted from 0, tells the norm of its gradient though it does not clip.
+    pub(super) fn tells_grad_norm(&self, step: u64) -> bool {
+        self.grad_norm_every != 0 && (step + 1).is_multiple_of(self.grad_norm_every)
     }
 
     /// Whether a step, counted from 0, measures the noise scale: the last of every so many.

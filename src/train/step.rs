@@ -44,7 +44,7 @@ pub(super) struct Asked {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StepResult {
     pub(super) sums: StepSums,
-    /// Global norm of the reduced gradient, if it was needed.
+    /// Global norm of the reduced gradient, if clipping needs it or it is asked for.
     pub(super) grad_norm: Option<f64>,
     /// The noise scale, if the step measured it.
     pub(super) noise_scale: Option<NoiseScale>,
@@ -85,18 +85,17 @@ impl<'a, M: Model> Step<'a, M> {
         asked: Asked,
     ) -> Result<StepResult, TrainError> {
         let (rate, measured) = (self.plan.rate_at(step), self.plan.measures_noise(step));
+        let wanted = Wanted { noise: measured, norm: self.plan.tells_grad_norm(step) };
         self.contribution.asked = asked;
         self.contribute(comm, batch, measured)?;
-        let (mut result, reduced) = self.reduce(comm, rate, measured)?;
+        let (mut result, reduced) = self.reduce(comm, rate, wanted)?;
         if let Reduced::Gradient { finite, parts } = reduced {
-            let finite = if self.norms.needed() {
-                let (finite, grad_norm) = self.update_with_norms(comm, rate, finite, parts)?;
-                result.grad_norm = grad_norm;
-                finite
+            let (finite, grad_norm) = if self.norms.needed() {
+                self.update_with_norms(comm, rate, finite, (parts, wanted.norm))?
             } else {
-                self.update(comm, rate, finite, parts)?
+                self.update(comm, rate, finite, (parts, wanted.norm))?
             };
-            result.diverged = !finite;
+            (result.diverged, result.grad_norm) = (!finite, grad_norm);
         }
         result.noise_scale = (measured && result.changes_params()).then_some(self.noise_scale);
         Ok(result)
@@ -130,7 +129,7 @@ impl<'a, M: Model> Step<'a, M> {
         &mut self,
         comm: &mut Communicator,
         rate: f64,
-        measured: bool,
+        wanted: Wanted,
     ) -> Result<(StepResult, Reduced), TrainError> {
         let Self { plan, model, params, contribution, combiner, grads, norms, optimizer, times, .. } = self;
         let segment = params.segment(comm.rank());
@@ -147,7 +146,7 @@ impl<'a, M: Model> Step<'a, M> {
             let divisor = plan.reduction().step_divisor(sums.shards, sums.weight);
             optimizer.divide_l2(plan.l2_divisor(sums.weight));
             let local = |range: Range<usize>| range.start - segment.start..range.end - segment.start;
-            let reduced = if sums.is_surely_finite(divisor) && !norms.needed() && !measured {
+            let reduced = if sums.is_surely_finite(divisor) && !norms.needed() && !wanted.any() {
                 let mut update = optimizer.begin(rate);
                 combiner.combine(*model, &peers, segment.clone(), &mut |range, grads| {
                     divide(grads, divisor);
@@ -164,7 +163,7 @@ impl<'a, M: Model> Step<'a, M> {
                     finite &= all_finite(piece);
                     grads[local(range)].copy_from_slice(piece);
                 });
-                let parts = measured.then(|| batch_parts(&peers).divided(divisor.unwrap_or(1.0)));
+                let parts = wanted.noise.then(|| batch_parts(&peers).divided(divisor.unwrap_or(1.0)));
                 Reduced::Gradient { finite, parts }
             };
             (result, reduced, watch.worked())
@@ -173,46 +172,47 @@ impl<'a, M: Model> Step<'a, M> {
         Ok((result, reduced))
     }
 
-    /// Updates this rank's segment, if the whole gradient is finite; returns whether it is. Given the parts of the batch, measures
-    /// the noise scale, too.
+    /// Updates this rank's segment, if the whole gradient is finite; returns whether it is, and its norm if that is wanted. Given the
+    /// parts of the batch, measures the noise scale, too.
     fn update(
         &mut self,
         comm: &mut Communicator,
         rate: f64,
         finite: bool,
-        parts: Option<BatchParts>,
-    ) -> Result<bool, TrainError> {
+        (parts, norm_wanted): (Option<BatchParts>, bool),
+    ) -> Result<(bool, Option<f64>), TrainError> {
         let Self { plan, params, grads, norms, optimizer, noise_scale, times, .. } = self;
         let mut watch = Watch::start();
-        let seen = norms.see(finite, parts.map(|_| (plan.blocks(), grads.as_slice())));
+        let measured = (parts.is_some() || norm_wanted).then_some((plan.blocks(), grads.as_slice()));
+        let seen = norms.see(finite, measured);
         watch = watch.worked();
-        let (finite, watch) = comm.update(params, seen, |peers, params| {
+        let (finite, grad_norm, watch) = comm.update(params, seen, |peers, params| {
             let watch = watch.opened();
-            let finite = peers.iter().all(|seen| seen.finite);
-            if finite {
-                let square = || peers.iter().flat_map(|seen| &seen.squares).sum();
-                noise_scale.extend(parts.and_then(|parts| parts.measure(square())));
-                optimizer.update(rate, params, grads);
+            if !peers.iter().all(|seen| seen.finite) {
+                return (false, None, watch.worked());
             }
-            (finite, watch.worked())
+            let square = || peers.iter().flat_map(|seen| &seen.squares).sum::<f64>();
+            noise_scale.extend(parts.and_then(|parts| parts.measure(square())));
+            optimizer.update(rate, params, grads);
+            (true, norm_wanted.then(|| square().sqrt()), watch.worked())
         })?;
         watch.closed(times);
-        Ok(finite)
+        Ok((finite, grad_norm))
     }
 
     /// The same in several rounds, where norms over the whole gradient or over tensors are needed in between: for the update,
-    /// or to measure the noise scale. Returns the norm that clipping needs, too.
+    /// or to measure the noise scale. Returns the norm, too, if clipping needs it or it is wanted.
     fn update_with_norms(
         &mut self,
         comm: &mut Communicator,
         rate: f64,
         finite: bool,
-        parts: Option<BatchParts>,
+        (parts, norm_wanted): (Option<BatchParts>, bool),
     ) -> Result<(bool, Option<f64>), TrainError> {
         let Self { plan, params, grads, norms, optimizer, noise_scale, times, .. } = self;
         let segment = params.segment(comm.rank());
         let mut watch = Watch::start();
-        let norm_needed = norms.clips() || parts.is_some();
+        let norm_needed = norms.clips() || parts.is_some() || norm_wanted;
         let norm = norm_needed.then(|| norms.norm(comm, plan.blocks(), grads)).transpose()?;
         let finite = norm.map_or_else(|| norms.agree(comm, finite), |norm| Ok(norm.is_finite()))?;
         if !finite {
@@ -221,7 +221,8 @@ impl<'a, M: Model> Step<'a, M> {
         if let Some((parts, norm)) = parts.zip(norm) {
             noise_scale.extend(parts.measure(norm * norm));
         }
-        let grad_norm = norms.clip(norm, grads);
+        norms.clip(norm, grads);
+        let grad_norm = norm.filter(|_| norms.clips() || norm_wanted);
         norms.prepare(optimizer, &params.read(comm)?[segment], grads);
         norms.exchange(comm)?;
         watch = watch.worked().less(norms.take_waited());
@@ -232,6 +233,21 @@ impl<'a, M: Model> Step<'a, M> {
         })?;
         watch.closed(times);
         Ok((true, grad_norm))
+    }
+}
+
+/// What is to be found out in a step beside the update, which has the same bits then.
+#[derive(Clone, Copy)]
+struct Wanted {
+    /// The noise scale.
+    noise: bool,
+    /// The norm of the gradient.
+    norm: bool,
+}
+
+impl Wanted {
+    fn any(self) -> bool {
+        self.noise || self.norm
     }
 }
 

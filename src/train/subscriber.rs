@@ -4,8 +4,8 @@ use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::Event;
 use super::event::Message;
+use super::{EpochParams, Event};
 
 /// Hears what a run tells: on the thread that called [`Trainer::run`](super::Trainer::run), while the ranks go on, in the order in which
 /// it happened.
@@ -38,6 +38,16 @@ pub trait Subscriber {
     /// What keeps it from its work, such as a disk that is full: it hears nothing more, and the run ends after the step in hand, with
     /// [`TrainError::Subscriber`](super::TrainError::Subscriber).
     fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError>;
+
+    /// Whether [`Event::Params`] are to be told, which they are not by default: to all subscribers, if one wants them.
+    ///
+    /// # Cost
+    ///
+    /// Rank 0 copies the params at the end of each epoch, into one of two buffers; it waits if the subscribers have not yet heard of
+    /// those of two epochs before.
+    fn wants_params(&self) -> bool {
+        false
+    }
 }
 
 /// Why a subscriber cannot go on.
@@ -47,6 +57,10 @@ pub type SubscriberError = Box<dyn Error + Send + Sync>;
 impl<S: Subscriber + ?Sized> Subscriber for &mut S {
     fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         (**self).hear(event)
+    }
+
+    fn wants_params(&self) -> bool {
+        (**self).wants_params()
     }
 }
 
@@ -73,6 +87,10 @@ impl<'a> Audience<'a> {
         self.subscribers.push(Box::new(subscriber));
     }
 
+    pub(super) fn wants_params(&self) -> bool {
+        self.subscribers.iter().any(|subscriber| subscriber.wants_params())
+    }
+
     /// Tells all, in the order in which they subscribed. `quit` is raised once one fails.
     pub(super) fn tell(&mut self, event: &Event<'_>, quit: &AtomicBool) {
         let Self { subscribers, failed } = self;
@@ -86,14 +104,20 @@ impl<'a> Audience<'a> {
         });
     }
 
-    pub(super) fn tell_of(&mut self, message: Message, quit: &AtomicBool) {
+    /// Returns the buffer of the message, if it has one.
+    pub(super) fn tell_of(&mut self, message: Message, quit: &AtomicBool) -> Option<Vec<f32>> {
         let event = match message {
             Message::Step(step) => Event::Step(step),
             Message::Score(score) => Event::Score(score),
             Message::Epoch(epoch) => Event::Epoch(epoch),
+            Message::Params { epoch, step, params } => {
+                self.tell(&Event::Params(EpochParams { epoch, step, params: &params }), quit);
+                return Some(params);
+            }
             Message::Snapshot(snapshot) => Event::Snapshot(Arc::new(snapshot)),
         };
         self.tell(&event, quit);
+        None
     }
 
     /// Why the first that failed did.

@@ -3,27 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
 
-use crossbeam::channel::{Receiver, bounded};
-
-use super::event::Message;
 use super::outcome::outcome;
 use super::slot::Slot;
 use super::start::{self, Start};
 use super::subscriber::{Audience, Ear};
+use super::teller::teller;
 use super::worker::{Finished, Worker};
 use super::{Event, Options, Outcome, Plan, SaveEvery, Snapshot, Subscriber, TrainError};
 use crate::collective::{Communicator, Shared, World};
 use crate::data::Dataset;
 use crate::model::Model;
-
-/// Messages that rank 0 may be ahead of the subscribers.
-const MESSAGES: usize = 4096;
-
-/// How long the thread of the subscribers rests once they have heard all there is. Rank 0 would otherwise wake it in every step, on a core that
-/// another rank computes on: steps of 100 µs took a twentieth longer.
-const REST: Duration = Duration::from_millis(1);
 
 /// Trains a model on data.
 ///
@@ -286,31 +276,22 @@ fn train_on<M: Model>(
     audience: &mut Audience<'_>,
 ) -> Result<Vec<Finished>, TrainError> {
     thread::scope(|scope| {
-        let (sender, receiver) = bounded(MESSAGES);
-        let mut sender = Some(sender);
+        let (teller, hearer) = teller(audience.wants_params());
+        let mut teller = Some(teller);
         let mut threads = Vec::with_capacity(communicators.len());
         for comm in communicators {
-            let (rank, events) = (comm.rank(), sender.take());
+            let (rank, events) = (comm.rank(), teller.take());
             let work = move || Worker::new(run, comm, events).run();
             let thread = thread::Builder::new().name(format!("rank {rank}")).spawn_scoped(scope, work);
             threads.push(thread.map_err(|source| TrainError::Spawn { rank, source })?);
         }
-        hear(&receiver, audience, &run.quit);
+        hearer.hear(audience, &run.quit);
         let ends = threads.into_iter().enumerate().map(|(rank, thread)| match thread.join() {
             Ok(end) => end,
             Err(payload) => Err(TrainError::panicked(rank, payload.as_ref())),
         });
         settle(ends.collect())
     })
-}
-
-/// Hands events on until rank 0 has ended.
-fn hear(receiver: &Receiver<Message>, audience: &mut Audience<'_>, quit: &AtomicBool) {
-    while let Ok(message) = receiver.recv() {
-        audience.tell_of(message, quit);
-        receiver.try_iter().for_each(|message| audience.tell_of(message, quit));
-        thread::sleep(REST);
-    }
 }
 
 /// All ends if all are good; otherwise the error that caused the others.

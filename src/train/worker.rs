@@ -3,13 +3,12 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::Sender;
-
 use super::event::Message;
 use super::save_every::SaveClock;
 use super::score::{Scorer, groups, sum};
 use super::shards::part;
 use super::step::{Asked, Step, StepResult};
+use super::teller::Teller;
 use super::trainer::Run;
 use super::{
     Best, EpochEnd, EpochSums, PhaseTimes, Position, Quality, StepEnd, StepScore, StopReason, TrainError,
@@ -28,7 +27,7 @@ pub(super) struct Worker<'a, M: Model> {
     /// Scores of this rank's groups of test samples.
     scores: Vec<Score>,
     /// Where rank 0 tells what happens; the other ranks have none.
-    events: Option<Sender<Message>>,
+    events: Option<Teller>,
     position: Position,
     /// This rank's segment of the best params, if they are kept.
     best: Vec<f32>,
@@ -55,7 +54,7 @@ struct EpochClock {
 }
 
 impl<'a, M: Model> Worker<'a, M> {
-    pub(super) fn new(run: &'a Run<'a, M>, comm: Communicator, events: Option<Sender<Message>>) -> Self {
+    pub(super) fn new(run: &'a Run<'a, M>, comm: Communicator, events: Option<Teller>) -> Self {
         let mut step = Step::new(run, comm.rank());
         let position = run.start.position;
         let segment = run.params.segment(comm.rank());
@@ -82,6 +81,8 @@ impl<'a, M: Model> Worker<'a, M> {
             reason = self.epoch()?;
         }
         let reason = reason.expect("the loop ends with a reason");
+        // Rank 0 may still read the params to tell them: who leaves earlier takes them away.
+        self.comm.barrier()?;
         let Self { step: Step { optimizer, .. }, position, best, phases, .. } = self;
         Ok(Finished { reason, optimizer, position, best, phases })
     }
@@ -122,6 +123,7 @@ impl<'a, M: Model> Worker<'a, M> {
             }
         }
         self.tell(|_| Message::Epoch(end))?;
+        self.tell_params(&end)?;
         self.position.turn(self.run.plan.steps_per_epoch());
         // What a run ends with is in its outcome.
         if let (None, Some(slot)) = (reason, save) {
@@ -241,7 +243,15 @@ impl<'a, M: Model> Worker<'a, M> {
     /// Sends a message if this is rank 0.
     fn tell(&self, message: impl FnOnce(&Position) -> Message) -> Result<(), TrainError> {
         match &self.events {
-            Some(events) => events.send(message(&self.position)).map_err(|_| TrainError::SubscribersGone),
+            Some(events) => events.tell(message(&self.position)),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the params after an epoch if this is rank 0. The others go on meanwhile, but change none before the next round.
+    fn tell_params(&self, end: &EpochEnd) -> Result<(), TrainError> {
+        match &self.events {
+            Some(events) => events.tell_params(end, self.run.params.read(&self.comm)?),
             None => Ok(()),
         }
     }

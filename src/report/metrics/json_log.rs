@@ -1,0 +1,78 @@
+//! `metrics.jsonl`: a JSON object a line.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::super::ReportError;
+use super::line::Line;
+use crate::train::Position;
+
+/// A log that grows by whole lines.
+pub(super) struct JsonLog {
+    path: PathBuf,
+    file: File,
+}
+
+/// What of a line says whether it stays.
+#[derive(Deserialize)]
+struct Place {
+    event: String,
+    step: u64,
+    epoch: u64,
+}
+
+impl Place {
+    /// Whether it belongs to the run as it stood. The end of an epoch that was cut short does not: its whole one comes.
+    fn is_before(&self, position: &Position) -> bool {
+        self.step <= position.step && (self.event != "epoch" || self.epoch <= position.epoch)
+    }
+}
+
+impl JsonLog {
+    /// Begins an empty file.
+    pub(super) fn new(path: PathBuf, file: File) -> Self {
+        Self { path, file }
+    }
+
+    /// Goes on with the log of a run: cuts off what came after `position`.
+    pub(super) fn resume(path: PathBuf, mut file: File, position: &Position) -> Result<Self, ReportError> {
+        match cut(&mut file, position) {
+            Ok(()) => Ok(Self { path, file }),
+            Err(source) => Err(ReportError::Write { path, source }),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes a line, whole, and returns it.
+    pub(super) fn write(&mut self, line: &Line) -> Result<String, ReportError> {
+        let mut text = serde_json::to_string(line).expect("a line is plain data");
+        text.push('\n');
+        match self.file.write_all(text.as_bytes()) {
+            Ok(()) => Ok(text),
+            Err(source) => Err(ReportError::Write { path: self.path.clone(), source }),
+        }
+    }
+}
+
+/// Leaves the lines before a position, and the file at its end. A line that was not finished is none.
+fn cut(file: &mut File, position: &Position) -> io::Result<()> {
+    file.rewind()?;
+    let (mut kept, mut lines, mut line) = (0, BufReader::new(&*file), Vec::new());
+    loop {
+        line.clear();
+        let len = lines.read_until(b'\n', &mut line)?;
+        let place = serde_json::from_slice::<Place>(&line).ok().filter(|_| line.ends_with(b"\n"));
+        if !place.is_some_and(|place| place.is_before(position)) {
+            break;
+        }
+        kept += len as u64;
+    }
+    file.set_len(kept)?;
+    file.seek(SeekFrom::End(0)).map(drop)
+}
