@@ -264,6 +264,11 @@ pub(super) struct TrainFlags {
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) log_every: Option<u64>,
+    /// Write an event file for TensorBoard, too: what is logged, with the gradient norm of each logged step, and histograms
+    /// of the params after each epoch; it changes no result
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tensorboard: Option<bool>,
     /// Measure the gradient noise scale, which says what batch size pays, every so many steps [default: 0, never; without
     /// a number: auto, every 10]
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "auto", value_name = "N|auto", help_heading = "Output")]

@@ -40,13 +40,14 @@ pub(super) struct Resumed {
 }
 
 /// Flags that change no result. Data may be somewhere else by now: that it is the same is checked by its fingerprint.
-const FREE: [&str; 13] = [
+const FREE: [&str; 14] = [
     "data",
     "test",
     "threads",
     "timeout",
     "output-dir",
     "log-every",
+    "tensorboard",
     "save-every",
     "keep",
     "resume",

@@ -42,7 +42,7 @@ pub(super) fn complete(mut flags: TrainFlags) -> TrainFlags {
     flags.warmup_steps.get_or_insert(0);
     flags.warmup_form.get_or_insert_default();
     flags.scale_lr.get_or_insert_default();
-    flags.log_every.get_or_insert(10);
+    flags.log_every.get_or_insert(LOG_EVERY);
     flags.restore_best.get_or_insert(false);
     flags.noise_scale.get_or_insert(Auto::Given(0));
     flags.save_every.get_or_insert(SAVE_EVERY);
@@ -52,6 +52,14 @@ pub(super) fn complete(mut flags: TrainFlags) -> TrainFlags {
 
 /// So little is lost when a run is killed, and next to no time is spent on it.
 pub(super) const SAVE_EVERY: SaveEvery = SaveEvery::Time(Duration::from_secs(60));
+
+/// Steps from one line of the log to the next: often enough for a curve.
+const LOG_EVERY: u64 = 10;
+
+/// Steps from one line of the log to the next.
+pub(super) fn log_every(flags: &TrainFlags) -> u64 {
+    flags.log_every.unwrap_or(LOG_EVERY)
+}
 
 /// The newest might be damaged.
 const KEEP: usize = 3;
@@ -97,7 +105,7 @@ pub(super) fn options(flags: &TrainFlags) -> Result<Options, Failure> {
         min_gain: flags.min_gain.unwrap_or(0.0),
         early_stop: flags.early_stop,
         keep_best: flags.restore_best.unwrap_or(false),
-        grad_norm_every: default.grad_norm_every,
+        grad_norm_every: if flags.tensorboard == Some(true) { log_every(flags) } else { 0 },
         noise_scale: match flags.noise_scale {
             None | Some(Auto::Given(0)) => None,
             Some(Auto::Auto) => Some(NoiseInterval::Auto),

@@ -12,7 +12,7 @@ use phalanx::data::Dataset;
 use phalanx::model::{Mlp, Model};
 use phalanx::optim::Framework;
 use phalanx::report::page::RunRecord;
-use phalanx::report::{Metrics, Progress, ProgressStyle, Results, RunDir};
+use phalanx::report::{Metrics, Progress, ProgressStyle, Results, RunDir, TensorBoard};
 use phalanx::train::{EpochEnd, Event, Options, Outcome, Plan, StopReason, TrainError, Trainer};
 use serde_json::Value;
 
@@ -70,6 +70,7 @@ fn train(
     let signals = Signals::listen()?;
     let mut dir = run_dir(&flags, resumed.as_ref())?;
     let mut metrics = metrics(&flags, &dir, resumed.as_ref())?;
+    let mut board = tensor_board(&flags, &dir, &model, resumed.as_ref())?;
     dir.write_config(&config::text(&recorded(&flags)))?;
     if flags.quiet != Some(true) {
         let mut table = preview::table(&flags, &options, &data.train, model.shape(), &plan);
@@ -92,7 +93,11 @@ fn train(
         _ => {}
     });
     // In this order: what a checkpoint goes on from is in the log before it is written.
-    let ended = trainer.subscribe(&mut progress).subscribe(&mut metrics).subscribe(&mut saver).run();
+    let mut trainer = trainer.subscribe(&mut progress).subscribe(&mut metrics);
+    if let Some(board) = &mut board {
+        trainer = trainer.subscribe(board);
+    }
+    let ended = trainer.subscribe(&mut saver).run();
     progress.finish();
     if has_begun {
         dir.keep();
@@ -176,11 +181,28 @@ fn run_dir(flags: &TrainFlags, resumed: Option<&Resumed>) -> Result<RunDir, Fail
 }
 
 fn metrics(flags: &TrainFlags, dir: &RunDir, resumed: Option<&Resumed>) -> Result<Metrics, Failure> {
-    let every = flags.log_every.unwrap_or(10);
+    let every = settings::log_every(flags);
     Ok(match resumed {
         Some(resumed) => dir.resume_metrics(every, &resumed.position(), &resumed.run)?,
         None => dir.metrics(every)?,
     })
+}
+
+/// The event file of `--tensorboard`; after the log, which keeps other runs out.
+fn tensor_board(
+    flags: &TrainFlags,
+    dir: &RunDir,
+    model: &Mlp,
+    resumed: Option<&Resumed>,
+) -> Result<Option<TensorBoard>, Failure> {
+    if flags.tensorboard != Some(true) {
+        return Ok(None);
+    }
+    let (every, tensors) = (settings::log_every(flags), model.tensors());
+    Ok(Some(match resumed {
+        Some(resumed) => dir.resume_tensor_board(every, tensors, &resumed.position(), &resumed.run)?,
+        None => dir.tensor_board(every, tensors)?,
+    }))
 }
 
 fn progress_style(flags: &TrainFlags) -> ProgressStyle {

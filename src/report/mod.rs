@@ -2,7 +2,7 @@
 //!
 //! * [`RunDir`] is the folder of a run: `config.toml`, `metrics.jsonl`, `metrics.csv`, `results.json`,
 //!   `model.safetensors`.
-//! * [`Metrics`] is the log of a run.
+//! * [`Metrics`] is the log of a run, [`TensorBoard`] the same for TensorBoard.
 //! * [`Results`] is what `results.json` holds.
 //! * [`Progress`] is the bar on a terminal, and plain lines elsewhere; [`CountProgress`] that of things that are counted.
 //! * [`noise_advice`] says in a sentence what a noise scale means for a batch size.
@@ -10,7 +10,7 @@
 //! * [`figure`] draws curves and heat maps; [`page`] writes pages around them.
 //! * [`Table`] lays names and values out in two columns, [`grouped`] writes large counts, [`shell_word`] writes what is to be typed.
 //!
-//! Nothing here computes on params or gradients.
+//! Nothing here computes on params or gradients, but that [`TensorBoard`] counts params into histograms.
 
 mod charset;
 mod count;
@@ -25,6 +25,7 @@ mod results;
 mod run_dir;
 mod shell_word;
 mod table;
+mod tensor_board;
 mod text_curve;
 
 pub use charset::Charset;
@@ -38,4 +39,5 @@ pub use results::{PhaseSecs, Results, Stopped};
 pub use run_dir::{ReportError, RunDir};
 pub use shell_word::shell_word;
 pub use table::Table;
+pub use tensor_board::TensorBoard;
 pub use text_curve::{TextCurve, stdout_columns};

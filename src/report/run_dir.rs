@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::{Metrics, Results};
+use super::{Metrics, Results, TensorBoard};
 use crate::checkpoint::{CheckpointDir, CheckpointError, remove_leftovers, write_whole};
+use crate::model::Tensor;
 use crate::train::Position;
 
 /// Why something could not be written.
@@ -36,6 +37,14 @@ pub enum ReportError {
     /// The system refuses.
     #[error("cannot write {}: {source}; make room, or give another output directory with -o", path.display())]
     Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The system does not give what a run has left.
+    #[error("cannot read {}: {source}; make it readable, or remove it", path.display())]
+    Read {
         /// The file or folder.
         path: PathBuf,
         /// What the system says.
@@ -187,6 +196,32 @@ impl RunDir {
             _ => {}
         }
         Metrics::resume((path, file), self.path.join("metrics.csv"), every, position)
+    }
+
+    /// Begins an event file for TensorBoard, with scalars every so many steps, 0 for epochs only, and histograms of these tensors: those of
+    /// the model, or else it panics when it hears of the params.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Write`].
+    pub fn tensor_board(&self, every: u64, tensors: Vec<Tensor>) -> Result<TensorBoard, ReportError> {
+        TensorBoard::create(&self.path, every, tensors)
+    }
+
+    /// Goes on with the event file of the run `before`, which may be in this directory, where the run stands. It comes after
+    /// [`resume_metrics`](Self::resume_metrics), which keeps other runs out.
+    ///
+    /// # Errors
+    ///
+    /// [`ReportError::Read`], [`ReportError::Write`], [`ReportError::Whole`].
+    pub fn resume_tensor_board(
+        &self,
+        every: u64,
+        tensors: Vec<Tensor>,
+        position: &Position,
+        before: &Path,
+    ) -> Result<TensorBoard, ReportError> {
+        TensorBoard::resume(&self.path, every, tensors, position, before)
     }
 
     /// Keeps other runs out until the file is closed, by whatever end; where the system has no locks, nobody is kept out.

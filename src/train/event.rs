@@ -121,6 +121,34 @@ impl EpochEnd {
 }
 
 /// The params after an epoch, or after the part of one that a run ends with.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::train::{EpochParams, Event, Subscriber, SubscriberError};
+///
+/// /// The global norm of the params after each epoch.
+/// struct Norms(Vec<f64>);
+///
+/// impl Subscriber for Norms {
+///     fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+///         if let Event::Params(EpochParams { params, .. }) = event {
+///             let squares = params.iter().map(|param| f64::from(*param) * f64::from(*param));
+///             self.0.push(squares.sum::<f64>().sqrt());
+///         }
+///         Ok(())
+///     }
+///
+///     fn wants_params(&self) -> bool {
+///         true
+///     }
+/// }
+///
+/// let mut norms = Norms(Vec::new());
+/// norms.hear(&Event::Params(EpochParams { epoch: 0, step: 23, params: &[3.0, -4.0] }))?;
+/// assert_eq!(norms.0, [5.0]);
+/// # Ok::<(), SubscriberError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpochParams<'a> {
     /// 0-based epoch.

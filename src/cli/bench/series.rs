@@ -18,9 +18,10 @@ pub(super) struct Series {
 }
 
 /// Flags of `train` about a run directory, which a measurement does not make.
-const OF_A_RUN: [&str; 8] = [
+const OF_A_RUN: [&str; 9] = [
     "output_dir",
     "log_every",
+    "tensorboard",
     "save_every",
     "keep",
     "resume",
@@ -43,6 +44,7 @@ impl Series {
         let flag = match &self.train {
             TrainFlags { output_dir: Some(_), .. } => "--output-dir",
             TrainFlags { log_every: Some(_), .. } => "--log-every",
+            TrainFlags { tensorboard: Some(_), .. } => "--tensorboard",
             TrainFlags { save_every: Some(_), .. } => "--save-every",
             TrainFlags { keep: Some(_), .. } => "--keep",
             TrainFlags { resume: Some(_), .. } => "--resume",

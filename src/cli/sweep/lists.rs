@@ -29,6 +29,7 @@ impl Lists {
             }
             TrainFlags { init: Some(_), .. } => ("--init", "each seed has initial params of its own"),
             TrainFlags { log_every: Some(_), .. } => ("--log-every", "runs of a sweep have no log"),
+            TrainFlags { tensorboard: Some(_), .. } => ("--tensorboard", "runs of a sweep have no log"),
             TrainFlags { save_every: Some(_), .. } => ("--save-every", "runs of a sweep have no checkpoints"),
             TrainFlags { keep: Some(_), .. } => ("--keep", "runs of a sweep have no checkpoints"),
             TrainFlags { early_stop: Some(_), .. } => ("--early-stop", "its runs are compared at their ends"),
@@ -53,10 +54,11 @@ impl Lists {
 }
 
 /// Flags of `train` that a sweep does not have.
-const HIDDEN: [&str; 14] = [
+const HIDDEN: [&str; 15] = [
     "threads",
     "init",
     "log_every",
+    "tensorboard",
     "drop_last",
     "early_stop",
     "metric",

@@ -1,0 +1,224 @@
+"""TensorBoard reads the event files that `--tensorboard` writes: its classes in Python, and its server in both ways that it loads.
+
+Runs on the digits: a whole one; ones that were stopped or killed in the middle of an epoch and go on, in their folder and in another,
+while two servers and a reader look on; one that diverges. Of each, every scalar must be that of metrics.jsonl to the bit of an f32, at
+the same step and once; every histogram must hold the counts of the params of a run that ends there, and the resumed runs must have the
+histograms of the whole one.
+"""
+import sys
+
+from _environment import enter
+
+enter("tensorboard", ["numpy", "tensorboard", "setuptools<81"], ["numpy", "tensorboard.main"])
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import time
+import urllib.parse
+import urllib.request
+
+import numpy as np
+import tensorboard
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+from tensorboard.compat.proto.event_pb2 import SessionLog
+
+from _data import PHALANX, folder, phalanx
+
+room = folder()
+runs = room / "runs"
+FLAGS = ["--quiet", "--tensorboard", "--optimizer", "adam", "--hidden", "32", "--noise-scale=4", "--log-every", "3"]
+EPOCHS = 6
+MORE = ["--quiet", "--epochs", EPOCHS, "--allow-changed", "epochs"]
+BUCKETS = 30
+
+
+def logged(run):
+    """What metrics.jsonl says: by tag the steps and values."""
+    scalars = {}
+    for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()):
+        event, step, _ = line.pop("event"), line.pop("step"), line.pop("epoch")
+        for key, value in line.items():
+            if value is not None:
+                scalars.setdefault(f"{event}/{key}", []).append((step, float(np.float32(value))))
+    return scalars
+
+
+def event_file(run):
+    """The newest event file of a run; what it goes on from has been emptied."""
+    *emptied, path = sorted(run.glob("*tfevents*"))
+    assert len(emptied) <= 1 and not any(path.stat().st_size for path in emptied), emptied
+    return path
+
+
+def reader(run):
+    everything = {"scalars": 0, "histograms": 0}
+    return EventAccumulator(str(run), size_guidance=everything).Reload()
+
+
+def read(accumulator):
+    """By tag the steps and values that TensorBoard's classes read."""
+    tags = accumulator.Tags()["scalars"]
+    return {tag: [(event.step, event.value) for event in accumulator.Scalars(tag)] for tag in tags}
+
+
+def params(path):
+    """By name the tensors of a model in a safetensors file."""
+    content = path.read_bytes()
+    [size] = struct.unpack_from("<Q", content)
+    tensors = {}
+    for name, about in json.loads(content[8 : 8 + size]).items():
+        if name.startswith("layers."):
+            begin, end = about["data_offsets"]
+            tensors[name] = np.frombuffer(content[8 + size :][begin:end], "<f4").astype(np.float64)
+    return tensors
+
+
+def histograms(accumulator):
+    """By tag and step, the histograms."""
+    tags = accumulator.Tags()["histograms"]
+    return {tag: {event.step: event.histogram_value for event in accumulator.Histograms(tag)} for tag in tags}
+
+
+def check_histogram(found, values):
+    """Holds a histogram against the values it was counted from."""
+    limits = np.array(found.bucket_limit)
+    assert (found.min, found.max, found.num) == (values.min(), values.max(), len(values)), found
+    assert len(limits) == BUCKETS and np.allclose(limits, np.linspace(values.min(), values.max(), BUCKETS + 1)[1:])
+    # A value on a limit counts above it; the largest value, which is the last limit, below.
+    expected = np.bincount(np.searchsorted(limits[:-1], values, side="right"), minlength=BUCKETS)
+    assert np.array_equal(found.bucket, expected), (found, expected)
+    assert math.isclose(found.sum, values.sum(), rel_tol=1e-9, abs_tol=1e-9)
+    assert math.isclose(found.sum_squares, np.square(values).sum(), rel_tol=1e-9)
+
+
+def marks(run):
+    """Steps of the session marks."""
+    events = LegacyEventFileLoader(str(event_file(run))).Load()
+    return [event.step for event in events if event.HasField("session_log") and event.session_log.status == SessionLog.START]
+
+
+def check_scalars(run, found, by):
+    expected = logged(run)
+    assert found == expected, f"{run.name} by {by}: " + "; ".join(
+        f"{tag} {sorted(set(found.get(tag, [])) ^ set(expected.get(tag, [])))[:4]}" for tag in found | expected if found.get(tag) != expected.get(tag)
+    )
+    for tag, points in found.items():
+        steps = [step for step, _ in points]
+        assert steps == sorted(set(steps)), f"{run.name}: {tag} has a step twice or out of order"
+    return sum(map(len, found.values()))
+
+
+class Server:
+    """A real TensorBoard over all runs."""
+
+    def __init__(self, *ways):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "tensorboard.main", "--logdir", runs, "--port", self.port, "--reload_interval", 1]
+        command += ["--samples_per_plugin", "scalars=100000,histograms=1000", *ways]
+        self.log = open(room / f"server-{self.port}.log", "w")
+        environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+        self.process = subprocess.Popen([str(word) for word in command], stdout=self.log, stderr=self.log, env=environment)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+    def get(self, path, **query):
+        address = f"http://127.0.0.1:{self.port}/data/{path}?{urllib.parse.urlencode(query)}"
+        with urllib.request.urlopen(address, timeout=30) as answer:
+            return json.load(answer)
+
+    def scalars(self, run):
+        """By tag the steps and values that it shows of a run."""
+        tags = self.get("plugin/scalars/tags").get(run, {})
+        points = {tag: self.get("plugin/scalars/scalars", run=run, tag=tag) for tag in tags}
+        return {tag: [(step, float(np.float32(value))) for _, step, value in listed] for tag, listed in points.items()}
+
+    def wait_for(self, run, expected):
+        """Asks until it shows this."""
+        found, end = None, time.monotonic() + 60
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError):
+                found = self.scalars(run)
+                if found == expected:
+                    return
+            time.sleep(0.5)
+        check_scalars(runs / run, found or {}, f"the server: {(room / self.log.name).read_text()[-1000:]}")
+
+
+# What the steps and epochs of a run may tell, and do with these flags.
+runs.mkdir()
+whole = runs / "whole"
+phalanx("train", "-o", whole, *FLAGS, "--epochs", EPOCHS)
+accumulator = reader(whole)
+count = check_scalars(whole, read(accumulator), "the classes")
+expected = {"step": ["train_loss", "lr", "grad_norm", "noise_scale", "noise_scale_error"]}
+expected["epoch"] = ["train_loss", "test_loss", "test_accuracy", "noise_scale", "noise_scale_error", "samples_per_sec"]
+expected["epoch"] += ["epoch_secs", "compute_secs", "wait_secs", "reduce_update_secs"]
+assert set(read(accumulator)) == {f"{event}/{key}" for event, keys in expected.items() for key in keys}
+of_whole = histograms(accumulator)
+counted = 0
+for epoch in range(1, EPOCHS + 1):
+    ended = room / f"ended-{epoch}"
+    phalanx("train", "-o", ended, *FLAGS[:1], *FLAGS[2:], "--epochs", epoch)
+    for name, values in params(ended / "model.safetensors").items():
+        check_histogram(of_whole[f"params/{name}"][23 * epoch], values)
+        counted += 1
+assert counted == sum(map(len, of_whole.values())) == 4 * EPOCHS
+assert marks(whole) == [0]
+print(f"a whole run: {count} scalars are those of metrics.jsonl, {counted} histograms those of the params")
+
+# Stopped at step 60, in the middle of the third epoch, and killed after 60 with nothing saved since 50.
+stopped, killed, elsewhere = runs / "stopped", runs / "killed", runs / "elsewhere"
+phalanx("train", "-o", stopped, *FLAGS, "--max-steps", 60)
+phalanx("train", "-o", killed, *FLAGS, "--max-steps", 50)
+phalanx("train", "--resume", killed, "--max-steps", 60, "--allow-changed", "max-steps", "--quiet")
+(killed / "checkpoints" / "step-00000060.safetensors").unlink()
+(killed / "results.json").unlink()
+with open(event_file(killed), "ab") as file:
+    file.write(struct.pack("<Q", 100) + b"half a record")
+
+with Server("--load_fast=true") as fast, Server("--load_fast=false") as slow:
+    servers = {"fast": fast, "slow": slow}
+    before = {run.name: logged(run) for run in (whole, stopped, killed)}
+    watching = reader(stopped)
+    for server in servers.values():
+        for run, points in before.items():
+            server.wait_for(run, points)
+    assert sorted(fast.get("runs")) == sorted(before) == sorted(slow.get("runs"))
+    phalanx("train", "--resume", stopped, "-o", elsewhere, *MORE)
+    assert event_file(stopped).exists() and logged(stopped) == before["stopped"]
+    for run in (stopped, killed):
+        phalanx("train", "--resume", run, "-t", 3, *MORE)
+    for run, sessions in ((stopped, [61]), (killed, [51, 51]), (elsewhere, [61])):
+        accumulator = reader(run)
+        count = check_scalars(run, read(accumulator), "the classes")
+        assert histograms(accumulator) == of_whole, f"{run.name}: other histograms than those of the whole run"
+        assert marks(run) == [0, *sessions], marks(run)
+        for server in servers.values():
+            server.wait_for(run.name, logged(run))
+        print(f"{run.name}, gone on with after step {sessions[0] - 1}: {count} scalars, each once; histograms of the whole run; shown by both servers")
+    check_scalars(stopped, read(watching.Reload()), "a reader that watched")
+    assert histograms(watching) == of_whole
+    shown = fast.get("plugin/histograms/histograms", run="stopped", tag="params/layers.0.weight")
+    assert [step for _, step, _ in shown] == sorted(of_whole["params/layers.0.weight"]), shown
+
+diverged = runs / "diverged"
+ran = subprocess.run([PHALANX, "train", "--tensorboard", "--lr", "1e30", "--log-every", "1", "-o", diverged], capture_output=True)
+assert ran.returncode == 3, ran
+[*_, last] = read(reader(diverged))["step/train_loss"]
+assert not math.isfinite(last[1]), last
+print(f"a run that diverged: the loss of step {last[0]} is {last[1]}")
+print(f"tensorboard {tensorboard.__version__}: all read")
