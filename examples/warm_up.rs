@@ -16,9 +16,9 @@
 //! | large batch, constant warm-up | 1024 | 0.8 | 2.93 ± 0.92 | |
 //! | large batch, gradual warm-up | 1024 | 0.8 | 1.83 ± 0.08 | 23.74 |
 //!
-//! The constant warm-up only puts off what it should prevent: the rate still jumps to 16 times what it was. `tests/warm_up.rs` holds
-//! the shape on the digits, `tests/goyal_remarks.rs` the paper's four remarks, `tests/base_rate.rs` and
-//! `tests/short_last_batch.rs` the two other tables. A run of the last row in the program:
+//! The constant warm-up only puts off what it should prevent: the rate still jumps to 16 times what it was. `tests/train/warm_up.rs` holds
+//! the shape on the digits, `tests/train/goyal_remarks.rs` the paper's four remarks, `tests/train/base_rate.rs` and
+//! `tests/train/short_last_batch.rs` the two other tables. A run of the last row in the program:
 //!
 //! ```sh
 //! phalanx train data/mnist -b 1024 --lr 0.05 --scale-lr linear --base-batch-size 64 --momentum 0.9 --drop-last \

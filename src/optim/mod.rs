@@ -24,7 +24,7 @@
 //!
 //! Every formula is written such that scaling all gradients by a power of two, with the options scaled as their
 //! convention asks, gives the same bits of params (as long as nothing underflows or overflows): no hidden ε, no bound
-//! of our own. `tests/optim_translations.rs` lists every such row.
+//! of our own. `tests/train/translations.rs` lists every such row.
 //!
 //! | file | holds |
 //! |---|---|

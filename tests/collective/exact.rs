@@ -1,0 +1,347 @@
+//! Shows that every collective operation gives the exact result on values whose results are exact in any order: world
+//! sizes x lens x operators x element types, against the reference and against sums in wide integers.
+
+use crate::ranks::on_ranks;
+use phalanx::collective::{CollectiveError, Element, Float, Op, Shared, World, reference, segment};
+use std::fmt::Debug;
+
+const WORLD_SIZES: [usize; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 16];
+const LENS: [usize; 11] = [0, 1, 2, 3, 7, 63, 64, 65, 1000, 1023, 4097];
+const OPS: [Op; 5] = [Op::Sum, Op::Mean, Op::Min, Op::Max, Op::Product];
+
+/// A small integer that differs between ranks and neighbours; products over 16 ranks stay exact in every type.
+fn value(rank: usize, index: usize, op: Op) -> i64 {
+    let mixed = (rank * 31 + index * 7 + rank * index) % 13;
+    match op {
+        Op::Product => [1, -1, 2, 1, -1, 1, 1, 1, 1, 1, 1, 1, -1][mixed],
+        _ => mixed as i64 - 6,
+    }
+}
+
+fn inputs<T>(size: usize, len: usize, op: Op, convert: fn(i64) -> T) -> Vec<Vec<T>> {
+    let rank = |rank| (0..len).map(|index| convert(value(rank, index, op))).collect();
+    (0..size).map(rank).collect()
+}
+
+fn expected_integer(size: usize, index: usize, op: Op) -> i64 {
+    let values = (0..size).map(|rank| value(rank, index, op));
+    match op {
+        Op::Sum | Op::Mean => values.sum(),
+        Op::Min => values.min().unwrap(),
+        Op::Max => values.max().unwrap(),
+        Op::Product => values.product(),
+    }
+}
+
+fn all_reduce_is_exact<T: Element + PartialEq + Debug>(convert: fn(i64) -> T) {
+    for size in WORLD_SIZES {
+        let results = on_ranks(World::new(size).unwrap(), |mut rank| {
+            let mut results = Vec::new();
+            for (len, op) in LENS.into_iter().flat_map(|len| OPS.map(|op| (len, op))) {
+                let mut values = inputs(size, len, op, convert).swap_remove(rank.rank());
+                let outcome = rank.all_reduce(&mut values, op);
+                results.push(outcome.map(|()| values));
+            }
+            results
+        });
+        let cases = LENS.into_iter().flat_map(|len| OPS.map(|op| (len, op)));
+        for (case, (len, op)) in cases.enumerate() {
+            let expected = reference::all_reduce(&inputs(size, len, op, convert), op);
+            for (rank, results) in results.iter().enumerate() {
+                assert_eq!(results[case], expected, "{op} of {len} elements, rank {rank} of {size}");
+            }
+            if let (Ok(expected), true) = (expected, op != Op::Mean) {
+                let integers = (0..len).map(|index| convert(expected_integer(size, index, op)));
+                assert!(expected.into_iter().eq(integers), "{op} of {len} elements over {size} ranks");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_reduce_of_f32_is_exact() {
+    all_reduce_is_exact(|value| value as f32);
+}
+
+#[test]
+fn all_reduce_of_f64_is_exact() {
+    all_reduce_is_exact(|value| value as f64);
+}
+
+#[test]
+fn all_reduce_of_i32_is_exact_and_refuses_means() {
+    all_reduce_is_exact(|value| value as i32);
+}
+
+#[test]
+fn all_reduce_of_i64_is_exact_and_refuses_means() {
+    all_reduce_is_exact(|value| value);
+}
+
+#[test]
+fn all_reduce_of_u32_is_exact_modulo_two_to_the_32() {
+    all_reduce_is_exact_in_unsigned(|value| value as u32);
+}
+
+#[test]
+fn all_reduce_of_u64_is_exact_modulo_two_to_the_64() {
+    all_reduce_is_exact_in_unsigned(|value| value as u64);
+}
+
+/// Sums and products of signed values survive the conversion, as both wrap; extremes do not.
+fn all_reduce_is_exact_in_unsigned<T: Element + PartialEq + Debug>(convert: fn(i64) -> T) {
+    for size in WORLD_SIZES {
+        for op in [Op::Sum, Op::Product] {
+            let results = on_ranks(World::new(size).unwrap(), |mut rank| {
+                LENS.map(|len| {
+                    let mut values = inputs(size, len, op, convert).swap_remove(rank.rank());
+                    rank.all_reduce(&mut values, op).unwrap();
+                    values
+                })
+            });
+            for results in results {
+                for values in results {
+                    let expected = (0..values.len()).map(|index| convert(expected_integer(size, index, op)));
+                    assert!(values.iter().copied().eq(expected), "{op} over {size} ranks");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(feature = "half")]
+#[test]
+fn all_reduce_of_half_floats_is_exact_for_small_integers() {
+    all_reduce_is_exact(|value| half::f16::from_f32(value as f32));
+    all_reduce_is_exact(|value| half::bf16::from_f32(value as f32));
+}
+
+#[cfg(feature = "half")]
+#[test]
+fn half_floats_are_added_in_f32_and_rounded_once() {
+    // In f16, 2048 + 1 is 2048: one rounding per addition would give 2048, one at the end gives 2050.
+    let results = on_ranks(World::new(3).unwrap(), |mut rank| {
+        let mut values = [half::f16::from_f32([2048.0, 1.0, 1.0][rank.rank()]); 100];
+        rank.all_reduce(&mut values, Op::Sum).unwrap();
+        values
+    });
+    assert!(results.iter().flatten().all(|value| value.to_f32() == 2050.0));
+}
+
+#[test]
+fn a_mean_is_within_one_ulp_of_the_exact_quotient() {
+    for size in WORLD_SIZES {
+        let results = on_ranks(World::new(size).unwrap(), |mut rank| {
+            let mut values = inputs(size, 1000, Op::Mean, |value| value as f32).swap_remove(rank.rank());
+            rank.all_reduce(&mut values, Op::Mean).unwrap();
+            values
+        });
+        for (index, &found) in results[0].iter().enumerate() {
+            let exact = expected_integer(size, index, Op::Mean) as f64 / size as f64;
+            assert!((f64::from(found) - exact).abs() <= exact.abs() * f64::from(f32::EPSILON));
+        }
+    }
+}
+
+#[test]
+fn reduce_scatter_fills_the_own_segment_and_leaves_the_rest() {
+    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| LENS.map(|len| (size, len))) {
+        let inputs = inputs(size, len, Op::Sum, |value| value as f32);
+        let results = on_ranks(World::new(size).unwrap(), |mut rank| {
+            let mut values = inputs[rank.rank()].clone();
+            let own = rank.reduce_scatter(&mut values, Op::Sum).unwrap();
+            assert_eq!(own, segment(len, size, rank.rank()));
+            values
+        });
+        assert_eq!(results, reference::reduce_scatter(&inputs, Op::Sum).unwrap(), "{len} over {size}");
+    }
+}
+
+#[test]
+fn all_gather_brings_everyones_segment_to_everyone() {
+    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| LENS.map(|len| (size, len))) {
+        let inputs: Vec<Vec<_>> =
+            (0..size).map(|rank| (0..len).map(|index| (rank as u8, index)).collect()).collect();
+        let results = on_ranks(World::new(size).unwrap(), |mut rank| {
+            let mut values = inputs[rank.rank()].clone();
+            rank.all_gather(&mut values).unwrap();
+            values
+        });
+        let expected = reference::all_gather(&inputs);
+        assert!(results.iter().all(|values| *values == expected), "{len} over {size}");
+    }
+}
+
+#[test]
+fn broadcast_brings_the_roots_values_to_everyone_whoever_is_root() {
+    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| [0, 1, 7, 1023].map(|len| (size, len))) {
+        on_ranks(World::new(size).unwrap(), |mut rank| {
+            for root in 0..size {
+                let mut values = vec![(rank.rank(), 'x'); len];
+                rank.broadcast(&mut values, root).unwrap();
+                assert!(values.iter().all(|&value| value == (root, 'x')));
+            }
+        });
+    }
+}
+
+/// Affine maps under composition: associative, not commutative, exact modulo 2^64.
+fn compose(left: [u64; 2], right: [u64; 2]) -> [u64; 2] {
+    [left[0].wrapping_mul(right[0]), left[1].wrapping_mul(right[0]).wrapping_add(right[1])]
+}
+
+#[test]
+fn operands_of_a_function_come_in_rank_order() {
+    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| LENS.map(|len| (size, len))) {
+        let map = |rank: usize, index: usize| [2 * rank as u64 + 3, (rank * index + 1) as u64];
+        let results = on_ranks(World::new(size).unwrap(), |mut rank| {
+            let mut values: Vec<_> = (0..len).map(|index| map(rank.rank(), index)).collect();
+            rank.all_reduce_with(&mut values, compose).unwrap();
+            values
+        });
+        let expected: Vec<_> =
+            (0..len).map(|index| (0..size).map(|rank| map(rank, index)).reduce(compose).unwrap()).collect();
+        assert!(results.iter().all(|values| *values == expected), "{len} over {size}");
+    }
+}
+
+#[test]
+fn values_larger_than_a_stack_block_are_combined_too() {
+    let results = on_ranks(World::new(5).unwrap(), |mut rank| {
+        let mut values = vec![[rank.rank() as u64; 4096]; 3];
+        rank.all_reduce_with(&mut values, |left, right| {
+            std::array::from_fn(|index| left[index] + right[index])
+        })
+        .unwrap();
+        values
+    });
+    assert!(results.iter().flatten().flatten().all(|&value| value == 10));
+}
+
+fn weighted_mean_is_that_of_the_reference<T: Float + PartialEq + Debug>(convert: fn(i64) -> T) {
+    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| LENS.map(|len| (size, len))) {
+        let inputs = inputs(size, len, Op::Sum, convert);
+        let weights: Vec<f64> = (0..size).map(|rank| ((rank + 1) % 4) as f64).collect();
+        let results = on_ranks(World::new(size).unwrap(), |mut rank| {
+            let mut values = inputs[rank.rank()].clone();
+            let total = rank.all_reduce_weighted_mean(&mut values, weights[rank.rank()]).unwrap();
+            assert_eq!(total, weights.iter().sum::<f64>());
+            values
+        });
+        let expected = reference::weighted_mean(&inputs, &weights);
+        assert!(results.iter().all(|values| *values == expected), "{len} over {size}");
+    }
+}
+
+#[test]
+fn weighted_means_are_those_of_the_reference() {
+    weighted_mean_is_that_of_the_reference(|value| value as f32);
+    weighted_mean_is_that_of_the_reference(|value| value as f64);
+}
+
+#[test]
+fn a_weighted_mean_is_the_textbooks() {
+    let results = on_ranks(World::new(2).unwrap(), |mut rank| {
+        let mut values = [[1.0f32, 5.0], [5.0, 1.0]][rank.rank()];
+        let total = rank.all_reduce_weighted_mean(&mut values, [3.0, 1.0][rank.rank()]).unwrap();
+        (values, total)
+    });
+    assert_eq!(results, [([2.0, 4.0], 4.0); 2]);
+}
+
+#[test]
+fn a_rank_of_weight_zero_contributes_nothing_not_even_nan() {
+    let results = on_ranks(World::new(3).unwrap(), |mut rank| {
+        let mut values = [[-0.0f64; 2], [f64::NAN; 2], [f64::INFINITY; 2]][rank.rank()];
+        rank.all_reduce_weighted_mean(&mut values, [2.0, 0.0, 0.0][rank.rank()]).unwrap();
+        values.map(f64::to_bits)
+    });
+    assert_eq!(results, [[(-0.0f64).to_bits(); 2]; 3]);
+}
+
+#[test]
+fn weights_that_give_no_mean_are_refused_on_every_rank_with_values_untouched() {
+    type IsExpected = fn(&CollectiveError) -> bool;
+    let cases: [([f64; 3], IsExpected); 5] = [
+        ([0.0, 0.0, 0.0], |error| *error == CollectiveError::ZeroWeight),
+        ([1.0, -1.0, -2.0], |error| *error == CollectiveError::BadWeight { rank: 1, weight: -1.0 }),
+        ([1.0, 1.0, f64::INFINITY], |error| matches!(error, CollectiveError::BadWeight { rank: 2, .. })),
+        ([f64::NAN, 1.0, 1.0], |error| matches!(error, CollectiveError::BadWeight { rank: 0, .. })),
+        ([f64::MAX, f64::MAX, 1.0], |error| *error == CollectiveError::WeightOverflow),
+    ];
+    on_ranks(World::new(3).unwrap(), |mut rank| {
+        for (weights, is_expected) in cases {
+            let mut values = vec![rank.rank() as f32; 100];
+            let error = rank.all_reduce_weighted_mean(&mut values, weights[rank.rank()]).unwrap_err();
+            assert!(is_expected(&error), "{weights:?} gave {error:?}");
+            assert_eq!(values, vec![rank.rank() as f32; 100]);
+        }
+        let mut values = vec![rank.rank() as f32; 100];
+        rank.all_reduce_weighted_mean(&mut values, 1.0).unwrap();
+        assert_eq!(values, vec![1.0; 100]);
+    });
+}
+
+#[test]
+fn everyone_sees_everyones_loan_in_rank_order_without_a_copy() {
+    for size in WORLD_SIZES {
+        let addresses = on_ranks(World::new(size).unwrap(), |mut rank| {
+            let own = vec![rank.rank(); 3];
+            let seen = rank.lend(&own, |peers| {
+                assert_eq!(peers.len(), size);
+                assert!(peers.iter().enumerate().all(|(rank, values)| *values == [rank; 3]));
+                peers.iter().map(|values| values.as_ptr().addr()).collect::<Vec<_>>()
+            });
+            (own.as_ptr().addr(), seen.unwrap())
+        });
+        let own: Vec<_> = addresses.iter().map(|(own, _)| *own).collect();
+        assert!(addresses.iter().all(|(_, seen)| *seen == own));
+    }
+}
+
+#[test]
+fn updates_of_a_shared_value_are_seen_by_all_in_the_next_read() {
+    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| [0, 1, 7, 1000].map(|len| (size, len))) {
+        let world = World::new(size).unwrap();
+        let shared = Shared::even(&world, vec![0u64; len]);
+        on_ranks(world, |mut rank| {
+            for round in 0..10 {
+                assert!(shared.read(&rank).unwrap().iter().all(|&value| value == round * size as u64));
+                let everyone = |peers: phalanx::collective::Peers<'_, u64>, own: &mut [u64]| {
+                    own.iter_mut().for_each(|value| *value += peers.iter().sum::<u64>());
+                };
+                rank.update(&shared, &1, everyone).unwrap();
+            }
+        });
+        assert!(!shared.is_torn());
+        assert_eq!(shared.into_inner(), vec![10 * size as u64; len]);
+    }
+}
+
+#[test]
+fn a_shared_value_is_cut_where_it_was_told() {
+    let world = World::new(3).unwrap();
+    let shared = Shared::new(&world, vec![9; 10], vec![0, 7, 7, 10]).unwrap();
+    assert_eq!([shared.segment(0), shared.segment(1), shared.segment(2)], [0..7, 7..7, 7..10]);
+    on_ranks(world, |mut rank| {
+        let number = rank.rank();
+        rank.update(&shared, &(), |_, own| own.fill(number)).unwrap();
+    });
+    assert_eq!(shared.into_inner(), [0, 0, 0, 0, 0, 0, 0, 2, 2, 2]);
+}
+
+#[test]
+fn cuts_that_do_not_ascend_from_zero_to_the_len_are_refused() {
+    let world = World::new(2).unwrap();
+    let cut = |cuts: &[usize]| Shared::new(&world, vec![(); 10], cuts.to_vec()).unwrap_err();
+    let out_of_order =
+        |index, found, at_least, at_most| CollectiveError::CutOutOfOrder { index, found, at_least, at_most };
+    assert_eq!(cut(&[0, 10]), CollectiveError::CutCount { found: 2, expected: 3 });
+    assert_eq!(cut(&[1, 5, 10]), out_of_order(0, 1, 0, 0));
+    assert_eq!(cut(&[0, 11, 10]), out_of_order(1, 11, 0, 10));
+    assert_eq!(cut(&[0, 5, 9]), out_of_order(2, 9, 10, 10));
+    assert_eq!(
+        Shared::new(&World::new(3).unwrap(), vec![(); 9], vec![0, 6, 5, 9]).unwrap_err(),
+        out_of_order(2, 5, 6, 9)
+    );
+}

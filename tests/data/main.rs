@@ -1,0 +1,9 @@
+//! Data of every format: what is read, and what is refused with which words.
+#![cfg(feature = "program")]
+
+mod bad_bytes;
+mod bad_input;
+mod bad_source;
+mod damaged;
+mod formats;
+mod streams;

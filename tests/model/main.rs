@@ -1,0 +1,6 @@
+//! Models: their gradients, the kernels beneath, and their interchange as ONNX.
+#![cfg(feature = "program")]
+
+mod gradients;
+mod kernels;
+mod onnx;

@@ -1,0 +1,299 @@
+//! Bad input to the program: one clear line on stderr, the right exit code, and nothing written.
+
+use std::fs;
+
+use crate::room::{Ran, Room, idx, npy, table};
+use phalanx::checkpoint::ModelFile;
+
+/// Arguments, exit code, and what the message must say.
+type Case = (&'static str, i32, &'static [&'static str]);
+
+fn check(room: &Room, cases: &[Case]) {
+    let before = room.listing();
+    for (arguments, code, fragments) in cases {
+        let Ran { code: found, out, err } = room.run(arguments);
+        assert_eq!(found, Some(*code), "phalanx {arguments}: {err}");
+        assert!(err.starts_with("error: "), "phalanx {arguments}: {err}");
+        assert_eq!(err.matches('\n').count(), 1, "phalanx {arguments}: not one line: {err}");
+        for fragment in *fragments {
+            assert!(err.contains(fragment), "phalanx {arguments}: no {fragment:?} in: {err}");
+        }
+        assert_eq!(out, "", "phalanx {arguments}");
+        assert_eq!(room.listing(), before, "phalanx {arguments} left something behind");
+    }
+}
+
+fn classes(a: f64, b: f64) -> String {
+    usize::from(a > b).to_string()
+}
+
+/// A room with good tables, and runs trained on them.
+fn furnished() -> Room {
+    let room = Room::new();
+    room.write("good.csv", table(40, classes));
+    room.write("three.csv", table(40, |a, b| ((a + b) as usize + usize::from(a > b)).to_string()));
+    room.write("wide.csv", "1,2,3,0\n4,5,6,1\n");
+    room.write("values.csv", table(40, |a, b| format!("{:.3}", a + b)));
+    room.good("train good.csv --epochs 1 -o model");
+    room.good("train values.csv --epochs 1 -o law");
+    room
+}
+
+#[test]
+fn data_that_cannot_be_read() {
+    let room = furnished();
+    let labels = idx(&[4], &[0, 1, 2, 3]);
+    for (folder, images) in [
+        ("cut", idx(&[4, 2, 2], &[9; 11])),
+        ("magic", [&[1, 2, 3, 4][..], &idx(&[4, 2, 2], &[9; 16])[4..]].concat()),
+        ("many", idx(&[5, 2, 2], &[9; 20])),
+    ] {
+        room.write(&format!("{folder}/train-images-idx3-ubyte"), images);
+        room.write(&format!("{folder}/train-labels-idx1-ubyte"), &labels);
+    }
+    fs::create_dir(room.path("bare")).unwrap();
+    room.write("ragged.csv", "1,2,0\n3,4\n");
+    room.write("word.csv", "1,2,0\n3,four,1\n");
+    room.write("nan.csv", "1,2,0\n3,NaN,1\n");
+    room.write("empty.csv", "");
+    room.write("header.csv", "a,b,label\n");
+    room.write("negative.csv", "1,2,0,1\n3,4,1,-2\n");
+    room.write("zero.csv", "1,2,0,0\n3,4,1,0\n");
+    room.write("pairs.svm", "1 1:2 1:3\n");
+    room.write("nan.npy", npy("<f4", "1, 2", &[0, 0, 192, 127, 0, 0, 0, 0]));
+    room.write("one.npy", npy("<i8", "1,", &[0; 8]));
+    room.write("cut.npy", npy("<f4", "9, 2", &[0; 8]));
+    room.write("photo.png", "no data");
+    let cases: &[Case] = &[
+        ("train missing.csv", 1, &["missing.csv", "no file"]),
+        ("train missing", 1, &["\"missing\"", "digits", "FILE.csv"]),
+        ("train photo.png", 1, &["photo.png", "no known kind", "FILE.csv"]),
+        ("train bare", 1, &["bare", "none of MNIST's files", "train-images-idx3-ubyte"]),
+        ("train cut", 1, &["cut/train-images-idx3-ubyte", "only 27 bytes", "promises 32"]),
+        ("train magic", 1, &["magic/train-images-idx3-ubyte", "byte 0", "expected"]),
+        ("train many", 1, &["4 labels", "5 samples"]),
+        ("train ragged.csv", 1, &["2 fields in line 2 of ragged.csv", "expected 3"]),
+        ("train word.csv", 1, &["\"four\" in line 2, column 1 of word.csv", "expected a number"]),
+        ("train nan.csv", 1, &["NaN in line 2, column 1 of nan.csv", "finite"]),
+        ("train empty.csv", 1, &["empty.csv holds no samples"]),
+        ("train header.csv", 1, &["header.csv holds no samples"]),
+        ("train negative.csv --weight-column 3", 1, &["weight \"-2\" in line 2, column 3", "0 or more"]),
+        ("train zero.csv --weight-column 3", 1, &["weights of all 2 training samples are 0"]),
+        ("train pairs.svm", 1, &["index 1 after index 1 in line 1 of pairs.svm", "ascending"]),
+        ("train nan.npy,one.npy", 1, &["NaN in row 1, column 0", "nan.npy"]),
+        ("train cut.npy,one.npy", 1, &["cut.npy holds only", "promises"]),
+        ("train good.csv --label-column colour", 1, &["good.csv", "colour", "header"]),
+        ("train good.csv --label-column 7", 1, &["no column 7", "0 to 2"]),
+        ("train good.csv --label-column 2 --weight-column 2", 1, &["both label and weight"]),
+    ];
+    check(&room, cases);
+}
+
+#[test]
+fn options_that_no_data_make_good() {
+    let room = furnished();
+    let cases: &[Case] = &[
+        ("train -t 0", 2, &["0 threads"]),
+        ("train -t 100000", 2, &["100000 threads", "at most 4096"]),
+        ("train -b 0", 2, &["batch of 0 samples", "at least 1"]),
+        ("train --shards 0", 2, &["0 shards", "auto"]),
+        ("train --epochs 0", 2, &["0 epochs", "at least 1"]),
+        ("train --max-steps 0", 2, &["0 epochs or steps", "at least 1"]),
+        ("train --lr nan", 2, &["lr is NaN"]),
+        ("train --lr=-1", 2, &["lr is -1", "must be 0, or between"]),
+        ("train --lr inf", 2, &["lr is inf"]),
+        ("train --momentum 1", 2, &["momentum is 1", "below 1"]),
+        ("train --momentum 0.9 --optimizer adam", 2, &["momentum is not used by adam", "sgd"]),
+        ("train --nesterov", 2, &["nesterov does nothing without momentum"]),
+        ("train --momentum-form caffe", 2, &["momentum-form does nothing without momentum"]),
+        ("train --beta1 1.5 --optimizer adam", 2, &["beta1 is 1.5"]),
+        ("train --eps 1e-8", 2, &["eps is not used by sgd"]),
+        ("train --l2=-1", 2, &["l2 is -1"]),
+        (
+            "train --lr-schedule linear --warmup-steps 230",
+            2,
+            &["warmup-steps is 230", "the run has 230 steps"],
+        ),
+        ("train --warmup-steps 9 --warmup-form constant", 2, &["share of the rate", "give warmup-start"]),
+        ("train --warmup-form constant --warmup-start 0.1", 2, &["warmup-form", "warmup-steps is 0"]),
+        ("train --warmup-start 0.1", 2, &["warmup-start", "warmup-steps is 0"]),
+        ("train --warmup-steps 9 --warmup-start 1.5", 2, &["warmup-start is 1.5", "between 0 and 1"]),
+        ("train --lr-gamma 0.5", 2, &["option lr-gamma", "constant schedule"]),
+        ("train --lr-schedule step --lr-decay-epochs 0", 2, &["lr-decay-epochs is 0"]),
+        ("train --label-column 3", 2, &["--label-column", "tables", "digits"]),
+        ("train --weight-column w", 2, &["--weight-column", "tables", "digits"]),
+        ("train x.npy,y.npy --header absent", 2, &["--header", "tables", "x.npy,y.npy"]),
+        ("train --clip-grad-norm 0", 2, &["norm of 0", "above 0"]),
+        ("train --clip-grad-norm nan", 2, &["norm of NaN"]),
+        ("train --timeout 0", 2, &["timeout of 0 seconds"]),
+        ("train --timeout nan", 2, &["timeout of NaN seconds"]),
+        ("train --base-batch-size 32", 2, &["base batch size 32", "linear or sqrt"]),
+        ("train --scale-lr linear", 2, &["base batch size"]),
+        ("train --test-split 1", 2, &["test share 1", "less than 1"]),
+        ("train --test-split 2", 2, &["test share 2"]),
+        ("train --test-split=-0.1", 2, &["test share -0.1"]),
+        ("train --test-split nan", 2, &["test share NaN"]),
+        ("train good.csv --test-split 0.001", 1, &["leaves the test part empty", "40 samples"]),
+        ("train good.csv --drop-last", 1, &["40 training samples make no whole batch of 64"]),
+        ("train --hidden 1000000000000", 1, &["params", "GB", "--hidden"]),
+        ("train --hidden 9000000000000000000", 2, &["more params than can be addressed", "--hidden"]),
+        ("train --loss bce", 1, &["10 classes", "2"]),
+        ("train --loss mse --label-column 0 values.csv --init model", 1, &["shape", "--hidden"]),
+        ("train values.csv --loss cross-entropy -o model", 1, &["model exists", "-o"]),
+        ("train -o good.csv", 1, &["good.csv exists", "-o"]),
+        ("train -o good.csv/run", 1, &["good.csv/run", "-o"]),
+    ];
+    check(&room, cases);
+}
+
+#[test]
+fn a_test_split_of_0_is_the_default() {
+    let room = furnished();
+    room.good("train good.csv --test-split 0 --epochs 1 -o run");
+    assert_eq!(room.json("run/results.json")["test_samples"], 0);
+}
+
+#[test]
+fn files_of_flags_with_faults() {
+    let room = Room::new();
+    for (name, text) in [
+        ("unknown", "lr = 0.1\nlearning-rate = 1\n"),
+        ("section", "[train]\nlr = 1\n"),
+        ("text", "seed = 1\nbatch-size = \"many\"\n"),
+        ("flag", "lr = true\n"),
+        ("list", "hidden = true\n"),
+        ("below", "threads = -1\n"),
+        ("large", "shards = \"99999999999999999999\"\n"),
+        ("choice", "optimizer = \"adm\"\n"),
+        ("syntax", "lr = \n"),
+        ("twice", "lr = 1\nlr = 2\n"),
+        ("both", "epochs = 1\nmax-steps = 2\n"),
+    ] {
+        room.write(&format!("{name}.toml"), text);
+    }
+    room.write("binary.toml", [0xff, 0xfe]);
+    let cases: &[Case] = &[
+        ("train --config absent.toml", 1, &["cannot read absent.toml", "TOML"]),
+        ("train --config binary.toml", 1, &["cannot read binary.toml", "UTF-8"]),
+        ("train --config unknown.toml", 2, &["unknown.toml line 2", "unknown key `learning-rate`", "--help"]),
+        ("train --config section.toml", 2, &["section.toml line 1", "unknown key `train`"]),
+        ("train --config text.toml", 2, &["text.toml line 2, batch-size", "\"many\"", "whole number"]),
+        ("train --config flag.toml", 2, &["flag.toml line 1, lr", "`true`", "a number"]),
+        ("train --config list.toml", 2, &["list.toml line 1, hidden", "widths such as 128"]),
+        ("train --config below.toml", 2, &["below.toml line 1, threads", "'-1'", "whole number", "auto"]),
+        ("train --config large.toml", 2, &["large.toml line 1, shards", "whole number"]),
+        ("train --config choice.toml", 2, &["choice.toml line 1, optimizer", "`adm`", "`adam`"]),
+        ("train --config syntax.toml", 2, &["syntax.toml line 1"]),
+        ("train --config twice.toml", 2, &["twice.toml line 2", "duplicate key"]),
+        ("train --config both.toml", 2, &["both epochs and max-steps", "keep one"]),
+    ];
+    check(&room, cases);
+}
+
+#[test]
+fn models_and_data_that_do_not_fit() {
+    let room = furnished();
+    fs::copy(
+        format!("{}/tests/fixtures/linear_layers.safetensors", env!("CARGO_MANIFEST_DIR")),
+        room.path("torch.safetensors"),
+    )
+    .unwrap();
+    room.write("notes.txt", "no model");
+    let cases: &[Case] = &[
+        ("eval model wide.csv", 1, &["wide.csv has 3 features, expected 2"]),
+        ("eval model digits", 1, &["of digits", "2 classes"]),
+        ("eval model three.csv", 1, &["label 2", "three.csv", "2 classes"]),
+        ("eval law words.csv", 1, &["words.csv"]),
+        ("eval model x.npy", 1, &["x.npy"]),
+        ("predict model wide.csv", 1, &["wide.csv"]),
+        ("predict law digits", 1, &["64 features"]),
+        ("train good.csv --test wide.csv", 1, &["wide.csv has 3 features, expected 2"]),
+        ("train good.csv --test three.csv", 1, &["label 2", "three.csv", "2 classes"]),
+        ("train good.csv --init model --hidden 7", 1, &["layers.0.weight", "[128, 2]", "[7, 2]"]),
+        ("train good.csv --init model --hidden none", 1, &["layers.1", "--hidden"]),
+        ("train wide.csv --init model", 1, &["layers.0.weight", "[128, 2]", "[128, 3]"]),
+        ("train good.csv --init good.csv", 1, &["good.csv is not a whole safetensors file"]),
+        ("train good.csv --init absent", 1, &["cannot read absent"]),
+        (
+            "eval torch.safetensors good.csv",
+            1,
+            &["torch.safetensors does not say how its model is built", "--init"],
+        ),
+        ("predict torch.safetensors", 1, &["does not say how its model is built"]),
+        ("eval absent", 1, &["cannot read absent", "run directory"]),
+        ("inspect absent", 1, &["cannot read absent"]),
+        ("inspect notes.txt", 1, &["notes.txt is not a whole safetensors file"]),
+    ];
+    check(&room, cases);
+    room.good("inspect torch.safetensors");
+}
+
+#[test]
+fn a_model_whose_own_data_is_gone_says_so() {
+    let room = furnished();
+    fs::remove_file(room.path("good.csv")).unwrap();
+    let cases: &[Case] = &[("eval model", 1, &["the run's own data good.csv", "no file", "name other data"])];
+    check(&room, cases);
+}
+
+#[test]
+fn every_truncation_and_a_changed_bit_in_every_byte_of_a_model_is_refused() {
+    let room = Room::new();
+    room.write("good.csv", table(40, classes));
+    room.good("train good.csv --hidden none --standardize --epochs 1 -o run");
+    let whole = fs::read(room.path("run/model.safetensors")).unwrap();
+    let damaged = room.path("damaged.safetensors");
+    let refused = |bytes: &[u8]| {
+        fs::write(&damaged, bytes).unwrap();
+        ModelFile::load(&damaged).is_err()
+    };
+    assert!(!refused(&whole));
+    for len in 0..whole.len() {
+        assert!(refused(&whole[..len]), "cut to {len} of {} bytes", whole.len());
+    }
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        assert!(refused(&bytes), "bit {} of byte {at}: {:?}", at % 8, whole[at] as char);
+    }
+    room.write("damaged.safetensors", &whole[..whole.len() - 1]);
+    let mut flipped = whole.clone();
+    flipped[whole.len() - 3] ^= 1;
+    room.write("flipped.safetensors", flipped);
+    let cases: &[Case] = &[
+        ("eval damaged.safetensors", 1, &["damaged.safetensors is not a whole safetensors file"]),
+        ("predict flipped.safetensors", 1, &["flipped.safetensors was changed", "checksum"]),
+        ("inspect flipped.safetensors", 1, &["flipped.safetensors was changed", "checksum"]),
+    ];
+    check(&room, cases);
+}
+
+/// What clap says itself may take more than a line.
+#[test]
+fn unusable_arguments_are_exit_2() {
+    let room = Room::new();
+    for arguments in [
+        "",
+        "tarin",
+        "train --learning-rate 1",
+        "train --lr fast",
+        "train --threads=-1",
+        "train --seed 18446744073709551615",
+        "train --hidden 0",
+        "train --hidden 1,,2",
+        "train --optimizer adm",
+        "train --reduction average",
+        "train --loss hinge",
+        "train --epochs 1 --max-steps 2",
+        "train --test good.csv --test-split 0.1",
+        "train digits digits",
+        "eval",
+        "predict",
+        "inspect a b",
+    ] {
+        let Ran { code, out, err } = room.run(arguments);
+        assert_eq!(code, Some(2), "phalanx {arguments}: {err}");
+        assert!(arguments.is_empty() || err.starts_with("error: "), "phalanx {arguments}: {err}");
+        assert_eq!((out.as_str(), room.listing()), ("", vec![]), "phalanx {arguments}");
+    }
+}

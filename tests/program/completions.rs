@@ -1,0 +1,103 @@
+//! What shells and man show of the program is made from its flags, and shells and man can read it.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use crate::room::Room;
+
+/// The long flags in a text.
+fn flags(text: &str) -> Vec<String> {
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let names = text.split("--").skip(1).map(|rest| rest.split(|c| !is_name(c)).next().unwrap());
+    names.filter(|name| name.starts_with(char::is_alphabetic)).map(|name| format!("--{name}")).collect()
+}
+
+/// The flags that `--help` lists, each at the beginning of its line.
+fn listed(help: &str) -> Vec<String> {
+    let lines = help.lines().filter(|line| line.trim_start().starts_with('-'));
+    lines.filter_map(|line| flags(line).into_iter().next()).collect()
+}
+
+#[test]
+fn every_flag_is_completed_and_on_its_manual_page() {
+    let room = Room::new();
+    room.good("man -o pages");
+    let bash = room.good("completions bash");
+    for command in
+        ["train", "convert", "eval", "predict", "inspect", "bench scaling", "bench all-reduce", "sweep"]
+    {
+        let page = room.read(&format!("pages/phalanx-{}.1", command.replace(' ', "-"))).replace("\\-", "-");
+        let shown = listed(&room.good(&format!("{command} --help")));
+        assert!(!shown.is_empty(), "{command}");
+        for flag in shown {
+            assert!(flags(&page).contains(&flag), "{flag} is not on the page of {command}");
+            assert!(flags(&bash).contains(&flag), "{flag} of {command} is not completed");
+        }
+    }
+    assert_eq!(room.good("man bench scaling"), room.read("pages/phalanx-bench-scaling.1"));
+    assert_eq!(room.good("man"), room.read("pages/phalanx.1"));
+    // Again, over what is there, as after an update.
+    room.good("man -o pages");
+}
+
+#[test]
+fn values_with_names_are_completed() {
+    let room = Room::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = room.good(&format!("completions {shell}"));
+        assert!(script.contains("phalanx") && script.contains("batch-size"), "{shell}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let script = room.good(&format!("completions {shell}"));
+        for value in
+            ["rmsprop", "mean-of-shard-means", "tensorflow1-estimator", "cosine", "gelu", "cross-entropy"]
+        {
+            assert!(script.contains(value), "{shell}: no {value}");
+        }
+    }
+}
+
+#[test]
+fn shells_that_are_here_can_read_their_script() {
+    let room = Room::new();
+    for shell in ["bash", "zsh", "fish"] {
+        room.write(shell, room.good(&format!("completions {shell}")));
+        let path = room.path(shell);
+        if let Ok(read) = Command::new(shell).arg("-n").arg(path).stdin(Stdio::null()).output() {
+            assert!(read.status.success() && read.stderr.is_empty(), "{shell}: {read:?}");
+        }
+    }
+}
+
+/// With the completion that bash itself would call.
+#[test]
+fn bash_completes_the_optimizers() {
+    let room = Room::new();
+    let script = room.good("completions bash")
+        + "\nCOMP_WORDS=(phalanx train --optimizer ada) COMP_CWORD=3\n_phalanx phalanx ada --optimizer\necho \"${COMPREPLY[@]}\"\n";
+    room.write("complete.sh", script);
+    if let Ok(ran) = Command::new("bash").arg(room.path("complete.sh")).output() {
+        assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), "adagrad adam adamw", "{ran:?}");
+    }
+}
+
+#[test]
+fn unknown_shells_and_commands_are_refused() {
+    let room = Room::new();
+    for (arguments, said) in [
+        ("completions tcsh", "possible values: bash"),
+        ("completions", "<SHELL>"),
+        ("man tarin", "give one of train"),
+        ("man train on", "train has no command 'on'"),
+        ("man train -o x", "cannot be used with"),
+    ] {
+        let ran = room.run(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{arguments}: {ran:?}");
+        assert!(ran.err.contains(said), "{arguments}: {}", ran.err);
+    }
+    room.write("file", "");
+    let ran = room.run("man -o file");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("cannot make the folder file"), "{}", ran.err);
+    assert!(fs::read(room.path("file")).unwrap().is_empty());
+}

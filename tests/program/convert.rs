@@ -1,0 +1,142 @@
+//! `phalanx convert` as its users meet it: what it prints trains to the same bits, leads back, or is refused with a reason.
+
+use crate::room::{Ran, Room};
+use serde_json::Value;
+
+/// The command that convert prints, without the program's name.
+fn command(out: &str) -> &str {
+    out.lines()
+        .find_map(|line| line.strip_prefix("phalanx "))
+        .unwrap_or_else(|| panic!("no command in {out}"))
+}
+
+fn hash(room: &Room, train: &str) -> Value {
+    room.good(&format!("{train} -o run --quiet"));
+    let hash = room.json("run/results.json")["params_sha256"].clone();
+    std::fs::remove_dir_all(room.path("run")).unwrap();
+    hash
+}
+
+const RUN: &str = "digits --max-steps 30 --drop-last --hidden 8 -b 64 --shards 4";
+
+#[test]
+fn the_printed_command_trains_to_the_same_bits() {
+    let room = Room::new();
+    for options in [
+        "--lr 0.05 --momentum 0.9 --l2 0.01 --clip-grad-norm 0.5 --warmup-steps 4",
+        "--optimizer adam --l2 0.01 --eps 0.001",
+        "--optimizer adagrad --eps-form inside --initial-accumulator 0.1 --no-bias-decay --l2 0.1",
+        "--optimizer adamw",
+        "--optimizer rmsprop --momentum 0.9 --weight-decay 0.1",
+        "--optimizer lamb --weight-decay 0.1",
+    ] {
+        let expected = hash(&room, &format!("train {RUN} {options}"));
+        for to in
+            ["mean", "sum", "mean-of-shard-means", "sum-of-shard-means", "mean-of-shard-sums", "scikit-learn"]
+        {
+            let out = room.good(&format!("convert {RUN} {options} --to {to}"));
+            assert!(out.contains("exact, same bits") && !out.contains("rounding"), "{out}");
+            assert_eq!(hash(&room, command(&out)), expected, "{options} to {to}: {out}");
+        }
+    }
+}
+
+#[test]
+fn there_and_back_is_the_command_it_began_with() {
+    let room = Room::new();
+    for batch in [64, 100] {
+        for (from, options) in [
+            ("mean", "--lr 0.1 --momentum 0.9 --l2 0.0001 --clip-grad-norm 0.7"),
+            ("sum", "--optimizer adagrad --lr 0.03 --eps 1e-6 --initial-accumulator 0.1 --l2 0.3"),
+            ("sum", "--lr 0.007 --weight-decay 0.3"),
+            ("mean", "--optimizer adam --lr 0.001 --eps 1e-7 --l2 0.03"),
+        ] {
+            let start = format!("-b {batch} {options}");
+            let same = room.good(&format!("convert {start} --from {from}"));
+            for to in ["mean", "sum", "scikit-learn"] {
+                let out = room.good(&format!("convert {start} --from {from} --to {to}"));
+                let back = command(&out).strip_prefix("train").unwrap();
+                let out = room.good(&format!("convert {back} --from {to} --to {from}"));
+                assert_eq!(command(&out), command(&same), "{to}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_config_and_a_preset_are_converted_too_and_json_says_the_same() {
+    let room = Room::new();
+    room.good(&format!("train {RUN} --lr 0.05 --l2 0.01 -o run --quiet"));
+    let out = room.good("convert --config run/config.toml --to sum");
+    assert!(
+        out.contains("--lr 0.00078125") && out.contains("--l2 0.64") && out.contains("--hidden 8"),
+        "{out}"
+    );
+    let json: Value =
+        serde_json::from_str(&room.good("convert --config run/config.toml --to sum --json")).unwrap();
+    assert_eq!((&json["gradient_factor"], &json["same_bits"]), (&64.0.into(), &true.into()));
+    assert_eq!(json["command"].as_str().unwrap().strip_prefix("phalanx "), Some(command(&out)));
+    assert_eq!(json["changes"][0]["new"], 0.000_781_25);
+
+    let out = room.good("convert --like keras --optimizer adam --l2 0.01 -b 64 --to scikit-learn");
+    for fragment in ["--l2 1.28", "--l2-form batch-sum", "--eps-form uncorrected", "--no-bias-decay", "alpha"]
+    {
+        assert!(out.contains(fragment), "no {fragment} in {out}");
+    }
+}
+
+#[test]
+fn the_last_batch_of_the_data_is_spoken_of() {
+    let room = Room::new();
+    let out = room.good("convert digits -b 128 --to sum");
+    assert!(out.contains("of 29 samples instead of 128") && out.contains("--drop-last"), "{out}");
+    let out = room.good("convert -b 128 --to sum --data-size 60000");
+    assert!(out.contains("of 96 samples instead of 128: its update is 0.75 times"), "{out}");
+    assert!(!room.good("convert -b 100 --to sum --data-size 60000").contains("last batch"));
+    assert!(room.good("convert -b 128 --to sum").contains("exact if every batch has 128 samples"));
+}
+
+#[test]
+fn what_is_about_the_run_and_not_its_numbers_is_carried_over() {
+    let out = Room::new().good("convert --to sum --save-every 2epochs --keep 5 -o m --quiet");
+    for fragment in ["--save-every 2epochs", "--keep 5", "--output-dir m", "--quiet"] {
+        assert!(command(&out).contains(fragment), "no {fragment} in {out}");
+    }
+}
+
+#[test]
+fn what_has_no_translation_is_refused_with_the_reason() {
+    let room = Room::new();
+    for (arguments, code, fragments) in [
+        ("--to mean-of-shard-means --shards 3 -b 100", 1, &["34 and of 33 samples", "divides the batch"][..]),
+        ("--to sum --optimizer lars", 1, &["lars", "all 0", "--init"]),
+        ("--to c --data-size 100", 1, &["C is infinite", "--l2"]),
+        ("--to-momentum-form caffe --momentum 0.9 --lr-schedule cosine", 1, &["constant rate", "caffe"]),
+        ("--to-batch-size 1024 --rule adam --optimizer adam", 1, &["beta1 of 0.9", "10.0 times"]),
+        ("--to-batch-size 128 --rule adam", 1, &["adam rule", "sgd"]),
+        ("--to sum --weight-column 3", 1, &["weights", "another number every time"]),
+        ("--to-batch-size 128", 2, &["--rule linear, sqrt or adam"]),
+        ("--rule linear", 2, &["--to-batch-size"]),
+        ("--to objective-sum", 2, &["--data-size"]),
+        ("--to sum-of-shard-means", 2, &["--shards"]),
+        ("--from c --data-size 100", 2, &["C of 0"]),
+        ("--from sum --reduction mean", 2, &["--from sum", "--reduction"]),
+        ("--like keras --from sum", 2, &["--from sum", "mean"]),
+        ("--to sum --scale-lr linear --base-batch-size 32", 2, &["--scale-lr", "--to-batch-size"]),
+        ("--to sum --resume auto", 2, &["--resume", "keeps its convention", "--config"]),
+        ("--to sum --allow-changed lr", 2, &["--allow-changed", "keeps its convention"]),
+        ("--to nothing", 2, &["nothing", "mean-of-shard-sums", "scikit-learn"]),
+        ("--to sum --momentum 2", 2, &["momentum is 2"]),
+        ("--to sum -b 64 --data-size 10", 2, &["64 samples", "10"]),
+        ("--to sum --optimizer adadelta", 2, &["adadelta", "one eps"]),
+        ("--to sum --optimizer lion", 2, &["lion", "nothing changes"]),
+        ("--to sum --optimizer sign-sgd", 2, &["sign-sgd", "nothing changes"]),
+    ] {
+        let Ran { code: found, out, err } = room.run(&format!("convert {arguments}"));
+        assert_eq!((found, out.as_str()), (Some(code), ""), "{arguments}: {err}");
+        assert!(err.starts_with("error: "), "{err}");
+        for fragment in fragments {
+            assert!(err.contains(fragment), "{arguments}: no {fragment:?} in {err}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! `phalanx export`: what it leaves, and what it refuses. What is in the file is tested in `tests/model/onnx.rs`.
+
+use std::fs;
+
+use crate::room::{Ran, Room, table};
+use phalanx::checkpoint::{ModelFile, OnnxModel};
+
+#[test]
+fn a_run_a_model_file_and_a_checkpoint_are_exported_alike() {
+    let room = Room::new();
+    room.good("train --epochs 1 --standardize -o run");
+    let table = room.good("export run run.onnx");
+    for fragment in
+        ["run.onnx", "9610", "input (samples, 64)", "logits (samples, 10)", "probabilities (samples, 10)"]
+    {
+        assert!(table.contains(fragment), "no {fragment} in {table}");
+    }
+    let expected = OnnxModel::new(&ModelFile::load(&room.path("run")).unwrap()).unwrap().to_bytes();
+    assert!(fs::read(room.path("run.onnx")).unwrap() == expected);
+    let checkpoint =
+        room.listing().into_iter().find(|(path, _)| path.to_str().unwrap().contains("step-")).unwrap();
+    for (number, model) in ["run/model.safetensors", checkpoint.0.to_str().unwrap()].iter().enumerate() {
+        // What is there is replaced.
+        room.write("model.ONNX", "something else");
+        room.good(&format!("export {model} model.ONNX"));
+        assert!(fs::read(room.path("model.ONNX")).unwrap() == expected, "{number}");
+    }
+}
+
+#[test]
+fn what_cannot_be_exported_says_so_in_one_line() {
+    let room = Room::new();
+    room.write("law.csv", table(40, |a, b| format!("{:.3}", a + b)));
+    room.good("train law.csv --epochs 1 -o run");
+    room.write("notes.safetensors", "no model");
+    room.write("there.onnx/file", "");
+    let before = room.listing();
+    let cases: &[(&str, i32, &[&str])] = &[
+        ("run model.safetensors", 2, &["model.safetensors", ".onnx", "PyTorch"]),
+        ("run out", 2, &["out", ".onnx"]),
+        ("run no/out.onnx", 1, &["no/out.onnx", "there is no folder no"]),
+        ("run there.onnx", 1, &["there.onnx", "folder"]),
+        ("absent out.onnx", 1, &["cannot read absent"]),
+        ("notes.safetensors out.onnx", 1, &["notes.safetensors is not a whole safetensors file"]),
+    ];
+    for (arguments, code, fragments) in cases {
+        let Ran { code: found, out, err } = room.run(&format!("export {arguments}"));
+        assert_eq!(
+            (found, out.as_str(), err.matches('\n').count()),
+            (Some(*code), "", 1),
+            "{arguments}: {err}"
+        );
+        for fragment in *fragments {
+            assert!(err.contains(fragment), "{arguments}: no {fragment:?} in {err}");
+        }
+        assert_eq!(room.listing(), before, "{arguments}");
+    }
+}

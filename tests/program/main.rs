@@ -1,0 +1,21 @@
+//! The program as its users meet it, each of its commands in a file of its own. [`room::Room`] is where the tests run it.
+#![cfg(feature = "program")]
+
+mod bad_input;
+mod bench;
+mod completions;
+mod config;
+mod convert;
+mod early_stop;
+mod export;
+mod metrics;
+mod noise_scale;
+mod predict;
+mod presets;
+mod report;
+mod resume;
+mod room;
+mod runs;
+mod sweep;
+mod tensor_board;
+mod terminal;

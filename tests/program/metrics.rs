@@ -1,0 +1,88 @@
+//! The log of a run as users of the program meet it: a table with the facts of the JSON lines, in each run and after each resume.
+
+use std::fs;
+
+use crate::room::{Room, rows};
+use serde_json::Value;
+
+const HEADER: &str = "event,step,epoch,train_loss,lr,grad_norm,noise_scale,noise_scale_error,test_loss,test_accuracy,\
+                      samples_per_sec,epoch_secs,compute_secs,wait_secs,reduce_update_secs";
+
+fn lines(room: &Room, run: &str) -> Vec<Value> {
+    let text = room.read(&format!("{run}/metrics.jsonl"));
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Reads both, and holds each field against the value of its key.
+fn check(room: &Room, run: &str) {
+    let (lines, table) = (lines(room, run), room.read(&format!("{run}/metrics.csv")));
+    assert_eq!(table.lines().next().unwrap(), HEADER);
+    let rows = rows(&table);
+    assert_eq!(rows.len(), lines.len());
+    for (row, line) in rows.iter().zip(&lines) {
+        let mut left = line.as_object().unwrap().clone();
+        for (column, field) in HEADER.split(',').zip(row) {
+            match left.remove(column) {
+                None | Some(Value::Null) => assert_eq!(field, "", "{column} of {line}"),
+                Some(Value::String(text)) => assert_eq!(*field, text),
+                Some(value) => {
+                    assert_eq!(field.parse::<f64>().unwrap(), value.as_f64().unwrap(), "{column} of {line}");
+                }
+            }
+        }
+        assert!(left.is_empty(), "{left:?} is in no column");
+    }
+}
+
+#[test]
+fn the_table_has_the_facts_of_the_lines() {
+    let room = Room::new();
+    for (run, flags) in [
+        ("plain", "--epochs 2"),
+        ("all", "--epochs 2 --clip-grad-norm 1 --noise-scale=2 --log-every 1"),
+        ("epochs", "--epochs 2 --log-every 0"),
+    ] {
+        room.good(&format!("train {flags} -o {run}"));
+        check(&room, run);
+    }
+    assert_eq!(room.run("train --lr 1e30 --max-steps 9 --log-every 1 -o diverged").code, Some(3));
+    check(&room, "diverged");
+    let last = lines(&room, "diverged").pop().unwrap();
+    assert_eq!((&last["event"], &last["train_loss"]), (&"epoch".into(), &Value::Null), "{last}");
+}
+
+#[test]
+fn a_resumed_log_is_that_of_the_whole_run_with_the_point_marked_in_both_files() {
+    let room = Room::new();
+    // Measured in steps 3, 6 ... and logged in all: after a resume the lines go on with what was known.
+    let flags = "--optimizer adam --noise-scale=3 --log-every 1 --clip-grad-norm 1";
+    let more = "--epochs 3 --allow-changed epochs --quiet";
+    room.good(&format!("train {flags} --epochs 3 -o whole"));
+    room.good(&format!("train {flags} --max-steps 31 -t 2 -o run"));
+    let rest = lines(&room, "run").pop().unwrap();
+    assert_eq!((&rest["event"], &rest["step"], &rest["epoch"]), (&"epoch".into(), &31.into(), &2.into()));
+
+    room.good(&format!("train --resume run -o elsewhere {more}"));
+    // As a run of an older version, or one that was killed in the middle of a line.
+    fs::remove_file(room.path("run/metrics.csv")).unwrap();
+    let half = room.read("run/metrics.jsonl") + "{\"event\":\"st";
+    room.write("run/metrics.jsonl", half);
+    room.good(&format!("train --resume run -t 3 {more}"));
+
+    let without_times = |run: &str| {
+        let mut lines = lines(&room, run);
+        for line in &mut lines {
+            let keys = line.as_object_mut().unwrap();
+            keys.retain(|key, _| key != "samples_per_sec" && !key.ends_with("_secs"));
+        }
+        lines
+    };
+    let whole = without_times("whole");
+    for run in ["run", "elsewhere"] {
+        check(&room, run);
+        let (marks, lines): (Vec<_>, _) =
+            without_times(run).into_iter().partition(|line| line["event"] == "resume");
+        assert_eq!(marks, [serde_json::json!({ "event": "resume", "step": 31, "epoch": 2 })]);
+        assert!(lines == whole, "{run}");
+    }
+}

@@ -1,0 +1,175 @@
+//! Shows that numbers typed in as another framework prints them train as that framework trains: 50 steps with short last
+//! batches, and uneven shards where there are processes, end in its params.
+//!
+//! The numbers are made by `tests/fixtures/presets.py`, with the frameworks themselves where they can be had. Ours agree to
+//! 1e-5 of the size of the change that training made, through the program, as a user types it.
+
+use std::collections::BTreeMap;
+
+use crate::room::{Room, npy};
+use phalanx::checkpoint::{ModelFile, read_tensors};
+use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
+use phalanx::optim::Framework;
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Stored {
+    features: Vec<Vec<f32>>,
+    labels: Vec<i64>,
+    initial: Vec<f32>,
+}
+
+/// Params by the flags that come after `--like`, by framework.
+type Runs = BTreeMap<String, BTreeMap<String, Vec<f64>>>;
+
+fn runs() -> Runs {
+    serde_json::from_str(include_str!("../fixtures/presets.json")).unwrap()
+}
+
+fn stored() -> Stored {
+    serde_json::from_str(include_str!("../fixtures/training.json")).unwrap()
+}
+
+fn model() -> Mlp {
+    let (hidden, activation, loss) = (vec![6], Activation::Tanh, Loss::CrossEntropy);
+    Mlp::new(MlpShape { inputs: 5, hidden, outputs: 3, activation, loss })
+}
+
+/// A room with the data and the initial params of the fixtures.
+fn furnished(stored: &Stored) -> Room {
+    let room = Room::new();
+    let features: Vec<u8> = stored.features.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
+    let labels: Vec<u8> = stored.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
+    room.write("x.npy", npy("<f4", "37, 5", &features));
+    room.write("y.npy", npy("<i8", "37,", &labels));
+    let file = ModelFile {
+        shape: model().shape().clone(),
+        params: stored.initial.clone(),
+        standardize: None,
+        classes: None,
+        options: BTreeMap::new(),
+    };
+    file.save(&room.path("init.safetensors")).unwrap();
+    room
+}
+
+const TRAIN: &str = "train x.npy,y.npy --init init.safetensors --hidden 6 --activation tanh -b 10 --no-shuffle --max-steps 50 -t 2";
+
+/// The largest difference to `expected`, relative to the largest change from the initial params.
+fn error(params: &[f32], initial: &[f32], expected: &[f64]) -> f64 {
+    assert_eq!(params.len(), expected.len());
+    let largest = |differences: Vec<f64>| differences.into_iter().map(f64::abs).fold(0.0, f64::max);
+    let change = largest(expected.iter().zip(initial).map(|(e, i)| e - f64::from(*i)).collect());
+    largest(params.iter().zip(expected).map(|(p, e)| f64::from(*p) - e).collect()) / change
+}
+
+fn params(room: &Room, run: &str) -> Vec<f32> {
+    read_tensors(&room.path(&format!("{run}/model.safetensors")), &model().tensors()).unwrap()
+}
+
+#[test]
+fn every_preset_ends_where_its_framework_ends() {
+    let (stored, runs) = (stored(), runs());
+    let room = furnished(&stored);
+    for framework in Framework::ALL {
+        let found = runs.get(framework.name()).unwrap_or_else(|| panic!("no fixture of {framework}"));
+        for (flags, expected) in found {
+            let run = format!("--like {framework} {flags}");
+            room.good(&format!("{TRAIN} {run} -o run --quiet"));
+            let error = error(&params(&room, "run"), &stored.initial, expected);
+            println!("{error:.1e} {run}");
+            assert!(error < 1e-5, "{run}: {error:e}");
+            // What was written down makes the same run without the preset.
+            room.good("train --config run/config.toml -o again --quiet -t 1");
+            assert_eq!(params(&room, "again"), params(&room, "run"), "{run}");
+            for name in ["run", "again"] {
+                std::fs::remove_dir_all(room.path(name)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_numbers_mean_something_else_without_the_preset() {
+    let (stored, runs) = (stored(), runs());
+    let room = furnished(&stored);
+    for (framework, flags, without) in [
+        ("keras", "--lr 0.1 --momentum 0.9 --l2 0.01", "--lr 0.1 --momentum 0.9 --l2 0.01"),
+        ("keras", "--optimizer rmsprop", "--optimizer rmsprop"),
+        ("keras", "--optimizer adam --lr 0.01 --eps 0.001", "--optimizer adam --lr 0.01 --eps 0.001"),
+        ("scikit-learn", "--l2 0.3 --lr 0.01", "--l2 0.3 --lr 0.01 --optimizer adam"),
+        ("tensorflow1-estimator", "--lr 0.05", "--lr 0.05 --optimizer adagrad --reduction sum"),
+        ("pytorch-ddp", "--shards 4 --lr 0.1 --momentum 0.9 --l2 0.01", "--lr 0.1 --momentum 0.9 --l2 0.01"),
+    ] {
+        room.good(&format!("{TRAIN} {without} -o run --quiet"));
+        let error = error(&params(&room, "run"), &stored.initial, &runs[framework][flags]);
+        std::fs::remove_dir_all(room.path("run")).unwrap();
+        assert!(error > 1e-3, "{without} is as good as --like {framework} {flags}: {error:e}");
+    }
+}
+
+#[test]
+fn the_table_before_training_says_what_the_preset_means() {
+    let room = furnished(&stored());
+    for (flags, fragments) in [
+        (
+            "--like keras --l2 0.01 --momentum 0.9",
+            &["like", "0.02 w", "v = mv + lr g", "biases not decayed"][..],
+        ),
+        ("--like scikit-learn", &["alpha 0.0001", "eps 1e-8 uncorrected"]),
+        ("--like pytorch-ddp --shards 4 --clip-grad-norm 1", &["mean over its processes", "1e-6"]),
+        ("--like keras --clip-grad-norm 1", &["global_clipnorm", "clipnorm is per variable"]),
+        ("--like caffe --momentum 0.9", &["iter_size", "caffe form"]),
+        ("--like tensorflow1-estimator", &["the sum of the batch", "initial accumulator 0.1"]),
+    ] {
+        let ran = room.run(&format!("{TRAIN} {flags} --no-progress"));
+        assert_eq!(ran.code, Some(0), "{flags}: {ran:?}");
+        for fragment in fragments {
+            assert!(ran.err.contains(fragment), "{flags}: no {fragment:?} in {}", ran.err);
+        }
+    }
+    room.write("like.toml", "like = \"keras\"\noptimizer = \"adam\"\n");
+    let ran = room.run(&format!("{TRAIN} --config like.toml --no-progress"));
+    assert!(ran.err.contains("keras: the mean of the batch") && ran.err.contains("eps 1e-7"), "{ran:?}");
+}
+
+#[test]
+fn what_contradicts_a_preset_or_cannot_be_had_is_refused() {
+    let room = furnished(&stored());
+    for (flags, fragments) in [
+        ("--like keras --reduction sum", &["--reduction sum", "--like keras", "means mean"][..]),
+        ("--like caffe --momentum 0.9 --momentum-form pytorch", &["--momentum-form pytorch", "--like caffe"]),
+        ("--like keras --optimizer adam --eps-form outside", &["--eps-form outside", "uncorrected"]),
+        (
+            "--like pytorch --optimizer adam --eps-form uncorrected",
+            &["--eps-form uncorrected", "--like pytorch"],
+        ),
+        ("--like scikit-learn --l2-form gradient", &["--l2-form gradient", "batch-sum"]),
+        ("--like keras --l2 0.1 --no-bias-decay=false", &["--no-bias-decay false", "--like keras"]),
+        ("--like pytorch-ddp", &["processes", "--shards"]),
+        ("--like horovod-sum --shards auto", &["processes", "--shards"]),
+        ("--like mindspore", &["processes", "--shards"]),
+        ("--like scikit-learn --clip-grad-norm 1", &["clips nothing"]),
+        ("--like keras --clip-grad-norm 1 --l2 0.1", &["clips after L2"]),
+        ("--like keras --optimizer adamw --l2 0.1", &["spares biases"]),
+        (
+            "--like scikit-learn --optimizer adagrad",
+            &["adagrad cannot be had as in scikit-learn", "sgd and adam"],
+        ),
+        ("--like mindspore --shards 2 --optimizer rmsprop", &["starts from 1"]),
+        ("--like tensorflow1-estimator --optimizer rmsprop", &["starts from 1"]),
+        ("--like pytorch --optimizer lars", &["lars cannot be had as in pytorch"]),
+        ("--like scikit-learn --loss mse", &["squared loss"]),
+        ("--like keras --optimizer rmsprop --momentum 0.9 --warmup-steps 3", &["rate inside of momentum"]),
+        ("--like theano", &["theano", "pytorch-ddp", "scikit-learn"]),
+        ("--l2-form batch-sum --reduction sum --l2 0.1", &["batch-sum", "the reduction is sum"]),
+        ("--eps-form inside --optimizer adam", &["eps-form inside is not used by adam"]),
+    ] {
+        let ran = room.run(&format!("{TRAIN} {flags} -o run"));
+        assert_eq!(ran.code, Some(2), "{flags}: {ran:?}");
+        for fragment in fragments {
+            assert!(ran.err.contains(fragment), "{flags}: no {fragment:?} in {}", ran.err);
+        }
+        assert!(!room.path("run").exists(), "{flags}");
+    }
+}

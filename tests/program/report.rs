@@ -1,0 +1,225 @@
+//! `phalanx report`: the page of a run says what the run's files say, at whatever point the run is.
+
+use crate::room::{Room, table, value};
+
+/// What stands in the cells of the confusion matrix: true class, predicted class, samples.
+fn matrix(page: &str) -> Vec<(usize, usize, u64)> {
+    let tips = page.split("<title>true class ").skip(1).map(|text| text.split("</title>").next().unwrap());
+    let read = |tip: &str| {
+        let (truth, rest) = tip.split_once(", predicted class ").unwrap();
+        let (predicted, count) = rest.split_once(": ").unwrap();
+        (truth.parse().unwrap(), predicted.parse().unwrap(), count.parse().unwrap())
+    };
+    tips.map(read).collect()
+}
+
+/// Titles of the figures, in their order.
+fn figures(page: &str) -> Vec<&str> {
+    page.split("role=\"img\">\n  <title>")
+        .skip(1)
+        .map(|text| text.split("</title>").next().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_page_of_a_run_has_its_curves_its_samples_and_what_to_do_next() {
+    let room = Room::new();
+    room.good("train --quiet --epochs 3 --momentum 0.9 --lr 0.05 --lr-schedule cosine --clip-grad-norm 1");
+    let out = room.good("report");
+    assert_eq!(value(&out, "page"), "runs/1/report.html");
+    assert_eq!(value(&out, "plot"), "runs/1/loss.svg");
+    assert!(out.contains("next  phalanx predict runs/1\n"), "{out}");
+    assert!(out.contains("phalanx train --resume runs/1 --epochs 6 --allow-changed epochs"), "{out}");
+    let page = room.read("runs/1/report.html");
+    let expected = [
+        "Loss by step",
+        "Loss by epoch",
+        "Test accuracy by epoch",
+        "Learning rate",
+        "Gradient norm before clipping",
+        "Where the time goes",
+        "Which classes are taken for which",
+    ];
+    assert_eq!(figures(&page), expected);
+    let results = room.json("runs/1/results.json");
+    assert!(page.contains(results["params_sha256"].as_str().unwrap()));
+    let cells = matrix(&page);
+    let sum = |keep: &dyn Fn(&&(usize, usize, u64)) -> bool| {
+        cells.iter().filter(keep).map(|cell| cell.2).sum::<u64>()
+    };
+    assert_eq!(sum(&|_| true), results["test_samples"].as_u64().unwrap());
+    let right = sum(&|cell| cell.0 == cell.1) as f64;
+    assert_eq!(right / 360.0, results["test_accuracy"].as_f64().unwrap());
+    assert_eq!(page.matches("<img src=\"data:image/png;base64,").count(), 24);
+    assert!(!page.contains("changed since"));
+    // The commands that are named do what they say.
+    room.good("train --quiet --resume runs/1 --epochs 6 --allow-changed epochs");
+    assert_eq!(room.json("runs/1/results.json")["epochs"], 6);
+    room.good("report");
+    assert!(room.read("runs/1/report.html").contains("was resumed after step 69."));
+}
+
+#[test]
+fn the_worst_samples_are_those_that_predict_gives_the_lowest_probability() {
+    let room = Room::new();
+    room.good("train --quiet --epochs 2");
+    room.good("report runs/1");
+    let page = room.read("runs/1/report.html");
+    let first = page.split("<li><img").nth(1).unwrap().split("</li>").next().unwrap();
+    let between = |from: &str, to: &str| {
+        let rest = first.split(from).nth(1).unwrap_or_else(|| panic!("{from} in {first}"));
+        rest.split(to).next().unwrap().to_owned()
+    };
+    let sample: usize = between("alt=\"Sample ", ":").parse().unwrap();
+    let truth: usize = between("true <b>", "</b>").parse().unwrap();
+    let predicted = between("taken for <b>", "</b>");
+    let csv = room.good("predict runs/1 --probabilities");
+    let row: Vec<&str> = csv.lines().nth(sample + 1).unwrap().split(',').collect();
+    assert_eq!(row[1], predicted);
+    let lowest: f64 = row[3 + truth].parse().unwrap();
+    assert_ne!(truth.to_string(), predicted);
+    assert!(lowest < 0.1, "{row:?}");
+}
+
+#[test]
+fn runs_that_differ_in_one_option_show_that_one_and_the_same_bits_are_said() {
+    let room = Room::new();
+    room.good("train --quiet --epochs 2 -t 1");
+    room.good("train --quiet --epochs 2 -t 2");
+    room.good("train --quiet --epochs 2 -t 2 --l2 0.001");
+    room.good("report runs/2 runs/3");
+    let page = room.read("runs/report.html");
+    let differ = page.split("Options that differ</h2>").nth(1).unwrap().split("</table>").next().unwrap();
+    let names: Vec<&str> =
+        differ.split("<th scope=\"row\">").skip(1).map(|text| text.split("</th>").next().unwrap()).collect();
+    assert_eq!(names, ["l2"]);
+    assert!(differ.contains("<td>0.0</td><td>0.001</td>"), "{differ}");
+    assert!(!page.contains("have the same bits"));
+    assert!(page.contains("runs/3: l2 0.001</text>"), "what sets runs apart is in the legend");
+    room.good("report runs/1 runs/2 runs/3 runs/report.html -o all.html");
+    assert!(room.read("all.html").contains("The params of runs/1, runs/2 have the same bits."));
+}
+
+#[test]
+fn text_from_files_is_escaped_and_values_have_a_page_too() {
+    let room = Room::new();
+    room.write("a&b.csv", table(40, |a, b| if a > b { "<b>".to_owned() } else { "x\"y".to_owned() }));
+    room.good("train --quiet a&b.csv --test-split 0.5 --epochs 2 -o <i>");
+    room.good("report <i>");
+    let page = room.read("<i>/report.html");
+    for text in ["<i>", "<b>x", "a&b.csv", ">x\"y<"] {
+        assert!(!page.contains(text), "{text}");
+    }
+    assert!(page.contains("Run &lt;i&gt;") && page.contains("a&amp;b.csv, the 0.5 set aside for testing"));
+    assert!(page.contains("phalanx predict '&lt;i&gt;'"), "a name is one word in a shell");
+    room.write("values.csv", table(40, |a, b| (a + b + 0.25).to_string()));
+    room.good("train --quiet values.csv --lr 0.01 --epochs 2 -o values");
+    room.good("report values");
+    let page = room.read("values/report.html");
+    assert!(figures(&page).contains(&"Predicted over true values"));
+    assert!(page.contains("Worst-predicted samples") && !page.contains("recall"));
+    assert!(page.contains("values.csv, the training samples: 40 samples"));
+}
+
+#[test]
+fn data_that_is_gone_or_has_changed_is_said_and_the_page_is_made() {
+    let room = Room::new();
+    let split = |a: f64, b: f64| if a > b { "1".to_owned() } else { "0".to_owned() };
+    room.write("train.csv", table(60, split));
+    room.write("test.csv", table(30, split));
+    room.good("train --quiet train.csv --test test.csv --epochs 5 -o run");
+    room.write("test.csv", table(30, |a, b| if a > b { "0".to_owned() } else { "1".to_owned() }));
+    room.good("report run");
+    assert!(room.read("run/report.html").contains("the data has changed since"));
+    std::fs::remove_file(room.path("train.csv")).unwrap();
+    let ran = room.run("report run");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.err.contains("the samples of run are not shown") && ran.err.contains("train.csv"), "{ran:?}");
+    let page = room.read("run/report.html");
+    assert!(
+        page.contains("Not shown: the run&#39;s own data") || page.contains("Not shown: the run's own data")
+    );
+    assert!(figures(&page).contains(&"Loss by step"));
+}
+
+#[test]
+fn a_run_that_was_killed_or_has_diverged_has_a_page_with_what_to_do() {
+    let room = Room::new();
+    room.good("train --quiet --epochs 2 --save-every 10 -o run");
+    std::fs::remove_file(room.path("run/results.json")).unwrap();
+    std::fs::remove_file(room.path("run/model.safetensors")).unwrap();
+    let log = room.read("run/metrics.jsonl");
+    room.write("run/metrics.jsonl", &log[..log.len() - 20]);
+    let out = room.good("report run");
+    assert!(
+        out.contains("run   run, killed\n") && out.contains("next  phalanx train --resume run\n"),
+        "{out}"
+    );
+    let page = room.read("run/report.html");
+    assert!(
+        page.contains("<b>Killed</b> after step 40") && page.contains("after step 46, its newest checkpoint")
+    );
+    std::fs::remove_dir_all(room.path("run/checkpoints")).unwrap();
+    room.good("report run");
+    assert!(room.read("run/report.html").contains("Not shown: the run has not saved a checkpoint yet"));
+    let ran = room.run("train --quiet --lr 1e30 --log-every 1 -o wild");
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    let out = room.good("report wild");
+    assert!(out.contains("wild, diverged") && out.contains("--config wild/config.toml --lr "), "{out}");
+    let page = room.read("wild/report.html");
+    assert!(page.contains("<b>Diverged</b>") && !page.contains("NaN"), "no number is drawn as one");
+}
+
+#[test]
+fn the_loss_of_a_run_is_drawn_when_it_ends_however_it_ends() {
+    let room = Room::new();
+    let out = room.good("train --epochs 1 -o short");
+    assert!(
+        out.contains("plot           short/loss.svg") && out.contains("page           phalanx report short"),
+        "{out}"
+    );
+    let svg = room.read("short/loss.svg");
+    assert!(
+        svg.contains("<title>Loss of short</title>")
+            && svg.contains("training loss")
+            && svg.contains("test loss")
+    );
+    room.good("train --quiet --resume short --epochs 2 --allow-changed epochs");
+    assert!(room.read("short/loss.svg").contains(">resumed</text>"));
+    room.good("train --quiet --epochs 2 --log-every 0 -o epochs");
+    assert!(room.read("epochs/loss.svg").contains("Training loss: mean of each epoch."));
+    assert_eq!(room.run("train --quiet --lr 1e30 -o wild").code, Some(3));
+    assert!(room.read("wild/loss.svg").contains("No finite loss was logged."));
+}
+
+#[test]
+fn what_is_no_run_is_refused_with_its_name_and_the_reason() {
+    let room = Room::new();
+    let refused = |arguments: &str, parts: &[&str]| {
+        let ran = room.run(arguments);
+        assert_ne!(ran.code, Some(0), "{arguments}");
+        assert!(parts.iter().all(|part| ran.err.contains(part)), "{arguments}: {}", ran.err);
+        assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+    };
+    refused("report", &["no run in runs", "phalanx train"]);
+    refused("report nowhere", &["no run directory nowhere"]);
+    room.write("folder/text.txt", "");
+    refused("report folder", &["folder is no run directory", "config.toml"]);
+    refused("report folder/text.txt", &["it is a file"]);
+    room.good("train --quiet --epochs 1 -o run");
+    room.write("folder/mine.html", "<html>");
+    refused("report run -o folder/mine.html", &["folder/mine.html exists", "-o"]);
+    refused("report run -o folder", &["folder is a folder", "folder/report.html"]);
+    assert_eq!(room.read("folder/mine.html"), "<html>");
+    let log = room.read("run/metrics.jsonl");
+    let second = log.find('\n').unwrap() + 1;
+    room.write("run/metrics.jsonl", format!("{}!{}", &log[..second], &log[second + 1..]));
+    refused("report run", &["run/metrics.jsonl, line 2: expected"]);
+    room.write("run/metrics.jsonl", log);
+    let results = room.read("run/results.json");
+    room.write("run/results.json", results.replacen("\"params\"", "\"parms\"", 1));
+    refused("report run", &["run/results.json, line", "missing field `params`"]);
+    room.write("run/results.json", results);
+    room.write("run/config.toml", "lr = 0.1\nseed\n");
+    refused("report run", &["run/config.toml, line 2"]);
+}

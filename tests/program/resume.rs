@@ -1,0 +1,351 @@
+//! Checkpoints and resume as users of the program meet them: a run that is killed or stopped goes on to the bits it would have
+//! come to, damage is told and stepped around, and what would change the result is refused.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::room::{Ran, Room, rows, table, value};
+use phalanx::checkpoint::{Checkpoint, CheckpointDir};
+use serde_json::Value;
+
+/// Long enough to be stopped in the middle: some seconds.
+const LONG: &str =
+    "train --hidden 64 --optimizer adam --lr-schedule cosine --epochs 500 --log-every 100 --quiet";
+const LONG_STEPS: u64 = 23 * 500;
+
+fn classes(a: f64, b: f64) -> String {
+    usize::from(a > b).to_string()
+}
+
+fn hash(room: &Room, run: &str) -> Value {
+    room.json(&format!("{run}/results.json"))["params_sha256"].clone()
+}
+
+fn steps(room: &Room, run: &str) -> Vec<u64> {
+    CheckpointDir::of_run(&room.path(run)).steps().unwrap()
+}
+
+/// Looks until something is there, or the program has ended.
+fn wait_for<T>(child: &mut Child, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(child.try_wait().unwrap().is_none(), "the program ended before");
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing came");
+        thread::yield_now();
+    }
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// The lines of a log without times, and without marks of a resume.
+fn log(room: &Room, run: &str) -> Vec<Value> {
+    let lines = room.read(&format!("{run}/metrics.jsonl"));
+    let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let without_times = lines.map(|mut line| {
+        let fields = line.as_object_mut().unwrap();
+        fields.retain(|name, _| name != "samples_per_sec" && !name.ends_with("_secs"));
+        line
+    });
+    without_times.filter(|line| line["event"] != "resume").collect()
+}
+
+#[test]
+fn a_run_killed_while_it_saves_goes_on_to_the_same_bits_with_other_threads() {
+    let room = Room::new();
+    room.good(&format!("{LONG} -t 1 --save-every never -o whole"));
+    let mut child = room.spawn(&format!("{LONG} -t 2 --save-every 0.01s -o run"));
+    wait_for(&mut child, || (steps(&room, "run").len() >= 2).then_some(()));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let there = steps(&room, "run");
+    assert!(there.iter().all(|step| *step < LONG_STEPS), "{there:?}");
+    assert!(!room.path("run/results.json").exists());
+    // What a program leaves that is killed in the middle of a file.
+    room.write("run/checkpoints/.writing-x", "half");
+
+    room.good("train --resume run -t 3 --save-every 1h --quiet");
+    assert_eq!(hash(&room, "run"), hash(&room, "whole"));
+    assert!(log(&room, "run") == log(&room, "whole"));
+    assert!(!room.path("run/checkpoints/.writing-x").exists());
+    let results = room.json("run/results.json");
+    assert_eq!((&results["stopped"], &results["steps"]), (&"completed".into(), &LONG_STEPS.into()));
+    assert_eq!(results["epoch_secs"].as_array().unwrap().len(), 500);
+    assert!(room.read("run/metrics.jsonl").contains(r#""event":"resume""#));
+}
+
+#[test]
+fn a_run_that_was_asked_to_stop_goes_on_and_its_log_is_whole() {
+    let room = Room::new();
+    room.good(&format!("{LONG} -t 2 --save-every never -o whole"));
+    let mut child = room.spawn(&format!("{LONG} -t 1 --save-every never"));
+    for code in [130, 143] {
+        let log = room.path("runs/1/metrics.jsonl");
+        let size = || fs::metadata(&log).map_or(0, |meta| meta.len());
+        let before = size();
+        wait_for(&mut child, || (size() > before + 500).then_some(()));
+        signal(&child, if code == 130 { "INT" } else { "TERM" });
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        assert_eq!(room.json("runs/1/results.json")["stopped"], "interrupted");
+        child = room.spawn("train --resume auto -t 2 --quiet");
+    }
+    assert_eq!(Ran::from(child.wait_with_output().unwrap()).code, Some(0));
+    assert_eq!(hash(&room, "runs/1"), hash(&room, "whole"));
+    assert!(log(&room, "runs/1") == log(&room, "whole"));
+}
+
+#[test]
+fn a_damaged_checkpoint_is_told_and_the_one_before_taken() {
+    let room = Room::new();
+    room.good("train --epochs 6 -o whole");
+    room.good("train --max-steps 46 -o part");
+    for (index, damage) in ["cut", "flipped", "empty", "gone"].into_iter().enumerate() {
+        let run = format!("run{index}");
+        let checkpoint = |step: u64| room.path(&format!("{run}/checkpoints/step-{step:08}.safetensors"));
+        for steps in [20, 30, 46] {
+            let go_on = if steps == 20 {
+                "--max-steps 20".to_owned()
+            } else {
+                format!("--resume {run} --max-steps {steps} --allow-changed max-steps")
+            };
+            let place = if steps == 20 { format!("-o {run}") } else { String::new() };
+            room.good(&format!("train {go_on} {place} --quiet"));
+        }
+        assert_eq!(hash(&room, &run), hash(&room, "part"));
+        let newest = fs::read(checkpoint(46)).unwrap();
+        let (middle, mut flipped) = (newest.len() / 2, newest.clone());
+        flipped[middle] ^= 4;
+        match damage {
+            "cut" => fs::write(checkpoint(46), &newest[..middle]).unwrap(),
+            "flipped" => fs::write(checkpoint(46), flipped).unwrap(),
+            "empty" => fs::write(checkpoint(46), "").unwrap(),
+            _ => fs::remove_file(checkpoint(46)).unwrap(),
+        }
+        let ran = room.run(&format!("train --resume {run} --epochs 6 --allow-changed epochs"));
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        let told = ran.err.contains("step-00000046.safetensors") && ran.err.contains("trying the one before");
+        assert_eq!(told, damage != "gone", "{damage}: {}", ran.err);
+        assert!(ran.err.contains("after step 30 (1 epochs and 7 steps)"), "{}", ran.err);
+        assert_eq!(hash(&room, &run), hash(&room, "whole"), "{damage}");
+        assert!(log(&room, &run) == log(&room, "whole"), "{damage}");
+        assert_eq!(steps(&room, &run), [20, 30, 138], "those of a course that was left are gone");
+        for step in [20, 30, 138] {
+            fs::write(checkpoint(step), "").unwrap();
+        }
+        let ran = room.run(&format!("train --resume {run} --epochs 7 --allow-changed epochs"));
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.err.lines().last().unwrap().contains("none of the 3 checkpoints in"), "{}", ran.err);
+        let ran = room.run(&format!("train --resume {run}/checkpoints/step-00000030.safetensors"));
+        assert_eq!((ran.code, ran.err.starts_with("error: ")), (Some(1), true), "{ran:?}");
+    }
+}
+
+#[test]
+fn every_truncation_and_a_changed_bit_in_every_byte_of_a_checkpoint_is_refused() {
+    let room = Room::new();
+    room.write("good.csv", table(40, classes));
+    room.good("train good.csv --hidden none --standardize --optimizer adam --epochs 2 -o run");
+    let whole = fs::read(room.path("run/checkpoints/step-00000002.safetensors")).unwrap();
+    let damaged = room.path("damaged.safetensors");
+    let refused = |bytes: &[u8]| {
+        fs::write(&damaged, bytes).unwrap();
+        Checkpoint::load(&damaged).is_err()
+    };
+    assert!(!refused(&whole));
+    for len in 0..whole.len() {
+        assert!(refused(&whole[..len]), "cut to {len} of {} bytes", whole.len());
+    }
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        assert!(refused(&bytes), "bit {} of byte {at}: {:?}", at % 8, whole[at] as char);
+    }
+}
+
+#[test]
+fn options_that_change_the_result_are_refused_unless_named() {
+    let room = Room::new();
+    room.good("train --epochs 2 --momentum 0.9 --lr-schedule cosine --threads 1 -o run");
+    for (arguments, fragments) in [
+        ("--lr 0.5", &["--lr is 0.5, was 0.1", "--allow-changed lr"][..]),
+        ("--lr 0.5 --l2 0.1 --epochs 3 --allow-changed epochs", &["--l2 is 0.1, was 0.0; --lr is", "l2,lr"]),
+        ("--max-steps 60", &["--max-steps is 60, was not given"]),
+        ("--seed 43", &["--seed is 43, was 42"]),
+        ("--epochs 3 --allow-changed epoch", &["names 'epoch', which is no flag"]),
+    ] {
+        let ran = room.run(&format!("train --resume run {arguments}"));
+        assert_eq!(ran.code, Some(2), "{arguments}: {ran:?}");
+        assert_eq!(ran.err.matches('\n').count(), 1, "{}", ran.err);
+        assert!(fragments.iter().all(|fragment| ran.err.contains(fragment)), "{arguments}: {}", ran.err);
+    }
+    for (arguments, code, fragment) in [
+        ("--resume run", 1, "all its 46 steps are done"),
+        ("--resume run --batch-size 32 --epochs 9 --allow-changed batch_size,epochs", 1, "batches of 32"),
+        ("--resume run --hidden 5 --epochs 9 --allow-changed hidden,epochs", 1, "9610 params were saved"),
+        ("--resume run --optimizer adam --epochs 9 --allow-changed optimizer,momentum,epochs", 2, "momentum"),
+        ("--allow-changed lr", 2, "give --resume too"),
+        ("--resume absent", 1, "cannot read absent"),
+        ("--resume run/model.safetensors", 1, "is no checkpoint"),
+        ("--save-every 0", 2, "2epochs"),
+        ("--keep 0", 2, "--keep 1 or more"),
+    ] {
+        let before = room.listing();
+        let ran = room.run(&format!("train {arguments}"));
+        assert_eq!(ran.code, Some(code), "{arguments}: {ran:?}");
+        let last = ran.err.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+        assert!(last.contains(fragment), "{arguments}: {}", ran.err);
+        assert_eq!(room.listing(), before, "{arguments} left something behind");
+    }
+    let ran = room.run("train --resume run -t 2 --keep 1 --epochs 3 --lr 0.05 --allow-changed epochs,lr");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    for line in ["changed: --epochs is 3, was 2", "changed: --lr is 0.05, was 0.1", "the rate goes on at"] {
+        assert!(ran.err.contains(line), "{}", ran.err);
+    }
+    assert_eq!(steps(&room, "run"), [69]);
+    assert!(room.read("run/config.toml").contains("epochs = 3"));
+}
+
+#[test]
+fn other_data_is_refused_and_the_same_data_elsewhere_is_not() {
+    let room = Room::new();
+    room.write("one.csv", table(60, classes));
+    room.write("same.csv", table(60, classes));
+    room.write("other.csv", table(60, classes).replacen("0.0000", "0.0001", 1));
+    room.good("train one.csv --max-steps 2 -b 16 -o run");
+    let more = "--max-steps 4 --allow-changed max-steps";
+    for (arguments, part) in [("other.csv", "training"), ("--test same.csv", "test")] {
+        let ran = room.run(&format!("train {arguments} --resume run {more}"));
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.err.contains(&format!("the {part} samples are not those of the run")), "{}", ran.err);
+    }
+    fs::remove_file(room.path("one.csv")).unwrap();
+    room.good(&format!("train same.csv --resume run {more}"));
+    room.good("train same.csv --max-steps 4 -b 16 -o whole");
+    assert_eq!(hash(&room, "run"), hash(&room, "whole"));
+}
+
+#[test]
+fn auto_finds_the_newest_run_that_is_not_complete() {
+    let room = Room::new();
+    assert!(room.run("train --resume auto").err.contains("no run in runs that is not complete"));
+    // As a script says it that may be run again and again.
+    let again = "train --epochs 2 --resume auto -o mine";
+    assert!(room.run(again).err.starts_with("mine is not there yet: a new run begins\n"));
+    let whole = hash(&room, "mine");
+    assert_eq!(room.run(again).err, "the run in mine is complete, nothing is left to do\n");
+    // Killed before its first checkpoint.
+    fs::remove_dir_all(room.path("mine/checkpoints")).unwrap();
+    fs::remove_file(room.path("mine/results.json")).unwrap();
+    let ran = room.run(again);
+    assert!(ran.code == Some(0) && ran.err.contains("before its first checkpoint"), "{ran:?}");
+    assert_eq!((hash(&room, "mine"), log(&room, "mine").len()), (whole.clone(), 6));
+
+    room.good("train --max-steps 30");
+    room.good("train --max-steps 31");
+    room.good("train --max-steps 2");
+    for run in [1, 2] {
+        let path = format!("runs/{run}/results.json");
+        room.write(&path, room.read(&path).replace("completed", "interrupted"));
+    }
+    room.good("train --resume auto --max-steps 46 --allow-changed max-steps");
+    assert_eq!(steps(&room, "runs/2"), [31, 46]);
+    assert_eq!(hash(&room, "runs/2"), whole);
+}
+
+#[test]
+fn a_new_directory_takes_the_log_along_and_leaves_the_old_one_as_it_was() {
+    let room = Room::new();
+    room.good("train --epochs 2 -o whole");
+    room.good("train --max-steps 30 -o old");
+    let before = room.listing();
+    let more = "--epochs 2 --allow-changed epochs";
+    room.good(&format!("train --resume old -o new {more}"));
+    room.good(&format!("train --resume old/checkpoints/step-00000030.safetensors -o from_file {more}"));
+    fs::copy(room.path("old/checkpoints/step-00000030.safetensors"), room.path("lone.safetensors")).unwrap();
+    let ran = room.run(&format!("train --resume lone.safetensors {more}"));
+    assert!(ran.code == Some(2) && ran.err.contains("name a new one with -o"), "{ran:?}");
+    room.good(&format!("train --resume lone.safetensors -o from_lone {more}"));
+    for run in ["new", "from_file", "from_lone"] {
+        assert_eq!(hash(&room, run), hash(&room, "whole"), "{run}");
+        assert_eq!(room.json(&format!("{run}/results.json"))["epoch_secs"].as_array().unwrap().len(), 2);
+    }
+    assert!(log(&room, "new") == log(&room, "whole") && log(&room, "from_file") == log(&room, "whole"));
+    assert!(before.iter().all(|entry| room.listing().contains(entry)));
+    let ran = room.run(&format!("train --resume old -o whole {more}"));
+    assert!(ran.code == Some(1) && ran.err.contains("whole exists"), "{ran:?}");
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_stops_the_run_and_leaves_the_others() {
+    let room = Room::new();
+    room.good("train --max-steps 30 -o run");
+    // A folder in its place: no file can take its name.
+    room.write("run/checkpoints/step-00000046.safetensors/x", "");
+    let ran = room.run("train --resume run --epochs 2 --allow-changed epochs --save-every never");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let last = ran.err.lines().last().unwrap();
+    assert!(last.contains("cannot write run/checkpoints/step-00000046.safetensors"), "{last}");
+    let whole = Checkpoint::load(&room.path("run/checkpoints/step-00000030.safetensors")).unwrap();
+    assert_eq!(whole.snapshot.position().step, 30);
+    let names = fs::read_dir(room.path("run/checkpoints")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(names.into_iter().all(|name| name.to_str().unwrap().starts_with("step-")), "half a file is left");
+}
+
+#[test]
+fn a_run_under_way_is_not_resumed_beside() {
+    let room = Room::new();
+    let mut child = room.spawn("train --epochs 1000000 --save-every 0.01s -o run");
+    wait_for(&mut child, || steps(&room, "run").first().copied());
+    let ran = room.run("train --resume run");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("a run is under way in run"), "{}", ran.err);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_checkpoint_is_a_model_too() {
+    let room = Room::new();
+    room.good("train --epochs 2 --optimizer lamb -o run");
+    let file = "run/checkpoints/step-00000046.safetensors";
+    let scored = room.good(&format!("eval {file}"));
+    assert_eq!(scored, room.good("eval run"));
+    assert_eq!(rows(&room.good(&format!("predict {file}"))), rows(&room.good("predict run")));
+    let about = room.good(&format!("inspect {file}"));
+    assert!(about.contains("after step 46: 2 epochs and 0 steps"), "{about}");
+    assert!(about.contains(hash(&room, "run").as_str().unwrap()), "{about}");
+    room.good(&format!("train --init {file} --lr 0 --max-steps 1 -o again"));
+    assert_eq!(hash(&room, "again"), hash(&room, "run"));
+    let ran = room.run(&format!("train --init {file} --hidden none --max-steps 1"));
+    assert!(ran.code == Some(1) && ran.err.contains("layers.1"), "{ran:?}");
+    assert_eq!(value(&scored, "samples"), "360");
+}
+
+#[test]
+fn the_newest_and_the_best_are_kept() {
+    let room = Room::new();
+    // A rate so large that the second epoch is worse than the first, and so on: found by trying.
+    room.good("train --epochs 1 --lr 0.1 -o run");
+    for epochs in 2..=6 {
+        room.good(&format!("train --resume run --lr 3 --epochs {epochs} --keep 2 --allow-changed lr,epochs"));
+    }
+    let accuracies: Vec<f64> =
+        log(&room, "run").iter().filter_map(|line| line["test_accuracy"].as_f64()).collect();
+    let mut best = 0;
+    (0..accuracies.len()).for_each(|at| {
+        if accuracies[at] > accuracies[best] {
+            best = at
+        }
+    });
+    assert!(best < 4, "{accuracies:?}");
+    assert_eq!(steps(&room, "run"), [23 * (best as u64 + 1), 115, 138]);
+    assert!(Path::new(&room.path("run/checkpoints")).is_dir());
+}

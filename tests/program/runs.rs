@@ -1,0 +1,386 @@
+//! The program as its users meet it: what train leaves behind, and that eval, predict and inspect make use of it.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command};
+
+use crate::room::{Ran, Room, idx, npy, rows, table, value};
+use serde_json::Value;
+
+const KEYS: [&str; 28] = [
+    "params_sha256",
+    "params",
+    "threads",
+    "processes",
+    "shards",
+    "batch_size",
+    "reduction",
+    "seed",
+    "steps",
+    "epochs",
+    "train_samples",
+    "test_samples",
+    "train_loss",
+    "test_loss",
+    "test_accuracy",
+    "noise_scale",
+    "noise_scale_error",
+    "noise_scale_of_run",
+    "noise_scale_of_run_error",
+    "epoch_secs",
+    "samples_per_sec",
+    "phase_secs",
+    "peak_rss_bytes",
+    "wall_secs",
+    "best_epoch",
+    "of_best_epoch",
+    "stopped_early",
+    "stopped",
+];
+
+fn above_or_below(a: f64, b: f64) -> String {
+    (if a > b { "above" } else { "below" }).to_owned()
+}
+
+#[test]
+fn train_leaves_a_whole_run_directory() {
+    let room = Room::new();
+    let ran = room.run("train -t 2 --epochs 3");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let names = [
+        "checkpoints",
+        "config.toml",
+        "loss.svg",
+        "metrics.csv",
+        "metrics.jsonl",
+        "model.safetensors",
+        "results.json",
+    ];
+    let mut found: Vec<_> =
+        fs::read_dir(room.path("runs/1")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    found.sort();
+    assert_eq!(found, names);
+
+    let results = room.json("runs/1/results.json");
+    for key in KEYS {
+        assert!(results.get(key).is_some(), "no {key} in {results}");
+    }
+    assert_eq!(results.as_object().unwrap().len(), KEYS.len());
+    assert_eq!(results["noise_scale"], Value::Null);
+    for (key, expected) in [("params", 9610), ("threads", 2), ("shards", 4), ("batch_size", 64), ("seed", 42)]
+    {
+        assert_eq!(results[key], expected, "{key}");
+    }
+    for (key, expected) in [("steps", 69), ("epochs", 3), ("train_samples", 1437), ("test_samples", 360)] {
+        assert_eq!(results[key], expected, "{key}");
+    }
+    assert_eq!((&results["reduction"], &results["stopped"]), (&"mean".into(), &"completed".into()));
+    let number = |key: &str| results[key].as_f64().unwrap_or_else(|| panic!("{key} is no number"));
+    assert!(number("test_accuracy") > 0.9 && number("test_loss") < 0.5 && number("train_loss") < 0.5);
+    assert!(number("samples_per_sec") > 0.0 && number("peak_rss_bytes") > 1e6 && number("wall_secs") > 0.0);
+    assert_eq!(results["epoch_secs"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn metrics_are_a_json_object_a_line() {
+    let room = Room::new();
+    room.good("train --epochs 2 --log-every 5 -o run");
+    let lines: Vec<Value> =
+        room.read("run/metrics.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of = |event: &str| lines.iter().filter(|line| line["event"] == event).count();
+    assert_eq!((of("step"), of("epoch"), lines.len()), (9, 2, 11));
+    let results = room.json("run/results.json");
+    for key in ["train_loss", "test_loss", "test_accuracy"] {
+        assert_eq!(lines[10][key], results[key], "{key}");
+    }
+}
+
+#[test]
+fn the_written_config_makes_the_same_bits_on_any_number_of_threads() {
+    let room = Room::new();
+    room.good("train --epochs 2 -b 100 --optimizer adam --hidden 20,10 --activation gelu --seed 7 -o one");
+    room.good("train --config one/config.toml -t 3 -o two");
+    let (one, two) = (room.json("one/results.json"), room.json("two/results.json"));
+    assert_eq!(one["params_sha256"], two["params_sha256"]);
+    room.good("train --config one/config.toml --seed 8 -o three");
+    assert_ne!(one["params_sha256"], room.json("three/results.json")["params_sha256"]);
+}
+
+#[test]
+fn the_command_line_comes_before_the_file_and_both_spellings_are_one_flag() {
+    let room = Room::new();
+    room.write("run.toml", "lr = 0.5\nbatch_size = 32\nepochs = 9\n");
+    room.good("train --config run.toml --lr 0.25 --max_steps 2 --output_dir run --log_every=1");
+    let config = room.read("run/config.toml");
+    for line in ["lr = 0.25", "batch-size = 32", "max-steps = 2", "log-every = 1"] {
+        assert!(config.lines().any(|found| found == line), "no {line} in {config}");
+    }
+    assert!(!config.contains("epochs"), "{config}");
+}
+
+#[test]
+fn eval_gives_the_bits_that_training_reported() {
+    let room = Room::new();
+    room.good("train --epochs 2 -o run");
+    let (results, scored) = (room.json("run/results.json"), room.good("eval run"));
+    for (name, key) in [("loss", "test_loss"), ("accuracy", "test_accuracy")] {
+        let (found, expected): (f64, _) = (value(&scored, name).parse().unwrap(), results[key].as_f64());
+        assert_eq!(Some(found.to_bits()), expected.map(f64::to_bits), "{name}");
+    }
+    assert_eq!(scored, room.good("eval run/model.safetensors"));
+    assert_eq!(scored, room.good("eval run digits"));
+    assert!(room.good("inspect run").contains(results["params_sha256"].as_str().unwrap()));
+}
+
+#[test]
+fn stdout_has_the_results_and_stderr_the_rest() {
+    let room = Room::new();
+    let ran = room.run("train --epochs 2");
+    assert!(
+        ran.out.starts_with("by epoch: test accuracy")
+            && ran.out.contains("\ntest accuracy")
+            && !ran.out.contains("\nepoch "),
+        "{}",
+        ran.out
+    );
+    assert!(ran.err.starts_with("data ") && ran.err.contains("\nepoch 2/2"), "{}", ran.err);
+    let Ran { out, err, .. } = room.run("train --epochs 2 --no-progress");
+    assert!(out.contains("\ntest accuracy") && !err.contains("\nepoch "), "{err}");
+    let Ran { code, out, err } = room.run("train --epochs 2 --quiet");
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "", ""));
+}
+
+#[test]
+fn predictions_are_a_csv_with_class_names_and_probabilities() {
+    let room = Room::new();
+    room.write("points.csv", format!("a,b,where\n{}", table(120, above_or_below)));
+    room.good("train points.csv --label-column where --standardize --epochs 40 -b 16 -o run --loss bce");
+    let predicted = room.good("predict run points.csv --probabilities");
+    assert_eq!(predicted.lines().next(), Some("sample,class,probability,p(above),p(below)"));
+    let rows = rows(&predicted);
+    assert_eq!(rows.len(), 120);
+    let labels: Vec<_> =
+        table(120, above_or_below).lines().map(|line| line.rsplit(',').next().unwrap().to_owned()).collect();
+    let right = rows.iter().zip(&labels).filter(|(row, label)| row[1] == **label).count();
+    assert!(right >= 110, "{right} of 120");
+    assert_eq!(value(&room.good("eval run points.csv"), "accuracy").parse(), Ok(right as f64 / 120.0));
+    for row in &rows {
+        let [likeliest, above, below] = [2, 3, 4].map(|at: usize| row[at].parse::<f32>().unwrap());
+        assert!((above + below - 1.0).abs() < 1e-6 && likeliest == above.max(below), "{row:?}");
+        assert_eq!(row[1] == "above", above >= below, "{row:?}");
+    }
+    // The named label column may be missing.
+    room.write("new.csv", "a,b\n0.0,1.0\n");
+    assert!(room.good("predict run new.csv").lines().nth(1).unwrap().starts_with("0,below,"));
+}
+
+#[test]
+fn values_are_predicted_as_the_linear_law_they_follow() {
+    let room = Room::new();
+    room.write("law.csv", table(200, |a, b| format!("{:.6}", 3.0 * a - 2.0 * b + 0.5)));
+    room.good("train law.csv --hidden none --epochs 200 -b 20 --lr 0.2 -o run");
+    room.write("new.csv", "0,0\n1,0\n0,1\n");
+    let predicted = room.good("predict run new.csv");
+    assert_eq!(predicted.lines().next(), Some("sample,value"));
+    for (row, expected) in rows(&predicted).iter().zip([0.5, 3.5, -1.5]) {
+        assert!((row[1].parse::<f64>().unwrap() - expected).abs() < 1e-3, "{row:?}");
+    }
+    assert_eq!(room.json("run/results.json")["test_accuracy"], Value::Null);
+    assert!(value(&room.good("eval run law.csv"), "loss").parse::<f64>().unwrap() < 1e-6);
+}
+
+#[test]
+fn a_model_keeps_the_standardization_it_learned() {
+    let room = Room::new();
+    let shifted: String = table(100, above_or_below)
+        .lines()
+        .map(|line| {
+            let fields: Vec<_> = line.split(',').collect();
+            let (a, b): (f64, f64) = (fields[0].parse().unwrap(), fields[1].parse().unwrap());
+            format!("{},{},{}\n", 1000.0 + a, 50.0 * b, fields[2])
+        })
+        .collect();
+    room.write("far.csv", &shifted);
+    room.write("first.csv", shifted.lines().next().unwrap());
+    room.good("train far.csv --standardize --epochs 5 -o run");
+    let (all, first) = (room.good("predict run far.csv"), room.good("predict run first.csv"));
+    assert_eq!(first.lines().nth(1), all.lines().nth(1));
+}
+
+#[test]
+fn npy_and_libsvm_are_trained_on_and_predicted() {
+    let room = Room::new();
+    let text = table(60, |a, b| usize::from(a > b).to_string());
+    let fields: Vec<Vec<f32>> =
+        text.lines().map(|line| line.split(',').map(|field| field.parse().unwrap()).collect()).collect();
+    let inputs: Vec<u8> = fields.iter().flat_map(|row| &row[..2]).flat_map(|x| x.to_le_bytes()).collect();
+    let labels: Vec<u8> = fields.iter().flat_map(|row| (row[2] as i64).to_le_bytes()).collect();
+    room.write("x.npy", npy("<f4", "60, 2", &inputs));
+    room.write("y.npy", npy("<i8", "60,", &labels));
+    room.write("points.csv", &text);
+    let lines = fields.iter().map(|row| format!("{} 1:{} 2:{}\n", row[2], row[0], row[1]));
+    room.write("points.libsvm", lines.collect::<String>());
+    for (data, run) in [("x.npy,y.npy", "npy"), ("points.csv", "csv"), ("points.libsvm", "libsvm")] {
+        room.good(&format!("train {data} --epochs 3 -b 16 -o {run}"));
+    }
+    for data in ["x.npy,y.npy", "points.libsvm"] {
+        assert_eq!(room.good(&format!("predict csv {data}")), room.good("predict csv points.csv"), "{data}");
+    }
+    assert_eq!(room.good("predict csv x.npy"), room.good("predict csv points.csv"));
+    let hash = |run: &str| room.json(&format!("{run}/results.json"))["params_sha256"].clone();
+    assert_eq!((hash("npy"), hash("libsvm")), (hash("csv"), hash("csv")));
+}
+
+#[test]
+fn accuracy_weighs_the_samples() {
+    let room = Room::new();
+    let weight = |a: f64, b: f64| {
+        if a > 0.5 { format!("{},3", usize::from(a > b)) } else { format!("{},0.5", usize::from(a > b)) }
+    };
+    room.write("weighted.csv", table(50, weight));
+    room.good("train weighted.csv --weight-column -1 --max-steps 3 -o run");
+    let predicted = rows(&room.good("predict run weighted.csv"));
+    let (mut right, mut all) = (0.0, 0.0);
+    for (row, line) in predicted.iter().zip(room.read("weighted.csv").lines()) {
+        let fields: Vec<_> = line.split(',').collect();
+        let weight: f64 = fields[3].parse().unwrap();
+        all += weight;
+        right += if row[1] == fields[2] { weight } else { 0.0 };
+    }
+    let scored = room.good("eval run weighted.csv");
+    assert_eq!(value(&scored, "accuracy").parse(), Ok(right / all), "{scored}");
+    assert!(!scored.contains(" of 50)"), "a share of the weight is none of the samples: {scored}");
+}
+
+#[test]
+fn without_data_a_model_is_used_on_what_it_was_tested_on() {
+    let room = Room::new();
+    let (pixels, labels): (Vec<u8>, Vec<u8>) =
+        ((0..40 * 4).map(|p| (p * 37 % 251) as u8).collect(), (0..40).map(|s| s % 3).collect());
+    room.write("images/train-images-idx3-ubyte", idx(&[40, 2, 2], &pixels));
+    room.write("images/train-labels-idx1-ubyte", idx(&[40], &labels));
+    room.write("images/t10k-images-idx3-ubyte", idx(&[8, 2, 2], &pixels[..32]));
+    room.write("images/t10k-labels-idx1-ubyte", idx(&[8], &labels[..8]));
+    room.write("points.csv", table(50, above_or_below));
+    room.write("test.csv", table(9, above_or_below));
+    for (run, data, name, samples) in [
+        ("own", "digits", "digits, its test part", 360),
+        ("folder", "images", "images, its test part", 8),
+        ("given", "points.csv --test test.csv", "test.csv", 9),
+        ("split", "points.csv --test-split 0.2", "points.csv, the 0.2 set aside for testing", 10),
+        ("none", "points.csv", "points.csv, the training samples", 50),
+    ] {
+        room.good(&format!("train {data} --epochs 1 -o {run}"));
+        let scored = room.good(&format!("eval {run}"));
+        assert!(scored.lines().next().unwrap().ends_with(&format!("  {name}")), "{scored}");
+        assert_eq!(value(&scored, "samples"), samples.to_string());
+        assert_eq!(rows(&room.good(&format!("predict {run}"))).len(), samples);
+        let results = room.json(&format!("{run}/results.json"));
+        if run != "none" {
+            assert_eq!(value(&scored, "loss").parse().ok(), results["test_loss"].as_f64(), "{run}");
+        }
+    }
+}
+
+#[test]
+fn a_model_of_pytorch_predicts_here_what_it_predicts_there() {
+    let room = Room::new();
+    let fixture = |name: &str| format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    let expected: Value =
+        serde_json::from_str(&fs::read_to_string(fixture("linear_layers.json")).unwrap()).unwrap();
+    let lists = |key: &str| -> Vec<Vec<f64>> { serde_json::from_value(expected[key].clone()).unwrap() };
+    let line = |(sample, row): (usize, &Vec<f64>)| {
+        row.iter().map(|x| format!("{x},")).collect::<String>() + &format!("{}\n", sample % 3)
+    };
+    room.write("inputs.csv", lists("inputs").iter().enumerate().map(line).collect::<String>());
+    fs::copy(fixture("linear_layers.safetensors"), room.path("torch.safetensors")).unwrap();
+    // A step at rate 0 changes no param.
+    room.good("train inputs.csv --hidden 6,5 --activation tanh --init torch.safetensors --lr 0 --max-steps 1 -o run");
+    let predicted = rows(&room.good("predict run inputs.csv --probabilities"));
+    assert_eq!(predicted.len(), 8);
+    for (row, expected) in predicted.iter().zip(lists("probabilities")) {
+        for (found, expected) in row[3..].iter().zip(expected) {
+            assert!((found.parse::<f64>().unwrap() - expected).abs() < 1e-5, "{row:?}");
+        }
+    }
+    room.good("train inputs.csv --hidden 6,5 --activation tanh --init run --lr 0 --max-steps 1 -o again");
+    let hash = |run: &str| room.json(&format!("{run}/results.json"))["params_sha256"].clone();
+    assert_eq!(hash("run"), hash("again"));
+}
+
+/// Waits for the first epoch to be told, so that training is under way.
+fn wait_for_an_epoch(child: &mut Child) -> BufReader<impl Read + use<>> {
+    let mut lines = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("epoch ") {
+        line.clear();
+        assert_ne!(lines.read_line(&mut line).unwrap(), 0, "the program ended before its first epoch");
+    }
+    lines
+}
+
+#[test]
+fn a_signal_ends_the_run_with_its_model_saved() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let room = Room::new();
+        let mut child = room.spawn("train --epochs 1000000 -o run");
+        let mut rest = wait_for_an_epoch(&mut child);
+        assert!(
+            Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap().success()
+        );
+        rest.read_to_end(&mut Vec::new()).unwrap();
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, Some(code), "{ran:?}");
+        assert!(ran.out.contains("stopped") && ran.out.contains(" of 23,000,000 steps"), "{}", ran.out);
+        assert_eq!(room.json("run/results.json")["stopped"], "interrupted");
+        let loss = room.json("run/results.json")["test_loss"].as_f64();
+        assert_eq!(value(&room.good("eval run"), "loss").parse().ok(), loss);
+    }
+}
+
+#[test]
+fn divergence_is_exit_3_with_the_params_before_it() {
+    let room = Room::new();
+    let ran = room.run("train --lr 1e30 -o run");
+    assert_eq!(ran.code, Some(3));
+    let last = ran.err.lines().last().unwrap();
+    assert!(last.starts_with("error: the loss of step 2 is no finite number"), "{last}");
+    assert_eq!(room.json("run/results.json")["stopped"], "diverged");
+    let params = phalanx::checkpoint::ModelFile::load(&room.path("run")).unwrap().params;
+    assert!(params.iter().all(|param| param.is_finite()));
+    let line: Value = serde_json::from_str(room.read("run/metrics.jsonl").lines().last().unwrap()).unwrap();
+    assert_eq!((&line["event"], &line["test_loss"]), (&"epoch".into(), &Value::Null));
+}
+
+#[test]
+fn runs_at_once_get_directories_of_their_own() {
+    let room = Room::new();
+    let children: Vec<_> =
+        (0..4).map(|seed| room.spawn(&format!("train --epochs 1 --seed {seed}"))).collect();
+    for child in children {
+        assert_eq!(Ran::from(child.wait_with_output().unwrap()).code, Some(0));
+    }
+    let mut seeds: Vec<u64> =
+        (1..=4).map(|run| room.json(&format!("runs/{run}/results.json"))["seed"].as_u64().unwrap()).collect();
+    seeds.sort_unstable();
+    assert_eq!(seeds, [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let room = Room::new();
+    room.good("train --epochs 1 -o run");
+    for arguments in ["eval run", "inspect run", "predict run", "train --epochs 20 -o out"] {
+        let mut child = room.spawn(arguments);
+        drop(child.stdout.take());
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert_eq!(ran.code, Some(0), "{arguments}: {ran:?}");
+        assert!(!ran.err.contains("panicked"), "{arguments}: {ran:?}");
+    }
+    let mut child = room.spawn("train --epochs 20 -o err");
+    drop(child.stderr.take());
+    assert_eq!(Ran::from(child.wait_with_output().unwrap()).code, Some(0));
+    for run in ["out", "err"] {
+        assert_eq!(room.json(&format!("{run}/results.json"))["epochs"], 20);
+    }
+}

@@ -1,0 +1,114 @@
+//! Shows that `phalanx sweep` runs every cell once, goes on where it was stopped with the same findings, says them in each of its
+//! files, and refuses what cannot be swept.
+
+use std::fs;
+
+use crate::room::Room;
+use serde_json::Value;
+
+const SMALL: &str =
+    "sweep digits --hidden 16 --epochs 4 -b 8,32,128 --lr 0.03,0.1,0.3,1 --seed 1,2 --no-progress";
+
+/// The records without their times, in order of cell and seed.
+fn records(room: &Room, name: &str) -> Vec<String> {
+    let mut lines: Vec<String> = room
+        .read(name)
+        .lines()
+        .map(|line| {
+            let mut record: Value = serde_json::from_str(line).unwrap();
+            record.as_object_mut().unwrap().remove("secs");
+            record.to_string()
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn every_cell_is_run_once_for_each_seed_and_said_in_every_file() {
+    let room = Room::new();
+    let out = room.good(&format!("{SMALL} -o s"));
+    assert_eq!(records(&room, "s/runs.jsonl").len(), 3 * 4 * 2);
+    assert_eq!(room.read("s/runs.csv").lines().count(), 1 + 3 * 4 * 2);
+    let results = room.json("s/results.json");
+    let best = results["best"].as_array().unwrap();
+    assert_eq!(
+        best.iter().map(|best| best["cell"]["batch_size"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [8, 32, 128]
+    );
+    for best in best {
+        let (mean, sum) =
+            (best["rate_under_mean"].as_f64().unwrap(), best["rate_under_sum"].as_f64().unwrap());
+        let batch = best["cell"]["batch_size"].as_f64().unwrap();
+        assert!((mean / batch / sum - 1.0).abs() < 1e-12, "{best}");
+    }
+    assert!(room.read("s/best-rate-mean.svg").starts_with("<svg "));
+    let page = room.read("s/report.html");
+    for sentence in results["answer"].as_array().unwrap() {
+        let sentence = sentence.as_str().unwrap();
+        assert!(out.contains(sentence) && page.contains(&sentence.replace('"', "&quot;")), "{sentence}");
+    }
+    assert_eq!(page.matches("<svg").count(), 3);
+    assert!(!page.contains("NaN"));
+    let (links, names) = (page.matches("http").count(), page.matches("http://www.w3.org/2000/svg").count());
+    assert_eq!(links, names, "nothing is fetched");
+}
+
+#[test]
+fn a_sweep_goes_on_after_its_last_whole_line_and_comes_to_the_same() {
+    let room = Room::new();
+    room.good(&format!("{SMALL} -o whole -j 2"));
+    room.good(&format!("{SMALL} -o cut -j 1"));
+    let log = room.read("cut/runs.jsonl");
+    fs::write(room.path("cut/runs.jsonl"), &log[..log.len() * 2 / 3]).unwrap();
+    fs::remove_file(room.path("cut/report.html")).unwrap();
+    room.good("sweep --resume cut --no-progress");
+    assert_eq!(records(&room, "cut/runs.jsonl"), records(&room, "whole/runs.jsonl"));
+    assert_eq!(room.json("cut/results.json"), room.json("whole/results.json"));
+    assert!(room.path("cut/report.html").exists());
+}
+
+#[test]
+fn a_sum_swept_at_the_rates_of_the_mean_over_the_batch_is_the_same_run() {
+    let room = Room::new();
+    room.good("sweep digits --hidden 16 --epochs 1 -b 32 --lr 0.25 --seed 1 --goal 2 -o mean --quiet");
+    room.good("sweep digits --hidden 16 --epochs 1 -b 32 --lr 0.0078125 --reduction sum --seed 1 --goal 2 -o sum --quiet");
+    let curve = |name: &str| {
+        let line: Value = serde_json::from_str(room.read(name).trim()).unwrap();
+        line["curve"].clone()
+    };
+    assert_eq!(curve("mean/runs.jsonl"), curve("sum/runs.jsonl"));
+}
+
+#[test]
+fn a_rate_at_which_runs_diverge_is_marked_and_the_others_are_found() {
+    let room = Room::new();
+    room.good("sweep digits --hidden 16 --epochs 2 -b 16 --lr 0.1,1e6 --seed 1 -o s --quiet");
+    let settings = room.json("s/results.json")["settings"].clone();
+    assert_eq!((&settings[0]["diverged"], &settings[1]["diverged"]), (&Value::from(0), &Value::from(1)));
+    assert!(settings[0]["test_loss"].is_f64() && settings[1]["test_loss"].is_null());
+    assert_eq!(room.read("s/report.html").matches("class=\"lost\"").count(), 1);
+}
+
+#[test]
+fn what_cannot_be_swept_is_refused_and_leaves_nothing_behind() {
+    let room = Room::new();
+    room.write("x.csv", "a,b,label\n1,2,x\n2,1,y\n1,1,x\n2,2,y\n1,3,x\n3,1,y\n");
+    for (arguments, code, says) in [
+        ("sweep -b 0", 2, "batch sizes"),
+        ("sweep -b 1000", 2, "lower the batch sizes"),
+        ("sweep --lr 0,0.1", 2, "a rate is 0"),
+        ("sweep --goal -1", 2, "the goal is -1"),
+        ("sweep -t 2", 2, "--jobs"),
+        ("sweep --reduction average", 2, "mean"),
+        ("sweep -j 0", 2, "0"),
+        ("sweep x.csv", 1, "--test-split"),
+        ("sweep --resume none", 1, "none"),
+        ("sweep --resume none -b 8", 2, "--batch-size"),
+    ] {
+        let ran = room.run(arguments);
+        assert_eq!(ran.code, Some(code), "{arguments}: {ran:?}");
+        assert!(ran.err.contains(says), "{arguments}: {}", ran.err);
+    }
+    assert_eq!(fs::read_dir(room.path("")).unwrap().count(), 1, "only the table");
+}

@@ -1,0 +1,397 @@
+//! Shows that each translation that is called exact is one, in training through the library: the same bits of params where
+//! it says so, 1e-5 where it says up to rounding; that it leads back to where it began; that what has no exact translation is
+//! refused with the reason; and that the conditions it names are the ones that matter.
+
+use phalanx::data::{Dataset, LoadOptions, Source};
+use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
+use phalanx::optim::convention::{
+    BatchRule, Convention, ConventionError, Exactness, Remark, Settings, Target, Translation,
+};
+use phalanx::optim::{
+    EpsForm, MomentumForm, OptimizerKind, OptimizerOptions, Recipe, ScheduleKind, ScheduleOptions,
+};
+use phalanx::train::{Length, Options, Shards, Trainer};
+
+fn digits() -> Dataset {
+    "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap().train
+}
+
+/// Trains with settings as they are, on full batches unless a short last one is asked for.
+fn trained(settings: &Settings, data: &Dataset, schedule: ScheduleOptions) -> Vec<f32> {
+    let (hidden, activation, loss) = (vec![8], Activation::Tanh, Loss::CrossEntropy);
+    let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
+    let (reduction, recipe) = settings.runnable().unwrap();
+    let initial = (0..model.params_len()).map(|i| ((i * 37 % 101) as f32 - 50.3) / 200.0).collect();
+    let options = Options {
+        threads: 2,
+        batch_size: settings.batch_size,
+        shards: Shards::Count(settings.shards),
+        reduction,
+        length: Length::Steps(40),
+        optimizer: recipe.options,
+        rate: Some(recipe.rate),
+        schedule,
+        clip_grad_norm: recipe.max_norm,
+        drop_last: settings.drop_last,
+        ..Options::default()
+    };
+    Trainer::new(&model, data, options).initial_params(initial).run().unwrap().params
+}
+
+fn bits(params: &[f32]) -> Vec<u32> {
+    params.iter().map(|w| w.to_bits()).collect()
+}
+
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    let square = |x: f64| x * x;
+    let apart: f64 = a.iter().zip(b).map(|(a, b)| square(f64::from(a - b))).sum();
+    let whole: f64 = a.iter().map(|a| square(f64::from(*a))).sum();
+    (apart / whole).sqrt()
+}
+
+/// A recipe in which every option of its kind matters.
+fn recipe(kind: OptimizerKind) -> Recipe {
+    let base = OptimizerOptions { l2: 0.02, weight_decay: 0.03, ..OptimizerOptions::new(kind) };
+    let momentum = OptimizerOptions { momentum: Some(0.9), nesterov: true, ..base };
+    let (options, rate) = match kind {
+        OptimizerKind::Sgd => (momentum, 0.05),
+        OptimizerKind::Lars => (OptimizerOptions { trust_coefficient: Some(0.01), ..momentum }, 1.0),
+        OptimizerKind::Adagrad => {
+            (OptimizerOptions { eps: Some(0.01), initial_accumulator: Some(0.01), ..base }, 0.05)
+        }
+        _ => (OptimizerOptions { eps: Some(0.01), ..base }, 0.01),
+    };
+    Recipe { options, rate, max_norm: Some(0.1) }
+}
+
+fn settings(convention: Convention, recipe: Recipe) -> Settings {
+    Settings { shards: 4, data_size: Some(1437), drop_last: true, ..Settings::new(convention, recipe, 64) }
+}
+
+fn to(settings: &Settings, convention: Convention) -> Translation {
+    settings.translated(&Target::of(convention)).unwrap()
+}
+
+#[test]
+fn every_convention_has_the_bits_of_the_mean_for_every_optimizer() {
+    let data = digits();
+    let steady = ScheduleOptions::default();
+    for &kind in OptimizerKind::ALL {
+        let mean = settings(Convention::Mean, recipe(kind));
+        let expected = trained(&mean, &data, steady);
+        assert!(
+            distance(
+                &expected,
+                &trained(
+                    &settings(Convention::Mean, Recipe { max_norm: None, ..mean.recipe }),
+                    &data,
+                    steady
+                )
+            ) > 1e-4
+        );
+        for &convention in Convention::ALL {
+            let translation = to(&mean, convention);
+            let found = trained(&translation.settings, &data, steady);
+            if translation.same_bits() {
+                assert!(bits(&found) == bits(&expected), "{kind} in {convention}");
+            } else {
+                // N = 1437 is in the λ of these two, which rounds.
+                assert!(matches!(convention, Convention::ObjectiveSum | Convention::C), "{convention}");
+                assert!(distance(&found, &expected) < 1e-5, "{kind} in {convention}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_penalty_of_the_whole_data_has_the_same_bits_if_its_size_is_a_power_of_two() {
+    let data = digits();
+    let steady = ScheduleOptions::default();
+    let mean = Settings { data_size: Some(1024), ..settings(Convention::Mean, recipe(OptimizerKind::Sgd)) };
+    for convention in [Convention::ObjectiveSum, Convention::ObjectiveMean] {
+        let translation = to(&mean, convention);
+        assert!(translation.same_bits(), "{convention}");
+        assert_eq!(
+            bits(&trained(&translation.settings, &data, steady)),
+            bits(&trained(&mean, &data, steady))
+        );
+    }
+    let whole = to(&mean, Convention::ObjectiveSum).settings.recipe.options.l2;
+    assert_eq!(
+        (whole, to(&mean, Convention::C).settings.recipe.options.l2),
+        (1024.0 * 0.02, 1.0 / (1024.0 * 0.02))
+    );
+}
+
+#[test]
+fn forms_of_eps_are_translated_by_their_own_power() {
+    let data = digits();
+    let steady = ScheduleOptions::default();
+    for (kind, form, power) in [
+        (OptimizerKind::Adagrad, EpsForm::Inside, 2),
+        (OptimizerKind::Rmsprop, EpsForm::Inside, 2),
+        (OptimizerKind::Adam, EpsForm::Uncorrected, 1),
+    ] {
+        let recipe = recipe(kind);
+        let options = OptimizerOptions { eps_form: Some(form), ..recipe.options };
+        let mean = settings(Convention::Mean, Recipe { options, ..recipe });
+        let sum = to(&mean, Convention::Sum);
+        assert_eq!(sum.settings.recipe.options.eps, Some(0.01 * 64_f64.powi(power)), "{kind}");
+        assert!(sum.same_bits());
+        let expected = trained(&mean, &data, steady);
+        assert_eq!(bits(&trained(&sum.settings, &data, steady)), bits(&expected), "{kind}");
+        let outside = settings(Convention::Mean, recipe);
+        assert!(
+            distance(&trained(&outside, &data, steady), &expected) > 1e-4,
+            "{kind}: the form is of no effect"
+        );
+    }
+}
+
+#[test]
+fn schedules_of_both_momentum_forms_are_translated_between_sum_and_mean() {
+    let data = digits();
+    let cosine =
+        ScheduleOptions { kind: ScheduleKind::Cosine, warmup_steps: 5, ..ScheduleOptions::default() };
+    for &form in MomentumForm::ALL {
+        let recipe = recipe(OptimizerKind::Sgd);
+        let options = OptimizerOptions { momentum_form: Some(form), ..recipe.options };
+        let mean =
+            Settings { rate_changes: true, ..settings(Convention::Mean, Recipe { options, ..recipe }) };
+        let sum = to(&mean, Convention::Sum);
+        assert!(sum.same_bits());
+        assert_eq!(
+            bits(&trained(&sum.settings, &data, cosine)),
+            bits(&trained(&mean, &data, cosine)),
+            "{form}"
+        );
+    }
+}
+
+#[test]
+fn a_batch_that_is_no_power_of_two_is_exact_up_to_rounding_and_says_so() {
+    let data = digits();
+    let steady = ScheduleOptions::default();
+    for &kind in OptimizerKind::ALL {
+        let mean = Settings { batch_size: 100, ..settings(Convention::Mean, recipe(kind)) };
+        for &convention in Convention::ALL {
+            let translation = to(&mean, convention);
+            assert!(translation.changes.iter().all(|change| change.exactness <= Exactness::Rounding));
+            let apart =
+                distance(&trained(&mean, &data, steady), &trained(&translation.settings, &data, steady));
+            assert!(apart < 2e-5, "{kind} in {convention}: {apart:e}");
+        }
+        assert!(!to(&mean, Convention::Sum).same_bits());
+    }
+}
+
+#[test]
+fn there_and_back_is_where_it_began() {
+    for &kind in OptimizerKind::ALL {
+        for batch_size in [64, 100] {
+            for &from in Convention::ALL {
+                let options = recipe(kind).options.check().unwrap().options();
+                let start = Settings { batch_size, ..settings(from, Recipe { options, ..recipe(kind) }) };
+                for &there in Convention::ALL {
+                    let back = to(&to(&start, there).settings, from).settings;
+                    let numbers = |settings: &Settings| {
+                        let Recipe { options: o, rate, max_norm } = settings.recipe;
+                        [Some(rate), max_norm, Some(o.l2), Some(o.weight_decay), o.eps, o.initial_accumulator]
+                    };
+                    for (found, expected) in numbers(&back).into_iter().zip(numbers(&start)) {
+                        let (found, expected) = (found.unwrap_or(0.0), expected.unwrap_or(0.0));
+                        assert!(
+                            (found - expected).abs() <= 1e-15 * expected.abs() * 4.0,
+                            "{kind} {from} {there}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_short_last_batch_is_where_it_is_not_exact_and_the_remark_tells_by_how_much() {
+    let data = digits();
+    let steady = ScheduleOptions::default();
+    let options = OptimizerOptions { l2: 0.02, ..OptimizerOptions::default() };
+    let recipe = Recipe { options, rate: 0.1, max_norm: None };
+    let mean = Settings { drop_last: false, ..settings(Convention::Mean, recipe) };
+    let sum = to(&mean, Convention::Sum);
+    let (r, m) = (1437 % 64, 64);
+    assert!(sum.remarks.contains(&Remark::ShortBatch {
+        samples: r,
+        batch_size: m,
+        times: r as f64 / m as f64
+    }));
+    assert!(sum.remarks.contains(&Remark::ShortBatchPenalty { samples: r, times: m as f64 / r as f64 }));
+    assert!(distance(&trained(&mean, &data, steady), &trained(&sum.settings, &data, steady)) > 1e-3);
+
+    let sklearn = to(&mean, Convention::ScikitLearn);
+    assert_eq!(sklearn.remarks, [Remark::ShortBatchPenalty { samples: r, times: m as f64 / r as f64 }]);
+
+    // Between these two the number of shards is all that matters, and it stays.
+    let (from, there) = (Convention::SumOfShardMeans, Convention::MeanOfShardMeans);
+    let uneven = Settings { drop_last: false, batch_size: 66, ..settings(from, recipe) };
+    let other = to(&uneven, there);
+    assert_eq!((other.remarks.len(), other.factor, other.same_bits()), (0, 0.25, true));
+    assert_eq!(bits(&trained(&uneven, &data, steady)), bits(&trained(&other.settings, &data, steady)));
+
+    let unknown = Settings { data_size: None, ..mean };
+    assert_eq!(to(&unknown, Convention::Sum).remarks, [Remark::ConstantBatch { batch_size: 64 }]);
+    assert_eq!(to(&unknown, Convention::ScikitLearn).remarks, [Remark::ConstantBatch { batch_size: 64 }]);
+    assert!(to(&unknown, Convention::ObjectiveMean).remarks.is_empty());
+    assert!(to(&Settings { drop_last: true, ..mean }, Convention::Sum).remarks.is_empty());
+}
+
+#[test]
+fn a_switch_during_a_run_and_zero_norms_and_clipping_are_remarked_on() {
+    let sum = |recipe: Recipe| to(&settings(Convention::Mean, recipe), Convention::Sum).remarks;
+    let state = |name, times| Remark::State { name, times };
+    let sgd = recipe(OptimizerKind::Sgd);
+    assert_eq!(sum(sgd), [state("momentum_buffer", 64.0), Remark::ClipEps { eps: 64e-6 }]);
+    let caffe = OptimizerOptions { momentum_form: Some(MomentumForm::Caffe), ..sgd.options };
+    assert_eq!(sum(Recipe { options: caffe, max_norm: None, ..sgd }), []);
+    let adam = Recipe { max_norm: None, ..recipe(OptimizerKind::Adam) };
+    assert_eq!(sum(adam), [state("exp_avg", 64.0), state("exp_avg_sq", 4096.0)]);
+    assert_eq!(sum(Recipe { max_norm: None, ..recipe(OptimizerKind::Lars) }), [Remark::LarsZeroNorm]);
+}
+
+#[test]
+fn the_usual_mistakes_are_not_what_is_said() {
+    let data = digits();
+    let steady = ScheduleOptions::default();
+    let apart = |recipe: Recipe, mistake: &dyn Fn(&mut Recipe)| {
+        let mean = settings(Convention::Mean, recipe);
+        let mut sum = to(&mean, Convention::Sum).settings;
+        mistake(&mut sum.recipe);
+        distance(&trained(&mean, &data, steady), &trained(&sum, &data, steady))
+    };
+    let adam = recipe(OptimizerKind::Adam);
+    let sgd = recipe(OptimizerKind::Sgd);
+    assert!(apart(adam, &|sum| sum.rate /= 64.0) > 0.1, "dividing the rate under adam");
+    assert!(apart(adam, &|sum| sum.options.eps = adam.options.eps) > 0.01, "leaving eps alone");
+    assert!(apart(sgd, &|sum| sum.options.l2 = sgd.options.l2) > 0.01, "leaving l2 alone");
+    assert!(
+        apart(sgd, &|sum| sum.options.weight_decay = 0.03) > 0.01,
+        "leaving the weight decay of sgd alone"
+    );
+    assert!(apart(sgd, &|sum| sum.max_norm = sgd.max_norm) > 0.1, "leaving the bound of clipping alone");
+    let adamw = recipe(OptimizerKind::Adamw);
+    assert!(apart(adamw, &|sum| sum.options.weight_decay *= 64.0) > 0.01, "multiplying the decay of adamw");
+}
+
+#[test]
+fn momentum_forms_are_the_same_at_a_constant_rate_alone() {
+    let data = digits();
+    let mean = settings(Convention::Mean, recipe(OptimizerKind::Sgd));
+    let target = Target { momentum_form: Some(MomentumForm::Caffe), ..Target::of(Convention::Mean) };
+    let caffe = mean.translated(&target).unwrap();
+    assert!(!caffe.same_bits() && caffe.remarks.contains(&Remark::FormState { times: 0.05 }));
+    let steady = ScheduleOptions::default();
+    assert!(distance(&trained(&mean, &data, steady), &trained(&caffe.settings, &data, steady)) < 1e-5);
+
+    let changing = Settings { rate_changes: true, ..mean };
+    let (from, there) = (MomentumForm::Pytorch, MomentumForm::Caffe);
+    assert_eq!(changing.translated(&target), Err(ConventionError::ChangingRate { from, to: there }));
+    let linear = ScheduleOptions { kind: ScheduleKind::Linear, ..steady };
+    assert!(distance(&trained(&mean, &data, linear), &trained(&caffe.settings, &data, linear)) > 1e-3);
+    let plain = settings(Convention::Mean, recipe(OptimizerKind::Adam));
+    assert_eq!(plain.translated(&target), Err(ConventionError::NoMomentum));
+}
+
+#[test]
+fn uneven_shards_are_refused_where_they_matter() {
+    let uneven = |from, there| {
+        let settings = Settings { batch_size: 100, shards: 3, ..settings(from, recipe(OptimizerKind::Sgd)) };
+        settings.translated(&Target::of(there))
+    };
+    use Convention::{Mean, MeanOfShardMeans, MeanOfShardSums, Sum, SumOfShardMeans};
+    for shard_means in [MeanOfShardMeans, SumOfShardMeans] {
+        for other in [Mean, Sum, MeanOfShardSums] {
+            for result in [uneven(shard_means, other), uneven(other, shard_means)] {
+                let Err(ConventionError::UnevenShards { shards: 3, least: 33, most: 34, .. }) = result else {
+                    panic!("{shard_means} and {other}: {result:?}")
+                };
+            }
+        }
+    }
+    assert!(uneven(MeanOfShardMeans, SumOfShardMeans).is_ok() && uneven(Sum, MeanOfShardSums).is_ok());
+    let (data, steady) = (digits(), ScheduleOptions::default());
+    let at = |convention| Settings { batch_size: 10, ..settings(convention, recipe(OptimizerKind::Sgd)) };
+    assert!(
+        distance(&trained(&at(Mean), &data, steady), &trained(&at(MeanOfShardMeans), &data, steady)) > 1e-3
+    );
+}
+
+#[test]
+fn questions_without_an_answer_are_refused_with_the_reason() {
+    use Convention::{C, Mean, ObjectiveSum, Sum};
+    let base = settings(Mean, recipe(OptimizerKind::Sgd));
+    let bare = Settings { recipe: Recipe { options: OptimizerOptions::default(), ..base.recipe }, ..base };
+    let refused = |settings: Settings, target: Target| settings.translated(&target).unwrap_err();
+    let grown = |batch_size, rule| Target { batch_size: Some(batch_size), rule, ..Target::of(Mean) };
+    let unknown = Settings { data_size: None, ..base };
+    assert_eq!(
+        refused(unknown, Target::of(ObjectiveSum)),
+        ConventionError::NeedsDataSize { convention: ObjectiveSum }
+    );
+    assert_eq!(refused(bare, Target::of(C)), ConventionError::NoPenalty);
+    assert_eq!(refused(Settings { convention: C, ..bare }, Target::of(Mean)), ConventionError::ZeroC);
+    assert_eq!(refused(base, grown(128, None)), ConventionError::NeedsRule);
+    let rule = BatchRule::Linear;
+    assert_eq!(refused(base, grown(64, Some(rule))), ConventionError::UnusedRule { rule });
+    let (rule, kind) = (BatchRule::Adam, OptimizerKind::Sgd);
+    assert_eq!(refused(base, grown(128, Some(rule))), ConventionError::NotAdam { rule, kind });
+    assert_eq!(
+        refused(Settings { batch_size: 0, ..base }, Target::of(Sum)),
+        ConventionError::Zero { what: "batch-size" }
+    );
+    let small = Settings { data_size: Some(10), ..base };
+    assert_eq!(refused(small, Target::of(Sum)), ConventionError::SmallData { batch_size: 64, data_size: 10 });
+    let lars = Settings { zero_start: true, ..settings(Mean, recipe(OptimizerKind::Lars)) };
+    assert_eq!(refused(lars, Target::of(Sum)), ConventionError::ZeroNorm);
+    assert!(lars.translated(&Target::of(Convention::ScikitLearn)).is_ok());
+    let huge = Recipe { max_norm: None, ..recipe(OptimizerKind::Adagrad) };
+    let huge = OptimizerOptions { initial_accumulator: Some(1e36), ..huge.options };
+    let huge = Settings { recipe: Recipe { options: huge, ..base.recipe }, ..base };
+    assert!(matches!(refused(huge, Target::of(Sum)), ConventionError::Optim(_)));
+}
+
+#[test]
+fn batch_rules_follow_their_papers_in_both_conventions_and_say_that_they_are_approximations() {
+    let adam = OptimizerOptions { l2: 0.5, ..OptimizerOptions::new(OptimizerKind::Adam) };
+    let recipe = Recipe { options: adam, rate: 0.001, max_norm: None };
+    let grown = |convention, rule| {
+        let target = Target { batch_size: Some(256), rule: Some(rule), ..Target::of(convention) };
+        settings(convention, recipe).translated(&target).unwrap()
+    };
+    let close =
+        |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-12, "{found} {expected}");
+    for (convention, eps, l2) in [(Convention::Mean, 0.5e-8, 0.5), (Convention::Sum, 2e-8, 2.0)] {
+        let found = grown(convention, BatchRule::Adam);
+        let options = found.settings.recipe.options;
+        close(found.settings.recipe.rate, 0.002);
+        close(options.beta1.unwrap(), 0.6);
+        close(options.beta2.unwrap(), 0.996);
+        close(options.eps.unwrap(), eps);
+        close(options.l2, l2);
+        assert!(found.changes.iter().all(|change| change.exactness == Exactness::Approximate));
+        assert_eq!(found.remarks[0], Remark::Approximation { rule: BatchRule::Adam, growth: 4.0 });
+    }
+    let limit = Target { batch_size: Some(704), rule: Some(BatchRule::Adam), ..Target::of(Convention::Mean) };
+    let error = settings(Convention::Mean, recipe).translated(&limit).unwrap_err();
+    assert!(matches!(error, ConventionError::BetaOutOfRange { option: "beta1", old: 0.9, .. }), "{error}");
+
+    let sgd = Recipe { options: OptimizerOptions::default(), rate: 0.1, max_norm: None };
+    for (convention, rule, expected) in [
+        (Convention::Mean, BatchRule::Linear, 0.4),
+        (Convention::Sum, BatchRule::Linear, 0.1),
+        (Convention::Mean, BatchRule::Sqrt, 0.2),
+        (Convention::Sum, BatchRule::Sqrt, 0.05),
+    ] {
+        let target = Target { batch_size: Some(256), rule: Some(rule), ..Target::of(convention) };
+        close(settings(convention, sgd).translated(&target).unwrap().settings.recipe.rate, expected);
+    }
+}

@@ -1,0 +1,19 @@
+//! Training: what a step computes, its bits for any number of threads, what other frameworks and papers come to, and how runs stop,
+//! fail and go on.
+#![cfg(feature = "program")]
+
+mod base_rate;
+mod convention;
+mod early_stop;
+mod failures;
+mod fewer_samples_than_shards;
+mod goyal_remarks;
+mod noise_scale;
+mod noisy_quadratic;
+mod pytorch;
+mod resume;
+mod same_bits;
+mod semantics;
+mod short_last_batch;
+mod translations;
+mod warm_up;

@@ -1,0 +1,270 @@
+//! Shows that a run goes on to the bits of the uninterrupted one: from every step, with every number of threads before and
+//! after, for every kind of optimizer state; and that a snapshot itself is the same whoever took it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ndarray::Array2;
+use phalanx::data::{Dataset, LoadOptions, Source, Targets};
+use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
+use phalanx::optim::{OptimizerKind, OptimizerOptions, ScheduleKind, ScheduleOptions};
+use phalanx::train::{
+    Event, Length, NoiseInterval, NoiseScale, Options, Position, SaveEvery, Snapshot, TrainError, Trainer,
+};
+
+const THREADS: [usize; 3] = [1, 2, 4];
+
+/// 16 steps an epoch, the last of them short: 3 epochs and the beginning of a fourth.
+const STEPS: u64 = 50;
+
+struct Bench {
+    model: Mlp,
+    train: Dataset,
+    test: Dataset,
+}
+
+/// All that must be the same from some step on.
+#[derive(Debug, PartialEq)]
+struct Bits {
+    params: Vec<u32>,
+    state: Vec<Vec<u32>>,
+    /// Loss and norm of each step.
+    steps: Vec<(u64, u64, Option<u64>)>,
+    /// Epoch, samples, train loss and test loss of each epoch.
+    epochs: Vec<(u64, u64, u64, u64)>,
+    noise_scale: Option<NoiseScale>,
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+impl Bench {
+    fn new() -> Self {
+        let digits = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap();
+        let (hidden, activation, loss) = (vec![12], Activation::Tanh, Loss::CrossEntropy);
+        let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
+        Self { model, train: digits.train, test: digits.test.unwrap() }
+    }
+
+    fn trainer(&self, options: &Options, threads: usize) -> Trainer<'_, Mlp> {
+        Trainer::new(&self.model, &self.train, Options { threads, ..options.clone() }).test(&self.test)
+    }
+
+    fn finish(&self, options: &Options, threads: usize, from: Option<Snapshot>) -> Bits {
+        let (mut steps, mut epochs) = (Vec::new(), Vec::new());
+        let mut trainer = self.trainer(options, threads);
+        if let Some(snapshot) = from {
+            trainer = trainer.resume(snapshot);
+        }
+        let outcome = trainer
+            .on_event(|event| match event {
+                Event::Step(end) => {
+                    steps.push((end.step, end.loss.to_bits(), end.grad_norm.map(f64::to_bits)))
+                }
+                Event::Epoch(end) => epochs.push((
+                    end.epoch,
+                    end.samples,
+                    end.train_loss.to_bits(),
+                    end.test.unwrap().loss_sum.to_bits(),
+                )),
+                _ => {}
+            })
+            .run();
+        let outcome = outcome.unwrap();
+        let state = outcome.state.iter().map(|vector| bits(&vector.values)).collect();
+        let noise_scale = outcome.noise_scale;
+        Bits { params: bits(&outcome.params), state, steps, epochs, noise_scale }
+    }
+
+    /// Takes a snapshot after a step, and stops.
+    fn snapshot(&self, options: &Options, threads: usize, step: u64) -> Snapshot {
+        let stop = AtomicBool::new(false);
+        let mut taken = None;
+        let trainer = self.trainer(options, threads).save_every(SaveEvery::Steps(step)).stop_on(&stop);
+        let outcome = trainer
+            .on_event(|event| {
+                if let Event::Snapshot(snapshot) = event {
+                    stop.store(true, Ordering::Relaxed);
+                    taken.get_or_insert(snapshot.clone());
+                }
+            })
+            .run();
+        outcome.unwrap();
+        taken.map(Arc::unwrap_or_clone).unwrap()
+    }
+}
+
+/// What a snapshot holds, its times aside.
+fn content(snapshot: &Snapshot) -> (Position, Vec<u32>, Vec<Vec<u32>>) {
+    let mut position = *snapshot.position();
+    position.sums.elapsed = Duration::ZERO;
+    position.sums.phases = Default::default();
+    let params = snapshot.params().flat_map(bits).collect();
+    let state = (0..snapshot.state_names().len()).map(|index| snapshot.state(index).flat_map(bits).collect());
+    (position, params, state.collect())
+}
+
+fn optimizers() -> [OptimizerOptions; 5] {
+    let new = OptimizerOptions::new;
+    [
+        new(OptimizerKind::Sgd),
+        OptimizerOptions { momentum: Some(0.9), nesterov: true, ..new(OptimizerKind::Sgd) },
+        new(OptimizerKind::Adam),
+        new(OptimizerKind::Adamw),
+        OptimizerOptions { l2: 1e-3, weight_decay: 1e-2, ..new(OptimizerKind::Lamb) },
+    ]
+}
+
+/// A rate that is another in every step, and for every second optimizer a clipped gradient.
+fn options(index: usize, optimizer: OptimizerOptions) -> Options {
+    let kind = ScheduleKind::Cosine;
+    let schedule = ScheduleOptions { kind, warmup_steps: 20, ..ScheduleOptions::default() };
+    let clip_grad_norm = (index % 2 == 1).then_some(0.5);
+    let length = Length::Steps(STEPS);
+    let noise_scale = Some(NoiseInterval::Steps(3));
+    Options { optimizer, schedule, clip_grad_norm, noise_scale, batch_size: 90, length, ..Options::default() }
+}
+
+#[test]
+fn a_run_resumed_from_any_of_48_steps_ends_in_the_same_bits_with_any_number_of_threads() {
+    let bench = Bench::new();
+    for (index, optimizer) in optimizers().into_iter().enumerate() {
+        let options = options(index, optimizer);
+        let whole = bench.finish(&options, 1, None);
+        assert_eq!((whole.steps.len(), whole.epochs.len()), (50, 4));
+        for step in 1..=48 {
+            let by = THREADS[step as usize % 3];
+            let snapshot = bench.snapshot(&options, by, step);
+            assert_eq!(snapshot.position().step, step);
+            for threads in THREADS {
+                let rest = bench.finish(&options, threads, Some(snapshot.clone()));
+                let told = format!("step {step}, saved by {by} threads, resumed by {threads}, {optimizer:?}");
+                assert!(rest.params == whole.params && rest.state == whole.state, "{told}");
+                assert_eq!(rest.steps, whole.steps[step as usize..], "{told}");
+                // The epoch in hand is told whole, its first steps included.
+                assert_eq!(rest.epochs, whole.epochs[step as usize / 16..], "{told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_is_the_same_for_any_number_of_threads() {
+    let bench = Bench::new();
+    for (index, optimizer) in optimizers().into_iter().enumerate() {
+        let options = options(index, optimizer);
+        for step in [5, 16, 37] {
+            let [one, two, four] = THREADS.map(|threads| content(&bench.snapshot(&options, threads, step)));
+            assert!(one == two && one == four, "{step}, {optimizer:?}");
+        }
+    }
+}
+
+#[test]
+fn saving_as_often_as_can_be_changes_no_bit() {
+    let bench = Bench::new();
+    let options = options(1, optimizers()[2]);
+    let whole = bench.finish(&options, 2, None);
+    for every in [SaveEvery::Time(Duration::ZERO), SaveEvery::Steps(1), SaveEvery::Epochs(1)] {
+        let mut held = Vec::new();
+        let mut taken = 0;
+        let outcome = bench
+            .trainer(&options, 2)
+            .save_every(every)
+            .on_event(|event| {
+                if let Event::Snapshot(snapshot) = event {
+                    taken += 1;
+                    // Every other one is held on to, so that slots run out.
+                    held.extend((taken % 2 == 0).then(|| Arc::clone(snapshot)));
+                }
+            })
+            .run();
+        assert_eq!(bits(&outcome.unwrap().params), whole.params);
+        assert!(taken >= 2, "{every}: {taken}");
+        // A slot of which nobody let go is never written again.
+        for snapshot in held {
+            let rest = bench.finish(&options, 1, Some(Snapshot::clone(&snapshot)));
+            assert_eq!((rest.params, rest.state), (whole.params.clone(), whole.state.clone()), "{every}");
+        }
+    }
+}
+
+#[test]
+fn epochs_are_saved_after_they_were_told() {
+    let bench = Bench::new();
+    let options = Options { length: Length::Epochs(4), ..options(0, optimizers()[0]) };
+    let mut told = Vec::new();
+    let outcome = bench
+        .trainer(&options, 2)
+        .save_every(SaveEvery::Epochs(2))
+        .on_event(|event| match event {
+            Event::Epoch(end) => told.push(format!("epoch {}", end.epoch)),
+            Event::Snapshot(snapshot) => {
+                let Position { step, epoch, batch, .. } = *snapshot.position();
+                told.push(format!("{step} = {epoch} * 16 + {batch}"));
+            }
+            _ => {}
+        })
+        .run();
+    // The last is not handed out: it is in the outcome.
+    assert_eq!(told, ["epoch 0", "epoch 1", "32 = 2 * 16 + 0", "epoch 2", "epoch 3"]);
+    assert_eq!(outcome.unwrap().snapshot().unwrap().position().epoch, 4);
+}
+
+#[test]
+fn steps_that_change_nothing_are_not_counted_by_the_optimizer_after_a_resume_either() {
+    let weights: Vec<f32> = (0..12).map(|sample| if sample < 4 { 0.0 } else { 1.0 }).collect();
+    let features = Array2::from_shape_fn((12, 1), |(sample, _)| sample as f32);
+    let data = Dataset::from_arrays(features, Targets::None, Some(weights)).unwrap();
+    let model = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+        grads[0] = samples.inputs.iter().map(|x| params[0] - x).sum();
+        0.0
+    });
+    let optimizer = OptimizerOptions::new(OptimizerKind::Adam);
+    let run = |steps, from: Option<Snapshot>| {
+        let length = Length::Steps(steps);
+        let options = Options { optimizer, length, batch_size: 4, shuffle: false, ..Options::default() };
+        let trainer = Trainer::new(&model, &data, options);
+        let trainer = if let Some(from) = from { trainer.resume(from) } else { trainer };
+        trainer.run().unwrap()
+    };
+    let (whole, part) = (run(9, None), run(5, None));
+    assert_eq!((part.position.step, part.position.updates), (5, 3));
+    assert_eq!(run(9, part.snapshot()).params, whole.params);
+}
+
+#[test]
+fn a_snapshot_of_another_run_is_refused() {
+    let bench = Bench::new();
+    let options = options(0, optimizers()[2]);
+    let snapshot = bench.snapshot(&options, 2, 20);
+    let error = |options: &Options, snapshot: &Snapshot| {
+        bench.trainer(options, 2).resume(snapshot.clone()).run().unwrap_err()
+    };
+    let other = Options { optimizer: optimizers()[1], ..options.clone() };
+    assert!(matches!(error(&other, &snapshot), TrainError::ResumedState { .. }));
+    let other = Options { batch_size: 91, ..options.clone() };
+    let found = error(&other, &snapshot);
+    assert!(matches!(found, TrainError::ResumedPosition { .. }), "{found}");
+    let other =
+        Options { length: Length::Steps(20), schedule: ScheduleOptions::default(), ..options.clone() };
+    assert!(matches!(error(&other, &snapshot), TrainError::NothingLeft { step: 20, total: 20 }));
+    let short = Snapshot::new(
+        *snapshot.position(),
+        vec![0.0; 3],
+        vec![("exp_avg".into(), vec![]), ("exp_avg_sq".into(), vec![])],
+    );
+    assert!(matches!(error(&options, &short), TrainError::ResumedParams { .. }));
+    let lost = Position { epoch: u64::MAX, ..*snapshot.position() };
+    assert!(matches!(
+        error(
+            &Options { optimizer: optimizers()[0], ..options.clone() },
+            &Snapshot::new(lost, vec![0.0; 910], vec![])
+        ),
+        TrainError::ResumedPosition { .. }
+    ));
+    let never = bench.trainer(&options, 1).save_every(SaveEvery::Steps(0)).run();
+    assert!(matches!(never, Err(TrainError::ZeroSaveEvery)));
+}

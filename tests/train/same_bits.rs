@@ -1,0 +1,266 @@
+//! Shows the contract of sameness: params, losses and optimizer state have the same bits for every number of threads,
+//! with every reduction and every optimizer, with short last batches, and with fewer samples than threads; and whether the
+//! gradient is cut by params or, as the definition has it, by shards.
+
+use ndarray::Array2;
+use phalanx::data::{Dataset, LoadOptions, Source, Targets};
+use phalanx::model::{
+    Activation, Loss, Mlp, MlpShape, MlpWorkspace, Model, Samples, Score, ShardRun, SubtreeSums, Tensor,
+};
+use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction, ScheduleKind, ScheduleOptions};
+use phalanx::train::{Event, Length, NoiseInterval, Options, Shards, Trainer};
+
+const THREADS: [usize; 8] = [1, 2, 3, 4, 5, 7, 8, 9];
+
+/// All that must be the same: params, optimizer state, the loss and gradient norm of each step, the test scores.
+#[derive(Debug, PartialEq)]
+struct Bits {
+    params: Vec<u32>,
+    state: Vec<Vec<u32>>,
+    losses: Vec<u64>,
+    norms: Vec<Option<u64>>,
+    scores: Vec<u64>,
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// A perceptron that keeps to itself that its gradient can be cut by params.
+struct ByShards<'a>(&'a Mlp);
+
+impl Model for ByShards<'_> {
+    type Workspace = MlpWorkspace;
+
+    fn tensors(&self) -> Vec<Tensor> {
+        self.0.tensors()
+    }
+
+    fn initial_params(&self, seed: u64) -> Vec<f32> {
+        self.0.initial_params(seed)
+    }
+
+    fn workspace(&self, max_samples: usize) -> MlpWorkspace {
+        self.0.workspace(max_samples)
+    }
+
+    fn gradient(
+        &self,
+        params: &[f32],
+        samples: &Samples<'_>,
+        grads: &mut [f32],
+        work: &mut MlpWorkspace,
+    ) -> f64 {
+        self.0.gradient(params, samples, grads, work)
+    }
+
+    fn subtree_gradient(
+        &self,
+        params: &[f32],
+        subtree: &ShardRun<'_>,
+        sums: SubtreeSums<'_>,
+        workspace: &mut MlpWorkspace,
+    ) {
+        self.0.subtree_gradient(params, subtree, sums, workspace);
+    }
+
+    fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut MlpWorkspace) -> Score {
+        self.0.score(params, samples, workspace)
+    }
+}
+
+fn run(model: &impl Model, train: &Dataset, test: &Dataset, options: &Options, threads: usize) -> Bits {
+    let options = Options { threads, ..options.clone() };
+    let (mut losses, mut norms, mut scores) = (Vec::new(), Vec::new(), Vec::new());
+    let trainer = Trainer::new(model, train, options).test(test).score_at(vec![3, 2]);
+    let outcome = trainer
+        .on_event(|event| match event {
+            Event::Step(step) => {
+                losses.push(step.loss.to_bits());
+                norms.push(step.grad_norm.map(f64::to_bits));
+            }
+            Event::Epoch(epoch) => scores.push(epoch.test.unwrap().loss_sum.to_bits()),
+            Event::Score(score) => scores.push(score.test.loss_sum.to_bits()),
+            _ => {}
+        })
+        .run();
+    let outcome = outcome.unwrap();
+    let state = outcome.state.iter().map(|vector| bits(&vector.values)).collect();
+    Bits { params: bits(&outcome.params), state, losses, norms, scores }
+}
+
+fn same_for_all_threads(hidden: &[usize], train: &Dataset, test: &Dataset, options: &Options) {
+    let loss = if matches!(train.targets(), Targets::Values { .. }) { Loss::Mse } else { Loss::CrossEntropy };
+    let outputs = if loss == Loss::Mse { 2 } else { 10 };
+    let (inputs, hidden) = (train.features(), hidden.to_vec());
+    let model = Mlp::new(MlpShape { inputs, hidden, outputs, activation: Activation::Gelu, loss });
+    let expected = run(&model, train, test, options, 1);
+    assert!(expected.losses.first() != expected.losses.last(), "training must change something");
+    for threads in THREADS {
+        let found = run(&model, train, test, options, threads);
+        assert_eq!(found, expected, "{threads} threads, {options:?}");
+    }
+    for threads in [1, 3] {
+        let found = run(&ByShards(&model), train, test, options, threads);
+        assert_eq!(found, expected, "by shards, {threads} threads, {options:?}");
+    }
+}
+
+fn digits() -> (Dataset, Dataset) {
+    let loaded = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap();
+    (loaded.train, loaded.test.unwrap())
+}
+
+#[test]
+fn every_reduction_has_the_same_bits_for_every_number_of_threads() {
+    let (train, test) = digits();
+    for &reduction in Reduction::ALL {
+        for (batch_size, shards) in
+            [(100, Shards::Auto), (100, Shards::Count(7)), (7, Shards::Auto), (7, Shards::Count(7))]
+        {
+            let length = Length::Steps(if batch_size == 100 { 20 } else { 210 });
+            let rate = Some(0.01);
+            let options = Options { reduction, batch_size, shards, length, rate, ..Options::default() };
+            same_for_all_threads(&[16], &train, &test, &options);
+        }
+    }
+}
+
+#[test]
+fn norms_that_are_asked_for_are_those_that_clipping_tells_and_change_no_bit() {
+    let (train, test) = digits();
+    let [inputs, outputs] = [64, 10];
+    let (activation, loss) = (Activation::Relu, Loss::CrossEntropy);
+    let model = Mlp::new(MlpShape { inputs, hidden: vec![16], outputs, activation, loss });
+    for kind in [OptimizerKind::Sgd, OptimizerKind::Adam, OptimizerKind::Lars, OptimizerKind::Lamb] {
+        for noise_scale in [None, Some(NoiseInterval::Steps(2))] {
+            let (optimizer, length) = (OptimizerOptions::new(kind), Length::Steps(25));
+            let options = Options { optimizer, length, noise_scale, ..Options::default() };
+            // So long that nothing is clipped, and every step tells its norm.
+            let all =
+                run(&model, &train, &test, &Options { clip_grad_norm: Some(1e30), ..options.clone() }, 1);
+            let asked = Options { grad_norm_every: 3, ..options };
+            for threads in [1, 3] {
+                let Bits { norms, ref params, ref losses, .. } = run(&model, &train, &test, &asked, threads);
+                let thirds =
+                    all.norms.iter().enumerate().map(|(at, norm)| norm.filter(|_| (at + 1) % 3 == 0));
+                assert_eq!(norms, thirds.collect::<Vec<_>>(), "{kind:?}, {threads} threads");
+                assert!(*params == all.params && *losses == all.losses, "{kind:?}, {threads} threads");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_optimizer_has_the_same_bits_for_every_number_of_threads() {
+    let (train, test) = digits();
+    for &kind in OptimizerKind::ALL {
+        for clip_grad_norm in [None, Some(0.5)] {
+            let optimizer = OptimizerOptions { l2: 1e-3, weight_decay: 1e-3, ..OptimizerOptions::new(kind) };
+            let schedule =
+                ScheduleOptions { kind: ScheduleKind::Cosine, warmup_steps: 3, ..ScheduleOptions::default() };
+            let options = Options {
+                optimizer,
+                clip_grad_norm,
+                schedule,
+                batch_size: 128,
+                length: Length::Epochs(2),
+                ..Options::default()
+            };
+            same_for_all_threads(&[32, 20], &train, &test, &options);
+        }
+    }
+}
+
+#[test]
+fn batches_of_every_small_size_have_the_same_bits() {
+    let (train, test) = digits();
+    let momentum = OptimizerOptions { momentum: Some(0.9), nesterov: true, ..OptimizerOptions::default() };
+    for batch_size in 1..=33 {
+        let shards = Shards::Count(batch_size % 6 + 1);
+        let options = Options {
+            batch_size,
+            shards,
+            optimizer: momentum,
+            length: Length::Steps(6),
+            ..Options::default()
+        };
+        same_for_all_threads(&[5], &train, &test, &options);
+    }
+}
+
+/// Some ranks then have more samples than are kept for a gradient that is cut by params, and with other thread counts not.
+#[test]
+fn a_batch_of_more_samples_than_a_rank_keeps_has_the_same_bits() {
+    let (train, test) = digits();
+    let options =
+        Options { batch_size: 1200, length: Length::Steps(4), rate: Some(0.01), ..Options::default() };
+    assert!(train.len() > 1200);
+    same_for_all_threads(&[40], &train, &test, &options);
+}
+
+/// Inputs so large that no bound says that the gradient is finite, though it is.
+#[test]
+fn gradients_that_might_not_be_finite_have_the_same_bits() {
+    // tanh is flat where inputs are large, and they are zeros where it is not.
+    let features =
+        Array2::from_shape_fn((40, 3), |(b, i)| ((b % 2) * (1 + (b * 7 + i * 3) % 11)) as f32 * 1e37);
+    let values = (0..80).map(|v| v as f32).collect();
+    let data = Dataset::from_arrays(features, Targets::Values { values, outputs: 2 }, None).unwrap();
+    let options = Options {
+        batch_size: 20,
+        rate: Some(1e-3),
+        shards: Shards::Count(4),
+        length: Length::Epochs(2),
+        ..Options::default()
+    };
+    let model = |activation| {
+        Mlp::new(MlpShape { inputs: 3, hidden: vec![6], outputs: 2, activation, loss: Loss::Mse })
+    };
+    let expected = run(&ByShards(&model(Activation::Tanh)), &data, &data, &options, 1);
+    assert!(expected.losses.iter().all(|loss| f64::from_bits(*loss).is_finite()));
+    assert_ne!(expected.losses.first(), expected.losses.last());
+    for threads in THREADS {
+        assert_eq!(run(&model(Activation::Tanh), &data, &data, &options, threads), expected);
+    }
+}
+
+#[test]
+fn weighted_regression_with_weightless_shards_has_the_same_bits() {
+    let features = Array2::from_shape_fn((50, 3), |(b, i)| ((b * 7 + i * 3) % 11) as f32 / 5.0 - 1.0);
+    let values: Vec<f32> = features.rows().into_iter().flat_map(|row| [row.sum(), row[0] * row[1]]).collect();
+    // The first shard of the first batch of 20 in stored order, samples 0 to 4, weighs nothing.
+    let weights = (0..50).map(|b| if b < 5 { 0.0 } else { (b % 4) as f32 * 0.5 }).collect();
+    let data = Dataset::from_arrays(features, Targets::Values { values, outputs: 2 }, Some(weights)).unwrap();
+    for &reduction in Reduction::ALL {
+        let options = Options {
+            reduction,
+            batch_size: 20,
+            shuffle: false,
+            rate: Some(0.01),
+            shards: Shards::Count(4),
+            length: Length::Epochs(4),
+            ..Options::default()
+        };
+        same_for_all_threads(&[6], &data, &data, &options);
+    }
+}
+
+#[test]
+fn another_number_of_shards_has_other_bits() {
+    let (train, test) = digits();
+    let shape = MlpShape {
+        inputs: 64,
+        hidden: vec![16],
+        outputs: 10,
+        activation: Activation::Relu,
+        loss: Loss::CrossEntropy,
+    };
+    let model = Mlp::new(shape);
+    let of = |shards| {
+        let options =
+            Options { shards: Shards::Count(shards), length: Length::Epochs(1), ..Options::default() };
+        run(&model, &train, &test, &options, 2).params
+    };
+    assert_ne!(of(3), of(4), "a comparison that cannot fail shows nothing");
+}
