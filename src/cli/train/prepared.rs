@@ -1,0 +1,135 @@
+//! A run before it begins: its data read, its options checked against them and against the run that it goes on with.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use phalanx::checkpoint::{History, ModelFile, RunFacts, read_tensors};
+use phalanx::data::Dataset;
+use phalanx::model::{Mlp, Model};
+use phalanx::optim::Framework;
+use phalanx::report::Table;
+use phalanx::train::{Options, Outcome, Plan, Trainer};
+use serde_json::Value;
+
+use super::super::failure::Failure;
+use super::super::flags::TrainFlags;
+use super::super::input::{TrainingData, training_data};
+use super::super::resume::Resumed;
+use super::super::{like, preview, settings};
+
+/// All that a run is made of.
+pub(super) struct Prepared {
+    pub(super) flags: TrainFlags,
+    /// Of `--like`.
+    framework: Option<Framework>,
+    pub(super) resumed: Option<Resumed>,
+    options: Options,
+    data: TrainingData,
+    pub(super) model: Mlp,
+    /// What is the same in all that the run saves.
+    pub(super) facts: Arc<RunFacts>,
+}
+
+impl Prepared {
+    pub(super) fn new(
+        flags: TrainFlags,
+        framework: Option<Framework>,
+        resumed: Option<Resumed>,
+    ) -> Result<Self, Failure> {
+        let options = settings::options(&flags)?;
+        settings::keep(&flags)?;
+        let data = training_data(&flags)?;
+        let model = Mlp::new(settings::shape(&flags, &data.train, &options)?);
+        framework.map_or(Ok(()), |framework| like::check_loss(framework, model.shape().loss))?;
+        let facts = Arc::new(facts(&flags, &model, &data));
+        if let Some(resumed) = &resumed {
+            resumed.check_data(&facts.train, facts.test.as_ref())?;
+        }
+        Ok(Self { flags, framework, resumed, options, data, model, facts })
+    }
+
+    /// The trainer, at the beginning or where the run goes on.
+    pub(super) fn trainer(&self) -> Result<Trainer<'_, Mlp>, Failure> {
+        let every = self.flags.save_every.unwrap_or(settings::SAVE_EVERY);
+        let trainer = Trainer::new(&self.model, &self.data.train, self.options.clone()).save_every(every);
+        let trainer = match &self.data.test {
+            Some(test) => trainer.test(test),
+            None => trainer,
+        };
+        Ok(match (self.resumed.as_ref().and_then(Resumed::snapshot), &self.flags.init) {
+            (Some(snapshot), _) => trainer.resume(snapshot.clone()),
+            (None, Some(path)) => trainer.initial_params(initial_params(path.as_ref(), &self.model)?),
+            (None, None) => trainer,
+        })
+    }
+
+    /// What came before, of a run that is gone on with.
+    pub(super) fn history(&self) -> History {
+        self.resumed.as_ref().map(Resumed::history).unwrap_or_default()
+    }
+
+    /// Says what becomes of the rate of a run that is gone on with.
+    pub(super) fn tell_of_rate(&self, plan: &Plan) -> Result<(), Failure> {
+        if let Some(resumed) = &self.resumed {
+            let before = settings::options(resumed.recorded())?;
+            let before = Plan::new(&before, &self.model, &self.data.train, self.data.test.as_ref())?;
+            resumed.tell_of_rate(&before, plan);
+        }
+        Ok(())
+    }
+
+    /// The table before training.
+    pub(super) fn table(&self, plan: &Plan, dir: &Path) -> Table {
+        let (flags, shape) = (&self.flags, self.model.shape());
+        let mut table = preview::table(flags, &self.options, &self.data.train, shape, plan);
+        if let Some(framework) = self.framework {
+            table.row("like", like::meaning(framework, flags));
+        }
+        preview::output(&mut table, flags, dir, self.resumed.as_ref());
+        table
+    }
+
+    /// What the run ended with, as a file.
+    pub(super) fn model_file(&self, outcome: &Outcome) -> ModelFile {
+        let RunFacts { shape, standardize, classes, options, .. } = (*self.facts).clone();
+        ModelFile { shape, params: outcome.chosen_params().to_vec(), standardize, classes, options }
+    }
+}
+
+/// Reads `--init`: a file, or a run directory.
+pub(in super::super) fn initial_params(path: &Path, model: &Mlp) -> Result<Vec<f32>, Failure> {
+    let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
+    Ok(read_tensors(&path, &model.tensors())?)
+}
+
+fn facts(flags: &TrainFlags, model: &Mlp, data: &TrainingData) -> RunFacts {
+    RunFacts {
+        shape: model.shape().clone(),
+        standardize: data.standardize.clone(),
+        classes: data.train.classes().cloned(),
+        options: options_by_name(&recorded(flags)),
+        train: data.train.fingerprint(),
+        test: data.test.as_ref().map(Dataset::fingerprint),
+    }
+}
+
+/// The flags without those that are about this one run and not about what it computes.
+pub(super) fn recorded(flags: &TrainFlags) -> TrainFlags {
+    TrainFlags {
+        output_dir: None,
+        quiet: None,
+        log_format: None,
+        no_progress: None,
+        resume: None,
+        allow_changed: None,
+        ..flags.clone()
+    }
+}
+
+fn options_by_name(flags: &TrainFlags) -> BTreeMap<String, Value> {
+    match serde_json::to_value(flags) {
+        Ok(Value::Object(options)) => options.into_iter().collect(),
+        other => unreachable!("flags are named values, not {other:?}"),
+    }
+}
