@@ -6,6 +6,7 @@ mod bench;
 mod completions;
 mod config;
 mod convert;
+mod damaged;
 mod early_stop;
 mod export;
 mod metrics;

@@ -3,6 +3,7 @@
 #![cfg(feature = "program")]
 
 mod base_rate;
+mod by_shards;
 mod convention;
 mod early_stop;
 mod failures;

@@ -5,60 +5,16 @@ use std::path::Path;
 
 use ndarray::Array2;
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
-use phalanx::model::{
-    Activation, Loss, Mlp, MlpShape, MlpWorkspace, Model, Samples, Score, ShardRun, SubtreeSums, Tensor,
-    from_fn,
-};
+use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, from_fn};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction};
 use phalanx::train::{
     Event, Length, NoiseEstimate, NoiseInterval, NoiseScale, Options, Shards, TrainError, Trainer,
 };
 
+use super::by_shards::ByShards;
+
 /// A rate at which params stay where they are.
 const STILL: Option<f64> = Some(1e-30);
-
-/// A perceptron that keeps to itself how long the gradients of samples are, and that it can be cut by params.
-struct ByShards<'a>(&'a Mlp);
-
-impl Model for ByShards<'_> {
-    type Workspace = MlpWorkspace;
-
-    fn tensors(&self) -> Vec<Tensor> {
-        self.0.tensors()
-    }
-
-    fn initial_params(&self, seed: u64) -> Vec<f32> {
-        self.0.initial_params(seed)
-    }
-
-    fn workspace(&self, max_samples: usize) -> MlpWorkspace {
-        self.0.workspace(max_samples)
-    }
-
-    fn gradient(
-        &self,
-        params: &[f32],
-        samples: &Samples<'_>,
-        grads: &mut [f32],
-        work: &mut MlpWorkspace,
-    ) -> f64 {
-        self.0.gradient(params, samples, grads, work)
-    }
-
-    fn subtree_gradient(
-        &self,
-        params: &[f32],
-        subtree: &ShardRun<'_>,
-        sums: SubtreeSums<'_>,
-        work: &mut MlpWorkspace,
-    ) {
-        self.0.subtree_gradient(params, subtree, sums, work);
-    }
-
-    fn score(&self, params: &[f32], samples: &Samples<'_>, work: &mut MlpWorkspace) -> Score {
-        self.0.score(params, samples, work)
-    }
-}
 
 fn perceptron(inputs: usize, hidden: &[usize]) -> Mlp {
     let (hidden, activation, loss) = (hidden.to_vec(), Activation::Relu, Loss::CrossEntropy);

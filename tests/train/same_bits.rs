@@ -4,11 +4,11 @@
 
 use ndarray::Array2;
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
-use phalanx::model::{
-    Activation, Loss, Mlp, MlpShape, MlpWorkspace, Model, Samples, Score, ShardRun, SubtreeSums, Tensor,
-};
+use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction, ScheduleKind, ScheduleOptions};
 use phalanx::train::{Event, Length, NoiseInterval, Options, Shards, Trainer};
+
+use super::by_shards::ByShards;
 
 const THREADS: [usize; 8] = [1, 2, 3, 4, 5, 7, 8, 9];
 
@@ -24,49 +24,6 @@ struct Bits {
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
-}
-
-/// A perceptron that keeps to itself that its gradient can be cut by params.
-struct ByShards<'a>(&'a Mlp);
-
-impl Model for ByShards<'_> {
-    type Workspace = MlpWorkspace;
-
-    fn tensors(&self) -> Vec<Tensor> {
-        self.0.tensors()
-    }
-
-    fn initial_params(&self, seed: u64) -> Vec<f32> {
-        self.0.initial_params(seed)
-    }
-
-    fn workspace(&self, max_samples: usize) -> MlpWorkspace {
-        self.0.workspace(max_samples)
-    }
-
-    fn gradient(
-        &self,
-        params: &[f32],
-        samples: &Samples<'_>,
-        grads: &mut [f32],
-        work: &mut MlpWorkspace,
-    ) -> f64 {
-        self.0.gradient(params, samples, grads, work)
-    }
-
-    fn subtree_gradient(
-        &self,
-        params: &[f32],
-        subtree: &ShardRun<'_>,
-        sums: SubtreeSums<'_>,
-        workspace: &mut MlpWorkspace,
-    ) {
-        self.0.subtree_gradient(params, subtree, sums, workspace);
-    }
-
-    fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut MlpWorkspace) -> Score {
-        self.0.score(params, samples, workspace)
-    }
 }
 
 fn run(model: &impl Model, train: &Dataset, test: &Dataset, options: &Options, threads: usize) -> Bits {

@@ -1,0 +1,67 @@
+//! Damaged files of a run: whatever bit is changed and wherever the end is cut off, they are refused.
+
+use std::fs;
+use std::path::Path;
+
+use crate::room::{Room, table};
+use phalanx::checkpoint::{Checkpoint, CheckpointError, ModelFile};
+
+/// A run of 32 steps of a small model, with a checkpoint.
+fn furnished() -> Room {
+    let room = Room::new();
+    room.write("good.csv", table(40, |a, b| usize::from(a > b).to_string()));
+    room.good("train good.csv --hidden none --standardize --optimizer adam --epochs 2 -o run");
+    room
+}
+
+/// Every truncation, and every bit of every byte changed, gives a typed error that names the file.
+fn nothing_damaged_is_taken<T>(room: &Room, name: &str, load: impl Fn(&Path) -> Result<T, CheckpointError>) {
+    let whole = fs::read(room.path(name)).unwrap();
+    let damaged = room.path("damaged.safetensors");
+    let refused = |bytes: &[u8]| {
+        fs::write(&damaged, bytes).unwrap();
+        load(&damaged).err().is_some_and(|error| error.to_string().contains("damaged.safetensors"))
+    };
+    assert!(!refused(&whole));
+    let cuts = (0..whole.len()).filter(|&len| refused(&whole[..len])).count();
+    let mut bytes = whole.clone();
+    let flips = (0..8 * whole.len()).filter(|&bit| {
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        let refused = refused(&bytes);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        refused
+    });
+    let (found, all) = (cuts + flips.count(), 9 * whole.len());
+    println!("D4 {found}/{all}: truncations and changed bits of {name} that are refused");
+    assert_eq!(found, all, "{name}");
+}
+
+#[test]
+fn every_truncation_and_every_changed_bit_of_a_checkpoint_is_refused() {
+    nothing_damaged_is_taken(&furnished(), "run/checkpoints/step-00000002.safetensors", Checkpoint::load);
+}
+
+#[test]
+fn every_truncation_and_every_changed_bit_of_a_model_is_refused() {
+    nothing_damaged_is_taken(&furnished(), "run/model.safetensors", ModelFile::load);
+}
+
+#[test]
+fn the_program_says_what_is_damaged() {
+    let room = furnished();
+    let whole = fs::read(room.path("run/model.safetensors")).unwrap();
+    room.write("damaged.safetensors", &whole[..whole.len() - 1]);
+    let mut flipped = whole;
+    let at = flipped.len() - 3;
+    flipped[at] ^= 1;
+    room.write("flipped.safetensors", flipped);
+    for (arguments, said) in [
+        ("eval damaged.safetensors", "damaged.safetensors is not a whole safetensors file"),
+        ("predict flipped.safetensors", "flipped.safetensors was changed"),
+        ("inspect flipped.safetensors", "flipped.safetensors was changed"),
+    ] {
+        let ran = room.run(arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "phalanx {arguments}");
+        assert!(ran.err.contains(said), "phalanx {arguments}: {}", ran.err);
+    }
+}

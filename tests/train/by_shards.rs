@@ -1,0 +1,46 @@
+//! A perceptron whose gradient is computed shard by shard, as the definition has it.
+
+use phalanx::model::{Mlp, MlpWorkspace, Model, Samples, Score, ShardRun, SubtreeSums, Tensor};
+
+/// A perceptron that keeps to itself how long the gradients of samples are, and that it can be cut by params.
+pub struct ByShards<'a>(pub &'a Mlp);
+
+impl Model for ByShards<'_> {
+    type Workspace = MlpWorkspace;
+
+    fn tensors(&self) -> Vec<Tensor> {
+        self.0.tensors()
+    }
+
+    fn initial_params(&self, seed: u64) -> Vec<f32> {
+        self.0.initial_params(seed)
+    }
+
+    fn workspace(&self, max_samples: usize) -> MlpWorkspace {
+        self.0.workspace(max_samples)
+    }
+
+    fn gradient(
+        &self,
+        params: &[f32],
+        samples: &Samples<'_>,
+        grads: &mut [f32],
+        work: &mut MlpWorkspace,
+    ) -> f64 {
+        self.0.gradient(params, samples, grads, work)
+    }
+
+    fn subtree_gradient(
+        &self,
+        params: &[f32],
+        subtree: &ShardRun<'_>,
+        sums: SubtreeSums<'_>,
+        work: &mut MlpWorkspace,
+    ) {
+        self.0.subtree_gradient(params, subtree, sums, work);
+    }
+
+    fn score(&self, params: &[f32], samples: &Samples<'_>, work: &mut MlpWorkspace) -> Score {
+        self.0.score(params, samples, work)
+    }
+}
