@@ -1,7 +1,7 @@
 //! What can be wrong with a model file.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensorError;
 use thiserror::Error;
@@ -19,8 +19,16 @@ pub enum CheckpointError {
         /// What the system says.
         source: io::Error,
     },
+    /// A run directory without a model, as the run is not over.
+    #[error("{} has no model, as its run is under way or was cut short; {}", run.display(), way_on(run, newest.as_deref()))]
+    NotOver {
+        /// The run directory.
+        run: PathBuf,
+        /// Its newest checkpoint, if it has one.
+        newest: Option<PathBuf>,
+    },
     /// The system refuses to write; what was there before still is.
-    #[error("cannot write {}: {source}; what was there before is untouched; make room, or write elsewhere", path.display())]
+    #[error("cannot write {}: {source}; what was there before is untouched; {}", path.display(), remedy(source))]
     Write {
         /// The file.
         path: PathBuf,
@@ -179,6 +187,25 @@ pub enum CheckpointError {
         /// The file.
         path: PathBuf,
     },
+}
+
+/// What to do about a run without a model.
+fn way_on(run: &Path, newest: Option<&Path>) -> String {
+    let resume = format!("go on with phalanx train --resume {}", run.display());
+    match newest {
+        Some(newest) => format!("{resume}, or give its newest checkpoint, {}", newest.display()),
+        None => resume,
+    }
+}
+
+/// What to do about what the system refuses to write.
+pub(crate) fn remedy(source: &io::Error) -> &'static str {
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room, or write elsewhere",
+        io::ErrorKind::PermissionDenied => "change the permissions, or write elsewhere",
+        io::ErrorKind::NotFound => "make the folder first, or write elsewhere",
+        _ => "check the disk, or write elsewhere",
+    }
 }
 
 fn list(names: &[String]) -> String {

@@ -29,6 +29,7 @@ mod writer;
 
 pub use checkpoint_file::{Checkpoint, RunFacts};
 pub use error::CheckpointError;
+pub(crate) use error::remedy;
 pub use folder::{CheckpointDir, remove_leftovers};
 pub use history::History;
 pub use model_file::ModelFile;

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::params_hash::hex;
 use super::tensors::{description, params_of, parse, read, understood};
-use super::{Checkpoint, CheckpointError, checkpoint_file, params_sha256, write_whole};
+use super::{Checkpoint, CheckpointDir, CheckpointError, checkpoint_file, params_sha256, write_whole};
 use crate::data::{Classes, Standardize};
 use crate::model::{Mlp, MlpShape, Model, Tensor};
 
@@ -103,7 +103,7 @@ impl ModelFile {
     /// If the file cannot be read, is damaged, has no description, is of a newer version, or its tensors are not those
     /// it describes.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
+        let path = if path.is_dir() { model_of_run(path)? } else { path.to_owned() };
         let bytes = read(&path)?;
         Self::of_bytes(path, &bytes)
     }
@@ -138,4 +138,15 @@ fn sealed(description: &str, params: &[f32]) -> String {
 /// SHA-256 over the text of a description without its checksum, and the fingerprint of the params.
 fn checksum(description: &str, params: &[f32]) -> String {
     hex(Sha256::new().chain_update(description).chain_update(params_sha256(params)))
+}
+
+/// The model in a run directory, which has one once the run is over.
+fn model_of_run(run: &Path) -> Result<PathBuf, CheckpointError> {
+    let path = run.join("model.safetensors");
+    if !path.exists() && run.join("config.toml").exists() {
+        let checkpoints = CheckpointDir::of_run(run);
+        let newest = checkpoints.steps()?.last().map(|&step| checkpoints.path_of(step));
+        return Err(CheckpointError::NotOver { run: run.to_owned(), newest });
+    }
+    Ok(path)
 }

@@ -117,7 +117,7 @@ pub(super) struct TrainFlags {
     #[arg(long, value_name = "GAIN", help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) min_gain: Option<f64>,
-    /// Save the params of the best epoch as the model, not those of the last
+    /// Save the params of the best whole epoch as the model, not those of the last step
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) restore_best: Option<bool>,

@@ -94,7 +94,7 @@ enum Command {
     Man(man::ManFlags),
 }
 
-const LEVELS: &str = "Each flag can also be given as a variable of the environment (PHALANX_BATCH_SIZE=128) and as a key of a \
+const LEVELS: &str = "Each option of a run can also be given as a variable of the environment (PHALANX_BATCH_SIZE=128) and as a key of a \
 TOML file (batch-size = 128, --config FILE.toml). Flags come before variables, variables before the file, the file before \
 the defaults; --print-config shows what is used and where it comes from.";
 

@@ -18,7 +18,7 @@ use phalanx::train::predict;
 use super::failure::Failure;
 use super::input::{Asked, Labels, samples_for};
 use super::output::results;
-use super::target::{Target, check_folder};
+use super::target::{Target, check_folder, is_same_file};
 use answers::Answers;
 use format::Format;
 
@@ -68,6 +68,11 @@ pub(super) fn run(flags: &PredictFlags) -> Result<ExitCode, Failure> {
         return Err(Failure::usage(
             "npy is no text for a terminal; name a file with -o, or send stdout to one",
         ));
+    }
+    if let (Some(target), Some(data)) = (target, &flags.data)
+        && is_same_file(target, data.as_ref())
+    {
+        return Err(Failure::usage("-o is the file to predict, which would be lost; give another"));
     }
     let file = ModelFile::load(&flags.model)?;
     if flags.probabilities && Answers::classes_of(&file).is_none() {

@@ -39,7 +39,9 @@ fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
     if let Some(epoch) = results.best_epoch.filter(|_| results.of_best_epoch || results.stopped_early) {
         let saved =
             if results.of_best_epoch { "whose params are saved" } else { "the params of the last are saved" };
-        table.row("best epoch", format!("{epoch}, {saved}"));
+        let cut_short = !results.steps.is_multiple_of(plan.steps_per_epoch());
+        let whole = if cut_short { "; the last was cut short and does not count" } else { "" };
+        table.row("best epoch", format!("{epoch}, {saved}{whole}"));
     }
     if let Some(accuracy) = results.test_accuracy {
         let share = output::bold(&format!("{accuracy:.4}"));

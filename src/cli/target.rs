@@ -49,3 +49,8 @@ pub(super) fn check_folder(path: &Path) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+/// Whether both names are of one file that is there.
+pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
+}

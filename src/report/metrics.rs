@@ -62,6 +62,12 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// Where in `metrics.jsonl` of a run that is gone on with is the first line that cannot be read, counted from 1. It stays, but is
+    /// no row of `metrics.csv`.
+    pub fn unreadable(&self) -> Option<u64> {
+        self.json.unreadable()
+    }
+
     fn write(&mut self, line: &Line) -> Result<(), ReportError> {
         let text = self.json.write(line)?;
         self.csv.write(&text)

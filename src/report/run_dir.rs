@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::{Metrics, Results, TensorBoard};
-use crate::checkpoint::{CheckpointDir, CheckpointError, remove_leftovers, write_whole};
+use crate::checkpoint::{CheckpointDir, CheckpointError, remedy, remove_leftovers, write_whole};
 use crate::model::Tensor;
 use crate::train::Position;
 
@@ -35,7 +35,7 @@ pub enum ReportError {
         path: PathBuf,
     },
     /// The system refuses.
-    #[error("cannot write {}: {source}; make room, or give another output directory with -o", path.display())]
+    #[error("cannot write {}: {source}; {} with -o", path.display(), remedy(source))]
     Write {
         /// The file or folder.
         path: PathBuf,

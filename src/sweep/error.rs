@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::checkpoint::remedy;
 use crate::train::TrainError;
 
 /// Why a sweep cannot be.
@@ -46,7 +47,7 @@ pub enum SweepError {
         reason: String,
     },
     /// The log of a sweep cannot be written.
-    #[error("cannot write {}: {source}; make room, then go on with --resume", path.display())]
+    #[error("cannot write {}: {source}; {}, then go on with --resume", path.display(), remedy(source))]
     WriteLog {
         /// The log.
         path: PathBuf,

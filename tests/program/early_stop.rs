@@ -80,3 +80,10 @@ fn what_cannot_be_judged_is_refused_and_leaves_nothing() {
     assert_eq!(room.listing().len(), 1, "{:?}", room.listing());
     assert!(sweep.code == Some(2) && sweep.err.contains("--early-stop"), "{sweep:?}");
 }
+
+#[test]
+fn an_epoch_that_is_cut_short_is_not_the_best_and_this_is_said() {
+    let room = Room::new();
+    let told = room.good("train --max-steps 30 --restore-best -o run");
+    assert!(told.contains("1, whose params are saved; the last was cut short and does not count"), "{told}");
+}

@@ -227,6 +227,7 @@ fn a_file_of_predictions_is_replaced_whole_and_stdout_stays_empty() {
 #[test]
 fn what_cannot_be_is_said_in_one_line_and_writes_nothing() {
     let room = furnished();
+    room.write("killed/config.toml", "");
     let before = room.listing();
     let cases: &[(&str, &str, i32, &[&str])] = &[
         ("predict law -", "", 1, &["stdin holds no samples"]),
@@ -241,6 +242,8 @@ fn what_cannot_be_is_said_in_one_line_and_writes_nothing() {
         ("eval two - --input-format npy", "", 1, &["stdin"]),
         ("predict law new.csv -o .", "", 1, &["cannot write .", "folder"]),
         ("predict law new.csv -o no/out.csv", "", 1, &["no/out.csv", "there is no folder no"]),
+        ("predict law new.csv -o ./new.csv", "", 2, &["-o is the file to predict"]),
+        ("predict killed - -o out.csv", "1,2\n", 1, &["killed has no model", "train --resume killed"]),
         ("predict absent - -o out.csv", "1,2\n", 1, &["cannot read absent"]),
         ("predict new.csv -", "1,2\n", 1, &["new.csv is not a whole safetensors file"]),
         ("predict law new.csv --probabilities", "", 2, &["--probabilities", "values"]),

@@ -223,3 +223,20 @@ fn what_is_no_run_is_refused_with_its_name_and_the_reason() {
     room.write("run/config.toml", "lr = 0.1\nseed\n");
     refused("report run", &["run/config.toml, line 2"]);
 }
+
+#[test]
+fn losses_of_any_size_are_drawn() {
+    let room = Room::new();
+    room.write("huge.csv", table(20, |a, _| format!("{:e}", 1e8 * (1.0 + a))));
+    for (arguments, code) in [
+        ("train huge.csv --loss mse --lr 0 --epochs 1 -o still", 0),
+        ("train --lr 1e5 -o far", 3),
+        ("train huge.csv --loss mse --lr 1e3 --hidden none -o further", 3),
+    ] {
+        assert_eq!(room.run(arguments).code, Some(code), "phalanx {arguments}");
+    }
+    for run in ["still", "far", "further"] {
+        assert!(room.read(&format!("{run}/loss.svg")).contains("<svg"), "{run}");
+        room.good(&format!("report {run}"));
+    }
+}

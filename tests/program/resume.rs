@@ -327,3 +327,19 @@ fn the_newest_and_the_best_are_kept() {
     assert_eq!(steps(&room, "run"), [23 * (best as u64 + 1), 115, 138]);
     assert!(Path::new(&room.path("run/checkpoints")).is_dir());
 }
+
+#[test]
+fn a_damaged_line_of_the_log_is_told_and_costs_no_other() {
+    let room = Room::new();
+    room.good("train --log-every 5 --max-steps 30 -o run");
+    let (before, damaged) =
+        (log(&room, "run"), room.read("run/metrics.jsonl").replacen("\"step\":10,", "st\"ep", 1));
+    room.write("run/metrics.jsonl", damaged);
+    let ran = room.run("train --resume run --max-steps 46 --allow-changed max-steps --no-progress");
+    assert!(ran.err.contains("metrics.jsonl, line 2: not a line of a log"), "{}", ran.err);
+    let lines = room.read("run/metrics.jsonl");
+    assert!(lines.contains("st\"ep") && lines.contains("\"step\":30,") && lines.contains("\"step\":45,"));
+    // The end of the epoch that was cut short is told again once it is whole.
+    let kept = rows(&room.read("run/metrics.csv")).iter().filter(|row| row[0] == "step").count();
+    assert_eq!(kept, before.iter().filter(|line| line["event"] == "step").count() - 1 + 3);
+}

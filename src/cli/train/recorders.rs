@@ -12,6 +12,7 @@ use phalanx::train::{EpochEnd, Event, Outcome, Plan, TrainError, Trainer};
 
 use super::super::failure::Failure;
 use super::super::flags::TrainFlags;
+use super::super::output::warn;
 use super::super::resume::Resumed;
 use super::super::signals::Signals;
 use super::super::{config, output, settings};
@@ -104,7 +105,17 @@ fn run_dir(run: &Prepared) -> Result<RunDir, Failure> {
 fn metrics(run: &Prepared, dir: &RunDir) -> Result<Metrics, Failure> {
     let every = settings::log_every(&run.flags);
     Ok(match &run.resumed {
-        Some(resumed) => dir.resume_metrics(every, &resumed.position(), &resumed.run)?,
+        Some(resumed) => {
+            let metrics = dir.resume_metrics(every, &resumed.position(), &resumed.run)?;
+            if let Some(line) = metrics.unreadable() {
+                let path = dir.path().join("metrics.jsonl");
+                warn(format!(
+                    "{}, line {line}: not a line of a log; it stays, without a row in metrics.csv",
+                    path.display()
+                ));
+            }
+            metrics
+        }
         None => dir.metrics(every)?,
     })
 }

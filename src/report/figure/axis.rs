@@ -36,12 +36,16 @@ impl Axis {
         let shown = |value: &f64| value.is_finite() && (self.scale == Scale::Linear || *value > 0.0);
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values.chain(self.ticks.iter().copied()).filter(shown).map(|v| self.scale.place(v)) {
+            // Differences of larger ones than these may be no number.
+            let value = value.clamp(-1e300, 1e300);
             (low, high) = (low.min(value), high.max(value));
         }
         if low > high {
             (low, high) = (0.0, 1.0);
         }
-        let margin = if high > low { 0.04 * (high - low) } else { 0.5 };
+        // Huge values that are equal, or nearly, need a span in which steps between ticks can be told apart.
+        let least = if high > low { 0.0 } else { 0.5_f64 }.max(1e-6 * low.abs().max(high.abs()));
+        let margin = (0.04 * (high - low)).max(least);
         PlacedAxis { scale: self.scale, low: low - margin, high: high + margin, from, to }
     }
 }
@@ -83,8 +87,11 @@ impl PlacedAxis {
 
     fn round_linear(&self) -> Vec<f64> {
         let step = round_step(self.high - self.low);
-        let first = (self.low / step).ceil() as i64;
-        (first..).map(|k| k as f64 * step).take_while(|value| *value <= self.high).collect()
+        let first = (self.low / step).ceil();
+        (0..=MOST_STEPS)
+            .map(|k| (first + f64::from(k)) * step)
+            .take_while(|value| *value <= self.high)
+            .collect()
     }
 
     /// Powers of ten; with 2 and 5 in between where there would be few.
@@ -95,11 +102,14 @@ impl PlacedAxis {
     }
 }
 
-/// The least of 1, 2, 5 times a power of ten of which at most 8 fit into a span.
+const MOST_STEPS: u32 = 8;
+
+/// The least of 1, 2, 5 times a power of ten of which at most [`MOST_STEPS`] fit into a span.
 fn round_step(span: f64) -> f64 {
-    let power = 10_f64.powf((span / 8.0).log10().floor());
+    let most = f64::from(MOST_STEPS);
+    let power = 10_f64.powf((span / most).log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power);
-    step.into_iter().find(|step| span / step <= 8.0).unwrap_or(10.0 * power)
+    step.into_iter().find(|step| span / step <= most).unwrap_or(10.0 * power)
 }
 
 /// A number in as few letters as three digits that count need; whole ones below a million as they are.
@@ -149,6 +159,23 @@ mod tests {
         assert_eq!(placed(Scale::Log, 1.0, 1e5).ticks(&[]), [1.0, 10.0, 100.0, 1e3, 1e4, 1e5]);
         assert_eq!(placed(Scale::Log, 1.0, 9.0).ticks(&[]), [1.0, 2.0, 5.0]);
         assert_eq!(placed(Scale::Log, 1.0, 9.0).ticks(&[3.0, 30.0]), [3.0]);
+    }
+
+    #[test]
+    fn values_of_any_size_have_a_few_ticks_among_them() {
+        for value in [0.0, 1e-320, 9e15, 2.9e34, -1e20, 1e300, f64::MAX, f64::MIN] {
+            for values in
+                [vec![value], vec![value, value * (1.0 - 1e-16)], vec![value, 0.0], vec![f64::MIN, value]]
+            {
+                let placed = Axis::new("", Scale::Linear).placed(values.iter().copied(), 0.0, 1.0);
+                let ticks = placed.ticks(&[]);
+                assert!((1..=9).contains(&ticks.len()), "{values:?}: {ticks:?}");
+                assert!(
+                    ticks.iter().all(|tick| (0.0..=1.0).contains(&placed.at(*tick))),
+                    "{values:?}: {ticks:?}"
+                );
+            }
+        }
     }
 
     #[test]

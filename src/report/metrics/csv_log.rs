@@ -51,7 +51,13 @@ impl CsvLog {
         write_whole_with(&path, |file| {
             let mut rows = csv::Writer::from_writer(file);
             rows.write_record(COLUMNS)?;
-            BufReader::new(File::open(lines)?).lines().try_for_each(|line| write_row(&mut rows, &line?))?;
+            for line in BufReader::new(File::open(lines)?).split(b'\n') {
+                match serde_json::from_slice(&line?) {
+                    Ok(line) => write_row(&mut rows, &line)?,
+                    // Damaged: told by the reader of that file, and no row.
+                    Err(_) => continue,
+                }
+            }
             rows.flush()
         })?;
         match OpenOptions::new().append(true).open(&path) {
@@ -62,7 +68,7 @@ impl CsvLog {
 
     /// Writes the row of a line of `metrics.jsonl`, whole.
     pub(super) fn write(&mut self, line: &str) -> Result<(), ReportError> {
-        self.hand_over(|rows| write_row(rows, line))
+        self.hand_over(|rows| write_row(rows, &serde_json::from_str(line)?))
     }
 
     /// Hands the system what is written, at once.
@@ -76,8 +82,7 @@ impl CsvLog {
 }
 
 /// Writes what a line has of each column, in the digits that it has.
-fn write_row(rows: &mut csv::Writer<impl Write>, line: &str) -> io::Result<()> {
-    let line: Map<String, Value> = serde_json::from_str(line)?;
+fn write_row(rows: &mut csv::Writer<impl Write>, line: &Map<String, Value>) -> io::Result<()> {
     let fields = COLUMNS.iter().map(|column| match line.get(*column) {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
@@ -121,7 +126,8 @@ mod tests {
 
     fn row(line: &Line) -> String {
         let mut rows = csv::Writer::from_writer(Vec::new());
-        write_row(&mut rows, &serde_json::to_string(line).unwrap()).unwrap();
+        let line = serde_json::to_string(line).unwrap();
+        write_row(&mut rows, &serde_json::from_str(&line).unwrap()).unwrap();
         String::from_utf8(rows.into_inner().unwrap()).unwrap()
     }
 

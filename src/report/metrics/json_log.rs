@@ -14,6 +14,8 @@ use crate::train::Position;
 pub(super) struct JsonLog {
     path: PathBuf,
     file: File,
+    /// Where the first line is that cannot be read, counted from 1.
+    unreadable: Option<u64>,
 }
 
 /// What of a line says whether it stays.
@@ -34,19 +36,23 @@ impl Place {
 impl JsonLog {
     /// Begins an empty file.
     pub(super) fn new(path: PathBuf, file: File) -> Self {
-        Self { path, file }
+        Self { path, file, unreadable: None }
     }
 
     /// Goes on with the log of a run: cuts off what came after `position`.
     pub(super) fn resume(path: PathBuf, mut file: File, position: &Position) -> Result<Self, ReportError> {
         match cut(&mut file, position) {
-            Ok(()) => Ok(Self { path, file }),
+            Ok(unreadable) => Ok(Self { path, file, unreadable }),
             Err(source) => Err(ReportError::Write { path, source }),
         }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn unreadable(&self) -> Option<u64> {
+        self.unreadable
     }
 
     /// Writes a line, whole, and returns it.
@@ -60,19 +66,26 @@ impl JsonLog {
     }
 }
 
-/// Leaves the lines before a position, and the file at its end. A line that was not finished is none.
-fn cut(file: &mut File, position: &Position) -> io::Result<()> {
+/// Leaves the lines before a position, and the file at its end. A line that was not finished is none; one that is damaged stays if
+/// others come after it, and the number of the first is returned.
+fn cut(file: &mut File, position: &Position) -> io::Result<Option<u64>> {
     file.rewind()?;
-    let (mut kept, mut lines, mut line) = (0, BufReader::new(&*file), Vec::new());
+    let (mut kept, mut seen, mut number, mut damaged, mut unreadable) = (0, 0, 0, None, None);
+    let (mut lines, mut line) = (BufReader::new(&*file), Vec::new());
     loop {
         line.clear();
-        let len = lines.read_until(b'\n', &mut line)?;
-        let place = serde_json::from_slice::<Place>(&line).ok().filter(|_| line.ends_with(b"\n"));
-        if !place.is_some_and(|place| place.is_before(position)) {
+        seen += lines.read_until(b'\n', &mut line)? as u64;
+        if !line.ends_with(b"\n") {
             break;
         }
-        kept += len as u64;
+        number += 1;
+        match serde_json::from_slice::<Place>(&line) {
+            Ok(place) if place.is_before(position) => (kept, unreadable) = (seen, damaged),
+            Ok(_) => break,
+            Err(_) => damaged = damaged.or(Some(number)),
+        }
     }
     file.set_len(kept)?;
-    file.seek(SeekFrom::End(0)).map(drop)
+    file.seek(SeekFrom::End(0))?;
+    Ok(unreadable)
 }

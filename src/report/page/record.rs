@@ -208,7 +208,7 @@ impl RunRecord {
                 Stopped::Diverged => {
                     let again = format!("phalanx train --config {run}/config.toml --lr ");
                     let rate = self.options.get("lr").and_then(|rate| rate.parse::<f64>().ok());
-                    let lower = rate.map_or_else(|| "RATE".to_owned(), |rate| (rate / 10.0).to_string());
+                    let lower = rate.map_or_else(|| "RATE".to_owned(), |rate| format!("{:?}", rate / 10.0));
                     vec![(again + &lower, "train again with a lower rate")]
                 }
                 Stopped::Completed => self.after_the_end(results, &run, &resume),
