@@ -8,10 +8,10 @@
 //! sleeper lives in the word that wakers change: a waker either sees the bit and wakes, or changed the word before the
 //! sleeper set it, and then the sleeper's compare-and-swap fails and it looks again.
 
-use super::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, spin_loop};
+use super::sync::{AtomicU64, Condvar, Instant, Mutex, MutexGuard, Ordering, spin_loop};
 use super::wait::Patience;
 use crossbeam::utils::CachePadded;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Arrivals: the world failed, nobody can arrive any more. Departures: a rank panicked in its work.
 const FLAG: u64 = 1;

@@ -1,5 +1,7 @@
 //! How long a rank spins before it sleeps.
 
+use super::sync::SPINS;
+
 /// The looks of a waiting rank before it sleeps.
 ///
 /// A spinning rank answers fastest, but holds its core. With more ranks than cores it would keep from running the very rank it
@@ -18,7 +20,7 @@ impl Patience {
     /// For a world of `ranks` on the cores this process may use.
     pub(super) fn for_ranks(ranks: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Self { spins: if ranks <= cores { 1000 } else { 0 } }
+        Self { spins: if ranks <= cores { SPINS } else { 0 } }
     }
 }
 

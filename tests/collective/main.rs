@@ -5,3 +5,5 @@ mod failures;
 mod misuse;
 mod ranks;
 mod same_bits;
+#[path = "../tally.rs"]
+mod tally;

@@ -7,3 +7,5 @@ mod bad_source;
 mod damaged;
 mod formats;
 mod streams;
+#[path = "../tally.rs"]
+mod tally;

@@ -4,3 +4,5 @@
 mod gradients;
 mod kernels;
 mod onnx;
+#[path = "../tally.rs"]
+mod tally;

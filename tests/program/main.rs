@@ -18,5 +18,7 @@ mod resume;
 mod room;
 mod runs;
 mod sweep;
+#[path = "../tally.rs"]
+mod tally;
 mod tensor_board;
 mod terminal;

@@ -16,5 +16,7 @@ mod resume;
 mod same_bits;
 mod semantics;
 mod short_last_batch;
+#[path = "../tally.rs"]
+mod tally;
 mod translations;
 mod warm_up;

@@ -1,0 +1,8 @@
+//! The room of the reducer, lifted out of the house as it is, and small programs over it for a model checker: see `models.rs`.
+#![cfg(any(feature = "loom", feature = "shuttle"))]
+
+#[path = "../../../src/collective/mod.rs"]
+pub mod collective;
+#[cfg(test)]
+mod models;
+mod watched;

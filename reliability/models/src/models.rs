@@ -1,0 +1,499 @@
+//! Small programs that a model checker runs in every order in which their threads can go on.
+//!
+//! Under loom each model is run once for every interleaving that can tell a difference, with the memory model of C11: two ranks
+//! without bound, three with at most three preemptions. Under shuttle the same models, and a whole step of four ranks, are run in
+//! random orders, half of them by priorities (PCT: Burckhardt et al. 2010, "A Randomized Scheduler with Probabilistic Guarantees
+//! of Finding Bugs"). A checker ends a model that races on a [`Paper`], sleeps for ever, or asserts what does not hold.
+//!
+//! ```sh
+//! cargo test --manifest-path reliability/models/Cargo.toml --features loom    # or shuttle; -- --include-ignored for all
+//! ```
+#![allow(unsafe_code)] // A watched cell is reached through a raw pointer.
+
+use crate::collective::{CollectiveError, Communicator, Difference, Op, Operation, Peers, Shared, World};
+use crate::watched::{Arc, UnsafeCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+#[cfg(feature = "loom")]
+use loom::thread;
+#[cfg(feature = "shuttle")]
+use shuttle::thread;
+
+/// Preemptions that loom tries at most; None for as many as there can be.
+type Bound = Option<usize>;
+
+/// Two ranks in two rounds at most.
+const UNBOUNDED: Bound = None;
+/// Three ranks, or more rounds, or failures, whose interleavings would be billions otherwise.
+const AT_MOST_3: Bound = Some(3);
+
+#[cfg(feature = "loom")]
+fn check(bound: Bound, model: impl Fn() + Send + Sync + 'static) {
+    let runs = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let counted = std::sync::Arc::clone(&runs);
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = bound;
+    builder.max_branches = 10_000;
+    builder.check(move || {
+        counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        model();
+    });
+    let (name, runs) = (name_of_test(), runs.load(std::sync::atomic::Ordering::Relaxed));
+    println!("A1 1/1: {runs} interleavings: {name}");
+}
+
+/// `SCHEDULES` random ones and as many by priorities; 1000 each unless the variable says otherwise.
+#[cfg(feature = "shuttle")]
+fn check(_: Bound, model: impl Fn() + Send + Sync + 'static) {
+    let told = std::env::var("SCHEDULES").map(|count| count.parse().expect("SCHEDULES is a number"));
+    let (schedules, model) = (told.unwrap_or(1000), std::sync::Arc::new(model));
+    let (random, by_priority) = (std::sync::Arc::clone(&model), model);
+    shuttle::check_random(move || random(), schedules);
+    shuttle::check_pct(move || by_priority(), schedules, 3);
+    let all = 2 * schedules;
+    println!("A2 {all}/{all}: schedules, half of them by priorities: {}", name_of_test());
+}
+
+fn name_of_test() -> String {
+    std::thread::current().name().unwrap_or("a model").rsplit("::").next().unwrap_or_default().replace('_', " ")
+}
+
+/// Runs `work` once per rank, each on a thread of its own but rank 0, and returns the results in rank order.
+fn on_ranks<R: Send + 'static>(
+    world: World,
+    work: impl Fn(Communicator) -> R + Send + Sync + 'static,
+) -> Vec<R> {
+    let work = Arc::new(work);
+    let mut ranks = world.communicators().into_iter();
+    let first = ranks.next().expect("a world has a rank");
+    let others: Vec<_> = ranks
+        .map(|rank| {
+            let work = Arc::clone(&work);
+            thread::spawn(move || work(rank))
+        })
+        .collect();
+    let mut results = vec![work(first)];
+    results.extend(others.into_iter().map(|thread| thread.join().expect("no rank panics in this model")));
+    results
+}
+
+fn world(size: usize) -> World {
+    World::new(size).expect("a model has ranks")
+}
+
+/// A value that a checker watches: two threads that touch it without an order between them, one of them writing, end the model.
+struct Paper(UnsafeCell<u64>);
+
+// SAFETY: that nobody reads while another writes is what the models are there to show.
+unsafe impl Sync for Paper {}
+// SAFETY: as above.
+unsafe impl Send for Paper {}
+
+impl Paper {
+    fn new(value: u64) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    fn read(&self) -> u64 {
+        // SAFETY: as above.
+        self.0.with(|value| unsafe { *value })
+    }
+
+    fn write(&self, value: u64) {
+        // SAFETY: as above.
+        self.0.with_mut(|slot| unsafe { *slot = value });
+    }
+}
+
+/// What one rank writes before a barrier all read after it; the next barrier ends the reading.
+fn barriers(size: usize, rounds: u64) {
+    let papers: Arc<Vec<Paper>> = Arc::new((0..size).map(|_| Paper::new(0)).collect());
+    on_ranks(world(size), move |mut rank| {
+        for round in 0..rounds {
+            if round % 2 == 0 {
+                papers[rank.rank()].write(round);
+            } else {
+                assert!(papers.iter().all(|paper| paper.read() == round - 1));
+            }
+            rank.barrier().unwrap();
+        }
+        if rounds % 2 == 1 {
+            assert!(papers.iter().all(|paper| paper.read() == rounds - 1));
+        }
+    });
+}
+
+#[test]
+fn a_barrier_orders_what_two_ranks_write() {
+    check(UNBOUNDED, || barriers(2, 1));
+}
+
+#[test]
+fn two_barriers_order_writes_and_reads_of_two_ranks() {
+    check(UNBOUNDED, || barriers(2, 2));
+}
+
+#[test]
+fn barriers_of_four_generations_are_told_apart() {
+    check(AT_MOST_3, || barriers(2, 4));
+}
+
+#[test]
+fn a_barrier_orders_what_three_ranks_write() {
+    check(AT_MOST_3, || barriers(3, 1));
+}
+
+/// Values that travel with the arrival, one round after the other, so that both places of a slot are used again.
+fn payloads(size: usize, rounds: u64) {
+    on_ranks(world(size), move |mut rank| {
+        for round in 0..rounds {
+            let mut values = [rank.rank() as u64 + 10 * round, 1];
+            rank.all_reduce(&mut values, Op::Sum).unwrap();
+            let size = size as u64;
+            assert_eq!(values, [size * (size - 1) / 2 + 10 * round * size, size]);
+        }
+    });
+}
+
+#[test]
+#[cfg_attr(feature = "loom", ignore = "takes a minute or two")]
+fn copies_of_two_rounds_are_not_mixed_up() {
+    check(UNBOUNDED, || payloads(2, 2));
+}
+
+#[test]
+fn copies_are_not_overwritten_while_somebody_still_reads_them() {
+    check(AT_MOST_3, || payloads(2, 3));
+}
+
+#[test]
+fn copies_of_three_ranks_are_added_up() {
+    check(AT_MOST_3, || payloads(3, 1));
+}
+
+/// Memory that all read in the round, and its owner writes right after it.
+fn loans(size: usize, rounds: u64) {
+    on_ranks(world(size), move |mut rank| {
+        let own = Paper::new(rank.rank() as u64);
+        for round in 0..rounds {
+            let sum: u64 = rank.lend(&own, |peers| peers.iter().map(Paper::read).sum()).unwrap();
+            let size = size as u64;
+            assert_eq!(sum, size * (size - 1) / 2 + round * size);
+            own.write(own.read() + 1);
+        }
+    });
+}
+
+#[test]
+fn a_loan_ends_before_its_owner_goes_on() {
+    check(UNBOUNDED, || loans(2, 1));
+}
+
+#[test]
+fn loans_of_two_rounds_end_before_their_owners_go_on() {
+    check(AT_MOST_3, || loans(2, 2));
+}
+
+#[test]
+fn a_loan_of_three_ranks_ends_before_its_owner_goes_on() {
+    check(AT_MOST_3, || loans(3, 1));
+}
+
+/// Values too many to travel with the arrival, combined by segments.
+#[test]
+fn segments_are_combined_for_everyone() {
+    check(UNBOUNDED, || {
+        on_ranks(world(2), |mut rank| {
+            let mut values = [rank.rank() as u64; 9];
+            rank.all_reduce(&mut values, Op::Sum).unwrap();
+            assert_eq!(values, [1; 9]);
+        });
+    });
+}
+
+/// One copy of the params: read, updated by segments, read.
+fn updates(size: usize) {
+    let world = world(size);
+    let shared = Arc::new(Shared::even(&world, (0..size).map(|_| Paper::new(1)).collect()));
+    on_ranks(world, move |mut rank| {
+        let read = |rank: &Communicator| shared.read(rank).unwrap().iter().map(Paper::read).sum::<u64>();
+        assert_eq!(read(&rank), size as u64);
+        let own = 1 + rank.rank() as u64;
+        rank.update(&*shared, &own, |all, segment| {
+            let total: u64 = all.iter().sum();
+            segment.iter().for_each(|paper| paper.write(total));
+        })
+        .unwrap();
+        let size = size as u64;
+        assert_eq!(read(&rank), size * (size * (size + 1) / 2));
+        rank // Who leaves ends the reading of the others.
+    });
+}
+
+#[test]
+fn an_update_comes_after_all_have_read_and_before_all_read_again() {
+    check(UNBOUNDED, || updates(2));
+}
+
+#[test]
+#[cfg_attr(feature = "loom", ignore = "takes a minute or two")]
+fn an_update_of_three_ranks_is_seen_by_all() {
+    check(AT_MOST_3, || updates(3));
+}
+
+/// All ranks come to the same verdict on each round.
+fn agree(results: &[Vec<Result<(), CollectiveError>>]) {
+    for pair in results.windows(2) {
+        assert_eq!(pair[0], pair[1]);
+    }
+}
+
+#[test]
+fn an_abort_at_any_moment_finds_all_of_one_mind() {
+    check(AT_MOST_3, || {
+        let world = world(2);
+        let handle = world.abort_handle();
+        let aborter = thread::spawn(move || handle.abort("stop"));
+        // Nobody leaves before both have seen what they have seen.
+        let results = on_ranks(world, |mut rank| {
+            let seen: Vec<_> = (0..2).map(|_| rank.barrier()).collect();
+            (seen, rank)
+        });
+        aborter.join().unwrap();
+        let seen: Vec<_> = results.into_iter().map(|(seen, _)| seen).collect();
+        agree(&seen);
+        let aborted = CollectiveError::Aborted { reason: "stop".into() };
+        assert!(seen[0].iter().all(|result| result.is_ok() || *result == Err(aborted.clone())));
+    });
+}
+
+#[test]
+fn a_rank_that_leaves_ends_the_next_round_and_not_the_last() {
+    check(UNBOUNDED, || {
+        let results = on_ranks(world(2), |mut rank| {
+            let first = rank.barrier();
+            if rank.rank() == 1 { vec![first] } else { vec![first, rank.barrier()] }
+        });
+        assert_eq!(results[1], [Ok(())]);
+        assert_eq!(results[0], [Ok(()), Err(CollectiveError::Left { rank: 1 })]);
+    });
+}
+
+#[test]
+fn of_three_ranks_one_leaves_and_the_others_hear_of_it() {
+    check(AT_MOST_3, || {
+        let results = on_ranks(world(3), |mut rank| if rank.rank() == 2 { Ok(()) } else { rank.barrier() });
+        // Whoever hears of it first leaves too, which is no news.
+        assert_eq!(results[..2], [const { Err(CollectiveError::Left { rank: 2 }) }; 2]);
+    });
+}
+
+/// A panic in the work of one rank: it unwinds there, and is an error elsewhere.
+fn panics(size: usize) {
+    let results = on_ranks(world(size), |mut rank| {
+        let number = rank.rank();
+        let own = Paper::new(0);
+        let work = AssertUnwindSafe(|| {
+            rank.lend(&own, |peers| {
+                peers.iter().for_each(|paper| assert_eq!(paper.read(), 0));
+                if number == 0 {
+                    resume_unwind(Box::new("planned"));
+                }
+            })
+        });
+        let outcome = catch_unwind(work);
+        own.write(1);
+        outcome.ok()
+    });
+    assert_eq!(results[0], None);
+    assert!(results[1..].iter().all(|result| *result == Some(Err(CollectiveError::Panicked { rank: 0 }))));
+}
+
+#[test]
+fn a_panic_in_the_work_reaches_the_other_rank() {
+    check(AT_MOST_3, || panics(2));
+}
+
+#[test]
+#[cfg_attr(feature = "loom", ignore = "takes a minute or two")]
+fn a_panic_in_the_work_reaches_two_other_ranks() {
+    check(AT_MOST_3, || panics(3));
+}
+
+#[test]
+fn a_panic_in_an_update_tears_the_value_for_all() {
+    check(AT_MOST_3, || {
+        let world = world(2);
+        let shared = Arc::new(Shared::even(&world, vec![0; 2]));
+        let torn = on_ranks(world, move |mut rank| {
+            let work = |_: Peers<'_, usize>, _: &mut [u64]| resume_unwind(Box::new("planned"));
+            let number = rank.rank();
+            let outcome = catch_unwind(AssertUnwindSafe(|| match number {
+                1 => rank.update(&*shared, &number, work),
+                _ => rank.update(&*shared, &number, |_, _| ()),
+            }));
+            assert_eq!(outcome.is_err(), number == 1);
+            let cause = Err(CollectiveError::Panicked { rank: 1 });
+            assert!(shared.read(&rank).map(<[u64]>::len) == cause.clone().map(|()| 0));
+            assert!(outcome.is_err() || outcome.ok() == Some(cause));
+            shared.is_torn()
+        });
+        assert_eq!(torn, [true, true]);
+    });
+}
+
+#[test]
+fn a_mismatch_is_told_to_both_and_the_next_round_works() {
+    check(AT_MOST_3, || {
+        on_ranks(world(2), |mut rank| {
+            let mut values = vec![7u64; 9 + rank.rank()];
+            let difference = Difference::Len { expected: 9, found: 10 };
+            let refused = rank.all_reduce(&mut values, Op::Sum);
+            assert_eq!(refused, Err(CollectiveError::Mismatch { rank: 1, difference }));
+            assert!(values.iter().all(|&value| value == 7));
+            rank.barrier().unwrap();
+        });
+    });
+}
+
+#[test]
+fn another_operation_is_told_to_both() {
+    check(UNBOUNDED, || {
+        on_ranks(world(2), |mut rank| {
+            let result = if rank.rank() == 0 { rank.barrier() } else { rank.all_reduce(&mut [1u64], Op::Sum) };
+            let (expected, found) = (Operation::Barrier, Operation::AllReduce(Op::Sum));
+            let difference = Difference::Operation { expected, found };
+            assert_eq!(result, Err(CollectiveError::Mismatch { rank: 1, difference }));
+        });
+    });
+}
+
+fn missing_of(result: &Result<(), CollectiveError>) -> Option<&[usize]> {
+    match result {
+        Ok(()) => None,
+        Err(CollectiveError::TimedOut { missing, .. }) => Some(missing),
+        Err(other) => panic!("nobody leaves in this model: {other}"),
+    }
+}
+
+/// Ranks with a timeout, each of which can be over at any moment, and those without.
+fn timeouts(size: usize, hurried: usize) {
+    let results = on_ranks(world(size), move |mut rank| {
+        if rank.rank() < hurried {
+            rank.set_timeout(Some(Duration::from_secs(60)));
+        }
+        (rank.barrier(), rank)
+    });
+    let verdicts: Vec<_> = results.iter().map(|(verdict, _)| verdict.clone()).collect();
+    assert!(verdicts.windows(2).all(|pair| pair[0] == pair[1]), "{verdicts:?}");
+    if let Some(missing) = missing_of(&verdicts[0]) {
+        assert!(!missing.is_empty() && missing.len() < size, "{verdicts:?}");
+    }
+}
+
+#[test]
+fn a_timeout_at_any_moment_finds_both_of_one_mind() {
+    check(UNBOUNDED, || timeouts(2, 1));
+}
+
+#[test]
+fn two_timeouts_at_any_moments_find_both_of_one_mind() {
+    check(UNBOUNDED, || timeouts(2, 2));
+}
+
+#[test]
+fn a_timeout_at_any_moment_finds_three_of_one_mind() {
+    check(AT_MOST_3, || timeouts(3, 1));
+}
+
+#[test]
+fn a_rank_that_never_comes_is_named_and_told_when_it_comes_after_all() {
+    check(UNBOUNDED, || {
+        let mut ranks = world(2).communicators().into_iter();
+        let (mut waiting, mut late) = (ranks.next().unwrap(), ranks.next().unwrap());
+        waiting.set_timeout(Some(Duration::from_secs(60)));
+        let waiter = thread::spawn(move || waiting.barrier());
+        let verdict = waiter.join().unwrap();
+        assert_eq!(missing_of(&verdict), Some([1].as_slice()));
+        assert_eq!(late.barrier(), verdict);
+    });
+}
+
+#[test]
+fn an_abort_and_a_timeout_at_any_moments_find_both_of_one_mind() {
+    check(AT_MOST_3, || {
+        let world = world(2);
+        let handle = world.abort_handle();
+        let aborter = thread::spawn(move || handle.abort("stop"));
+        let results = on_ranks(world, |mut rank| {
+            rank.set_timeout((rank.rank() == 0).then_some(Duration::from_secs(60)));
+            (vec![rank.barrier()], rank)
+        });
+        aborter.join().unwrap();
+        agree(&results.into_iter().map(|(verdict, _)| verdict).collect::<Vec<_>>());
+    });
+}
+
+/// What a training step is made of: read the params, agree, update them, save a copy, go on.
+fn steps(size: usize, count: u64) {
+    let world = world(size);
+    let params = Arc::new(Shared::even(&world, (0..2 * size).map(|_| Paper::new(0)).collect()));
+    on_ranks(world, move |mut rank| {
+        for step in 0..count {
+            let gradient: u64 = params.read(&rank).unwrap().iter().map(Paper::read).sum::<u64>() + 1;
+            rank.update(&*params, &gradient, |gradients, segment| {
+                let total: u64 = gradients.iter().sum();
+                segment.iter().for_each(|param| param.write(total));
+            })
+            .unwrap();
+            let mut loss = [1.0f64];
+            rank.all_reduce(&mut loss, Op::Mean).unwrap();
+            assert_eq!(loss, [1.0], "in step {step}");
+        }
+        rank
+    });
+}
+
+#[test]
+fn a_step_of_two_ranks_is_whole() {
+    check(AT_MOST_3, || steps(2, 1));
+}
+
+#[cfg(feature = "shuttle")]
+#[test]
+fn steps_of_four_ranks_are_whole() {
+    check(None, || steps(4, 2));
+}
+
+/// An abort from outside and timeouts, somewhere in the steps of four ranks: all stop after the same step, for the same cause.
+#[cfg(feature = "shuttle")]
+#[test]
+fn four_ranks_whose_steps_are_cut_short_stop_at_the_same_one() {
+    check(None, || {
+        let world = world(4);
+        let params = Arc::new(Shared::even(&world, (0..4).map(|_| Paper::new(0)).collect()));
+        let handle = world.abort_handle();
+        let aborter = thread::spawn(move || handle.abort("stop"));
+        let results = on_ranks(world, move |mut rank| {
+            rank.set_timeout((rank.rank() % 2 == 0).then_some(Duration::from_secs(60)));
+            let mut step = |rank: &mut Communicator| -> Result<(), CollectiveError> {
+                let gradient = 1 + params.read(rank)?.iter().map(Paper::read).sum::<u64>();
+                rank.update(&*params, &gradient, |all, own| own.iter().for_each(|param| param.write(all.iter().sum())))?;
+                rank.all_reduce(&mut [1.0f64], Op::Sum)
+            };
+            let mut done = 0;
+            let cause = loop {
+                match step(&mut rank) {
+                    Ok(()) if done < 2 => done += 1,
+                    Ok(()) => break None,
+                    Err(cause) => break Some(cause),
+                }
+            };
+            (done, cause, rank)
+        });
+        aborter.join().unwrap();
+        assert!(results.windows(2).all(|pair| pair[0].1 == pair[1].1));
+        assert!(results.windows(2).all(|pair| pair[0].0 == pair[1].0));
+    });
+}
