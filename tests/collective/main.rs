@@ -1,9 +1,13 @@
 //! The reducer: exact, the same bits for any arrival, and an error on every rank for whatever goes wrong.
 
+mod crafted_sums;
+mod error_bounds;
 mod exact;
 mod failures;
+mod integers;
 mod misuse;
 mod ranks;
 mod same_bits;
+mod special_values;
 #[path = "../tally.rs"]
 mod tally;

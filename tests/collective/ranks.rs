@@ -1,7 +1,7 @@
 //! Threads for the ranks of a world, and numbers to feed them.
 #![allow(dead_code)] // Each test file uses its part.
 
-use phalanx::collective::{Communicator, World};
+use phalanx::collective::{Communicator, Float, World};
 use std::thread;
 
 /// Runs `work` once per rank, each on a thread of its own, and returns the results in rank order.
@@ -33,4 +33,24 @@ impl Random {
     pub fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     }
+}
+
+/// Values between 1e-30 and 1e30 of either sign, some subnormal, every fourth cancelling its neighbour's.
+pub fn hard_values<T: Float>(size: usize, len: usize, random: &mut Random) -> Vec<Vec<T>> {
+    // Of f64 none is subnormal between those bounds: the least is far below them.
+    let subnormal = if size_of::<T>() == 8 { 1e-310 } else { 1e-40 };
+    let mut ranks: Vec<Vec<T>> = Vec::new();
+    for rank in 0..size {
+        let mut value = |index: usize| {
+            let magnitude = 10f64.powi(random.below(61) as i32 - 30);
+            T::from_f64(match random.below(8) {
+                0 => random.unit() * subnormal,
+                1 | 2 if rank > 0 => -ranks[rank - 1][index].to_f64(),
+                _ => random.unit() * magnitude,
+            })
+        };
+        let values = (0..len).map(&mut value).collect();
+        ranks.push(values);
+    }
+    ranks
 }
