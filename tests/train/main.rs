@@ -11,6 +11,7 @@ mod fewer_samples_than_shards;
 mod goyal_remarks;
 mod noise_scale;
 mod noisy_quadratic;
+mod optimizers;
 mod pytorch;
 mod resume;
 mod same_bits;

@@ -1,11 +1,14 @@
 //! Shows that a run goes on to the bits of the uninterrupted one: from every step, with every number of threads before and
-//! after, for every kind of optimizer state; and that a snapshot itself is the same whoever took it.
+//! after, for every kind of optimizer state (rows D5 and D6); and that a snapshot itself is the same whoever took it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::optimizers::optimizers;
+use super::tally::{Tally, count, is_full};
 use ndarray::Array2;
+use phalanx::checkpoint::{Checkpoint, RunFacts};
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, ScheduleKind, ScheduleOptions};
@@ -106,17 +109,6 @@ fn content(snapshot: &Snapshot) -> (Position, Vec<u32>, Vec<Vec<u32>>) {
     (position, params, state.collect())
 }
 
-fn optimizers() -> [OptimizerOptions; 5] {
-    let new = OptimizerOptions::new;
-    [
-        new(OptimizerKind::Sgd),
-        OptimizerOptions { momentum: Some(0.9), nesterov: true, ..new(OptimizerKind::Sgd) },
-        new(OptimizerKind::Adam),
-        new(OptimizerKind::Adamw),
-        OptimizerOptions { l2: 1e-3, weight_decay: 1e-2, ..new(OptimizerKind::Lamb) },
-    ]
-}
-
 /// A rate that is another in every step, and for every second optimizer a clipped gradient.
 fn options(index: usize, optimizer: OptimizerOptions) -> Options {
     let kind = ScheduleKind::Cosine;
@@ -127,27 +119,96 @@ fn options(index: usize, optimizer: OptimizerOptions) -> Options {
     Options { optimizer, schedule, clip_grad_norm, noise_scale, batch_size: 90, length, ..Options::default() }
 }
 
+impl Bench {
+    /// Counts whether a run goes on to the bits of the whole one, saved after `step` by so many threads and resumed by each of
+    /// `resumed_by`.
+    fn go_on(&self, tally: &mut Tally, run: &Run, step: u64, saved_by: usize, resumed_by: &[usize]) {
+        let snapshot = through_a_file(self, self.snapshot(&run.options, saved_by, step));
+        assert_eq!(snapshot.position().step, step);
+        for &threads in resumed_by {
+            let rest = self.finish(&run.options, threads, Some(snapshot.clone()));
+            // The epoch in hand is told whole, its first steps included.
+            let same = rest.params == run.whole.params
+                && rest.state == run.whole.state
+                && rest.steps == run.whole.steps[step as usize..]
+                && rest.epochs == run.whole.epochs[step as usize / 16..]
+                && rest.noise_scale == run.whole.noise_scale;
+            let optimizer = run.options.optimizer;
+            tally.case(same, || {
+                format!("step {step}, saved by {saved_by} threads, resumed by {threads}, {optimizer:?}")
+            });
+        }
+    }
+
+    /// The uninterrupted runs.
+    fn runs(&self) -> Vec<Run> {
+        let run = |(index, optimizer)| {
+            let options = options(index, optimizer);
+            let whole = self.finish(&options, 1, None);
+            assert_eq!((whole.steps.len(), whole.epochs.len()), (50, 4));
+            Run { options, whole }
+        };
+        optimizers().into_iter().enumerate().map(run).collect()
+    }
+}
+
+/// An uninterrupted run.
+struct Run {
+    options: Options,
+    whole: Bits,
+}
+
+/// What is read back of a snapshot that is saved as a checkpoint.
+fn through_a_file(bench: &Bench, snapshot: Snapshot) -> Snapshot {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint.safetensors");
+    let facts = RunFacts {
+        shape: bench.model.shape().clone(),
+        standardize: None,
+        classes: None,
+        options: Default::default(),
+        train: bench.train.fingerprint(),
+        test: None,
+    };
+    let history = Default::default();
+    Checkpoint { facts: Arc::new(facts), snapshot: Arc::new(snapshot), quality: None, history }
+        .save(&path)
+        .unwrap();
+    Arc::unwrap_or_clone(Checkpoint::load(&path).unwrap().snapshot)
+}
+
 #[test]
-fn a_run_resumed_from_any_of_48_steps_ends_in_the_same_bits_with_any_number_of_threads() {
+fn a_run_resumed_from_any_of_48_steps_ends_in_the_same_bits() {
     let bench = Bench::new();
-    for (index, optimizer) in optimizers().into_iter().enumerate() {
-        let options = options(index, optimizer);
-        let whole = bench.finish(&options, 1, None);
-        assert_eq!((whole.steps.len(), whole.epochs.len()), (50, 4));
+    let mut tally =
+        Tally::new("D5", "steps, optimizers and thread counts from which a run goes on to the same bits");
+    for (index, run) in bench.runs().iter().enumerate() {
         for step in 1..=48 {
-            let by = THREADS[step as usize % 3];
-            let snapshot = bench.snapshot(&options, by, step);
-            assert_eq!(snapshot.position().step, step);
+            // In the short form each step with one thread count, each thread count with every third step.
+            let turn = (step as usize + index) % 3;
+            let chosen = if is_full() { &THREADS[..] } else { &THREADS[turn..=turn] };
+            chosen.iter().for_each(|&threads| bench.go_on(&mut tally, run, step, threads, &[threads]));
+        }
+    }
+    tally.end();
+}
+
+#[test]
+fn a_run_resumed_with_another_number_of_threads_ends_in_the_same_bits() {
+    let bench = Bench::new();
+    let mut tally =
+        Tally::new("D6", "steps and optimizers from which a run goes on to the same bits with other threads");
+    for run in bench.runs() {
+        let every = count(12, 1) as usize;
+        for step in (1..=48).step_by(every) {
             for threads in THREADS {
-                let rest = bench.finish(&options, threads, Some(snapshot.clone()));
-                let told = format!("step {step}, saved by {by} threads, resumed by {threads}, {optimizer:?}");
-                assert!(rest.params == whole.params && rest.state == whole.state, "{told}");
-                assert_eq!(rest.steps, whole.steps[step as usize..], "{told}");
-                // The epoch in hand is told whole, its first steps included.
-                assert_eq!(rest.epochs, whole.epochs[step as usize / 16..], "{told}");
+                let others = [1, 2, 3, 4, 7].into_iter().filter(|&other| other != threads);
+                let others: Vec<_> = others.collect();
+                bench.go_on(&mut tally, &run, step, threads, &others);
             }
         }
     }
+    tally.end();
 }
 
 #[test]
@@ -165,7 +226,7 @@ fn a_snapshot_is_the_same_for_any_number_of_threads() {
 #[test]
 fn saving_as_often_as_can_be_changes_no_bit() {
     let bench = Bench::new();
-    let options = options(1, optimizers()[2]);
+    let options = options(1, OptimizerOptions::new(OptimizerKind::Adam));
     let whole = bench.finish(&options, 2, None);
     for every in [SaveEvery::Time(Duration::ZERO), SaveEvery::Steps(1), SaveEvery::Epochs(1)] {
         let mut held = Vec::new();
@@ -238,7 +299,7 @@ fn steps_that_change_nothing_are_not_counted_by_the_optimizer_after_a_resume_eit
 #[test]
 fn a_snapshot_of_another_run_is_refused() {
     let bench = Bench::new();
-    let options = options(0, optimizers()[2]);
+    let options = options(0, OptimizerOptions::new(OptimizerKind::Adam));
     let snapshot = bench.snapshot(&options, 2, 20);
     let error = |options: &Options, snapshot: &Snapshot| {
         bench.trainer(options, 2).resume(snapshot.clone()).run().unwrap_err()

@@ -1,6 +1,6 @@
 //! Shows the contract of sameness: params, losses and optimizer state have the same bits for every number of threads,
 //! with every reduction and every optimizer, with short last batches, and with fewer samples than threads; and whether the
-//! gradient is cut by params or, as the definition has it, by shards.
+//! gradient is cut by params or, as the definition has it, by shards (rows B5 and B6).
 
 use ndarray::Array2;
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
@@ -9,6 +9,8 @@ use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction, ScheduleKind, S
 use phalanx::train::{Event, Length, NoiseInterval, Options, Shards, Trainer};
 
 use super::by_shards::ByShards;
+use super::optimizers::optimizers;
+use super::tally::{Tally, count, is_full};
 
 const THREADS: [usize; 8] = [1, 2, 3, 4, 5, 7, 8, 9];
 
@@ -46,20 +48,28 @@ fn run(model: &impl Model, train: &Dataset, test: &Dataset, options: &Options, t
     Bits { params: bits(&outcome.params), state, losses, norms, scores }
 }
 
-fn same_for_all_threads(hidden: &[usize], train: &Dataset, test: &Dataset, options: &Options) {
+/// Whether training has the bits of one thread with each of `THREADS`, and by shards; with the name of each comparison.
+fn comparisons(hidden: &[usize], train: &Dataset, test: &Dataset, options: &Options) -> Vec<(bool, String)> {
     let loss = if matches!(train.targets(), Targets::Values { .. }) { Loss::Mse } else { Loss::CrossEntropy };
     let outputs = if loss == Loss::Mse { 2 } else { 10 };
     let (inputs, hidden) = (train.features(), hidden.to_vec());
     let model = Mlp::new(MlpShape { inputs, hidden, outputs, activation: Activation::Gelu, loss });
     let expected = run(&model, train, test, options, 1);
     assert!(expected.losses.first() != expected.losses.last(), "training must change something");
-    for threads in THREADS {
+    let threads = THREADS.map(|threads| {
         let found = run(&model, train, test, options, threads);
-        assert_eq!(found, expected, "{threads} threads, {options:?}");
-    }
-    for threads in [1, 3] {
+        (found == expected, format!("{threads} threads, {options:?}"))
+    });
+    let by_shards = [1, 3].map(|threads| {
         let found = run(&ByShards(&model), train, test, options, threads);
-        assert_eq!(found, expected, "by shards, {threads} threads, {options:?}");
+        (found == expected, format!("by shards, {threads} threads, {options:?}"))
+    });
+    threads.into_iter().chain(by_shards).collect()
+}
+
+fn same_for_all_threads(hidden: &[usize], train: &Dataset, test: &Dataset, options: &Options) {
+    for (same, name) in comparisons(hidden, train, test, options) {
+        assert!(same, "{name}");
     }
 }
 
@@ -68,19 +78,45 @@ fn digits() -> (Dataset, Dataset) {
     (loaded.train, loaded.test.unwrap())
 }
 
+/// A rate that serves sgd about as well under every reduction; for the others their own.
+fn rate(reduction: Reduction, kind: OptimizerKind) -> Option<f64> {
+    (!kind.is_scale_free()).then_some(match reduction {
+        Reduction::Sum => 1e-4,
+        Reduction::MeanOfShardSums => 1e-3,
+        _ => 1e-2,
+    })
+}
+
 #[test]
-fn every_reduction_has_the_same_bits_for_every_number_of_threads() {
+fn every_reduction_and_optimizer_has_the_same_bits_for_every_number_of_threads() {
     let (train, test) = digits();
-    for &reduction in Reduction::ALL {
-        for (batch_size, shards) in
-            [(100, Shards::Auto), (100, Shards::Count(7)), (7, Shards::Auto), (7, Shards::Count(7))]
-        {
-            let length = Length::Steps(if batch_size == 100 { 20 } else { 210 });
-            let rate = Some(0.01);
-            let options = Options { reduction, batch_size, shards, length, rate, ..Options::default() };
-            same_for_all_threads(&[16], &train, &test, &options);
+    let steps = count(20, 200);
+    let mut tally = Tally::new("B5", format!("runs of {steps} steps with the bits of one thread"));
+    for (row, &reduction) in Reduction::ALL.iter().enumerate() {
+        for (column, optimizer) in optimizers().into_iter().enumerate() {
+            let is_odd = (row + column) % 2 == 1;
+            // 100 is no multiple of the shards, and the last batch of an epoch has 37.
+            let options = Options {
+                reduction,
+                optimizer,
+                rate: rate(reduction, optimizer.kind),
+                schedule: ScheduleOptions {
+                    kind: ScheduleKind::Cosine,
+                    warmup_steps: 3,
+                    ..ScheduleOptions::default()
+                },
+                clip_grad_norm: is_odd.then_some(0.5),
+                batch_size: 100,
+                shards: if is_odd { Shards::Auto } else { Shards::Count(7) },
+                length: Length::Steps(steps),
+                ..Options::default()
+            };
+            for (same, name) in comparisons(&[32, 20], &train, &test, &options) {
+                tally.case(same, || name);
+            }
         }
     }
+    tally.end();
 }
 
 #[test]
@@ -108,42 +144,63 @@ fn norms_that_are_asked_for_are_those_that_clipping_tells_and_change_no_bit() {
     }
 }
 
-#[test]
-fn every_optimizer_has_the_same_bits_for_every_number_of_threads() {
-    let (train, test) = digits();
-    for &kind in OptimizerKind::ALL {
-        for clip_grad_norm in [None, Some(0.5)] {
-            let optimizer = OptimizerOptions { l2: 1e-3, weight_decay: 1e-3, ..OptimizerOptions::new(kind) };
-            let schedule =
-                ScheduleOptions { kind: ScheduleKind::Cosine, warmup_steps: 3, ..ScheduleOptions::default() };
-            let options = Options {
-                optimizer,
-                clip_grad_norm,
-                schedule,
-                batch_size: 128,
-                length: Length::Epochs(2),
-                ..Options::default()
-            };
-            same_for_all_threads(&[32, 20], &train, &test, &options);
-        }
-    }
+/// So many samples of three classes, weighted or not.
+fn noise(samples: usize, is_weighted: bool) -> Dataset {
+    let features =
+        Array2::from_shape_fn((samples, 5), |(b, i)| ((b * 7 + i * 3 + b * i) % 11) as f32 / 5.0 - 1.0);
+    let labels = (0..samples as u32).map(|b| b * 5 % 3).collect();
+    let weights = is_weighted.then(|| (0..samples).map(|b| (b % 5) as f32 * 0.3).collect());
+    Dataset::from_arrays(features, Targets::Classes { labels, count: 3 }, weights).unwrap()
 }
 
+/// The momentum after the first step is its gradient; after more steps, the last of them short, it is made of those of all.
+/// With fewer samples than a batch the first step is short.
 #[test]
-fn batches_of_every_small_size_have_the_same_bits() {
-    let (train, test) = digits();
-    let momentum = OptimizerOptions { momentum: Some(0.9), nesterov: true, ..OptimizerOptions::default() };
+fn batches_of_1_to_33_samples_have_the_same_gradient_for_1_to_8_threads() {
+    let mut tally = Tally::new(
+        "B6",
+        "batch sizes, thread counts, reductions and weights with the gradient of one thread",
+    );
+    let optimizer = OptimizerOptions { momentum: Some(0.9), nesterov: true, ..OptimizerOptions::default() };
+    let model =
+        |activation, loss| Mlp::new(MlpShape { inputs: 5, hidden: vec![6], outputs: 3, activation, loss });
+    let model = model(Activation::Gelu, Loss::CrossEntropy);
     for batch_size in 1..=33 {
-        let shards = Shards::Count(batch_size % 6 + 1);
-        let options = Options {
-            batch_size,
-            shards,
-            optimizer: momentum,
-            length: Length::Steps(6),
-            ..Options::default()
-        };
-        same_for_all_threads(&[5], &train, &test, &options);
+        for (row, &reduction) in Reduction::ALL.iter().enumerate() {
+            let shards = [Shards::Auto, Shards::Count(batch_size % 6 + 1), Shards::Count(7)];
+            let chosen = if is_full() { 0..3 } else { (batch_size + row) % 3..(batch_size + row) % 3 + 1 };
+            for (shards, is_weighted) in
+                shards[chosen].iter().flat_map(|&shards| [(shards, false), (shards, true)])
+            {
+                let whole = noise(2 * batch_size + batch_size.div_ceil(2), is_weighted);
+                let short = noise(batch_size / 2 + 2, is_weighted);
+                let runs =
+                    [(&whole, Length::Steps(1)), (&whole, Length::Epochs(1)), (&short, Length::Steps(1))];
+                let results = |threads| {
+                    runs.map(|(data, length)| {
+                        let options = Options {
+                            batch_size,
+                            shards,
+                            reduction,
+                            optimizer,
+                            length,
+                            ..Options::default()
+                        };
+                        run(&model, data, data, &options, threads)
+                    })
+                };
+                let expected = results(1);
+                let gradient = &expected[0].state[0];
+                assert!(gradient.iter().any(|bits| f32::from_bits(*bits) != 0.0), "zeros agree with zeros");
+                for threads in 1..=8 {
+                    tally.case(results(threads) == expected, || {
+                        format!("batch {batch_size}, {threads} threads, {reduction:?}, {shards:?}, weighted {is_weighted}")
+                    });
+                }
+            }
+        }
     }
+    tally.end();
 }
 
 /// Some ranks then have more samples than are kept for a gradient that is cut by params, and with other thread counts not.
