@@ -123,7 +123,10 @@ impl Bench {
     /// Counts whether a run goes on to the bits of the whole one, saved after `step` by so many threads and resumed by each of
     /// `resumed_by`.
     fn go_on(&self, tally: &mut Tally, run: &Run, step: u64, saved_by: usize, resumed_by: &[usize]) {
-        let snapshot = through_a_file(self, self.snapshot(&run.options, saved_by, step));
+        let mut snapshot = self.snapshot(&run.options, saved_by, step);
+        if is_full() || step % 4 == 0 {
+            snapshot = through_a_file(self, snapshot);
+        }
         assert_eq!(snapshot.position().step, step);
         for &threads in resumed_by {
             let rest = self.finish(&run.options, threads, Some(snapshot.clone()));
