@@ -44,7 +44,7 @@ impl Crafted {
         let most = (1i64 << format.digits) / size as i64;
         // Of all lengths down to one digit, and of either sign.
         let mut factor = || {
-            let factor = (random.next() as i64 & i64::MAX) % (most + 1) >> random.below(format.digits as u64);
+            let factor = random.below(most as u64 + 1) as i64 >> random.below(format.digits as u64);
             if random.below(2) == 0 { factor } else { -factor }
         };
         let factors = (0..size).map(|_| factor()).collect();

@@ -124,7 +124,7 @@ impl Bench {
     /// `resumed_by`.
     fn go_on(&self, tally: &mut Tally, run: &Run, step: u64, saved_by: usize, resumed_by: &[usize]) {
         let mut snapshot = self.snapshot(&run.options, saved_by, step);
-        if is_full() || step % 4 == 0 {
+        if is_full() || step.is_multiple_of(4) {
             snapshot = through_a_file(self, snapshot);
         }
         assert_eq!(snapshot.position().step, step);
