@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::bad_source::{case, check, gz, npy};
+use crate::bad_source::{Refused, case, gz, npy};
 use phalanx::data::{Classes, Column, HeaderRow, LoadOptions, Source, TargetKind};
 
 fn name(text: &str) -> Option<Column> {
@@ -13,7 +13,7 @@ fn name(text: &str) -> Option<Column> {
 #[test]
 fn bad_tables_are_refused_with_line_and_column() {
     let deep = "1,2,0\n\n\r\n3,4,1\r\n5,oops,1\n";
-    check(vec![
+    Refused("E2", "tables that are refused with line and column").check(vec![
         case("a.csv", "", &["a.csv holds no samples", "expected at least one row"]),
         case("a.csv", "\n\n\r\n", &["a.csv holds no samples"]),
         case("a.csv", "\u{feff}", &["a.csv holds no samples"]),
@@ -75,7 +75,7 @@ fn bad_tables_are_refused_with_line_and_column() {
 #[test]
 fn columns_that_are_not_there_are_refused_with_those_that_are() {
     let number = |number| Some(Column::Number(number));
-    check(vec![
+    Refused("E2", "columns that are refused with those that are there").check(vec![
         case("a.csv", "1,2,0\n", &["a.csv has no column 3, expected 0 to 2, or -1 to -3 from the end"])
             .with(|options| options.label_column = number(3)),
         case("a.csv", "1,2,0\n", &["a.csv has no column -4"])
@@ -127,7 +127,7 @@ fn samples_that_the_model_does_not_fit_are_refused() {
         options.target = TargetKind::None;
         options.features = Some(4);
     };
-    check(vec![
+    Refused("E2", "samples that the model does not fit").check(vec![
         case(
             "train.csv",
             "5,1\n5,2\n5,12\n",
@@ -163,7 +163,7 @@ fn samples_that_the_model_does_not_fit_are_refused() {
 
 #[test]
 fn bad_sparse_files_are_refused_with_the_line() {
-    check(vec![
+    Refused("E2", "libsvm files that are refused with the line").check(vec![
         case("a.svm", "", &["a.svm holds no samples"]),
         case("a.svm", "# only words\n\n", &["a.svm holds no samples"]),
         case("a.svm", "1\n0\n", &["a.svm holds no samples", "index:value pair"]),

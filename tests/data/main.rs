@@ -3,9 +3,11 @@
 
 mod bad_bytes;
 mod bad_input;
+mod bad_models;
 mod bad_source;
 mod damaged;
 mod formats;
+mod gzip_bombs;
 mod streams;
 #[path = "../tally.rs"]
 mod tally;

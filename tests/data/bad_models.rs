@@ -1,0 +1,292 @@
+//! Every bad model file and checkpoint is refused with a message that names the file, the tensor, what was found and what was
+//! expected.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use phalanx::checkpoint::{Checkpoint, CheckpointError, History, ModelFile, RunFacts, read_tensors};
+use phalanx::data::{LoadOptions, Source};
+use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
+use phalanx::train::{Position, Snapshot};
+use serde_json::{Value, json};
+
+use crate::tally::Tally;
+
+/// A safetensors file of a header, as text, and data.
+pub fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
+}
+
+/// The header and the data of a safetensors file.
+pub fn taken_apart(bytes: &[u8]) -> (Value, Vec<u8>) {
+    let end = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    (serde_json::from_slice(&bytes[8..end]).unwrap(), bytes[end..].to_vec())
+}
+
+pub fn shape(hidden: Vec<usize>) -> MlpShape {
+    MlpShape { inputs: 2, hidden, outputs: 1, activation: Activation::Relu, loss: Loss::Mse }
+}
+
+/// The bytes that `save` writes.
+fn written(save: impl FnOnce(&Path) -> Result<(), CheckpointError>) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("written");
+    save(&path).unwrap();
+    fs::read(path).unwrap()
+}
+
+/// A good model file of two inputs and one output: `layers.0.weight` and `layers.0.bias`.
+pub fn model() -> Vec<u8> {
+    let options = BTreeMap::from([("lr".to_owned(), json!(0.1))]);
+    let params = vec![1.0, 2.0, 3.0];
+    let file = ModelFile { shape: shape(vec![]), params, standardize: None, classes: None, options };
+    written(|path| file.save(path))
+}
+
+/// A good checkpoint of that model.
+pub fn checkpoint() -> Vec<u8> {
+    let digits: Source = "digits".parse().unwrap();
+    let train = digits.load(&LoadOptions::default()).unwrap().train.fingerprint();
+    let facts = RunFacts {
+        shape: shape(vec![]),
+        standardize: None,
+        classes: None,
+        options: BTreeMap::new(),
+        train,
+        test: None,
+    };
+    let state = vec![("exp_avg".to_owned(), vec![0.5; 3])];
+    let snapshot = Snapshot::new(Position::default(), vec![1.0, 2.0, 3.0], state).with_best(vec![0.0; 3]);
+    let history = History { epoch_secs: vec![1.5], ..History::default() };
+    let file = Checkpoint { facts: Arc::new(facts), snapshot: Arc::new(snapshot), quality: None, history };
+    written(|path| file.save(path))
+}
+
+/// The header as text once `change` was made to it.
+fn with_header(bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let (mut header, data) = taken_apart(bytes);
+    change(&mut header);
+    safetensors(&header.to_string(), &data)
+}
+
+/// With `change` made to the description that the metadata have under `key`.
+fn described(bytes: &[u8], key: &str, change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    with_header(bytes, |header| {
+        let text = &mut header["__metadata__"][key];
+        let mut description = serde_json::from_str(text.as_str().unwrap()).unwrap();
+        change(&mut description);
+        *text = Value::String(description.to_string());
+    })
+}
+
+/// Tensors of F32, by name and shape, of zeros, with no description.
+fn tensors(tensors: &[(&str, &[usize])]) -> Vec<u8> {
+    let mut end = 0;
+    let mut header = json!({});
+    for (name, shape) in tensors {
+        let start = end;
+        end += 4 * shape.iter().product::<usize>();
+        header[name] = json!({"dtype": "F32", "shape": shape, "data_offsets": [start, end]});
+    }
+    safetensors(&header.to_string(), &vec![0; end])
+}
+
+type Case = (&'static str, Vec<u8>, &'static [&'static str]);
+
+/// Each file is refused by `load` with its fragments, and its name.
+fn check<T>(what: &str, cases: Vec<Case>, load: impl Fn(&Path) -> Result<T, CheckpointError>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.safetensors");
+    let mut tally = Tally::new("E2", what);
+    for (name, bytes, fragments) in cases {
+        fs::write(&path, bytes).unwrap();
+        let said = load(&path).map_or_else(|error| error.to_string(), |_| "taken".to_owned());
+        let is_good = fragments.iter().chain(&["bad.safetensors"]).all(|fragment| said.contains(fragment));
+        if !is_good {
+            eprintln!("{name}: {said}");
+        }
+        tally.case(is_good, || format!("{name}: {said}"));
+    }
+    tally.end();
+}
+
+const NOT_WHOLE: &str = "is not a whole safetensors file";
+
+#[test]
+fn bad_model_files_are_refused() {
+    let good = model();
+    let describe = |change: fn(&mut Value)| described(&good, "phalanx", change);
+    let mut long = good.clone();
+    long[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+    let mut beyond = good.clone();
+    beyond[..8].copy_from_slice(&(good.len() as u64 - 7).to_le_bytes());
+    let mut changed = good.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    let infinite = [&good[..good.len() - 4], &f32::INFINITY.to_le_bytes()].concat();
+    let cases: Vec<Case> = vec![
+        ("an empty file", vec![], &[NOT_WHOLE, "give a model.safetensors"]),
+        ("half a header length", vec![1, 0, 0], &[NOT_WHOLE]),
+        ("a header longer than any", long, &[NOT_WHOLE, "header too large"]),
+        ("a header longer than the file", beyond, &[NOT_WHOLE, "invalid header length"]),
+        ("a header that is no JSON", safetensors("{\"a\":", b""), &[NOT_WHOLE, "invalid JSON"]),
+        ("a header that is no text", safetensors("", b"").into_iter().chain([0xff]).collect(), &[NOT_WHOLE]),
+        ("one byte less", good[..good.len() - 1].to_vec(), &[NOT_WHOLE]),
+        ("one byte more", [&good[..], &[0]].concat(), &[NOT_WHOLE]),
+        (
+            "a tensor larger than the file",
+            with_header(&good, |header| header["layers.0.weight"]["data_offsets"] = json!([4, 1_u64 << 40])),
+            &[NOT_WHOLE],
+        ),
+        (
+            "a tensor larger than memory",
+            with_header(&good, |header| {
+                header["layers.0.weight"]["shape"] = json!([1_u64 << 62, 1_u64 << 62])
+            }),
+            &[NOT_WHOLE],
+        ),
+        (
+            "tensors that overlap",
+            with_header(&good, |header| header["layers.0.weight"]["data_offsets"] = json!([0, 8])),
+            &[NOT_WHOLE, "invalid offset"],
+        ),
+        ("no description", tensors(&[("a", &[2])]), &["does not say how its model is built", "--init"]),
+        (
+            "a description that is none",
+            with_header(&good, |header| header["__metadata__"]["phalanx"] = json!("{")),
+            &["the description of the model in", "cannot be read", "copy it again"],
+        ),
+        (
+            "a description without a shape",
+            describe(|description| _ = description.as_object_mut().unwrap().remove("shape")),
+            &["cannot be read", "missing field `shape`"],
+        ),
+        (
+            "a newer version",
+            describe(|description| description["version"] = json!(2)),
+            &["format version 2", "reads version 1"],
+        ),
+        (
+            "a layer of width 0",
+            describe(|description| description["shape"]["hidden"] = json!([3, 0])),
+            &["a layer of width 0"],
+        ),
+        (
+            "more params than can be addressed",
+            describe(|description| description["shape"]["inputs"] = json!(u64::MAX)),
+            &["too many params to count"],
+        ),
+        (
+            "a wider model than the tensors",
+            describe(|description| description["shape"]["inputs"] = json!(3)),
+            &["'layers.0.weight'", "has shape [1, 2], but the model needs [1, 3]"],
+        ),
+        (
+            "a deeper model than the tensors",
+            describe(|description| description["shape"]["hidden"] = json!([1])),
+            &["has no tensor 'layers.1.weight'", "it has layers.0.bias, layers.0.weight"],
+        ),
+        ("a changed param", changed, &["was changed after it was written", "checksum"]),
+        (
+            "a changed option",
+            describe(|description| description["options"]["lr"] = json!(0.2)),
+            &["was changed after it was written"],
+        ),
+        ("an infinite param", infinite, &["'layers.0.", "holds inf at element", "finite"]),
+    ];
+    check("model files that are refused", cases, ModelFile::load);
+}
+
+#[test]
+fn bad_checkpoints_are_refused() {
+    let good = checkpoint();
+    let describe = |change: fn(&mut Value)| described(&good, "phalanx-checkpoint", change);
+    let mut changed = good.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    let cases: Vec<Case> = vec![
+        ("a model", model(), &["is no checkpoint", "--init"]),
+        ("a changed number", changed, &["tensor 'optimizer.exp_avg.layers.0.", "is damaged", "before"]),
+        (
+            "another place of the run",
+            describe(|description| description["position"]["step"] = json!(7)),
+            &["was changed after it was written"],
+        ),
+        (
+            "a newer version",
+            describe(|description| description["version"] = json!(9)),
+            &["format version 9", "reads version 1"],
+        ),
+        (
+            "a description that is none",
+            with_header(&good, |header| header["__metadata__"]["phalanx-checkpoint"] = json!("[]")),
+            &["cannot be read"],
+        ),
+        ("one byte less", good[..good.len() - 1].to_vec(), &[NOT_WHOLE]),
+        (
+            "another name of a tensor",
+            String::from_utf8_lossy(&good)
+                .contains("best.layers.0.bias")
+                .then(|| {
+                    with_header(&good, |header| {
+                        let tensor = header.as_object_mut().unwrap().remove("best.layers.0.bias").unwrap();
+                        header["best.layers.0.bios"] = tensor;
+                    })
+                })
+                .unwrap(),
+            &["has a tensor 'best.layers.0.bios' that the model lacks"],
+        ),
+    ];
+    check("checkpoints that are refused", cases, Checkpoint::load);
+}
+
+#[test]
+fn bad_params_of_other_programs_are_refused() {
+    let of = |text: &str, data: &[u8]| safetensors(text, data);
+    let cases: Vec<Case> = vec![
+        ("no tensor", tensors(&[]), &["has no tensor 'layers.0.weight'; it has none", "--hidden"]),
+        (
+            "other names",
+            tensors(&[("fc1.weight", &[1, 2]), ("fc1.bias", &[1])]),
+            &["has a tensor 'fc1.bias' that the model lacks", "layers.0.weight, layers.0.bias"],
+        ),
+        (
+            "a transposed weight",
+            tensors(&[("layers.0.weight", &[2, 1]), ("layers.0.bias", &[1])]),
+            &["tensor 'layers.0.weight'", "has shape [2, 1], but the model needs [1, 2]"],
+        ),
+        (
+            "no bias",
+            tensors(&[("layers.0.weight", &[1, 2])]),
+            &["has no tensor 'layers.0.bias'; it has layers.0.weight"],
+        ),
+        (
+            "halves",
+            of(
+                r#"{"layers.0.bias":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},
+                "layers.0.weight":{"dtype":"F16","shape":[1,2],"data_offsets":[4,8]}}"#,
+                &[0; 8],
+            ),
+            &["tensor 'layers.0.weight'", "is F16, but params are F32", ".float()"],
+        ),
+        (
+            "an element type of no name",
+            of(r#"{"layers.0.bias":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}}"#, &[0; 4]),
+            &[NOT_WHOLE, "F31"],
+        ),
+    ];
+    let tensors = Mlp::new(shape(vec![])).tensors();
+    check("params of other programs that are refused", cases, |path| read_tensors(path, &tensors));
+}
+
+#[test]
+fn the_files_that_are_made_bad_are_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("good.safetensors");
+    let rebuilt = |bytes: &[u8]| with_header(bytes, |_| ());
+    for bytes in [model(), rebuilt(&model()), checkpoint(), rebuilt(&checkpoint())] {
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(ModelFile::load(&path).unwrap().params, [1.0, 2.0, 3.0]);
+    }
+    assert_eq!(Checkpoint::load(&path).unwrap().history.epoch_secs, [1.5]);
+}

@@ -1,0 +1,39 @@
+//! A packed file that unpacks to absurdly more than it is ends with an error, however it is made.
+
+use crate::bad_bytes::{idx, packed_images};
+use crate::bad_source::{Refused, case, gz};
+
+/// More than is unpacked of a small file.
+const BOMB_BYTES: usize = 80 << 20;
+
+/// Members of a MiB each, one behind the other, which are a gzip file too.
+fn in_members(unit: &[u8]) -> Vec<u8> {
+    gz(&unit.repeat((1 << 20) / unit.len())).repeat(BOMB_BYTES >> 20)
+}
+
+#[test]
+fn a_gzip_bomb_ends_with_an_error() {
+    const TOLD: &[&str] = &["unpacks to more than 67", "at most 256 times its size"];
+    let table = gz(&b"0,0,0,0,0,0,0,0\n".repeat(BOMB_BYTES / 16));
+    let images = |len: u32| idx(8, &[len, 28, 28], &[]);
+    let honest = gz(&[images(100_000), vec![0; 100_000 * 28 * 28]].concat());
+    let zeros = in_members(&[0]);
+    let endless = [gz(b"1,\""), in_members(b"x")].concat();
+    let one_byte_each = gz(b"0").repeat(1 << 18);
+    // Of the first layer only is unpacked: what is within is no table, and no images.
+    let (nested_table, nested_images) = (gz(&table), gz(&honest));
+    Refused("E4", "gzip bombs that end with an error").check(vec![
+        case("a.csv.gz", table, TOLD),
+        case("a.csv.gz", zeros.clone(), TOLD),
+        case("a.csv.gz", in_members(b"\n"), TOLD),
+        case("a.csv.gz", in_members(b"0,0,0,0,0,0,0,0\n"), TOLD),
+        case("a.csv.gz", endless, TOLD),
+        case("a.csv.gz", one_byte_each, &["1 columns in line 1 of a.csv.gz"]),
+        case("a.csv.gz", nested_table, &["1 columns in line 1 of a.csv.gz"]),
+        packed_images(honest, TOLD),
+        packed_images([gz(&images(100_000)), zeros.clone()].concat(), TOLD),
+        packed_images([gz(&images(1)), zeros.clone()].concat(), &["holds at least 801 bytes", "800"]),
+        packed_images([gz(&idx(8, &[u32::MAX; 3], &[])), zeros].concat(), &["packed bytes hold at most"]),
+        packed_images(nested_images, &["magic number 0x1f8b0800 at byte 0", "decompress it"]),
+    ]);
+}
