@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::room::{Room, table};
+use crate::tally::Tally;
 use phalanx::checkpoint::{Checkpoint, CheckpointError, ModelFile};
 
 /// A run of 32 steps of a small model, with a checkpoint.
@@ -23,17 +24,17 @@ fn nothing_damaged_is_taken<T>(room: &Room, name: &str, load: impl Fn(&Path) -> 
         load(&damaged).err().is_some_and(|error| error.to_string().contains("damaged.safetensors"))
     };
     assert!(!refused(&whole));
-    let cuts = (0..whole.len()).filter(|&len| refused(&whole[..len])).count();
-    let mut bytes = whole.clone();
-    let flips = (0..8 * whole.len()).filter(|&bit| {
+    let mut tally = Tally::new("D4", format!("truncations and changed bits of {name} that are refused"));
+    for len in 0..whole.len() {
+        tally.case(refused(&whole[..len]), || format!("cut to {len} bytes"));
+    }
+    let mut bytes = whole;
+    for bit in 0..8 * bytes.len() {
         bytes[bit / 8] ^= 1 << (bit % 8);
-        let refused = refused(&bytes);
+        tally.case(refused(&bytes), || format!("bit {} of byte {}", bit % 8, bit / 8));
         bytes[bit / 8] ^= 1 << (bit % 8);
-        refused
-    });
-    let (found, all) = (cuts + flips.count(), 9 * whole.len());
-    println!("D4 {found}/{all}: truncations and changed bits of {name} that are refused");
-    assert_eq!(found, all, "{name}");
+    }
+    tally.end();
 }
 
 #[test]
