@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::tensor_file::{Entry, cut, write};
-use super::tensors::{description, parse, read, refuse_others, understood, values};
+use super::tensors::{append, description, parse, read, refuse_others, understood};
 use super::whole_file::write_whole_with;
 use super::{CheckpointError, History, ModelFile};
 use crate::data::{Classes, Fingerprint, Standardize};
@@ -220,7 +220,7 @@ impl Reader<'_> {
     fn params(&self, tensors: &[Tensor]) -> Result<Vec<f32>, CheckpointError> {
         let mut params = Vec::new();
         for Tensor { name, shape } in tensors {
-            params.extend(values(self.path, name, &self.view(name, Dtype::F32, Some(shape))?)?);
+            append(self.path, name, &self.view(name, Dtype::F32, Some(shape))?, &mut params)?;
         }
         Ok(params)
     }

@@ -47,16 +47,19 @@ pub(super) fn params_of(
 }
 
 fn collected(path: &Path, file: &SafeTensors<'_>, tensors: &[Tensor]) -> Result<Vec<f32>, CheckpointError> {
-    // Grows with what the file holds: its description is not to be believed before.
-    let mut params = Vec::new();
-    for tensor in tensors {
+    let view = |tensor: &Tensor| {
         let view = file.tensor(&tensor.name).map_err(|_| CheckpointError::TensorMissing {
             path: path.to_owned(),
             name: tensor.name.clone(),
             found: names(file),
         })?;
-        check(path, tensor, &view)?;
-        params.extend(values(path, &tensor.name, &view)?);
+        check(path, tensor, &view).map(|()| view)
+    };
+    // A description is not to be believed before the file holds all that it says.
+    let views = tensors.iter().map(view).collect::<Result<Vec<_>, _>>()?;
+    let mut params = Vec::with_capacity(views.iter().map(|view| view.data().len() / 4).sum());
+    for (tensor, view) in tensors.iter().zip(&views) {
+        append(path, &tensor.name, view, &mut params)?;
     }
     Ok(params)
 }
@@ -98,16 +101,22 @@ fn check(path: &Path, tensor: &Tensor, view: &TensorView<'_>) -> Result<(), Chec
     Ok(())
 }
 
-pub(super) fn values(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>, CheckpointError> {
-    let (values, _) = view.data().as_chunks::<4>();
-    let values: Vec<f32> = values.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    match values.iter().position(|value| !value.is_finite()) {
-        None => Ok(values),
+/// Appends the numbers of a tensor, which must be finite, without a copy on the way.
+pub(super) fn append(
+    path: &Path,
+    name: &str,
+    view: &TensorView<'_>,
+    params: &mut Vec<f32>,
+) -> Result<(), CheckpointError> {
+    let start = params.len();
+    params.extend(view.data().as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)));
+    match params[start..].iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
         Some(index) => Err(CheckpointError::NotFinite {
             path: path.to_owned(),
             name: name.to_owned(),
             index,
-            value: values[index],
+            value: params[start + index],
         }),
     }
 }

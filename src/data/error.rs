@@ -51,6 +51,15 @@ pub enum Place {
     },
 }
 
+/// The beginning of a text, for messages: what a damaged file has in place of a number may be all of it.
+pub(super) fn excerpt(text: &str) -> String {
+    const MOST: usize = 60;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_string(),
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::error::LabelFault;
+use super::error::{LabelFault, excerpt};
 use super::{Classes, DataError, TargetKind, Targets};
 
 /// The least number of classes that is refused: a softmax this wide is a sign of a regression read as classes.
@@ -154,7 +154,7 @@ impl<'a> LabelReader<'a> {
             return Ok(());
         }
         if let (Mode::Known, Some(classes)) = (self.mode, self.classes) {
-            return Err(LabelFault::Unknown { label: key.name(), known: classes.summary() });
+            return Err(LabelFault::Unknown { label: excerpt(&key.name()), known: classes.summary() });
         }
         if let (Mode::Undecided, true, Some(value)) = (self.mode, self.is_full(), key.number()) {
             self.become_values();
@@ -194,7 +194,7 @@ impl<'a> LabelReader<'a> {
             Key::Text(_) => {}
         }
         match (&self.text, self.fraction) {
-            (Some(text), Some(number)) => Err(LabelFault::Mixed { text: text.clone(), number }),
+            (Some(text), Some(number)) => Err(LabelFault::Mixed { text: excerpt(text), number }),
             _ => Ok(()),
         }
     }
@@ -286,7 +286,7 @@ fn parse_value(text: &str) -> Result<f64, LabelFault> {
     match text.trim().parse::<f64>() {
         Ok(number) => finite(number),
         Err(_) if text.trim().is_empty() => Err(LabelFault::Empty),
-        Err(_) => Err(LabelFault::NotNumber { text: text.trim().to_string() }),
+        Err(_) => Err(LabelFault::NotNumber { text: excerpt(text.trim()) }),
     }
 }
 

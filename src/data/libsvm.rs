@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader};
 
+use super::error::excerpt;
 use super::features::{Features, MAX_FEATURES, Stored};
 use super::input::Input;
 use super::labels::LabelReader;
@@ -44,10 +45,12 @@ struct RowReader<'a> {
 }
 
 impl RowReader<'_> {
-    /// Every pair has a colon and every row a line, if the last one may lack its end.
+    /// Every pair has a colon and every row a line, if the last one may lack its end. More than a file of eight bytes a pair and
+    /// sixteen a row has is not asked for: a comment of colons or a file of empty lines would take many times its size.
     fn make_room(&mut self, input: &Input) -> Result<(), DataError> {
-        let pairs = Stream::count(input, b':')?.unwrap_or_default();
-        let rows = Stream::count(input, b'\n')?.unwrap_or_default() + 1;
+        let file_bytes = Stream::open(input)?.file_bytes as usize;
+        let pairs = Stream::count(input, b':')?.unwrap_or_default().min(file_bytes / 8 + 1);
+        let rows = Stream::count(input, b'\n')?.unwrap_or_default().min(file_bytes / 16) + 1;
         self.sparse.columns.reserve_exact(pairs);
         self.sparse.values.reserve_exact(pairs);
         self.sparse.ends.reserve_exact(rows);
@@ -66,7 +69,7 @@ impl RowReader<'_> {
             self.read_label(first)?;
             words.next();
         } else if !self.label_is_optional {
-            return Err(self.fault(LibsvmFault::NoLabel { text: first.to_string() }));
+            return Err(self.fault(LibsvmFault::NoLabel { text: excerpt(first) }));
         }
         let mut previous = 0;
         for word in words {
@@ -87,14 +90,14 @@ impl RowReader<'_> {
 
     /// Reads one pair, whose index must be above `previous`; gives its index.
     fn read_pair(&mut self, word: &str, previous: u64) -> Result<u64, DataError> {
-        let text = || word.to_string();
+        let text = || excerpt(word);
         let (index, value) = match word.split_once(':') {
             Some(("qid", _)) => return Err(self.fault(LibsvmFault::QueryId { text: text() })),
             Some((index, value)) if !index.is_empty() && !value.is_empty() => (index, value),
             _ => return Err(self.fault(LibsvmFault::NoPair { text: text() })),
         };
         let Ok(found) = index.parse::<u64>() else {
-            return Err(self.fault(LibsvmFault::BadIndex { text: index.to_string() }));
+            return Err(self.fault(LibsvmFault::BadIndex { text: excerpt(index) }));
         };
         if found == 0 {
             return Err(self.fault(LibsvmFault::IndexZero));
@@ -117,14 +120,14 @@ impl RowReader<'_> {
 
     fn read_value(&self, index: &str, text: &str) -> Result<f32, DataError> {
         let file = || self.file.clone();
-        let place = || Place::Field { line: self.line, column: index.to_string() };
+        let place = || Place::Field { line: self.line, column: excerpt(index) };
         match text.parse::<f32>() {
             Ok(value) if value.is_finite() => Ok(value),
             Ok(_) if text.bytes().any(|byte| byte.is_ascii_digit()) => {
-                Err(DataError::OutOfRange { file: file(), place: place(), text: text.to_string() })
+                Err(DataError::OutOfRange { file: file(), place: place(), text: excerpt(text) })
             }
             Ok(value) => Err(DataError::NotFinite { file: file(), place: place(), value: f64::from(value) }),
-            Err(_) => Err(DataError::NotNumber { file: file(), place: place(), text: text.to_string() }),
+            Err(_) => Err(DataError::NotNumber { file: file(), place: place(), text: excerpt(text) }),
         }
     }
 

@@ -6,7 +6,7 @@ use std::io::Read;
 
 use csv::ByteRecord;
 
-use super::error::{LabelFault, Place};
+use super::error::{LabelFault, Place, excerpt};
 use super::features::{Features, MAX_FEATURES, Stored};
 use super::input::Input;
 use super::labels::LabelReader;
@@ -109,17 +109,16 @@ struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// Makes room for what the file can hold: a row for each line, a number for each comma, of two bytes at least.
+    /// Makes room for what the file can hold: a row for each line, of two bytes a field at least, as lines may be empty.
     fn new(
         input: &Input,
         file_bytes: u64,
         columns: Columns,
         options: &'a LoadOptions,
     ) -> Result<Self, DataError> {
-        let rows = Stream::count(input, b'\n')?.map_or(0, |lines| lines + 1);
-        let commas = Stream::count(input, b',')?.unwrap_or_default();
-        let numbers =
-            rows.saturating_mul(columns.features()).min(commas + rows).min(file_bytes as usize / 2 + 1);
+        let most = file_bytes as usize / (2 * columns.count) + 1;
+        let rows = Stream::count(input, b'\n')?.map_or(0, |lines| most.min(lines + 1));
+        let numbers = rows * columns.features();
         let mut labels = LabelReader::new(options.target, options.classes.as_ref());
         labels.reserve(if columns.label.is_some() { rows } else { 0 });
         Ok(Table {
@@ -168,20 +167,21 @@ impl<'a> Table<'a> {
         parse(field).filter(|weight| *weight >= 0.0).ok_or_else(|| DataError::Weight {
             file: rows.file.clone(),
             place: rows.place(&self.columns, column),
-            text: String::from_utf8_lossy(field).into_owned(),
+            text: excerpt(&String::from_utf8_lossy(field)),
         })
     }
 
     /// Says in which way a field is no number.
     fn not_a_number(&self, rows: &Rows, column: usize, field: &[u8]) -> DataError {
         let (file, place) = (rows.file.clone(), rows.place(&self.columns, column));
-        let text = String::from_utf8_lossy(field).trim().to_string();
+        let text = String::from_utf8_lossy(field);
+        let text = text.trim();
         match text.parse::<f64>() {
             Ok(_) if text.bytes().any(|byte| byte.is_ascii_digit()) => {
-                DataError::OutOfRange { file, place, text }
+                DataError::OutOfRange { file, place, text: excerpt(text) }
             }
             Ok(value) => DataError::NotFinite { file, place, value },
-            Err(_) => DataError::NotNumber { file, place, text },
+            Err(_) => DataError::NotNumber { file, place, text: excerpt(text) },
         }
     }
 
