@@ -23,9 +23,9 @@ pub(super) fn read(path: &Path) -> Result<Layers, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|error| anyhow!("cannot read {name}: {error}; give a TOML file with flags as keys"))?;
     let text: String = text.split_inclusive('\n').map(in_kebab_case).collect();
-    let flags: TrainFlags = toml::from_str(&text)
-        .map_err(|error| Failure::usage(format!("{name} {}", explain(&error, &text))))?;
-    let lines = lines(&text);
+    let refused = |error: toml::de::Error| Failure::usage(format!("{name} {}", explain(&error, &text)));
+    let flags: TrainFlags = toml::from_str(&text).map_err(refused)?;
+    let lines = lines(&text).map_err(refused)?;
     for (one, other) in EITHER_OR {
         if lines.contains_key(one) && lines.contains_key(other) {
             return Err(Failure::usage(format!("{name} has both {one} and {other}; keep one of them")));
@@ -35,9 +35,13 @@ pub(super) fn read(path: &Path) -> Result<Layers, Failure> {
 }
 
 /// The line of each key.
-fn lines(text: &str) -> BTreeMap<String, usize> {
-    let values: BTreeMap<String, Spanned<Value>> = toml::from_str(text).expect("it was read before");
-    values.into_iter().map(|(key, value)| (key, line(text, value.span().start))).collect()
+///
+/// # Errors
+///
+/// If a number is beyond those of TOML, which flags of a whole number would take.
+fn lines(text: &str) -> Result<BTreeMap<String, usize>, toml::de::Error> {
+    let values: BTreeMap<String, Spanned<Value>> = toml::from_str(text)?;
+    Ok(values.into_iter().map(|(key, value)| (key, line(text, value.span().start))).collect())
 }
 
 /// The line, counted from 1, of a place in bytes.
@@ -75,6 +79,7 @@ fn in_words(message: &str) -> String {
         ("expected u64", whole),
         ("expected i64", whole),
         ("expected f64", "a number"),
+        ("u64 value was too large", "a whole number from 0 to 9223372036854775807"),
     ];
     types
         .iter()
@@ -88,6 +93,9 @@ fn in_kebab_case(line: &str) -> String {
         None => line.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod mutants;
 
 #[cfg(test)]
 mod tests {

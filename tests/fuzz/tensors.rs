@@ -1,0 +1,164 @@
+//! Tensors: model files and checkpoints.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use phalanx::checkpoint::{
+    Checkpoint, CheckpointError, History, ModelFile, RunFacts, params_sha256, read_tensors, summarize,
+};
+use phalanx::data::{Classes, LoadOptions, Source};
+use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
+use phalanx::train::{Position, Snapshot};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::hunt::{Hunt, folder};
+use crate::mutant::{Chance, mutate};
+
+const WORDS: [&str; 14] = [
+    "\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "null",
+    "\"shape\":",
+    "\"F16\"",
+    "\"dtype\":",
+    "\\u0000",
+    "[1,2]",
+    "layers.1.weight",
+];
+
+fn shape(hidden: Vec<usize>) -> MlpShape {
+    MlpShape { inputs: 2, hidden, outputs: 2, activation: Activation::Relu, loss: Loss::CrossEntropy }
+}
+
+/// The bytes that `save` writes.
+fn written(save: impl FnOnce(&Path) -> Result<(), CheckpointError>) -> Vec<u8> {
+    let folder = folder();
+    let path = folder.path().join("written");
+    save(&path).unwrap();
+    fs::read(path).unwrap()
+}
+
+fn model(hidden: Vec<usize>, options: Value) -> Vec<u8> {
+    let shape = shape(hidden);
+    let params = vec![1.0; shape.params_len().unwrap()];
+    let options = BTreeMap::from([("lr".to_owned(), options)]);
+    let file = ModelFile { shape, params, standardize: None, classes: Some(Classes::indices(2)), options };
+    written(|path| file.save(path))
+}
+
+fn checkpoint(state: &[&str]) -> Vec<u8> {
+    let digits: Source = "digits".parse().unwrap();
+    let train = digits.load(&LoadOptions::default()).unwrap().train.fingerprint();
+    let (options, classes) = (BTreeMap::new(), Some(Classes::indices(2)));
+    let facts = RunFacts { shape: shape(vec![]), standardize: None, classes, options, train, test: None };
+    let state = state.iter().map(|name| ((*name).to_owned(), vec![0.5; 6])).collect();
+    let snapshot = Snapshot::new(Position::default(), vec![1.0; 6], state);
+    let history = History { epoch_secs: vec![1.5], ..History::default() };
+    let file = Checkpoint { facts: Arc::new(facts), snapshot: Arc::new(snapshot), quality: None, history };
+    written(|path| file.save(path))
+}
+
+/// The header as text, and the data.
+fn taken_apart(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    let end = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    (bytes[8..end].to_vec(), bytes[end..].to_vec())
+}
+
+fn put_together(header: &[u8], data: &[u8]) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes()[..], header, data].concat()
+}
+
+/// Damages a file as it lies there, or its header with the length set right, or the description in the header with the
+/// checksum set right by `seal`: what nothing but a parser's own care could refuse.
+fn damaged(
+    chance: &mut Chance,
+    corpus: &[Vec<u8>],
+    key: &str,
+    seal: impl Fn(&str, &[u8]) -> String,
+) -> Vec<u8> {
+    let mut bytes = chance.one(corpus).clone();
+    match chance.below(3) {
+        0 => mutate(chance, &mut bytes, corpus, &WORDS),
+        1 => {
+            let (mut header, data) = taken_apart(&bytes);
+            mutate(chance, &mut header, corpus, &WORDS);
+            bytes = put_together(&header, &data);
+        }
+        _ => {
+            let (header, data) = taken_apart(&bytes);
+            let mut header: Value = serde_json::from_slice(&header).unwrap();
+            let entry = &mut header["__metadata__"][key];
+            let mut text = entry.as_str().unwrap().as_bytes().to_vec();
+            mutate(chance, &mut text, corpus, &WORDS);
+            *entry = json!(seal(&String::from_utf8_lossy(&text), &data));
+            bytes = put_together(header.to_string().as_bytes(), &data);
+        }
+    }
+    bytes
+}
+
+/// The value of a field that is one text in quotes.
+fn value<'a>(text: &'a str, field: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(&format!("\"{field}\":\""))?;
+    rest.split('"').next()
+}
+
+#[test]
+fn no_mutant_of_a_model_brings_it_down() {
+    let corpus = [
+        model(vec![], json!(0.1)),
+        model(vec![1], json!([1, "a", {"b": null}])),
+        model(vec![2, 1], json!("x")),
+    ];
+    let folder = folder();
+    let file = folder.path().join("a.safetensors");
+    let tensors = Mlp::new(shape(vec![1])).tensors();
+    let seal = |text: &str, data: &[u8]| {
+        let Some(old) = value(text, "sha256") else { return text.to_owned() };
+        let params: Vec<f32> =
+            data.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        let sum = Sha256::new().chain_update(text.replacen(old, "", 1)).chain_update(params_sha256(&params));
+        let sum: String = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        text.replacen(old, &sum, 1)
+    };
+    let path = file.clone();
+    Hunt { parser: "model files", file }.run(
+        |chance| damaged(chance, &corpus, "phalanx", seal),
+        |_| {
+            let params = read_tensors(&path, &tensors).is_ok();
+            let summary = summarize(&path).is_ok();
+            ModelFile::load(&path).is_ok_and(|file| file.model().params_len() == file.params.len())
+                || params
+                || summary
+        },
+    );
+}
+
+#[test]
+fn no_mutant_of_a_checkpoint_brings_it_down() {
+    let corpus = [checkpoint(&[]), checkpoint(&["momentum_buffer"]), checkpoint(&["exp_avg", "exp_avg_sq"])];
+    let folder = folder();
+    let file = folder.path().join("a.safetensors");
+    let seal = |text: &str, _: &[u8]| match value(text, "crc32c") {
+        Some(old) => {
+            text.replacen(old, &format!("{:08x}", crc32c::crc32c(text.replacen(old, "", 1).as_bytes())), 1)
+        }
+        None => text.to_owned(),
+    };
+    let path = file.clone();
+    Hunt { parser: "checkpoints", file }.run(
+        |chance| damaged(chance, &corpus, "phalanx-checkpoint", seal),
+        |_| {
+            Checkpoint::load(&path)
+                .is_ok_and(|file| file.model().model().params_len() == file.model().params.len())
+        },
+    );
+}
