@@ -56,6 +56,16 @@ fn idx(extents: &[u32], held: usize) -> Vec<u8> {
     [0, 0, 8, extents.len() as u8].into_iter().chain(extents_bytes).chain(vec![1; held]).collect()
 }
 
+/// Images of 64 KiB that cannot be packed, so that the file could hold much of anything else.
+fn noise(extents: &[u32]) -> Vec<u8> {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    [idx(extents, 0), (0..1 << 16).map(|_| next()).collect()].concat()
+}
+
 fn safetensors(header: &str, held: usize) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; held]].concat()
 }
@@ -135,6 +145,7 @@ fn images_and_packed() -> Vec<Case> {
         images("IDX of half of what it holds", idx(&[HELD as u32 / 2, 1, 1], HELD)),
         packed_images("packed IDX of 2^96 bytes", idx(&[u32::MAX; 3], 5)),
         packed_images("packed IDX of all that deflate could hold", idx(&[34_000, 1, 1], 5)),
+        packed_images("packed IDX of a thousand times what it holds", noise(&[60 << 20, 1, 1])),
         packed_images("packed IDX of twice what it holds", idx(&[2 * HELD as u32, 1, 1], HELD)),
         packed_images("packed IDX of half of what it holds", idx(&[HELD as u32 / 2, 1, 1], HELD)),
         case("gzip of a name of 24 MiB", "a.csv.gz", named(HELD)),

@@ -15,8 +15,8 @@ use super::tally::{Tally, count};
 
 const LONGEST: Duration = Duration::from_secs(5);
 const MOST_BYTES: u64 = 512 << 20;
-/// Executions between two signs of life; a thousandth of a second each would make one a second.
-const BATCH: u64 = 1000;
+/// Executions between two signs of life: a few milliseconds, so that a machine that is busy otherwise is not taken for a hang.
+const BATCH: u64 = 100;
 const SHORT: u64 = 10_000;
 const FULL: u64 = 10_000_000;
 
