@@ -1,0 +1,122 @@
+"""Python's safetensors reads the model files and checkpoints of Phalanx, and Phalanx reads what it writes: the same bits.
+
+Ours: of every model and checkpoint each tensor has the name, the type and the shape that it must, the params have the hash that
+the run has told, and the metadata are JSON. Theirs: params that Python saves are taken by --init with the same hash, a model or
+checkpoint that Python has read and saved anew is the same one, and tensors of another type, shape or name are refused by name.
+"""
+import json
+import subprocess
+import sys
+
+from _environment import enter
+
+enter("safetensors", ["safetensors", "numpy"], ["numpy", "safetensors.numpy"])
+
+import hashlib
+
+import numpy as np
+from safetensors import __version__, safe_open
+from safetensors.numpy import save_file
+
+from _data import PHALANX, folder, phalanx
+
+room = folder()
+cases = []
+
+
+def case(good, told):
+    cases.append(bool(good))
+    if not good:
+        print(f"not good: {told}")
+
+
+def read(path):
+    """The tensors of a file and its metadata, as Python's safetensors finds them."""
+    with safe_open(path, "np") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()
+
+
+def shapes(widths):
+    """The shape of each tensor of a model, in the order of its params."""
+    layers = enumerate(zip(widths, widths[1:]))
+    return {f"layers.{k}.{part}": shape for k, (i, o) in layers for part, shape in (("weight", (o, i)), ("bias", (o,)))}
+
+
+def params_sha256(tensors, names):
+    return hashlib.sha256(b"".join(tensors[name].astype("<f4").tobytes() for name in names)).hexdigest()
+
+
+def told_by(run):
+    return json.loads((run / "results.json").read_text())["params_sha256"]
+
+
+def check_tensors(told, tensors, expected):
+    case(set(tensors) == set(expected), f"{told}: names {sorted(tensors)}")
+    for name, shape in expected.items():
+        found = tensors.get(name, np.zeros(()))
+        element = np.float64 if name == "history.epoch_secs" else np.float32
+        case(found.shape == shape and found.dtype == element, f"{told}: {name} is {found.dtype} of {found.shape}")
+
+
+def inspected(path):
+    """What Phalanx says of a file, be it that it refuses it."""
+    ran = subprocess.run([PHALANX, "inspect", path], capture_output=True, text=True)
+    return ran.stdout + ran.stderr
+
+
+STATES = {"sgd": [], "adam": ["exp_avg", "exp_avg_sq"], "adagrad": ["sum"], "lamb": ["exp_avg", "exp_avg_sq"]}
+for optimizer, states in STATES.items():
+    for hidden in ([], [5], [7, 3]):
+        told = f"{optimizer} {hidden}"
+        run = room / f"{optimizer}-{len(hidden)}"
+        flags = ["--hidden", ",".join(map(str, hidden)) or "none", "--optimizer", optimizer, "--restore-best"]
+        phalanx("train", "digits", "--quiet", "-o", run, "--epochs", "2", "--standardize", *flags)
+        expected = shapes([64, *hidden, 10])
+
+        tensors, metadata = read(run / "model.safetensors")
+        check_tensors(f"model of {told}", tensors, expected)
+        case(params_sha256(tensors, expected) == told_by(run), f"model of {told}: hash")
+        described = json.loads(metadata["phalanx"])
+        case(described["shape"]["hidden"] == hidden and len(described["standardize"]["mean"]) == 64, f"model of {told}: {described}")
+
+        [path] = sorted((run / "checkpoints").iterdir())[-1:]
+        kept, about = read(path)
+        of_best = {f"best.{name}": shape for name, shape in expected.items()}
+        of_state = {f"optimizer.{state}.{name}": shape for state in states for name, shape in expected.items()}
+        check_tensors(f"checkpoint of {told}", kept, expected | of_best | of_state | {"history.epoch_secs": (2,)})
+        case(json.loads(about["phalanx-checkpoint"])["state"] == states, f"checkpoint of {told}: state")
+
+        for kind, (arrays, texts) in {"model": (tensors, metadata), "checkpoint": (kept, about)}.items():
+            anew = room / f"{run.name}-{kind}.safetensors"
+            save_file(arrays, anew, texts)
+            case(params_sha256(arrays, expected) in inspected(anew), f"{kind} of {told}, saved anew")
+
+chance = np.random.default_rng(7)
+for hidden in ([], [1], [30, 20], [6, 5, 4]):
+    names = shapes([64, *hidden, 10])
+    tensors = {name: chance.standard_normal(shape).astype(np.float32) for name, shape in names.items()}
+    theirs = room / "theirs.safetensors"
+    flags = ["--hidden", ",".join(map(str, hidden)) or "none", "--lr", "0", "--max-steps", "1", "--quiet"]
+    for told, metadata in (("no metadata", None), ("metadata", {"format": "np", "made by": "ü \"x\""})):
+        save_file(tensors, theirs, metadata)
+        run = room / f"init-{len(hidden)}-{told[:2]}"
+        phalanx("train", "digits", "-o", run, "--init", theirs, *flags)
+        case(told_by(run) == params_sha256(tensors, names), f"--init of {hidden} with {told}")
+        shown = inspected(theirs)
+        case(all(name in shown for name in names), f"inspect of {hidden} with {told}: {shown}")
+
+    first = "layers.0.weight"
+    for told, name, array in (
+        ("F16", first, tensors[first].astype(np.float16)),
+        ("F64", first, tensors[first].astype(np.float64)),
+        ("[64, ", first, np.ascontiguousarray(tensors[first].T)),
+        ("fc.weight", "fc.weight", tensors[first]),
+        ("NaN", first, np.full_like(tensors[first], np.nan)),
+    ):
+        save_file({key: value for key, value in tensors.items() if key != name} | {name: array}, theirs)
+        refused = subprocess.run([PHALANX, "train", "digits", "-o", room / "no", "--init", theirs, *flags], capture_output=True, text=True)
+        good = refused.returncode == 1 and told in refused.stderr and "theirs.safetensors" in refused.stderr
+        case(good, f"{hidden}, {told}: {refused.returncode} {refused.stderr}")
+
+print(f"D7 {sum(cases)}/{len(cases)}: files that Python's safetensors {__version__} and Phalanx read of one another")
+sys.exit(not all(cases))
