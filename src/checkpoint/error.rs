@@ -35,6 +35,14 @@ pub enum CheckpointError {
         /// What the system says.
         source: io::Error,
     },
+    /// The file is written, but the system does not confirm that its name is on disk.
+    #[error("{} is written, but may be gone after a power cut: {source}; check the disk, or write elsewhere", path.display())]
+    NotSynced {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The file is damaged, cut short or something else.
     #[error("{} is not a whole safetensors file: {source}; give a model.safetensors, a checkpoint or a run directory", path.display())]
     Format {
@@ -144,12 +152,14 @@ pub enum CheckpointError {
         name: String,
     },
     /// There are checkpoints, but none can be used.
-    #[error("none of the {count} checkpoints in {} can be used; train anew, or from another run's params with --init", path.display())]
+    #[error("none of the {count} checkpoints in {} can be used: {newest}; or train anew, or from another run's params with --init", path.display())]
     AllDamaged {
         /// The folder.
         path: PathBuf,
         /// Checkpoints in it.
         count: usize,
+        /// What is wrong with the newest.
+        newest: Box<CheckpointError>,
     },
     /// The folder of checkpoints cannot be looked at.
     #[error("cannot read the folder {}: {source}; give a run directory that can be read", path.display())]

@@ -23,6 +23,7 @@ use super::{Checkpoint, CheckpointError};
 /// std::fs::write(dir.path().join(".writing-x"), "the program was killed")?;
 /// remove_leftovers(dir.path())?;
 /// assert_eq!(dir.steps()?, [500]);
+/// assert!(dir.newest_before(500, |damaged| eprintln!("{damaged}"))?.is_none());
 /// let mut told = Vec::new();
 /// assert!(dir.newest(|damaged| told.push(damaged.to_string())).is_err());
 /// assert!(told[0].contains("step-00000500.safetensors"));
@@ -68,20 +69,38 @@ impl CheckpointDir {
     /// [`CheckpointError::Folder`]; [`CheckpointError::AllDamaged`] if there are some, and none is whole.
     pub fn newest(
         &self,
+        damaged: impl FnMut(&CheckpointError),
+    ) -> Result<Option<(PathBuf, Checkpoint)>, CheckpointError> {
+        self.newest_before(u64::MAX, damaged)
+    }
+
+    /// The [newest](Self::newest) of those before a step.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`newest`](Self::newest).
+    pub fn newest_before(
+        &self,
+        end: u64,
         mut damaged: impl FnMut(&CheckpointError),
     ) -> Result<Option<(PathBuf, Checkpoint)>, CheckpointError> {
-        let steps = self.steps()?;
+        let mut steps = self.steps()?;
+        steps.retain(|step| *step < end);
+        let mut newest = None;
         for step in steps.iter().rev() {
             let path = self.path_of(*step);
             match Checkpoint::load(&path) {
                 Ok(checkpoint) => return Ok(Some((path, checkpoint))),
-                Err(error) => damaged(&error),
+                Err(error) => {
+                    damaged(&error);
+                    newest.get_or_insert(error);
+                }
             }
         }
-        match steps.len() {
-            0 => Ok(None),
-            count => Err(CheckpointError::AllDamaged { path: self.path.clone(), count }),
-        }
+        let (path, count) = (self.path.clone(), steps.len());
+        newest.map_or(Ok(None), |newest| {
+            Err(CheckpointError::AllDamaged { path, count, newest: Box::new(newest) })
+        })
     }
 }
 

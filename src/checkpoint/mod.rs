@@ -38,5 +38,6 @@ pub use params_hash::params_sha256;
 pub use saver::Saver;
 pub use summary::{FileSummary, TensorSummary, summarize};
 pub use tensors::read_tensors;
+pub(crate) use whole_file::{PREFIX, make_folder, sync_folder_of};
 pub use whole_file::{write_whole, write_whole_with};
 pub use writer::Writer;

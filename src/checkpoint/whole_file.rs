@@ -1,6 +1,6 @@
 //! Files that are there whole or not at all.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -9,14 +9,15 @@ use tempfile::Builder;
 use super::CheckpointError;
 
 /// How the names of files begin that are not whole yet.
-pub(super) const PREFIX: &str = ".writing-";
+pub(crate) const PREFIX: &str = ".writing-";
 
 /// Writes `content` to `path`: beside it under another name, fsync, rename, fsync of the folder. Whatever happens in
 /// between, `path` holds its old content or the new one. A link is followed; a device or a pipe is written to as it is.
 ///
 /// # Errors
 ///
-/// [`CheckpointError::Write`], naming `path`, whichever of these fails; the file beside it is removed then.
+/// [`CheckpointError::Write`], naming `path`, whichever of these fails; the file beside it is removed then. But
+/// [`CheckpointError::NotSynced`] if the last does: the new content is there, for as long as the system runs.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), CheckpointError> {
     write_whole_with(path, |file| file.write_all(content))
 }
@@ -25,7 +26,7 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), CheckpointError> {
 ///
 /// # Errors
 ///
-/// [`CheckpointError::Write`], also if `write` fails.
+/// Those of [`write_whole`], also if `write` fails.
 ///
 /// # Examples
 ///
@@ -46,49 +47,67 @@ pub fn write_whole_with(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> Result<(), CheckpointError> {
-    try_write(path, write).map_err(|source| CheckpointError::Write { path: path.to_owned(), source })
-}
-
-fn try_write(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    match path.metadata() {
+    let failed = |source| CheckpointError::Write { path: path.to_owned(), source };
+    let file = match path.metadata() {
         // A device or a pipe has no content to keep, and is not to be replaced by a file.
         Ok(found) if !found.is_file() && !found.is_dir() => {
-            write(&mut File::options().write(true).open(path)?)
+            return File::options()
+                .write(true)
+                .open(path)
+                .and_then(|mut file| write(&mut file))
+                .map_err(failed);
         }
         // What a link points to is written, not the link.
-        Ok(_) => try_replace(&path.canonicalize()?, write),
-        Err(_) => try_replace(path, write),
+        Ok(_) => path.canonicalize().map_err(failed)?,
+        Err(_) => path.to_owned(),
+    };
+    replace(&file, write).map_err(failed)?;
+    sync_folder_of(&file).map_err(|source| CheckpointError::NotSynced { path: path.to_owned(), source })
+}
+
+/// Makes a folder and those above it, if they are not there, for good.
+///
+/// # Errors
+///
+/// Whichever of this the system refuses.
+pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !is_there(folder)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    fs::create_dir_all(path)?;
+    missing.into_iter().try_for_each(sync_folder_of)
+}
+
+/// Makes the name of a file or folder last.
+pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
+    sync_folder(folder_of(path))
+}
+
+fn is_there(folder: &Path) -> bool {
+    folder.as_os_str().is_empty() || folder.exists()
+}
+
+/// The folder that a path is in.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 
-fn try_replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // The error would name the file beside, of which nobody knows.
-    let made = Builder::new().prefix(PREFIX).tempfile_in(folder);
-    let mut beside = made.map_err(|error| io::Error::from(error.kind()))?;
+fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    // Not by `tempfile_in`: it is for its owner alone, and its error names the file beside, of which nobody knows.
+    let mut beside =
+        Builder::new().prefix(PREFIX).make_in(folder_of(path), |beside| File::create_new(beside))?;
     write(beside.as_file_mut())?;
-    readable_by_all(beside.as_file())?;
     beside.as_file().sync_all()?;
-    beside.persist(path).map_err(|error| error.error)?;
-    sync_folder(folder)
+    // Not by `persist`, which goes past libc: there the tests look on, and make each call fail.
+    let (_file, beside) = beside.keep().map_err(|error| error.error)?;
+    fs::rename(&beside, path).inspect_err(|_| _ = fs::remove_file(&beside))
 }
 
-/// A temporary file is for its owner alone; what it becomes is a file as any other.
-#[cfg(unix)]
-fn readable_by_all(file: &File) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn readable_by_all(_: &File) -> io::Result<()> {
-    Ok(())
-}
-
-/// Makes the rename last. Elsewhere than on Unix a folder cannot be opened for it.
+/// Elsewhere than on Unix a folder cannot be opened for it.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
@@ -101,8 +120,6 @@ fn sync_folder(_: &Path) -> io::Result<()> {
 
 #[cfg(all(test, unix))]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     #[test]

@@ -1,6 +1,5 @@
 //! The thread that writes checkpoints.
 
-use std::fs;
 use std::mem::take;
 use std::num::NonZero;
 use std::panic::resume_unwind;
@@ -9,6 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use super::checkpoint_file::quality_of;
 use super::folder::remove;
+use super::whole_file::make_folder;
 use super::{Checkpoint, CheckpointDir, CheckpointError};
 use crate::train::{Metric, Quality};
 
@@ -103,7 +103,7 @@ impl Kept {
     fn write(&mut self, checkpoint: Checkpoint) -> Result<(), CheckpointError> {
         let (step, quality) = (checkpoint.snapshot.position().step, checkpoint.quality);
         let path = self.dir.path_of(step);
-        fs::create_dir_all(self.dir.path())
+        make_folder(self.dir.path())
             .map_err(|source| CheckpointError::Write { path: path.clone(), source })?;
         checkpoint.save(&path)?;
         // Its buffers are free again.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use phalanx::checkpoint::{Checkpoint, CheckpointDir, History};
 use phalanx::data::Fingerprint;
-use phalanx::report::grouped;
+use phalanx::report::{RunDir, grouped};
 use phalanx::train::{Plan, Position, Snapshot};
 use serde_json::Value;
 
@@ -72,6 +72,7 @@ pub(super) fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
             return Ok(Beginning::New);
         }
         (Some("auto"), Some(run)) if is_complete(run) => return Ok(Beginning::Complete(run.to_owned())),
+        (Some("auto"), Some(run)) if RunDir::is_unbegun(run) => return Ok(begin_in(run, flags)),
         (Some("auto"), Some(run)) => of_run(run)?,
         (Some("auto"), None) => of_run(&newest()?)?,
         (Some(path), _) if Path::new(path).is_dir() => of_run(path.as_ref())?,
@@ -88,9 +89,17 @@ pub(super) fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
     Ok(Beginning::Resumed(Box::new(Resumed { in_place, ..resumed })))
 }
 
-/// The newest of the runs that have a number and are not complete.
+/// A run that was killed before it had written its options begins again with those given now.
+fn begin_in(run: &Path, flags: &TrainFlags) -> Beginning {
+    tell(format!("{} was stopped before it began: it begins again", run.display()));
+    let (run, recorded) = (run.to_owned(), flags.clone());
+    Beginning::Resumed(Box::new(Resumed { run, in_place: true, from: None, recorded }))
+}
+
+/// The newest of the runs that have a number, have begun and are not complete.
 fn newest() -> Result<PathBuf, Failure> {
-    let runs = numbered();
+    let mut runs = numbered();
+    runs.retain(|run| !RunDir::is_unbegun(run));
     let found = runs.iter().find(|run| !is_complete(run));
     Ok(found.cloned().ok_or_else(|| {
         anyhow!(
@@ -159,6 +168,19 @@ impl Resumed {
         }
         named.iter().for_each(|change| tell(format!("changed: {change}")));
         Ok(given.over(Layers::new(self.recorded.clone(), |_| "the resumed run".to_owned())))
+    }
+
+    /// Goes on from the checkpoint before this one, or from the beginning if it is the first; but not if the run has its results.
+    pub(super) fn step_back(&mut self) -> Result<(), Failure> {
+        if !self.in_place || self.run.join("results.json").exists() {
+            return Ok(());
+        }
+        let end = self.position().step;
+        let dir = CheckpointDir::of_run(&self.run);
+        let before = dir.newest_before(end, |error| warn(format!("{error}; trying the one before")))?;
+        self.from = before;
+        tell(format!("the run was ended before it had its results: it goes on {self}"));
+        Ok(())
     }
 
     /// The options that the run had.

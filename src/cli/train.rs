@@ -49,7 +49,8 @@ fn train(
     resumed: Option<Resumed>,
     begun: Instant,
 ) -> Result<ExitCode, Failure> {
-    let run = Prepared::new(flags, framework, resumed)?;
+    let mut run = Prepared::new(flags, framework, resumed)?;
+    run.step_back_from_the_end()?;
     let trainer = run.trainer()?;
     let plan = trainer.plan()?;
     run.tell_of_rate(&plan)?;

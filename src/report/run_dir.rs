@@ -1,13 +1,16 @@
 //! The folder of a run.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirEntry, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use super::{Metrics, Results, TensorBoard};
-use crate::checkpoint::{CheckpointDir, CheckpointError, remedy, remove_leftovers, write_whole};
+use crate::checkpoint::{
+    CheckpointDir, CheckpointError, PREFIX, make_folder, remedy, remove_leftovers, sync_folder_of,
+    write_whole,
+};
 use crate::model::Tensor;
 use crate::train::Position;
 
@@ -77,10 +80,16 @@ impl RunDir {
     pub fn create(path: &Path) -> Result<Self, ReportError> {
         let parents = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
         let above: Vec<PathBuf> = parents.take_while(|parent| !parent.exists()).map(Path::to_owned).collect();
-        let made = above.first().map_or(Ok(()), fs::create_dir_all);
+        let made = above.first().map_or(Ok(()), |parent| make_folder(parent));
         let path = path.to_owned();
         match made.and_then(|()| fs::create_dir(&path)) {
-            Ok(()) => Ok(Self { path, above, kept: false }),
+            Ok(()) => {
+                let dir = Self { path, above, kept: false };
+                match sync_folder_of(&dir.path) {
+                    Ok(()) => Ok(dir),
+                    Err(source) => Err(ReportError::Create { path: dir.path.clone(), source }),
+                }
+            }
             Err(source) if source.kind() == io::ErrorKind::AlreadyExists && path.exists() => {
                 Err(ReportError::Exists { path })
             }
@@ -104,6 +113,31 @@ impl RunDir {
                 made => return made,
             }
         }
+    }
+
+    /// Whether a folder has no more than a run leaves there that was killed before it had written its options: a run can begin in it,
+    /// [reopened](Self::reopen).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::report::RunDir;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// assert!(RunDir::is_unbegun(folder.path()));
+    /// std::fs::write(folder.path().join("config.toml"), "epochs = 2\n")?;
+    /// assert!(!RunDir::is_unbegun(folder.path()));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn is_unbegun(path: &Path) -> bool {
+        let is_early = |entry: &DirEntry| match entry.file_name().to_str() {
+            Some("metrics.jsonl") => fs::read_to_string(entry.path())
+                .is_ok_and(|log| log.lines().all(|line| line.contains("\"event\":\"resume\""))),
+            Some(name) => name == "metrics.csv" || name.starts_with(PREFIX),
+            None => false,
+        };
+        fs::read_dir(path)
+            .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| is_early(&entry))))
     }
 
     /// Takes the folder of a run that is gone on with.
@@ -155,11 +189,14 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`ReportError::Write`].
+    /// [`ReportError::Write`]; [`ReportError::InUse`] if another run has begun in the folder meanwhile, whose it is then.
     pub fn metrics(&self, every: u64) -> Result<Metrics, ReportError> {
         let path = self.path.join("metrics.jsonl");
-        let file =
-            File::create_new(&path).map_err(|source| ReportError::Write { path: path.clone(), source })?;
+        let file = File::create_new(&path).map_err(|source| match source.kind() {
+            // One that found the folder unbegun.
+            io::ErrorKind::AlreadyExists => ReportError::InUse { path: self.path.clone() },
+            _ => ReportError::Write { path: path.clone(), source },
+        })?;
         self.lock(&file)?;
         Metrics::new((path, file), self.path.join("metrics.csv"), every)
     }

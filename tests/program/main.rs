@@ -9,7 +9,11 @@ mod convert;
 mod damaged;
 mod early_stop;
 mod export;
+#[cfg(unix)]
+mod kills;
 mod metrics;
+#[cfg(unix)]
+mod moments;
 mod noise_scale;
 mod predict;
 mod presets;
@@ -17,6 +21,8 @@ mod report;
 mod resume;
 mod room;
 mod runs;
+#[cfg(unix)]
+mod stops;
 mod sweep;
 #[path = "../tally.rs"]
 mod tally;

@@ -3,11 +3,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::room::{Ran, Room, rows, table, value};
+use crate::room::{Ran, Room, hash, rows, signal, table, value};
 use phalanx::checkpoint::{Checkpoint, CheckpointDir};
 use serde_json::Value;
 
@@ -18,10 +18,6 @@ const LONG_STEPS: u64 = 23 * 500;
 
 fn classes(a: f64, b: f64) -> String {
     usize::from(a > b).to_string()
-}
-
-fn hash(room: &Room, run: &str) -> Value {
-    room.json(&format!("{run}/results.json"))["params_sha256"].clone()
 }
 
 fn steps(room: &Room, run: &str) -> Vec<u64> {
@@ -39,10 +35,6 @@ fn wait_for<T>(child: &mut Child, mut look: impl FnMut() -> Option<T>) -> T {
         assert!(begun.elapsed() < Duration::from_secs(60), "nothing came");
         thread::yield_now();
     }
-}
-
-fn signal(child: &Child, name: &str) {
-    assert!(Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap().success());
 }
 
 /// The lines of a log without times, and without marks of a resume.

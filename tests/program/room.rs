@@ -137,3 +137,13 @@ pub fn value<'a>(table: &'a str, name: &str) -> &'a str {
     let line = table.lines().find_map(|line| line.strip_prefix(name));
     line.unwrap_or_else(|| panic!("no {name} in {table}")).split_whitespace().next().unwrap()
 }
+
+/// The hash of the params that a run has come to.
+pub fn hash(room: &Room, run: &str) -> Value {
+    room.json(&format!("{run}/results.json"))["params_sha256"].clone()
+}
+
+/// Sends a signal to a program.
+pub fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap().success());
+}

@@ -9,7 +9,7 @@ use phalanx::data::Dataset;
 use phalanx::model::{Mlp, Model};
 use phalanx::optim::Framework;
 use phalanx::report::Table;
-use phalanx::train::{Options, Outcome, Plan, Trainer};
+use phalanx::train::{Options, Outcome, Plan, TrainError, Trainer};
 use serde_json::Value;
 
 use super::super::failure::Failure;
@@ -64,6 +64,13 @@ impl Prepared {
         })
     }
 
+    /// A run that was ended between its last checkpoint and its results goes on from the checkpoint before, to the same bits: of what
+    /// it ended with, the last has the params alone.
+    pub(super) fn step_back_from_the_end(&mut self) -> Result<(), Failure> {
+        let is_over = self.resumed.is_some() && self.trainer()?.plan().is_err_and(|error| is_over(&error));
+        self.resumed.as_mut().filter(|_| is_over).map_or(Ok(()), Resumed::step_back)
+    }
+
     /// What came before, of a run that is gone on with.
     pub(super) fn history(&self) -> History {
         self.resumed.as_ref().map(Resumed::history).unwrap_or_default()
@@ -95,6 +102,11 @@ impl Prepared {
         let RunFacts { shape, standardize, classes, options, .. } = (*self.facts).clone();
         ModelFile { shape, params: outcome.chosen_params().to_vec(), standardize, classes, options }
     }
+}
+
+/// Whether nothing is wrong with a run that is gone on with but that it has no steps left.
+fn is_over(error: &TrainError) -> bool {
+    matches!(error, TrainError::NothingLeft { .. } | TrainError::StoppedEarly { .. })
 }
 
 /// Reads `--init`: a file, or a run directory.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use phalanx::checkpoint::{Saver, Writer};
 use phalanx::model::{Mlp, Model};
-use phalanx::report::{Metrics, Progress, ProgressStyle, RunDir, TensorBoard};
+use phalanx::report::{Metrics, Progress, ProgressStyle, ReportError, RunDir, TensorBoard};
 use phalanx::train::{EpochEnd, Event, Outcome, Plan, TrainError, Trainer};
 
 use super::super::failure::Failure;
@@ -38,11 +38,12 @@ impl Recorders {
         signals: &Signals,
         begun: Instant,
     ) -> Result<Self, Failure> {
-        let dir = run_dir(run)?;
+        let mut dir = run_dir(run)?;
         // The log first: it keeps other runs out.
-        let metrics = metrics(run, &dir)?;
-        let board = tensor_board(run, &dir)?;
+        let metrics = metrics(run, &mut dir)?;
+        // And then the options, with which a run that is killed can begin again.
         dir.write_config(&config::text(&recorded(&run.flags)))?;
+        let board = tensor_board(run, &dir)?;
         Ok(Self {
             progress: Progress::new(progress_style(&run.flags), plan),
             metrics,
@@ -102,7 +103,7 @@ fn run_dir(run: &Prepared) -> Result<RunDir, Failure> {
     })
 }
 
-fn metrics(run: &Prepared, dir: &RunDir) -> Result<Metrics, Failure> {
+fn metrics(run: &Prepared, dir: &mut RunDir) -> Result<Metrics, Failure> {
     let every = settings::log_every(&run.flags);
     Ok(match &run.resumed {
         Some(resumed) => {
@@ -116,7 +117,11 @@ fn metrics(run: &Prepared, dir: &RunDir) -> Result<Metrics, Failure> {
             }
             metrics
         }
-        None => dir.metrics(every)?,
+        None => dir.metrics(every).inspect_err(|error| {
+            if matches!(error, ReportError::InUse { .. }) {
+                dir.keep();
+            }
+        })?,
     })
 }
 

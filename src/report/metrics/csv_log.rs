@@ -48,10 +48,11 @@ impl CsvLog {
     /// Goes on with a table, which is made anew from the lines of `metrics.jsonl`: so it is cut where they are, and a run of an
     /// older version gets one.
     pub(super) fn resume(path: PathBuf, lines: &Path) -> Result<Self, ReportError> {
+        let log = File::open(lines).map_err(|source| ReportError::Read { path: lines.to_owned(), source })?;
         write_whole_with(&path, |file| {
             let mut rows = csv::Writer::from_writer(file);
             rows.write_record(COLUMNS)?;
-            for line in BufReader::new(File::open(lines)?).split(b'\n') {
+            for line in BufReader::new(log).split(b'\n') {
                 match serde_json::from_slice(&line?) {
                     Ok(line) => write_row(&mut rows, &line)?,
                     // Damaged: told by the reader of that file, and no row.

@@ -1,0 +1,101 @@
+//! SIGINT and SIGTERM at random moments: before the program listens for them they end it, and nothing is left; from then on the run
+//! ends after its step, with exit code 130 or 143, a valid checkpoint and its results, and goes on to the same bits.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::Output;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::moments::{Random, SAVING, all_whole, furnished, span};
+use crate::room::{Ran, Room, hash, signal};
+use crate::tally::{Tally, count};
+
+/// After so many signals a run may end, and another begins.
+const SIGNALS_OF_A_RUN: u64 = 10;
+const LONGEST: Duration = Duration::from_secs(2);
+const SIGNALS: [(&str, i32); 2] = [("INT", 2), ("TERM", 15)];
+
+/// What a signal came to.
+#[derive(Debug, PartialEq)]
+enum End {
+    /// The program had not begun to listen: it ended by the signal itself.
+    Before,
+    /// The run was saved and ended.
+    Stopped,
+    /// The run had ended by itself.
+    Over,
+}
+
+/// Sends a signal to the run at a moment, and a second one if it is `impatient`.
+fn stopped(room: &Room, random: &mut Random, impatient: bool, longest: Duration) -> Result<End, String> {
+    let (name, number) = SIGNALS[random.below(2) as usize];
+    let every = ["1", "2epochs", "never"][random.below(3) as usize];
+    let before = room.listing();
+    let child = room.spawn(&format!("{SAVING} --save-every {every} -t {}", 1 + random.below(3)));
+    // Some of them in the first milliseconds, in which it does not listen yet.
+    let longest = if random.below(3) == 0 { longest / 30 } else { longest };
+    sleep(random.time(longest));
+    let asked = Instant::now();
+    (0..=u32::from(impatient)).for_each(|_| signal(&child, name));
+    let output = child.wait_with_output().unwrap();
+    let took = asked.elapsed();
+    if took > LONGEST {
+        return Err(format!("it took {took:?} to end"));
+    }
+    match output.status.signal() {
+        Some(found) if found == number && room.listing() == before => Ok(End::Before),
+        Some(found) => Err(format!("ended by signal {found}, and left {:?}", room.listing())),
+        None => judged(room, output, 128 + number, impatient),
+    }
+}
+
+/// Looks at what a run has left that ended with an exit code.
+fn judged(room: &Room, output: Output, stopped: i32, impatient: bool) -> Result<End, String> {
+    let ran = Ran::from(output);
+    let whole = all_whole(room)?;
+    if ran.code == Some(0) {
+        return Ok(End::Over);
+    }
+    if ran.code != Some(stopped) {
+        return Err(format!("{ran:?}"));
+    }
+    if impatient {
+        return Ok(End::Stopped);
+    }
+    let results = room.json("run/results.json");
+    let last = whole.last().ok_or("no checkpoint")?;
+    let leftover = room.listing().into_iter().find(|(path, _)| path.to_string_lossy().contains(".writing"));
+    let is_whole = results["stopped"] == "interrupted"
+        && results["steps"] == last.snapshot.position().step
+        && results["params_sha256"] == phalanx::checkpoint::params_sha256(&last.model().params)
+        && leftover.is_none();
+    if is_whole { Ok(End::Stopped) } else { Err(format!("{results}, {leftover:?}")) }
+}
+
+#[test]
+fn whatever_the_moment_of_a_signal_the_run_is_saved_and_goes_on_to_the_same_bits() {
+    let (room, whole) = furnished();
+    let longest = span(&room);
+    let mut random = Random(2);
+    let mut signals =
+        Tally::new("C6", "signals that end a run within 2 s, saved and with 130 or 143, or before it begins");
+    let mut ends = Tally::new("C6", "runs stopped up to ten times that come to the bits of one that was not");
+    let mut kinds = [0, 0, 0];
+    for sent in 0..count(12, 500) {
+        let end = stopped(&room, &mut random, sent % 5 == 4, longest);
+        signals.case(end.is_ok(), || format!("signal {sent}: {end:?}"));
+        end.iter().for_each(|end| kinds[(*end != End::Before) as usize + (*end == End::Over) as usize] += 1);
+        let is_over = end == Ok(End::Over);
+        if is_over || (sent + 1) % SIGNALS_OF_A_RUN == 0 {
+            if !is_over {
+                room.good(&format!("{SAVING} --save-every never"));
+            }
+            ends.case(hash(&room, "run") == whole, || format!("the run of signal {sent}"));
+            std::fs::remove_dir_all(room.path("run")).unwrap();
+        }
+    }
+    println!("{} before the program listened, {} saved, {} after the end", kinds[0], kinds[1], kinds[2]);
+    signals.end();
+    ends.end();
+    assert!(kinds[1] > 0, "no signal came while the run was under way");
+}
