@@ -7,8 +7,12 @@ mod completions;
 mod config;
 mod convert;
 mod damaged;
+#[cfg(unix)]
+mod durability;
 mod early_stop;
 mod export;
+#[cfg(unix)]
+mod faulty;
 #[cfg(unix)]
 mod kills;
 mod metrics;

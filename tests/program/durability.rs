@@ -1,0 +1,222 @@
+//! Files that last, on an operating system that notes each call and makes each fail in turn ([`FaultyOs`]).
+
+use std::fs;
+use std::path::Path;
+
+use crate::faulty::{Call, EACCES, EIO, ENOSPC, Fault, FaultyOs};
+use crate::moments::all_whole;
+use crate::room::{Ran, Room, hash, table};
+use crate::tally::{Tally, count, is_full};
+use phalanx::checkpoint::ModelFile;
+use serde_json::Value;
+
+const RUN: &str =
+    "train small.csv --test-split 0.25 --hidden 8 --optimizer adam -b 16 --log-every 10 --quiet";
+
+fn furnished() -> Room {
+    let room = Room::new();
+    room.write("small.csv", table(64, |a, b| usize::from(a > b).to_string()));
+    room
+}
+
+fn folder_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or(".", |(folder, _)| folder)
+}
+
+/// Whether the file that was renamed had been written and fsynced, and its folder is fsynced next, before anything is removed from it.
+fn is_for_good(calls: &[Call], renamed: usize) -> Result<(), String> {
+    let Call { name: beside, other: file, .. } = &calls[renamed];
+    let kinds: Vec<&str> =
+        calls[..renamed].iter().filter(|call| call.name == *beside).map(|call| call.kind.as_str()).collect();
+    let changes: Vec<&str> = kinds.iter().copied().filter(|kind| *kind != "chmod").collect();
+    let is_written = changes.first() == Some(&"create")
+        && changes.last() == Some(&"fsync")
+        && changes.len() > 2
+        && changes[1..changes.len() - 1].iter().all(|kind| *kind == "write");
+    if !is_written {
+        return Err(format!("{file} was renamed after {kinds:?}"));
+    }
+    let in_folder = |call: &&Call| call.name == folder_of(file) || folder_of(&call.name) == folder_of(file);
+    let next = calls[renamed + 1..]
+        .iter()
+        .filter(in_folder)
+        .find(|call| ["fsync", "unlink"].contains(&call.kind.as_str()));
+    match next {
+        Some(call) if call.kind == "fsync" && call.name == folder_of(file) => Ok(()),
+        other => Err(format!("after {file} was renamed came {other:?}, not an fsync of its folder")),
+    }
+}
+
+/// Whether the folder that the first call has made is put on disk by one after it.
+fn is_made_for_good(calls: &[Call]) -> Result<(), String> {
+    let synced = |later: &Call| later.kind == "fsync" && later.name == folder_of(&calls[0].name);
+    if calls.iter().any(synced) { Ok(()) } else { Err(format!("no fsync after {:?}", calls[0])) }
+}
+
+#[test]
+fn what_is_written_is_fsynced_before_its_rename_and_its_folder_after_it() {
+    let Some(os) = FaultyOs::new() else { return };
+    let room = furnished();
+    let mut tally =
+        Tally::new("D2", "files and folders that are on disk for good before the program goes on");
+    let steps = count(40, 2000);
+    for arguments in [
+        format!("{RUN} --save-every 1 --keep 2 --tensorboard --max-steps {steps} -o deep/run"),
+        format!("train --resume deep/run --max-steps {} --allow-changed max-steps --quiet", steps + 20),
+        "predict deep/run -o predictions.csv".to_owned(),
+        "export deep/run model.onnx".to_owned(),
+        "report deep/run".to_owned(),
+    ] {
+        let before = room.listing();
+        let (ran, calls) = os.watched(&room, &arguments);
+        assert_eq!(ran.code, Some(0), "{arguments}: {ran:?}");
+        for (index, call) in calls.iter().enumerate() {
+            let good = match call.kind.as_str() {
+                "rename" => is_for_good(&calls, index),
+                "mkdir" => is_made_for_good(&calls[index..]),
+                _ => continue,
+            };
+            tally.case(good.is_ok(), || format!("{arguments}: {good:?}"));
+        }
+        // All that is new came to be so, but for logs, which grow.
+        let renamed = |name: &str| calls.iter().any(|call| call.kind == "rename" && call.other == name);
+        let new = room.listing().into_iter().filter(|entry| !before.contains(entry) && entry.0.is_file());
+        for (path, _) in new {
+            let name = path.strip_prefix(room.path("")).unwrap().to_str().unwrap();
+            let is_log = name.contains("metrics.") || name.contains("events.out");
+            tally.case(is_log || renamed(name), || format!("{arguments}: {name} was not renamed"));
+        }
+    }
+    tally.end();
+}
+
+/// A run of which each call is to fail in turn.
+struct Scene {
+    room: Room,
+    arguments: String,
+    /// The hash that it comes to.
+    whole: Value,
+    /// Whether it goes on from another one, in its folder.
+    is_resumed: bool,
+}
+
+impl Scene {
+    /// A run that begins, and begins again or goes on if it is said once more.
+    fn new_run() -> Self {
+        let room = furnished();
+        let arguments = format!("{RUN} --max-steps 12 --save-every 3");
+        room.good(&format!("{arguments} -o whole"));
+        let whole = hash(&room, "whole");
+        Self { room, arguments: format!("{arguments} --resume auto -o run"), whole, is_resumed: false }
+    }
+
+    /// One that goes on after 6 steps.
+    fn resumed_run() -> Self {
+        let Self { room, whole, .. } = Self::new_run();
+        room.good(&format!("{RUN} --max-steps 6 --save-every 3 --tensorboard -o old"));
+        let more = "--max-steps 12 --allow-changed max-steps --save-every 3 --tensorboard --quiet";
+        Self { room, arguments: format!("train --resume run {more}"), whole, is_resumed: true }
+    }
+
+    /// Has the folder as it was before.
+    fn again(&self) {
+        let run = self.room.path("run");
+        if run.exists() {
+            fs::remove_dir_all(&run).unwrap();
+        }
+        if self.is_resumed {
+            copy(&self.room.path("old"), &run);
+        }
+    }
+
+    /// Looks at what is there after a run with a fault: all that is there is whole, an error names the file, and the run still goes on
+    /// to its end.
+    fn judge(&self, ran: &Ran, fault: Fault, hit: &[Call]) -> Result<(), String> {
+        let whole = all_whole(&self.room)?;
+        let step = whole.last().map_or(0, |checkpoint| checkpoint.snapshot.position().step);
+        if self.is_resumed && step < 6 {
+            return Err("the old checkpoint is gone".to_owned());
+        }
+        let model = self.room.path("run/model.safetensors");
+        if self.is_resumed || model.exists() {
+            ModelFile::load(&model).map_err(|error| error.to_string())?;
+        }
+        let results = fs::read(self.room.path("run/results.json")).unwrap_or("null".into());
+        let results: Value = serde_json::from_slice(&results).map_err(|error| error.to_string())?;
+        match ran.code {
+            Some(0) => {}
+            Some(1) if !matches!(fault, Fault::Short) => named(ran, hit)?,
+            _ => return Err("the exit code is wrong".to_owned()),
+        }
+        if results["params_sha256"] != self.whole {
+            let again = self.room.run(&self.arguments);
+            if ran.code == Some(0) || again.code != Some(0) || hash(&self.room, "run") != self.whole {
+                return Err(format!("it does not go on: {again:?}"));
+            }
+        }
+        // One that the system did not remove, of a run that is complete and so not gone on with, is left.
+        let is_left = |path: &Path| path.to_string_lossy().contains(".writing");
+        let leftover = self.room.listing().into_iter().find(|(path, _)| is_left(path));
+        match leftover.filter(|_| hit.iter().all(|call| call.kind != "unlink")) {
+            Some((path, _)) => Err(format!("{} is left", path.display())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether the last line is an error that names a file that a fault met; of one beside, of which nobody knows, its folder.
+fn named(ran: &Ran, hit: &[Call]) -> Result<(), String> {
+    let line = ran.err.lines().last().unwrap_or_default();
+    let name = |call: &Call| if call.other.is_empty() { call.name.clone() } else { call.other.clone() };
+    let known =
+        |name: String| name.split_once(".writing").map_or(name.clone(), |(folder, _)| folder.to_owned());
+    let is_named = hit.iter().map(name).map(known).any(|name| line.contains(&name));
+    match line.starts_with("error: ") && is_named && !line.contains(".writing") {
+        true => Ok(()),
+        false => Err(format!("this says nothing of {:?}: {line}", hit.first())),
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &to) } else { _ = fs::copy(entry.path(), to).unwrap() }
+    }
+}
+
+/// Has each call of a run fail in each way.
+fn fail_in_turn(os: &FaultyOs, scene: &Scene, tally: &mut Tally) {
+    scene.again();
+    let (ran, calls) = os.watched(&scene.room, &scene.arguments);
+    assert_eq!((ran.code, hash(&scene.room, "run")), (Some(0), scene.whole.clone()), "{ran:?}");
+    let once = [ENOSPC, EIO, EACCES].map(Fault::Once);
+    let faults = once.into_iter().chain([Fault::Short]).chain([ENOSPC, EIO].map(Fault::Onward));
+    for (at, (index, fault)) in
+        (1..=calls.len()).flat_map(|at| faults.clone().enumerate().map(move |fault| (at, fault)))
+    {
+        // Some of them, so that each kind of fault meets each kind of call.
+        if !is_full() && !(at + index).is_multiple_of(24) {
+            continue;
+        }
+        scene.again();
+        let (ran, calls) = os.with_fault(&scene.room, &scene.arguments, Some((at, fault)));
+        let hit: Vec<Call> = calls.into_iter().filter_map(Call::hit).collect();
+        // A call that does not write cannot write half.
+        if hit.is_empty() {
+            continue;
+        }
+        let good = scene.judge(&ran, fault, &hit);
+        tally.case(good.is_ok(), || format!("{fault:?} at call {at}, {:?}: {good:?}, {ran:?}", hit[0]));
+    }
+}
+
+#[test]
+fn whichever_call_fails_the_old_files_are_intact_and_the_error_names_the_file() {
+    let Some(os) = FaultyOs::new() else { return };
+    let what = "failing calls after which all files are whole, the error says which, and the run goes on";
+    let mut tally = Tally::new("D3", what);
+    fail_in_turn(&os, &Scene::new_run(), &mut tally);
+    fail_in_turn(&os, &Scene::resumed_run(), &mut tally);
+    tally.end();
+}

@@ -1,0 +1,121 @@
+//! The ordinary program on an operating system that notes its calls and makes them fail: `faulty_os.c`, compiled by the test and loaded
+//! before libc. Elsewhere than on Linux with glibc and a C compiler there is nothing to try.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use crate::room::{Ran, Room};
+
+/// The library, and a folder for its logs.
+pub struct FaultyOs {
+    folder: TempDir,
+}
+
+/// A call by which a program changes files, with their names in the room.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    pub kind: String,
+    pub name: String,
+    /// The new name of a rename.
+    pub other: String,
+}
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// It fails with this number of an error, once.
+    Once(i32),
+    /// And so do all after it.
+    Onward(i32),
+    /// It writes half of what it is given.
+    Short,
+}
+
+pub const EIO: i32 = 5;
+pub const EACCES: i32 = 13;
+pub const ENOSPC: i32 = 28;
+
+impl FaultyOs {
+    /// Compiles it; nothing, and says so, where that cannot be done.
+    pub fn new() -> Option<Self> {
+        if !cfg!(all(target_os = "linux", target_env = "gnu")) {
+            println!("SKIPPED: calls are watched on Linux with glibc only");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/program/faulty_os.c");
+        let library = folder.path().join("faulty_os.so");
+        let compiled = Command::new("cc")
+            .args(["-shared", "-fPIC", "-O1", "-o"])
+            .arg(library)
+            .arg(source)
+            .arg("-ldl")
+            .output();
+        match compiled {
+            Ok(output) if output.status.success() => Some(Self { folder }),
+            Ok(output) => panic!("{}", Ran::from(output).err),
+            Err(error) => {
+                println!("SKIPPED: there is no C compiler: cc: {error}");
+                None
+            }
+        }
+    }
+
+    /// The program on it; no call fails.
+    pub fn command(&self, room: &Room, arguments: &str) -> Command {
+        let mut command = room.command(arguments);
+        command.env("LD_PRELOAD", self.folder.path().join("faulty_os.so"));
+        command.env("FAULTY_UNDER", fs::canonicalize(room.path("")).unwrap());
+        command
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// Runs the program; its calls, in their order.
+    pub fn watched(&self, room: &Room, arguments: &str) -> (Ran, Vec<Call>) {
+        self.with_fault(room, arguments, None)
+    }
+
+    /// Runs the program, with a fault at the call of this number, counted from 1.
+    pub fn with_fault(
+        &self,
+        room: &Room,
+        arguments: &str,
+        fault: Option<(usize, Fault)>,
+    ) -> (Ran, Vec<Call>) {
+        _ = fs::remove_file(self.log());
+        let mut command = self.command(room, arguments);
+        command.env("FAULTY_LOG", self.log());
+        if let Some((call, fault)) = fault {
+            let error = match fault {
+                Fault::Once(error) | Fault::Onward(error) => error,
+                Fault::Short => 0,
+            };
+            command.env("FAULTY_AT", call.to_string()).env("FAULTY_ERRNO", error.to_string());
+            if matches!(fault, Fault::Onward(_)) {
+                command.env("FAULTY_ONWARD", "1");
+            }
+        }
+        let ran = command.output().unwrap().into();
+        let log = fs::read_to_string(self.log()).unwrap_or_default();
+        (ran, log.lines().map(Call::read).collect())
+    }
+}
+
+impl Call {
+    fn read(line: &str) -> Self {
+        let fields: Vec<String> = line.split('\t').map(str::to_owned).collect();
+        let [kind, name, other] = <[String; 3]>::try_from(fields).expect("a line has three fields");
+        Self { kind, name, other }
+    }
+
+    /// The call without its mark, if it is one that a fault met.
+    pub fn hit(self) -> Option<Self> {
+        self.kind.strip_prefix('!').map(|kind| Self { kind: kind.to_owned(), ..self.clone() })
+    }
+}
