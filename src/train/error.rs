@@ -199,6 +199,17 @@ pub enum TrainError {
     /// Something is wrong about the optimizer, the rate or the schedule.
     #[error(transparent)]
     Optim(#[from] OptimError),
+    /// The system does not give the memory that the model needs.
+    #[error(
+        "to train a model of {params} params takes {} MB of memory or more, which the system does not give; choose smaller layers, \
+         or raise its limit (ulimit -v)", bytes.div_ceil(1_000_000)
+    )]
+    Memory {
+        /// Params of the model.
+        params: usize,
+        /// The least that is needed.
+        bytes: usize,
+    },
     /// A thread could not be started.
     #[error("the thread of rank {rank} could not be started: {source}; lower the number of threads")]
     Spawn {

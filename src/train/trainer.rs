@@ -239,6 +239,7 @@ impl<'a, M: Model> Trainer<'a, M> {
     /// the model, say) or waits longer than the timeout for another, or a subscriber cannot go on. All threads have ended then.
     pub fn run(mut self) -> Result<Outcome, TrainError> {
         let plan = self.plan()?;
+        check_memory(&plan)?;
         let (initial, start) = match (self.resumed, self.initial) {
             (Some(snapshot), _) => Start::of(&snapshot),
             (None, Some(initial)) => (initial, Start::default()),
@@ -267,6 +268,18 @@ impl<'a, M: Model> Trainer<'a, M> {
             None => Ok(outcome),
         }
     }
+}
+
+/// Asks the system for the least that a run of this plan holds, params, a gradient, the optimizer's state and the best params, and gives it
+/// back: an error here is better than the end of the program by an allocation that fails on the way.
+fn check_memory(plan: &Plan) -> Result<(), TrainError> {
+    let vectors = 2 + plan.hyper().state_names().len() + usize::from(plan.keep_best());
+    let bytes = plan.params_len().saturating_mul(size_of::<f32>() * vectors);
+    // An allocation that nobody looks at may be left out by the compiler.
+    let mut room = std::hint::black_box(Vec::<u8>::new());
+    let found = room.try_reserve_exact(bytes);
+    std::hint::black_box(room);
+    found.map_err(|_| TrainError::Memory { params: plan.params_len(), bytes })
 }
 
 /// Runs one thread a communicator, hears the events of rank 0, and joins all.

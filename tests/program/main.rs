@@ -15,6 +15,8 @@ mod export;
 mod faulty;
 #[cfg(unix)]
 mod kills;
+#[cfg(unix)]
+mod limits;
 mod metrics;
 #[cfg(unix)]
 mod moments;

@@ -1,0 +1,104 @@
+//! Where the system gives no more threads, or no more memory: an error says so, nothing hangs, and no file is half written.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use crate::faulty::FaultyOs;
+use crate::moments::all_whole;
+use crate::room::{Ran, Room, table};
+use crate::tally::{Tally, count};
+use serde_json::Value;
+
+#[test]
+fn whichever_thread_cannot_be_started_the_error_says_so_and_nothing_hangs() {
+    let Some(os) = FaultyOs::new() else { return };
+    let room = Room::new();
+    room.write("small.csv", table(64, |a, b| usize::from(a > b).to_string()));
+    let mut tally =
+        Tally::new("C8", "threads that cannot be started, told within 2 s and with nothing left behind");
+    for threads in 1..=count(4, 16) {
+        // The first is the one that writes checkpoints.
+        for started in 0..=threads {
+            let before = room.listing();
+            let begun = Instant::now();
+            let train = format!("train small.csv -b 64 --shards 16 -t {threads} --quiet -o run");
+            let ran: Ran =
+                os.command(&room, &train).env("FAULTY_THREADS", started.to_string()).output().unwrap().into();
+            let missing = match started {
+                0 => "error: the thread that writes checkpoints could not be started: ".to_owned(),
+                _ => format!("error: the thread of rank {} could not be started: ", started - 1),
+            };
+            let good = ran.code == Some(1)
+                && ran.err.starts_with(&missing)
+                && ran.err.lines().count() == 1
+                && room.listing() == before
+                && begun.elapsed() < Duration::from_secs(2);
+            tally.case(good, || format!("{started} of {threads} threads: {ran:?}"));
+        }
+    }
+    tally.end();
+}
+
+/// The program with so much memory that it can take up, as the shell says it.
+fn with_memory(room: &Room, kilobytes: u64, arguments: &str) -> Output {
+    let program = room.command(arguments);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -v $1 && shift && exec \"$@\"", "sh", &kilobytes.to_string()]);
+    shell.arg(program.get_program()).args(program.get_args()).current_dir(room.path(""));
+    program.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| _ = shell.env_remove(name));
+    shell.output().unwrap()
+}
+
+/// The params of the model below, 4 bytes each, and a gradient.
+const LEAST_KILOBYTES: u64 = 8 * (64 * 3000 + 3000 + 3000 * 3000 + 3000 + 3000 * 10 + 10) / 1024;
+/// What the program has taken up before its threads are started.
+const PROGRAM_KILOBYTES: u64 = 14 * 1024;
+
+/// Whether the end of a run is one that can be understood, with all files whole.
+fn judge(room: &Room, kilobytes: u64, output: Output) -> Result<(), String> {
+    let signal = output.status.signal();
+    let ran = Ran::from(output);
+    let is_there = room.path("run").exists();
+    all_whole(room)?;
+    let results = fs::read(room.path("run/results.json")).unwrap_or("null".into());
+    let results: Value = serde_json::from_slice(&results).map_err(|error| error.to_string())?;
+    let said = ran.err.lines().next().unwrap_or_default();
+    let is_error = ran.code == Some(1) && ran.err.lines().count() == 1 && !is_there;
+    let is_of_model = said.contains("a model of 9228010 params takes 74 MB of memory or more");
+    let is_of_threads = said.starts_with("error: the thread") && said.contains("could not be started");
+    let good = match (ran.code, signal) {
+        (Some(0), _) => results["stopped"] == "completed",
+        (Some(1), _) => is_error && (is_of_model || is_of_threads),
+        // Where the model fits, but what is taken up besides does not, the runtime says so.
+        (None, Some(6)) => kilobytes > LEAST_KILOBYTES && said.starts_with("memory allocation of "),
+        _ => false,
+    };
+    if good { Ok(()) } else { Err(format!("{ran:?}, {signal:?}")) }
+}
+
+#[test]
+fn where_memory_is_short_an_error_says_for_what_and_no_file_is_half_written() {
+    if !cfg!(target_os = "linux") {
+        println!("SKIPPED: memory is limited on Linux only");
+        return;
+    }
+    let room = Room::new();
+    let mut tally =
+        Tally::new("C8", "limits of memory at which the program ends with an error, and all files whole");
+    let (first, last) = (PROGRAM_KILOBYTES, 4 * LEAST_KILOBYTES);
+    let limits = count(12, 100);
+    let mut of_model = 0;
+    for index in 0..limits {
+        let kilobytes = first + (last - first) * index / limits;
+        let output =
+            with_memory(&room, kilobytes, "train --hidden 3000,3000 --max-steps 1 -t 2 --quiet -o run");
+        of_model += u64::from(String::from_utf8_lossy(&output.stderr).contains("9228010 params"));
+        let good = judge(&room, kilobytes, output);
+        tally.case(good.is_ok(), || format!("{kilobytes} kB: {good:?}"));
+        _ = fs::remove_dir_all(room.path("run"));
+    }
+    tally.end();
+    assert!(of_model > 0, "no limit was below what the model needs");
+}
