@@ -34,3 +34,4 @@ mod sweep;
 mod tally;
 mod tensor_board;
 mod terminal;
+mod versions;
