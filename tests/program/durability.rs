@@ -168,8 +168,12 @@ impl Scene {
 fn named(ran: &Ran, hit: &[Call]) -> Result<(), String> {
     let line = ran.err.lines().last().unwrap_or_default();
     let name = |call: &Call| if call.other.is_empty() { call.name.clone() } else { call.other.clone() };
-    let known =
-        |name: String| name.split_once(".writing").map_or(name.clone(), |(folder, _)| folder.to_owned());
+    let known = |name: String| match name.split_once(".writing") {
+        Some((folder, _)) => folder.to_owned(),
+        // The folder in which that of the run was made.
+        None if name == "." => "run".to_owned(),
+        None => name,
+    };
     let is_named = hit.iter().map(name).map(known).any(|name| line.contains(&name));
     match line.starts_with("error: ") && is_named && !line.contains(".writing") {
         true => Ok(()),
