@@ -3,7 +3,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use phalanx::checkpoint::CheckpointDir;
 
@@ -17,9 +17,14 @@ const KILLS_OF_A_RUN: u64 = 10;
 /// Kills the run at a moment; whether it was over before.
 fn ended_before_kill(room: &Room, random: &mut Random, keep: u64, longest: Duration) -> Result<bool, String> {
     let threads = 1 + random.below(3);
+    let mut seen = newest_name(room);
     let mut child = room.spawn(&format!("{SAVING} --save-every 1 --keep {keep} -t {threads}"));
-    sleep(random.time(longest));
-    let seen = newest_name(room);
+    // All that was ever there must be there after the kill, or something newer.
+    let (moment, begun) = (random.time(longest), Instant::now());
+    while let Some(left) = moment.checked_sub(begun.elapsed()) {
+        seen = seen.max(newest_name(room));
+        sleep(left.min(Duration::from_millis(1)));
+    }
     child.kill().unwrap();
     let output = child.wait_with_output().unwrap();
     if output.status.signal() != Some(9) {

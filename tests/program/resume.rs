@@ -217,6 +217,23 @@ fn auto_finds_the_newest_run_that_is_not_complete() {
     let ran = room.run(again);
     assert!(ran.code == Some(0) && ran.err.contains("before its first checkpoint"), "{ran:?}");
     assert_eq!((hash(&room, "mine"), log(&room, "mine").len()), (whole.clone(), 6));
+    // Killed between its last checkpoint and its results.
+    fs::remove_file(room.path("mine/results.json")).unwrap();
+    let ran = room.run(again);
+    assert!(ran.code == Some(0) && ran.err.contains("before it had its results"), "{ran:?}");
+    assert_eq!((hash(&room, "mine"), log(&room, "mine").len()), (whole.clone(), 6));
+    // Killed before it had written its options, once and twice.
+    for log in ["", "{\"event\":\"resume\",\"step\":0,\"epoch\":1}\n"] {
+        fs::remove_dir_all(room.path("mine")).unwrap();
+        room.write("mine/metrics.jsonl", log);
+        room.write("mine/.writing-x", "half");
+        let ran = room.run(again);
+        assert!(ran.code == Some(0) && ran.err.contains("mine was stopped before it began"), "{ran:?}");
+        assert_eq!(hash(&room, "mine"), whole);
+    }
+    // But what is not left by a run is nobody's to write to.
+    room.write("other/notes.txt", "");
+    assert_eq!(room.run(&again.replace("mine", "other")).code, Some(1));
 
     room.good("train --max-steps 30");
     room.good("train --max-steps 31");
