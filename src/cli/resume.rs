@@ -35,6 +35,8 @@ pub(super) struct Resumed {
     pub(super) in_place: bool,
     /// The checkpoint; a run that was killed before its first begins again.
     from: Option<(PathBuf, Checkpoint)>,
+    /// The step of its last checkpoint, if it goes on from the one before.
+    end: Option<u64>,
     /// Its options.
     recorded: TrainFlags,
 }
@@ -93,7 +95,7 @@ pub(super) fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
 fn begin_in(run: &Path, flags: &TrainFlags) -> Beginning {
     tell(format!("{} was stopped before it began: it begins again", run.display()));
     let (run, recorded) = (run.to_owned(), flags.clone());
-    Beginning::Resumed(Box::new(Resumed { run, in_place: true, from: None, recorded }))
+    Beginning::Resumed(Box::new(Resumed { run, in_place: true, from: None, end: None, recorded }))
 }
 
 /// The newest of the runs that have a number, have begun and are not complete.
@@ -133,7 +135,7 @@ fn of_run(run: &Path) -> Result<Resumed, Failure> {
             .into());
         }
     };
-    Ok(Resumed { run: run.to_owned(), in_place: true, from, recorded })
+    Ok(Resumed { run: run.to_owned(), in_place: true, from, end: None, recorded })
 }
 
 fn of_checkpoint(path: &Path) -> Result<Resumed, Failure> {
@@ -145,7 +147,7 @@ fn of_checkpoint(path: &Path) -> Result<Resumed, Failure> {
         Some(run) => run.to_owned(),
         None => path.with_file_name(""),
     };
-    Ok(Resumed { run, in_place: true, from: Some((path.to_owned(), checkpoint)), recorded })
+    Ok(Resumed { run, in_place: true, from: Some((path.to_owned(), checkpoint)), end: None, recorded })
 }
 
 impl Resumed {
@@ -178,7 +180,7 @@ impl Resumed {
         let end = self.position().step;
         let dir = CheckpointDir::of_run(&self.run);
         let before = dir.newest_before(end, |error| warn(format!("{error}; trying the one before")))?;
-        self.from = before;
+        (self.from, self.end) = (before, Some(end));
         tell(format!("the run was ended before it had its results: it goes on {self}"));
         Ok(())
     }
@@ -196,6 +198,11 @@ impl Resumed {
     /// Where the run stands.
     pub(super) fn position(&self) -> Position {
         self.snapshot().map(|snapshot| *snapshot.position()).unwrap_or_default()
+    }
+
+    /// The last step whose checkpoint is of its course, and stays until it is written anew.
+    pub(super) fn last_step(&self) -> u64 {
+        self.end.unwrap_or(self.position().step)
     }
 
     /// Times of the epochs that are done.

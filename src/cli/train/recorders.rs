@@ -145,7 +145,7 @@ fn saver(
     signals: &Signals,
     begun: Instant,
 ) -> Result<Saver, Failure> {
-    let from = run.resumed.as_ref().map_or(0, |resumed| resumed.position().step);
+    let from = run.resumed.as_ref().map_or(0, Resumed::last_step);
     let stop = Arc::clone(&signals.stop);
     let on_failure = move || stop.store(true, Ordering::Relaxed);
     let keep = settings::keep(&run.flags)?;
