@@ -10,7 +10,7 @@ use crate::room::{Room, hash, table};
 
 /// A run of small steps and of checkpoints as many as the disk can take. It is gone on with if it is there, which a script may
 /// say again and again.
-pub const SAVING: &str = "train small.csv --hidden 200 --optimizer adam --lr-schedule cosine --max-steps 1500 -b 16 \
+pub const SAVING: &str = "train small.csv --hidden 200 --optimizer adam --lr-schedule cosine --max-steps 20000 -b 16 \
      --log-every 100 --quiet --resume auto -o run";
 
 /// Numbers that look random: SplitMix64 (Steele, Lea and Flood 2014).

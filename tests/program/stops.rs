@@ -87,10 +87,8 @@ fn whatever_the_moment_of_a_signal_the_run_is_saved_and_goes_on_to_the_same_bits
         end.iter().for_each(|end| kinds[(*end != End::Before) as usize + (*end == End::Over) as usize] += 1);
         let is_over = end == Ok(End::Over);
         if is_over || (sent + 1) % SIGNALS_OF_A_RUN == 0 {
-            if !is_over {
-                room.good(&format!("{SAVING} --save-every never"));
-            }
-            ends.case(hash(&room, "run") == whole, || format!("the run of signal {sent}"));
+            let end = is_over || room.run(&format!("{SAVING} --save-every never")).code == Some(0);
+            ends.case(end && hash(&room, "run") == whole, || format!("the run of signal {sent}"));
             std::fs::remove_dir_all(room.path("run")).unwrap();
         }
     }
