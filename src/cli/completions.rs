@@ -9,7 +9,7 @@ use phalanx::model::{Activation, Loss};
 use phalanx::optim::{
     EpsForm, Framework, L2Form, MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm,
 };
-use phalanx::train::Metric;
+use phalanx::train::{Metric, OnDivergence};
 
 use super::failure::Failure;
 use super::log_format::LogFormat;
@@ -58,6 +58,7 @@ fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
         ("lr_schedule", names!(ScheduleKind).collect()),
         ("warmup_form", names!(WarmupForm).collect()),
         ("metric", names!(Metric).collect()),
+        ("on_divergence", names!(OnDivergence).collect()),
         ("log_format", names!(LogFormat).collect()),
         ("scale_lr", names!(ScaleRate).collect()),
     ]

@@ -9,7 +9,7 @@ use phalanx::optim::convention::foreign;
 use phalanx::optim::{
     EpsForm, Framework, L2Form, MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm,
 };
-use phalanx::train::{Metric, SaveEvery};
+use phalanx::train::{Metric, OnDivergence, SaveEvery};
 use serde::{Deserialize, Serialize};
 
 use super::auto::Auto;
@@ -121,6 +121,11 @@ pub(super) struct TrainFlags {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) restore_best: Option<bool>,
+    /// What to do with a step whose loss or gradient is no finite number: stop (with exit code 3, the params before it saved), or skip
+    /// it and go on [default: stop]
+    #[arg(long, value_name = "WHAT", help_heading = "Step")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) on_divergence: Option<OnDivergence>,
     /// Leave out the short last batch of each epoch
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]

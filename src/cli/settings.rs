@@ -103,6 +103,7 @@ pub(super) fn options(flags: &TrainFlags) -> Result<Options, Failure> {
         shuffle: !flags.no_shuffle.unwrap_or(false),
         metric: flags.metric,
         min_gain: flags.min_gain.unwrap_or(0.0),
+        on_divergence: flags.on_divergence.unwrap_or_default(),
         early_stop: flags.early_stop,
         keep_best: flags.restore_best.unwrap_or(false),
         grad_norm_every: if flags.tensorboard == Some(true) { log_every(flags) } else { 0 },

@@ -60,6 +60,10 @@ fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
             noise_advice(results.noise_scale().or(results.noise_scale_of_run()), plan.max_batch_samples()),
         );
     }
+    if results.skipped_steps > 0 {
+        let skipped = grouped(results.skipped_steps);
+        table.row("skipped", format!("{skipped} steps, whose loss or gradient was no finite number"));
+    }
     table.row("time", time(results));
     table.row("params", format!("{}, sha256 {}", grouped(results.params as u64), results.params_sha256));
     table.row("saved in", run.name());

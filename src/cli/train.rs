@@ -82,10 +82,11 @@ fn exit_code(outcome: &Outcome, signals: &Signals, path: &Path) -> ExitCode {
         StopReason::Completed | StopReason::StoppedEarly => ExitCode::SUCCESS,
         StopReason::Interrupted => signals.exit_code(),
         StopReason::Diverged => {
-            let (step, path) = (outcome.steps, path.display());
+            let divergence = outcome.divergence.as_ref().map(ToString::to_string).unwrap_or_default();
             output::error(format!(
-                "the loss of step {step} is no finite number, training diverged; the params before it are saved \
-                 in {path}; lower --lr, or set --clip-grad-norm"
+                "training diverged in {divergence}; the params before it are saved in {}; lower --lr, set --clip-grad-norm, or \
+                 leave such steps out with --on-divergence skip",
+                path.display()
             ));
             ExitCode::from(3)
         }

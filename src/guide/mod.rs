@@ -11,3 +11,6 @@
 #![doc = include_str!("losses-mean.svg")]
 //!
 #![doc = include_str!("practice.md")]
+
+#[doc = include_str!("reliability.md")]
+pub mod reliability {}

@@ -234,6 +234,7 @@ mod tests {
             rate: 0.1,
             grad_norm: None,
             noise_scale: None,
+            diverged: false,
         };
         (3000..3100).for_each(|number| progress.step(&step(number)));
         let line = progress.sign_of_life(&step(3099), Duration::from_secs(32));

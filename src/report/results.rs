@@ -66,6 +66,12 @@ pub struct Results {
     /// Whether the run ended because it got no better.
     #[serde(default)]
     pub stopped_early: bool,
+    /// Steps that were skipped, as their loss or their gradient was no finite number.
+    #[serde(default)]
+    pub skipped_steps: u64,
+    /// What the run diverged by; null if it did not.
+    #[serde(default)]
+    pub divergence: Option<String>,
     /// Why the run ended.
     pub stopped: Stopped,
 }
@@ -158,6 +164,8 @@ impl Results {
             best_epoch: best.map(|best| best.epoch + 1),
             of_best_epoch: restored.is_some(),
             stopped_early: outcome.reason == StopReason::StoppedEarly,
+            skipped_steps: outcome.position.skipped,
+            divergence: outcome.divergence.as_ref().map(ToString::to_string),
             stopped: outcome.reason.into(),
         }
     }

@@ -8,7 +8,6 @@ use super::{BatchParts, Plan};
 use crate::collective::Peers;
 use crate::collective::tree::{Node, Stack};
 use crate::model::Model;
-use crate::vectorized::vectorized;
 
 /// Sums over the samples of one step, the same on every rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -126,16 +125,6 @@ impl Tree {
         blocks[block][..len].copy_from_slice(gradient);
         self.stack.push(node, block, |left, right| merge(blocks, left, right, len));
     }
-}
-
-/// Whether no value is NaN or infinite. Without an early end, so that it takes many values at a time.
-pub(super) fn all_finite(values: &[f32]) -> bool {
-    let magnitude = |value: &f32| (value.to_bits() & 0x7fff_ffff) as i32;
-    let largest = vectorized(
-        #[inline(always)]
-        || values.iter().fold(0, |largest, value| largest.max(magnitude(value))),
-    );
-    largest < f32::INFINITY.to_bits() as i32
 }
 
 fn merge(blocks: &mut [[f32; BLOCK]], left: usize, right: usize, len: usize) -> usize {

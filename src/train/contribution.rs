@@ -4,12 +4,14 @@
 //! computed of its samples on the way to them.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::gradients::Gradients;
 use super::noise::{Parts, measures_shards};
 use super::shards::part;
 use super::step::{Asked, gathered_for, samples_of};
-use super::{BatchParts, Plan};
+use super::whereabouts::Whereabouts;
+use super::{BatchParts, Phase, Plan};
 use crate::collective::tree::Node;
 use crate::data::{Dataset, Gathered};
 use crate::model::{Model, ShardRun};
@@ -35,6 +37,7 @@ pub(super) struct Contribution<W> {
     parts: Parts,
     /// What this rank asks all to do after this step; rank 0 is heard.
     pub(super) asked: Asked,
+    whereabouts: Arc<Whereabouts>,
 }
 
 /// Most samples that are computed in one go, unless one shard has more: enough for products to be efficient, few enough for
@@ -54,7 +57,12 @@ pub(super) struct Batch<'a> {
 
 impl<W> Contribution<W> {
     /// Reserves what any step of the plan needs of a rank.
-    pub(super) fn new<M: Model<Workspace = W>>(plan: &Plan, model: &M, data: &Dataset, rank: usize) -> Self {
+    pub(super) fn new<M: Model<Workspace = W>>(
+        plan: &Plan,
+        model: &M,
+        data: &Dataset,
+        (rank, whereabouts): (usize, Arc<Whereabouts>),
+    ) -> Self {
         let by_segment = reduces_by_segment(plan, model);
         let most = if by_segment { most_of_a_run(plan) } else { most_shards(plan) };
         let samples = (most * plan.max_shard_samples()).min(plan.max_batch_samples());
@@ -70,6 +78,7 @@ impl<W> Contribution<W> {
             bound: f64::NAN,
             parts: Parts::new(plan, model, count, samples),
             asked: Asked::default(),
+            whereabouts,
         }
     }
 
@@ -112,6 +121,7 @@ impl<W> Contribution<W> {
         self.bounds.clear();
         self.bounds.extend((shards.start..=shards.end).map(|shard| bound(shard).unwrap_or(0) - first));
         let samples = &batch.samples[first..first + self.bounds[shards.len()]];
+        self.whereabouts.enter(Phase::Load);
         data.gather(samples, &mut self.gathered);
         self.gathered.clear_weightless();
         let place = self.weights.len();
@@ -119,6 +129,7 @@ impl<W> Contribution<W> {
         let divisors = (!self.divisors.is_empty()).then(|| &self.divisors[place..]);
         let shards = ShardRun { samples: samples_of(&self.gathered), bounds: &self.bounds, divisors };
         let losses = &mut self.losses[place..];
+        self.whereabouts.enter(Phase::Gradient);
         match (&mut self.gradients, node) {
             (Some(gradients), Some(node)) => {
                 let gradient = gradients.compute(&shards, losses, (model, params, &mut self.workspace));

@@ -5,7 +5,7 @@ use std::io;
 
 use thiserror::Error;
 
-use super::{Metric, Outcome, SubscriberError};
+use super::{Metric, Outcome, Phase, SubscriberError};
 use crate::collective::CollectiveError;
 use crate::model::Misfit;
 use crate::optim::{OptimError, OptimizerKind};
@@ -219,12 +219,18 @@ pub enum TrainError {
         source: io::Error,
     },
     /// A rank panicked.
-    #[error("rank {rank} panicked: {message}")]
+    #[error("rank {rank} panicked in step {step}, {phase}: {message}")]
     Panicked {
         /// The rank.
         rank: usize,
+        /// The step, counted from 1.
+        step: u64,
+        /// What it was doing.
+        phase: Phase,
         /// What it panicked with.
         message: String,
+        /// The params as the last whole step left them, also if this one was in the middle of its update.
+        params: Vec<f32>,
     },
     /// A subscriber panicked, and nobody hears the ranks.
     #[error("the subscribers of the run are gone")]
@@ -243,10 +249,12 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    pub(super) fn panicked(rank: usize, payload: &(dyn Any + Send)) -> Self {
+    /// The error of a rank that was last seen in a step, counted from 0, and a phase of it.
+    pub(super) fn panicked(rank: usize, (step, phase): (u64, Phase), payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<&str>().map(ToString::to_string);
         let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
-        Self::Panicked { rank, message: message.unwrap_or_else(|| "without a message".to_owned()) }
+        let message = message.unwrap_or_else(|| "without a message".to_owned());
+        Self::Panicked { rank, step: step + 1, phase, message, params: Vec::new() }
     }
 
     /// How far an error is from the cause: what a rank did itself comes before what it hears of others.

@@ -83,6 +83,8 @@ pub struct StepEnd {
     pub grad_norm: Option<f64>,
     /// The gradient noise scale up to this step, if it was measured in it.
     pub noise_scale: Option<NoiseScale>,
+    /// Whether the loss or the gradient was no finite number, so that nothing was changed.
+    pub diverged: bool,
 }
 
 /// A score that was asked for after a step.

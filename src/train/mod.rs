@@ -42,6 +42,11 @@
 //! of other models they are shards, which a measuring step computes one at a time rather than several together (`noise.rs`). It then
 //! writes the reduced gradient down, to take its norm, and is like any other step otherwise: the params have the same bits.
 //!
+//! **When something fails.** A loss, a gradient or a param that is no finite number ends the run in that step ([`Divergence`],
+//! `divergence.rs`), or the step is left out ([`OnDivergence`]); all ranks see the same sums and so decide alike. A rank that panics is
+//! told with its step and [`Phase`] (`whereabouts.rs`). Params are then as the last whole step left them: each rank keeps the pieces
+//! of its segment while it updates them (`kept.rs`). The [reliability score](crate::guide::reliability) says how often this was tried.
+//!
 //! **Sameness.** Ranks decide who computes a shard, never how: the bits of a sample's row do not depend on the rows that
 //! are computed with it, a shard's gradient is a sum over its own samples, shards are combined in one binary tree over
 //! their index, norms add fixed blocks in order. So the bits of params, losses and optimizer state are a function of data,
@@ -64,9 +69,13 @@
 
 mod combiner;
 mod contribution;
+mod divergence;
 mod error;
 mod event;
+#[cfg(test)]
+mod fault;
 mod gradients;
+mod kept;
 mod noise;
 mod noise_scale;
 mod norms;
@@ -75,6 +84,7 @@ mod outcome;
 mod plan;
 mod position;
 mod quality;
+mod run;
 mod save_every;
 mod score;
 mod shards;
@@ -85,8 +95,10 @@ mod step;
 mod subscriber;
 mod teller;
 mod trainer;
+mod whereabouts;
 mod worker;
 
+pub use divergence::{Blame, Divergence, OnDivergence, all_finite};
 pub use error::TrainError;
 pub use event::{EpochEnd, EpochParams, Event, PhaseTimes, StepEnd, StepScore};
 pub use noise_scale::{BatchParts, NoiseEstimate, NoiseMeasurement, NoiseScale};
@@ -101,3 +113,4 @@ pub use shards::Shards;
 pub use snapshot::Snapshot;
 pub use subscriber::{Subscriber, SubscriberError};
 pub use trainer::Trainer;
+pub use whereabouts::Phase;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Metric, Shards};
+use super::{Metric, OnDivergence, Shards};
 use crate::optim::{OptimizerOptions, Reduction, ScaleRate, ScheduleOptions};
 
 /// Options of a run, unchecked; [`Plan::new`](super::Plan::new) checks them.
@@ -58,6 +58,8 @@ pub struct Options {
     /// The last of every so many steps tells the global norm of its gradient, as every one does that clips; 0 for no more than those.
     /// It then writes the reduced gradient down, and reads it once more. The params have the same bits either way.
     pub grad_norm_every: u64,
+    /// What to do with a step whose loss or gradient is no finite number.
+    pub on_divergence: OnDivergence,
     /// Seed of initial params and sample order.
     pub seed: u64,
     /// How long a rank waits for the others before the run fails; `None` waits as long as they live. A subscriber
@@ -88,6 +90,7 @@ impl Default for Options {
             keep_best: false,
             noise_scale: None,
             grad_norm_every: 0,
+            on_divergence: OnDivergence::Stop,
             seed: 42,
             timeout: None,
         }

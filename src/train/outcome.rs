@@ -1,8 +1,7 @@
 //! What a run ends with.
 
-use super::combiner::all_finite;
 use super::worker::Finished;
-use super::{NoiseScale, PhaseTimes, Position, Snapshot};
+use super::{Divergence, NoiseScale, PhaseTimes, Position, Snapshot};
 
 /// What a run ends with.
 ///
@@ -49,6 +48,8 @@ pub struct Outcome {
     pub position: Position,
     /// Why it ended.
     pub reason: StopReason,
+    /// What it diverged by, if it did.
+    pub divergence: Option<Divergence>,
     /// Where each rank spent its time, in rank order, since the run began or was resumed; scoring is in none of the phases.
     pub phases: Vec<PhaseTimes>,
     /// The params of the best epoch, [`Position::best`], if they were to be [kept](super::Options::keep_best) and an epoch was done.
@@ -94,8 +95,7 @@ pub enum StopReason {
     StoppedEarly,
     /// The stop flag was set; the step in hand was finished first.
     Interrupted,
-    /// The loss or the gradient was no finite number, and the params are those before that step; or the rate was so large
-    /// that the last update itself made params that are none.
+    /// The loss, the gradient or what the update made of the params was no finite number; the params are those before that step.
     Diverged,
 }
 
@@ -107,11 +107,11 @@ pub(super) fn outcome(finished: &[Finished], params: Vec<f32>) -> Outcome {
         let parts = finished.iter().filter_map(|rank| rank.optimizer.state().nth(index));
         StateVector { name, values: parts.flat_map(|(_, values)| values).copied().collect() }
     });
-    let reason = if all_finite(&params) { reason } else { StopReason::Diverged };
     let best: Vec<f32> = finished.iter().flat_map(|rank| &rank.best).copied().collect();
     let best_params = (!best.is_empty()).then_some(best);
     let phases = finished.iter().map(|rank| rank.phases).collect();
     let noise_scale = (position.noise_scale.measurements() > 0).then_some(position.noise_scale);
     let (state, steps) = (state.collect(), position.step);
-    Outcome { params, state, steps, position, reason, phases, best_params, noise_scale }
+    let divergence = None;
+    Outcome { params, state, steps, position, reason, divergence, phases, best_params, noise_scale }
 }

@@ -5,7 +5,7 @@ mod check;
 use std::ops::Range;
 
 use self::check::{check, check_data, metric, noise_interval};
-use super::{Best, Length, Metric, Options, Quality, Shards, TrainError};
+use super::{Best, Length, Metric, OnDivergence, Options, Quality, Shards, TrainError};
 use crate::data::Dataset;
 use crate::model::{Model, Tensor};
 use crate::optim::{BatchCut, Blocks, Hyper, L2Form, Reduction, ScaleRate, Schedule};
@@ -57,6 +57,7 @@ pub struct Plan {
     keep_best: bool,
     noise_interval: Option<u64>,
     grad_norm_every: u64,
+    on_divergence: OnDivergence,
     blocks: Blocks,
     /// Boundaries of the ranks' runs of blocks.
     block_cuts: Vec<usize>,
@@ -113,6 +114,7 @@ impl Plan {
             keep_best: options.keep_best,
             noise_interval: noise_interval(options, model, largest)?,
             grad_norm_every: options.grad_norm_every,
+            on_divergence: options.on_divergence,
             block_cuts: blocks.cut(options.threads),
             blocks,
         })
@@ -261,6 +263,11 @@ impl Plan {
     /// Steps from one measurement of the gradient noise scale to the next; `None` if it is not measured.
     pub fn noise_interval(&self) -> Option<u64> {
         self.noise_interval
+    }
+
+    /// What is done with a step whose loss or gradient is no finite number.
+    pub fn on_divergence(&self) -> OnDivergence {
+        self.on_divergence
     }
 
     /// Whether a step, counted from 0, tells the norm of its gradient though it does not clip.

@@ -18,6 +18,9 @@ pub struct Position {
     pub batch: u64,
     /// Updates that the optimizer has counted, which steps of total weight 0 are not: what bias corrections go on from.
     pub updates: u64,
+    /// Steps that were [skipped](super::OnDivergence::Skip).
+    #[serde(default)]
+    pub skipped: u64,
     /// Sums over the batches of that epoch that are done.
     pub sums: EpochSums,
     /// The gradient noise scale so far.
@@ -51,6 +54,14 @@ impl Position {
         self.sums.samples += samples as u64;
         self.sums.loss += result.sums.loss;
         self.sums.weight += result.sums.weight;
+    }
+
+    /// Counts a step that is skipped: its loss is none.
+    pub(super) fn skip(&mut self, samples: usize) {
+        self.step += 1;
+        self.batch += 1;
+        self.skipped += 1;
+        self.sums.samples += samples as u64;
     }
 
     /// Goes on to the next epoch if all batches of this one are done.

@@ -1,14 +1,18 @@
 //! One step of one rank: compute its shards, then the gradient of its segment, which it updates.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::combiner::{Combiner, StepSums, all_finite, batch_parts, step_sums};
+use super::combiner::{Combiner, StepSums, batch_parts, step_sums};
 use super::contribution::{Batch, Contribution};
+use super::divergence::all_finite;
+use super::kept::Kept;
 use super::norms::Norms;
+use super::run::{Broken, Run};
 use super::shards::part;
-use super::trainer::Run;
-use super::{BatchParts, NoiseScale, PhaseTimes, Plan, TrainError};
+use super::whereabouts::Whereabouts;
+use super::{BatchParts, NoiseScale, Phase, PhaseTimes, Plan, TrainError};
 use crate::collective::{Communicator, Shared};
 use crate::data::{self, Dataset, Gathered};
 use crate::model::{Model, Samples, Targets};
@@ -21,6 +25,9 @@ pub(super) struct Step<'a, M: Model> {
     data: &'a Dataset,
     params: &'a Shared<f32>,
     order: &'a Shared<u32>,
+    kept: &'a Kept,
+    broken: &'a Broken,
+    whereabouts: Arc<Whereabouts>,
     contribution: Contribution<M::Workspace>,
     combiner: Combiner<M::Workspace>,
     /// The reduced gradient of this rank's segment, then its direction: where a step needs it before it updates.
@@ -52,20 +59,33 @@ pub(super) struct StepResult {
     pub(super) rate: f64,
     /// What rank 0 asks all to do after it.
     pub(super) asked: Asked,
-    /// Whether the loss or the gradient is no number any more; the params are then those before the step.
-    pub(super) diverged: bool,
+    /// Whether the loss, the gradient or the params are no finite number any more; the params are then those before the step.
+    pub(super) divergence: Option<Found>,
+}
+
+/// Where a step was found to diverge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// In its loss or in its gradient: nothing was changed.
+    Gradient,
+    /// In this param, the first of them, after the update: params are as before, the optimizer's state is not.
+    Param(usize),
 }
 
 impl<'a, M: Model> Step<'a, M> {
     pub(super) fn new(run: &'a Run<'a, M>, rank: usize) -> Self {
-        let Run { plan, model, train: data, params, order, .. } = run;
+        let Run { plan, model, train: data, params, order, kept, broken, .. } = run;
+        let whereabouts = Arc::clone(&run.whereabouts[rank]);
         Self {
             plan,
             model,
             data,
             params,
             order,
-            contribution: Contribution::new(plan, *model, data, rank),
+            kept,
+            broken,
+            contribution: Contribution::new(plan, *model, data, (rank, Arc::clone(&whereabouts))),
+            whereabouts,
             combiner: Combiner::new(plan, *model),
             grads: Vec::new(),
             norms: Norms::new(plan, rank),
@@ -86,16 +106,23 @@ impl<'a, M: Model> Step<'a, M> {
     ) -> Result<StepResult, TrainError> {
         let (rate, measured) = (self.plan.rate_at(step), self.plan.measures_noise(step));
         let wanted = Wanted { noise: measured, norm: self.plan.tells_grad_norm(step) };
+        self.whereabouts.begin(step);
         self.contribution.asked = asked;
         self.contribute(comm, batch, measured)?;
-        let (mut result, reduced) = self.reduce(comm, rate, wanted)?;
+        let of_step = OfStep { step, rate };
+        let (mut result, reduced) = self.reduce(comm, of_step, wanted)?;
         if let Reduced::Gradient { finite, parts } = reduced {
             let (finite, grad_norm) = if self.norms.needed() {
-                self.update_with_norms(comm, rate, finite, (parts, wanted.norm))?
+                self.update_with_norms(comm, of_step, finite, (parts, wanted.norm))?
             } else {
-                self.update(comm, rate, finite, (parts, wanted.norm))?
+                self.update(comm, of_step, finite, (parts, wanted.norm))?
             };
-            (result.diverged, result.grad_norm) = (!finite, grad_norm);
+            result.divergence = (!finite).then_some(Found::Gradient);
+            result.grad_norm = grad_norm;
+        }
+        if let Some(param) = self.broken.at(step) {
+            self.put_back(comm, step)?;
+            result.divergence = Some(Found::Param(param));
         }
         result.noise_scale = (measured && result.changes_params()).then_some(self.noise_scale);
         Ok(result)
@@ -119,6 +146,7 @@ impl<'a, M: Model> Step<'a, M> {
             Batch { samples, shards, measured },
             mine,
         );
+        self.whereabouts.enter(Phase::BeforeReduce);
         self.times.compute += start.elapsed();
         Ok(())
     }
@@ -128,18 +156,20 @@ impl<'a, M: Model> Step<'a, M> {
     fn reduce(
         &mut self,
         comm: &mut Communicator,
-        rate: f64,
+        OfStep { step, rate }: OfStep,
         wanted: Wanted,
     ) -> Result<(StepResult, Reduced), TrainError> {
         let Self { plan, model, params, contribution, combiner, grads, norms, optimizer, times, .. } = self;
-        let segment = params.segment(comm.rank());
+        let (kept, broken, whereabouts, rank) = (self.kept, self.broken, &*self.whereabouts, comm.rank());
+        let segment = params.segment(rank);
         let watch = Watch::start();
         let (result, reduced, watch) = comm.update(params, contribution, |peers, params| {
             let watch = watch.opened();
+            whereabouts.enter(Phase::Reduce);
             let sums = step_sums(&peers);
-            let diverged = !sums.loss.is_finite();
+            let divergence = (!sums.loss.is_finite()).then_some(Found::Gradient);
             let asked = peers.get(0).asked;
-            let result = StepResult { sums, grad_norm: None, noise_scale: None, rate, asked, diverged };
+            let result = StepResult { sums, grad_norm: None, noise_scale: None, rate, asked, divergence };
             if !result.changes_params() {
                 return (result, Reduced::Nothing, watch.worked());
             }
@@ -147,13 +177,26 @@ impl<'a, M: Model> Step<'a, M> {
             optimizer.divide_l2(plan.l2_divisor(sums.weight));
             let local = |range: Range<usize>| range.start - segment.start..range.end - segment.start;
             let reduced = if sums.is_surely_finite(divisor) && !norms.needed() && !wanted.any() {
+                let (mut kept, mut finite) = (kept.begin(rank, step), true);
                 let mut update = optimizer.begin(rate);
                 combiner.combine(*model, &peers, segment.clone(), &mut |range, grads| {
-                    divide(grads, divisor);
-                    let range = local(range);
-                    update.piece(range.clone(), &mut params[range], grads);
+                    whereabouts.enter(Phase::Update);
+                    let mut own = local(range);
+                    for grads in grads.chunks_mut(CHUNK) {
+                        let indices = own.start..own.start + grads.len();
+                        own.start = indices.end;
+                        let piece = &mut params[indices.clone()];
+                        kept.keep(piece);
+                        divide(grads, divisor);
+                        update.piece(indices, piece, grads);
+                        finite &= all_finite(piece);
+                    }
+                    whereabouts.enter(Phase::Reduce);
                 });
                 update.end();
+                if !finite {
+                    broken.note(step, segment.start, params);
+                }
                 Reduced::Updated
             } else {
                 grads.resize(segment.len(), 0.0);
@@ -166,6 +209,7 @@ impl<'a, M: Model> Step<'a, M> {
                 let parts = wanted.noise.then(|| batch_parts(&peers).divided(divisor.unwrap_or(1.0)));
                 Reduced::Gradient { finite, parts }
             };
+            whereabouts.enter(Phase::AfterReduce);
             (result, reduced, watch.worked())
         })?;
         watch.closed(times);
@@ -177,11 +221,13 @@ impl<'a, M: Model> Step<'a, M> {
     fn update(
         &mut self,
         comm: &mut Communicator,
-        rate: f64,
+        OfStep { step, rate }: OfStep,
         finite: bool,
         (parts, norm_wanted): (Option<BatchParts>, bool),
     ) -> Result<(bool, Option<f64>), TrainError> {
         let Self { plan, params, grads, norms, optimizer, noise_scale, times, .. } = self;
+        let (kept, broken, whereabouts, rank) = (self.kept, self.broken, &*self.whereabouts, comm.rank());
+        let first = params.segment(rank).start;
         let mut watch = Watch::start();
         let measured = (parts.is_some() || norm_wanted).then_some((plan.blocks(), grads.as_slice()));
         let seen = norms.see(finite, measured);
@@ -193,7 +239,13 @@ impl<'a, M: Model> Step<'a, M> {
             }
             let square = || peers.iter().flat_map(|seen| &seen.squares).sum::<f64>();
             noise_scale.extend(parts.and_then(|parts| parts.measure(square())));
+            kept.begin(rank, step).keep(params);
+            whereabouts.enter(Phase::Update);
             optimizer.update(rate, params, grads);
+            if !all_finite(params) {
+                broken.note(step, first, params);
+            }
+            whereabouts.enter(Phase::AfterReduce);
             (true, norm_wanted.then(|| square().sqrt()), watch.worked())
         })?;
         watch.closed(times);
@@ -205,12 +257,15 @@ impl<'a, M: Model> Step<'a, M> {
     fn update_with_norms(
         &mut self,
         comm: &mut Communicator,
-        rate: f64,
+        OfStep { step, rate }: OfStep,
         finite: bool,
         (parts, norm_wanted): (Option<BatchParts>, bool),
     ) -> Result<(bool, Option<f64>), TrainError> {
         let Self { plan, params, grads, norms, optimizer, noise_scale, times, .. } = self;
-        let segment = params.segment(comm.rank());
+        let (kept, broken, whereabouts, rank) = (self.kept, self.broken, &*self.whereabouts, comm.rank());
+        let segment = params.segment(rank);
+        let first = segment.start;
+        whereabouts.enter(Phase::Reduce);
         let mut watch = Watch::start();
         let norm_needed = norms.clips() || parts.is_some() || norm_wanted;
         let norm = norm_needed.then(|| norms.norm(comm, plan.blocks(), grads)).transpose()?;
@@ -228,12 +283,34 @@ impl<'a, M: Model> Step<'a, M> {
         watch = watch.worked().less(norms.take_waited());
         let watch = comm.update(params, &(), |_, params| {
             let watch = watch.opened();
+            kept.begin(rank, step).keep(params);
+            whereabouts.enter(Phase::Update);
             norms.finish(optimizer, rate, params, grads);
+            if !all_finite(params) {
+                broken.note(step, first, params);
+            }
+            whereabouts.enter(Phase::AfterReduce);
             watch.worked()
         })?;
         watch.closed(times);
         Ok((true, grad_norm))
     }
+
+    /// Puts the params back as they were before a step whose update made some of them no finite numbers.
+    fn put_back(&self, comm: &mut Communicator, step: u64) -> Result<(), TrainError> {
+        let rank = comm.rank();
+        Ok(comm.update(self.params, &(), |_, params| self.kept.put_back(rank, step, params))?)
+    }
+}
+
+/// Params that are kept, updated and looked at in one go: they and what belongs to them stay in the first cache meanwhile.
+const CHUNK: usize = 1024;
+
+/// Which step it is, counted from 0, and its rate.
+#[derive(Clone, Copy)]
+struct OfStep {
+    step: u64,
+    rate: f64,
 }
 
 /// What is to be found out in a step beside the update, which has the same bits then.
@@ -270,7 +347,7 @@ fn divide(grads: &mut [f32], divisor: Option<f64>) {
 impl StepResult {
     /// A step of total weight 0 changes nothing, nor does one whose loss or gradient is no number.
     fn changes_params(&self) -> bool {
-        self.sums.weight != 0.0 && !self.diverged
+        self.sums.weight != 0.0 && self.divergence.is_none()
     }
 }
 

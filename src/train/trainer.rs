@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
+use super::kept::{Kept, last_whole};
 use super::outcome::outcome;
+use super::run::{Broken, Run};
 use super::slot::Slot;
 use super::start::{self, Start};
 use super::subscriber::{Audience, Ear};
@@ -50,27 +52,8 @@ pub struct Trainer<'a, M> {
     save_every: SaveEvery,
     stop: Option<&'a AtomicBool>,
     audience: Audience<'a>,
-}
-
-/// What all ranks of a run see.
-pub(super) struct Run<'a, M> {
-    pub(super) plan: Plan,
-    pub(super) model: &'a M,
-    pub(super) train: &'a Dataset,
-    pub(super) test: Option<&'a Dataset>,
-    /// Steps after which the test samples are scored besides, ascending.
-    pub(super) score_at: Vec<u64>,
-    /// The one copy of the params; a rank writes its segment.
-    pub(super) params: Shared<f32>,
-    /// The sample order of the epoch; rank 0 writes it.
-    pub(super) order: Shared<u32>,
-    pub(super) start: Start,
-    pub(super) save_every: SaveEvery,
-    /// What snapshots are copied into.
-    pub(super) slots: [Arc<Slot>; 2],
-    pub(super) stop: &'a AtomicBool,
-    /// Set once a subscriber cannot go on: the ranks stop after the step in hand.
-    pub(super) quit: AtomicBool,
+    #[cfg(test)]
+    pub(super) fault: Option<super::fault::Fault>,
 }
 
 impl<'a, M: Model> Trainer<'a, M> {
@@ -87,6 +70,8 @@ impl<'a, M: Model> Trainer<'a, M> {
             save_every: SaveEvery::Never,
             stop: None,
             audience: Audience::default(),
+            #[cfg(test)]
+            fault: None,
         }
     }
 
@@ -217,6 +202,12 @@ impl<'a, M: Model> Trainer<'a, M> {
         Self { stop: Some(stop), ..self }
     }
 
+    /// Plants a fault.
+    #[cfg(test)]
+    pub(super) fn fault(self, fault: super::fault::Fault) -> Self {
+        Self { fault: Some(fault), ..self }
+    }
+
     /// What the options come to; a run that is resumed is checked against it.
     ///
     /// # Errors
@@ -258,11 +249,39 @@ impl<'a, M: Model> Trainer<'a, M> {
         let (model, train, test, never) = (self.model, self.train, self.test, AtomicBool::new(false));
         let (slots, save_every, score_at) = (Slot::two(plan.threads()), self.save_every, self.score_at);
         let (stop, quit) = (self.stop.unwrap_or(&never), AtomicBool::new(false));
-        let run =
-            Run { plan, model, train, test, score_at, params, order, start, save_every, slots, stop, quit };
+        let (kept, broken) = (Kept::new(plan.threads()), Broken::default());
+        let whereabouts: Vec<_> = (0..plan.threads()).map(|_| Arc::default()).collect();
+        #[cfg(test)]
+        let whereabouts = super::fault::among(whereabouts, self.fault);
+        let run = Run {
+            plan,
+            model,
+            train,
+            test,
+            score_at,
+            params,
+            order,
+            start,
+            save_every,
+            slots,
+            kept,
+            broken,
+            whereabouts,
+            stop,
+            quit,
+        };
         self.audience.tell(&Event::Start(&run.plan), &run.quit);
-        let finished = train_on(&run, world.communicators(), &mut self.audience)?;
-        let outcome = outcome(&finished, run.params.into_inner());
+        let finished = match train_on(&run, world.communicators(), &mut self.audience) {
+            Ok(finished) => finished,
+            Err(TrainError::Panicked { rank, step, phase, message, .. }) => {
+                let params = last_whole(run, step - 1);
+                return Err(TrainError::Panicked { rank, step, phase, message, params });
+            }
+            Err(error) => return Err(error),
+        };
+        let params = run.params.into_inner();
+        let divergence = finished[0].divergence((&run.plan, run.model, run.train), &params);
+        let outcome = Outcome { divergence, ..outcome(&finished, params) };
         match self.audience.into_failure() {
             Some(source) => Err(TrainError::Subscriber { source, outcome: Box::new(outcome) }),
             None => Ok(outcome),
@@ -301,7 +320,7 @@ fn train_on<M: Model>(
         hearer.hear(audience, &run.quit);
         let ends = threads.into_iter().enumerate().map(|(rank, thread)| match thread.join() {
             Ok(end) => end,
-            Err(payload) => Err(TrainError::panicked(rank, payload.as_ref())),
+            Err(payload) => Err(TrainError::panicked(rank, run.whereabouts[rank].last(), payload.as_ref())),
         });
         settle(ends.collect())
     })

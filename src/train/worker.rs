@@ -1,20 +1,24 @@
 //! The life of one rank: epochs of steps, and scores in between.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::divergence::{blame, tensor_of};
 use super::event::Message;
+use super::run::Run;
 use super::save_every::SaveClock;
 use super::score::{Scorer, groups, sum};
 use super::shards::part;
-use super::step::{Asked, Step, StepResult};
+use super::step::{Asked, Found, Step, StepResult};
 use super::teller::Teller;
-use super::trainer::Run;
+use super::whereabouts::Whereabouts;
 use super::{
-    Best, EpochEnd, EpochSums, PhaseTimes, Position, Quality, StepEnd, StepScore, StopReason, TrainError,
+    Best, Blame, Divergence, EpochEnd, EpochSums, OnDivergence, Phase, PhaseTimes, Plan, Position, Quality,
+    StepEnd, StepScore, StopReason, TrainError,
 };
 use crate::collective::Communicator;
-use crate::data::sample_order;
+use crate::data::{Dataset, sample_order};
 use crate::model::{Model, Score};
 use crate::optim::Optimizer;
 
@@ -35,11 +39,14 @@ pub(super) struct Worker<'a, M: Model> {
     saves: SaveClock,
     /// Over all epochs; [`Step`] keeps those of the one in hand.
     phases: PhaseTimes,
+    found: Option<(Found, Range<usize>)>,
 }
 
 /// What a rank leaves behind.
 pub(super) struct Finished {
     pub(super) reason: StopReason,
+    /// Where the last step was found to diverge, and which samples of the order were its batch.
+    pub(super) found: Option<(Found, Range<usize>)>,
     pub(super) optimizer: Optimizer,
     pub(super) position: Position,
     pub(super) best: Vec<f32>,
@@ -51,6 +58,26 @@ struct EpochClock {
     begun: Instant,
     /// Time spent in scores between steps, and in copies to be saved.
     set_aside: Duration,
+}
+
+impl Finished {
+    /// What the run diverged by, if it did in a step; the params are those before it.
+    pub(super) fn divergence<M: Model>(
+        &self,
+        (plan, model, data): (&Plan, &M, &Dataset),
+        params: &[f32],
+    ) -> Option<Divergence> {
+        let (found, batch) = self.found.clone().filter(|_| self.reason == StopReason::Diverged)?;
+        let step = self.position.step;
+        let blame = match found {
+            Found::Gradient => {
+                let epoch = (step - 1) / plan.steps_per_epoch();
+                blame((plan, model, data), params, epoch, batch)
+            }
+            Found::Param(param) => Blame::Update { tensor: tensor_of(model, param) },
+        };
+        Some(Divergence { step, blame })
+    }
 }
 
 impl<'a, M: Model> Worker<'a, M> {
@@ -71,7 +98,8 @@ impl<'a, M: Model> Worker<'a, M> {
         let scorer = run.test.map(|test| Scorer::new(run.model, test));
         let saves = SaveClock::new(run.save_every, &position);
         let phases = PhaseTimes::default();
-        Self { run, comm, step, scorer, scores: Vec::new(), events, position, best, saves, phases }
+        let found = None;
+        Self { run, comm, step, scorer, scores: Vec::new(), events, position, best, saves, phases, found }
     }
 
     /// Trains until the run is complete, stopped or diverged.
@@ -81,10 +109,11 @@ impl<'a, M: Model> Worker<'a, M> {
             reason = self.epoch()?;
         }
         let reason = reason.expect("the loop ends with a reason");
+        self.whereabouts().enter(Phase::End);
         // Rank 0 may still read the params to tell them: who leaves earlier takes them away.
         self.comm.barrier()?;
-        let Self { step: Step { optimizer, .. }, position, best, phases, .. } = self;
-        Ok(Finished { reason, optimizer, position, best, phases })
+        let Self { step: Step { optimizer, .. }, position, best, phases, found, .. } = self;
+        Ok(Finished { reason, found, optimizer, position, best, phases })
     }
 
     /// Takes the batches of one epoch that are left, and scores what came of it.
@@ -96,8 +125,14 @@ impl<'a, M: Model> Worker<'a, M> {
         let (mut reason, mut save) = (None, None);
         for batch in self.run.plan.batches().skip(self.position.batch as usize) {
             let (asked, samples) = (self.asks(), batch.len());
-            let result = self.step.run(&mut self.comm, self.position.step, batch, asked)?;
-            self.position.add(samples, &result, self.step.optimizer.steps());
+            let result = self.step.run(&mut self.comm, self.position.step, batch.clone(), asked)?;
+            self.whereabouts().enter(Phase::Score);
+            self.found = result.divergence.map(|found| (found, batch));
+            if self.skips(&result) {
+                self.position.skip(samples);
+            } else {
+                self.position.add(samples, &result, self.step.optimizer.steps());
+            }
             self.position.noise_scale = self.step.noise_scale;
             self.tell(|position| step_end(position.step, epoch, samples, &result))?;
             reason = self.reason(&result);
@@ -151,6 +186,10 @@ impl<'a, M: Model> Worker<'a, M> {
         Ok(plan.is_stale(&best, end.epoch + 1))
     }
 
+    fn whereabouts(&self) -> &'a Whereabouts {
+        &self.run.whereabouts[self.comm.rank()]
+    }
+
     /// What is to be done after the next step.
     fn asks(&self) -> Asked {
         let stop = self.run.stop.load(Ordering::Relaxed) || self.run.quit.load(Ordering::Relaxed);
@@ -172,6 +211,7 @@ impl<'a, M: Model> Worker<'a, M> {
 
     /// Copies what this rank owns; rank 0 hands it all out once every rank has done so.
     fn hand_out(&mut self, slot: usize, position: Position) -> Result<(), TrainError> {
+        self.whereabouts().enter(Phase::Save);
         let (slot, rank) = (&self.run.slots[slot], self.comm.rank());
         let params = &self.run.params.read(&self.comm)?[self.run.params.segment(rank)];
         slot.fill(rank, params, &self.best, &self.step.optimizer);
@@ -196,6 +236,8 @@ impl<'a, M: Model> Worker<'a, M> {
     /// Has rank 0 write the sample order of an epoch where all can read it.
     fn order(&mut self, epoch: u64) -> Result<(), TrainError> {
         let plan = &self.run.plan;
+        self.whereabouts().begin(self.position.step);
+        self.whereabouts().enter(Phase::Order);
         if plan.shuffle() {
             self.comm.update(&self.run.order, &(), |_, order| {
                 // The segments of the other ranks are empty.
@@ -207,8 +249,16 @@ impl<'a, M: Model> Worker<'a, M> {
         Ok(())
     }
 
+    /// Whether a step changed nothing and the run goes on all the same.
+    fn skips(&self, result: &StepResult) -> bool {
+        result.divergence == Some(Found::Gradient) && self.run.plan.on_divergence() == OnDivergence::Skip
+    }
+
     fn reason(&self, result: &StepResult) -> Option<StopReason> {
-        if result.diverged {
+        // An epoch of which nothing is left teaches nothing, nor would the next.
+        let is_last = self.position.batch == self.run.plan.steps_per_epoch();
+        let nothing_left = is_last && self.position.sums.weight == 0.0;
+        if result.divergence.is_some() && (nothing_left || !self.skips(result)) {
             return Some(StopReason::Diverged);
         }
         if self.position.step == self.run.plan.total_steps() {
@@ -258,9 +308,10 @@ impl<'a, M: Model> Worker<'a, M> {
 }
 
 fn step_end(step: u64, epoch: u64, samples: usize, result: &StepResult) -> Message {
-    let StepResult { sums, rate, grad_norm, noise_scale, .. } = *result;
+    let StepResult { sums, rate, grad_norm, noise_scale, divergence, .. } = *result;
+    let diverged = divergence.is_some();
     let (weight, loss) = (sums.weight, sums.loss / sums.weight);
-    Message::Step(StepEnd { step, epoch, samples, weight, loss, rate, grad_norm, noise_scale })
+    Message::Step(StepEnd { step, epoch, samples, weight, loss, rate, grad_norm, noise_scale, diverged })
 }
 
 /// The epoch in hand, whole or cut short.

@@ -1,6 +1,7 @@
 //! The reducer: exact, the same bits for any arrival, and an error on every rank for whatever goes wrong.
 
 mod crafted_sums;
+mod deadlines;
 mod error_bounds;
 mod exact;
 mod failures;
@@ -9,5 +10,5 @@ mod misuse;
 mod ranks;
 mod same_bits;
 mod special_values;
-#[path = "../tally.rs"]
+#[path = "../tally/mod.rs"]
 mod tally;

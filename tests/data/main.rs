@@ -9,5 +9,5 @@ mod damaged;
 mod formats;
 mod gzip_bombs;
 mod streams;
-#[path = "../tally.rs"]
+#[path = "../tally/mod.rs"]
 mod tally;

@@ -5,6 +5,6 @@
 mod hunt;
 mod mutant;
 mod samples;
-#[path = "../tally.rs"]
+#[path = "../tally/mod.rs"]
 mod tally;
 mod tensors;

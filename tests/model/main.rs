@@ -4,5 +4,5 @@
 mod gradients;
 mod kernels;
 mod onnx;
-#[path = "../tally.rs"]
+#[path = "../tally/mod.rs"]
 mod tally;

@@ -30,7 +30,7 @@ mod runs;
 #[cfg(unix)]
 mod stops;
 mod sweep;
-#[path = "../tally.rs"]
+#[path = "../tally/mod.rs"]
 mod tally;
 mod tensor_board;
 mod terminal;

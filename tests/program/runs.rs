@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use crate::room::{Ran, Room, idx, npy, rows, table, value};
 use serde_json::Value;
 
-const KEYS: [&str; 28] = [
+const KEYS: [&str; 30] = [
     "params_sha256",
     "params",
     "threads",
@@ -35,6 +35,8 @@ const KEYS: [&str; 28] = [
     "best_epoch",
     "of_best_epoch",
     "stopped_early",
+    "skipped_steps",
+    "divergence",
     "stopped",
 ];
 
@@ -344,12 +346,41 @@ fn divergence_is_exit_3_with_the_params_before_it() {
     let ran = room.run("train --lr 1e30 -o run");
     assert_eq!(ran.code, Some(3));
     let last = ran.err.lines().last().unwrap();
-    assert!(last.starts_with("error: the loss of step 2 is no finite number"), "{last}");
+    assert!(
+        last.starts_with("error: training diverged in step 2: the loss of shard 0 is no finite number"),
+        "{last}"
+    );
+    let divergence = room.json("run/results.json")["divergence"].clone();
+    assert_eq!(divergence, "step 2: the loss of shard 0 is no finite number");
     assert_eq!(room.json("run/results.json")["stopped"], "diverged");
     let params = phalanx::checkpoint::ModelFile::load(&room.path("run")).unwrap().params;
     assert!(params.iter().all(|param| param.is_finite()));
     let line: Value = serde_json::from_str(room.read("run/metrics.jsonl").lines().last().unwrap()).unwrap();
     assert_eq!((&line["event"], &line["test_loss"]), (&"epoch".into(), &Value::Null));
+}
+
+#[test]
+fn steps_that_diverge_are_skipped_if_asked_for_and_counted() {
+    let room = Room::new();
+    let rows = (0..64).map(|row| {
+        format!("{},{}\n", if row == 40 { "1e38".into() } else { (row % 9).to_string() }, row % 2)
+    });
+    room.write("wild.csv", rows.collect::<String>());
+    let train = "train wild.csv --loss mse --hidden none --lr 0.001 -b 8 --no-shuffle --epochs 2";
+    assert_eq!(room.run(&format!("{train} -o stopped")).code, Some(3));
+    let out = room.good(&format!("{train} --on-divergence skip -o run"));
+    assert!(out.contains("2 steps, whose loss or gradient was no finite number"), "{out}");
+    let results = room.json("run/results.json");
+    assert_eq!((&results["skipped_steps"], &results["steps"]), (&2.into(), &16.into()));
+    let log = room.read("run/metrics.jsonl");
+    assert!(log.contains(r#"{"event":"diverged","step":6,"epoch":1,"lr":0.001}"#), "{log}");
+    // Of an epoch that is skipped whole nothing could be learned.
+    let ran = room.run("train --lr 1e30 --on-divergence skip -o nothing");
+    assert_eq!(
+        (ran.code, ran.err.contains("training diverged in step 46: the loss of shard 0")),
+        (Some(3), true),
+        "{ran:?}"
+    );
 }
 
 #[test]

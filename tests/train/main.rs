@@ -5,6 +5,7 @@
 mod base_rate;
 mod by_shards;
 mod convention;
+mod divergence;
 mod early_stop;
 mod failures;
 mod fewer_samples_than_shards;
@@ -17,7 +18,7 @@ mod resume;
 mod same_bits;
 mod semantics;
 mod short_last_batch;
-#[path = "../tally.rs"]
+#[path = "../tally/mod.rs"]
 mod tally;
 mod translations;
 mod warm_up;

@@ -4,7 +4,7 @@
 mod hunt;
 #[path = "../../../tests/fuzz/mutant.rs"]
 mod mutant;
-#[path = "../../../tests/tally.rs"]
+#[path = "../../../tests/tally/mod.rs"]
 mod tally;
 
 use super::read;

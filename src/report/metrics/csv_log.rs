@@ -108,6 +108,7 @@ mod tests {
             rate: 1e-7,
             grad_norm: Some(0.1 + 0.2),
             noise_scale: None,
+            diverged: false,
         };
         Line::of_step(&end, Some(NoiseScale::default()))
     }

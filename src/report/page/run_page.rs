@@ -87,7 +87,9 @@ fn state(run: &RunRecord) -> String {
                     format!("<b>Interrupted</b> after {steps} steps; it can be gone on with.")
                 }
                 Stopped::Diverged => {
-                    format!("<b>Diverged</b> in step {steps}: the loss was no finite number any more.")
+                    let what =
+                        results.divergence.as_deref().map_or_else(String::new, |what| format!(" ({what})"));
+                    format!("<b>Diverged</b> in step {steps}: it met no finite number{}.", escaped(&what))
                 }
             }
         }

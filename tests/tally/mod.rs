@@ -47,6 +47,11 @@ pub fn count(short: u64, full: u64) -> u64 {
     if is_full() { full } else { short }
 }
 
+/// So soon must something be over: the time of the row in a full run, ten times that in `cargo test`, which must not fail for want of cores.
+pub fn within(millis: u64) -> std::time::Duration {
+    std::time::Duration::from_millis(if is_full() { millis } else { 10 * millis })
+}
+
 pub fn is_full() -> bool {
     std::env::var_os("RELIABILITY_FULL").is_some()
 }

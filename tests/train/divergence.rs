@@ -1,0 +1,186 @@
+//! Numbers that are none: found in the step that meets them, wherever they come from, with the last good params kept; or left out,
+//! by all ranks alike.
+
+use std::collections::BTreeSet;
+
+use crate::tally::{Tally, count};
+use ndarray::Array2;
+use phalanx::data::{DataError, Dataset, Targets};
+use phalanx::model::{Samples, from_fn};
+use phalanx::train::{
+    Blame, Divergence, Length, OnDivergence, Options, Outcome, Shards, StopReason, Trainer,
+};
+
+const PARAMS: usize = 40;
+const SHARDS: usize = 4;
+/// Of 2 samples a shard.
+const BATCH: usize = 2 * SHARDS;
+
+/// Where a number is planted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    Loss,
+    Gradient,
+    /// What the update makes of a finite gradient.
+    Params,
+}
+
+/// Samples 0, 1, 2 ..., of which the second feature of those that are struck is `mark`.
+fn features(samples: usize, struck: &[usize], mark: f32) -> Array2<f32> {
+    Array2::from_shape_fn((samples, 2), |(sample, feature)| match feature {
+        0 => (sample % 7) as f32 / 7.0,
+        _ if struck.contains(&sample) => mark,
+        _ => 0.0,
+    })
+}
+
+/// Samples of which those that are struck tell the model to fail.
+fn data(samples: usize, struck: &[usize]) -> Dataset {
+    Dataset::from_arrays(features(samples, struck, 1.0), Targets::None, None).unwrap()
+}
+
+/// Pulls its params towards the first feature, and fails where the second is not 0.
+fn model(place: Place, number: f32) -> impl phalanx::model::Model {
+    from_fn(vec![1.0; PARAMS], move |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+        grads.fill(0.0);
+        let mut loss = 0.0;
+        for sample in samples.inputs.rows() {
+            for (grad, param) in grads.iter_mut().zip(params) {
+                *grad += param - sample[0];
+                loss += f64::from(param - sample[0]).powi(2);
+            }
+            if sample[1] != 0.0 {
+                match place {
+                    Place::Loss => loss = f64::from(number),
+                    Place::Gradient => grads[PARAMS / 2] = number,
+                    Place::Params => grads[PARAMS / 2] = -3e38_f32.copysign(number),
+                }
+            }
+        }
+        loss
+    })
+}
+
+fn options(threads: usize) -> Options {
+    Options {
+        threads,
+        batch_size: BATCH,
+        shards: Shards::Count(SHARDS),
+        shuffle: false,
+        rate: Some(0.5),
+        reduction: phalanx::optim::Reduction::Sum,
+        length: Length::Epochs(1),
+        ..Options::default()
+    }
+}
+
+fn run(place: Place, number: f32, data: &Dataset, options: Options) -> Outcome {
+    Trainer::new(&model(place, number), data, options).run().unwrap()
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+/// Row F1.
+#[test]
+fn a_number_that_is_none_is_found_in_its_step_and_the_params_before_it_are_kept() {
+    let mut tally = Tally::new(
+        "F1",
+        "NaN and infinities found in their step, with shard or tensor, the params before it kept",
+    );
+    let steps = 5;
+    for place in [Place::Loss, Place::Gradient, Place::Params] {
+        for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for (step, shard) in (1..=steps).flat_map(|step| (0..SHARDS).map(move |shard| (step, shard))) {
+                let struck = (step - 1) * BATCH + 2 * shard + 1;
+                let (all, good) = (data(steps * BATCH, &[struck]), data(steps * BATCH, &[]));
+                // A rate at which 3e38 overflows, and the other gradients do not.
+                let rate = Some(if place == Place::Params { 2.0 } else { 0.5 });
+                let expected = match step {
+                    1 => vec![1.0; PARAMS],
+                    _ => {
+                        let length = Length::Steps(step as u64 - 1);
+                        run(place, number, &good, Options { length, rate, ..options(1) }).params
+                    }
+                };
+                let blame = match place {
+                    Place::Loss => Blame::Loss { shard },
+                    Place::Gradient => Blame::Gradient { tensor: "params".into(), shard },
+                    Place::Params => Blame::Update { tensor: "params".into() },
+                };
+                for threads in [1, 2, 4] {
+                    let outcome = run(place, number, &all, Options { rate, ..options(threads) });
+                    let divergence = Some(Divergence { step: step as u64, blame: blame.clone() });
+                    let good = outcome.reason == StopReason::Diverged
+                        && outcome.steps == step as u64
+                        && outcome.divergence == divergence
+                        && bits(&outcome.params) == bits(&expected);
+                    tally.case(good, || {
+                        format!(
+                            "{place:?} {number} in step {step}, shard {shard}, {threads} threads: {:?}",
+                            outcome.divergence
+                        )
+                    });
+                }
+            }
+        }
+    }
+    for (number, struck) in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY]
+        .into_iter()
+        .flat_map(|number| (0..20).map(move |at| (number, at)))
+    {
+        let refused = Dataset::from_arrays(features(20, &[struck], number), Targets::None, None).unwrap_err();
+        let named = matches!(refused, DataError::ArrayValue { sample, .. } if sample == struck);
+        tally.case(named, || format!("input {number} of sample {struck}: {refused}"));
+    }
+    tally.end();
+}
+
+/// Row F2.
+#[test]
+fn steps_that_are_skipped_are_skipped_by_all_ranks_alike() {
+    let mut tally = Tally::new(
+        "F2",
+        "runs that skip the same steps and end in the same bits, whatever the number of threads",
+    );
+    let runs = count(100, 1000);
+    for case in 0..runs {
+        let place = [Place::Loss, Place::Gradient][case as usize % 2];
+        let number = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][case as usize / 2 % 3];
+        let (steps, mut at) = (12, case);
+        // Up to four samples, in steps that differ from run to run.
+        let struck: Vec<usize> = (0..1 + case % 4)
+            .map(|_| {
+                at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                (at >> 33) as usize % (steps * BATCH)
+            })
+            .collect();
+        let skipped: BTreeSet<usize> = struck.iter().map(|sample| sample / BATCH).collect();
+        let all = data(steps * BATCH, &struck);
+        let skip =
+            |threads| Options { on_divergence: OnDivergence::Skip, rate: Some(0.01), ..options(threads) };
+        let one = run(place, number, &all, skip(1));
+        let good = [2, 3, 4, 8].into_iter().all(|threads| {
+            let many = run(place, number, &all, skip(threads));
+            bits(&many.params) == bits(&one.params) && many.position.skipped == one.position.skipped
+        });
+        // The samples of the steps that are left, in the same steps: the last of them ends in the same params.
+        let kept: Vec<usize> = (0..steps).filter(|step| !skipped.contains(step)).collect();
+        let mut params = vec![1.0; PARAMS];
+        for step in &kept {
+            let features = Array2::from_shape_fn((BATCH, 2), |(sample, feature)| {
+                if feature == 0 { ((step * BATCH + sample) % 7) as f32 / 7.0 } else { 0.0 }
+            });
+            let batch = Dataset::from_arrays(features, Targets::None, None).unwrap();
+            let model = model(place, number);
+            params = Trainer::new(&model, &batch, skip(1)).initial_params(params).run().unwrap().params;
+        }
+        let right = one.reason == StopReason::Completed
+            && one.position.skipped == skipped.len() as u64
+            && one.steps == steps as u64
+            && bits(&one.params) == bits(&params);
+        tally.case(good && right, || format!("run {case}: {place:?} {number}, samples {struck:?}"));
+    }
+    tally.end();
+}
