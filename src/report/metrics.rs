@@ -20,10 +20,10 @@ use crate::train::{Event, Position, Subscriber, SubscriberError};
 ///
 /// | key | of | meaning |
 /// |---|---|---|
-/// | `event` | all | `step`, `epoch`, `diverged` for a step whose loss or gradient was no finite number and which changed nothing, or `resume` where a run was gone on with; lines after that point were cut off |
+/// | `event` | all | `step`, `epoch`, `diverged` instead of `step` for every one whose loss or gradient was no finite number and which changed nothing, or `resume` where a run was gone on with; lines after that point were cut off |
 /// | `step`, `epoch` | all | steps done; epoch counted from 1 |
 /// | `train_loss` | both | mean loss of the step's, or of the epoch's samples, before their update; null if no number |
-/// | `lr` | step, diverged | learning rate of the step |
+/// | `lr` | step | learning rate of the step |
 /// | `grad_norm` | step | global norm before clipping, where it was computed |
 /// | `noise_scale`, `noise_scale_error` | both | gradient noise scale as last measured, in samples, and its standard error; left out if it is not measured, null while it is not known |
 /// | `test_loss`, `test_accuracy` | epoch | on the test samples, null without |

@@ -120,10 +120,11 @@ impl Subscriber for TensorBoard {
     }
 }
 
-/// What a line says, by tag.
+/// What a line says, by tag. A step that diverged is one of the steps, so that their curve shows it.
 fn scalars(line: &Line) -> Vec<Value> {
+    let event = if line.event == "diverged" { "step" } else { line.event };
     let scalar = |(name, value): &(&str, Option<f64>)| {
-        let tag = format!("{}/{name}", line.event);
+        let tag = format!("{event}/{name}");
         value.map(|value| Value { tag, simple_value: Some(value as f32), ..Default::default() })
     };
     line.facts.iter().filter_map(scalar).collect()

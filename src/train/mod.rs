@@ -64,6 +64,10 @@
 //! | 3 % | waiting | how evenly the machine runs its cores |
 //! | 2 % | gathering, softmax, activations | division of pixels, by 8 at a time |
 //!
+//! Of the updates, the copy of the segment that `kept.rs` keeps is a fifth to a third: 1.5 to 2.4 % of a step on two ranks, 1.5 % on one
+//! with batches of 128, and 9 % on one with batches of 32 and 784-128-10, where params and copy do not fit the second cache together
+//! (medians of 9 pairs of runs with and without). It buys that a failure in the middle of an update loses no params.
+//!
 //! 784-128-10 with batches of 32 takes 115 µs a step; what then keeps two ranks below twice the speed of one is that each reads the
 //! half of the params and the samples that the other wrote, some 250 KB that come from another core's cache.
 

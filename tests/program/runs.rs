@@ -373,7 +373,7 @@ fn steps_that_diverge_are_skipped_if_asked_for_and_counted() {
     let results = room.json("run/results.json");
     assert_eq!((&results["skipped_steps"], &results["steps"]), (&2.into(), &16.into()));
     let log = room.read("run/metrics.jsonl");
-    assert!(log.contains(r#"{"event":"diverged","step":6,"epoch":1,"lr":0.001}"#), "{log}");
+    assert!(log.contains(r#"{"event":"diverged","step":6,"epoch":1,"train_loss":null,"lr":0.001}"#), "{log}");
     // Of an epoch that is skipped whole nothing could be learned.
     let ran = room.run("train --lr 1e30 --on-divergence skip -o nothing");
     assert_eq!(

@@ -44,11 +44,6 @@ impl Line {
     }
 
     /// The mark of where a run is gone on with.
-    /// A step whose loss or gradient was no finite number.
-    fn of_divergence(end: &StepEnd) -> Self {
-        Self { event: "diverged", step: end.step, epoch: end.epoch + 1, facts: vec![("lr", Some(end.rate))] }
-    }
-
     pub(super) fn of_resume(position: &Position) -> Self {
         Self { event: "resume", step: position.step, epoch: position.epoch + 1, facts: Vec::new() }
     }
@@ -96,11 +91,11 @@ impl Lines {
             Event::Start(plan) => self.noise = plan.noise_interval().map(|_| self.begun),
             Event::Step(end) => {
                 self.noise = end.noise_scale.or(self.noise);
-                if end.diverged {
-                    return Some(Line::of_divergence(end));
-                }
-                let logged = self.every != 0 && end.step.is_multiple_of(self.every);
-                return logged.then(|| Line::of_step(end, self.noise));
+                let logged = end.diverged || (self.every != 0 && end.step.is_multiple_of(self.every));
+                return logged.then(|| {
+                    let line = Line::of_step(end, self.noise);
+                    if end.diverged { Line { event: "diverged", ..line } } else { line }
+                });
             }
             Event::Epoch(end) => return Some(Line::of_epoch(end, self.noise)),
             _ => {}
