@@ -289,10 +289,10 @@ impl<'a, M: Model> Trainer<'a, M> {
     }
 }
 
-/// Asks the system for the least that a run of this plan holds, params, a gradient, the optimizer's state and the best params, and gives it
-/// back: an error here is better than the end of the program by an allocation that fails on the way.
+/// Asks the system for the least that a run of this plan holds, params and the copy that is kept of them, a gradient, the optimizer's state
+/// and the best params, and gives it back: an error here is better than the end of the program by an allocation that fails on the way.
 fn check_memory(plan: &Plan) -> Result<(), TrainError> {
-    let vectors = 2 + plan.hyper().state_names().len() + usize::from(plan.keep_best());
+    let vectors = 3 + plan.hyper().state_names().len() + usize::from(plan.keep_best());
     let bytes = plan.params_len().saturating_mul(size_of::<f32>() * vectors);
     // An allocation that nobody looks at may be left out by the compiler.
     let mut room = std::hint::black_box(Vec::<u8>::new());
