@@ -3,12 +3,12 @@
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::faulty::FaultyOs;
 use crate::moments::all_whole;
 use crate::room::{Ran, Room, table};
-use crate::tally::{Tally, count};
+use crate::tally::{Tally, count, within};
 use serde_json::Value;
 
 #[test]
@@ -34,7 +34,7 @@ fn whichever_thread_cannot_be_started_the_error_says_so_and_nothing_hangs() {
                 && ran.err.starts_with(&missing)
                 && ran.err.lines().count() == 1
                 && room.listing() == before
-                && begun.elapsed() < Duration::from_secs(2);
+                && begun.elapsed() < within(2000);
             tally.case(good, || format!("{started} of {threads} threads: {ran:?}"));
         }
     }

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 
 use crate::moments::{Random, SAVING, all_whole, furnished, span};
 use crate::room::{Ran, Room, hash, signal};
-use crate::tally::{Tally, count};
+use crate::tally::{Tally, count, within};
 
 /// After so many signals a run may end, and another begins.
 const SIGNALS_OF_A_RUN: u64 = 10;
-const LONGEST: Duration = Duration::from_secs(2);
 const SIGNALS: [(&str, i32); 2] = [("INT", 2), ("TERM", 15)];
 
 /// What a signal came to.
@@ -39,7 +38,7 @@ fn stopped(room: &Room, random: &mut Random, impatient: bool, longest: Duration)
     (0..=u32::from(impatient)).for_each(|_| signal(&child, name));
     let output = child.wait_with_output().unwrap();
     let took = asked.elapsed();
-    if took > LONGEST {
+    if took > within(2000) {
         return Err(format!("it took {took:?} to end"));
     }
     match output.status.signal() {
