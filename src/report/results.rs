@@ -95,7 +95,7 @@ pub enum Stopped {
     Completed,
     /// Somebody asked it to stop.
     Interrupted,
-    /// The loss was no finite number any more.
+    /// It met no finite number: [`Results::divergence`].
     Diverged,
 }
 
