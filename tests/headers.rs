@@ -70,6 +70,18 @@ fn safetensors(header: &str, held: usize) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; held]].concat()
 }
 
+/// A file whose header is nearly all of it.
+fn tensors(count: usize) -> Vec<u8> {
+    let tensor = |index| format!(r#""{index:x}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#);
+    safetensors(&format!("{{{}}}", (0..count).map(tensor).collect::<Vec<_>>().join(",")), 0)
+}
+
+fn metadata(count: usize) -> Vec<u8> {
+    let entry = |index| format!(r#""{index:x}":"""#);
+    let entries: Vec<_> = (0..count).map(entry).collect();
+    safetensors(&format!(r#"{{"__metadata__":{{{}}}}}"#, entries.join(",")), 0)
+}
+
 /// A model file whose description is this, and that has the two tensors of a model of one layer.
 fn described(key: &str, description: &str, held: usize) -> Vec<u8> {
     let text = serde_json::to_string(description).unwrap();
@@ -168,6 +180,11 @@ fn text() -> Vec<Case> {
         case("table of empty lines", "a.csv", "1.5,1\n".to_owned() + &of("\n")),
         case("table of label 65534", "a.csv", "1,65534\n"),
         case("table of label 2^53", "a.csv", "1,9007199254740992\n"),
+        case("table of one long word", "a.csv", of("1")),
+        case("table of one long quoted word", "a.csv", of("1").replacen('1', "\"", 1)),
+        case("table of a long word in its third line", "a.csv", "1,2\n1,2\n".to_owned() + &of("1")),
+        case("table of commas", "a.csv", of(",")),
+        case("table of numbers in one line", "a.csv", of("1,")),
     ]
 }
 
@@ -185,6 +202,12 @@ fn models() -> Vec<Case> {
         case("safetensors of a tensor of 2^40 bytes", "a.st", tensor("[274877906944]", 1 << 40)),
         case("safetensors of extents that overflow", "a.st", tensor("[4294967296,4294967296,4294967296]", 8)),
         case("safetensors of a whole model", "a.st", model(HELD as u64 / 4, "", "", HELD)),
+        case("safetensors of a header of many tensors", "a.st", tensors(HELD / 50)),
+        case("safetensors of 15,900 tensors", "a.st", tensors(15_900)),
+        case("safetensors of many entries of metadata", "a.st", metadata(HELD / 16)),
+        case("safetensors of 39,900 entries of metadata", "a.st", metadata(39_900)),
+        case("safetensors of one long entry of metadata", "a.st", described("phalanx", &"a".repeat(HELD), 8)),
+        case("safetensors of an entry of 7 MiB", "a.st", described("phalanx", &"a".repeat(7 << 20), 8)),
         case("model of 2^61 params", "a.st", model(1 << 59, "", "", 8)),
         case("model of 2^40 params", "a.st", model(1 << 20, "1048576", "", 8)),
         case("model of 10,000 layers", "a.st", model(2, &vec!["1"; 10_000].join(","), "", 8)),

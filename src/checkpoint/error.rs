@@ -51,6 +51,12 @@ pub enum CheckpointError {
         /// What the parser says.
         source: SafeTensorError,
     },
+    /// A header of more than a model needs, which would take many times its size to read.
+    #[error("the header of {} has more than 8 MiB or 16,000 tensors; give a model.safetensors, a checkpoint or a run directory", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+    },
     /// A tensor of the model is missing.
     #[error("{} has no tensor '{name}'; it has {}; name tensors layers.0.weight, layers.0.bias ..., or choose --hidden to match", path.display(), list(found))]
     TensorMissing {

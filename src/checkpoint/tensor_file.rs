@@ -52,9 +52,22 @@ pub(super) fn write(out: &mut impl Write, entries: &[Entry<'_>], key: &str, text
         .expect("the pieces of a tensor are as long as its shape says");
     let mut header = serde_json::to_vec(&metadata)?;
     header.resize(header.len().next_multiple_of(8), b' ');
+    if !is_readable(&header) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "there are too many tensors for one file"));
+    }
     out.write_all(&(header.len() as u64).to_le_bytes())?;
     out.write_all(&header)?;
     entries.iter().flat_map(|entry| &entry.pieces).try_for_each(|piece| out.write_all(piece))
+}
+
+/// Most bytes of a header, and most quotes in it: a tensor has ten, an entry of the metadata four, the name of a class two.
+const MAX_HEADER: usize = 8 << 20;
+const MAX_QUOTES: usize = 160_000;
+
+/// Whether a header is one that this room reads and writes. In memory an entry takes many times its bytes in the file, so their number is
+/// bounded before they are parsed.
+pub(super) fn is_readable(header: &[u8]) -> bool {
+    header.len() <= MAX_HEADER && header.iter().filter(|&&byte| byte == b'"').count() <= MAX_QUOTES
 }
 
 /// What of a range lies in each of the pieces that follow one another.

@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::{Checkpoint, CheckpointError, checkpoint_file};
+use super::{Checkpoint, CheckpointError, checkpoint_file, tensor_file};
 use crate::model::{Model, Tensor};
 
 /// Reads the flat params of a model with these `tensors` from a safetensors file, whoever wrote it. Of a checkpoint only the
@@ -33,6 +33,11 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, CheckpointError> {
 }
 
 pub(super) fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<SafeTensors<'a>, CheckpointError> {
+    let header =
+        bytes.split_first_chunk().and_then(|(len, rest)| rest.get(..u64::from_le_bytes(*len) as usize));
+    if header.is_some_and(|header| !tensor_file::is_readable(header)) {
+        return Err(CheckpointError::Header { path: path.to_owned() });
+    }
     SafeTensors::deserialize(bytes)
         .map_err(|source| CheckpointError::Format { path: path.to_owned(), source })
 }

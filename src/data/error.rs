@@ -97,6 +97,16 @@ pub enum DataError {
     /// A sample too wide to be gathered.
     #[error("{place} of {file}: feature {found}, expected at most 16777216; hash or renumber the features")]
     TooManyFeatures { file: String, place: Place, found: u64 },
+    /// A table of more columns than rows are read with.
+    #[error(
+        "line {line} of {file} has more than {most} columns, the most that a table may have; give wider samples as npy or libsvm"
+    )]
+    WideRow { file: String, line: u64, most: usize },
+    /// A row of more bytes than is read as one.
+    #[error(
+        "line {line} of {file} has more than {most} bytes, the most that a row may have; is a quote left open, or a line not ended?"
+    )]
+    LongRow { file: String, line: u64, most: usize },
     /// NaN or an infinity where a number is needed.
     #[error("{value} in {place} of {file}, expected a finite number; fill in or remove the sample")]
     NotFinite { file: String, place: Place, value: f64 },

@@ -19,7 +19,7 @@
 //! - What a file holds wrongly is an error that names the file, the line or byte, what was found and what was expected.
 //!   Nothing is skipped, filled in or clamped.
 //! - A header is never believed before the file can hold what it promises: reading IDX and npy takes at most twice the size
-//!   of the (decompressed) file plus 16 MiB. A packed file that unpacks to absurdly more than its size is refused.
+//!   of the (decompressed) file plus 16 MiB, and a table's columns and rows are bounded. A packed file that unpacks to absurdly more than its size is refused.
 //! - The gathered bits depend on the stored samples and on [`Standardize`] alone.
 //!
 //! # Trade-offs
@@ -61,6 +61,7 @@ mod libsvm;
 mod npy;
 mod npy_header;
 mod order;
+mod rows;
 mod source;
 mod sparse;
 mod split;

@@ -2,14 +2,11 @@
 //!
 //! Source: RFC 4180, also with lines that end in a line feed alone, blank lines, and spaces around numbers.
 
-use std::io::Read;
-
-use csv::ByteRecord;
-
 use super::error::{LabelFault, Place, excerpt};
 use super::features::{Features, MAX_FEATURES, Stored};
 use super::input::Input;
 use super::labels::LabelReader;
+use super::rows::Rows;
 use super::stream::Stream;
 use super::table_header::Columns;
 use super::{DataError, Dataset, LoadOptions};
@@ -18,17 +15,17 @@ use super::{DataError, Dataset, LoadOptions};
 pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, DataError> {
     let mut rows = Rows::open(input)?;
     if !rows.next()? {
-        return Err(rows.empty());
+        return Err(empty(rows));
     }
-    let first: Vec<String> = rows.record.iter().map(|f| String::from_utf8_lossy(f).into_owned()).collect();
+    let first = rows.fields().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
     let line = rows.line();
-    let columns = Columns::decide(&rows.file, line, &first, options)?;
+    let columns = Columns::decide(&rows.file, line, first, options)?;
     if columns.features() as u64 > MAX_FEATURES {
         let (file, found) = (rows.file, columns.features() as u64);
         return Err(DataError::TooManyFeatures { file, place: Place::Line(line), found });
     }
     if columns.names.is_some() && !rows.next()? {
-        return Err(rows.empty());
+        return Err(empty(rows));
     }
     let mut table = Table::new(input, rows.file_bytes(), columns, options)?;
     loop {
@@ -39,64 +36,8 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
     }
 }
 
-/// The rows of an input, one at a time.
-struct Rows<'a> {
-    input: &'a Input,
-    file: String,
-    reader: csv::Reader<Stream<'a>>,
-    record: ByteRecord,
-}
-
-impl<'a> Rows<'a> {
-    fn open(input: &'a Input) -> Result<Self, DataError> {
-        let stream = Stream::open(input)?;
-        let file = stream.file.clone();
-        let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(stream);
-        Ok(Rows { input, file, reader, record: ByteRecord::new() })
-    }
-
-    /// Goes to the next row; false at the end.
-    fn next(&mut self) -> Result<bool, DataError> {
-        self.reader.read_byte_record(&mut self.record).map_err(|error| match error.into_kind() {
-            csv::ErrorKind::Io(cause) => self.reader.get_ref().error(cause),
-            kind => unreachable!("rows of bytes of any length fail to be read only by the file: {kind:?}"),
-        })
-    }
-
-    /// The line, from 1, where the row at hand starts. Counted by reading the input again, as only an error asks for it and the
-    /// reader's own count is off behind blank lines and carriage returns; 0 if the file has changed so that it cannot be told.
-    fn line(&self) -> u64 {
-        let start = self.record.position().map_or(0, csv::Position::byte);
-        Stream::open(self.input).ok().and_then(|stream| line_of(stream, start)).unwrap_or(0)
-    }
-
-    fn file_bytes(&self) -> u64 {
-        self.reader.get_ref().file_bytes
-    }
-
-    fn place(&self, columns: &Columns, column: usize) -> Place {
-        Place::Field { line: self.line(), column: columns.text(column) }
-    }
-
-    fn empty(&self) -> DataError {
-        DataError::Empty { file: self.file.clone(), expected: "row of numbers and a label" }
-    }
-}
-
-/// The line of the first byte from `start` on that is not part of a line's end.
-fn line_of(mut stream: Stream<'_>, start: u64) -> Option<u64> {
-    let (mut line, mut at) = (1, 0);
-    let mut block = [0; 1 << 14];
-    loop {
-        let count = stream.read(&mut block).ok().filter(|&count| count > 0)?;
-        for &byte in &block[..count] {
-            if at >= start && byte != b'\n' && byte != b'\r' {
-                return Some(line);
-            }
-            line += u64::from(byte == b'\n');
-            at += 1;
-        }
-    }
+fn empty(rows: Rows<'_>) -> DataError {
+    DataError::Empty { file: rows.file, expected: "row of numbers and a label" }
 }
 
 /// A table read so far.
@@ -131,11 +72,11 @@ impl<'a> Table<'a> {
     }
 
     fn read_row(&mut self, rows: &Rows) -> Result<(), DataError> {
-        let (found, expected) = (rows.record.len(), self.columns.count);
+        let (found, expected) = (rows.len(), self.columns.count);
         if found != expected {
             return Err(DataError::Ragged { file: rows.file.clone(), line: rows.line(), found, expected });
         }
-        for (column, field) in rows.record.iter().enumerate() {
+        for (column, field) in rows.fields().enumerate() {
             if Some(column) == self.columns.label {
                 self.read_label(rows, column, field)?;
             } else if Some(column) == self.columns.weight {
@@ -153,12 +94,12 @@ impl<'a> Table<'a> {
     fn read_label(&mut self, rows: &Rows, column: usize, field: &[u8]) -> Result<(), DataError> {
         let file = || rows.file.clone();
         let Ok(text) = std::str::from_utf8(field) else {
-            return Err(DataError::NotUtf8 { file: file(), place: rows.place(&self.columns, column) });
+            return Err(DataError::NotUtf8 { file: file(), place: self.place(rows, column) });
         };
         self.labels.push(text).map_err(|fault: LabelFault| DataError::Label {
             file: file(),
             row: self.samples + 1,
-            place: rows.place(&self.columns, column),
+            place: self.place(rows, column),
             fault,
         })
     }
@@ -166,14 +107,18 @@ impl<'a> Table<'a> {
     fn read_weight(&self, rows: &Rows, column: usize, field: &[u8]) -> Result<f32, DataError> {
         parse(field).filter(|weight| *weight >= 0.0).ok_or_else(|| DataError::Weight {
             file: rows.file.clone(),
-            place: rows.place(&self.columns, column),
+            place: self.place(rows, column),
             text: excerpt(&String::from_utf8_lossy(field)),
         })
     }
 
+    fn place(&self, rows: &Rows, column: usize) -> Place {
+        Place::Field { line: rows.line(), column: self.columns.text(column) }
+    }
+
     /// Says in which way a field is no number.
     fn not_a_number(&self, rows: &Rows, column: usize, field: &[u8]) -> DataError {
-        let (file, place) = (rows.file.clone(), rows.place(&self.columns, column));
+        let (file, place) = (rows.file.clone(), self.place(rows, column));
         let text = String::from_utf8_lossy(field);
         let text = text.trim();
         match text.parse::<f64>() {

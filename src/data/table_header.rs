@@ -19,10 +19,10 @@ impl Columns {
     pub fn decide(
         file: &str,
         line: u64,
-        first: &[String],
+        first: Vec<String>,
         options: &LoadOptions,
     ) -> Result<Columns, DataError> {
-        let search = Search { file, first, is_header: options.header != HeaderRow::Absent };
+        let search = Search { file, first: &first, is_header: options.header != HeaderRow::Absent };
         let find = |column: &Option<Column>| match search.find(column.as_ref()) {
             // Where no labels are wanted, those of the training samples need not be there.
             Err(DataError::NoColumn { .. } | DataError::NoHeader { .. })
@@ -39,17 +39,17 @@ impl Columns {
             || (weight.is_some() && by_name(&options.weight_column));
         let mut columns = Columns { count: first.len(), label, weight, names: None };
         if label.is_some() && label == weight {
-            let column = columns.label_text(first);
+            let column = columns.label_text(&first);
             return Err(DataError::SameColumn { file: file.to_string(), column });
         }
         columns.default_label(file, options)?;
         let has_header = match options.header {
             HeaderRow::Present => true,
             HeaderRow::Absent => false,
-            HeaderRow::Auto => is_named || columns.has_words(first),
+            HeaderRow::Auto => is_named || columns.has_words(&first),
         };
-        columns.names = has_header.then(|| first.to_vec());
-        columns.check_width(file, line, first, options)?;
+        columns.check_width(file, line, &first, options)?;
+        columns.names = has_header.then_some(first);
         Ok(columns)
     }
 

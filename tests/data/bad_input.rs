@@ -50,6 +50,16 @@ fn bad_tables_are_refused_with_line_and_column() {
         case("a.csv", "0\n1\n", &["1 columns in line 1 of a.csv, expected at least 2: features, label"]),
         case("a.csv", "\n1;2;0\n", &["1 columns in line 2 of a.csv", "the line has semicolons"]),
         case("a.csv", "1\t2\t0\n", &["1 columns in line 1 of a.csv", "the line has tabs"]),
+        case(
+            "a.csv",
+            "1,0\n2,0\n".to_owned() + &",".repeat(1 << 18),
+            &["line 3 of a.csv has more than 262144 columns", "as npy or libsvm"],
+        ),
+        case(
+            "a.csv",
+            "1,0\n\n2,\"0\n".to_owned() + &"3,0\n".repeat(1 << 20),
+            &["line 3 of a.csv has more than 4194304 bytes", "is a quote left open"],
+        ),
         case("a.csv", "1,2,\n", &["an empty label in row 1 of a.csv (line 1, column 2)"]),
         case("a.csv", "1,2,0\n1,2, \n", &["an empty label in row 2 of a.csv (line 2, column 2)"]),
         case(

@@ -14,6 +14,7 @@ fn in_members(unit: &[u8]) -> Vec<u8> {
 #[test]
 fn a_gzip_bomb_ends_with_an_error() {
     const TOLD: &[&str] = &["unpacks to more than 67", "at most 256 times its size"];
+    const ONE_ROW: &[&str] = &["line 1 of a.csv.gz has more than 4194304 bytes"];
     let table = gz(&b"0,0,0,0,0,0,0,0\n".repeat(BOMB_BYTES / 16));
     let images = |len: u32| idx(8, &[len, 28, 28], &[]);
     let honest = gz(&[images(100_000), vec![0; 100_000 * 28 * 28]].concat());
@@ -24,10 +25,10 @@ fn a_gzip_bomb_ends_with_an_error() {
     let (nested_table, nested_images) = (gz(&table), gz(&honest));
     Refused("E4", "gzip bombs that end with an error").check(vec![
         case("a.csv.gz", table, TOLD),
-        case("a.csv.gz", zeros.clone(), TOLD),
+        case("a.csv.gz", zeros.clone(), ONE_ROW),
         case("a.csv.gz", in_members(b"\n"), TOLD),
         case("a.csv.gz", in_members(b"0,0,0,0,0,0,0,0\n"), TOLD),
-        case("a.csv.gz", endless, TOLD),
+        case("a.csv.gz", endless, ONE_ROW),
         case("a.csv.gz", one_byte_each, &["1 columns in line 1 of a.csv.gz"]),
         case("a.csv.gz", nested_table, &["1 columns in line 1 of a.csv.gz"]),
         packed_images(honest, TOLD),
