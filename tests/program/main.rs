@@ -17,6 +17,7 @@ mod faulty;
 mod kills;
 #[cfg(unix)]
 mod limits;
+mod load;
 mod metrics;
 #[cfg(unix)]
 mod moments;
