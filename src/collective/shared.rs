@@ -7,7 +7,6 @@
 //! - An update opens only when every rank of the world has arrived in it, with the same shared value. So while it is
 //!   open, no communicator of this world is free to be read with, and no slice from `read` exists anywhere.
 //!   A communicator that was forgotten or dropped never arrives, so the update never opens.
-//! - [`Communicator::rewrite`] opens in the same way, and gives all values to rank 0 alone.
 //! - `update` gives each rank its own segment and segments are disjoint (the cuts ascend, which `new` checks). The
 //!   exclusive slice lives no longer than the work, and no rank returns from `update`, not even by a panic, before the
 //!   work of all ranks has ended.
