@@ -19,7 +19,8 @@
 //! - What a file holds wrongly is an error that names the file, the line or byte, what was found and what was expected.
 //!   Nothing is skipped, filled in or clamped.
 //! - A header is never believed before the file can hold what it promises: reading IDX and npy takes at most twice the size
-//!   of the (decompressed) file plus 16 MiB, and a table's columns and rows are bounded. A packed file that unpacks to absurdly more than its size is refused.
+//!   of the (decompressed) file plus 16 MiB, and a row of a table has at most 262,144 columns and 4 MiB. A packed file that unpacks to
+//!   absurdly more than its size is refused.
 //! - The gathered bits depend on the stored samples and on [`Standardize`] alone.
 //!
 //! # Trade-offs

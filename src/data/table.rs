@@ -3,7 +3,7 @@
 //! Source: RFC 4180, also with lines that end in a line feed alone, blank lines, and spaces around numbers.
 
 use super::error::{LabelFault, Place, excerpt};
-use super::features::{Features, MAX_FEATURES, Stored};
+use super::features::{Features, Stored};
 use super::input::Input;
 use super::labels::LabelReader;
 use super::rows::Rows;
@@ -20,10 +20,6 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
     let first = rows.fields().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
     let line = rows.line();
     let columns = Columns::decide(&rows.file, line, first, options)?;
-    if columns.features() as u64 > MAX_FEATURES {
-        let (file, found) = (rows.file, columns.features() as u64);
-        return Err(DataError::TooManyFeatures { file, place: Place::Line(line), found });
-    }
     if columns.names.is_some() && !rows.next()? {
         return Err(empty(rows));
     }
