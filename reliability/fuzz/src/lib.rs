@@ -1,17 +1,15 @@
 //! What the targets share: a file in memory, and what is asked of a parser that takes it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use phalanx::checkpoint::{Checkpoint, ModelFile, summarize};
 use phalanx::data::{Column, LoadOptions, Source, TargetKind};
 
-/// A folder of this process, in memory where there is one.
+/// A folder of this process, which whoever runs it takes away with `TMPDIR`.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
-    let in_memory = Path::new("/dev/shm");
-    let parent = if in_memory.is_dir() { in_memory.to_owned() } else { std::env::temp_dir() };
-    let folder = parent.join(format!("phalanx-fuzz-{}", std::process::id()));
+    let folder = std::env::temp_dir().join(format!("phalanx-fuzz-{}", std::process::id()));
     fs::create_dir_all(&folder).expect("a folder can be made");
     folder
 });
