@@ -141,8 +141,8 @@ impl fmt::Display for Divergence {
 ///
 /// # Cost
 ///
-/// A few instructions for 16 values, without an early end. Of a step that computes gradients of 32 samples or more it takes less than a
-/// hundredth (`cargo bench --bench divergence`).
+/// A few instructions for 16 values, without an early end. Of a step of 128 samples or more it takes 0.3 to 0.7 %, of one of 32 samples
+/// with 102,000 params 2.4 % (a Xeon with AVX-512, 135 GB/s out of the first cache; `cargo bench --bench divergence`).
 ///
 /// # Examples
 ///
