@@ -256,7 +256,8 @@ pub(super) struct TrainFlags {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) keep: Option<usize>,
     /// Go on with a run to the bits it would have come to, with any number of threads: its directory, one of its
-    /// checkpoints, or auto, the newest in runs (or the one in -o) that is not complete. Options are those of the run
+    /// checkpoints, or auto, the newest in runs that is neither complete nor diverged (with -o, the one there, or a
+    /// new one). Options are those of the run
     #[arg(long, value_name = "RUN|CHECKPOINT|auto", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) resume: Option<String>,

@@ -98,23 +98,28 @@ fn begin_in(run: &Path, flags: &TrainFlags) -> Beginning {
     Beginning::Resumed(Box::new(Resumed { run, in_place: true, from: None, end: None, recorded }))
 }
 
-/// The newest of the runs that have a number, have begun and are not complete.
+/// The newest of the runs that have a number, have begun, are not complete and have not diverged, which they would do again.
 fn newest() -> Result<PathBuf, Failure> {
     let mut runs = numbered();
     runs.retain(|run| !RunDir::is_unbegun(run));
-    let found = runs.iter().find(|run| !is_complete(run));
+    let found = runs.iter().find(|run| !matches!(stopped(run).as_deref(), Some("completed" | "diverged")));
     Ok(found.cloned().ok_or_else(|| {
         anyhow!(
-            "there is no run in runs that is not complete ({} are); name one, or train anew without --resume",
+            "there is no run in runs to go on with (of {} each is complete or has diverged); name one, or train anew without --resume",
             runs.len()
         )
     })?)
 }
 
 fn is_complete(run: &Path) -> bool {
-    let results = fs::read(run.join("results.json")).ok();
-    let results = results.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-    results.is_some_and(|results| results["stopped"] == "completed")
+    stopped(run).as_deref() == Some("completed")
+}
+
+/// Why a run ended, as its results say, if it has any.
+fn stopped(run: &Path) -> Option<String> {
+    let results = fs::read(run.join("results.json")).ok()?;
+    let results = serde_json::from_slice::<Value>(&results).ok()?;
+    results["stopped"].as_str().map(str::to_owned)
 }
 
 /// Goes on from the newest checkpoint of a run that is whole.

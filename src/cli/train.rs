@@ -10,7 +10,7 @@ use std::time::Instant;
 use phalanx::optim::Framework;
 use phalanx::report::Results;
 use phalanx::report::page::RunRecord;
-use phalanx::train::{Outcome, StopReason};
+use phalanx::train::{Blame, Divergence, OnDivergence, Outcome, StopReason};
 
 use self::prepared::Prepared;
 pub(super) use self::prepared::initial_params;
@@ -74,21 +74,38 @@ fn train(
         let text = summary::text(&results, &plan, &record);
         output::results(|out| write!(out, "{text}"))?;
     }
-    Ok(exit_code(&outcome, &signals, dir.path()))
+    Ok(exit_code(&outcome, &signals, (dir.path(), plan.on_divergence())))
 }
 
-fn exit_code(outcome: &Outcome, signals: &Signals, path: &Path) -> ExitCode {
+fn exit_code(outcome: &Outcome, signals: &Signals, (path, on): (&Path, OnDivergence)) -> ExitCode {
     match outcome.reason {
         StopReason::Completed | StopReason::StoppedEarly => ExitCode::SUCCESS,
         StopReason::Interrupted => signals.exit_code(),
         StopReason::Diverged => {
-            let divergence = outcome.divergence.as_ref().map(ToString::to_string).unwrap_or_default();
+            let divergence = outcome.divergence.as_ref().expect("a run that diverged says by what");
+            let saved = match outcome.position.best.filter(|_| outcome.best_params.is_some()) {
+                Some(best) => format!("those of the best epoch, {},", best.epoch + 1),
+                None => "the params before it".to_owned(),
+            };
+            let path = path.display();
             output::error(format!(
-                "training diverged in {divergence}; the params before it are saved in {}; lower --lr, set --clip-grad-norm, or \
-                 leave such steps out with --on-divergence skip",
-                path.display()
+                "training diverged in {divergence}; {saved} are saved in {path}; {}",
+                advice(divergence, on)
             ));
             ExitCode::from(3)
         }
+    }
+}
+
+/// What to do about it.
+fn advice(divergence: &Divergence, on: OnDivergence) -> &'static str {
+    let is_of_update = matches!(divergence.blame, Blame::Update { .. });
+    match (on, divergence.step) {
+        (OnDivergence::Skip, _) if !is_of_update => {
+            "no step of the epoch was left, all being skipped; lower --lr, set --clip-grad-norm, or look at the data"
+        }
+        (_, 1) => "nothing was learned yet: look at the data (--standardize) and at --init, or lower --lr",
+        _ if is_of_update => "lower --lr, or set --clip-grad-norm",
+        _ => "lower --lr, set --clip-grad-norm, or leave such steps out with --on-divergence skip",
     }
 }

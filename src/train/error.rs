@@ -201,13 +201,30 @@ pub enum TrainError {
     Optim(#[from] OptimError),
     /// The system does not give the memory that the model needs.
     #[error(
-        "to train a model of {params} params takes {} MB of memory or more, which the system does not give; choose smaller layers, \
-         or raise its limit (ulimit -v)", bytes.div_ceil(1_000_000)
+        "to train a model of {params} params on {samples} samples of {features} features at a time takes {} MB of memory or more, which the \
+         system does not give; choose smaller layers or batches, or raise its limit (ulimit -v)", bytes.div_ceil(1_000_000)
     )]
     Memory {
         /// Params of the model.
         params: usize,
+        /// Samples that are gathered at a time.
+        samples: usize,
+        /// Their features.
+        features: usize,
         /// The least that is needed.
+        bytes: usize,
+    },
+    /// The system does not give the memory to score or predict samples.
+    #[error(
+        "to score {samples} samples of {features} features at a time takes {} MB of memory, which the system does not give; raise its \
+         limit (ulimit -v)", bytes.div_ceil(1_000_000)
+    )]
+    ScoreMemory {
+        /// Samples that are gathered at a time.
+        samples: usize,
+        /// Their features.
+        features: usize,
+        /// What is needed.
         bytes: usize,
     },
     /// A thread could not be started.

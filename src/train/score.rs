@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::TrainError;
 use super::step::{gathered_for, samples_of};
+use super::trainer::is_given;
 use crate::data::{Dataset, Gathered, Targets};
 use crate::model::{Mlp, Model, Score, TargetShape};
 
@@ -22,9 +23,10 @@ const GROUP: usize = 256;
 ///
 /// # Errors
 ///
-/// If the model and the data do not fit each other.
+/// If the model and the data do not fit each other, or the system does not give the memory.
 pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Score, TrainError> {
     model.check(data.features(), target_shape(data))?;
+    check_memory(data)?;
     let groups: Vec<Score> = (0..groups(data))
         .into_par_iter()
         .map_init(|| Scorer::new(model, data), |scorer, group| scorer.score(params, group))
@@ -36,7 +38,7 @@ pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Scor
 ///
 /// # Errors
 ///
-/// If the data has another number of features than the model.
+/// If the data has another number of features than the model, or the system does not give the memory.
 ///
 /// # Examples
 ///
@@ -58,6 +60,7 @@ pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Scor
 /// ```
 pub fn predict(model: &Mlp, params: &[f32], data: &Dataset) -> Result<Array2<f32>, TrainError> {
     model.check_features(data.features())?;
+    check_memory(data)?;
     let outputs = model.shape().outputs;
     let mut predictions = Array2::zeros((data.len(), outputs));
     let rows = predictions.as_slice_mut().expect("a new array is contiguous");
@@ -75,6 +78,14 @@ pub fn predict(model: &Mlp, params: &[f32], data: &Dataset) -> Result<Array2<f32
         },
     );
     Ok(predictions)
+}
+
+/// Asks the system for what gathering the groups takes, one a thread, and gives it back.
+fn check_memory(data: &Dataset) -> Result<(), TrainError> {
+    let at_a_time = rayon::current_num_threads().min(groups(data));
+    let (samples, features) = (at_a_time * GROUP.min(data.len()), data.features());
+    let bytes = samples.saturating_mul(features).saturating_mul(size_of::<f32>());
+    if is_given(bytes) { Ok(()) } else { Err(TrainError::ScoreMemory { samples, features, bytes }) }
 }
 
 /// Number of groups of a data set.

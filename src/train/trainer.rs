@@ -230,7 +230,7 @@ impl<'a, M: Model> Trainer<'a, M> {
     /// the model, say) or waits longer than the timeout for another, or a subscriber cannot go on. All threads have ended then.
     pub fn run(mut self) -> Result<Outcome, TrainError> {
         let plan = self.plan()?;
-        check_memory(&plan)?;
+        check_memory(&plan, self.train.features())?;
         let (initial, start) = match (self.resumed, self.initial) {
             (Some(snapshot), _) => Start::of(&snapshot),
             (None, Some(initial)) => (initial, Start::default()),
@@ -289,16 +289,25 @@ impl<'a, M: Model> Trainer<'a, M> {
     }
 }
 
-/// Asks the system for the least that a run of this plan holds, params and the copy that is kept of them, a gradient, the optimizer's state
-/// and the best params, and gives it back: an error here is better than the end of the program by an allocation that fails on the way.
-fn check_memory(plan: &Plan) -> Result<(), TrainError> {
-    let vectors = 3 + plan.hyper().state_names().len() + usize::from(plan.keep_best());
-    let bytes = plan.params_len().saturating_mul(size_of::<f32>() * vectors);
+/// Asks the system for the least that a run of this plan holds, params and the copy that is kept of them, a gradient, the optimizer's state,
+/// the best params and the samples of a shard a rank, and gives it back: an error here is better than the end of the program by an
+/// allocation that fails on the way.
+fn check_memory(plan: &Plan, features: usize) -> Result<(), TrainError> {
+    let (params, vectors) =
+        (plan.params_len(), 3 + plan.hyper().state_names().len() + usize::from(plan.keep_best()));
+    let samples = plan.max_shard_samples() * plan.threads().min(plan.shards());
+    let numbers = params.saturating_mul(vectors).saturating_add(samples.saturating_mul(features));
+    let bytes = numbers.saturating_mul(size_of::<f32>());
+    if is_given(bytes) { Ok(()) } else { Err(TrainError::Memory { params, samples, features, bytes }) }
+}
+
+/// Whether the system gives so much memory, which is given back.
+pub(super) fn is_given(bytes: usize) -> bool {
     // An allocation that nobody looks at may be left out by the compiler.
     let mut room = std::hint::black_box(Vec::<u8>::new());
     let found = room.try_reserve_exact(bytes);
     std::hint::black_box(room);
-    found.map_err(|_| TrainError::Memory { params: plan.params_len(), bytes })
+    found.is_ok()
 }
 
 /// Runs one thread a communicator, hears the events of rank 0, and joins all.

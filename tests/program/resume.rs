@@ -205,7 +205,7 @@ fn other_data_is_refused_and_the_same_data_elsewhere_is_not() {
 #[test]
 fn auto_finds_the_newest_run_that_is_not_complete() {
     let room = Room::new();
-    assert!(room.run("train --resume auto").err.contains("no run in runs that is not complete"));
+    assert!(room.run("train --resume auto").err.contains("no run in runs to go on with"));
     // As a script says it that may be run again and again.
     let again = "train --epochs 2 --resume auto -o mine";
     assert!(room.run(again).err.starts_with("mine is not there yet: a new run begins\n"));
