@@ -12,7 +12,7 @@ use super::tree::{fold_ranks, split};
 use std::ops::Range;
 
 /// Elements combined at a time: 4 KiB of f64 for each level of the tree.
-const BLOCK: usize = 512;
+pub(super) const BLOCK: usize = 512;
 
 /// Elements of the smallest type, of 2 bytes, that a payload holds.
 const PAYLOAD_BLOCK: usize = PAYLOAD_BYTES / 2;
@@ -61,13 +61,25 @@ pub(super) fn reduce_payloads<T: Element, R: Recipe<T>>(
     first: usize,
     results: &mut [T],
 ) {
-    if let Some(&filling) = results.first() {
-        let range = first..first + results.len();
-        let leaves = |rank| &round.payload(rank)[range.clone()];
-        let filling = recipe.leaf(0)(filling);
-        let mut roots = [filling; PAYLOAD_BLOCK];
+    let range = first..first + results.len();
+    let leaves = |rank| &round.payload(rank)[range.clone()];
+    reduce_slices::<T, R, PAYLOAD_BLOCK>(recipe, round.world_size(), leaves, results);
+}
+
+/// Reduces the leaves of each rank, as many as there are results, in blocks of at most `N`.
+pub(super) fn reduce_slices<'l, T: Copy + 'l, R: Recipe<T>, const N: usize>(
+    recipe: &R,
+    world_size: usize,
+    leaves: impl Fn(usize) -> &'l [T],
+    results: &mut [T],
+) {
+    for (block, results) in results.chunks_mut(N).enumerate() {
+        let range = block * N..block * N + results.len();
+        let leaves = |rank| &leaves(rank)[range.clone()];
+        let filling = recipe.leaf(0)(leaves(0)[0]);
+        let mut roots = [filling; N];
         let roots = &mut roots[..results.len()];
-        Source::<_, _, _, PAYLOAD_BLOCK> { recipe, leaves, filling }.combine(0..round.world_size(), roots);
+        Source::<_, _, _, N> { recipe, leaves, filling }.combine(0..world_size, roots);
         finish(recipe, roots, results);
     }
 }

@@ -214,6 +214,12 @@ pub struct Peers<'a, X> {
     values: PhantomData<&'a X>,
 }
 
+impl<X> Clone for Peers<'_, X> {
+    fn clone(&self) -> Self {
+        Self { round: self.round, values: PhantomData }
+    }
+}
+
 impl<'a, X> Peers<'a, X> {
     /// Returns the value that `rank` lends.
     ///

@@ -12,6 +12,9 @@
 //! - A [`Shared`] value exists once: all ranks [`read`](Shared::read) it between rounds, and each writes its own segment
 //!   inside an [`update`](Communicator::update).
 //!
+//! - A [`Wire`] carries bytes between *processes*; a [`ProcessCommunicator`] is the communicator of one, in whose world every process is a
+//!   rank. What both communicators can is [`Collectives`]. Features: `processes`, part of the default ones, and `mpi` for `MpiWire`.
+//!
 //! # Guarantees
 //!
 //! - **The same bits** on every rank, in every run, whatever the timing: a result is a function of the world size and
@@ -54,13 +57,23 @@
 //! assert_eq!(sums, [3.0, 3.0, 3.0]);
 //! ```
 
+#[cfg(feature = "processes")]
+mod collectives;
 mod communicator;
 mod element;
 mod error;
 mod gate;
+#[cfg(feature = "processes")]
+mod header;
 mod kernel;
 mod loan;
+#[cfg(feature = "processes")]
+mod local_wire;
+#[cfg(feature = "mpi")]
+mod mpi_wire;
 mod op;
+#[cfg(feature = "processes")]
+mod process_communicator;
 mod recipe;
 mod reduce;
 pub mod reference;
@@ -71,13 +84,25 @@ mod state;
 mod sync;
 pub mod tree;
 mod wait;
+#[cfg(feature = "processes")]
+mod wire;
 mod world;
 
+#[cfg(feature = "processes")]
+pub use collectives::Collectives;
 pub use communicator::Communicator;
 pub use element::{Element, Float};
 pub use error::{CollectiveError, Difference};
 pub use loan::Peers;
+#[cfg(feature = "processes")]
+pub use local_wire::LocalWire;
+#[cfg(feature = "mpi")]
+pub use mpi_wire::{MpiError, MpiWire};
 pub use op::{Op, Operation};
+#[cfg(feature = "processes")]
+pub use process_communicator::ProcessCommunicator;
 pub use segment::segment;
 pub use shared::Shared;
+#[cfg(feature = "processes")]
+pub use wire::{Incoming, Outgoing, Wire, gather_parts};
 pub use world::{AbortHandle, World};

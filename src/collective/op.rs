@@ -54,6 +54,8 @@ pub enum Operation {
     Lend,
     /// [`Communicator::update`](super::Communicator::update).
     Update,
+    /// [`Communicator::rewrite`](super::Communicator::rewrite).
+    Rewrite,
 }
 
 impl fmt::Display for Operation {
@@ -68,6 +70,7 @@ impl fmt::Display for Operation {
             Self::Broadcast => out.write_str("broadcast"),
             Self::Lend => out.write_str("lend"),
             Self::Update => out.write_str("update"),
+            Self::Rewrite => out.write_str("rewrite"),
         }
     }
 }

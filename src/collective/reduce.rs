@@ -107,7 +107,7 @@ impl Communicator {
     ) -> Result<f64, CollectiveError> {
         let call = Call::new::<T>(Operation::WeightedMean, values.len()).with_weight(weight);
         let loan = Loan::of_slice(self, call, values)?;
-        let total = total_weight(loan.round())?;
+        let total = total_weight(loan.world_size(), |rank| loan.round().call(rank).weight)?;
         loan.work_on_segments(|mut segments| {
             let round = segments.round();
             let recipe = WeightedMean { weight: |rank| round.call(rank).weight, total };
@@ -157,26 +157,25 @@ impl Communicator {
 }
 
 /// Returns the sum of all weights, or why there is none; the same on every rank.
-fn total_weight(round: &Round<'_>) -> Result<f64, CollectiveError> {
-    let weight = |rank| round.call(rank).weight;
-    let ranks = 0..round.world_size();
-    if let Some(rank) = ranks.clone().find(|&rank| !(weight(rank).is_finite() && weight(rank) >= 0.0)) {
+pub(super) fn total_weight(world_size: usize, weight: impl Fn(usize) -> f64) -> Result<f64, CollectiveError> {
+    let is_good = |weight: f64| weight.is_finite() && weight >= 0.0;
+    if let Some(rank) = (0..world_size).find(|&rank| !is_good(weight(rank))) {
         return Err(CollectiveError::BadWeight { rank, weight: weight(rank) });
     }
-    match fold_ranks(ranks, &weight, &|left, right| left + right) {
+    match fold_ranks(0..world_size, &weight, &|left, right| left + right) {
         0.0 => Err(CollectiveError::ZeroWeight),
         total if total.is_infinite() => Err(CollectiveError::WeightOverflow),
         total => Ok(total),
     }
 }
 
-/// An opened round that waits to be told its arithmetic.
-trait Reduction<T> {
+/// Operands that wait to be told their arithmetic.
+pub(super) trait Reduction<T> {
     fn run(self, recipe: &impl Recipe<T>) -> Result<(), CollectiveError>;
 }
 
 /// Runs a reduction with the recipe of `op`.
-fn choose<T: Element>(
+pub(super) fn choose<T: Element>(
     op: Op,
     world_size: usize,
     reduction: impl Reduction<T>,

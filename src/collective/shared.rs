@@ -11,6 +11,7 @@
 //!   exclusive slice lives no longer than the work, and no rank returns from `update`, not even by a panic, before the
 //!   work of all ranks has ended.
 //! - The gates order the writes of a round before every read that follows it.
+//! - [`Communicator::rewrite`] opens in the same way, and gives all values to rank 0 alone.
 //! - A read with a communicator of another world proves nothing and is refused, as is any read once the world failed.
 #![allow(unsafe_code)] // The params would otherwise be copied to every rank in every step.
 
@@ -39,7 +40,7 @@ use std::ops::Range;
 pub struct Shared<T> {
     state: Arc<State>,
     values: Box<[UnsafeElement<T>]>,
-    /// `world_size + 1` ascending indices from 0 to the number of values.
+    /// `world_size + 1` ascending indices, of which the last is at most the number of values.
     cuts: Box<[usize]>,
     /// Set if a rank panicked inside an update.
     torn: AtomicBool,
@@ -56,13 +57,40 @@ impl<T> Shared<T> {
     /// [`CutCount`](CollectiveError::CutCount) unless there are `world_size + 1` cuts,
     /// [`CutOutOfOrder`](CollectiveError::CutOutOfOrder) unless they ascend from 0 to the number of values.
     pub fn new(world: &World, values: Vec<T>, cuts: Vec<usize>) -> Result<Self, CollectiveError> {
-        check_cuts(&cuts, world.size(), values.len())?;
-        Ok(Self {
+        check_cuts(&cuts, world.size(), (0, values.len()), values.len())?;
+        Ok(Self::cut(world, values, cuts))
+    }
+
+    /// As [`new`](Self::new), where the ranks own a part of the values only: from the first cut to the last. The rest, which others than
+    /// this world's ranks compute, is written by [`rewrite`](Communicator::rewrite).
+    ///
+    /// # Errors
+    /// [`CutCount`](CollectiveError::CutCount) unless there are `world_size + 1` cuts,
+    /// [`CutOutOfOrder`](CollectiveError::CutOutOfOrder) unless they ascend within the values.
+    ///
+    /// # Examples
+    /// ```
+    /// # use phalanx::collective::{Shared, World};
+    /// let world = World::new(1)?;
+    /// let shared = Shared::within(&world, vec![1, 2, 3, 4], vec![1, 3])?;
+    /// let mut rank = world.communicators().remove(0);
+    /// rank.update(&shared, &(), |_, own| own.fill(0))?;
+    /// rank.rewrite(&shared, |all| all[3] = 5)?;
+    /// assert_eq!(shared.read(&rank)?, [1, 0, 0, 5]);
+    /// # Ok::<(), phalanx::collective::CollectiveError>(())
+    /// ```
+    pub fn within(world: &World, values: Vec<T>, cuts: Vec<usize>) -> Result<Self, CollectiveError> {
+        check_cuts(&cuts, world.size(), (values.len(), 0), values.len())?;
+        Ok(Self::cut(world, values, cuts))
+    }
+
+    fn cut(world: &World, values: Vec<T>, cuts: Vec<usize>) -> Self {
+        Self {
             state: Arc::clone(&world.state),
             values: values.into_iter().map(UnsafeElement::new).collect(),
             cuts: cuts.into(),
             torn: AtomicBool::new(false),
-        })
+        }
     }
 
     /// Shares `values` between the ranks of `world`, cut as [`segment`](super::segment()) does.
@@ -114,23 +142,30 @@ impl<T> Shared<T> {
     }
 
     /// # Safety
-    /// Until the slice is dropped nobody else reads or writes the segment of `rank`.
-    #[allow(clippy::mut_from_ref)] // The exclusiveness is that of the segment, which the caller answers for.
-    unsafe fn segment_mut(&self, rank: usize) -> &mut [T] {
-        let cells = &self.values[self.segment(rank)];
+    /// Until the slice is dropped nobody else reads or writes values in `range`.
+    #[allow(clippy::mut_from_ref)] // The exclusiveness is that of the range, which the caller answers for.
+    unsafe fn range_mut(&self, range: Range<usize>) -> &mut [T] {
+        let cells = &self.values[range];
         let start = cells.as_ptr().cast::<T>().cast_mut();
         // SAFETY: a cell has the layout of its value and allows writing behind `&`; the caller has it to itself.
         unsafe { std::slice::from_raw_parts_mut(start, cells.len()) }
     }
 }
 
-fn check_cuts(cuts: &[usize], world_size: usize, len: usize) -> Result<(), CollectiveError> {
+/// Checks that the cuts ascend, the first being at most, and the last at least, as `ends` say.
+fn check_cuts(
+    cuts: &[usize],
+    world_size: usize,
+    ends: (usize, usize),
+    len: usize,
+) -> Result<(), CollectiveError> {
     if cuts.len() != world_size + 1 {
         return Err(CollectiveError::CutCount { found: cuts.len(), expected: world_size + 1 });
     }
     for (index, &found) in cuts.iter().enumerate() {
-        let at_least = if index == world_size { len } else { cuts[..index].last().copied().unwrap_or(0) };
-        let at_most = if index == 0 { 0 } else { len };
+        let before = cuts[..index].last().copied().unwrap_or(0);
+        let at_least = if index == world_size { before.max(ends.1) } else { before };
+        let at_most = if index == 0 { ends.0 } else { len };
         if found < at_least || found > at_most {
             return Err(CollectiveError::CutOutOfOrder { index, found, at_least, at_most });
         }
@@ -203,7 +238,40 @@ impl Communicator {
         let outcome = loan.work(|peers| {
             // SAFETY: the round is open, so all communicators of this world are in `update` with this very value (the
             // calls were compared by address) and nobody holds a borrow from `read`; each rank takes its own segment.
-            work(peers, unsafe { shared.segment_mut(rank) })
+            work(peers, unsafe { shared.range_mut(shared.segment(rank)) })
+        });
+        if outcome.is_ok() {
+            tear.mend();
+        }
+        outcome
+    }
+
+    /// Lets rank 0 write all values of `shared`, whoever owns them; it alone runs `work`, and returns what that does.
+    ///
+    /// # Errors
+    /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld), and as [`lend`](Self::lend). If the work panics, the values may be written in
+    /// part and [`Shared::is_torn`] says so.
+    ///
+    /// # Panics
+    /// As [`lend`](Self::lend).
+    ///
+    /// # Examples
+    /// See [`Shared::within`].
+    pub fn rewrite<T: Send + Sync + 'static, R>(
+        &mut self,
+        shared: &Shared<T>,
+        work: impl FnOnce(&mut [T]) -> R,
+    ) -> Result<Option<R>, CollectiveError> {
+        let call = Call::new::<()>(Operation::Rewrite, 1).on_subject(std::ptr::from_ref(shared).addr());
+        let (rank, is_foreign) = (self.rank(), !shared.is_of(&self.state));
+        let loan = Loan::of_value(self, call, &())?;
+        if is_foreign {
+            return Err(CollectiveError::NotOfThisWorld);
+        }
+        let tear = Tear(&shared.torn);
+        let outcome = loan.work(|_| {
+            // SAFETY: as in `update`, but rank 0 takes everything and the others nothing.
+            (rank == 0).then(|| work(unsafe { shared.range_mut(0..shared.values.len()) }))
         });
         if outcome.is_ok() {
             tear.mend();

@@ -218,6 +218,39 @@ fn a_shared_value_is_cut_where_it_was_told() {
 }
 
 #[test]
+fn a_shared_value_of_which_ranks_own_a_part_is_rewritten_by_rank_0() {
+    let world = World::new(3).unwrap();
+    let shared = Shared::within(&world, vec![0; 8], vec![2, 4, 4, 7]).unwrap();
+    on_ranks(world, |mut rank| {
+        let number = 1 + rank.rank();
+        rank.update(&shared, &(), |_, own| own.fill(number)).unwrap();
+        assert_eq!(shared.read(&rank).unwrap(), [0, 0, 1, 1, 3, 3, 3, 0]);
+        let told = rank.rewrite(&shared, |all| {
+            (all[0], all[7]) = (8, 9);
+            all.len()
+        });
+        assert_eq!(told.unwrap(), (rank.rank() == 0).then_some(8));
+        assert_eq!(shared.read(&rank).unwrap(), [8, 0, 1, 1, 3, 3, 3, 9]);
+        rank
+    });
+}
+
+#[test]
+fn cuts_within_a_value_may_leave_out_its_ends_but_not_descend() {
+    let world = World::new(2).unwrap();
+    for cuts in [vec![0, 0, 0], vec![1, 2, 3], vec![4, 4, 4]] {
+        Shared::within(&world, vec![0; 4], cuts).unwrap();
+    }
+    for (cuts, index) in [(vec![1, 0, 4], 1), (vec![0, 3, 2], 2), (vec![0, 1, 5], 2), (vec![5, 5, 5], 0)] {
+        let error = Shared::within(&world, vec![0; 4], cuts).unwrap_err();
+        assert!(
+            matches!(error, CollectiveError::CutOutOfOrder { index: found, .. } if found == index),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn cuts_that_do_not_ascend_from_zero_to_the_len_are_refused() {
     let world = World::new(2).unwrap();
     let cut = |cuts: &[usize]| Shared::new(&world, vec![(); 10], cuts.to_vec()).unwrap_err();

@@ -85,6 +85,23 @@ fn a_panic_inside_an_update_marks_the_value_torn_and_ends_reading() {
 }
 
 #[test]
+fn a_panic_inside_a_rewrite_marks_the_value_torn_and_ends_reading() {
+    let world = World::new(3).unwrap();
+    let shared = Shared::even(&world, vec![0; 9]);
+    let outcomes = on_ranks_that_may_panic(world, |rank| {
+        let outcome = rank.rewrite(&shared, |all| {
+            all[8] = 1;
+            panic!("planted");
+        });
+        assert_eq!(outcome, Err::<Option<()>, _>(CollectiveError::Panicked { rank: 0 }));
+        assert_eq!(shared.read(rank), Err(CollectiveError::Panicked { rank: 0 }));
+    });
+    assert_eq!(outcomes, [Err("planted"), Ok(()), Ok(())]);
+    assert!(shared.is_torn());
+    assert_eq!(shared.into_inner()[8], 1);
+}
+
+#[test]
 fn a_rank_that_unwinds_between_calls_wakes_those_who_wait_for_it() {
     for size in [2, 3, 16] {
         let outcomes = on_ranks(World::new(size).unwrap(), |rank| {

@@ -7,6 +7,7 @@ mod exact;
 mod failures;
 mod integers;
 mod misuse;
+mod processes;
 mod ranks;
 mod same_bits;
 mod special_values;

@@ -128,6 +128,18 @@ fn another_shared_value_is_refused_on_every_rank() {
 }
 
 #[test]
+fn a_rewrite_of_another_shared_value_is_refused_on_every_rank() {
+    let world = World::new(2).unwrap();
+    let shared = [Shared::even(&world, vec![1; 9]), Shared::even(&world, vec![1; 9])];
+    let errors = on_ranks(world, |mut rank| {
+        let own = &shared[rank.rank()];
+        rank.rewrite(own, |_| unreachable!("the ranks disagree")).unwrap_err()
+    });
+    assert_eq!(errors, vec![mismatch(1, Difference::Shared); 2]);
+    assert!(!shared[0].is_torn());
+}
+
+#[test]
 fn a_shared_value_of_another_world_is_refused() {
     let stranger = World::new(3).unwrap();
     let shared = Shared::even(&stranger, vec![1; 9]);

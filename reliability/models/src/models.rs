@@ -242,6 +242,24 @@ fn an_update_of_three_ranks_is_seen_by_all() {
     check(AT_MOST_3, || updates(3));
 }
 
+#[test]
+fn a_rewrite_by_one_rank_comes_after_all_have_read_and_before_all_read_again() {
+    check(UNBOUNDED, || {
+        let world = world(2);
+        let papers = (0..3).map(|_| Paper::new(1)).collect();
+        // The last is no rank's own.
+        let shared = Arc::new(Shared::within(&world, papers, vec![0, 1, 2]).unwrap());
+        on_ranks(world, move |mut rank| {
+            let read = |rank: &Communicator| shared.read(rank).unwrap().iter().map(Paper::read).sum::<u64>();
+            assert_eq!(read(&rank), 3);
+            let worked = rank.rewrite(&*shared, |all| all.iter().for_each(|paper| paper.write(5))).unwrap();
+            assert_eq!(worked.is_some(), rank.rank() == 0);
+            assert_eq!(read(&rank), 15);
+            rank // Who leaves ends the reading of the others.
+        });
+    });
+}
+
 /// All ranks come to the same verdict on each round.
 fn agree(results: &[Vec<Result<(), CollectiveError>>]) {
     for pair in results.windows(2) {
