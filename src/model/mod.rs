@@ -173,9 +173,6 @@ pub trait Model: Sync {
     /// Computes of some shards all that [`segment_gradient`](Self::segment_gradient) needs, and leaves it in the workspace;
     /// writes the weighted loss sum of each shard. There may be no shard.
     ///
-    /// Returns a bound: no sum over the samples that the gradient of any param is made of exceeds it. NaN or infinite says
-    /// that the model knows none.
-    ///
     /// # Panics
     ///
     /// Unless the model [reduces by segment](Self::reduces_by_segment).
@@ -185,9 +182,19 @@ pub trait Model: Sync {
         shards: &ShardRun<'_>,
         losses: &mut [f64],
         workspace: &mut Self::Workspace,
-    ) -> f64 {
+    ) {
         let _ = (params, shards, losses, workspace);
         panic!("the model does not reduce by segment");
+    }
+
+    /// A bound of the shards that the model computed last with this workspace, by [`propagate`](Self::propagate) or
+    /// [`subtree_gradient`](Self::subtree_gradient): no sum over the samples that the gradient of any param is made of exceeds it. NaN,
+    /// which is what models say without an implementation of their own, or infinite, if the model knows none.
+    ///
+    /// A gradient that cannot but be finite is used for the update while it is computed.
+    fn gradient_bound(&self, shards: &ShardRun<'_>, workspace: &Self::Workspace) -> f64 {
+        let _ = (shards, workspace);
+        f64::NAN
     }
 
     /// Computes a segment of the gradient of all shards, combined in the tree, and hands it to `sink` piece by piece: indices

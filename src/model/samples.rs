@@ -62,6 +62,15 @@ pub struct Score {
 }
 
 impl Score {
+    /// Its three sums, to be sent elsewhere; NaN for what there is none of.
+    pub(crate) fn sums(&self) -> [f64; 3] {
+        [self.loss_sum, self.weight, self.correct.unwrap_or(f64::NAN)]
+    }
+
+    pub(crate) fn of_sums([loss_sum, weight, correct]: [f64; 3]) -> Self {
+        Self { loss_sum, weight, correct: (!correct.is_nan()).then_some(correct) }
+    }
+
     /// Mean loss of a sample, Σ w_i ℓ_i / Σ w_i.
     pub fn mean_loss(&self) -> f64 {
         self.loss_sum / self.weight

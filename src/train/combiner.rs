@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::contribution::{Contribution, reduces_by_segment};
-use super::gradients::add;
+use super::tree::{BLOCK, Push, Subtrees, Tree};
 use super::{BatchParts, Plan};
 use crate::collective::Peers;
-use crate::collective::tree::{Node, Stack};
+use crate::collective::tree::Node;
 use crate::model::Model;
 
 /// Sums over the samples of one step, the same on every rank.
@@ -19,17 +19,13 @@ pub(super) struct StepSums {
     /// S, the number of shards whose weight is not 0.
     pub(super) shards: usize,
     /// What the undivided gradient of no param exceeds; NaN if that is not known.
-    bound: f64,
+    pub(super) bound: f64,
 }
 
 /// Adds up what the ranks say of their shards, shard by shard in order.
 pub(super) fn step_sums<W>(peers: &Peers<'_, Contribution<W>>) -> StepSums {
     let mut sums = StepSums::default();
-    for (loss, weight) in peers.iter().flat_map(Contribution::shards) {
-        sums.loss += loss;
-        sums.weight += weight;
-        sums.shards += usize::from(weight != 0.0);
-    }
+    peers.iter().flat_map(Contribution::shards).for_each(|(loss, weight)| sums.add_shard(loss, weight));
     sums.bound = peers.iter().map(Contribution::bound).sum();
     sums
 }
@@ -42,6 +38,13 @@ pub(super) fn batch_parts<W>(peers: &Peers<'_, Contribution<W>>) -> BatchParts {
 }
 
 impl StepSums {
+    /// Adds the next shard.
+    pub(super) fn add_shard(&mut self, loss: f64, weight: f64) {
+        self.loss += loss;
+        self.weight += weight;
+        self.shards += usize::from(weight != 0.0);
+    }
+
     /// Whether the gradient, divided by `divisor`, cannot but be finite. The bound is one of exact arithmetic: of the factor
     /// 2 rounding takes less than a tenth for a million samples.
     pub(super) fn is_surely_finite(&self, divisor: Option<f64>) -> bool {
@@ -54,21 +57,17 @@ impl StepSums {
 pub(super) type Sink<'a> = &'a mut dyn FnMut(Range<usize>, &mut [f32]);
 
 /// What a rank needs to compute a segment of the gradient of all shards.
-pub(super) enum Combiner<W> {
-    /// From the gradients of shards.
-    Tree(Tree),
-    /// From what all ranks computed of their samples; the room is the model's.
-    BySegment(W),
+pub(super) struct Combiner<W> {
+    tree: Tree,
+    /// The model's room, if it reduces by segment.
+    by_segment: Option<W>,
 }
 
 impl<W> Combiner<W> {
     /// Reserves what the plan needs.
     pub(super) fn new<M: Model<Workspace = W>>(plan: &Plan, model: &M) -> Self {
-        if reduces_by_segment(plan, model) {
-            Self::BySegment(model.workspace(0))
-        } else {
-            Self::Tree(Tree::new(plan.shards_of(plan.max_batch_samples())))
-        }
+        let by_segment = reduces_by_segment(plan, model).then(|| model.workspace(0));
+        Self { tree: Tree::new(plan.shards_of(plan.max_batch_samples())), by_segment }
     }
 
     /// Hands the gradient of the step for the params in `segment` to `sink`, piece by piece: all shards combined in the fixed
@@ -80,55 +79,76 @@ impl<W> Combiner<W> {
         segment: Range<usize>,
         sink: Sink<'_>,
     ) {
-        match self {
-            Self::Tree(tree) => tree.combine(peers, segment, sink),
-            Self::BySegment(room) => {
-                let ranks = (0..peers.len()).map(|rank| peers.get(rank).workspace());
-                model.segment_gradient(ranks, segment, room, sink);
-            }
-        }
-    }
-}
-
-/// Elements that are combined at a time: few enough for all nodes on the stack to stay in the first cache.
-const BLOCK: usize = 1024;
-
-/// Buffers in which a rank combines the gradients of all.
-pub(super) struct Tree {
-    /// Nodes with the block that holds each.
-    stack: Stack<usize>,
-    blocks: Vec<[f32; BLOCK]>,
-}
-
-impl Tree {
-    /// Reserves what `shards` shards need, however they are spread over ranks.
-    fn new(shards: usize) -> Self {
-        // A binary counter of n leaves holds at most log2(n) + 1 nodes, and the one that comes.
-        let depth = shards.max(1).ilog2() as usize + 2;
-        Self { stack: Stack::with_capacity(shards), blocks: vec![[0.0; BLOCK]; depth] }
-    }
-
-    fn combine<W>(&mut self, peers: &Peers<'_, Contribution<W>>, segment: Range<usize>, sink: Sink<'_>) {
-        for start in segment.clone().step_by(BLOCK) {
-            let range = start..segment.end.min(start + BLOCK);
-            for (node, gradient) in peers.iter().flat_map(Contribution::gradients) {
-                self.push(node, &gradient[range.clone()]);
-            }
-            let (blocks, len) = (&mut self.blocks, range.len());
-            let root = self.stack.finish(|left, right| merge(blocks, left, right, len));
-            sink(range, &mut blocks[root.expect("a step has a shard")][..len]);
+        match &mut self.by_segment {
+            None => self.tree.combine(segment, &mut |range, push| hand_on(peers, range, push), sink),
+            Some(room) => model.segment_gradient(workspaces(peers), segment, room, sink),
         }
     }
 
-    fn push(&mut self, node: Node, gradient: &[f32]) {
-        let (blocks, block, len) = (&mut self.blocks, self.stack.nodes().len(), gradient.len());
-        blocks[block][..len].copy_from_slice(gradient);
-        self.stack.push(node, block, |left, right| merge(blocks, left, right, len));
+    /// Writes the gradient of this process's shards, which there are some of, for the params in `segment`: subtree by subtree.
+    pub(super) fn fold<M: Model<Workspace = W>>(
+        &mut self,
+        model: &M,
+        peers: &Peers<'_, Contribution<W>>,
+        segment: Range<usize>,
+        to: &mut [f32],
+    ) {
+        let (first, len) = (segment.start, segment.len());
+        match &mut self.by_segment {
+            None => {
+                let write = |index: usize, range: Range<usize>, values: &[f32]| {
+                    to[index * len + range.start - first..][..values.len()].copy_from_slice(values);
+                };
+                self.tree.fold(segment, &mut |range, push| hand_on(peers, range, push), write);
+            }
+            Some(room) => model.segment_gradient(workspaces(peers), segment, room, &mut |range, values| {
+                to[range.start - first..range.end - first].copy_from_slice(values);
+            }),
+        }
+    }
+
+    /// As [`combine`](Self::combine), where other processes have the subtrees before and after those of this one's shards, whose first, if
+    /// there is any, is `own`. By segment it is the only one.
+    pub(super) fn combine_between<M: Model<Workspace = W>>(
+        &mut self,
+        (model, own): (&M, Option<Node>),
+        peers: &Peers<'_, Contribution<W>>,
+        segment: Range<usize>,
+        before: Subtrees<'_>,
+        after: Subtrees<'_>,
+        sink: Sink<'_>,
+    ) {
+        let tree = &mut self.tree;
+        let (Some(room), Some(own)) = (&mut self.by_segment, own) else {
+            let mut all = |range: Range<usize>, push: Push<'_>| {
+                before(range.clone(), push);
+                hand_on(peers, range.clone(), push);
+                after(range, push);
+            };
+            return tree.combine(segment, &mut all, sink);
+        };
+        model.segment_gradient(workspaces(peers), segment, room, &mut |range, values| {
+            let mut start = range.start;
+            for values in values.chunks(BLOCK) {
+                let range = start..start + values.len();
+                start = range.end;
+                let mut all = |push: Push<'_>| {
+                    before(range.clone(), push);
+                    push(own, values);
+                    after(range.clone(), push);
+                };
+                tree.combine_block(range.clone(), &mut all, sink);
+            }
+        });
     }
 }
 
-fn merge(blocks: &mut [[f32; BLOCK]], left: usize, right: usize, len: usize) -> usize {
-    let (before, from_right) = blocks.split_at_mut(right);
-    add(&mut before[left][..len], &from_right[0][..len]);
-    left
+/// The subtrees that the ranks of this process have, in a range of the params.
+fn hand_on<W>(peers: &Peers<'_, Contribution<W>>, range: Range<usize>, push: Push<'_>) {
+    peers.iter().flat_map(Contribution::gradients).for_each(|(node, all)| push(node, &all[range.clone()]));
+}
+
+fn workspaces<'a, W>(peers: &Peers<'a, Contribution<W>>) -> impl Iterator<Item = &'a W> + Clone {
+    let peers = peers.clone();
+    (0..peers.len()).map(move |rank| peers.get(rank).workspace())
 }

@@ -235,6 +235,26 @@ pub enum TrainError {
         /// What the system says.
         source: io::Error,
     },
+    /// The processes of a run were not started alike.
+    #[error(
+        "process {process} and process 0 differ in {what}: {found} there, {expected} in process 0; start all with the same options and data"
+    )]
+    Disagreement {
+        /// The first process that differs from process 0.
+        process: usize,
+        /// In what it differs.
+        what: String,
+        /// What it is there.
+        found: String,
+        /// What it is in process 0.
+        expected: String,
+    },
+    /// The processes could not go on together. The ranks that the source names are processes.
+    #[error("{}", of_processes(source))]
+    Processes {
+        /// Why.
+        source: CollectiveError,
+    },
     /// A rank panicked.
     #[error("rank {rank} panicked in step {step}, {phase}: {message}")]
     Panicked {
@@ -281,5 +301,21 @@ impl TrainError {
             Self::Collective(_) => 2,
             _ => 1,
         }
+    }
+}
+
+/// What went wrong between processes, in words for those.
+fn of_processes(source: &CollectiveError) -> String {
+    match source {
+        CollectiveError::Left { rank } => {
+            format!(
+                "process {rank} is gone, but others still need it; see what it says, and resume from the last checkpoint"
+            )
+        }
+        CollectiveError::TimedOut { waited, missing } => format!(
+            "waited {waited:?} for processes {missing:?}, which did not come; find what holds them up or set a longer timeout, and resume \
+             from the last checkpoint"
+        ),
+        other => format!("the processes do not go together: {other}"),
     }
 }

@@ -47,10 +47,26 @@
 //! told with its step and [`Phase`] (`whereabouts.rs`). Params are then as the last whole step left them: each rank keeps the pieces
 //! of its segment while it updates them (`kept.rs`). The [reliability score](crate::guide::reliability) says how often this was tried.
 //!
+//! **Over several processes** ([`Trainer::across`]) ranks are counted through, so that shards and segments are dealt to all of them
+//! (`place.rs`), once all have agreed that they are about to do the same (`agreement.rs`). A rank meets those of its process as ever, and
+//! through its first thread those of others (`ranks.rs`, `processes.rs`). A step (`step/across.rs`) then has more rounds:
+//!
+//! ```text
+//! say          loss and weight of each shard, to all                                        small
+//! fold         each thread, on segments of other processes: the subtrees of this one       (pieces.rs)
+//! exchange     to each process the subtrees for the params that it owns                     (n−1)/n of the params
+//! reduce       each rank, on its segment: all subtrees in the fixed tree -> divide, update  (tree.rs)
+//! agree        where a norm or a look at the whole gradient comes before the update         small
+//! share        the updated params of each process, to all                                   (n−1)/n of the params
+//! ```
+//!
+//! Within a process a subtree comes by shards or by segment as above; by segment where its shards are one subtree and it has several
+//! threads. What it costs is [modelled](crate::guide::cluster).
+//!
 //! **Sameness.** Ranks decide who computes a shard, never how: the bits of a sample's row do not depend on the rows that
 //! are computed with it, a shard's gradient is a sum over its own samples, shards are combined in one binary tree over
 //! their index, norms add fixed blocks in order. So the bits of params, losses and optimizer state are a function of data,
-//! options, seed, program and instruction set, not of the number of threads.
+//! options, seed, program and instruction set, not of the number of threads or processes.
 //!
 //! # Where the time goes
 //!
@@ -71,6 +87,7 @@
 //! 784-128-10 with batches of 32 takes 115 µs a step; what then keeps two ranks below twice the speed of one is that each reads the
 //! half of the params and the samples that the other wrote, some 250 KB that come from another core's cache.
 
+mod agreement;
 mod combiner;
 mod contribution;
 mod divergence;
@@ -80,14 +97,19 @@ mod event;
 mod fault;
 mod gradients;
 mod kept;
+mod memory;
 mod noise;
 mod noise_scale;
 mod norms;
 mod options;
 mod outcome;
+mod pieces;
+mod place;
 mod plan;
 mod position;
+mod processes;
 mod quality;
+mod ranks;
 mod run;
 mod save_every;
 mod score;
@@ -98,7 +120,9 @@ mod start;
 mod step;
 mod subscriber;
 mod teller;
+mod threads;
 mod trainer;
+mod tree;
 mod whereabouts;
 mod worker;
 

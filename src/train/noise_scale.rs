@@ -124,6 +124,16 @@ const FEWEST: f64 = 8.0;
 const CLEAR_OF_ZERO: f64 = 2.0;
 
 impl BatchParts {
+    /// Its four sums, for other processes.
+    pub(super) fn sums(&self) -> [f64; 4] {
+        let Self { squares, weight, weight_squares, sample_squares } = *self;
+        [squares, weight, weight_squares, sample_squares]
+    }
+
+    pub(super) fn of_sums([squares, weight, weight_squares, sample_squares]: [f64; 4]) -> Self {
+        Self { squares, weight, weight_squares, sample_squares }
+    }
+
     /// Adds a part of |s_k|², w_k and q_k.
     pub fn add(&mut self, square: f64, weight: f64, sample_squares: f64) {
         self.squares += square;

@@ -5,9 +5,12 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use bytemuck::Pod;
+
+use super::ranks::Ranks;
 use super::{Plan, TrainError};
-use crate::collective::Communicator;
-use crate::optim::{Blocks, Optimizer, clip_factor, norm_of_squares, scale_grads};
+use crate::collective::Peers;
+use crate::optim::{Blocks, Optimizer, clip_factor, scale_grads};
 
 /// Buffers of one rank for the norms of a step.
 pub(super) struct Norms {
@@ -15,6 +18,8 @@ pub(super) struct Norms {
     of_tensors: bool,
     /// The rank's run of blocks.
     run: Range<usize>,
+    /// Boundaries of the ranks' runs of blocks.
+    cuts: Vec<usize>,
     /// Squares of the reduced gradient, one sum a block.
     squares: Exchanged<f64>,
     /// What the rank says of its part of the gradient where no norms are needed.
@@ -23,6 +28,15 @@ pub(super) struct Norms {
     pairs: Exchanged<[f64; 2]>,
     /// Time spent in exchanges.
     waited: Duration,
+}
+
+/// What all ranks together know of the reduced gradient.
+#[derive(Clone, Copy)]
+pub(super) struct Known {
+    /// Whether all of it is finite.
+    pub(super) finite: bool,
+    /// The sum of its squares, if they were asked for.
+    pub(super) square: f64,
 }
 
 /// What a rank knows of its part of the reduced gradient.
@@ -44,6 +58,7 @@ impl Norms {
             seen: Seen { finite: true, squares: Vec::with_capacity(run.len()) },
             pairs: Exchanged::new(own, all),
             run,
+            cuts: plan.block_cuts().to_vec(),
             waited: Duration::ZERO,
         }
     }
@@ -59,9 +74,9 @@ impl Norms {
     }
 
     /// Whether a value is true on every rank.
-    pub(super) fn agree(&mut self, comm: &mut Communicator, value: bool) -> Result<bool, TrainError> {
+    pub(super) fn agree(&mut self, ranks: &mut Ranks<'_>, value: bool) -> Result<bool, TrainError> {
         let start = Instant::now();
-        let agreed = comm.lend(&value, |peers| peers.iter().all(|value| *value))?;
+        let agreed = ranks.all(value)?;
         self.waited += start.elapsed();
         Ok(agreed)
     }
@@ -77,16 +92,32 @@ impl Norms {
         &self.seen
     }
 
-    /// The norm of the whole gradient, of which each rank has its part. It is finite if, and only if, all of the gradient is.
-    pub(super) fn norm(
+    /// What ranks in several processes [see](Self::see) together.
+    pub(super) fn see_all(
         &mut self,
-        comm: &mut Communicator,
+        ranks: &mut Ranks<'_>,
+        finite: bool,
+        measured: Option<(&Blocks, &[f32])>,
+    ) -> Result<Known, TrainError> {
+        match measured {
+            Some((blocks, grads)) => {
+                let square = self.square(ranks, blocks, grads)?;
+                Ok(Known { finite: square.is_finite(), square })
+            }
+            None => Ok(Known { finite: self.agree(ranks, finite)?, square: 0.0 }),
+        }
+    }
+
+    /// The sum of the squares of the whole gradient, of which each rank has its part. It is finite if, and only if, all of the gradient is.
+    pub(super) fn square(
+        &mut self,
+        ranks: &mut Ranks<'_>,
         blocks: &Blocks,
         grads: &[f32],
     ) -> Result<f64, TrainError> {
         blocks.sums_of_squares(self.run.clone(), grads, &mut self.squares.own);
-        self.waited += self.squares.exchange(comm)?;
-        Ok(norm_of_squares(&self.squares.all))
+        self.waited += self.squares.exchange(ranks, &self.cuts)?;
+        Ok(self.squares.all.iter().sum())
     }
 
     /// Scales the rank's part of the gradient if clipping is on and the norm of the whole is too large.
@@ -103,9 +134,9 @@ impl Norms {
     }
 
     /// Lets all ranks see what the first phase found.
-    pub(super) fn exchange(&mut self, comm: &mut Communicator) -> Result<(), TrainError> {
+    pub(super) fn exchange(&mut self, ranks: &mut Ranks<'_>) -> Result<(), TrainError> {
         if self.of_tensors {
-            self.waited += self.pairs.exchange(comm)?;
+            self.waited += self.pairs.exchange(ranks, &self.cuts)?;
         }
         Ok(())
     }
@@ -127,17 +158,23 @@ struct Exchanged<T> {
     all: Vec<T>,
 }
 
-impl<T: Copy + Default + Sync + 'static> Exchanged<T> {
+impl<T: Pod + Default + Send + Sync> Exchanged<T> {
     fn new(own: usize, all: usize) -> Self {
         Self { own: vec![T::default(); own], all: Vec::with_capacity(all) }
     }
 
-    /// Returns how long it took: next to nothing but waiting.
-    fn exchange(&mut self, comm: &mut Communicator) -> Result<Duration, TrainError> {
+    /// Each rank has the values between its cuts. Returns how long it took: next to nothing but waiting.
+    fn exchange(&mut self, ranks: &mut Ranks<'_>, cuts: &[usize]) -> Result<Duration, TrainError> {
         let start = Instant::now();
-        let Self { own, all } = self;
-        all.clear();
-        comm.lend(own, |peers| peers.iter().for_each(|values| all.extend_from_slice(values)))?;
+        ranks.gather(&self.own, &mut self.all, |rank| cuts[rank]..cuts[rank + 1])?;
         Ok(start.elapsed())
+    }
+}
+
+impl Known {
+    /// What the ranks of one process see.
+    pub(super) fn of(peers: &Peers<'_, Seen>) -> Self {
+        let square = peers.iter().flat_map(|seen| &seen.squares).sum();
+        Self { finite: peers.iter().all(|seen| seen.finite), square }
     }
 }

@@ -100,7 +100,7 @@ pub enum StopReason {
 }
 
 /// Puts the ranks' parts of the optimizer's state together; they lie in the order of the ranks.
-pub(super) fn outcome(finished: &[Finished], params: Vec<f32>) -> Outcome {
+pub(super) fn outcome(finished: &[Finished], params: Vec<f32>, keep_best: bool) -> Outcome {
     let Finished { reason, position, .. } = finished[0];
     let names: Vec<&str> = finished[0].optimizer.state().map(|(name, _)| name).collect();
     let state = names.into_iter().enumerate().map(|(index, name)| {
@@ -108,7 +108,7 @@ pub(super) fn outcome(finished: &[Finished], params: Vec<f32>) -> Outcome {
         StateVector { name, values: parts.flat_map(|(_, values)| values).copied().collect() }
     });
     let best: Vec<f32> = finished.iter().flat_map(|rank| &rank.best).copied().collect();
-    let best_params = (!best.is_empty()).then_some(best);
+    let best_params = (keep_best && position.best.is_some()).then_some(best);
     let phases = finished.iter().map(|rank| rank.phases).collect();
     let noise_scale = (position.noise_scale.measurements() > 0).then_some(position.noise_scale);
     let (state, steps) = (state.collect(), position.step);

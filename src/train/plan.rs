@@ -5,6 +5,8 @@ mod check;
 use std::ops::Range;
 
 use self::check::{check, check_data, metric, noise_interval};
+use super::place::Place;
+use super::shards::part;
 use super::{Best, Length, Metric, OnDivergence, Options, Quality, Shards, TrainError};
 use crate::data::Dataset;
 use crate::model::{Model, Tensor};
@@ -36,7 +38,7 @@ use crate::optim::{BatchCut, Blocks, Hyper, L2Form, Reduction, ScaleRate, Schedu
 /// ```
 #[derive(Clone, Debug)]
 pub struct Plan {
-    threads: usize,
+    place: Place,
     batch_size: usize,
     shards: usize,
     reduction: Reduction,
@@ -94,7 +96,7 @@ impl Plan {
         let biases = model.tensors().iter().map(|tensor| tensor.shape.len() == 1).collect();
         let blocks = Blocks::of_rows(&tensors).with_biases(biases);
         Ok(Self {
-            threads: options.threads,
+            place: Place::alone(options.threads),
             batch_size: options.batch_size,
             shards,
             reduction: options.reduction,
@@ -120,9 +122,42 @@ impl Plan {
         })
     }
 
-    /// Number of ranks.
+    /// The plan of a process among several.
+    pub(super) fn at(self, place: Place) -> Self {
+        Self { block_cuts: self.blocks.cut(place.ranks()), place, ..self }
+    }
+
+    /// Threads of this process, each a rank.
     pub fn threads(&self) -> usize {
-        self.threads
+        self.place.ranks_of(self.place.process()).len()
+    }
+
+    /// Number of ranks, over all processes.
+    pub fn ranks(&self) -> usize {
+        self.place.ranks()
+    }
+
+    /// Number of processes that [share](super::Trainer::across) the run.
+    pub fn processes(&self) -> usize {
+        self.place.processes()
+    }
+
+    /// Which ranks are in which process.
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// The shards of a process, of a step that has so many.
+    pub(super) fn shards_in(&self, process: usize, shards: usize) -> Range<usize> {
+        let ranks = self.place.ranks_of(process);
+        let of = |rank| part(shards, self.ranks(), rank);
+        of(ranks.start).start..of(ranks.end - 1).end
+    }
+
+    /// The params that the ranks of a process own.
+    pub(super) fn params_in(&self, process: usize) -> Range<usize> {
+        let ranks = self.place.ranks_of(process);
+        self.blocks.params_range(self.block_cuts[ranks.start]..self.block_cuts[ranks.end])
     }
 
     /// Samples of a full batch.
@@ -290,9 +325,25 @@ impl Plan {
         self.block_cuts[rank]..self.block_cuts[rank + 1]
     }
 
-    /// Boundaries of the ranks' segments of the params.
+    /// The params that a rank owns.
+    pub(super) fn segment(&self, rank: usize) -> Range<usize> {
+        self.blocks.params_range(self.block_run(rank))
+    }
+
+    /// Number of params that a rank owns.
+    pub(super) fn segment_len(&self, rank: usize) -> usize {
+        self.segment(rank).len()
+    }
+
+    /// Boundaries of all ranks' runs of blocks.
+    pub(super) fn block_cuts(&self) -> &[usize] {
+        &self.block_cuts
+    }
+
+    /// Boundaries of the segments of the params that this process's ranks own.
     pub(super) fn param_cuts(&self) -> Vec<usize> {
-        self.block_cuts.iter().map(|block| self.blocks.params_range(0..*block).end).collect()
+        let Range { start, end } = self.place.ranks_of(self.place.process());
+        self.block_cuts[start..=end].iter().map(|block| self.blocks.params_range(0..*block).end).collect()
     }
 }
 

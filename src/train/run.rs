@@ -56,7 +56,12 @@ impl Broken {
     /// Notes that a rank's segment, which begins with param `first`, is not finite any more after its update.
     pub(super) fn note(&self, step: u64, first: usize, segment: &[f32]) {
         let at = segment.iter().position(|param| !param.is_finite());
-        self.param.fetch_min(first + at.expect("one of them is not finite"), Ordering::Relaxed);
+        self.note_at(step, first + at.expect("one of them is not finite"));
+    }
+
+    /// Notes that a param is none any more.
+    pub(super) fn note_at(&self, step: u64, param: usize) {
+        self.param.fetch_min(param, Ordering::Relaxed);
         self.step.store(step + 1, Ordering::Relaxed);
     }
 

@@ -9,8 +9,8 @@ use ndarray::Array2;
 use rayon::prelude::*;
 
 use super::TrainError;
+use super::memory::is_given;
 use super::step::{gathered_for, samples_of};
-use super::trainer::is_given;
 use crate::data::{Dataset, Gathered, Targets};
 use crate::model::{Mlp, Model, Score, TargetShape};
 
@@ -31,7 +31,7 @@ pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Scor
         .into_par_iter()
         .map_init(|| Scorer::new(model, data), |scorer, group| scorer.score(params, group))
         .collect();
-    Ok(sum(&groups))
+    Ok(sum(groups))
 }
 
 /// Predicts all of `data`: one row of K outputs a sample, as probabilities where the loss has some.
@@ -94,9 +94,9 @@ pub(super) fn groups(data: &Dataset) -> usize {
 }
 
 /// Adds up the scores of groups in their order.
-pub(super) fn sum<'a>(groups: impl IntoIterator<Item = &'a Score>) -> Score {
+pub(super) fn sum(groups: impl IntoIterator<Item = Score>) -> Score {
     let mut total = Score::default();
-    groups.into_iter().for_each(|group| total += *group);
+    groups.into_iter().for_each(|group| total += group);
     total
 }
 

@@ -50,6 +50,13 @@ pub(super) fn part(len: usize, parts: usize, k: usize) -> Range<usize> {
     start..start + size + usize::from(k < larger)
 }
 
+/// Which of the [parts](part) of 0..len has an index.
+pub(super) fn part_of(len: usize, parts: usize, index: usize) -> usize {
+    let (size, larger) = (len / parts, len % parts);
+    let of_larger = larger * (size + 1);
+    if index < of_larger { index / (size + 1) } else { larger + (index - of_larger) / size }
+}
+
 impl fmt::Display for Shards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -107,6 +114,7 @@ mod tests {
             prop_assert!(ranges.windows(2).all(|pair| pair[0].end == pair[1].start));
             prop_assert!(ranges.windows(2).all(|pair| pair[0].len() >= pair[1].len()));
             prop_assert!(ranges[0].len() - ranges[parts - 1].len() <= 1);
+            prop_assert!((0..len).all(|index| ranges[part_of(len, parts, index)].contains(&index)));
         }
     }
 }

@@ -30,6 +30,24 @@ pub(super) struct Part {
     pub(super) best: Vec<f32>,
 }
 
+impl Part {
+    /// One of so many params and state vectors, all 0.
+    pub(super) fn zeroed(len: usize, vectors: usize, has_best: bool) -> Self {
+        let best = if has_best { vec![0.0; len] } else { Vec::new() };
+        Self { params: vec![0.0; len], state: vec![vec![0.0; len]; vectors], best }
+    }
+
+    /// All its vectors, in one order.
+    pub(super) fn vectors(&self) -> impl Iterator<Item = &Vec<f32>> {
+        self.state.iter().chain([&self.params, &self.best])
+    }
+
+    /// As [`vectors`](Self::vectors), to write.
+    pub(super) fn vectors_mut(&mut self) -> impl Iterator<Item = &mut Vec<f32>> {
+        self.state.iter_mut().chain([&mut self.params, &mut self.best])
+    }
+}
+
 impl Snapshot {
     /// Puts together what was read from somewhere: flat params, and by name the optimizer's state vectors of the same len.
     pub fn new(position: Position, params: Vec<f32>, state: Vec<(String, Vec<f32>)>) -> Self {
@@ -56,6 +74,11 @@ impl Snapshot {
 
     pub(super) fn lent(position: Position, names: Vec<String>, parts: Vec<Part>, home: Arc<Slot>) -> Self {
         Self { position, names, parts, home: Some(home) }
+    }
+
+    /// Its parts, to which those of other processes may be added.
+    pub(super) fn parts_mut(&mut self) -> &mut Vec<Part> {
+        &mut self.parts
     }
 
     /// Where the run stands.

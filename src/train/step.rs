@@ -1,22 +1,30 @@
 //! One step of one rank: compute its shards, then the gradient of its segment, which it updates.
 
+mod across;
+mod piecewise;
+mod watch;
+
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use self::across::Across;
+use self::piecewise::{Piecewise, write_down};
+use self::watch::Watch;
 use super::combiner::{Combiner, StepSums, batch_parts, step_sums};
 use super::contribution::{Batch, Contribution};
 use super::divergence::all_finite;
 use super::kept::Kept;
-use super::norms::Norms;
+use super::norms::{Known, Norms};
+use super::ranks::Ranks;
 use super::run::{Broken, Run};
 use super::shards::part;
 use super::whereabouts::Whereabouts;
 use super::{BatchParts, NoiseScale, Phase, PhaseTimes, Plan, TrainError};
-use crate::collective::{Communicator, Shared};
+use crate::collective::Shared;
 use crate::data::{self, Dataset, Gathered};
 use crate::model::{Model, Samples, Targets};
-use crate::optim::{Optimizer, divide_grads};
+use crate::optim::Optimizer;
 
 /// What a rank keeps from step to step. Nothing in it is allocated after the first steps.
 pub(super) struct Step<'a, M: Model> {
@@ -33,6 +41,7 @@ pub(super) struct Step<'a, M: Model> {
     /// The reduced gradient of this rank's segment, then its direction: where a step needs it before it updates.
     grads: Vec<f32>,
     norms: Norms,
+    across: Across,
     pub(super) optimizer: Optimizer,
     /// The same on every rank.
     pub(super) noise_scale: NoiseScale,
@@ -45,6 +54,17 @@ pub(super) struct Asked {
     pub(super) stop: bool,
     /// To save the run, in this slot.
     pub(super) save: Option<usize>,
+}
+
+impl Asked {
+    /// As numbers, for other processes.
+    fn words(self) -> [f64; 2] {
+        [f64::from(u8::from(self.stop)), self.save.map_or(0.0, |slot| (slot + 1) as f64)]
+    }
+
+    fn of_words([stop, save]: [f64; 2]) -> Self {
+        Self { stop: stop != 0.0, save: (save as usize).checked_sub(1) }
+    }
 }
 
 /// What all ranks know after a step.
@@ -73,9 +93,10 @@ pub(super) enum Found {
 }
 
 impl<'a, M: Model> Step<'a, M> {
-    pub(super) fn new(run: &'a Run<'a, M>, rank: usize) -> Self {
+    pub(super) fn new(run: &'a Run<'a, M>, ranks: &Ranks<'_>) -> Self {
         let Run { plan, model, train: data, params, order, kept, broken, .. } = run;
-        let whereabouts = Arc::clone(&run.whereabouts[rank]);
+        let rank = ranks.rank();
+        let whereabouts = Arc::clone(&run.whereabouts[ranks.thread()]);
         Self {
             plan,
             model,
@@ -89,6 +110,7 @@ impl<'a, M: Model> Step<'a, M> {
             combiner: Combiner::new(plan, *model),
             grads: Vec::new(),
             norms: Norms::new(plan, rank),
+            across: Across::default(),
             optimizer: Optimizer::new(plan.hyper(), plan.blocks(), plan.block_run(rank)),
             noise_scale: NoiseScale::default(),
             times: PhaseTimes::default(),
@@ -99,7 +121,7 @@ impl<'a, M: Model> Step<'a, M> {
     /// counts on rank 0, are the same on every rank.
     pub(super) fn run(
         &mut self,
-        comm: &mut Communicator,
+        ranks: &mut Ranks<'_>,
         step: u64,
         batch: Range<usize>,
         asked: Asked,
@@ -108,20 +130,28 @@ impl<'a, M: Model> Step<'a, M> {
         let wanted = Wanted { noise: measured, norm: self.plan.tells_grad_norm(step) };
         self.whereabouts.begin(step);
         self.contribution.asked = asked;
-        self.contribute(comm, batch, measured)?;
+        let samples = batch.len();
+        self.contribute(ranks, batch, measured)?;
         let of_step = OfStep { step, rate };
-        let (mut result, reduced) = self.reduce(comm, of_step, wanted)?;
+        let (mut result, reduced) = match ranks.processes() {
+            None => self.reduce(ranks, of_step, wanted)?,
+            Some(processes) => self.reduce_across(ranks, processes, of_step, (samples, wanted))?,
+        };
         if let Reduced::Gradient { finite, parts } = reduced {
             let (finite, grad_norm) = if self.norms.needed() {
-                self.update_with_norms(comm, of_step, finite, (parts, wanted.norm))?
+                self.update_with_norms(ranks, of_step, finite, (parts, wanted.norm))?
             } else {
-                self.update(comm, of_step, finite, (parts, wanted.norm))?
+                self.update(ranks, of_step, finite, (parts, wanted.norm))?
             };
             result.divergence = (!finite).then_some(Found::Gradient);
             result.grad_norm = grad_norm;
         }
+        if result.changes_params() {
+            self.share(ranks, step)?;
+        }
         if let Some(param) = self.broken.at(step) {
-            self.put_back(comm, step)?;
+            self.put_back(ranks, step)?;
+            self.share(ranks, step)?;
             result.divergence = Some(Found::Param(param));
         }
         result.noise_scale = (measured && result.changes_params()).then_some(self.noise_scale);
@@ -131,15 +161,15 @@ impl<'a, M: Model> Step<'a, M> {
     /// Computes this rank's shards.
     fn contribute(
         &mut self,
-        comm: &Communicator,
+        ranks: &Ranks<'_>,
         batch: Range<usize>,
         measured: bool,
     ) -> Result<(), TrainError> {
         let start = Instant::now();
-        let params = self.params.read(comm)?;
-        let samples = &self.order.read(comm)?[batch];
+        let params = self.params.read(&ranks.comm)?;
+        let samples = &self.order.read(&ranks.comm)?[batch];
         let shards = self.plan.shards_of(samples.len());
-        let mine = part(shards, comm.world_size(), comm.rank());
+        let mine = part(shards, self.plan.ranks(), ranks.rank());
         self.contribution.compute(
             self.plan,
             (self.model, params, self.data),
@@ -155,15 +185,16 @@ impl<'a, M: Model> Step<'a, M> {
     /// while it is in the cache; otherwise it is written down, as nothing may be updated before all ranks have seen theirs.
     fn reduce(
         &mut self,
-        comm: &mut Communicator,
+        ranks: &mut Ranks<'_>,
         OfStep { step, rate }: OfStep,
         wanted: Wanted,
     ) -> Result<(StepResult, Reduced), TrainError> {
         let Self { plan, model, params, contribution, combiner, grads, norms, optimizer, times, .. } = self;
-        let (kept, broken, whereabouts, rank) = (self.kept, self.broken, &*self.whereabouts, comm.rank());
-        let segment = params.segment(rank);
+        let (kept, broken, whereabouts, thread) =
+            (self.kept, self.broken, &*self.whereabouts, ranks.thread());
+        let segment = params.segment(thread);
         let watch = Watch::start();
-        let (result, reduced, watch) = comm.update(params, contribution, |peers, params| {
+        let (result, reduced, watch) = ranks.comm.update(params, contribution, |peers, params| {
             let watch = watch.opened();
             whereabouts.enter(Phase::Reduce);
             let sums = step_sums(&peers);
@@ -175,37 +206,21 @@ impl<'a, M: Model> Step<'a, M> {
             }
             let divisor = plan.reduction().step_divisor(sums.shards, sums.weight);
             optimizer.divide_l2(plan.l2_divisor(sums.weight));
-            let local = |range: Range<usize>| range.start - segment.start..range.end - segment.start;
             let reduced = if sums.is_surely_finite(divisor) && !norms.needed() && !wanted.any() {
-                let (mut kept, mut finite) = (kept.begin(rank, step), true);
-                let mut update = optimizer.begin(rate);
-                combiner.combine(*model, &peers, segment.clone(), &mut |range, grads| {
-                    whereabouts.enter(Phase::Update);
-                    let mut own = local(range);
-                    for grads in grads.chunks_mut(CHUNK) {
-                        let indices = own.start..own.start + grads.len();
-                        own.start = indices.end;
-                        let piece = &mut params[indices.clone()];
-                        kept.keep(piece);
-                        divide(grads, divisor);
-                        update.piece(indices, piece, grads);
-                        finite &= all_finite(piece);
-                    }
-                    whereabouts.enter(Phase::Reduce);
-                });
-                update.end();
-                if !finite {
+                let kept = kept.begin(thread, step);
+                let mut pieces =
+                    Piecewise::begin(segment.start, divisor, (optimizer, rate), (params, kept), whereabouts);
+                combiner
+                    .combine(*model, &peers, segment.clone(), &mut |range, grads| pieces.take(range, grads));
+                if !pieces.end() {
                     broken.note(step, segment.start, params);
                 }
                 Reduced::Updated
             } else {
-                grads.resize(segment.len(), 0.0);
                 let mut finite = true;
-                combiner.combine(*model, &peers, segment.clone(), &mut |range, piece| {
-                    divide(piece, divisor);
-                    finite &= all_finite(piece);
-                    grads[local(range)].copy_from_slice(piece);
-                });
+                let mut sink = write_down(grads, &segment, divisor, &mut finite);
+                combiner.combine(*model, &peers, segment.clone(), &mut sink);
+                drop(sink);
                 let parts = wanted.noise.then(|| batch_parts(&peers).divided(divisor.unwrap_or(1.0)));
                 Reduced::Gradient { finite, parts }
             };
@@ -220,33 +235,40 @@ impl<'a, M: Model> Step<'a, M> {
     /// parts of the batch, measures the noise scale, too.
     fn update(
         &mut self,
-        comm: &mut Communicator,
+        ranks: &mut Ranks<'_>,
         OfStep { step, rate }: OfStep,
         finite: bool,
         (parts, norm_wanted): (Option<BatchParts>, bool),
     ) -> Result<(bool, Option<f64>), TrainError> {
         let Self { plan, params, grads, norms, optimizer, noise_scale, times, .. } = self;
-        let (kept, broken, whereabouts, rank) = (self.kept, self.broken, &*self.whereabouts, comm.rank());
-        let first = params.segment(rank).start;
+        let (kept, broken, whereabouts, thread) =
+            (self.kept, self.broken, &*self.whereabouts, ranks.thread());
+        let first = params.segment(thread).start;
         let mut watch = Watch::start();
         let measured = (parts.is_some() || norm_wanted).then_some((plan.blocks(), grads.as_slice()));
-        let seen = norms.see(finite, measured);
-        watch = watch.worked();
-        let (finite, grad_norm, watch) = comm.update(params, seen, |peers, params| {
+        // In one process a round of its own is saved.
+        let known = match ranks.processes() {
+            Some(_) => Some(norms.see_all(ranks, finite, measured)?),
+            None => None,
+        };
+        let waited = norms.take_waited();
+        let seen = norms.see(finite, measured.filter(|_| known.is_none()));
+        watch = watch.worked().less(waited);
+        let (finite, grad_norm, watch) = ranks.comm.update(params, seen, |peers, params| {
             let watch = watch.opened();
-            if !peers.iter().all(|seen| seen.finite) {
+            let Known { finite, square } = known.unwrap_or_else(|| Known::of(&peers));
+            if !finite {
                 return (false, None, watch.worked());
             }
-            let square = || peers.iter().flat_map(|seen| &seen.squares).sum::<f64>();
-            noise_scale.extend(parts.and_then(|parts| parts.measure(square())));
-            kept.begin(rank, step).keep(params);
+            noise_scale.extend(parts.and_then(|parts| parts.measure(square)));
+            kept.begin(thread, step).keep(params);
             whereabouts.enter(Phase::Update);
             optimizer.update(rate, params, grads);
             if !all_finite(params) {
                 broken.note(step, first, params);
             }
             whereabouts.enter(Phase::AfterReduce);
-            (true, norm_wanted.then(|| square().sqrt()), watch.worked())
+            (true, norm_wanted.then(|| square.sqrt()), watch.worked())
         })?;
         watch.closed(times);
         Ok((finite, grad_norm))
@@ -256,34 +278,34 @@ impl<'a, M: Model> Step<'a, M> {
     /// or to measure the noise scale. Returns the norm, too, if clipping needs it or it is wanted.
     fn update_with_norms(
         &mut self,
-        comm: &mut Communicator,
+        ranks: &mut Ranks<'_>,
         OfStep { step, rate }: OfStep,
         finite: bool,
         (parts, norm_wanted): (Option<BatchParts>, bool),
     ) -> Result<(bool, Option<f64>), TrainError> {
         let Self { plan, params, grads, norms, optimizer, noise_scale, times, .. } = self;
-        let (kept, broken, whereabouts, rank) = (self.kept, self.broken, &*self.whereabouts, comm.rank());
-        let segment = params.segment(rank);
+        let (kept, broken, whereabouts, thread) =
+            (self.kept, self.broken, &*self.whereabouts, ranks.thread());
+        let segment = params.segment(thread);
         let first = segment.start;
         whereabouts.enter(Phase::Reduce);
         let mut watch = Watch::start();
         let norm_needed = norms.clips() || parts.is_some() || norm_wanted;
-        let norm = norm_needed.then(|| norms.norm(comm, plan.blocks(), grads)).transpose()?;
-        let finite = norm.map_or_else(|| norms.agree(comm, finite), |norm| Ok(norm.is_finite()))?;
+        let square = norm_needed.then(|| norms.square(ranks, plan.blocks(), grads)).transpose()?;
+        let finite = square.map_or_else(|| norms.agree(ranks, finite), |square| Ok(square.is_finite()))?;
         if !finite {
             return Ok((false, None));
         }
-        if let Some((parts, norm)) = parts.zip(norm) {
-            noise_scale.extend(parts.measure(norm * norm));
-        }
+        noise_scale.extend(parts.zip(square).and_then(|(parts, square)| parts.measure(square)));
+        let norm = square.map(f64::sqrt);
         norms.clip(norm, grads);
         let grad_norm = norm.filter(|_| norms.clips() || norm_wanted);
-        norms.prepare(optimizer, &params.read(comm)?[segment], grads);
-        norms.exchange(comm)?;
+        norms.prepare(optimizer, &params.read(&ranks.comm)?[segment], grads);
+        norms.exchange(ranks)?;
         watch = watch.worked().less(norms.take_waited());
-        let watch = comm.update(params, &(), |_, params| {
+        let watch = ranks.comm.update(params, &(), |_, params| {
             let watch = watch.opened();
-            kept.begin(rank, step).keep(params);
+            kept.begin(thread, step).keep(params);
             whereabouts.enter(Phase::Update);
             norms.finish(optimizer, rate, params, grads);
             if !all_finite(params) {
@@ -297,14 +319,11 @@ impl<'a, M: Model> Step<'a, M> {
     }
 
     /// Puts the params back as they were before a step whose update made some of them no finite numbers.
-    fn put_back(&self, comm: &mut Communicator, step: u64) -> Result<(), TrainError> {
-        let rank = comm.rank();
-        Ok(comm.update(self.params, &(), |_, params| self.kept.put_back(rank, step, params))?)
+    fn put_back(&self, ranks: &mut Ranks<'_>, step: u64) -> Result<(), TrainError> {
+        let thread = ranks.thread();
+        Ok(ranks.comm.update(self.params, &(), |_, params| self.kept.put_back(thread, step, params))?)
     }
 }
-
-/// Params that are kept, updated and looked at in one go: they and what belongs to them stay in the first cache meanwhile.
-const CHUNK: usize = 1024;
 
 /// Which step it is, counted from 0, and its rate.
 #[derive(Clone, Copy)]
@@ -338,12 +357,6 @@ enum Reduced {
     Gradient { finite: bool, parts: Option<BatchParts> },
 }
 
-fn divide(grads: &mut [f32], divisor: Option<f64>) {
-    if let Some(divisor) = divisor {
-        divide_grads(grads, divisor);
-    }
-}
-
 impl StepResult {
     /// A step of total weight 0 changes nothing, nor does one whose loss or gradient is no number.
     fn changes_params(&self) -> bool {
@@ -368,48 +381,4 @@ pub(super) fn samples_of(gathered: &Gathered) -> Samples<'_> {
         (labels, _) => Targets::Classes(labels),
     };
     Samples { inputs: gathered.inputs(), targets, weights: gathered.weights() }
-}
-
-/// Tells the waiting before and after a round from the work within.
-struct Watch {
-    mark: Instant,
-    wait: Duration,
-    work: Duration,
-}
-
-impl Watch {
-    fn start() -> Self {
-        Self { mark: Instant::now(), wait: Duration::ZERO, work: Duration::ZERO }
-    }
-
-    fn lap(&mut self) -> Duration {
-        let now = Instant::now();
-        now - std::mem::replace(&mut self.mark, now)
-    }
-
-    fn opened(mut self) -> Self {
-        let lap = self.lap();
-        self.wait += lap;
-        self
-    }
-
-    fn worked(mut self) -> Self {
-        let lap = self.lap();
-        self.work += lap;
-        self
-    }
-
-    /// Counts as waiting what was taken for work.
-    fn less(mut self, waited: Duration) -> Self {
-        self.work = self.work.saturating_sub(waited);
-        self.wait += waited;
-        self
-    }
-
-    fn closed(mut self, times: &mut PhaseTimes) {
-        let lap = self.lap();
-        self.wait += lap;
-        times.wait += self.wait;
-        times.reduce_update += self.work;
-    }
 }

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread;
 
+use super::agreement::Agreement;
 use super::kept::{Kept, last_whole};
+use super::memory::check_memory;
 use super::outcome::outcome;
+use super::processes::Processes;
+use super::ranks::Ranks;
 use super::run::{Broken, Run};
 use super::slot::Slot;
 use super::start::{self, Start};
 use super::subscriber::{Audience, Ear};
-use super::teller::teller;
-use super::worker::{Finished, Worker};
+use super::threads::train_on;
 use super::{Event, Options, Outcome, Plan, SaveEvery, Snapshot, Subscriber, TrainError};
-use crate::collective::{Communicator, Shared, World};
+use crate::collective::{Shared, Wire, World};
 use crate::data::Dataset;
 use crate::model::Model;
 
@@ -51,6 +53,7 @@ pub struct Trainer<'a, M> {
     resumed: Option<Snapshot>,
     save_every: SaveEvery,
     stop: Option<&'a AtomicBool>,
+    wire: Option<Box<dyn Wire + 'a>>,
     audience: Audience<'a>,
     #[cfg(test)]
     pub(super) fault: Option<super::fault::Fault>,
@@ -69,6 +72,7 @@ impl<'a, M: Model> Trainer<'a, M> {
             resumed: None,
             save_every: SaveEvery::Never,
             stop: None,
+            wire: None,
             audience: Audience::default(),
             #[cfg(test)]
             fault: None,
@@ -202,6 +206,53 @@ impl<'a, M: Model> Trainer<'a, M> {
         Self { stop: Some(stop), ..self }
     }
 
+    /// Shares the run with other processes: each makes a trainer of the same data, model and options, and all call
+    /// [`run`](Self::run). The threads may differ: a rank is one of any process.
+    ///
+    /// Params, losses and state have the bits of one process alone, whatever the processes and their threads; each process ends with the
+    /// whole [`Outcome`]. All subscribers hear of the same steps and epochs, but process 0 alone hands out an [`Event::Snapshot`]. A
+    /// [stop flag](Self::stop_on) of any process, and a subscriber that fails, stop all. A process that fails otherwise leaves the others
+    /// waiting: they end with [`TrainError::Processes`], at the latest after [`Options::timeout`].
+    ///
+    /// # Cost
+    ///
+    /// Of the gradients each process sends `(n−1)/n` of the params for every subtree of its shards to `n − 1` others, of the updated
+    /// params as much: `2(n−1)/n` of the params each way if every process has 2^k shards that begin at a multiple of 2^k. A step
+    /// takes five latencies of the wire more. Each process holds all samples and params; the optimizer's state is dealt out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use phalanx::collective::LocalWire;
+    /// use phalanx::data::{Dataset, Targets};
+    /// use phalanx::model::{from_fn, Samples};
+    /// use phalanx::train::{Options, Trainer};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [6.0]], Targets::None, None)?;
+    /// let mean = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+    ///     grads[0] = samples.inputs.iter().map(|x| 2.0 * (params[0] - x)).sum();
+    ///     samples.inputs.iter().map(|x| f64::from((params[0] - x).powi(2))).sum()
+    /// });
+    /// let options = Options { threads: 2, batch_size: 4, rate: Some(0.3), ..Options::default() };
+    /// let alone = Trainer::new(&mean, &data, options.clone()).run()?;
+    /// std::thread::scope(|scope| {
+    ///     for mut wire in LocalWire::connect(3) {
+    ///         let (mean, data, options, alone) = (&mean, &data, options.clone(), &alone);
+    ///         scope.spawn(move || {
+    ///             let outcome = Trainer::new(mean, data, options).across(&mut wire).run().unwrap();
+    ///             assert_eq!(outcome.params, alone.params);
+    ///         });
+    ///     }
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn across(self, wire: impl Wire + 'a) -> Self {
+        Self { wire: Some(Box::new(wire)), ..self }
+    }
+
     /// Plants a fault.
     #[cfg(test)]
     pub(super) fn fault(self, fault: super::fault::Fault) -> Self {
@@ -239,11 +290,25 @@ impl<'a, M: Model> Trainer<'a, M> {
         if initial.len() != plan.params_len() {
             return Err(TrainError::InitialParams { found: initial.len(), expected: plan.params_len() });
         }
+        let processes = match self.wire.as_deref_mut() {
+            Some(wire) if wire.processes() > 1 => {
+                let processes = Processes::meet(wire, plan.threads(), self.options.timeout)?;
+                let whole = (self.model, self.train, self.test);
+                let agreement = Agreement::new(whole, &self.options, (&start, &initial));
+                agreement.scored_at(&self.score_at).check(&processes)?;
+                Some(processes)
+            }
+            _ => None,
+        };
+        let plan = match &processes {
+            Some(processes) => plan.at(processes.place().clone()),
+            None => plan,
+        };
         let world = match self.options.timeout {
             Some(timeout) => World::with_timeout(plan.threads(), timeout)?,
             None => World::new(plan.threads())?,
         };
-        let params = Shared::new(&world, initial, plan.param_cuts())?;
+        let params = Shared::within(&world, initial, plan.param_cuts())?;
         let samples = self.train.len();
         let order = Shared::new(&world, (0..samples as u32).collect(), rank_0_owns(samples, plan.threads()))?;
         let (model, train, test, never) = (self.model, self.train, self.test, AtomicBool::new(false));
@@ -271,7 +336,9 @@ impl<'a, M: Model> Trainer<'a, M> {
             quit,
         };
         self.audience.tell(&Event::Start(&run.plan), &run.quit);
-        let finished = match train_on(&run, world.communicators(), &mut self.audience) {
+        let ranks = world.communicators().into_iter();
+        let ranks = ranks.map(|comm| Ranks::new(comm, processes.as_ref(), &run.plan)).collect();
+        let finished = match train_on(&run, ranks, &mut self.audience) {
             Ok(finished) => finished,
             Err(TrainError::Panicked { rank, step, phase, message, .. }) => {
                 let params = last_whole(run, step - 1);
@@ -279,68 +346,16 @@ impl<'a, M: Model> Trainer<'a, M> {
             }
             Err(error) => return Err(error),
         };
-        let params = run.params.into_inner();
-        let divergence = finished[0].divergence((&run.plan, run.model, run.train), &params);
-        let outcome = Outcome { divergence, ..outcome(&finished, params) };
+        let mut outcome = outcome(&finished, run.params.into_inner(), run.plan.keep_best());
+        if let Some(processes) = &processes {
+            processes.complete(&mut outcome, &run.plan)?;
+        }
+        let divergence = finished[0].divergence((&run.plan, run.model, run.train), &outcome.params);
+        let outcome = Outcome { divergence, ..outcome };
         match self.audience.into_failure() {
             Some(source) => Err(TrainError::Subscriber { source, outcome: Box::new(outcome) }),
             None => Ok(outcome),
         }
-    }
-}
-
-/// Asks the system for the least that a run of this plan holds, params and the copy that is kept of them, a gradient, the optimizer's state,
-/// the best params and the samples of a shard a rank, and gives it back: an error here is better than the end of the program by an
-/// allocation that fails on the way.
-fn check_memory(plan: &Plan, features: usize) -> Result<(), TrainError> {
-    let (params, vectors) =
-        (plan.params_len(), 3 + plan.hyper().state_names().len() + usize::from(plan.keep_best()));
-    let samples = plan.max_shard_samples() * plan.threads().min(plan.shards());
-    let numbers = params.saturating_mul(vectors).saturating_add(samples.saturating_mul(features));
-    let bytes = numbers.saturating_mul(size_of::<f32>());
-    if is_given(bytes) { Ok(()) } else { Err(TrainError::Memory { params, samples, features, bytes }) }
-}
-
-/// Whether the system gives so much memory, which is given back.
-pub(super) fn is_given(bytes: usize) -> bool {
-    // An allocation that nobody looks at may be left out by the compiler.
-    let mut room = std::hint::black_box(Vec::<u8>::new());
-    let found = room.try_reserve_exact(bytes);
-    std::hint::black_box(room);
-    found.is_ok()
-}
-
-/// Runs one thread a communicator, hears the events of rank 0, and joins all.
-fn train_on<M: Model>(
-    run: &Run<'_, M>,
-    communicators: Vec<Communicator>,
-    audience: &mut Audience<'_>,
-) -> Result<Vec<Finished>, TrainError> {
-    thread::scope(|scope| {
-        let (teller, hearer) = teller(audience.wants_params());
-        let mut teller = Some(teller);
-        let mut threads = Vec::with_capacity(communicators.len());
-        for comm in communicators {
-            let (rank, events) = (comm.rank(), teller.take());
-            let work = move || Worker::new(run, comm, events).run();
-            let thread = thread::Builder::new().name(format!("rank {rank}")).spawn_scoped(scope, work);
-            threads.push(thread.map_err(|source| TrainError::Spawn { rank, source })?);
-        }
-        hearer.hear(audience, &run.quit);
-        let ends = threads.into_iter().enumerate().map(|(rank, thread)| match thread.join() {
-            Ok(end) => end,
-            Err(payload) => Err(TrainError::panicked(rank, run.whereabouts[rank].last(), payload.as_ref())),
-        });
-        settle(ends.collect())
-    })
-}
-
-/// All ends if all are good; otherwise the error that caused the others.
-fn settle(ends: Vec<Result<Finished, TrainError>>) -> Result<Vec<Finished>, TrainError> {
-    let (good, bad): (Vec<_>, Vec<_>) = ends.into_iter().partition(Result::is_ok);
-    match bad.into_iter().filter_map(Result::err).min_by_key(TrainError::remoteness) {
-        Some(error) => Err(error),
-        None => Ok(good.into_iter().flatten().collect()),
     }
 }
 

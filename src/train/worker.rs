@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::divergence::{blame, tensor_of};
 use super::event::Message;
+use super::ranks::Ranks;
 use super::run::Run;
 use super::save_every::SaveClock;
 use super::score::{Scorer, groups, sum};
@@ -17,20 +18,18 @@ use super::{
     Best, Blame, Divergence, EpochEnd, EpochSums, OnDivergence, Phase, PhaseTimes, Plan, Position, Quality,
     StepEnd, StepScore, StopReason, TrainError,
 };
-use crate::collective::Communicator;
 use crate::data::{Dataset, sample_order};
 use crate::model::{Model, Score};
 use crate::optim::Optimizer;
 
 /// One rank at work.
-pub(super) struct Worker<'a, M: Model> {
+pub(super) struct Worker<'a, 'p, M: Model> {
     run: &'a Run<'a, M>,
-    comm: Communicator,
+    ranks: Ranks<'p>,
     step: Step<'a, M>,
     scorer: Option<Scorer<'a, M>>,
-    /// Scores of this rank's groups of test samples.
-    scores: Vec<Score>,
-    /// Where rank 0 tells what happens; the other ranks have none.
+    scores: Scores,
+    /// Where the first thread of a process tells what happens; the others have none.
     events: Option<Teller>,
     position: Position,
     /// This rank's segment of the best params, if they are kept.
@@ -40,6 +39,13 @@ pub(super) struct Worker<'a, M: Model> {
     /// Over all epochs; [`Step`] keeps those of the one in hand.
     phases: PhaseTimes,
     found: Option<(Found, Range<usize>)>,
+}
+
+/// Scores of groups of test samples, as sums: this rank's, and all.
+#[derive(Default)]
+struct Scores {
+    own: Vec<[f64; 3]>,
+    all: Vec<[f64; 3]>,
 }
 
 /// What a rank leaves behind.
@@ -80,11 +86,11 @@ impl Finished {
     }
 }
 
-impl<'a, M: Model> Worker<'a, M> {
-    pub(super) fn new(run: &'a Run<'a, M>, comm: Communicator, events: Option<Teller>) -> Self {
-        let mut step = Step::new(run, comm.rank());
+impl<'a, 'p, M: Model> Worker<'a, 'p, M> {
+    pub(super) fn new(run: &'a Run<'a, M>, ranks: Ranks<'p>, events: Option<Teller>) -> Self {
+        let mut step = Step::new(run, &ranks);
         let position = run.start.position;
-        let segment = run.params.segment(comm.rank());
+        let segment = run.params.segment(ranks.thread());
         for ((_, own), all) in step.optimizer.state_mut().zip(&run.start.state) {
             own.copy_from_slice(&all[segment.clone()]);
         }
@@ -99,7 +105,19 @@ impl<'a, M: Model> Worker<'a, M> {
         let saves = SaveClock::new(run.save_every, &position);
         let phases = PhaseTimes::default();
         let found = None;
-        Self { run, comm, step, scorer, scores: Vec::new(), events, position, best, saves, phases, found }
+        Self {
+            run,
+            ranks,
+            step,
+            scorer,
+            scores: Scores::default(),
+            events,
+            position,
+            best,
+            saves,
+            phases,
+            found,
+        }
     }
 
     /// Trains until the run is complete, stopped or diverged.
@@ -111,7 +129,7 @@ impl<'a, M: Model> Worker<'a, M> {
         let reason = reason.expect("the loop ends with a reason");
         self.whereabouts().enter(Phase::End);
         // Rank 0 may still read the params to tell them: who leaves earlier takes them away.
-        self.comm.barrier()?;
+        self.ranks.comm.barrier()?;
         let Self { step: Step { optimizer, .. }, position, best, phases, found, .. } = self;
         Ok(Finished { reason, found, optimizer, position, best, phases })
     }
@@ -125,7 +143,7 @@ impl<'a, M: Model> Worker<'a, M> {
         let (mut reason, mut save) = (None, None);
         for batch in self.run.plan.batches().skip(self.position.batch as usize) {
             let (asked, samples) = (self.asks(), batch.len());
-            let result = self.step.run(&mut self.comm, self.position.step, batch.clone(), asked)?;
+            let result = self.step.run(&mut self.ranks, self.position.step, batch.clone(), asked)?;
             self.whereabouts().enter(Phase::Score);
             self.found = result.divergence.map(|found| (found, batch));
             if self.skips(&result) {
@@ -175,9 +193,9 @@ impl<'a, M: Model> Worker<'a, M> {
             Some(best) if !plan.is_gain(&quality, &best.quality) => best,
             _ => {
                 if plan.keep_best() {
-                    let segment = self.run.params.segment(self.comm.rank());
+                    let segment = self.run.params.segment(self.ranks.thread());
                     self.best.clear();
-                    self.best.extend_from_slice(&self.run.params.read(&self.comm)?[segment]);
+                    self.best.extend_from_slice(&self.run.params.read(&self.ranks.comm)?[segment]);
                 }
                 Best { epoch: end.epoch, step: end.step, quality }
             }
@@ -187,7 +205,7 @@ impl<'a, M: Model> Worker<'a, M> {
     }
 
     fn whereabouts(&self) -> &'a Whereabouts {
-        &self.run.whereabouts[self.comm.rank()]
+        &self.run.whereabouts[self.ranks.thread()]
     }
 
     /// What is to be done after the next step.
@@ -209,15 +227,26 @@ impl<'a, M: Model> Worker<'a, M> {
         Ok(())
     }
 
-    /// Copies what this rank owns; rank 0 hands it all out once every rank has done so.
+    /// Copies what this rank owns; once every rank has done so, the first thread of each process puts it together, and that of the first
+    /// process hands it out.
     fn hand_out(&mut self, slot: usize, position: Position) -> Result<(), TrainError> {
         self.whereabouts().enter(Phase::Save);
-        let (slot, rank) = (&self.run.slots[slot], self.comm.rank());
-        let params = &self.run.params.read(&self.comm)?[self.run.params.segment(rank)];
-        slot.fill(rank, params, &self.best, &self.step.optimizer);
-        self.comm.barrier()?;
+        let (slot, thread) = (&self.run.slots[slot], self.ranks.thread());
+        let params = &self.run.params.read(&self.ranks.comm)?[self.run.params.segment(thread)];
+        slot.fill(thread, params, &self.best, &self.step.optimizer);
+        self.ranks.comm.barrier()?;
+        if self.events.is_none() {
+            return Ok(());
+        }
         self.saves.saved(&position);
-        self.tell(|_| Message::Snapshot(slot.take(position, &self.step.optimizer)))
+        let snapshot = slot.take(position, &self.step.optimizer);
+        match self.ranks.processes() {
+            None => self.tell(|_| Message::Snapshot(snapshot)),
+            Some(processes) => match processes.collect(snapshot, &self.run.plan)? {
+                Some(snapshot) => self.tell(|_| Message::Snapshot(snapshot)),
+                None => Ok(()),
+            },
+        }
     }
 
     /// The sums of the epoch in hand, with the time it took so far.
@@ -233,14 +262,14 @@ impl<'a, M: Model> Worker<'a, M> {
         self.position.sums = self.measured(clock);
     }
 
-    /// Has rank 0 write the sample order of an epoch where all can read it.
+    /// Has the first thread of a process write the sample order of an epoch where all can read it.
     fn order(&mut self, epoch: u64) -> Result<(), TrainError> {
         let plan = &self.run.plan;
         self.whereabouts().begin(self.position.step);
         self.whereabouts().enter(Phase::Order);
         if plan.shuffle() {
-            self.comm.update(&self.run.order, &(), |_, order| {
-                // The segments of the other ranks are empty.
+            self.ranks.comm.update(&self.run.order, &(), |_, order| {
+                // The segments of the other threads are empty.
                 if !order.is_empty() {
                     sample_order(plan.seed(), epoch, order);
                 }
@@ -282,15 +311,16 @@ impl<'a, M: Model> Worker<'a, M> {
     /// Scores the test samples, each rank a run of their groups; every rank knows the sum.
     fn score(&mut self) -> Result<Option<Score>, TrainError> {
         let (Some(test), Some(scorer)) = (self.run.test, &mut self.scorer) else { return Ok(None) };
-        let params = self.run.params.read(&self.comm)?;
-        let mine = part(groups(test), self.comm.world_size(), self.comm.rank());
-        self.scores.clear();
-        self.scores.extend(mine.map(|group| scorer.score(params, group)));
-        let total = self.comm.lend(&self.scores, |peers| sum(peers.iter().flatten()))?;
-        Ok(Some(total))
+        let params = self.run.params.read(&self.ranks.comm)?;
+        let (groups, ranks) = (groups(test), self.run.plan.ranks());
+        let Scores { own, all } = &mut self.scores;
+        own.clear();
+        own.extend(part(groups, ranks, self.ranks.rank()).map(|group| scorer.score(params, group).sums()));
+        self.ranks.gather(own, all, |rank| part(groups, ranks, rank))?;
+        Ok(Some(sum(all.iter().map(|sums| Score::of_sums(*sums)))))
     }
 
-    /// Sends a message if this is rank 0.
+    /// Sends a message if this is the first thread of its process.
     fn tell(&self, message: impl FnOnce(&Position) -> Message) -> Result<(), TrainError> {
         match &self.events {
             Some(events) => events.tell(message(&self.position)),
@@ -298,10 +328,10 @@ impl<'a, M: Model> Worker<'a, M> {
         }
     }
 
-    /// Tells the params after an epoch if this is rank 0. The others go on meanwhile, but change none before the next round.
+    /// Tells the params after an epoch if this is the first thread of its process. The others go on meanwhile, but change none before the next round.
     fn tell_params(&self, end: &EpochEnd) -> Result<(), TrainError> {
         match &self.events {
-            Some(events) => events.tell_params(end, self.run.params.read(&self.comm)?),
+            Some(events) => events.tell_params(end, self.run.params.read(&self.ranks.comm)?),
             None => Ok(()),
         }
     }

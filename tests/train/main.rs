@@ -13,6 +13,7 @@ mod goyal_remarks;
 mod noise_scale;
 mod noisy_quadratic;
 mod optimizers;
+mod processes;
 mod pytorch;
 mod resume;
 mod same_bits;

@@ -86,7 +86,7 @@ impl Model for Mlp {
         shards: &ShardRun<'_>,
         losses: &mut [f64],
         workspace: &mut MlpWorkspace,
-    ) -> f64 {
+    ) {
         self.propagate_shards(params, shards, losses, workspace);
         let all = shards.all_samples();
         let inputs = contiguous(&all.inputs);
@@ -96,7 +96,10 @@ impl Model for Mlp {
             panels.pack(inputs, (workspace.samples(), place.inputs));
         }
         workspace.panels = panels;
-        self.bound(inputs, workspace)
+    }
+
+    fn gradient_bound(&self, shards: &ShardRun<'_>, workspace: &MlpWorkspace) -> f64 {
+        self.bound(contiguous(&shards.all_samples().inputs), workspace)
     }
 
     /// The segment of each layer's weight and bias that it reaches into.
