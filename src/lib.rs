@@ -6,8 +6,8 @@
 //!
 //! - **The semantics are exact.** Sum, mean and what other frameworks really compute are told apart by name
 //!   ([`optim::Reduction`]), for uneven shards, sample weights and the short last batch, and can be translated.
-//! - **The same bits for any number of threads.** The result is a function of data, options, seed, program and instruction
-//!   set. Threads decide who computes a shard, never how.
+//! - **The same bits for any number of threads and processes.** The result is a function of data, options, seed, program and
+//!   instruction set. Threads and processes decide who computes a shard, never how.
 //!
 //! # From here to one training step
 //!
@@ -48,9 +48,9 @@
 //! | word | meaning |
 //! |---|---|
 //! | sample | one training example; may carry a weight |
-//! | batch size | samples in one step over **all** threads |
+//! | batch size | samples in one step over **all** threads and processes |
 //! | shard | a contiguous range of the batch's samples, the unit of gradient computation; how many there are is part of the mathematics, never derived from the thread count |
-//! | rank | 0-based index of a worker thread |
+//! | rank | 0-based index of a worker thread, counted over all processes |
 //! | world size | number of ranks |
 //! | segment | the part of the flat params that a rank owns while it reduces and updates |
 //! | params, grads | flat `[f32]` of all parameters, of their gradients |
@@ -60,8 +60,9 @@
 //!
 //! # Features
 //!
-//! The default feature `program` holds everything. Without default features only [`collective`] remains, on parking_lot and
-//! crossbeam. `half` adds f16 and bf16 to the element types of the reducer.
+//! The default feature `program` holds everything but MPI. Without default features only [`collective`] remains, on parking_lot and
+//! crossbeam. `half` adds f16 and bf16 to the element types of the reducer, `processes` (part of `program`) the reducer across processes
+//! over any wire, and `mpi` a wire over MPI, `collective::MpiWire`, which needs Open MPI or MPICH, and libclang to build.
 //!
 //! # Examples
 //!

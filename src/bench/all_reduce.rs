@@ -75,7 +75,7 @@ pub fn measure_all_reduce(
     Ok(AllReduceReport { op: options.op, element: options.element, machine, points, warnings })
 }
 
-fn check(options: &AllReduceOptions) -> Result<(), BenchError> {
+pub(super) fn check(options: &AllReduceOptions) -> Result<(), BenchError> {
     let &AllReduceOptions { op, element, takes, .. } = options;
     let threads = *options.threads.iter().min().ok_or(BenchError::NoThreads)?;
     let len = *options.lens.iter().min().ok_or(BenchError::NoLens)?;

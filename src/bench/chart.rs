@@ -50,7 +50,7 @@ struct Frame {
 impl Frame {
     fn around(report: &ScalingReport) -> Self {
         let (first, last) = (&report.points[0], &report.points[report.points.len() - 1]);
-        let (smallest, threads) = (first.threads as f64, last.threads as f64);
+        let (smallest, threads) = (first.world_size() as f64, last.world_size() as f64);
         let highest = |point: &ScalingPoint| speed_ups(report, point).1;
         let highest = report.points.iter().map(highest).fold(threads / smallest, f64::max);
         Self { threads: 1.06 * threads, speed_up: 1.06 * highest, smallest }
@@ -77,15 +77,17 @@ impl Frame {
         canvas.line("axis", (LEFT, BOTTOM), (RIGHT, BOTTOM));
         let mut free = LEFT;
         for point in &report.points {
-            let x = self.x(point.threads as f64);
+            let x = self.x(point.world_size() as f64);
             canvas.line("axis", (x, BOTTOM), (x, BOTTOM + 5.0));
             if x >= free {
-                canvas.text("quiet", "middle", (x, BOTTOM + 21.0), &point.threads.to_string());
+                canvas.text("quiet", "middle", (x, BOTTOM + 21.0), &point.world_size().to_string());
                 free = x + LABEL_GAP;
             }
         }
-        canvas.text("quiet", "middle", (f64::midpoint(LEFT, RIGHT), BOTTOM + 43.0), "threads");
-        let (smallest, speed) = (report.points[0].threads, report.points[0].samples_per_sec.median);
+        let several = report.points.iter().any(|point| point.processes > 1);
+        let name = if several { "threads of all processes" } else { "threads" };
+        canvas.text("quiet", "middle", (f64::midpoint(LEFT, RIGHT), BOTTOM + 43.0), name);
+        let (smallest, speed) = (report.points[0].world_size(), report.points[0].samples_per_sec.median);
         let base =
             format!("speed of {}, {} samples/s, = 1", counted(smallest, "thread"), grouped(speed as u64));
         canvas.text("quiet", "start", (LEFT, TOP - 10.0), &base);
@@ -101,14 +103,14 @@ impl Frame {
     }
 
     fn ideal(&self, canvas: &mut Canvas, report: &ScalingReport) {
-        let threads = report.points[report.points.len() - 1].threads as f64;
+        let threads = report.points[report.points.len() - 1].world_size() as f64;
         let end = (self.x(threads), self.y(threads / self.smallest));
         canvas.line("fit c5", (self.x(0.0), self.y(0.0)), end);
         canvas.text("quiet", "end", (end.0 - 12.0, end.1 + 2.0), "ideal");
     }
 
     fn measured(&self, canvas: &mut Canvas, report: &ScalingReport) {
-        let at = |point: &ScalingPoint| (self.x(point.threads as f64), self.y(point.speed_up));
+        let at = |point: &ScalingPoint| (self.x(point.world_size() as f64), self.y(point.speed_up));
         canvas.path("curve c0", &report.points.iter().map(at).collect::<Vec<_>>());
         for point in &report.points {
             let ((x, y), (low, high)) = (at(point), speed_ups(report, point));
@@ -167,6 +169,7 @@ mod tests {
 
     fn report(speeds: &[(usize, f64)]) -> ScalingReport {
         let point = |&(threads, speed): &(usize, f64)| ScalingPoint {
+            processes: 1,
             threads,
             batch_size: 64,
             shards: 4,

@@ -22,12 +22,15 @@
 
 mod all_reduce;
 mod all_reduce_report;
+mod among;
 mod baseline;
 mod chart;
 mod element_type;
 mod error;
 mod machine;
 mod operand;
+#[cfg(feature = "mpi")]
+mod processes;
 mod product_rate;
 mod ranks;
 mod scaling;
@@ -41,6 +44,8 @@ pub use chart::speed_up_chart;
 pub use element_type::ElementType;
 pub use error::BenchError;
 pub use machine::Machine;
+#[cfg(feature = "mpi")]
+pub use processes::{ProcessesPoint, ProcessesReport, measure_processes};
 pub use product_rate::ProductRate;
 pub use scaling::{Growth, ScalingBench, ScalingOptions, Take};
 pub use scaling_report::{PhaseShares, ScalingPoint, ScalingReport};

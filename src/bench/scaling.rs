@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::among::Among;
 use super::error::check_takes;
 use super::scaling_report::ScalingReport;
 use super::{BenchError, Machine, ProductRate, Warning};
 use crate::checkpoint::params_sha256;
+use crate::collective::{ProcessCommunicator, Wire, gather_parts};
 use crate::data::Dataset;
 use crate::model::Model;
 use crate::train::{Event, Options, Outcome, PhaseTimes, Plan, StopReason, Trainer};
@@ -52,7 +54,7 @@ pub struct ScalingOptions {
     pub growth: Growth,
 }
 
-/// Measures training runs that differ in their thread count alone.
+/// Measures training runs that differ in the number of threads alone, and of [processes](Self::across).
 ///
 /// # Examples
 ///
@@ -83,6 +85,13 @@ pub struct ScalingBench<'a, M> {
     scaling: ScalingOptions,
     initial: Option<Vec<f32>>,
     flops_per_sample: Option<u64>,
+    wire: Option<&'a mut dyn Wire>,
+}
+
+/// So many processes, with what each of them does.
+struct Layout {
+    processes: usize,
+    plan: Plan,
 }
 
 /// One training run that was measured.
@@ -90,13 +99,15 @@ pub struct ScalingBench<'a, M> {
 pub struct Take {
     /// 0-based number of the take.
     pub index: usize,
-    /// Threads of the run.
+    /// Processes that shared the run.
+    pub processes: usize,
+    /// Threads of each of them.
     pub threads: usize,
     /// Samples trained on, over all epochs.
     pub samples: u64,
     /// Wall time of the epochs.
     pub elapsed: Duration,
-    /// Where each rank spent it.
+    /// Where each rank of this process spent it.
     pub phases: Vec<PhaseTimes>,
     /// Fingerprint of the params that came of it.
     pub params_sha256: String,
@@ -112,7 +123,7 @@ impl Take {
 impl<'a, M: Model> ScalingBench<'a, M> {
     /// Prepares a measurement; nothing is checked before [`run`](Self::run). The thread count of `options` is not used.
     pub fn new(model: &'a M, train: &'a Dataset, options: Options, scaling: ScalingOptions) -> Self {
-        Self { model, train, options, scaling, initial: None, flops_per_sample: None }
+        Self { model, train, options, scaling, initial: None, flops_per_sample: None, wire: None }
     }
 
     /// Starts each run from these params instead of the model's own.
@@ -125,6 +136,12 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Self { flops_per_sample: Some(flops), ..self }
     }
 
+    /// Measures each thread count on 1, 2, 4 ... and all of the processes of a job. Process 0 calls [`run`](Self::run), the others, with
+    /// the same data, model and options, [`follow`](Self::follow).
+    pub fn across(self, wire: &'a mut dyn Wire) -> Self {
+        Self { wire: Some(wire), ..self }
+    }
+
     /// Measures the limit, before and after, and in between each thread count in turn, take by take; tells `on_take` after each run.
     ///
     /// # Errors
@@ -135,60 +152,108 @@ impl<'a, M: Model> ScalingBench<'a, M> {
     /// # Cost
     ///
     /// Takes times thread counts training runs.
-    pub fn run(mut self, mut on_take: impl FnMut(&Take)) -> Result<ScalingReport, BenchError> {
-        self.scaling.threads.sort_unstable();
-        self.scaling.threads.dedup();
-        let plans = self.plans()?;
+    pub fn run(mut self, on_take: impl FnMut(&Take)) -> Result<ScalingReport, BenchError> {
+        let layouts = self.layouts()?;
         let machine = Machine::now();
-        let mut warnings = Warning::of_machine(&machine, plans.last().map_or(1, Plan::threads));
-        warnings.extend(plans.iter().filter_map(idle_threads));
+        let most = layouts.iter().map(|layout| layout.plan.threads()).max().unwrap_or(1);
+        let mut warnings = Warning::of_machine(&machine, most);
+        warnings.extend(layouts.iter().filter_map(Layout::idle_ranks));
         let limit = ProductRate::measure(LIMIT_SIDE, machine.cores)?;
-        let mut takes = Vec::with_capacity(plans.len() * self.scaling.takes);
-        for index in 0..self.scaling.takes {
-            for plan in &plans {
-                let take = self.take(index, plan)?;
-                on_take(&take);
-                takes.push(take);
-            }
-        }
+        let takes = self.measure(&layouts, on_take)?;
         let limit = limit.or_better(ProductRate::measure(LIMIT_SIDE, machine.cores)?);
-        let of = |plan: &Plan| takes.iter().filter(|take| take.threads == plan.threads()).collect();
-        let runs: Vec<(&Plan, Vec<&Take>)> = plans.iter().map(|plan| (plan, of(plan))).collect();
+        let runs: Vec<_> = layouts
+            .iter()
+            .map(|layout| (&layout.plan, takes.iter().filter(|take| layout.is_of(take)).collect()))
+            .collect();
         let mut report =
             ScalingReport::new(self.scaling.growth, machine, limit, self.flops_per_sample, &runs);
         warnings.extend(
-            report.points.iter().filter_map(|point| Warning::of_takes(point.threads, &point.samples_per_sec)),
+            report
+                .points
+                .iter()
+                .filter_map(|point| Warning::of_takes(point.world_size(), &point.samples_per_sec)),
         );
         report.warnings = warnings;
         Ok(report)
     }
 
-    /// What each thread count comes to: all that can be wrong is said before the first take.
-    fn plans(&self) -> Result<Vec<Plan>, BenchError> {
+    /// Takes part as one of the processes that are not the first, and has nothing to report.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn follow(mut self) -> Result<(), BenchError> {
+        let layouts = self.layouts()?;
+        self.measure(&layouts, |_| ()).map(drop)
+    }
+
+    /// All takes in which this process has a part.
+    fn measure(
+        &mut self,
+        layouts: &[Layout],
+        mut on_take: impl FnMut(&Take),
+    ) -> Result<Vec<Take>, BenchError> {
+        let mut takes = Vec::with_capacity(layouts.len() * self.scaling.takes);
+        for index in 0..self.scaling.takes {
+            for layout in layouts {
+                let (take, diverged) = self.take(index, layout)?.unzip();
+                if let Some(step) = self.anywhere(diverged.flatten())? {
+                    return Err(BenchError::Diverged { threads: layout.plan.threads(), step });
+                }
+                if let Some(take) = take {
+                    on_take(&take);
+                    takes.push(take);
+                }
+            }
+        }
+        Ok(takes)
+    }
+
+    /// The step in which the run diverged, if it did, in any process; waits for all.
+    fn anywhere(&mut self, diverged: Option<u64>) -> Result<Option<u64>, BenchError> {
+        let Some(wire) = &mut self.wire else { return Ok(diverged) };
+        // Others may be at it for as long as a run takes, or the products.
+        wire.set_timeout(None);
+        let mut steps = vec![diverged.unwrap_or(0); wire.processes()];
+        gather_parts(&mut **wire, &mut steps, |process| process..process + 1)?;
+        Ok(steps.into_iter().max().filter(|step| *step > 0))
+    }
+
+    /// What each count of processes and threads comes to, by their ranks: all that can be wrong is said before the first take.
+    fn layouts(&mut self) -> Result<Vec<Layout>, BenchError> {
+        self.scaling.threads.sort_unstable();
+        self.scaling.threads.dedup();
         check_takes(self.scaling.takes)?;
         let smallest = *self.scaling.threads.first().ok_or(BenchError::NoThreads)?;
         if smallest == 0 {
             return Err(BenchError::ZeroThreads);
         }
-        let plan = |threads: &usize| {
-            let batch_size = self.batch_size(*threads, smallest)?;
-            Ok(Plan::new(&self.with(*threads, batch_size), self.model, self.train, None)?)
-        };
-        self.scaling.threads.iter().map(plan).collect()
+        let all = self.wire.as_ref().map_or(1, |wire| wire.processes());
+        let doubling = std::iter::successors(Some(1), |count| Some(2 * count));
+        let mut layouts = Vec::new();
+        for processes in doubling.take_while(|count| *count < all).chain([all]) {
+            for &threads in &self.scaling.threads {
+                let batch_size = self.batch_size(processes * threads, smallest)?;
+                let options = self.with(threads, batch_size);
+                layouts.push(Layout { processes, plan: Plan::new(&options, self.model, self.train, None)? });
+            }
+        }
+        layouts.sort_by_key(|layout| (layout.world_size(), layout.processes));
+        Ok(layouts)
     }
 
-    fn batch_size(&self, threads: usize, smallest: usize) -> Result<usize, BenchError> {
+    fn batch_size(&self, ranks: usize, smallest: usize) -> Result<usize, BenchError> {
         let (batch_size, samples) = (self.options.batch_size, self.train.len());
         if self.scaling.growth == Growth::Strong {
             return Ok(batch_size);
         }
-        let product = batch_size.saturating_mul(threads);
+        let product = batch_size.saturating_mul(ranks);
         if !product.is_multiple_of(smallest) {
-            return Err(BenchError::UnevenBatch { batch_size, smallest, threads });
+            return Err(BenchError::UnevenBatch { batch_size, smallest, threads: ranks });
         }
         let batch_size = product / smallest;
         if batch_size > samples {
-            return Err(BenchError::BatchBeyondData { threads, batch_size, samples });
+            return Err(BenchError::BatchBeyondData { threads: ranks, batch_size, samples });
         }
         Ok(batch_size)
     }
@@ -197,12 +262,22 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Options { threads, batch_size, ..self.options.clone() }
     }
 
-    /// Trains once.
-    fn take(&self, index: usize, plan: &Plan) -> Result<Take, BenchError> {
-        let threads = plan.threads();
-        let mut trainer = Trainer::new(self.model, self.train, self.with(threads, plan.batch_size()));
+    /// Trains once, if this process has a part in it; also the step in which the run diverged, if it did.
+    fn take(&mut self, index: usize, layout: &Layout) -> Result<Option<(Take, Option<u64>)>, BenchError> {
+        let (plan, processes) = (&layout.plan, layout.processes);
+        let (threads, options) = (plan.threads(), self.with(plan.threads(), plan.batch_size()));
+        let mut trainer = Trainer::new(self.model, self.train, options);
         if let Some(initial) = &self.initial {
             trainer = trainer.initial_params(initial.clone());
+        }
+        if let Some(wire) = &mut self.wire {
+            // Together, so that nobody is waited for in the run, whose timeout is its own.
+            wire.set_timeout(None);
+            ProcessCommunicator::new(&mut **wire).barrier()?;
+            if wire.process() >= processes {
+                return Ok(None);
+            }
+            trainer = trainer.across(Among { wire: &mut **wire, processes });
         }
         let (mut samples, mut elapsed) = (0, Duration::ZERO);
         let Outcome { params, phases, reason, steps, .. } = trainer
@@ -213,14 +288,23 @@ impl<'a, M: Model> ScalingBench<'a, M> {
                 }
             })
             .run()?;
-        if reason == StopReason::Diverged {
-            return Err(BenchError::Diverged { threads, step: steps });
-        }
-        Ok(Take { index, threads, samples, elapsed, phases, params_sha256: params_sha256(&params) })
+        let params_sha256 = params_sha256(&params);
+        let take = Take { index, processes, threads, samples, elapsed, phases, params_sha256 };
+        Ok(Some((take, (reason == StopReason::Diverged).then_some(steps))))
     }
 }
 
-fn idle_threads(plan: &Plan) -> Option<Warning> {
-    let (threads, shards) = (plan.threads(), plan.shards());
-    (threads > shards).then_some(Warning::IdleThreads { threads, shards })
+impl Layout {
+    fn world_size(&self) -> usize {
+        self.processes * self.plan.threads()
+    }
+
+    fn is_of(&self, take: &Take) -> bool {
+        (take.processes, take.threads) == (self.processes, self.plan.threads())
+    }
+
+    fn idle_ranks(&self) -> Option<Warning> {
+        let (threads, shards) = (self.world_size(), self.plan.shards());
+        (threads > shards).then_some(Warning::IdleThreads { threads, shards })
+    }
 }

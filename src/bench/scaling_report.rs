@@ -52,7 +52,7 @@ pub struct ScalingReport {
     pub limit: ProductRate,
     /// Floating-point operations of the gradient of one sample; null if they are not known.
     pub flops_per_sample: Option<u64>,
-    /// One for each thread count, ascending.
+    /// One for each count of processes and threads, by their product.
     pub points: Vec<ScalingPoint>,
     /// Whether all runs with the same batch size gave the same bits of params. Anything else is a fault of Phalanx.
     pub same_params: bool,
@@ -63,7 +63,9 @@ pub struct ScalingReport {
 /// How fast training is on so many threads.
 #[derive(Clone, Debug, Serialize)]
 pub struct ScalingPoint {
-    /// Threads.
+    /// Processes.
+    pub processes: usize,
+    /// Threads of each of them.
     pub threads: usize,
     /// Samples of a batch.
     pub batch_size: usize,
@@ -75,15 +77,15 @@ pub struct ScalingPoint {
     pub samples_per_sec: Spread,
     /// The same, take by take.
     pub takes_samples_per_sec: Vec<f64>,
-    /// Median samples per second over those of the smallest thread count.
+    /// Median samples per second over those of the smallest count.
     pub speed_up: f64,
-    /// The speed-up over the quotient of the thread counts.
+    /// The speed-up over the quotient of the ranks.
     pub efficiency: f64,
     /// 10⁹ floating-point operations a second, from the median; null if those of a sample are not known.
     pub gflop_per_sec: Option<f64>,
     /// The same over that of the limit, which is the limit of all cores, however many threads there are.
     pub share_of_limit: Option<f64>,
-    /// Where each rank spent its time over all takes, in rank order.
+    /// Where each rank of the first process spent its time over all takes, in rank order.
     pub ranks: Vec<PhaseShares>,
     /// Fingerprint of the params of the first take.
     pub params_sha256: String,
@@ -133,9 +135,9 @@ impl ScalingReport {
         runs: &[(&Plan, Vec<&Take>)],
     ) -> Self {
         let mut points: Vec<_> = runs.iter().map(|(plan, takes)| ScalingPoint::new(plan, takes)).collect();
-        let (speed, threads) = (points[0].samples_per_sec.median, points[0].threads);
+        let (speed, ranks) = (points[0].samples_per_sec.median, points[0].world_size());
         for point in &mut points {
-            point.compare(speed, threads);
+            point.compare(speed, ranks);
             if let Some(flops) = flops_per_sample {
                 point.put_beside(&limit, flops);
             }
@@ -159,6 +161,7 @@ impl ScalingPoint {
     fn new(plan: &Plan, takes: &[&Take]) -> Self {
         let speeds: Vec<f64> = takes.iter().map(|take| take.samples_per_sec()).collect();
         Self {
+            processes: takes[0].processes,
             threads: plan.threads(),
             batch_size: plan.batch_size(),
             shards: plan.shards(),
@@ -174,10 +177,15 @@ impl ScalingPoint {
         }
     }
 
-    /// Sets what is relative to the smallest thread count.
-    fn compare(&mut self, speed: f64, threads: usize) {
+    /// Number of ranks: the threads of all processes.
+    pub fn world_size(&self) -> usize {
+        self.processes * self.threads
+    }
+
+    /// Sets what is relative to the smallest count.
+    fn compare(&mut self, speed: f64, ranks: usize) {
         self.speed_up = self.samples_per_sec.median / speed;
-        self.efficiency = self.speed_up * threads as f64 / self.threads as f64;
+        self.efficiency = self.speed_up * ranks as f64 / self.world_size() as f64;
     }
 
     /// Sets what is relative to the limit.

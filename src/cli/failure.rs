@@ -28,6 +28,12 @@ impl Failure {
         Self { code: 2, error: anyhow::Error::msg(text) }
     }
 
+    /// The exit code that it leads to.
+    #[cfg(feature = "mpi")]
+    pub(super) fn code(&self) -> u8 {
+        self.code
+    }
+
     /// Says in one line what went wrong, and returns the exit code. Errors tell their causes themselves.
     pub(super) fn report(self) -> ExitCode {
         output::error(&self);

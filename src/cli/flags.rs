@@ -138,7 +138,7 @@ pub(super) struct TrainFlags {
     #[arg(long, value_parser = whole::<u64>, help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) seed: Option<u64>,
-    /// Give up when a thread waits longer than this for another [default: no limit]
+    /// Give up when a thread, or a process of an MPI job, waits longer than this for another [default: no limit]
     #[arg(long, value_name = "SECS", help_heading = "Step")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) timeout: Option<f64>,

@@ -21,6 +21,7 @@ mod grid;
 mod hidden;
 mod input;
 mod inspect;
+mod job;
 mod layers;
 mod like;
 mod log_format;
@@ -46,7 +47,8 @@ use std::time::Instant;
 
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-/// Trains models on the cores of one machine: exact sum or mean semantics, and the same bits for any number of threads.
+/// Trains models on the cores of one machine, or under mpirun of several: exact sum or mean semantics, and the same bits for any number
+/// of threads and processes.
 #[derive(Parser)]
 #[command(name = "phalanx", version, arg_required_else_help = true, max_term_width = 110)]
 #[command(after_help = "Examples:
@@ -94,6 +96,24 @@ enum Command {
     Man(man::ManFlags),
 }
 
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Train(_) => "train",
+            Self::Convert(_) => "convert",
+            Self::Eval(_) => "eval",
+            Self::Predict(_) => "predict",
+            Self::Export(_) => "export",
+            Self::Inspect(_) => "inspect",
+            Self::Report(_) => "report",
+            Self::Bench(_) => "bench",
+            Self::Sweep(_) => "sweep",
+            Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
+        }
+    }
+}
+
 const LEVELS: &str = "Each option of a run can also be given as a variable of the environment (PHALANX_BATCH_SIZE=128) and as a key of a \
 TOML file (batch-size = 128, --config FILE.toml). Flags come before variables, variables before the file, the file before \
 the defaults; --print-config shows what is used and where it comes from.";
@@ -109,7 +129,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
-    let ended = match arguments.command {
+    let name = arguments.command.name();
+    let alone = if matches!(name, "train" | "bench") { Ok(()) } else { job::refuse(name) };
+    let ended = alone.and_then(|()| match arguments.command {
         Command::Train(flags) => train::run(*flags, begun),
         Command::Convert(flags) => convert::run(*flags),
         Command::Eval(flags) => eval::run(&flags),
@@ -121,7 +143,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Command::Sweep(flags) => sweep::run(*flags),
         Command::Completions(flags) => completions::run(&flags, Arguments::command()),
         Command::Man(flags) => man::run(&flags, Arguments::command()),
-    };
+    });
     ended.unwrap_or_else(|failure| failure.report())
 }
 

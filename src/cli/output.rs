@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::failure::Failure;
 use super::flags::TrainFlags;
+use super::job;
 use super::log_format::LogFormat;
 
 /// Whether stderr has a JSON object a line, and stdout one alone. A program has one voice.
@@ -21,7 +22,7 @@ static QUIET: AtomicBool = AtomicBool::new(false);
 /// Speaks from now on as these flags ask for.
 pub(super) fn speak(flags: &TrainFlags) {
     JSON.store(flags.log_format == Some(LogFormat::Json), Ordering::Relaxed);
-    QUIET.store(flags.quiet == Some(true), Ordering::Relaxed);
+    QUIET.store(flags.quiet == Some(true) || job::is_follower(), Ordering::Relaxed);
 }
 
 /// Writes results to stdout. A reader that has gone away (`| head`) wants no more of them, which is no failure.
@@ -55,7 +56,7 @@ pub(super) fn warn(text: impl Display) {
 
 /// Says that something went wrong.
 pub(super) fn error(text: impl Display) {
-    message(Level::Error, &text.to_string());
+    message(Level::Error, &job::signed(text));
 }
 
 /// Paints from now on as `--color` asks for.
@@ -129,10 +130,12 @@ fn event<'a>(kind: &'a str, fields: impl Iterator<Item = (&'a str, &'a str)>) {
     say(format!("{{{}}}", fields.collect::<Vec<_>>().join(",")));
 }
 
-/// Writes a line to stderr, without its colours where they are not wanted.
+/// Writes a line to stderr, without its colours where they are not wanted: in one go, as other processes may write there too.
 fn say(text: impl Display) {
     let text = text.to_string();
-    let _ = writeln!(anstream::stderr().lock(), "{}", text.trim_end_matches('\n'));
+    let mut line = AutoStream::new(Vec::new(), AutoStream::choice(&io::stderr()));
+    let _ = writeln!(line, "{}", text.trim_end_matches('\n'));
+    let _ = io::stderr().write_all(&line.into_inner());
 }
 
 fn painted(style: Style, text: &str) -> String {

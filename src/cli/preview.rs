@@ -19,7 +19,7 @@ pub(super) fn table(
     options: &Options,
     train: &Dataset,
     shape: &MlpShape,
-    plan: &Plan,
+    (plan, processes): (&Plan, usize),
 ) -> Table {
     let mut table = Table::default();
     table.row("data", data(flags, plan));
@@ -27,7 +27,7 @@ pub(super) fn table(
     table.row("model", model(shape, plan));
     table.row("steps", steps(plan));
     table.row("shards", shards(plan));
-    table.row("threads", threads(plan));
+    table.row("threads", threads(plan, processes));
     table.row("reduction", plan.reduction());
     table.row("optimizer", optimizer(plan));
     table.row("rate", rate(options, plan, train.weights().is_some()));
@@ -103,8 +103,11 @@ pub(super) fn layers(shape: &MlpShape) -> String {
     format!("{}{hidden} -> {}, {}", shape.inputs, shape.outputs, shape.loss)
 }
 
-fn threads(plan: &Plan) -> String {
+fn threads(plan: &Plan, processes: usize) -> String {
     let (threads, shards) = (plan.threads(), plan.shards());
+    if processes > 1 {
+        return format!("{threads} here, in the first of {processes} processes");
+    }
     let cores = std::thread::available_parallelism().map_or(threads, usize::from);
     if threads > shards {
         return format!(

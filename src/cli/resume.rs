@@ -59,6 +59,17 @@ const FREE: [&str; 14] = [
     "no-progress",
 ];
 
+/// What processes must find alike.
+impl fmt::Display for Beginning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("a new run begins"),
+            Self::Complete(run) => write!(f, "the run in {} is complete", run.display()),
+            Self::Resumed(resumed) => write!(f, "a run goes on after step {}", resumed.position().step),
+        }
+    }
+}
+
 /// Finds what `--resume` asks for.
 pub(super) fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
     let output = flags.output_dir.as_deref().map(Path::new);

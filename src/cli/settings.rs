@@ -14,6 +14,7 @@ use super::auto::Auto;
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::hidden::Hidden;
+use super::job;
 
 /// Fills in the defaults that do not depend on other flags or on the data, so that a file made of the flags says
 /// what was done.
@@ -113,7 +114,7 @@ pub(super) fn options(flags: &TrainFlags) -> Result<Options, Failure> {
             Some(Auto::Given(steps)) => Some(NoiseInterval::Steps(steps)),
         },
         seed: flags.seed.unwrap_or(default.seed),
-        timeout: flags.timeout.map(timeout).transpose()?,
+        timeout: timeout(flags)?,
     })
 }
 
@@ -139,7 +140,7 @@ pub(super) fn optimizer(flags: &TrainFlags) -> OptimizerOptions {
     }
 }
 
-/// All cores with `auto`; one where the system does not tell how many there are.
+/// All cores with `auto`, shared by the processes of a job on this host; one where the system does not tell how many there are.
 pub(super) fn threads(flag: Option<Auto<usize>>) -> Result<usize, Failure> {
     match flag {
         Some(Auto::Given(threads)) if threads > MOST_THREADS => Err(Failure::usage(format!(
@@ -147,7 +148,10 @@ pub(super) fn threads(flag: Option<Auto<usize>>) -> Result<usize, Failure> {
              one for each core being best"
         ))),
         Some(Auto::Given(threads)) => Ok(threads),
-        _ => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+        _ => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            Ok((cores / job::local_processes()).max(1))
+        }
     }
 }
 
@@ -155,9 +159,11 @@ pub(super) fn threads(flag: Option<Auto<usize>>) -> Result<usize, Failure> {
 /// ends the process.
 const MOST_THREADS: usize = 4096;
 
-fn timeout(secs: f64) -> Result<Duration, Failure> {
+/// How long ranks, and processes, wait for one another.
+pub(super) fn timeout(flags: &TrainFlags) -> Result<Option<Duration>, Failure> {
+    let Some(secs) = flags.timeout else { return Ok(None) };
     match Duration::try_from_secs_f64(secs) {
-        Ok(timeout) if !timeout.is_zero() => Ok(timeout),
+        Ok(timeout) if !timeout.is_zero() => Ok(Some(timeout)),
         _ => {
             Err(Failure::usage(format!("a timeout of {secs} seconds cannot be waited for; give more than 0")))
         }

@@ -28,9 +28,10 @@ impl Signals {
         Ok(Self { stop, last })
     }
 
-    /// The exit code that says which signal it was: 130 or 143.
-    pub(super) fn exit_code(&self) -> ExitCode {
+    /// The exit code that says which signal it was: 130 or 143, which it is too if another process of a job got it.
+    pub(super) fn exit_code(&self, has_others: bool) -> ExitCode {
         match self.last.load(Ordering::Relaxed) {
+            0 if has_others => ExitCode::from(exit_code(SIGTERM)),
             0 => ExitCode::from(1),
             signal => ExitCode::from(exit_code(signal as i32)),
         }

@@ -122,7 +122,7 @@ pub(super) fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
     if records.len() < sweep.runs().len() {
         let (done, all, dir) = (records.len(), sweep.runs().len(), dir.display());
         output::tell(format!("stopped after {done} of {all} runs; go on with: phalanx sweep --resume {dir}"));
-        return Ok(signals.exit_code());
+        return Ok(signals.exit_code(false));
     }
     let findings = Findings::new(&sweep, &records)?;
     save(&dir, &sweep, &findings, &records, (&about, &asked.command))?;

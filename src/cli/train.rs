@@ -7,28 +7,45 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use phalanx::model::Mlp;
 use phalanx::optim::Framework;
 use phalanx::report::Results;
 use phalanx::report::page::RunRecord;
-use phalanx::train::{Blame, Divergence, OnDivergence, Outcome, StopReason};
+use phalanx::train::{Blame, Divergence, OnDivergence, Outcome, StopReason, Trainer};
 
 use self::prepared::Prepared;
 pub(super) use self::prepared::initial_params;
 use self::recorders::Recorders;
 use super::failure::Failure;
 use super::flags::TrainFlags;
+use super::job::{self, Job};
+use super::layers::{self, Layers};
 use super::resume::{Beginning, Resumed};
 use super::signals::Signals;
-use super::{layers, output, report, resume, summary};
+use super::{output, report, resume, settings, summary};
 
-/// Trains, reports and saves.
+/// Trains, reports and saves: alone, or as one process of a job.
 pub(super) fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure> {
     output::speak(&flags);
     let given = layers::given(flags)?;
     output::speak(&given.flags);
     let framework = given.flags.like;
     let given = given.resolve_like()?;
-    let (layers, resumed) = match resume::beginning(&given.flags)? {
+    let mut job = Job::join(settings::timeout(&given.flags)?)?;
+    let ended = begin(given, framework, (begun, &mut job));
+    job.end(ended)
+}
+
+/// Begins a run, or goes on with one; or there is nothing to do.
+fn begin(
+    given: Layers,
+    framework: Option<Framework>,
+    (begun, job): (Instant, &mut Job),
+) -> Result<ExitCode, Failure> {
+    let beginning = resume::beginning(&given.flags)?;
+    let is_asked = given.flags.print_config;
+    job.agree(&if is_asked { "the options are printed".to_owned() } else { beginning.to_string() })?;
+    let (layers, resumed) = match beginning {
         Beginning::New => (given.complete(), None),
         Beginning::Resumed(resumed) => (resumed.flags(given)?.complete(), Some(*resumed)),
         Beginning::Complete(run) => {
@@ -37,17 +54,19 @@ pub(super) fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure
         }
     };
     if layers.flags.print_config {
-        output::results(|out| write!(out, "{}", layers.annotated()))?;
+        if job.is_first() {
+            output::results(|out| write!(out, "{}", layers.annotated()))?;
+        }
         return Ok(ExitCode::SUCCESS);
     }
-    train(layers.flags, framework, resumed, begun)
+    train(layers.flags, framework, resumed, (begun, job))
 }
 
 fn train(
     flags: TrainFlags,
     framework: Option<Framework>,
     resumed: Option<Resumed>,
-    begun: Instant,
+    (begun, job): (Instant, &mut Job),
 ) -> Result<ExitCode, Failure> {
     let mut run = Prepared::new(flags, framework, resumed)?;
     run.step_back_from_the_end()?;
@@ -56,16 +75,27 @@ fn train(
     run.tell_of_rate(&plan)?;
 
     let signals = Signals::listen()?;
+    tell_of_cores(job.processes(), plan.threads());
+    // All have read what there is to go on from before the first writes over it.
+    job.barrier()?;
+    if !job.is_first() {
+        return follow(trainer.stop_on(&signals.stop), job);
+    }
     let mut recorders = Recorders::open(&run, &plan, &signals, begun)?;
     let is_quiet = run.flags.quiet == Some(true);
     if !is_quiet {
-        output::start(&run.table(&plan, recorders.path()));
+        output::start(&run.table(&plan, job.processes(), recorders.path()));
     }
-    let ended = recorders.attend(trainer.stop_on(&signals.stop)).run();
+    let trainer = recorders.attend(trainer.stop_on(&signals.stop));
+    let ended = match job.wire() {
+        Some(wire) => trainer.across(wire).run(),
+        None => trainer.run(),
+    };
     let (dir, epochs) = recorders.finish(&ended)?;
     let outcome = ended?;
 
     let results = Results::new(&plan, &run.history(), &epochs, &outcome, begun.elapsed().as_secs_f64());
+    let results = Results { processes: job.processes(), ..results };
     run.model_file(&outcome).save(&dir.model_path())?;
     dir.write_results(&results)?;
     let record = RunRecord::read(dir.path())?;
@@ -74,13 +104,41 @@ fn train(
         let text = summary::text(&results, &plan, &record);
         output::results(|out| write!(out, "{text}"))?;
     }
-    Ok(exit_code(&outcome, &signals, (dir.path(), plan.on_divergence())))
+    Ok(exit_code(&outcome, (&signals, job.processes()), (dir.path(), plan.on_divergence())))
 }
 
-fn exit_code(outcome: &Outcome, signals: &Signals, (path, on): (&Path, OnDivergence)) -> ExitCode {
+/// Warns of threads that have no cores of their own: a launcher binds processes to few of them without being asked.
+fn tell_of_cores(processes: usize, threads: usize) {
+    let cores = std::thread::available_parallelism().map_or(threads, usize::from);
+    let online = job::online_cores().unwrap_or(cores);
+    if processes > 1 && threads > cores && cores < online {
+        output::warn(format!(
+            "the {threads} threads of this process are bound to {cores} of {online} cores; start with mpirun --bind-to none, or --map-by \
+             slot:PE={threads}"
+        ));
+    } else if processes > 1 && threads * job::local_processes() > online {
+        output::warn(format!(
+            "{} processes of {threads} threads share the {online} cores of this host; give fewer threads (-t)",
+            job::local_processes()
+        ));
+    }
+}
+
+/// Trains as one of the processes that say and save nothing.
+fn follow(trainer: Trainer<'_, Mlp>, job: &mut Job) -> Result<ExitCode, Failure> {
+    let wire = job.wire().expect("a process that is not the first has others");
+    trainer.across(wire).run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn exit_code(
+    outcome: &Outcome,
+    (signals, processes): (&Signals, usize),
+    (path, on): (&Path, OnDivergence),
+) -> ExitCode {
     match outcome.reason {
         StopReason::Completed | StopReason::StoppedEarly => ExitCode::SUCCESS,
-        StopReason::Interrupted => signals.exit_code(),
+        StopReason::Interrupted => signals.exit_code(processes > 1),
         StopReason::Diverged => {
             let divergence = outcome.divergence.as_ref().expect("a run that diverged says by what");
             let saved = match outcome.position.best.filter(|_| outcome.best_params.is_some()) {

@@ -14,3 +14,6 @@
 
 #[doc = include_str!("reliability.md")]
 pub mod reliability {}
+
+#[doc = include_str!("cluster.md")]
+pub mod cluster {}

@@ -1,5 +1,8 @@
 //! `phalanx bench all-reduce`.
 
+#[cfg(feature = "mpi")]
+mod processes;
+
 use std::fmt;
 use std::process::ExitCode;
 
@@ -11,6 +14,7 @@ use serde::Serialize;
 use super::super::auto::Auto;
 use super::super::failure::Failure;
 use super::super::grid::{Grid, counted, csv, grouped, or_dash, percent};
+use super::super::job::Job;
 use super::super::{output, settings};
 use super::lens::Lens;
 use super::output::OutputFlags;
@@ -20,7 +24,8 @@ use super::{Voice, failure};
 /// Measure the all-reduce on several thread counts and lens
 ///
 /// Each thread brings a vector of len elements, and all of them hold the reduced vector afterwards, in place. Beside it
-/// stand a copy, the serial reference that defines the operation, and rayon's fold and reduce of the same vectors.
+/// stand a copy, the serial reference that defines the operation, and rayon's fold and reduce of the same vectors. Under
+/// mpirun it is each process that brings a vector, and beside it stands MPI_Allreduce of the same vectors.
 #[derive(Args)]
 #[command(
     after_help = "Columns: median and least time of a call, from the moment the last of n threads makes it until the \
@@ -71,8 +76,15 @@ fn named<T: Copy + fmt::Display>(text: &str, all: &[T]) -> Result<T, String> {
     found.map(|index| all[index]).ok_or_else(|| format!("expected one of {}", names.join(", ")))
 }
 
-/// Measures and reports.
+/// Measures and reports: alone, or as one process of a job.
 pub(super) fn run(flags: &AllReduceFlags) -> Result<ExitCode, Failure> {
+    let mut job = Job::join(None)?;
+    let ended = measure(flags, &mut job);
+    job.end(ended)
+}
+
+#[cfg_attr(not(feature = "mpi"), expect(unused_variables))]
+fn measure(flags: &AllReduceFlags, job: &mut Job) -> Result<ExitCode, Failure> {
     flags.output.check(None)?;
     let voice = Voice::of(flags.quiet, flags.no_progress);
     let options = AllReduceOptions {
@@ -82,12 +94,21 @@ pub(super) fn run(flags: &AllReduceFlags) -> Result<ExitCode, Failure> {
         element: flags.element,
         takes: flags.takes,
     };
+    #[cfg(feature = "mpi")]
+    if let Some(wire) = job.mpi() {
+        if !flags.threads.is_empty() {
+            return Err(Failure::usage(
+                "under mpirun each process brings a vector, whatever its threads; drop --threads",
+            ));
+        }
+        return processes::measure(&options, wire, (flags, voice));
+    }
     let report = measure_all_reduce(&options, |point| voice.progress(|| progress(point))).map_err(failure)?;
     voice.warn(&report.warnings);
     let table = (voice > Voice::Errors).then(|| table(&report));
     let document = Document { version: env!("CARGO_PKG_VERSION"), report: &report };
     flags.output.write(&document, || lines(&report), table)?;
-    Ok(verdict(&report))
+    Ok(wrong(report.wrong()))
 }
 
 fn counts(flag: &[Auto<usize>]) -> Result<Vec<usize>, Failure> {
@@ -184,8 +205,8 @@ fn line(point: &AllReducePoint) -> Vec<String> {
 }
 
 /// A wrong result is no measurement.
-fn verdict(report: &AllReduceReport) -> ExitCode {
-    match report.wrong() {
+fn wrong(elements: u64) -> ExitCode {
+    match elements {
         0 => ExitCode::SUCCESS,
         wrong => {
             output::error(format!(

@@ -18,6 +18,7 @@ use super::super::failure::Failure;
 use super::super::flags::TrainFlags;
 use super::super::grid::{Grid, counted, csv, grouped, or_dash, percent};
 use super::super::input::training_data;
+use super::super::job::Job;
 use super::super::preview::layers;
 use super::super::train::initial_params;
 use super::super::{layers, output, settings};
@@ -29,11 +30,12 @@ use super::{Voice, failure};
 ///
 /// Trains with each thread count in turn, take by take, and compares samples per second. Nothing is saved, and test
 /// samples are not scored. The flags are those of train; --epochs is 1 unless said otherwise. A --config file, and
-/// variables such as PHALANX_BATCH_SIZE, may be those of a run: their thread count and output are not looked at.
+/// variables such as PHALANX_BATCH_SIZE, may be those of a run: their thread count and output are not looked at. Under
+/// mpirun each thread count is measured on 1, 2, 4 ... and all processes.
 #[derive(Args)]
 #[command(
     after_help = "Columns: samples/s is the median over the takes, least and most its spread; speed-up and efficiency \
-are relative to the smallest thread count; of limit compares the matrix products of training with products of 1024 x 1024 \
+are relative to the smallest count; of limit compares the matrix products of training with products of 1024 x 1024 \
 matrices on all cores, the better of just before and just after; computing, waiting and the rest are shares of the time, the mean over ranks. A perceptron's gradients are mostly computed, combined and used for the update in one pass, which counts as reducing and updating."
 )]
 pub(super) struct ScalingFlags {
@@ -52,8 +54,14 @@ pub(super) struct ScalingFlags {
     svg: Option<PathBuf>,
 }
 
-/// Measures and reports.
+/// Measures and reports: alone, or as one process of a job.
 pub(super) fn run(flags: ScalingFlags) -> Result<ExitCode, Failure> {
+    let mut job = Job::join(settings::timeout(&flags.series.train)?)?;
+    let ended = measure(flags, &mut job);
+    job.end(ended)
+}
+
+fn measure(flags: ScalingFlags, job: &mut Job) -> Result<ExitCode, Failure> {
     flags.series.check()?;
     flags.output.check(flags.svg.as_deref())?;
     let counts = flags.series.counts()?;
@@ -69,6 +77,16 @@ pub(super) fn run(flags: ScalingFlags) -> Result<ExitCode, Failure> {
         ScalingBench::new(&model, &data, options, scaling).flops_per_sample(model.flops_per_sample());
     if let Some(path) = &train.init {
         bench = bench.initial_params(initial_params(path.as_ref(), &model)?);
+    }
+    let is_first = job.is_first();
+    if let Some(wire) = job.wire() {
+        bench = bench.across(wire);
+    }
+    if !is_first {
+        return match bench.follow() {
+            Ok(()) | Err(BenchError::Diverged { .. }) => Ok(ExitCode::SUCCESS),
+            Err(error) => Err(failure(error)),
+        };
     }
     let report = match bench.run(|take| voice.progress(|| progress(take, flags.takes))) {
         Err(error @ BenchError::Diverged { .. }) => {
@@ -108,7 +126,14 @@ struct Document<'a> {
 
 fn progress(take: &Take, takes: usize) -> String {
     let (index, speed) = (take.index + 1, grouped(take.samples_per_sec()));
-    format!("take {index}/{takes}  {:>9}  {speed} samples/s", counted(take.threads as u64, "thread"))
+    let processes = match take.processes {
+        1 => String::new(),
+        count => format!(" in each of {count} processes"),
+    };
+    format!(
+        "take {index}/{takes}  {:>9}{processes}  {speed} samples/s",
+        counted(take.threads as u64, "thread")
+    )
 }
 
 /// What was trained, in words.
@@ -180,6 +205,7 @@ fn params(report: &ScalingReport) -> String {
 
 fn speeds(report: &ScalingReport) -> Grid {
     let mut grid = Grid::new(&[
+        "processes",
         "threads",
         "batch",
         "shards",
@@ -196,6 +222,7 @@ fn speeds(report: &ScalingReport) -> Grid {
     for point in &report.points {
         let (speed, shares) = (point.samples_per_sec, PhaseShares::mean(&point.ranks));
         grid.row(vec![
+            point.processes.to_string(),
             point.threads.to_string(),
             point.batch_size.to_string(),
             point.shards.to_string(),
@@ -214,11 +241,13 @@ fn speeds(report: &ScalingReport) -> Grid {
 }
 
 fn ranks(report: &ScalingReport) -> Grid {
-    let mut grid = Grid::new(&["threads", "rank", "computing", "waiting", "reducing and updating"]);
+    let mut grid =
+        Grid::new(&["processes", "threads", "rank", "computing", "waiting", "reducing and updating"]);
     for point in &report.points {
         for (rank, shares) in point.ranks.iter().enumerate() {
             let shares = [shares.compute, shares.wait, shares.reduce_update].map(percent);
-            grid.row([vec![point.threads.to_string(), rank.to_string()], shares.to_vec()].concat());
+            let counts = [point.processes, point.threads, rank].map(|count| count.to_string());
+            grid.row([counts.to_vec(), shares.to_vec()].concat());
         }
     }
     grid
@@ -226,14 +255,15 @@ fn ranks(report: &ScalingReport) -> Grid {
 
 /// The CSV file: one line a thread count, shares as the mean over ranks.
 fn lines(report: &ScalingReport) -> String {
-    let header = "threads,batch_size,shards,steps,samples_per_sec,samples_per_sec_min,samples_per_sec_max,speed_up,\
+    let header = "processes,threads,batch_size,shards,steps,samples_per_sec,samples_per_sec_min,samples_per_sec_max,speed_up,\
                   efficiency,gflop_per_sec,share_of_limit,compute,wait,reduce_update,params_sha256";
     csv(header, report.points.iter().map(line))
 }
 
 fn line(point: &ScalingPoint) -> Vec<String> {
     let (speed, shares) = (point.samples_per_sec, PhaseShares::mean(&point.ranks));
-    let whole = [point.threads, point.batch_size, point.shards].map(|number| number.to_string());
+    let whole =
+        [point.processes, point.threads, point.batch_size, point.shards].map(|number| number.to_string());
     let speeds = [speed.median, speed.min, speed.max, point.speed_up, point.efficiency]
         .map(|number| number.to_string());
     let limit = [point.gflop_per_sec, point.share_of_limit]

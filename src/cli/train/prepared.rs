@@ -87,9 +87,9 @@ impl Prepared {
     }
 
     /// The table before training.
-    pub(super) fn table(&self, plan: &Plan, dir: &Path) -> Table {
+    pub(super) fn table(&self, plan: &Plan, processes: usize, dir: &Path) -> Table {
         let (flags, shape) = (&self.flags, self.model.shape());
-        let mut table = preview::table(flags, &self.options, &self.data.train, shape, plan);
+        let mut table = preview::table(flags, &self.options, &self.data.train, shape, (plan, processes));
         if let Some(framework) = self.framework {
             table.row("like", like::meaning(framework, flags));
         }
