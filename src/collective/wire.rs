@@ -42,10 +42,10 @@ pub struct Incoming<'a> {
 ///
 /// /// Gives everyone's number to everyone.
 /// fn numbers(wire: &mut dyn Wire, own: u8) -> Result<Vec<u8>, CollectiveError> {
-///     let (process, mut all) = (wire.process(), vec![0; wire.processes()]);
+///     let (process, message, mut all) = (wire.process(), [own], vec![0; wire.processes()]);
 ///     all[process] = own;
 ///     let others = (0..all.len()).filter(|other| *other != process);
-///     let outgoing: Vec<_> = others.map(|to| Outgoing { to, bytes: &[own] }).collect();
+///     let outgoing: Vec<_> = others.map(|to| Outgoing { to, bytes: &message }).collect();
 ///     let rooms = all.chunks_mut(1).enumerate().filter(|(other, _)| *other != process);
 ///     let mut incoming: Vec<_> = rooms.map(|(from, bytes)| Incoming { from, bytes }).collect();
 ///     wire.exchange(&outgoing, &mut incoming)?;

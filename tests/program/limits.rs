@@ -71,8 +71,12 @@ fn judge(room: &Room, kilobytes: u64, output: Output) -> Result<(), String> {
     let good = match (ran.code, signal) {
         (Some(0), _) => results["stopped"] == "completed",
         (Some(1), _) => is_error && (is_of_model || is_of_threads),
-        // Where the model fits, but what is taken up besides does not, the runtime says so.
-        (None, Some(6)) => kilobytes > LEAST_KILOBYTES && said.starts_with("memory allocation of "),
+        // Where the model fits, but what is taken up besides does not, the runtime says so: of an allocation, or of a thread's stack.
+        (None, Some(6)) => {
+            let is_of_runtime = said.starts_with("memory allocation of ")
+                || ran.err.contains("failed to allocate an alternative stack");
+            kilobytes > LEAST_KILOBYTES && is_of_runtime
+        }
         _ => false,
     };
     if good { Ok(()) } else { Err(format!("{ran:?}, {signal:?}")) }

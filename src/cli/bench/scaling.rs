@@ -203,8 +203,13 @@ fn params(report: &ScalingReport) -> String {
     }
 }
 
+/// Where the columns begin: processes are said where there are several.
+fn first_column(report: &ScalingReport) -> usize {
+    usize::from(report.points.iter().all(|point| point.processes == 1))
+}
+
 fn speeds(report: &ScalingReport) -> Grid {
-    let mut grid = Grid::new(&[
+    let names = [
         "processes",
         "threads",
         "batch",
@@ -218,10 +223,12 @@ fn speeds(report: &ScalingReport) -> Grid {
         "computing",
         "waiting",
         "reducing and updating",
-    ]);
+    ];
+    let first = first_column(report);
+    let mut grid = Grid::new(&names[first..]);
     for point in &report.points {
         let (speed, shares) = (point.samples_per_sec, PhaseShares::mean(&point.ranks));
-        grid.row(vec![
+        let row = [
             point.processes.to_string(),
             point.threads.to_string(),
             point.batch_size.to_string(),
@@ -235,19 +242,21 @@ fn speeds(report: &ScalingReport) -> Grid {
             percent(shares.compute),
             percent(shares.wait),
             percent(shares.reduce_update),
-        ]);
+        ];
+        grid.row(row[first..].to_vec());
     }
     grid
 }
 
 fn ranks(report: &ScalingReport) -> Grid {
-    let mut grid =
-        Grid::new(&["processes", "threads", "rank", "computing", "waiting", "reducing and updating"]);
+    let names = ["processes", "threads", "rank", "computing", "waiting", "reducing and updating"];
+    let first = first_column(report);
+    let mut grid = Grid::new(&names[first..]);
     for point in &report.points {
         for (rank, shares) in point.ranks.iter().enumerate() {
             let shares = [shares.compute, shares.wait, shares.reduce_update].map(percent);
             let counts = [point.processes, point.threads, rank].map(|count| count.to_string());
-            grid.row([counts.to_vec(), shares.to_vec()].concat());
+            grid.row([counts[first..].to_vec(), shares.to_vec()].concat());
         }
     }
     grid
