@@ -235,11 +235,13 @@ impl<'w> ProcessCommunicator<'w> {
         let outgoing: Vec<_> = others(rank, world_size)
             .map(|to| Outgoing { to, bytes: bytemuck::cast_slice(&values[segment(len, world_size, to)]) })
             .collect();
-        let rooms = leaves.chunks_mut(own.len().max(1)).enumerate().filter(|(from, _)| *from != rank);
-        let mut incoming: Vec<_> =
-            rooms.map(|(from, values)| Incoming { from, bytes: bytemuck::cast_slice_mut(values) }).collect();
-        if own.is_empty() {
-            incoming = others(rank, world_size).map(|from| Incoming { from, bytes: &mut [] }).collect();
+        let (mut incoming, mut rest) = (Vec::with_capacity(world_size - 1), &mut *leaves);
+        for from in 0..world_size {
+            let (values, after) = rest.split_at_mut(own.len());
+            rest = after;
+            if from != rank {
+                incoming.push(Incoming { from, bytes: bytemuck::cast_slice_mut(values) });
+            }
         }
         let exchanged = self.exchange(&outgoing, &mut incoming);
         if exchanged.is_ok() {
