@@ -96,24 +96,6 @@ enum Command {
     Man(man::ManFlags),
 }
 
-impl Command {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Train(_) => "train",
-            Self::Convert(_) => "convert",
-            Self::Eval(_) => "eval",
-            Self::Predict(_) => "predict",
-            Self::Export(_) => "export",
-            Self::Inspect(_) => "inspect",
-            Self::Report(_) => "report",
-            Self::Bench(_) => "bench",
-            Self::Sweep(_) => "sweep",
-            Self::Completions(_) => "completions",
-            Self::Man(_) => "man",
-        }
-    }
-}
-
 const LEVELS: &str = "Each option of a run can also be given as a variable of the environment (PHALANX_BATCH_SIZE=128) and as a key of a \
 TOML file (batch-size = 128, --config FILE.toml). Flags come before variables, variables before the file, the file before \
 the defaults; --print-config shows what is used and where it comes from.";
@@ -124,12 +106,9 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments::in_kebab_case(arguments).collect();
     output::color(arguments::color(&arguments));
     let command = Arguments::command().color(arguments::color(&arguments));
-    let read = command.try_get_matches_from(arguments);
-    let arguments = match read.and_then(|matches| Arguments::from_arg_matches(&matches)) {
-        Ok(arguments) => arguments,
-        Err(error) => error.exit(),
-    };
-    let name = arguments.command.name();
+    let matches = command.try_get_matches_from(arguments).unwrap_or_else(|error| error.exit());
+    let name = matches.subcommand_name().unwrap_or_default();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let alone = if matches!(name, "train" | "bench") { Ok(()) } else { job::refuse(name) };
     let ended = alone.and_then(|()| match arguments.command {
         Command::Train(flags) => train::run(*flags, begun),
