@@ -140,7 +140,7 @@ impl Results {
             params_sha256: params_sha256(outcome.chosen_params()),
             params: plan.params_len(),
             threads: plan.threads(),
-            processes: 1,
+            processes: plan.processes(),
             shards: plan.shards(),
             batch_size: plan.batch_size(),
             reduction: plan.reduction().to_string(),

@@ -25,7 +25,7 @@ impl Agreement {
     /// Reads all samples, params and state.
     pub(super) fn new<M: Model>(
         (model, train, test): (&M, &Dataset, Option<&Dataset>),
-        options: &Options,
+        (options, score_at): (&Options, &[u64]),
         (start, params): (&Start, &[f32]),
     ) -> Self {
         let mut agreement = Self { lines: String::new() };
@@ -33,12 +33,12 @@ impl Agreement {
         agreement.add("the training samples", train.fingerprint());
         agreement.add("the test samples", test.map(Dataset::fingerprint));
         agreement.add("the model", model.tensors());
-        agreement.add("the initial params", sum(params));
+        agreement.add("the initial params", checksum(params));
         let Position { step, epoch, batch, updates, skipped, sums, noise_scale, best } = &start.position;
         agreement.add("the step to go on from", step);
         let course = (epoch, batch, updates, skipped, sums.loss, sums.weight, noise_scale, best);
-        let state: Vec<u32> = start.state.iter().map(|values| sum(values)).collect();
-        agreement.add("what the run goes on from", (course, state, sum(&start.best)));
+        let state: Vec<u32> = start.state.iter().map(|values| checksum(values)).collect();
+        agreement.add("what the run goes on from", (course, state, checksum(&start.best)));
         let first = Scorer::new(model, train).score(params, 0).sums().map(f64::to_bits);
         agreement.add("what the model makes of the first samples", first);
         let Options {
@@ -80,13 +80,8 @@ impl Agreement {
         agreement.add("what is measured", (noise_scale, grad_norm_every));
         agreement.add("what is done on divergence", on_divergence);
         agreement.add("the seed", seed);
+        agreement.add("the steps to score after", score_at);
         agreement
-    }
-
-    /// As well the steps after which all score the test samples.
-    pub(super) fn scored_at(mut self, steps: &[u64]) -> Self {
-        self.add("the steps to score after", steps);
-        self
     }
 
     /// Compares that of all processes: an error on each of them names the first that differs from process 0.
@@ -108,13 +103,11 @@ impl Agreement {
         Ok(())
     }
 
-    /// A line.
     fn add(&mut self, what: &str, value: impl Debug) {
         self.lines.push_str(&format!("{what}\t{}\n", format!("{value:?}").replace('\n', " ")));
     }
 }
 
-/// A checksum.
-fn sum(values: &[f32]) -> u32 {
+fn checksum(values: &[f32]) -> u32 {
     crc32c::crc32c(bytemuck::cast_slice(values))
 }

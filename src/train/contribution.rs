@@ -6,9 +6,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::crossing::{Crossing, subtrees};
 use super::gradients::Gradients;
 use super::noise::{Parts, measures_shards};
-use super::pieces::{Pieces, subtrees};
 use super::shards::part;
 use super::step::{Asked, gathered_for, samples_of};
 use super::whereabouts::Whereabouts;
@@ -39,7 +39,7 @@ pub(super) struct Contribution<W> {
     /// What this rank asks all to do after this step; rank 0 is heard.
     pub(super) asked: Asked,
     /// What is sent to, and comes from, other processes.
-    pub(super) pieces: Pieces,
+    pub(super) crossing: Crossing,
     whereabouts: Arc<Whereabouts>,
 }
 
@@ -81,7 +81,7 @@ impl<W> Contribution<W> {
             bound: f64::NAN,
             parts: Parts::new(plan, model, count, samples),
             asked: Asked::default(),
-            pieces: Pieces::default(),
+            crossing: Crossing::default(),
             whereabouts,
         }
     }

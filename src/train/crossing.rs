@@ -9,6 +9,7 @@ use super::combiner::{Combiner, Sink};
 use super::contribution::{Contribution, pieces};
 use super::processes::Processes;
 use super::shards::{part, part_of};
+use super::tree::Push;
 use super::{Plan, TrainError};
 use crate::collective::tree::Node;
 use crate::collective::{Incoming, Outgoing, Peers};
@@ -16,7 +17,7 @@ use crate::model::Model;
 
 /// A thread's share of it.
 #[derive(Default)]
-pub(super) struct Pieces {
+pub(super) struct Crossing {
     /// What this process has for the segments that are this thread's to send: segment by segment, and of each subtree by subtree.
     outbox: Vec<f32>,
     /// On the first thread: what the other processes have for the params that this one owns, process by process, segment by segment, and
@@ -90,7 +91,7 @@ impl Spread<'_> {
     }
 }
 
-impl Pieces {
+impl Crossing {
     /// Combines what the threads of this process have, as far as the tree allows, for the segments that are this thread's to send.
     pub(super) fn fold<M: Model>(
         &mut self,
@@ -125,26 +126,24 @@ impl Pieces {
         self.received = received;
     }
 
-    /// What another process has for a range of the segment of a rank of this one, in the subtree of an index.
-    pub(super) fn of_other(
-        &self,
-        spread: Spread<'_>,
-        (process, index): (usize, usize),
-        rank: usize,
-        range: Range<usize>,
-    ) -> &[f32] {
+    /// What the other processes have for the segment of a rank of this one, subtree by subtree: of those before it, and of those after.
+    fn of_others(&self, spread: Spread<'_>, rank: usize) -> [Vec<(Node, &[f32])>; 2] {
         let (mine, segment) = (spread.plan.params_in(spread.process()), spread.plan.segment(rank));
-        let before: usize = spread
-            .others()
-            .take_while(|other| *other != process)
-            .map(|other| spread.subtrees(other).count())
-            .sum();
-        let count = spread.subtrees(process).count();
-        let start = before * mine.len()
-            + count * (segment.start - mine.start)
-            + index * segment.len()
-            + (range.start - segment.start);
-        &self.received[start..][..range.len()]
+        let (mut found, mut rest) = ([Vec::new(), Vec::new()], self.received.as_slice());
+        for other in spread.others() {
+            let count = spread.subtrees(other).count();
+            let (all, after) = rest.split_at(count * mine.len());
+            rest = after;
+            let of_rank = &all[count * (segment.start - mine.start)..];
+            let side = &mut found[usize::from(other > spread.process())];
+            side.extend(
+                spread
+                    .subtrees(other)
+                    .enumerate()
+                    .map(|(index, node)| (node, &of_rank[index * segment.len()..][..segment.len()])),
+            );
+        }
+        found
     }
 }
 
@@ -180,7 +179,7 @@ pub(super) fn receive<W>(
             let values = match sent_as_it_is(peers) {
                 Some(gradient) => &gradient[params],
                 None => {
-                    &peers.get(thread).pieces.outbox[spread.place_of(thread, &ranks)..]
+                    &peers.get(thread).crossing.outbox[spread.place_of(thread, &ranks)..]
                         [..count * params.len()]
                 }
             };
@@ -198,22 +197,20 @@ pub(super) fn combine<M: Model>(
     (combiner, model): (&mut Combiner<M::Workspace>, &M),
     sink: Sink<'_>,
 ) {
-    let received = &peers.get(0).pieces;
-    let process = spread.process();
-    let others = |range: Range<usize>, processes: Range<usize>, push: &mut dyn FnMut(Node, &[f32])| {
-        for other in processes {
-            for (index, node) in spread.subtrees(other).enumerate() {
-                push(node, received.of_other(spread, (other, index), rank, range.clone()));
-            }
-        }
+    let (segment, own) = (spread.plan.segment(rank), spread.subtrees(spread.process()).next());
+    let [before, after] = peers.get(0).crossing.of_others(spread, rank);
+    let first = segment.start;
+    let hand_on = |subtrees: &[(Node, &[f32])], range: Range<usize>, push: Push<'_>| {
+        subtrees
+            .iter()
+            .for_each(|(node, values)| push(*node, &values[range.start - first..range.end - first]));
     };
-    let own = spread.subtrees(process).next();
     combiner.combine_between(
         (model, own),
         peers,
-        spread.plan.segment(rank),
-        &mut |range, push| others(range, 0..process, push),
-        &mut |range, push| others(range, process + 1..spread.plan.processes(), push),
+        segment,
+        &mut |range, push| hand_on(&before, range, push),
+        &mut |range, push| hand_on(&after, range, push),
         sink,
     );
 }

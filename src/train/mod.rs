@@ -5,7 +5,7 @@
 //! 1. [`Options`] (`options.rs`) say what is wanted; nothing in them is checked.
 //! 2. [`Plan`] (`plan.rs`) is what they come to on given data and a given model: checked, and complete. Which
 //!    samples make a batch and which of them a shard stands in `shards.rs`.
-//! 3. [`Trainer`] (`trainer.rs`) starts one thread a rank, and tells what happens to every [`Subscriber`] (`subscriber.rs`).
+//! 3. [`Trainer`] (`trainer.rs`, `threads.rs`) starts one thread a rank, and tells what happens to every [`Subscriber`] (`subscriber.rs`).
 //! 4. `worker.rs` is the life of one rank: epochs, steps, scores.
 //! 5. `step.rs` is one step of one rank, in two halves with a round of the reducer between them:
 //!
@@ -53,7 +53,7 @@
 //!
 //! ```text
 //! say          loss and weight of each shard, to all                                        small
-//! fold         each thread, on segments of other processes: the subtrees of this one       (pieces.rs)
+//! fold         each thread, on segments of other processes: the subtrees of this one       (crossing.rs)
 //! exchange     to each process the subtrees for the params that it owns                     (n−1)/n of the params
 //! reduce       each rank, on its segment: all subtrees in the fixed tree -> divide, update  (tree.rs)
 //! agree        where a norm or a look at the whole gradient comes before the update         small
@@ -90,6 +90,7 @@
 mod agreement;
 mod combiner;
 mod contribution;
+mod crossing;
 mod divergence;
 mod error;
 mod event;
@@ -103,7 +104,6 @@ mod noise_scale;
 mod norms;
 mod options;
 mod outcome;
-mod pieces;
 mod place;
 mod plan;
 mod position;

@@ -19,7 +19,7 @@ use crate::optim::{OptimizerOptions, Reduction, ScaleRate, ScheduleOptions};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Number of ranks, each a thread of its own.
+    /// Number of ranks, each a thread of its own, in this process.
     pub threads: usize,
     /// Samples in one step over all ranks.
     pub batch_size: usize,

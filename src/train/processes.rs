@@ -53,19 +53,6 @@ impl<'a> Processes<'a> {
         gather_parts(&mut **self.wire(), values, part).map_err(far)
     }
 
-    /// Gives every process's part of the values to all, and the least of all words to each.
-    pub(super) fn share<T: Pod>(
-        &self,
-        values: &mut [T],
-        part: impl Fn(usize) -> Range<usize>,
-        word: u64,
-    ) -> Result<u64, TrainError> {
-        let mut words = vec![word; self.place.processes()];
-        self.gather(&mut words, |process| process..process + 1)?;
-        self.gather(values, part)?;
-        Ok(words.into_iter().min().expect("there is one process or more"))
-    }
-
     /// Gives a text of every process to all.
     pub(super) fn gather_texts(&self, own: &str) -> Result<Vec<String>, TrainError> {
         let mut lens = vec![own.len() as u64; self.place.processes()];
@@ -85,7 +72,7 @@ impl<'a> Processes<'a> {
     }
 
     /// The least of everyone's values.
-    pub(super) fn least(&self, own: u32) -> Result<u32, TrainError> {
+    pub(super) fn least(&self, own: u64) -> Result<u64, TrainError> {
         let mut all = vec![own; self.place.processes()];
         self.gather(&mut all, |process| process..process + 1)?;
         Ok(all.into_iter().min().expect("there is one process or more"))

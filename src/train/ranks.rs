@@ -39,7 +39,7 @@ impl<'a> Ranks<'a> {
 
     /// Whether a value is true on every rank.
     pub(super) fn all(&mut self, value: bool) -> Result<bool, TrainError> {
-        let mut values = [u32::from(value)];
+        let mut values = [u64::from(value)];
         self.comm.all_reduce(&mut values, Op::Min)?;
         if let Some(processes) = self.processes {
             if self.comm.rank() == 0 {

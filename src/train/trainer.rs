@@ -216,9 +216,10 @@ impl<'a, M: Model> Trainer<'a, M> {
     ///
     /// # Cost
     ///
-    /// Of the gradients each process sends `(n−1)/n` of the params for every subtree of its shards to `n − 1` others, of the updated
-    /// params as much: `2(n−1)/n` of the params each way if every process has 2^k shards that begin at a multiple of 2^k. A step
-    /// takes five latencies of the wire more. Each process holds all samples and params; the optimizer's state is dealt out.
+    /// Each process sends `(n−1)/n` of the params, for every subtree that its shards are made of, and of the updated params as much again:
+    /// `2(n−1)/n` of them if every process has 2^k shards that begin at a multiple of 2^k. A step takes four latencies of the wire
+    /// more, one besides for each norm, or look at the whole gradient, that comes before its update. Each process holds all samples and
+    /// params; the optimizer's state is dealt out.
     ///
     /// # Examples
     ///
@@ -294,8 +295,8 @@ impl<'a, M: Model> Trainer<'a, M> {
             Some(wire) if wire.processes() > 1 => {
                 let processes = Processes::meet(wire, plan.threads(), self.options.timeout)?;
                 let whole = (self.model, self.train, self.test);
-                let agreement = Agreement::new(whole, &self.options, (&start, &initial));
-                agreement.scored_at(&self.score_at).check(&processes)?;
+                let agreement = Agreement::new(whole, (&self.options, &self.score_at), (&start, &initial));
+                agreement.check(&processes)?;
                 Some(processes)
             }
             _ => None,

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::super::combiner::StepSums;
-use super::super::pieces::{Spread, combine, receive};
+use super::super::crossing::{Spread, combine, receive};
 use super::super::processes::Processes;
 use super::super::ranks::Ranks;
 use super::super::shards::part;
@@ -104,17 +104,17 @@ impl<M: Model> Step<'_, M> {
     ) -> Result<(), TrainError> {
         let Self { model, contribution, combiner, .. } = self;
         let (thread, begun) = (ranks.thread(), Instant::now());
-        let mut pieces = std::mem::take(&mut contribution.pieces);
-        ranks.comm.lend(contribution, |peers| pieces.fold(spread, thread, &peers, (combiner, *model)))?;
+        let mut crossing = std::mem::take(&mut contribution.crossing);
+        ranks.comm.lend(contribution, |peers| crossing.fold(spread, thread, &peers, (combiner, *model)))?;
         self.times.reduce_update += begun.elapsed();
         let begun = Instant::now();
-        let mut received = pieces.take_room();
-        contribution.pieces = pieces;
+        let mut received = crossing.take_room();
+        contribution.crossing = crossing;
         ranks.comm.lend(contribution, |peers| match thread {
             0 => receive(&mut received, spread, &peers, processes),
             _ => Ok(()),
         })??;
-        contribution.pieces.put_back(received);
+        contribution.crossing.put_back(received);
         self.times.wait += begun.elapsed();
         Ok(())
     }
@@ -170,7 +170,8 @@ impl<M: Model> Step<'_, M> {
         let (plan, broken, begun) = (self.plan, self.broken, Instant::now());
         let shared = ranks.comm.rewrite(self.params, |params| {
             let word = broken.at(step).map_or(u64::MAX, |param| param as u64);
-            let least = processes.share(params, |process| plan.params_in(process), word)?;
+            let least = processes.least(word)?;
+            processes.gather(params, |process| plan.params_in(process))?;
             if least != u64::MAX {
                 broken.note_at(step, least as usize);
             }
