@@ -177,8 +177,12 @@ fn check_cuts(
 struct Tear<'a>(&'a AtomicBool);
 
 impl Tear<'_> {
-    fn mend(self) {
-        std::mem::forget(self);
+    /// Leaves the value torn unless the work of all ranks came to its end.
+    fn end<R>(self, outcome: Result<R, CollectiveError>) -> Result<R, CollectiveError> {
+        if outcome.is_ok() {
+            std::mem::forget(self);
+        }
+        outcome
     }
 }
 
@@ -240,10 +244,7 @@ impl Communicator {
             // calls were compared by address) and nobody holds a borrow from `read`; each rank takes its own segment.
             work(peers, unsafe { shared.range_mut(shared.segment(rank)) })
         });
-        if outcome.is_ok() {
-            tear.mend();
-        }
-        outcome
+        tear.end(outcome)
     }
 
     /// Lets rank 0 write all values of `shared`, whoever owns them; it alone runs `work`, and returns what that does.
@@ -273,9 +274,6 @@ impl Communicator {
             // SAFETY: as in `update`, but rank 0 takes everything and the others nothing.
             (rank == 0).then(|| work(unsafe { shared.range_mut(0..shared.values.len()) }))
         });
-        if outcome.is_ok() {
-            tear.mend();
-        }
-        outcome
+        tear.end(outcome)
     }
 }
