@@ -42,6 +42,7 @@ fn run(model: &Mlp, data: &Dataset, every: SaveEvery) -> (Duration, usize) {
         options: Default::default(),
         train: data.fingerprint(),
         test: None,
+        data: Default::default(),
     };
     let keep = NonZero::new(3).expect("3 is not 0");
     let dir = CheckpointDir::of_run(folder.path());

@@ -12,7 +12,7 @@ use super::tensor_file::{Entry, cut, write};
 use super::tensors::{append, description, parse, read, refuse_others, understood};
 use super::whole_file::write_whole_with;
 use super::{CheckpointError, History, ModelFile};
-use crate::data::{Classes, Fingerprint, Standardize};
+use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
 use crate::model::{Mlp, MlpShape, Model, Tensor};
 use crate::train::{Position, Quality, Snapshot};
 
@@ -46,6 +46,9 @@ pub struct RunFacts {
     pub train: Fingerprint,
     /// The test samples, if there are any.
     pub test: Option<Fingerprint>,
+    /// What the training samples were taken for.
+    #[serde(default)]
+    pub data: DataSummary,
 }
 
 /// What the metadata say.
@@ -172,9 +175,10 @@ impl Checkpoint {
 
     /// The model as it stands.
     pub fn model(&self) -> ModelFile {
-        let RunFacts { shape, standardize, classes, options, .. } = RunFacts::clone(&self.facts);
+        let RunFacts { shape, standardize, classes, options, train, test, data } =
+            RunFacts::clone(&self.facts);
         let params = self.snapshot.params().flatten().copied().collect();
-        ModelFile { shape, params, standardize, classes, options }
+        ModelFile { shape, params, standardize, classes, options, train: Some(train), test, data }
     }
 }
 

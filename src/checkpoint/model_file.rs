@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::params_hash::hex;
 use super::tensors::{description, params_of, parse, read, understood};
 use super::{Checkpoint, CheckpointDir, CheckpointError, checkpoint_file, params_sha256, write_whole};
-use crate::data::{Classes, Standardize};
+use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
 use crate::model::{Mlp, MlpShape, Model, Tensor};
 
 /// A model file: params as tensors (`layers.0.weight` of shape (out, in), `layers.0.bias` ...), and a description in
@@ -28,6 +28,12 @@ pub struct ModelFile {
     pub classes: Option<Classes>,
     /// The options of the run that made it, by flag.
     pub options: BTreeMap<String, serde_json::Value>,
+    /// The samples that it was trained on; none in files of older versions.
+    pub train: Option<Fingerprint>,
+    /// The samples that it was tested on, if it was.
+    pub test: Option<Fingerprint>,
+    /// What the training samples were taken for: the columns of their table, and their classes.
+    pub data: DataSummary,
 }
 
 /// What the metadata say.
@@ -40,6 +46,12 @@ struct Description {
     standardize: Option<Standardize>,
     classes: Option<Classes>,
     options: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    train: Option<Fingerprint>,
+    #[serde(default)]
+    test: Option<Fingerprint>,
+    #[serde(default)]
+    data: DataSummary,
 }
 
 /// The key of the description among the metadata.
@@ -93,6 +105,9 @@ impl ModelFile {
             standardize: self.standardize.clone(),
             classes: self.classes.clone(),
             options: self.options.clone(),
+            train: self.train.clone(),
+            test: self.test.clone(),
+            data: self.data.clone(),
         }
     }
 
@@ -116,7 +131,7 @@ impl ModelFile {
         let Some(text) = description(&path, bytes, KEY)? else {
             return Err(CheckpointError::NoDescription { path });
         };
-        let Description { sha256, shape, standardize, classes, options, .. } =
+        let Description { sha256, shape, standardize, classes, options, train, test, data, .. } =
             understood(&path, &text, VERSION)?;
         if shape.params_len().is_none() {
             return Err(CheckpointError::Shape { path, shape });
@@ -125,7 +140,7 @@ impl ModelFile {
         if checksum(&text.replacen(&sha256, "", 1), &params) != sha256 {
             return Err(CheckpointError::Changed { path });
         }
-        Ok(Self { shape, params, standardize, classes, options })
+        Ok(Self { shape, params, standardize, classes, options, train, test, data })
     }
 }
 

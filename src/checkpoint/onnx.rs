@@ -53,7 +53,8 @@ const LIMIT_BYTES: usize = i32::MAX as usize;
 /// let shape = MlpShape { inputs: 4, hidden: vec![8], outputs: 3, activation, loss };
 /// let params = Mlp::new(shape.clone()).initial_params(42);
 /// let classes = Some(Classes::indices(3));
-/// let file = ModelFile { shape, params, classes, standardize: None, options: Default::default() };
+/// let (train, test, data, options) = Default::default();
+/// let file = ModelFile { shape, params, classes, standardize: None, options, train, test, data };
 /// let onnx = OnnxModel::new(&file)?;
 /// assert_eq!(onnx.outputs(), [("logits".to_owned(), 3), ("probabilities".to_owned(), 3)]);
 /// # Ok::<(), phalanx::checkpoint::CheckpointError>(())

@@ -53,7 +53,9 @@ pub struct TensorSummary {
 /// let params = model.initial_params(42);
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("model.safetensors");
-/// ModelFile { shape, params: params.clone(), standardize: None, classes: None, options: Default::default() }.save(&path)?;
+/// let (standardize, classes, options, train, test, data) = Default::default();
+/// let file = ModelFile { shape, params: params.clone(), standardize, classes, options, train, test, data };
+/// file.save(&path)?;
 ///
 /// let FileSummary { tensors, model: described, .. } = summarize(&path)?;
 /// let TensorSummary { name, shape, element } = &tensors[0];

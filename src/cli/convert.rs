@@ -165,7 +165,7 @@ fn settings_of(flags: &ConvertFlags, train: &TrainFlags, from: Convention) -> Re
     }
     let options = settings::options(train)?;
     let data_size = match flags.data_size {
-        None if train.data.is_some() => Some(training_data(train)?.train.len()),
+        None if train.data.is_some() => Some(training_data(train, None)?.train.len()),
         given => given,
     };
     let schedule = options.schedule;

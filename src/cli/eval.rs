@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use phalanx::checkpoint::ModelFile;
-use phalanx::data::InputFormat;
+use phalanx::data::{HeaderRow, InputFormat};
 use phalanx::report::{Table, grouped};
 use phalanx::train::score;
 
@@ -29,6 +29,10 @@ pub(super) struct EvalFlags {
     /// What stdin, a pipe or a file of any name holds: csv or libsvm [default: csv for stdin and pipes; by the ending for files]
     #[arg(long, value_name = "FORMAT", requires = "data")]
     input_format: Option<InputFormat>,
+    /// Whether line 1 of a CSV names its columns: present, absent, or auto, which refuses a line that may be names or a sample
+    /// [default: auto]
+    #[arg(long, value_name = "WHICH", requires = "data")]
+    header: Option<HeaderRow>,
 }
 
 /// Prints loss and accuracy.
@@ -36,7 +40,12 @@ pub(super) fn run(flags: &EvalFlags) -> Result<ExitCode, Failure> {
     let file = ModelFile::load(&flags.model)?;
     let (name, data) = samples_for(
         &file,
-        Asked { data: flags.data.as_deref(), format: flags.input_format, labels: Labels::Needed },
+        Asked {
+            data: flags.data.as_deref(),
+            format: flags.input_format,
+            header: flags.header.unwrap_or_default(),
+            labels: Labels::Needed,
+        },
     )?;
     let score = score(&file.model(), &file.params, &data)?;
     let mut table = Table::default();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Command};
-use phalanx::data::{Column, HeaderRow};
+use phalanx::data::{Column, HeaderRow, InputFormat};
 use phalanx::model::{Activation, Loss};
 use phalanx::optim::convention::foreign;
 use phalanx::optim::{
@@ -42,10 +42,15 @@ pub(super) struct TrainFlags {
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) weight_column: Option<Column>,
-    /// Whether a CSV begins with a row of names: auto, present, absent [default: auto]
+    /// Whether line 1 of a CSV names its columns: present, absent, or auto, which refuses a line that may be names or a sample
+    /// [default: auto]
     #[arg(long, value_name = "WHICH", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) header: Option<HeaderRow>,
+    /// What the data and the --test data hold, where their names do not say it: csv, npy or libsvm
+    #[arg(long, value_name = "FORMAT", help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) input_format: Option<InputFormat>,
     /// Shift and scale each feature to mean 0 and deviation 1 over the training samples; kept with the model
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,13 +6,17 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use phalanx::checkpoint::ModelFile;
-use phalanx::data::{DataError, Dataset, InputFormat, LoadOptions, Loaded, Source, Standardize, TargetKind};
+use phalanx::data::{
+    Classes, DataError, Dataset, Fingerprint, HeaderRow, InputFormat, LoadOptions, Loaded, Source,
+    Standardize, TargetKind,
+};
 use serde_json::Value;
 
 use super::failure::Failure;
 use super::flags::TrainFlags;
-use super::output::tell;
+use super::output::{tell, warn};
 use super::settings::load_options;
+use phalanx::report::grouped;
 
 /// The data of a training run.
 pub(super) struct TrainingData {
@@ -22,10 +26,11 @@ pub(super) struct TrainingData {
     pub(super) standardize: Option<Standardize>,
 }
 
-/// Loads the training and the test samples that flags name.
-pub(super) fn training_data(flags: &TrainFlags) -> Result<TrainingData, Failure> {
+/// Loads the training and the test samples that flags name; `classes` are those of a run that is resumed.
+pub(super) fn training_data(flags: &TrainFlags, classes: Option<&Classes>) -> Result<TrainingData, Failure> {
     refuse_unused(flags)?;
-    let (mut train, mut test) = parts(flags, &load_options(flags))?;
+    let options = LoadOptions { classes: classes.cloned(), ..load_options(flags) };
+    let (mut train, mut test) = parts(flags, &options)?;
     let standardize = flags.standardize.unwrap_or(false).then(|| Standardize::learn(&train)).transpose()?;
     if let Some(standardize) = &standardize {
         train.standardize(standardize.clone())?;
@@ -38,7 +43,11 @@ pub(super) fn training_data(flags: &TrainFlags) -> Result<TrainingData, Failure>
 fn refuse_unused(flags: &TrainFlags) -> Result<(), Failure> {
     let data = data_name(flags);
     let lower = data.to_ascii_lowercase();
-    if lower.ends_with(".csv") || lower.ends_with(".csv.gz") {
+    let is_table = match flags.input_format {
+        Some(format) => format == InputFormat::Csv,
+        None => lower.ends_with(".csv") || lower.ends_with(".csv.gz"),
+    };
+    if is_table {
         return Ok(());
     }
     let columns = [
@@ -54,12 +63,22 @@ fn refuse_unused(flags: &TrainFlags) -> Result<(), Failure> {
     }
 }
 
-/// The training and the test part as they are stored.
+/// Loads the data that flags name as a run would, without training: its training and its test samples.
+pub(super) fn named_data(flags: &TrainFlags) -> Result<(Dataset, Option<Dataset>), Failure> {
+    refuse_unused(flags)?;
+    Ok(parts(flags, &load_options(flags))?)
+}
+
+/// The training and the test part as they are stored. Prints what their readers decided.
 fn parts(flags: &TrainFlags, options: &LoadOptions) -> Result<(Dataset, Option<Dataset>), DataError> {
-    let loaded = source(data_name(flags))?.load(options)?;
+    let loaded = named_source(data_name(flags), flags.input_format)?.load(options)?;
+    loaded.train.check_classes(data_name(flags))?;
+    loaded.train.remarks().iter().for_each(warn);
     match (&flags.test, flags.test_split) {
         (Some(test), _) => {
-            let test = all(source(test)?.load(&like(&loaded.train, options))?);
+            let test = named_source(test, flags.input_format)?.load(&like(&loaded.train, options))?;
+            let test = all(test);
+            test.remarks().iter().for_each(warn);
             Ok((loaded.train, Some(test)))
         }
         (None, Some(share)) if share != 0.0 => {
@@ -75,6 +94,8 @@ fn parts(flags: &TrainFlags, options: &LoadOptions) -> Result<(Dataset, Option<D
 pub(super) struct Asked<'a> {
     pub(super) data: Option<&'a str>,
     pub(super) format: Option<InputFormat>,
+    /// Whether the data, if it is a table, names its columns in line 1.
+    pub(super) header: HeaderRow,
     pub(super) labels: Labels,
 }
 
@@ -85,7 +106,9 @@ pub(super) fn samples_for(model: &ModelFile, asked: Asked<'_>) -> Result<(String
     let (name, mut samples) = match asked.data {
         Some(data) => {
             let source = named_source(data, asked.format)?;
-            named(&source, source.load(&known(model, &flags, asked.labels))?)
+            let (name, samples) = named(&source, source.load(&known(model, &flags, asked))?);
+            samples.remarks().iter().for_each(warn);
+            (name, samples)
         }
         None => tested_on(model, &flags)?,
     };
@@ -98,19 +121,45 @@ pub(super) fn samples_for(model: &ModelFile, asked: Asked<'_>) -> Result<(String
 /// What the model was tested on, or trained on if it was not tested.
 fn tested_on(model: &ModelFile, flags: &TrainFlags) -> Result<(String, Dataset), Failure> {
     let data = data_name(flags);
-    // Labels are read with the model's classes: the data may have changed since.
-    let options = LoadOptions { classes: model.classes.clone(), ..load_options(flags) };
+    // Columns and labels are read as those of the model: the data may have changed since.
+    let options = LoadOptions {
+        classes: model.classes.clone(),
+        columns: model.data.columns.clone(),
+        ..load_options(flags)
+    };
     let (train, test) = parts(flags, &options).map_err(|error| {
         anyhow!("the run's own data {data} cannot be used: {error}; or name other data after the model")
     })?;
-    Ok(match (test, &flags.test, flags.test_split) {
-        (Some(samples), Some(test), _) => (test.clone(), samples),
+    let (name, samples, recorded) = match (test, &flags.test, flags.test_split) {
+        (Some(samples), Some(test), _) => (test.clone(), samples, &model.test),
         (Some(samples), None, Some(share)) if share != 0.0 => {
-            (format!("{data}, the {share} set aside for testing"), samples)
+            (format!("{data}, the {share} set aside for testing"), samples, &model.test)
         }
-        (Some(samples), ..) => (format!("{data}, its test part"), samples),
-        (None, ..) => (format!("{data}, the training samples"), train),
+        (Some(samples), ..) => (format!("{data}, its test part"), samples, &model.test),
+        (None, ..) => (format!("{data}, the training samples"), train, &model.train),
+    };
+    Ok(match recorded {
+        Some(recorded) if *recorded != samples.fingerprint() => (changed(&name, recorded, &samples), samples),
+        // A file of an older version does not say what the model was trained on.
+        None if model.test.is_none() && model.train.is_none() => {
+            (format!("{name} (not known to be unchanged)"), samples)
+        }
+        _ => (name, samples),
     })
+}
+
+/// Warns that samples are not those of the run any more, and names them so.
+fn changed(name: &str, recorded: &Fingerprint, samples: &Dataset) -> String {
+    let (then, now) = (grouped(recorded.samples as u64), grouped(samples.len() as u64));
+    let what = if recorded.samples == samples.len() {
+        "with other values".to_owned()
+    } else {
+        format!("{now} samples, then {then}")
+    };
+    warn(format!(
+        "{name}: the data has changed since the run, {what}; the score is that of the data as it is now"
+    ));
+    format!("{name}, changed since the run")
 }
 
 fn named(source: &Source, loaded: Loaded) -> (String, Dataset) {
@@ -130,7 +179,7 @@ fn named_source(data: &str, format: Option<InputFormat>) -> Result<Source, DataE
             Ok(Source::in_format("-", format))
         }
         (path, Some(format)) => Ok(Source::in_format(path, format)),
-        (path, None) => match source(path) {
+        (path, None) => match path.parse::<Source>() {
             Err(DataError::UnknownKind { .. }) if is_pipe(path) => {
                 Ok(Source::in_format(path, InputFormat::default()))
             }
@@ -156,16 +205,12 @@ pub(super) enum Labels {
     Ignored,
 }
 
-fn source(text: &str) -> Result<Source, DataError> {
-    text.parse()
-}
-
 /// The test part if there is one, else everything.
 fn all(loaded: Loaded) -> Dataset {
     loaded.test.unwrap_or(loaded.train)
 }
 
-/// How to read samples of the same kind as those at hand.
+/// How to read samples of the same kind as those at hand: columns of the same names, the same classes.
 fn like(data: &Dataset, options: &LoadOptions) -> LoadOptions {
     let target = match data.classes() {
         Some(_) => TargetKind::Classes,
@@ -174,14 +219,15 @@ fn like(data: &Dataset, options: &LoadOptions) -> LoadOptions {
     LoadOptions {
         features: Some(data.features()),
         classes: data.classes().cloned(),
+        columns: data.columns().cloned(),
         target,
         ..options.clone()
     }
 }
 
 /// How to read samples that a model is to be used on.
-fn known(model: &ModelFile, flags: &TrainFlags, labels: Labels) -> LoadOptions {
-    let target = match (labels, &model.classes) {
+fn known(model: &ModelFile, flags: &TrainFlags, asked: Asked<'_>) -> LoadOptions {
+    let target = match (asked.labels, &model.classes) {
         (Labels::Ignored, _) => TargetKind::None,
         (Labels::Needed, Some(_)) => TargetKind::Classes,
         (Labels::Needed, None) => TargetKind::Values,
@@ -189,7 +235,10 @@ fn known(model: &ModelFile, flags: &TrainFlags, labels: Labels) -> LoadOptions {
     LoadOptions {
         features: Some(model.shape.inputs),
         classes: model.classes.clone(),
+        columns: model.data.columns.clone(),
         target,
+        // That of the training data says nothing of other files.
+        header: asked.header,
         ..load_options(flags)
     }
 }

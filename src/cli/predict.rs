@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use phalanx::checkpoint::{ModelFile, write_whole_with};
-use phalanx::data::InputFormat;
+use phalanx::data::{HeaderRow, InputFormat};
 use phalanx::train::predict;
 
 use super::failure::Failure;
@@ -49,6 +49,10 @@ pub(super) struct PredictFlags {
     /// files]
     #[arg(long, value_name = "FORMAT", requires = "data")]
     input_format: Option<InputFormat>,
+    /// Whether line 1 of a CSV names its columns: present, absent, or auto, which refuses a line that may be names or a sample
+    /// [default: auto]
+    #[arg(long, value_name = "WHICH", requires = "data")]
+    header: Option<HeaderRow>,
     /// How to write the predictions: csv, npy or jsonl
     #[arg(long, value_name = "FORMAT", default_value = "csv")]
     format: Format,
@@ -80,7 +84,12 @@ pub(super) fn run(flags: &PredictFlags) -> Result<ExitCode, Failure> {
             "--probabilities is for classes, but this model predicts values; drop it",
         ));
     }
-    let asked = Asked { data: flags.data.as_deref(), format: flags.input_format, labels: Labels::Ignored };
+    let asked = Asked {
+        data: flags.data.as_deref(),
+        format: flags.input_format,
+        header: flags.header.unwrap_or_default(),
+        labels: Labels::Ignored,
+    };
     let (_, data) = samples_for(&file, asked)?;
     let outputs = predict(&file.model(), &file.params, &data)?;
     let answers = Answers::new(&file, outputs.view());

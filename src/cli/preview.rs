@@ -23,7 +23,7 @@ pub(super) fn table(
 ) -> Table {
     let mut table = Table::default();
     table.row("data", data(flags, plan));
-    table.row("features", features(train));
+    about_data(&mut table, train);
     table.row("model", model(shape, plan));
     table.row("steps", steps(plan));
     table.row("shards", shards(plan));
@@ -38,6 +38,14 @@ pub(super) fn table(
         table.row("noise scale", noise_scale(interval));
     }
     table
+}
+
+/// The lines that say what samples were taken for.
+pub(super) fn about_data(table: &mut Table, train: &Dataset) {
+    table.row("features", features(train));
+    for (name, text) in train.summary().rows(train.classes()) {
+        table.row(name, text);
+    }
 }
 
 /// The lines that say where the run is saved, and where it goes on from.

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use clap::Args;
 use phalanx::checkpoint::{CheckpointDir, ModelFile, write_whole};
+use phalanx::data::HeaderRow;
 use phalanx::report::page::{RunRecord, Tested, is_run_page, loss_figure, run_page};
 use phalanx::report::{Table, grouped};
 use phalanx::train::{predict, score};
@@ -39,7 +40,7 @@ pub(super) fn run(flags: &ReportFlags) -> Result<ExitCode, Failure> {
     let runs = if flags.runs.is_empty() { vec![newest()?] } else { flags.runs.clone() };
     // runs/* names the page of several runs too, once there is one.
     let runs = runs.iter().filter(|run| !is_run_page(run));
-    let runs = runs.map(|run| RunRecord::read(run)).collect::<Result<Vec<_>, _>>()?;
+    let mut runs = runs.map(|run| RunRecord::read(run)).collect::<Result<Vec<_>, _>>()?;
     if runs.is_empty() {
         return Err(Failure::usage("a page is no run; name the directory of one, such as runs/1"));
     }
@@ -58,7 +59,7 @@ pub(super) fn run(flags: &ReportFlags) -> Result<ExitCode, Failure> {
         )
         .into());
     }
-    let tested: Vec<_> = runs.iter().map(tested).collect();
+    let tested: Vec<_> = runs.iter_mut().map(tested).collect();
     for (run, reason) in
         runs.iter().zip(&tested).filter_map(|(run, tested)| Some((run, tested.as_ref().err()?)))
     {
@@ -89,14 +90,16 @@ fn place(runs: &[RunRecord]) -> PathBuf {
     }
 }
 
-/// How the model of a run does on its samples, or why that is not known.
-fn tested(run: &RunRecord) -> Result<Tested, String> {
+/// How the model of a run does on its samples, or why that is not known; the record gets what the model says of its data.
+fn tested(run: &mut RunRecord) -> Result<Tested, String> {
     try_tested(run).map_err(|failure| failure.to_string())
 }
 
-fn try_tested(run: &RunRecord) -> Result<Tested, Failure> {
+fn try_tested(run: &mut RunRecord) -> Result<Tested, Failure> {
     let (file, step) = model(run)?;
-    let (name, data) = samples_for(&file, Asked { data: None, format: None, labels: Labels::Needed })?;
+    run.data = Some((file.data.clone(), file.classes.clone()));
+    let asked = Asked { data: None, format: None, header: HeaderRow::Auto, labels: Labels::Needed };
+    let (name, data) = samples_for(&file, asked)?;
     let model = file.model();
     let predictions = predict(&model, &file.params, &data)?;
     let mut tested = Tested::new(&name, &data, &predictions)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use phalanx::checkpoint::{Checkpoint, CheckpointDir, History};
-use phalanx::data::Fingerprint;
+use phalanx::data::{Classes, Fingerprint};
 use phalanx::report::{RunDir, grouped};
 use phalanx::train::{Plan, Position, Snapshot};
 use serde_json::Value;
@@ -42,9 +42,10 @@ pub(super) struct Resumed {
 }
 
 /// Flags that change no result. Data may be somewhere else by now: that it is the same is checked by its fingerprint.
-const FREE: [&str; 14] = [
+const FREE: [&str; 15] = [
     "data",
     "test",
+    "input-format",
     "threads",
     "timeout",
     "output-dir",
@@ -204,6 +205,11 @@ impl Resumed {
     /// The options that the run had.
     pub(super) fn recorded(&self) -> &TrainFlags {
         &self.recorded
+    }
+
+    /// The classes of the run, if it has some.
+    pub(super) fn classes(&self) -> Option<&Classes> {
+        self.from.as_ref().and_then(|(_, checkpoint)| checkpoint.facts.classes.as_ref())
     }
 
     /// What the run goes on from; none if it begins again.

@@ -194,8 +194,7 @@ pub(super) fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Re
     };
     let outputs = match data.targets() {
         Targets::Classes { .. } if loss == Loss::Bce => 1,
-        // With one class in the data there still are two to tell apart: it and the rest.
-        Targets::Classes { count, .. } => (*count).max(2),
+        Targets::Classes { count, .. } => *count,
         Targets::Values { outputs, .. } => *outputs,
         Targets::None => return Err(phalanx::model::Misfit::NoTargets.into()),
     };

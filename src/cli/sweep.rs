@@ -85,7 +85,7 @@ pub(super) fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
         None => asked(flags)?,
     };
     let train = &asked.lists.train;
-    let data = training_data(train)?;
+    let data = training_data(train, None)?;
     let test = data.test.as_ref().ok_or_else(|| {
         anyhow!("a sweep scores test samples, and {} has none; set some aside with --test-split 0.2, or name some with --test", data_name(train))
     })?;

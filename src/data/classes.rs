@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::labels::canonical;
+use super::labels::is_same;
 
 /// The names of the classes, by class index.
 ///
-/// Labels that are integers ≥ 0 are class indices themselves, with the names "0", "1", ...; other labels are sorted, by number
-/// if all are numbers, else by text. Belongs into the model's file: a later file is read with it.
+/// Those of a file are its distinct labels in ascending order, by number if all of them are numbers, else as text, by code point, each
+/// as it was first written. The names are kept with the model, and later files are read with them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Classes {
@@ -40,14 +40,13 @@ impl Classes {
         self.names.is_empty()
     }
 
-    /// The index of a class by its label; `7`, `7.0` and `+7` are the same label.
+    /// Returns the index of a class by its label; `7`, `7.0` and `+7` are the same label, `07` is another.
     ///
     /// # Cost
     ///
     /// Looks at every name.
     pub fn index_of(&self, label: &str) -> Option<usize> {
-        let label = canonical(label);
-        self.names.iter().position(|name| *name == label)
+        self.names.iter().position(|name| is_same(name, label))
     }
 
     /// A few words on which classes there are, for messages: "10 classes (0 to 9)".

@@ -64,7 +64,8 @@ impl fmt::Display for Column {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeaderRow {
-    /// It does if a column is asked for by name, or if it has text that is not a number in a feature column.
+    /// It does if a column is asked for by name, if it has the names of the model's features, or if all its features are words. A row of
+    /// words and numbers, or of numbers that look like names, is refused.
     #[default]
     Auto,
     /// It does.

@@ -2,11 +2,13 @@
 
 use ndarray::Array2;
 
+use super::error::excerpt;
 use super::features::{Features, MAX_FEATURES, Stored};
 use super::gathered::Gathered;
+use super::labels::ReadLabels;
 use super::standardize::apply;
 use super::targets::{check_each, check_len};
-use super::{Classes, DataError, Place, Standardize, Targets};
+use super::{Classes, Columns, DataError, Place, Remark, Standardize, Targets};
 
 /// Samples in memory, in the type they are stored in, until a rank gathers some of them as `f32`.
 ///
@@ -19,6 +21,9 @@ pub struct Dataset {
     /// One per sample, finite and ≥ 0.
     weights: Option<Vec<f32>>,
     standardize: Option<Standardize>,
+    /// Those of a table.
+    columns: Option<Columns>,
+    remarks: Vec<Remark>,
 }
 
 impl Dataset {
@@ -86,7 +91,24 @@ impl Dataset {
             let place = Place::Line(1);
             return Err(DataError::TooManyFeatures { file: file.to_string(), place, found: columns });
         }
-        Ok(Dataset { features, targets, classes, weights: None, standardize: None })
+        let (columns, remarks) = (None, Vec::new());
+        Ok(Dataset { features, targets, classes, weights: None, standardize: None, columns, remarks })
+    }
+
+    pub(super) fn with_columns(mut self, columns: Columns) -> Dataset {
+        self.columns = Some(columns);
+        self
+    }
+
+    pub(super) fn add_remark(&mut self, remark: Remark) {
+        self.remarks.push(remark);
+    }
+
+    /// Joins the features of a file with what became of its labels.
+    pub(super) fn of_file(file: &str, features: Features, labels: ReadLabels) -> Result<Dataset, DataError> {
+        let mut data = Dataset::new(file, features, labels.targets, labels.classes)?;
+        data.remarks.extend(labels.remark);
+        Ok(data)
     }
 
     pub(super) fn with_weights(mut self, weights: Option<Vec<f32>>) -> Dataset {
@@ -122,6 +144,36 @@ impl Dataset {
     /// The names of the classes, if the targets are classes.
     pub fn classes(&self) -> Option<&Classes> {
         self.classes.as_ref()
+    }
+
+    /// Refuses samples that a classifier can learn nothing from; `name` is what the data is called.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::OneClass`] if the targets are classes, and there is but one.
+    pub fn check_classes(&self, name: &str) -> Result<(), DataError> {
+        match (&self.targets, &self.classes) {
+            (Targets::Classes { count: 1, .. }, Some(classes)) => Err(DataError::OneClass {
+                file: name.to_owned(),
+                samples: self.len(),
+                label: excerpt(&classes.names()[0]),
+                column: self
+                    .columns
+                    .as_ref()
+                    .and_then(|columns| columns.label().map(|label| columns.text(label))),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns what the columns of the table are for that the samples were read from; `None` if they come from elsewhere.
+    pub fn columns(&self) -> Option<&Columns> {
+        self.columns.as_ref()
+    }
+
+    /// Returns what the reader of the samples decided on its own, or found odd. A program should print it.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
     }
 
     /// Applies `s` from now on when gathering, in place of any standardization before: (x − mean) / deviation, in `f32`.
@@ -224,6 +276,8 @@ impl Dataset {
             classes: self.classes.clone(),
             weights: self.weights.as_ref().map(|weights| super::targets::select(weights, 1, samples)),
             standardize: self.standardize.clone(),
+            columns: self.columns.clone(),
+            remarks: self.remarks.clone(),
         }
     }
 }

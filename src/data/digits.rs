@@ -34,10 +34,10 @@ pub(super) fn load(options: &LoadOptions) -> Result<Loaded, DataError> {
             fault,
         })?;
     }
-    let (targets, classes) = reader.finish("digits")?;
+    let labels_read = reader.finish("digits")?;
     let stored = Stored::U8 { values: pixels, zero: ZERO, divisor: DIVISOR };
     let features = Features { stored, columns: PIXELS, shape: vec![8, 8] };
-    let all = Dataset::new("digits", features, targets, classes)?;
+    let all = Dataset::of_file("digits", features, labels_read)?;
     let (train, test) = parts(&labels);
     Ok(Loaded { train: all.select(&train), test: Some(all.select(&test)) })
 }

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use super::Column;
+use super::field::FieldKind;
 
 /// The sources that [`Source`](super::Source) accepts, for messages.
-pub(super) const ACCEPTED: &str =
-    "digits, a folder of IDX files, FILE.csv, FILE.csv.gz, X.npy,Y.npy, X.npy, FILE.libsvm or FILE.svm";
+pub(super) const ACCEPTED: &str = "digits, a folder of IDX files, FILE.csv, X.npy,Y.npy, X.npy, FILE.libsvm or FILE.svm (.csv, .libsvm and .svm also as .gz)";
 
 /// Where in a file something was found. Lines, rows and columns given by number in text files count from 1 as editors do,
 /// except columns, which count from 0 as [`Column::Number`] does; bytes count from 0.
@@ -18,13 +18,13 @@ pub(super) const ACCEPTED: &str =
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("sparse.libsvm");
-/// std::fs::write(&path, "1 1:0.5 3:2\n-1 2:1 2:7\n")?;
+/// std::fs::write(&path, "1 1:0.5 3:2\n-1 3:1 2:7\n")?;
 /// let source: Source = path.to_str().expect("the path is text").parse()?;
 /// let error = source.load(&LoadOptions::default()).unwrap_err();
 /// assert!(error.to_string().contains("line 2"), "{error}");
 /// let DataError::Libsvm { line, fault, .. } = error else { panic!("{error}") };
 /// assert_eq!(Place::Line(line), Place::Line(2));
-/// assert!(matches!(fault, LibsvmFault::NotAscending { previous: 2, found: 2 }));
+/// assert!(matches!(fault, LibsvmFault::NotAscending { previous: 3, found: 2 }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,25 @@ pub(super) fn excerpt(text: &str) -> String {
     }
 }
 
+/// A field that is no number, for a message.
+fn found_text(text: &str) -> String {
+    if text.is_empty() { "an empty field".to_owned() } else { format!("{text:?}") }
+}
+
+/// What to do about a field that is no number.
+fn advice_on_number(text: &str) -> &'static str {
+    match FieldKind::of(text) {
+        FieldKind::Empty | FieldKind::Missing => {
+            "fill in the missing value, or remove the sample or the column"
+        }
+        FieldKind::NumberAsText => "write it as a plain number, such as 1234.5",
+        FieldKind::Boolean => "write 0 for false and 1 for true",
+        FieldKind::Number | FieldKind::Word => {
+            "replace words by numbers, or name the label or weight column with --label-column or --weight-column"
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -80,7 +99,9 @@ pub enum DataError {
     #[error("no file or folder {path:?}; data is {ACCEPTED}")]
     Missing { path: String },
     /// The text names no kind of data.
-    #[error("data source {source_text:?} is of no known kind; expected {ACCEPTED}")]
+    #[error(
+        "the name {source_text:?} does not tell what the file holds; expected {ACCEPTED}, or pass --input-format csv|npy|libsvm"
+    )]
     UnknownKind { source_text: String },
     /// The system could not read the file.
     #[error("cannot read {file}: {cause}; check that it is a readable file")]
@@ -159,9 +180,7 @@ pub enum DataError {
     FolderEmpty { folder: String },
 
     /// A field that should be a number.
-    #[error(
-        "{text:?} in {place} of {file}, expected a number; fix the field, or name another label or weight column"
-    )]
+    #[error("{} in {place} of {file}, expected a number; {}", found_text(text), advice_on_number(text))]
     NotNumber { file: String, place: Place, text: String },
     /// A line with more or fewer fields than the first.
     #[error("{found} fields in line {line} of {file}, expected {expected} as in its first row; fix the line")]
@@ -175,17 +194,51 @@ pub enum DataError {
     )]
     NoHeader { file: String, column: Column },
     /// A name that two columns share.
-    #[error("{file} has two columns named {column}; give the column's number, from 0")]
-    TwoColumns { file: String, column: Column },
+    #[error("columns {} and {} of {file} are both named {name:?}; rename one of them", columns[0], columns[1])]
+    SameName { file: String, name: String, columns: [usize; 2] },
+    /// A first line that may name the columns as well as be a sample.
+    #[error(
+        "line {line} of {file} may name the columns or be a sample: {why}; pass --header present if it names them, or --header absent if it is \
+         a sample"
+    )]
+    HeaderUnknown { file: String, line: u64, why: String },
+    /// A table that lacks columns of the model.
+    #[error(
+        "{file} lacks the model's {missing} among its columns {found}; add or rename columns, or remove the line of names to go by position"
+    )]
+    MissingColumns { file: String, missing: String, found: String },
+    /// A label column that is empty in a table without names, as where every line ends in a comma.
+    #[error(
+        "the label in line {line}, column {column} of {file} is empty, expected a class or a number; if every line ends in a comma, remove it, \
+         or name the label column with --label-column"
+    )]
+    EmptyLabel { file: String, line: u64, column: usize },
+    /// A table with another separator than commas.
+    #[error(
+        "line {line} of {file} is separated by {found}, expected commas; save the table as comma-separated values"
+    )]
+    Delimiter { file: String, line: u64, found: &'static str },
+    /// A file of a kind that is not read.
+    #[error("{file} is {found}, expected {expected}; {remedy}")]
+    Foreign { file: String, found: &'static str, expected: &'static str, remedy: &'static str },
+    /// A stream that is longer than is held.
+    #[error(
+        "{file} has more than {most} bytes, the most that are read from a stream; write them to a file, and give that"
+    )]
+    LongStream { file: String, most: u64 },
     /// One column asked to be both label and weight.
     #[error("column {column} of {file} is asked to be both label and weight; name two columns")]
     SameColumn { file: String, column: String },
     /// A table too narrow for features and a label.
-    #[error("{found} columns in line {line} of {file}, expected at least {expected}: features{} {advice}", ["", ", label", ", label, weight"][*.expected - 1])]
-    TooFewColumns { file: String, line: u64, found: usize, expected: usize, advice: &'static str },
+    #[error(
+        "{found} column{} in line {line} of {file}, expected at least {expected}: a feature{}, separated by commas",
+        if *.found == 1 { "" } else { "s" },
+        ["", " and the label", ", the label and the weight"][*.expected - 1]
+    )]
+    TooFewColumns { file: String, line: u64, found: usize, expected: usize },
     /// A table to predict from that fits neither with nor without a label column.
     #[error(
-        "{found} columns in {file}, expected {features} features, or {features} and a label; use the training's columns"
+        "{found} columns in {file}, expected those of the training data: {features} features, or {features} and a label"
     )]
     Columns { file: String, found: usize, features: usize },
     /// A weight that is negative, infinite or no number.
@@ -200,9 +253,39 @@ pub enum DataError {
     Label { file: String, row: usize, place: Place, fault: LabelFault },
     /// More classes than a classifier is meant for.
     #[error(
-        "label {label} in row {row} of {file} makes {count} classes, expected fewer than 65536; ask for values (regression) instead of classes"
+        "label {label} in row {row} of {file} is the {most}th distinct one, expected fewer classes; if the labels are numbers to predict, \
+         pass --loss mse"
     )]
-    TooManyClasses { file: String, label: String, row: usize, count: u64 },
+    TooManyClasses { file: String, label: String, row: usize, most: u64 },
+    /// Nearly as many distinct labels as samples.
+    #[error(
+        "{classes} distinct labels such as {example:?} for the {samples} samples of {file}, expected classes that samples share; {}",
+        if *.are_numbers {
+            "if they are numbers to predict, pass --loss mse, if they are classes, --loss cross-entropy"
+        } else {
+            "name the label column with --label-column, or pass --loss cross-entropy if each is a class"
+        }
+    )]
+    LabelsDiffer { file: String, classes: usize, samples: usize, example: String, are_numbers: bool },
+    /// A few distinct numbers, of which one has a fraction: they may be classes or values.
+    #[error(
+        "the labels of the {samples} samples of {file} are {distinct} distinct numbers, of which {fraction} in row {row} has a fraction; if they \
+         are numbers to predict, pass --loss mse, if they are classes, --loss cross-entropy"
+    )]
+    LabelsUnclear { file: String, samples: usize, distinct: usize, fraction: f64, row: usize },
+    /// One class alone.
+    #[error(
+        "all {samples} labels of {file}{} are {label:?}, expected at least two classes; name the label column with --label-column, or add \
+         samples of other classes",
+        .column.as_ref().map_or_else(String::new, |column| format!(" (column {column})"))
+    )]
+    OneClass { file: String, samples: usize, label: String, column: Option<String> },
+    /// Classes as rows of zeros and a one.
+    #[error(
+        "the labels of {file} are one-hot rows of {outputs} numbers, expected one class per sample; save Y.argmax(axis=1), or pass --loss mse to \
+         predict the {outputs} numbers"
+    )]
+    OneHot { file: String, outputs: usize },
     /// A line that is not `label index:value ...`.
     #[error("{fault} in line {line} of {file}, expected {}", .fault.expected())]
     Libsvm { file: String, line: u64, fault: LibsvmFault },
@@ -261,6 +344,10 @@ pub enum LabelFault {
     NotFinite { value: f64 },
     /// Text among targets that are numbers.
     NotNumber { text: String },
+    /// A number that is not written as one, such as `$3.5`.
+    NumberAsText { text: String },
+    /// A word that stands for a missing value.
+    Missing { text: String },
     /// A number too large for f32.
     OutOfRange { value: f64 },
     /// Text and fractions in one column: neither classes nor values.
@@ -272,9 +359,13 @@ impl LabelFault {
         match self {
             LabelFault::Unknown { label, .. } => format!("label {label}"),
             LabelFault::Empty => "an empty label".to_string(),
-            LabelFault::NotFinite { value } | LabelFault::OutOfRange { value } => format!("label {value}"),
-            LabelFault::NotNumber { text } => format!("label {text:?}"),
-            LabelFault::Mixed { text, number } => format!("labels {text:?} and {number} meet"),
+            LabelFault::NotFinite { value } | LabelFault::OutOfRange { value } => format!("label {value:?}"),
+            LabelFault::NotNumber { text }
+            | LabelFault::NumberAsText { text }
+            | LabelFault::Missing { text } => {
+                format!("label {text:?}")
+            }
+            LabelFault::Mixed { text, number } => format!("labels {text:?} and {number:?} meet"),
         }
     }
 
@@ -285,10 +376,18 @@ impl LabelFault {
             }
             LabelFault::Empty => "expected a class or a number; fill in or remove the row".to_string(),
             LabelFault::NotFinite { .. } => "expected a finite number; fix or remove the row".to_string(),
-            LabelFault::NotNumber { .. } => "expected a number; fix the row, or ask for classes".to_string(),
+            LabelFault::NotNumber { .. } => {
+                "expected a plain number such as 1234.5; fix the row, or pass --loss cross-entropy for classes".to_string()
+            }
+            LabelFault::NumberAsText { .. } => "expected a class or a plain number; if the labels are numbers to predict, write them as \
+                1234.5 and pass --loss mse, if they are classes, pass --loss cross-entropy"
+                .to_string(),
+            LabelFault::Missing { .. } => "expected a class or a number; fill in or remove the row, or pass --loss cross-entropy if it is \
+                the name of a class"
+                .to_string(),
             LabelFault::OutOfRange { .. } => "expected a number within f32 (3.4e38); rescale it".to_string(),
             LabelFault::Mixed { .. } => {
-                "expected either text or numbers; fix the row, or ask for classes or for values".to_string()
+                "expected either text or numbers; fix the row, or pass --loss cross-entropy for classes".to_string()
             }
         }
     }
@@ -304,6 +403,12 @@ pub enum LibsvmFault {
     /// An index that does not follow the one before.
     #[error("index {found} after index {previous}")]
     NotAscending { previous: u64, found: u64 },
+    /// An index given twice.
+    #[error("index {index} twice")]
+    Twice { index: u64 },
+    /// Several labels.
+    #[error("the labels {text:?}")]
+    MultiLabel { text: String },
     /// Indices that count from 0.
     #[error("index 0")]
     IndexZero,
@@ -323,6 +428,10 @@ impl LibsvmFault {
         match self {
             LibsvmFault::QueryId { .. } => "no query numbers (ranking is not supported); remove qid:",
             LibsvmFault::NotAscending { .. } => "indices in ascending order; sort the pairs of the line",
+            LibsvmFault::Twice { .. } => "each index once; keep one of the pairs",
+            LibsvmFault::MultiLabel { .. } => {
+                "one label (samples of several classes are not supported); keep one of them"
+            }
             LibsvmFault::IndexZero => "indices from 1; add 1 to every index of the file",
             LibsvmFault::NoPair { .. } => "index:value; fix the pair",
             LibsvmFault::BadIndex { .. } => "a whole number from 1; fix the pair",

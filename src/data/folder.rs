@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::features::{Features, Stored};
 use super::idx::Idx;
-use super::labels::LabelReader;
-use super::{Classes, DataError, Dataset, LoadOptions, Loaded, Place, TargetKind, Targets};
+use super::labels::{LabelReader, ReadLabels};
+use super::{Classes, DataError, Dataset, LoadOptions, Loaded, Place, TargetKind};
 
 /// Pixels are bytes, gathered as byte / 255.
 const DIVISOR: f32 = 255.0;
@@ -95,15 +95,15 @@ impl Part {
         let columns = shape.iter().product();
         let stored = Stored::U8 { values: self.images.bytes, zero: 0.0, divisor: DIVISOR };
         let features = Features { stored, columns, shape };
-        let (targets, classes) = match (&self.labels, &self.files.1) {
+        let labels = match (&self.labels, &self.files.1) {
             (Some(labels), Some(path)) => {
                 let labels_file = path.display().to_string();
                 check_counts(&images_file, features.rows(), &labels_file, labels.bytes.len())?;
                 read_labels(&labels_file, &labels.bytes, LabelReader::new(target, classes))?
             }
-            _ => (Targets::None, None),
+            _ => LabelReader::new(TargetKind::None, None).finish(&images_file)?,
         };
-        Dataset::new(&images_file, features, targets, classes)
+        Dataset::of_file(&images_file, features, labels)
     }
 }
 
@@ -121,11 +121,7 @@ fn check_counts(
 }
 
 /// The labels' bytes follow a header of eight.
-fn read_labels(
-    file: &str,
-    labels: &[u8],
-    mut reader: LabelReader<'_>,
-) -> Result<(Targets, Option<Classes>), DataError> {
+fn read_labels(file: &str, labels: &[u8], mut reader: LabelReader<'_>) -> Result<ReadLabels, DataError> {
     reader.reserve(labels.len());
     for (at, &label) in labels.iter().enumerate() {
         reader.push_number(f64::from(label)).map_err(|fault| DataError::Label {

@@ -2,10 +2,13 @@
 
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// How samples are written where no file name says it: on standard input, in a pipe, in a file of any ending.
 ///
 /// A table or libsvm lines may be packed with gzip; on standard input that is seen by how the bytes begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum InputFormat {
     /// A table of comma-separated values, one sample a line.
     #[default]

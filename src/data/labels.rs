@@ -1,53 +1,83 @@
 //! From labels as they are written in files to targets, one sample at a time.
+//!
+//! Distinct labels become the classes 0 to K − 1 in ascending order, as scikit-learn's `LabelEncoder` has them: by number if all of
+//! them are numbers, else as text, by code point. The names of the classes are the labels as they were first written.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::error::{LabelFault, excerpt};
-use super::{Classes, DataError, TargetKind, Targets};
+use super::field::FieldKind;
+use super::{Classes, DataError, Remark, TargetKind, Targets};
 
 /// The least number of classes that is refused: a softmax this wide is a sign of a regression read as classes.
-const TOO_MANY_CLASSES: u64 = 65_536;
+const TOO_MANY_CLASSES: usize = 65_536;
+/// From more distinct labels than these on they may be numbers to predict, or names, rather than classes.
+const MANY_CLASSES: usize = 20;
 
-/// What makes two labels the same: `7`, `7.0` and `+7` are one number.
+/// What makes two labels the same: `7`, `7.0` and `+7` are one number, `07` is a text of its own, as in a postcode.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
-    /// The bits of a finite f64 that is not −0.
+    Whole(i128),
+    /// The bits of a finite f64 with a fraction, or beyond the numbers above.
     Number(u64),
     Text(String),
 }
 
 impl Key {
     fn of_number(number: f64) -> Key {
-        // −0 + 0 is 0, so both zeros are one label.
-        Key::Number((number + 0.0).to_bits())
+        // An i128 holds every whole f64 up to here.
+        match number.fract() == 0.0 && number.abs() < 1e38 {
+            true => Key::Whole(number as i128),
+            false => Key::Number(number.to_bits()),
+        }
     }
 
     fn of_text(text: &str) -> Result<Key, LabelFault> {
-        match text.trim().parse::<f64>() {
+        let text = text.trim();
+        let digits = text.trim_start_matches(['+', '-']);
+        let whole = digits.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|byte| byte == b'0'));
+        let whole = whole.map_or(digits, |(whole, _)| whole);
+        let is_whole = text.len() - digits.len() <= 1
+            && !whole.is_empty()
+            && whole.bytes().all(|byte| byte.is_ascii_digit());
+        if is_whole && whole.len() > 1 && whole.starts_with('0') {
+            return Ok(Key::Text(text.to_string()));
+        }
+        if let Some(number) = whole.parse::<i128>().ok().filter(|_| is_whole) {
+            return Ok(Key::Whole(if text.starts_with('-') { -number } else { number }));
+        }
+        match text.parse::<f64>() {
             Ok(number) => finite(number).map(Key::of_number),
-            Err(_) if text.trim().is_empty() => Err(LabelFault::Empty),
-            Err(_) => Ok(Key::Text(text.trim().to_string())),
+            Err(_) if text.is_empty() => Err(LabelFault::Empty),
+            Err(_) => Ok(Key::Text(text.to_string())),
         }
     }
 
     fn number(&self) -> Option<f64> {
         match self {
+            Key::Whole(number) => Some(*number as f64),
             Key::Number(bits) => Some(f64::from_bits(*bits)),
             Key::Text(_) => None,
         }
     }
 
-    fn name(&self) -> String {
-        match self {
-            Key::Number(bits) => f64::from_bits(*bits).to_string(),
-            Key::Text(text) => text.clone(),
+    /// By number; text is greater than any.
+    fn compare(&self, other: &Key) -> Ordering {
+        match (self, other) {
+            (Key::Whole(a), Key::Whole(b)) => a.cmp(b),
+            (Key::Text(a), Key::Text(b)) => a.cmp(b),
+            _ => match (self.number(), other.number()) {
+                (Some(a), Some(b)) => a.total_cmp(&b),
+                (a, b) => a.is_none().cmp(&b.is_none()),
+            },
         }
     }
 }
 
-/// The form of a label that [`Classes`] keeps.
-pub(super) fn canonical(label: &str) -> String {
-    Key::of_text(label).map_or_else(|_| label.trim().to_string(), |key| key.name())
+/// Whether two labels are the same, however they are written.
+pub(super) fn is_same(a: &str, b: &str) -> bool {
+    key_of_name(a) == key_of_name(b)
 }
 
 fn finite(value: f64) -> Result<f64, LabelFault> {
@@ -71,10 +101,20 @@ enum Mode {
     Ignored,
 }
 
+/// A distinct label.
+#[derive(Debug)]
+struct Label {
+    key: Key,
+    /// As it was first written.
+    name: String,
+    /// The row, from 1, where that was.
+    row: usize,
+}
+
 /// Collects the labels of a file.
 ///
-/// With [`TargetKind::Auto`] numbers with a fraction mean values; integers and text mean classes; a mixture of text and
-/// fractions is refused, as a stray word would turn a regression into a classification.
+/// With [`TargetKind::Auto`] many distinct numbers with fractions mean values; whole numbers and text mean classes; what may be
+/// either is refused.
 #[derive(Debug)]
 pub(super) struct LabelReader<'a> {
     mode: Mode,
@@ -82,10 +122,19 @@ pub(super) struct LabelReader<'a> {
     /// One per sample; its meaning is the mode's.
     entries: Vec<u32>,
     indices: HashMap<Key, u32>,
-    /// By index: the key and the row (from 1) where it was first seen.
-    keys: Vec<(Key, usize)>,
-    fraction: Option<f64>,
+    /// By index.
+    keys: Vec<Label>,
+    /// The first label with a fraction, and its row, from 1.
+    fraction: Option<(f64, usize)>,
     text: Option<String>,
+}
+
+/// What labels came to.
+pub(super) struct ReadLabels {
+    pub targets: Targets,
+    /// The names of the classes, if the targets are classes.
+    pub classes: Option<Classes>,
+    pub remark: Option<Remark>,
 }
 
 impl<'a> LabelReader<'a> {
@@ -124,7 +173,9 @@ impl<'a> LabelReader<'a> {
         match self.mode {
             Mode::Ignored => Ok(()),
             Mode::Values | Mode::ManyIntegers => self.push_value(parse_value(text)?),
-            Mode::Undecided | Mode::Classes | Mode::Known => self.push_key(Key::of_text(text)?),
+            Mode::Undecided | Mode::Classes | Mode::Known => {
+                self.push_key(Key::of_text(text)?, || text.trim().to_string())
+            }
         }
     }
 
@@ -133,7 +184,20 @@ impl<'a> LabelReader<'a> {
         match self.mode {
             Mode::Ignored => Ok(()),
             Mode::Values | Mode::ManyIntegers => self.push_value(finite(number)?),
-            Mode::Undecided | Mode::Classes | Mode::Known => self.push_key(Key::of_number(finite(number)?)),
+            Mode::Undecided | Mode::Classes | Mode::Known => {
+                self.push_key(Key::of_number(finite(number)?), || number.to_string())
+            }
+        }
+    }
+
+    /// Takes the next label as an integer.
+    pub fn push_integer(&mut self, number: i128) -> Result<(), LabelFault> {
+        match self.mode {
+            Mode::Ignored => Ok(()),
+            Mode::Values | Mode::ManyIntegers => self.push_value(number as f64),
+            Mode::Undecided | Mode::Classes | Mode::Known => {
+                self.push_key(Key::Whole(number), || number.to_string())
+            }
         }
     }
 
@@ -145,7 +209,8 @@ impl<'a> LabelReader<'a> {
         Ok(())
     }
 
-    fn push_key(&mut self, key: Key) -> Result<(), LabelFault> {
+    /// Takes a label; `name` is how it is written.
+    fn push_key(&mut self, key: Key, name: impl Fn() -> String) -> Result<(), LabelFault> {
         if self.mode == Mode::Undecided {
             self.note_kind(&key)?;
         }
@@ -154,126 +219,146 @@ impl<'a> LabelReader<'a> {
             return Ok(());
         }
         if let (Mode::Known, Some(classes)) = (self.mode, self.classes) {
-            return Err(LabelFault::Unknown { label: excerpt(&key.name()), known: classes.summary() });
+            return Err(LabelFault::Unknown { label: excerpt(&name()), known: classes.summary() });
         }
         if let (Mode::Undecided, true, Some(value)) = (self.mode, self.is_full(), key.number()) {
             self.become_values();
             return self.push_value(value);
         }
-        self.add_key(key);
+        self.add_key(key, name());
         Ok(())
     }
 
     /// Whether one more distinct label would be too many for classes: then numbers are held as values, as a table of
     /// all-different labels would take ten times the memory of the file.
     fn is_full(&self) -> bool {
-        self.text.is_none() && self.keys.len() as u64 >= TOO_MANY_CLASSES
+        self.text.is_none() && self.keys.len() >= TOO_MANY_CLASSES
     }
 
-    fn add_key(&mut self, key: Key) {
+    fn add_key(&mut self, key: Key, name: String) {
         // Beyond the limit the file is refused whatever follows; the keys already held say why.
-        let index = (self.keys.len() as u64).min(TOO_MANY_CLASSES) as u32;
-        if u64::from(index) < TOO_MANY_CLASSES {
-            self.keys.push((key.clone(), self.entries.len() + 1));
-            self.indices.insert(key, index);
+        let index = self.keys.len().min(TOO_MANY_CLASSES);
+        if index < TOO_MANY_CLASSES {
+            self.indices.insert(key.clone(), index as u32);
+            self.keys.push(Label { key, name, row: self.entries.len() + 1 });
         }
-        self.entries.push(index);
+        self.entries.push(index as u32);
     }
 
-    /// Remembers that there is a fraction or a text, and refuses both together.
+    /// Remembers that there is a fraction or a text, and refuses both together, and text that may be a number or no label at all.
     fn note_kind(&mut self, key: &Key) -> Result<(), LabelFault> {
         match key {
-            Key::Number(bits) => {
-                let number = f64::from_bits(*bits);
+            Key::Text(text) => {
+                match FieldKind::of(text) {
+                    FieldKind::NumberAsText => return Err(LabelFault::NumberAsText { text: excerpt(text) }),
+                    FieldKind::Missing => return Err(LabelFault::Missing { text: excerpt(text) }),
+                    _ => {}
+                }
+                self.text.get_or_insert_with(|| text.clone());
+            }
+            key => {
+                let number = key.number().expect("it is no text");
                 value_bits(number)?;
                 if number.fract() != 0.0 {
-                    self.fraction.get_or_insert(number);
+                    self.fraction.get_or_insert((number, self.entries.len() + 1));
                 }
             }
-            Key::Text(text) if self.text.is_none() => self.text = Some(text.clone()),
-            Key::Text(_) => {}
         }
         match (&self.text, self.fraction) {
-            (Some(text), Some(number)) => Err(LabelFault::Mixed { text: excerpt(text), number }),
+            (Some(text), Some((number, _))) => Err(LabelFault::Mixed { text: excerpt(text), number }),
             _ => Ok(()),
         }
     }
 
     /// Turns the entries from indices into the bits of their values, in place.
     fn become_values(&mut self) {
-        let value = |key: &Key| key.number().expect("no text is among the keys") as f32;
-        let bits: Vec<u32> = self.keys.iter().map(|(key, _)| value(key).to_bits()).collect();
+        let value = |label: &Label| label.key.number().expect("no text is among the keys") as f32;
+        let bits: Vec<u32> = self.keys.iter().map(|label| value(label).to_bits()).collect();
         for entry in &mut self.entries {
             *entry = bits[*entry as usize];
         }
         self.mode = if self.fraction.is_some() { Mode::Values } else { Mode::ManyIntegers };
     }
 
-    /// The targets read, and the names of the classes if that is what they are.
-    pub fn finish(mut self, file: &str) -> Result<(Targets, Option<Classes>), DataError> {
-        if self.mode == Mode::Undecided && self.fraction.is_some() {
-            self.become_values();
-        }
-        match self.mode {
-            Mode::Ignored => Ok((Targets::None, None)),
+    /// What the labels of a file came to.
+    pub fn finish(mut self, file: &str) -> Result<ReadLabels, DataError> {
+        let remark = if self.mode == Mode::Undecided { self.decide(file)? } else { None };
+        let (targets, classes) = match self.mode {
+            Mode::Ignored => (Targets::None, None),
             Mode::Values => {
                 let values = self.entries.into_iter().map(f32::from_bits).collect();
-                Ok((Targets::Values { values, outputs: 1 }, None))
+                (Targets::Values { values, outputs: 1 }, None)
             }
             Mode::Known => {
                 let classes = self.classes.expect("known classes were given").clone();
-                Ok((Targets::Classes { labels: self.entries, count: classes.len() }, Some(classes)))
+                (Targets::Classes { labels: self.entries, count: classes.len() }, Some(classes))
             }
-            Mode::ManyIntegers => Err(self.too_many(file, self.keys.len() as u64 + 1)),
-            Mode::Undecided | Mode::Classes => self.finish_classes(file),
+            Mode::ManyIntegers => return Err(self.too_many(file)),
+            Mode::Undecided | Mode::Classes => self.finish_classes(file)?,
+        };
+        Ok(ReadLabels { targets, classes, remark })
+    }
+
+    /// Decides whether labels are classes or values where nobody said so.
+    fn decide(&mut self, file: &str) -> Result<Option<Remark>, DataError> {
+        let (file, samples, distinct) = (file.to_string(), self.entries.len(), self.keys.len());
+        let are_many = distinct > MANY_CLASSES;
+        let do_differ = 2 * distinct > samples;
+        if let Some((fraction, row)) = self.fraction {
+            if !are_many && !do_differ {
+                return Err(DataError::LabelsUnclear { file, samples, distinct, fraction, row });
+            }
+            self.become_values();
+            return Ok(None);
         }
+        if distinct >= TOO_MANY_CLASSES || !are_many {
+            return Ok(None);
+        }
+        let are_numbers = self.text.is_none();
+        if do_differ {
+            let example = excerpt(&self.keys[0].name);
+            return Err(DataError::LabelsDiffer { file, classes: distinct, samples, example, are_numbers });
+        }
+        let by_key = |a: &&Label, b: &&Label| a.key.compare(&b.key);
+        let ends = self.keys.iter().min_by(by_key).zip(self.keys.iter().max_by(by_key));
+        Ok(ends.filter(|_| are_numbers).map(|(least, most)| {
+            let (least, most) = (least.name.clone(), most.name.clone());
+            Remark::ManyClasses { file, classes: distinct, samples, least, most }
+        }))
     }
 
     fn finish_classes(mut self, file: &str) -> Result<(Targets, Option<Classes>), DataError> {
-        let numbers: Option<Vec<f64>> = self.keys.iter().map(|(key, _)| key.number()).collect();
-        let is_index = |number: &f64| *number >= 0.0 && number.fract() == 0.0;
-        let (finals, names) = match numbers {
-            Some(numbers) if numbers.iter().all(is_index) => {
-                let count = numbers.iter().fold(0.0, |most: f64, &index| most.max(index + 1.0));
-                if count >= TOO_MANY_CLASSES as f64 {
-                    return Err(self.too_many(file, count as u64));
-                }
-                (numbers.iter().map(|&index| index as u32).collect(), Classes::indices(count as usize))
-            }
-            _ if self.keys.len() as u64 >= TOO_MANY_CLASSES => {
-                return Err(self.too_many(file, self.keys.len() as u64));
-            }
-            _ => self.sorted(),
-        };
-        for entry in &mut self.entries {
-            *entry = finals[*entry as usize];
+        if self.keys.len() >= TOO_MANY_CLASSES {
+            return Err(self.too_many(file));
         }
-        Ok((Targets::Classes { labels: self.entries, count: names.len() }, Some(names)))
-    }
-
-    /// The class index of each key, and the names in the order of the classes.
-    fn sorted(&self) -> (Vec<u32>, Classes) {
-        let mut order: Vec<usize> = (0..self.keys.len()).collect();
-        let number = |at: usize| self.keys[at].0.number();
-        if (0..self.keys.len()).all(|at| number(at).is_some()) {
-            order.sort_by(|&a, &b| number(a).partial_cmp(&number(b)).expect("labels are finite"));
-        } else {
-            order.sort_by_key(|&at| self.keys[at].0.name());
-        }
+        let order = self.sorted();
         let mut finals = vec![0; order.len()];
         for (&at, class) in order.iter().zip(0..) {
             finals[at] = class;
         }
-        (finals, Classes::new(order.iter().map(|&at| self.keys[at].0.name()).collect()))
+        for entry in &mut self.entries {
+            *entry = finals[*entry as usize];
+        }
+        let names = order.iter().map(|&at| std::mem::take(&mut self.keys[at].name)).collect();
+        Ok((Targets::Classes { labels: self.entries, count: order.len() }, Some(Classes::new(names))))
     }
 
-    /// Names the largest number, or the last label that still had a place.
-    fn too_many(&self, file: &str, count: u64) -> DataError {
-        let largest = self.keys.iter().max_by(|(a, _), (b, _)| {
-            a.number().partial_cmp(&b.number()).expect("labels are finite, and text is less than any number")
-        });
-        let (key, row) = largest.expect("too many is more than none");
-        DataError::TooManyClasses { file: file.to_string(), label: key.name(), row: *row, count }
+    /// The index of each key, in the order of the classes.
+    fn sorted(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.keys.len()).collect();
+        if self.keys.iter().all(|label| label.key.number().is_some()) {
+            order.sort_by(|&a, &b| self.keys[a].key.compare(&self.keys[b].key));
+        } else {
+            order.sort_by(|&a, &b| self.keys[a].name.cmp(&self.keys[b].name));
+        }
+        order
+    }
+
+    /// Names the last label that still had a place.
+    fn too_many(&self, file: &str) -> DataError {
+        let last = self.keys.last().expect("too many is more than none");
+        let (label, row) = (excerpt(&last.name), last.row);
+        DataError::TooManyClasses { file: file.to_string(), label, row, most: self.keys.len() as u64 }
     }
 }
 
@@ -299,7 +384,7 @@ fn value_bits(value: f64) -> Result<u32, LabelFault> {
 mod tests {
     use super::*;
 
-    fn read(kind: TargetKind, labels: &[&str]) -> Result<(Targets, Option<Classes>), String> {
+    fn read(kind: TargetKind, labels: &[&str]) -> Result<ReadLabels, String> {
         let mut reader = LabelReader::new(kind, None);
         for label in labels {
             reader.push(label).map_err(|fault| format!("{fault:?}"))?;
@@ -309,71 +394,129 @@ mod tests {
 
     fn classes(kind: TargetKind, labels: &[&str]) -> (Vec<u32>, Vec<String>) {
         match read(kind, labels).unwrap() {
-            (Targets::Classes { labels, .. }, Some(classes)) => (labels, classes.names().to_vec()),
-            other => panic!("no classes: {other:?}"),
+            ReadLabels { targets: Targets::Classes { labels, .. }, classes: Some(classes), .. } => {
+                (labels, classes.names().to_vec())
+            }
+            ReadLabels { targets, .. } => panic!("no classes: {targets:?}"),
+        }
+    }
+
+    fn error(kind: TargetKind, labels: &[&str]) -> String {
+        match read(kind, labels) {
+            Ok(ReadLabels { targets, .. }) => panic!("no error: {targets:?}"),
+            Err(error) => error,
+        }
+    }
+
+    fn values(labels: &[&str]) -> Vec<f32> {
+        match read(TargetKind::Auto, labels).unwrap().targets {
+            Targets::Values { values, outputs: 1 } => values,
+            targets => panic!("no values: {targets:?}"),
+        }
+    }
+
+    fn texts(labels: &[String]) -> Vec<&str> {
+        labels.iter().map(String::as_str).collect()
+    }
+
+    /// scikit-learn 1.5: LabelEncoder().fit_transform([3, 0, 3]) is [1, 0, 1] with the classes [0, 3];
+    /// of [10, -1, 9, 10] it is [2, 0, 1, 2], and of ["b", "10", "a", "b"] it is [2, 0, 1, 2].
+    #[test]
+    fn distinct_labels_become_classes_in_the_order_of_the_label_encoder() {
+        let of = |labels: &[&str]| classes(TargetKind::Auto, labels);
+        assert_eq!(of(&["3", "0", "3.0"]), (vec![1, 0, 1], vec!["0".into(), "3".into()]));
+        assert_eq!(of(&["60000", "60001"]), (vec![0, 1], vec!["60000".into(), "60001".into()]));
+        assert_eq!(of(&["10", "-1", "9", "+10"]).0, [2, 0, 1, 2]);
+        assert_eq!(of(&["b", "10", "a", "b"]), (vec![2, 0, 1, 2], vec!["10".into(), "a".into(), "b".into()]));
+        assert_eq!(of(&["Z", "a", "É"]).1, ["Z", "a", "É"]);
+    }
+
+    #[test]
+    fn labels_that_no_f64_tells_apart_are_classes_of_their_own() {
+        let labels = ["-9007199254740992", "-9007199254740993"];
+        assert_eq!(
+            classes(TargetKind::Auto, &labels),
+            (vec![1, 0], vec![labels[1].into(), labels[0].into()])
+        );
+    }
+
+    #[test]
+    fn a_class_is_named_as_it_was_first_written() {
+        assert_eq!(classes(TargetKind::Auto, &["2.0", "+1", "1", "2"]).1, ["+1", "2.0"]);
+        let postcodes = ["02139", "2139", "00501", "02139"];
+        assert_eq!(
+            classes(TargetKind::Auto, &postcodes),
+            (vec![1, 2, 0, 1], vec!["00501".into(), "02139".into(), "2139".into()])
+        );
+    }
+
+    #[test]
+    fn distinct_numbers_with_a_fraction_are_values() {
+        assert_eq!(values(&["1", "2.5", "-3", "1"]), [1.0, 2.5, -3.0, 1.0]);
+        let many: Vec<String> = (0..100).map(|n| format!("{}", f64::from(n % 25) / 2.0)).collect();
+        assert_eq!(values(&texts(&many))[..3], [0.0, 0.5, 1.0]);
+        assert_eq!(classes(TargetKind::Classes, &["1.5", "0.5"]).1, ["0.5", "1.5"]);
+    }
+
+    #[test]
+    fn a_few_distinct_numbers_of_which_one_has_a_fraction_are_refused() {
+        let message = error(TargetKind::Auto, &["0", "1", "0", "1", "1.5", "0"]);
+        assert!(message.contains("3 distinct numbers, of which 1.5 in row 5"), "{message}");
+        assert!(message.contains("--loss mse") && message.contains("--loss cross-entropy"), "{message}");
+    }
+
+    #[test]
+    fn numbers_written_as_text_and_words_for_missing_values_are_no_classes_unless_asked_for() {
+        for label in ["250,000", "2,5", "$3.5", "12%"] {
+            assert!(error(TargetKind::Auto, &["a", label]).contains("NumberAsText"), "{label}");
+            assert!(error(TargetKind::Values, &["1", label]).contains("NotNumber"), "{label}");
+            assert_eq!(classes(TargetKind::Classes, &["a", label]).1.len(), 2);
+        }
+        for label in ["NA", "?", "None", "null"] {
+            assert!(error(TargetKind::Auto, &["a", label]).contains("Missing"), "{label}");
+            assert_eq!(classes(TargetKind::Classes, &["a", label]).1.len(), 2);
         }
     }
 
     #[test]
-    fn integers_from_zero_are_indices_even_with_gaps() {
-        assert_eq!(classes(TargetKind::Auto, &["3", "0", "3.0"]).0, [3, 0, 3]);
-        assert_eq!(classes(TargetKind::Auto, &["3", "0"]).1, ["0", "1", "2", "3"]);
-    }
+    fn many_labels_that_differ_are_refused_and_many_that_repeat_are_remarked_on() {
+        let labels: Vec<String> = (0..50).map(|n| (n % 30 * 1000).to_string()).collect();
+        let message = error(TargetKind::Auto, &texts(&labels));
+        assert!(message.contains("30 distinct labels such as \"0\" for the 50 samples"), "{message}");
+        assert!(message.contains("--loss mse"), "{message}");
+        let names: Vec<String> = labels.iter().map(|label| format!("id{label}")).collect();
+        assert!(error(TargetKind::Auto, &texts(&names)).contains("--label-column"));
+        assert_eq!(classes(TargetKind::Classes, &texts(&labels)).1.len(), 30);
 
-    #[test]
-    fn other_numbers_are_sorted_as_numbers_and_text_as_text() {
-        let (labels, names) = classes(TargetKind::Auto, &["10", "-1", "9", "+10"]);
-        assert_eq!((labels, names), (vec![2, 0, 1, 2], vec!["-1".into(), "9".into(), "10".into()]));
-        let (labels, names) = classes(TargetKind::Auto, &["b", "10", "a", "b"]);
-        assert_eq!((labels, names), (vec![2, 0, 1, 2], vec!["10".into(), "a".into(), "b".into()]));
-    }
-
-    #[test]
-    fn a_fraction_makes_values_of_all_labels() {
-        let (targets, classes) = read(TargetKind::Auto, &["1", "2.5", "-3", "1"]).unwrap();
-        assert_eq!(targets, Targets::Values { values: vec![1.0, 2.5, -3.0, 1.0], outputs: 1 });
-        assert_eq!(classes, None);
-        assert_eq!(classes_of_fractions(), ["0.5", "1.5"]);
-    }
-
-    fn classes_of_fractions() -> Vec<String> {
-        classes(TargetKind::Classes, &["1.5", "0.5"]).1
+        let twice: Vec<String> = (0..60).map(|n| (n % 30).to_string()).collect();
+        let remark = read(TargetKind::Auto, &texts(&twice)).unwrap().remark.unwrap();
+        assert!(remark.to_string().contains("30 distinct whole numbers from 0 to 29"), "{remark}");
+        assert!(read(TargetKind::Classes, &texts(&twice)).unwrap().remark.is_none());
+        let ten: Vec<String> = (0..20).map(|n| (n % 10).to_string()).collect();
+        assert!(read(TargetKind::Auto, &texts(&ten)).unwrap().remark.is_none());
     }
 
     #[test]
     fn text_among_fractions_is_refused_in_either_order() {
-        assert!(read(TargetKind::Auto, &["1.5", "NA"]).unwrap_err().contains("Mixed"));
-        assert!(read(TargetKind::Auto, &["NA", "1", "1.5"]).unwrap_err().contains("Mixed"));
+        assert!(error(TargetKind::Auto, &["1.5", "low"]).contains("Mixed"));
+        assert!(error(TargetKind::Auto, &["low", "1", "1.5"]).contains("Mixed"));
     }
 
     #[test]
     fn many_integers_are_refused_as_classes_unless_a_fraction_follows() {
         let mut labels: Vec<String> = (0..70_000).map(|n| (n * 2).to_string()).collect();
-        let texts = |labels: &[String]| read_all(TargetKind::Auto, labels);
-        assert!(texts(&labels).unwrap_err().contains("ask for values"));
+        let message = error(TargetKind::Auto, &texts(&labels));
+        assert!(message.contains("label 131070 in row 65536 of f is the 65536th distinct one"), "{message}");
+        assert!(message.contains("--loss mse"), "{message}");
         labels.push("0.5".into());
-        match texts(&labels).unwrap().0 {
-            Targets::Values { values, outputs: 1 } => {
-                assert_eq!((values[3], values[69_999], values[70_000]), (6.0, 139_998.0, 0.5));
-            }
-            other => panic!("no values: {other:?}"),
-        }
+        let values = values(&texts(&labels));
+        assert_eq!((values[3], values[69_999], values[70_000]), (6.0, 139_998.0, 0.5));
     }
 
     #[test]
-    fn a_class_index_of_65535_is_refused_and_one_less_is_not() {
-        let error = read(TargetKind::Classes, &["0", "65535"]).unwrap_err();
-        assert!(error.contains("label 65535 in row 2 of f makes 65536 classes"), "{error}");
-        assert_eq!(classes(TargetKind::Auto, &["65534"]).1.len(), 65_535);
-    }
-
-    #[test]
-    fn many_texts_are_refused() {
-        let labels: Vec<String> = (0..70_000).map(|n| format!("id{n}")).collect();
-        assert!(read_all(TargetKind::Auto, &labels).unwrap_err().contains("classes, expected fewer"));
-    }
-
-    fn read_all(kind: TargetKind, labels: &[String]) -> Result<(Targets, Option<Classes>), String> {
-        read(kind, &labels.iter().map(String::as_str).collect::<Vec<_>>())
+    fn the_65536th_class_is_refused_and_the_one_before_is_not() {
+        let labels: Vec<String> = (0..65_536).map(|n| format!("id{n}")).collect();
+        assert!(error(TargetKind::Classes, &texts(&labels)).contains("65536th distinct one"));
+        assert_eq!(classes(TargetKind::Classes, &texts(&labels[1..])).1.len(), 65_535);
     }
 }

@@ -2,18 +2,22 @@
 //!
 //! Source: C.-C. Chang and C.-J. Lin, LIBSVM: a library for support vector machines, 2011; svmlight for the comments.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 
 use super::error::excerpt;
 use super::features::{Features, MAX_FEATURES, Stored};
 use super::input::Input;
 use super::labels::LabelReader;
 use super::sparse::Sparse;
-use super::stream::Stream;
+use super::stream::{Stream, check_is_text};
 use super::{DataError, Dataset, LibsvmFault, LoadOptions, Place, TargetKind};
+
+/// Most bytes of a line: a hundred for each of the features that a sample may have would be too many to hold.
+const MAX_LINE_BYTES: u64 = 64 << 20;
 
 /// Reads an input into compressed rows. Features are as many as the largest index, or as the model has.
 pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, DataError> {
+    check_is_text(input)?;
     let mut rows = RowReader {
         file: input.name(),
         line: 0,
@@ -25,8 +29,17 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
     rows.make_room(input)?;
     let mut reader = BufReader::with_capacity(1 << 16, Stream::open(input)?);
     let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line).map_err(|cause| reader.get_ref().error(cause))? > 0 {
+    loop {
+        let read = reader.by_ref().take(MAX_LINE_BYTES + 1).read_until(b'\n', &mut line);
         rows.line += 1;
+        match read.map_err(|cause| reader.get_ref().error(cause))? as u64 {
+            0 => break,
+            bytes if bytes > MAX_LINE_BYTES => {
+                let most = MAX_LINE_BYTES as usize;
+                return Err(DataError::LongRow { file: rows.file, line: rows.line, most });
+            }
+            _ => {}
+        }
         rows.read_line(&line)?;
         line.clear();
     }
@@ -48,7 +61,7 @@ impl RowReader<'_> {
     /// Every pair has a colon and every row a line, if the last one may lack its end. More than a file of eight bytes a pair and
     /// sixteen a row has is not asked for: a comment of colons or a file of empty lines would take many times its size.
     fn make_room(&mut self, input: &Input) -> Result<(), DataError> {
-        let file_bytes = Stream::open(input)?.file_bytes as usize;
+        let file_bytes = Stream::open(input)?.file_bytes() as usize;
         let pairs = Stream::count(input, b':')?.unwrap_or_default().min(file_bytes / 8 + 1);
         let rows = Stream::count(input, b'\n')?.unwrap_or_default().min(file_bytes / 16) + 1;
         self.sparse.columns.reserve_exact(pairs);
@@ -80,6 +93,9 @@ impl RowReader<'_> {
     }
 
     fn read_label(&mut self, text: &str) -> Result<(), DataError> {
+        if text.contains(',') {
+            return Err(self.fault(LibsvmFault::MultiLabel { text: excerpt(text) }));
+        }
         self.labels.push(text).map_err(|fault| DataError::Label {
             file: self.file.clone(),
             row: self.sparse.ends.len() + 1,
@@ -102,7 +118,10 @@ impl RowReader<'_> {
         if found == 0 {
             return Err(self.fault(LibsvmFault::IndexZero));
         }
-        if found <= previous {
+        if found == previous {
+            return Err(self.fault(LibsvmFault::Twice { index: found }));
+        }
+        if found < previous {
             return Err(self.fault(LibsvmFault::NotAscending { previous, found }));
         }
         if found > MAX_FEATURES {
@@ -148,7 +167,7 @@ impl RowReader<'_> {
         if columns == 0 {
             return Err(DataError::Empty { file: self.file, expected: "index:value pair" });
         }
-        let (targets, classes) = self.labels.finish(&self.file)?;
-        Dataset::new(&self.file, Features::flat(Stored::Sparse(self.sparse), columns), targets, classes)
+        let labels = self.labels.finish(&self.file)?;
+        Dataset::of_file(&self.file, Features::flat(Stored::Sparse(self.sparse), columns), labels)
     }
 }

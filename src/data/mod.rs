@@ -9,6 +9,8 @@
 //! | feature | one column of the inputs; an image of 28 × 28 pixels has 784, row by row |
 //! | target | what a sample should map to: a class ([`Targets::Classes`]) or numbers ([`Targets::Values`]) |
 //! | label | a target as it is written in a file: `7`, `-1`, `setosa` |
+//! | [`Columns`] | the columns of a table: their names, and what each is for; kept with the model, so that later tables are read alike |
+//! | [`Remark`] | what a reader decided on its own, or found odd, for the user to know |
 //! | [`Classes`] | the names of the classes, by class index; learned from the training samples, kept with the model |
 //! | [`Fingerprint`] | what tells one data set from another |
 //! | sample order | the order of an epoch, from (seed, epoch) alone: [`sample_order`] |
@@ -17,7 +19,8 @@
 //! # Guarantees
 //!
 //! - What a file holds wrongly is an error that names the file, the line or byte, what was found and what was expected.
-//!   Nothing is skipped, filled in or clamped.
+//!   Nothing is skipped, filled in or clamped. What may be read in two ways is refused, with the options that settle it; what a reader
+//!   does decide is a [`Remark`].
 //! - A header is never believed before the file can hold what it promises: reading IDX and npy takes at most twice the size
 //!   of the (decompressed) file plus 16 MiB, and a row of a table has at most 262,144 columns and 4 MiB. A packed file that unpacks to
 //!   absurdly more than its size is refused.
@@ -47,10 +50,12 @@
 
 mod classes;
 mod column;
+mod columns;
 mod dataset;
 mod digits;
 mod error;
 mod features;
+mod field;
 mod fingerprint;
 mod folder;
 mod gathered;
@@ -62,18 +67,20 @@ mod libsvm;
 mod npy;
 mod npy_header;
 mod order;
+mod remark;
 mod rows;
 mod source;
 mod sparse;
 mod split;
 mod standardize;
 mod stream;
+mod summary;
 mod table;
-mod table_header;
 mod targets;
 
 pub use classes::Classes;
 pub use column::{Column, HeaderRow};
+pub use columns::Columns;
 pub use dataset::Dataset;
 pub use error::{DataError, LabelFault, LibsvmFault, Place};
 pub(crate) use features::AS_GATHERED;
@@ -81,6 +88,8 @@ pub use fingerprint::Fingerprint;
 pub use gathered::Gathered;
 pub use input_format::InputFormat;
 pub use order::sample_order;
+pub use remark::Remark;
 pub use source::{LoadOptions, Loaded, Source, TargetKind};
 pub use standardize::Standardize;
+pub use summary::DataSummary;
 pub use targets::Targets;

@@ -3,10 +3,10 @@
 use super::error::Place;
 use super::features::{Features, Stored};
 use super::input::Input;
-use super::labels::LabelReader;
+use super::labels::{LabelReader, ReadLabels};
 use super::npy_header::{Element, Layout};
 use super::stream::Stream;
-use super::{Classes, DataError, Dataset, LoadOptions, TargetKind, Targets};
+use super::{DataError, Dataset, LoadOptions, TargetKind, Targets};
 
 /// Elements converted at once; a multiple of every element size.
 const BLOCK_BYTES: usize = 1 << 16;
@@ -19,8 +19,10 @@ pub(super) fn load(
 ) -> Result<Dataset, DataError> {
     let file = inputs.name();
     let features = Array::open(inputs)?.features()?;
-    let (targets, classes) = match (labels, options.target) {
-        (_, TargetKind::None) | (None, TargetKind::Auto) => (Targets::None, None),
+    let labels = match (labels, options.target) {
+        (_, TargetKind::None) | (None, TargetKind::Auto) => {
+            LabelReader::new(TargetKind::None, None).finish(&file)?
+        }
         (None, TargetKind::Classes) => return Err(DataError::NoLabels { file, expected: "classes" }),
         (None, TargetKind::Values) => return Err(DataError::NoLabels { file, expected: "values" }),
         (Some(labels), _) => {
@@ -36,7 +38,7 @@ pub(super) fn load(
             array.targets(options)?
         }
     };
-    Dataset::new(&file, features, targets, classes)
+    Dataset::of_file(&file, features, labels)
 }
 
 /// An array whose header is read and whose elements are not.
@@ -79,15 +81,21 @@ impl<'a> Array<'a> {
         }
     }
 
-    fn targets(mut self, options: &LoadOptions) -> Result<(Targets, Option<Classes>), DataError> {
+    fn targets(mut self, options: &LoadOptions) -> Result<ReadLabels, DataError> {
         let outputs = self.layout.columns();
-        let as_values = match options.target {
-            TargetKind::Auto => self.layout.element.is_float(),
-            kind => kind == TargetKind::Values,
-        };
-        if as_values {
+        let is_auto = options.target == TargetKind::Auto && options.classes.is_none();
+        // Rows of several floats can only be values, unless they are classes in another form.
+        let are_rows = is_auto && outputs != 1 && self.layout.element.is_float();
+        if options.target == TargetKind::Values || are_rows {
             let values = self.read_numbers(|place, number| value(number, place))?;
-            return Ok((Targets::Values { values, outputs }, None));
+            if are_rows && values.chunks_exact(outputs).all(is_one_hot) {
+                return Err(DataError::OneHot { file: self.stream.file, outputs });
+            }
+            return Ok(ReadLabels {
+                targets: Targets::Values { values, outputs },
+                classes: None,
+                remark: None,
+            });
         }
         if outputs != 1 {
             return Err(DataError::Header {
@@ -95,17 +103,24 @@ impl<'a> Array<'a> {
                 byte: 10,
                 part: "shape of the labels",
                 found: format!("{:?}", self.layout.shape),
-                expected: "one class per sample; for one-hot rows save Y.argmax(axis=1)".to_string(),
+                expected: "one class per sample; for one-hot rows save Y.argmax(axis=1), for numbers to predict pass --loss mse"
+                    .to_string(),
             });
         }
-        let mut reader = LabelReader::new(TargetKind::Classes, options.classes.as_ref());
+        let mut reader = LabelReader::new(options.target, options.classes.as_ref());
         reader.reserve(self.layout.len);
-        self.read_numbers(|place, number| {
-            reader.push_number(number).map_err(|fault| {
-                let row = place.at + 1;
-                DataError::Label { file: place.file.to_string(), row, place: place.place(), fault }
-            })
-        })?;
+        let fault = |place: &Spot, fault| {
+            let row = place.at + 1;
+            DataError::Label { file: place.file.to_string(), row, place: place.place(), fault }
+        };
+        let mut push = |place: &Spot, number: i128| reader.push_integer(number).map_err(|f| fault(place, f));
+        match self.layout.element {
+            Element::U64 => drop(self.read(|place, x: u64| push(place, x.into()))?),
+            Element::I64 => drop(self.read(|place, x: i64| push(place, x.into()))?),
+            _ => drop(
+                self.read_numbers(|place, number| reader.push_number(number).map_err(|f| fault(place, f)))?,
+            ),
+        }
         reader.finish(&self.stream.file)
     }
 
@@ -178,13 +193,18 @@ fn finite(x: f64, spot: &Spot) -> Result<(), DataError> {
         return Err(DataError::NotFinite { file: file(), place: spot.place(), value: x });
     }
     if !(x as f32).is_finite() {
-        return Err(DataError::OutOfRange { file: file(), place: spot.place(), text: x.to_string() });
+        return Err(DataError::OutOfRange { file: file(), place: spot.place(), text: format!("{x:?}") });
     }
     Ok(())
 }
 
 fn value(x: f64, spot: &Spot) -> Result<f32, DataError> {
     finite(x, spot).map(|()| x as f32)
+}
+
+/// Whether a row has one 1, and zeros otherwise.
+fn is_one_hot(row: &[f32]) -> bool {
+    row.iter().all(|&x| x == 0.0 || x == 1.0) && row.iter().filter(|&&x| x == 1.0).count() == 1
 }
 
 /// The integer as `f32`, if that changes nothing.

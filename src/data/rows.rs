@@ -105,7 +105,7 @@ impl<'a> Rows<'a> {
     }
 
     pub(super) fn file_bytes(&self) -> u64 {
-        self.stream.get_ref().file_bytes
+        self.stream.get_ref().file_bytes()
     }
 }
 

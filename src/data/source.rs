@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use super::input::Input;
 use super::{
-    Classes, Column, DataError, Dataset, HeaderRow, InputFormat, digits, folder, libsvm, npy, table,
+    Classes, Column, Columns, DataError, Dataset, HeaderRow, InputFormat, Remark, digits, folder, libsvm,
+    npy, table,
 };
 
 /// Where samples come from.
@@ -17,7 +18,7 @@ use super::{
 /// | a folder | IDX files under MNIST's names, plain or `.gz`; `t10k-...` is the test part |
 /// | `FILE.csv`, `FILE.csv.gz` | a table, one sample a line |
 /// | `X.npy,Y.npy`, `X.npy` | arrays of numpy: inputs and labels, or inputs alone |
-/// | `FILE.libsvm`, `FILE.svm` | sparse samples, `label index:value ...` |
+/// | `FILE.libsvm`, `FILE.svm`, also `.gz` | sparse samples, `label index:value ...` |
 ///
 /// Standard input, and files whose names do not say what they hold, are sources by [`in_format`](Self::in_format).
 ///
@@ -61,7 +62,7 @@ impl Origin {
     fn input(&self) -> Result<Input, DataError> {
         match self {
             Self::File(path) => Input::of(path),
-            Self::Stdin => Input::stdin(),
+            Self::Stdin => Ok(Input::stdin()),
         }
     }
 }
@@ -95,7 +96,7 @@ impl FromStr for Source {
             Kind::Npy { inputs: text.into(), labels: None }
         } else if ends(&[".csv", ".csv.gz"]) {
             Kind::Table(text.into())
-        } else if ends(&[".libsvm", ".svm"]) {
+        } else if ends(&[".libsvm", ".svm", ".libsvm.gz", ".svm.gz"]) {
             Kind::Libsvm(text.into())
         } else {
             folder_kind(text)?
@@ -131,18 +132,20 @@ impl fmt::Display for Source {
 /// What the labels are to be read as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TargetKind {
-    /// In npy, integers are classes and floats are values. In text, integers and words are classes, and one number with a
-    /// fraction makes all of them values.
+    /// Whole numbers and words are classes. Numbers of which one has a fraction are values, if there are more than 20 distinct ones, or
+    /// more than half as many as samples; fewer are refused, as they may be either. So are more than 20 distinct labels if more than half
+    /// of the samples have one of their own, numbers that are written as text (`$3.5`), and words for a missing value (`NA`). Rows of
+    /// several numbers are values unless they are one-hot, which is refused.
     #[default]
     Auto,
-    /// Classes, also if the labels are numbers with a fraction.
+    /// Classes, whatever the labels look like.
     Classes,
     /// Values, also if all labels are integers.
     Values,
     /// Nothing: labels may be absent, and are ignored where present.
     ///
     /// A table with the [`features`](LoadOptions::features) of the model has no label column; one with one column more
-    /// has, and it is left out. Without `features`, a table has one only if it is named. A label or weight column that is named
+    /// has, and it is ignored. Without `features`, a table has one only if it is named. A label or weight column that is named
     /// and not there is no fault.
     None,
 }
@@ -160,6 +163,9 @@ pub struct LoadOptions {
     pub target: TargetKind,
     /// The features that the samples must have: the model's. Sparse samples may have fewer, the rest being 0.
     pub features: Option<usize>,
+    /// The columns of the table that the model was trained on, or of the training samples. A table that names its columns is then read by
+    /// these names, another one in their order, and the label and weight columns above are not looked at.
+    pub columns: Option<Columns>,
     /// The classes of the model or the training samples, which every label must be one of.
     pub classes: Option<Classes>,
 }
@@ -220,9 +226,10 @@ impl Source {
     ///
     /// Memory: what the samples take as stored ([`Dataset::storage_bytes`]), and while reading no more than twice the size of
     /// the decompressed file plus 16 MiB for the formats with a header (IDX, npy). Time: MNIST's four `.gz` files take about
-    /// 0.25 s on two cores. What comes from standard input or a pipe is held whole beside its samples while they are read.
+    /// 0.25 s on two cores. What comes from standard input or a pipe, at most 1 GiB of it, is held in addition to its samples while they
+    /// are read; a fault ends the reading where it is found.
     pub fn load(&self, options: &LoadOptions) -> Result<Loaded, DataError> {
-        let loaded = match &self.kind {
+        let mut loaded = match &self.kind {
             Kind::Digits => digits::load(options)?,
             Kind::Folder(path) => folder::load(path, options)?,
             Kind::Table(origin) => Loaded { train: table::load(&origin.input()?, options)?, test: None },
@@ -232,6 +239,11 @@ impl Source {
             }
             Kind::Libsvm(origin) => Loaded { train: libsvm::load(&origin.input()?, options)?, test: None },
         };
+        let names = options.columns.as_ref().and_then(Columns::names);
+        if names.is_some() && !matches!(self.kind, Kind::Table(_)) {
+            let (file, count) = (self.to_string(), loaded.train.features());
+            loaded.train.add_remark(Remark::NoNames { file, count });
+        }
         match options.features {
             Some(expected) if expected != loaded.train.features() => Err(DataError::FeatureCount {
                 file: self.to_string(),

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 
 use super::DataError;
-use super::input::Input;
+use super::input::{HeldReader, Input, LongStream, MAX_HELD_BYTES, Size};
 
 /// Deflate cannot pack more than 1032 bytes into one (a 258-byte match in two bits).
 const DEFLATE_LIMIT: u64 = 1032;
@@ -32,7 +32,7 @@ pub(super) struct Stream<'a> {
     /// What the input is called, for messages.
     pub file: String,
     /// Bytes of the input as it lies there.
-    pub file_bytes: u64,
+    size: Size<'a>,
     /// Bytes handed out so far, decompressed.
     pub read_bytes: u64,
     inner: Inner<'a>,
@@ -40,23 +40,29 @@ pub(super) struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     pub fn open(input: &'a Input) -> Result<Stream<'a>, DataError> {
-        let (raw, file_bytes): (Raw<'a>, u64) = match input {
+        let (raw, size): (Raw<'a>, Size<'a>) = match input {
             Input::File(path) => open_file(path)?,
-            Input::Held { bytes, .. } => (Box::new(bytes.as_slice()), bytes.len() as u64),
+            Input::Stream { held, .. } => (Box::new(BufReader::new(HeldReader::new(held))), Size::Held(held)),
         };
-        let inner = match input.is_gzip() {
+        let inner = match input.is_gzip().map_err(|cause| fault(&input.name(), cause))? {
             true => Inner::Gzip(Box::new(MultiGzDecoder::new(raw))),
             false => Inner::Plain(raw),
         };
-        Ok(Stream { file: input.name(), file_bytes, read_bytes: 0, inner })
+        Ok(Stream { file: input.name(), size, read_bytes: 0, inner })
     }
 
-    /// How often a byte occurs in a plain input; `None` for a packed one, where counting would mean to decompress twice.
+    /// Bytes of the input as it lies there; of a stream, what was taken from it so far.
+    pub fn file_bytes(&self) -> u64 {
+        self.size.bytes()
+    }
+
+    /// How often a byte occurs in a plain input; `None` for a packed one, where counting would mean to decompress twice, and for a
+    /// stream that has not ended, as it may not.
     ///
     /// Room can then be made once: vectors that grow by doubling hold three times their content while they move.
     pub fn count(input: &Input, wanted: u8) -> Result<Option<usize>, DataError> {
         let mut stream = Stream::open(input)?;
-        if matches!(stream.inner, Inner::Gzip(_)) {
+        if matches!(stream.inner, Inner::Gzip(_)) || !stream.size.is_known() {
             return Ok(None);
         }
         let (mut block, mut count) = ([0; 1 << 14], 0);
@@ -72,14 +78,18 @@ impl<'a> Stream<'a> {
     pub fn error(&self, cause: io::Error) -> DataError {
         let file = self.file.clone();
         if cause.get_ref().is_some_and(|inner| inner.is::<Bomb>()) {
-            return DataError::GzipBomb { file, compressed: self.file_bytes, decompressed: self.read_bytes };
+            return DataError::GzipBomb {
+                file,
+                compressed: self.file_bytes(),
+                decompressed: self.read_bytes,
+            };
         }
         let damaged = [io::ErrorKind::InvalidInput, io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof];
         match &self.inner {
             Inner::Gzip(_) if damaged.contains(&cause.kind()) => {
                 DataError::Gzip { file, decompressed: self.read_bytes, cause: cause.to_string() }
             }
-            _ => DataError::Io { file, cause },
+            _ => fault(&file, cause),
         }
     }
 
@@ -99,15 +109,18 @@ impl<'a> Stream<'a> {
     pub fn check_promise(&self, rest: u64) -> Result<(), DataError> {
         let promised = self.read_bytes.saturating_add(rest);
         match &self.inner {
-            Inner::Plain(_) if self.file_bytes != promised => {
-                Err(self.length(self.file_bytes, promised, self.file_bytes > promised))
+            Inner::Plain(_) if !self.size.is(promised).map_err(|cause| self.error(cause))? => {
+                let found = self.file_bytes();
+                Err(self.length(found, promised, found > promised))
             }
-            Inner::Gzip(_) if promised / DEFLATE_LIMIT > self.file_bytes => Err(DataError::PackedLength {
-                file: self.file.clone(),
-                compressed: self.file_bytes,
-                possible: self.file_bytes.saturating_mul(DEFLATE_LIMIT),
-                expected: promised,
-            }),
+            Inner::Gzip(_) if self.size.is_known() && promised / DEFLATE_LIMIT > self.file_bytes() => {
+                Err(DataError::PackedLength {
+                    file: self.file.clone(),
+                    compressed: self.file_bytes(),
+                    possible: self.file_bytes().saturating_mul(DEFLATE_LIMIT),
+                    expected: promised,
+                })
+            }
             _ => Ok(()),
         }
     }
@@ -143,18 +156,27 @@ impl<'a> Stream<'a> {
     }
 }
 
+/// Names what the system says of a file, or what was found of a stream.
+fn fault(file: &str, cause: io::Error) -> DataError {
+    let file = file.to_owned();
+    match cause.kind() {
+        io::ErrorKind::NotFound => DataError::Missing { path: file },
+        _ if cause.get_ref().is_some_and(|inner| inner.is::<LongStream>()) => {
+            DataError::LongStream { file, most: MAX_HELD_BYTES }
+        }
+        _ => DataError::Io { file, cause },
+    }
+}
+
 /// A file to read, and its size in bytes.
-fn open_file<'a>(path: &Path) -> Result<(Raw<'a>, u64), DataError> {
-    let fault = |cause: io::Error| match cause.kind() {
-        io::ErrorKind::NotFound => DataError::Missing { path: path.display().to_string() },
-        _ => DataError::Io { file: path.display().to_string(), cause },
-    };
+fn open_file<'a>(path: &Path) -> Result<(Raw<'a>, Size<'a>), DataError> {
+    let fault = |cause: io::Error| fault(&path.display().to_string(), cause);
     let opened = File::open(path).map_err(fault)?;
     let metadata = opened.metadata().map_err(fault)?;
     if metadata.is_dir() {
         return Err(fault(io::ErrorKind::IsADirectory.into()));
     }
-    Ok((Box::new(BufReader::with_capacity(1 << 16, opened)), metadata.len()))
+    Ok((Box::new(BufReader::with_capacity(1 << 16, opened)), Size::Known(metadata.len())))
 }
 
 impl Read for Stream<'_> {
@@ -164,11 +186,52 @@ impl Read for Stream<'_> {
             Inner::Gzip(decoder) => decoder.read(bytes)?,
         };
         self.read_bytes += count as u64;
-        let limit = self.file_bytes.saturating_mul(BOMB_RATIO).max(BOMB_BYTES);
+        let limit = self.file_bytes().saturating_mul(BOMB_RATIO).max(BOMB_BYTES);
         match &self.inner {
             Inner::Gzip(_) if self.read_bytes > limit => Err(io::Error::other(Bomb)),
             _ => Ok(count),
         }
+    }
+}
+
+/// Refuses an input of another kind than text, or whose beginning says that it is no table and no libsvm lines.
+pub(super) fn check_is_text(input: &Input) -> Result<(), DataError> {
+    const TO_CSV: &str = "save it as CSV";
+    const UNPACK: &str = "decompress it first, or compress it with gzip";
+    let kinds: [(&[u8], &str, &str); 18] = [
+        (b"\xff\xfe", "UTF-16 text", "save it as UTF-8"),
+        (b"\xfe\xff", "UTF-16 text", "save it as UTF-8"),
+        (b"PK\x03\x04", "a zip archive, as an .xlsx is", "unpack it, or save the sheet as CSV"),
+        (b"\xd0\xcf\x11\xe0", "an Office document, as an .xls is", "save the sheet as CSV"),
+        (b"\x28\xb5\x2f\xfd", "compressed with zstd", UNPACK),
+        (b"BZh", "compressed with bzip2", UNPACK),
+        (b"\xfd7zXZ", "compressed with xz", UNPACK),
+        (b"\x93NUMPY", "a numpy array", "name it X.npy, or pass --input-format npy"),
+        (b"PAR1", "a Parquet file", TO_CSV),
+        (b"ARROW1", "an Arrow file", TO_CSV),
+        (b"\x89HDF", "an HDF5 file", "save it as CSV or npy"),
+        (b"SQLite format 3", "an SQLite database", TO_CSV),
+        (b"%PDF", "a PDF document", TO_CSV),
+        (b"\x89PNG", "a PNG image", "save the pixels of all images as npy"),
+        (b"<!DOCTYPE", "a web page", "download the file itself"),
+        (b"<html", "a web page", "download the file itself"),
+        (b"@relation", "an ARFF file", TO_CSV),
+        (b"@RELATION", "an ARFF file", TO_CSV),
+    ];
+    let file = || input.name();
+    let beginning = input.beginning(16).map_err(|cause| fault(&file(), cause))?;
+    let expected = "text, plain or compressed with gzip";
+    if let Some((_, found, remedy)) = kinds.iter().find(|(magic, ..)| beginning.starts_with(magic)) {
+        return Err(DataError::Foreign { file: file(), found, expected, remedy });
+    }
+    match beginning.contains(&0) && !input.is_gzip().map_err(|cause| fault(&file(), cause))? {
+        true => Err(DataError::Foreign {
+            file: file(),
+            found: "binary data, or UTF-16 text",
+            expected,
+            remedy: "save it as UTF-8 text",
+        }),
+        false => Ok(()),
     }
 }
 

@@ -4,36 +4,96 @@
 
 use super::error::{LabelFault, Place, excerpt};
 use super::features::{Features, Stored};
+use super::field::FieldKind;
 use super::input::Input;
 use super::labels::LabelReader;
 use super::rows::Rows;
-use super::stream::Stream;
-use super::table_header::Columns;
-use super::{DataError, Dataset, LoadOptions};
+use super::stream::{Stream, check_is_text};
+use super::{Columns, DataError, Dataset, HeaderRow, LoadOptions, Remark, TargetKind, Targets};
 
 /// Reads a table.
 pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, DataError> {
+    check_is_text(input)?;
     let mut rows = Rows::open(input)?;
     if !rows.next()? {
         return Err(empty(rows));
     }
-    let first = rows.fields().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
+    let first: Vec<String> = rows.fields().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
     let line = rows.line();
-    let columns = Columns::decide(&rows.file, line, first, options)?;
-    if columns.names.is_some() && !rows.next()? {
+    let (columns, remarks) = Columns::decide(&rows.file, line, &first, options)?;
+    let has_names = columns.names().is_some();
+    if has_names && !rows.next()? {
         return Err(empty(rows));
     }
     let mut table = Table::new(input, rows.file_bytes(), columns, options)?;
     loop {
         table.read_row(&rows)?;
         if !rows.next()? {
-            return table.finish(&rows.file);
+            break;
         }
     }
+    let mut data = table.finish(&rows.file)?;
+    if options.columns.is_none() {
+        if options.header == HeaderRow::Auto && !has_names && is_odd_class(&data, &first) {
+            let why =
+                "its label is a word that no other line has, and its features are whole numbers".to_string();
+            return Err(DataError::HeaderUnknown { file: rows.file, line, why });
+        }
+        if let Some(remark) = counting_feature(&data, &rows.file) {
+            data.add_remark(remark);
+        }
+    }
+    remarks.into_iter().for_each(|remark| data.add_remark(remark));
+    Ok(data)
+}
+
+/// Whether the first line, taken for a sample, may name columns after all, such as years: all its features are whole numbers, its label
+/// is a word, and the only one of its class where the others have two samples each or more.
+fn is_odd_class(data: &Dataset, first: &[String]) -> bool {
+    let (Targets::Classes { labels, count }, Some(columns)) = (data.targets(), data.columns()) else {
+        return false;
+    };
+    let is_alone = labels.iter().filter(|&&label| label == labels[0]).count() == 1;
+    let is_word = |column: usize| FieldKind::of(&first[column]) == FieldKind::Word;
+    let is_whole = |&column: &usize| first[column].trim().parse::<i64>().is_ok();
+    is_alone
+        && labels.len() > 2 * (count - 1)
+        && columns.label().is_some_and(is_word)
+        && columns.features().iter().all(is_whole)
+}
+
+/// A feature that is 0, 1, 2, ... or 1, 2, 3, ... in the order of the samples.
+fn counting_feature(data: &Dataset, file: &str) -> Option<Remark> {
+    /// Fewer samples may rise by chance.
+    const LEAST: usize = 5;
+    let columns = data.columns().filter(|_| data.len() >= LEAST)?;
+    let first = data.features_of(0);
+    let mut counting: Vec<usize> =
+        (0..data.features()).filter(|&feature| first[feature] == 0.0 || first[feature] == 1.0).collect();
+    for sample in 1..data.len() {
+        if counting.is_empty() {
+            return None;
+        }
+        let features = data.features_of(sample);
+        counting.retain(|&feature| features[feature] == first[feature] + sample as f32);
+    }
+    let feature = *counting.first()?;
+    let column = columns.text(columns.features()[feature]);
+    Some(Remark::Counts { file: file.to_string(), column, first: first[feature] as u64 })
 }
 
 fn empty(rows: Rows<'_>) -> DataError {
     DataError::Empty { file: rows.file, expected: "row of numbers and a label" }
+}
+
+/// What a column is for.
+#[derive(Clone, Copy)]
+enum Role {
+    /// The feature of this number.
+    Feature(usize),
+    Label,
+    Weight,
+    Ignored,
 }
 
 /// A table read so far.
@@ -41,6 +101,10 @@ struct Table<'a> {
     columns: Columns,
     numbers: Numbers,
     labels: LabelReader<'a>,
+    /// What each column is for, in the order of the file.
+    roles: Vec<Role>,
+    /// The features of the row at hand, in their order.
+    row: Vec<f32>,
     weights: Option<Vec<f32>>,
     samples: usize,
 }
@@ -53,14 +117,24 @@ impl<'a> Table<'a> {
         columns: Columns,
         options: &'a LoadOptions,
     ) -> Result<Self, DataError> {
-        let most = file_bytes as usize / (2 * columns.count) + 1;
+        let most = file_bytes as usize / (2 * columns.count()) + 1;
         let rows = Stream::count(input, b'\n')?.map_or(0, |lines| most.min(lines + 1));
-        let numbers = rows * columns.features();
+        let numbers = rows * columns.features().len();
+        let mut roles = vec![Role::Ignored; columns.count()];
+        columns
+            .features()
+            .iter()
+            .enumerate()
+            .for_each(|(feature, &column)| roles[column] = Role::Feature(feature));
+        columns.label().into_iter().for_each(|column| roles[column] = Role::Label);
+        columns.weight().into_iter().for_each(|column| roles[column] = Role::Weight);
         let mut labels = LabelReader::new(options.target, options.classes.as_ref());
-        labels.reserve(if columns.label.is_some() { rows } else { 0 });
+        labels.reserve(if columns.label().is_some() { rows } else { 0 });
         Ok(Table {
             labels,
-            weights: columns.weight.map(|_| Vec::with_capacity(rows)),
+            roles,
+            row: vec![0.0; columns.features().len()],
+            weights: columns.weight().map(|_| Vec::with_capacity(rows)),
             numbers: Numbers::Bytes(Vec::with_capacity(numbers)),
             samples: 0,
             columns,
@@ -68,21 +142,24 @@ impl<'a> Table<'a> {
     }
 
     fn read_row(&mut self, rows: &Rows) -> Result<(), DataError> {
-        let (found, expected) = (rows.len(), self.columns.count);
+        let (found, expected) = (rows.len(), self.columns.count());
         if found != expected {
             return Err(DataError::Ragged { file: rows.file.clone(), line: rows.line(), found, expected });
         }
         for (column, field) in rows.fields().enumerate() {
-            if Some(column) == self.columns.label {
-                self.read_label(rows, column, field)?;
-            } else if Some(column) == self.columns.weight {
-                let weight = self.read_weight(rows, column, field)?;
-                self.weights.get_or_insert_default().push(weight);
-            } else {
-                let number = parse(field).ok_or_else(|| self.not_a_number(rows, column, field))?;
-                self.numbers.push(number);
+            match self.roles[column] {
+                Role::Feature(feature) => {
+                    self.row[feature] = parse(field).ok_or_else(|| self.not_a_number(rows, column, field))?;
+                }
+                Role::Label => self.read_label(rows, column, field)?,
+                Role::Weight => {
+                    let weight = self.read_weight(rows, column, field)?;
+                    self.weights.get_or_insert_default().push(weight);
+                }
+                Role::Ignored => {}
             }
         }
+        self.row.iter().for_each(|&number| self.numbers.push(number));
         self.samples += 1;
         Ok(())
     }
@@ -126,13 +203,17 @@ impl<'a> Table<'a> {
         }
     }
 
-    fn finish(self, file: &str) -> Result<Dataset, DataError> {
-        let (targets, classes) = match self.columns.label {
+    fn finish(mut self, file: &str) -> Result<Dataset, DataError> {
+        let labels = match self.columns.label() {
             Some(_) => self.labels.finish(file)?,
-            None => (super::Targets::None, None),
+            None => LabelReader::new(TargetKind::None, None).finish(file)?,
         };
-        let features = Features::flat(self.numbers.stored(), self.columns.features());
-        Dataset::new(file, features, targets, classes).map(|data| data.with_weights(self.weights))
+        let features = Features::flat(self.numbers.stored(), self.columns.features().len());
+        let mut data = Dataset::of_file(file, features, labels)?.with_weights(self.weights);
+        if let Some(remark) = self.columns.fit_to_keep(file) {
+            data.add_remark(remark);
+        }
+        Ok(data.with_columns(self.columns))
     }
 }
 

@@ -41,7 +41,8 @@ fn written(save: impl FnOnce(&Path) -> Result<(), CheckpointError>) -> Vec<u8> {
 pub fn model() -> Vec<u8> {
     let options = BTreeMap::from([("lr".to_owned(), json!(0.1))]);
     let params = vec![1.0, 2.0, 3.0];
-    let file = ModelFile { shape: shape(vec![]), params, standardize: None, classes: None, options };
+    let (standardize, classes, train, test, data) = Default::default();
+    let file = ModelFile { shape: shape(vec![]), params, standardize, classes, options, train, test, data };
     written(|path| file.save(path))
 }
 
@@ -56,6 +57,7 @@ pub fn checkpoint() -> Vec<u8> {
         options: BTreeMap::new(),
         train,
         test: None,
+        data: Default::default(),
     };
     let state = vec![("exp_avg".to_owned(), vec![0.5; 3])];
     let snapshot = Snapshot::new(Position::default(), vec![1.0, 2.0, 3.0], state).with_best(vec![0.0; 3]);

@@ -109,7 +109,8 @@ fn a_header_is_noticed_and_names_the_columns() {
 #[test]
 fn a_header_of_numbers_must_be_asked_for() {
     let text = b"0,1,label\n5,6,a\n";
-    assert_eq!(one_file("a.csv", text, &auto()).len(), 2);
+    let absent = LoadOptions { header: HeaderRow::Absent, ..auto() };
+    assert_eq!(one_file("a.csv", text, &absent).len(), 2);
     let present = LoadOptions { header: HeaderRow::Present, ..auto() };
     assert_eq!(one_file("a.csv", text, &present).len(), 1);
 }
@@ -122,7 +123,7 @@ fn label_and_weight_columns_are_found_by_number_from_either_end() {
         let options = LoadOptions { label_column: column(label), weight_column: column(weight), ..auto() };
         let data = one_file("a.csv", text, &options);
         assert_eq!(inputs(&data), array![[1.0, 7.0], [3.0, 9.0]]);
-        assert_eq!(data.targets(), &class_targets(&[2, 0], 3));
+        assert_eq!(data.targets(), &class_targets(&[1, 0], 2));
         assert_eq!(data.weights(), Some(&[0.5, 2.0][..]));
     }
 }
@@ -131,7 +132,7 @@ fn label_and_weight_columns_are_found_by_number_from_either_end() {
 fn the_default_label_is_the_last_column_that_is_not_the_weight() {
     let options = LoadOptions { weight_column: Some(Column::Number(-1)), ..auto() };
     let data = one_file("a.csv", b"4,1,0.5\n", &options);
-    assert_eq!((inputs(&data), data.targets()), (array![[4.0]], &class_targets(&[1], 2)));
+    assert_eq!((inputs(&data), data.targets()), (array![[4.0]], &class_targets(&[0], 1)));
 }
 
 #[test]
@@ -341,7 +342,7 @@ fn fortran_order_reads_as_c_order() {
 }
 
 #[test]
-fn labels_of_integers_are_classes_and_labels_of_floats_are_values() {
+fn whole_numbers_are_classes_in_every_element_type_and_fractions_are_values() {
     let x = npy(1, "|u1", false, "(2, 1)", &[1, 2]);
     let load = |labels: Vec<u8>, target| {
         Files::new(&[("x.npy", &x), ("y.npy", &labels)]).train("x.npy,y.npy", &kind(target))
@@ -349,10 +350,15 @@ fn labels_of_integers_are_classes_and_labels_of_floats_are_values() {
     let integers = npy(1, "<i8", false, "(2,)", &le(&[3i64, 0], i64::to_le_bytes));
     let floats = npy(1, "<f4", false, "(2, 1)", &le(&[3f32, 0.0], f32::to_le_bytes));
     let two = npy(1, "<f4", false, "(2, 2)", &le(&[1f32, 2.0, 3.0, 4.0], f32::to_le_bytes));
-    assert_eq!(load(integers.clone(), TargetKind::Auto).targets(), &class_targets(&[3, 0], 4));
+    assert_eq!(load(integers.clone(), TargetKind::Auto).targets(), &class_targets(&[1, 0], 2));
     assert_eq!(load(integers, TargetKind::Values).targets(), &value_targets(&[3.0, 0.0]));
-    assert_eq!(load(floats.clone(), TargetKind::Auto).targets(), &value_targets(&[3.0, 0.0]));
-    assert_eq!(load(floats, TargetKind::Classes).targets(), &class_targets(&[3, 0], 4));
+    assert_eq!(load(floats.clone(), TargetKind::Auto).targets(), &class_targets(&[1, 0], 2));
+    assert_eq!(load(floats, TargetKind::Values).targets(), &value_targets(&[3.0, 0.0]));
+    let halves = npy(1, "<f8", false, "(2,)", &le(&[0.5f64, 1.0], f64::to_le_bytes));
+    assert_eq!(load(halves.clone(), TargetKind::Auto).targets(), &value_targets(&[0.5, 1.0]));
+    assert_eq!(load(halves, TargetKind::Classes).targets(), &class_targets(&[0, 1], 2));
+    let far = npy(1, "<u8", false, "(2,)", &le(&[u64::MAX, u64::MAX - 1], u64::to_le_bytes));
+    assert_eq!(load(far, TargetKind::Auto).targets(), &class_targets(&[1, 0], 2));
     let expected = Targets::Values { values: vec![1.0, 2.0, 3.0, 4.0], outputs: 2 };
     assert_eq!(load(two, TargetKind::Auto).targets(), &expected);
 }
@@ -364,7 +370,7 @@ fn a_sparse_file_gathers_dense_and_names_its_classes() {
     let text = b"# made by hand\n+1 1:0.5 3:2 # a comment\n\n-1\t2:-1\r\n+1\n";
     let data = one_file("a.svm", text, &auto());
     assert_eq!(inputs(&data), array![[0.5, 0.0, 2.0], [0.0, -1.0, 0.0], [0.0, 0.0, 0.0]]);
-    assert_eq!((data.targets(), names(&data)), (&class_targets(&[1, 0, 1], 2), vec!["-1", "1"]));
+    assert_eq!((data.targets(), names(&data)), (&class_targets(&[1, 0, 1], 2), vec!["-1", "+1"]));
     assert_eq!(data.describe(), "sparse, 33.3 % filled");
 }
 

@@ -9,5 +9,6 @@ mod damaged;
 mod formats;
 mod gzip_bombs;
 mod streams;
+mod tables;
 #[path = "../tally/mod.rs"]
 mod tally;

@@ -50,7 +50,9 @@ fn model(hidden: Vec<usize>, options: Value) -> Vec<u8> {
     let shape = shape(hidden);
     let params = vec![1.0; shape.params_len().unwrap()];
     let options = BTreeMap::from([("lr".to_owned(), options)]);
-    let file = ModelFile { shape, params, standardize: None, classes: Some(Classes::indices(2)), options };
+    let (standardize, train, test, data) = Default::default();
+    let classes = Some(Classes::indices(2));
+    let file = ModelFile { shape, params, standardize, classes, options, train, test, data };
     written(|path| file.save(path))
 }
 
@@ -58,7 +60,8 @@ fn checkpoint(state: &[&str]) -> Vec<u8> {
     let digits: Source = "digits".parse().unwrap();
     let train = digits.load(&LoadOptions::default()).unwrap().train.fingerprint();
     let (options, classes) = (BTreeMap::new(), Some(Classes::indices(2)));
-    let facts = RunFacts { shape: shape(vec![]), standardize: None, classes, options, train, test: None };
+    let (standardize, test, data) = Default::default();
+    let facts = RunFacts { shape: shape(vec![]), standardize, classes, options, train, test, data };
     let state = state.iter().map(|name| ((*name).to_owned(), vec![0.5; 6])).collect();
     let snapshot = Snapshot::new(Position::default(), vec![1.0; 6], state);
     let history = History { epoch_secs: vec![1.5], ..History::default() };

@@ -190,7 +190,8 @@ fn features() -> Array2<f32> {
 fn model(hidden: &[usize], outputs: usize, activation: Activation, loss: Loss) -> ModelFile {
     let shape = MlpShape { inputs: FEATURES, hidden: hidden.to_vec(), outputs, activation, loss };
     let params = Mlp::new(shape.clone()).initial_params(7);
-    ModelFile { shape, params, standardize: None, classes: None, options: BTreeMap::new() }
+    let (standardize, classes, train, test, data) = Default::default();
+    ModelFile { shape, params, standardize, classes, options: BTreeMap::new(), train, test, data }
 }
 
 /// The last output of the graph holds what `predict` says, a row of probabilities or values for each sample.

@@ -31,6 +31,7 @@ mod runs;
 #[cfg(unix)]
 mod stops;
 mod sweep;
+mod tables;
 #[path = "../tally/mod.rs"]
 mod tally;
 mod tensor_board;

@@ -48,6 +48,9 @@ fn furnished(stored: &Stored) -> Room {
         standardize: None,
         classes: None,
         options: BTreeMap::new(),
+        train: None,
+        test: None,
+        data: Default::default(),
     };
     file.save(&room.path("init.safetensors")).unwrap();
     room

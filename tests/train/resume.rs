@@ -172,6 +172,7 @@ fn through_a_file(bench: &Bench, snapshot: Snapshot) -> Snapshot {
         options: Default::default(),
         train: bench.train.fingerprint(),
         test: None,
+        data: Default::default(),
     };
     let history = Default::default();
     Checkpoint { facts: Arc::new(facts), snapshot: Arc::new(snapshot), quality: None, history }

@@ -39,7 +39,8 @@ impl Prepared {
     ) -> Result<Self, Failure> {
         let options = settings::options(&flags)?;
         settings::keep(&flags)?;
-        let data = training_data(&flags)?;
+        // A run that is resumed keeps its classes, as an older version may have numbered them otherwise.
+        let data = training_data(&flags, resumed.as_ref().and_then(Resumed::classes))?;
         let model = Mlp::new(settings::shape(&flags, &data.train, &options)?);
         framework.map_or(Ok(()), |framework| like::check_loss(framework, model.shape().loss))?;
         let facts = Arc::new(facts(&flags, &model, &data));
@@ -99,8 +100,9 @@ impl Prepared {
 
     /// What the run ended with, as a file.
     pub(super) fn model_file(&self, outcome: &Outcome) -> ModelFile {
-        let RunFacts { shape, standardize, classes, options, .. } = (*self.facts).clone();
-        ModelFile { shape, params: outcome.chosen_params().to_vec(), standardize, classes, options }
+        let RunFacts { shape, standardize, classes, options, train, test, data } = (*self.facts).clone();
+        let params = outcome.chosen_params().to_vec();
+        ModelFile { shape, params, standardize, classes, options, train: Some(train), test, data }
     }
 }
 
@@ -123,6 +125,7 @@ fn facts(flags: &TrainFlags, model: &Mlp, data: &TrainingData) -> RunFacts {
         options: options_by_name(&recorded(flags)),
         train: data.train.fingerprint(),
         test: data.test.as_ref().map(Dataset::fingerprint),
+        data: data.train.summary(),
     }
 }
 

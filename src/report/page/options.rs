@@ -57,6 +57,7 @@ mod tests {
             options: options.collect(),
             log: RunLog::default(),
             state: RunState::Killed,
+            data: None,
         }
     }
 

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::RunLog;
 use super::log::fault;
+use crate::data::{Classes, DataSummary};
 use crate::report::{Results, Stopped, shell_word};
 
 /// A run as its directory tells of it, at whatever point it is.
@@ -75,6 +76,8 @@ pub struct RunRecord {
     pub log: RunLog,
     /// How far it has come.
     pub state: RunState,
+    /// What its samples were taken for; `None` until somebody has asked its model.
+    pub data: Option<(DataSummary, Option<Classes>)>,
 }
 
 /// How far a run has come.
@@ -166,7 +169,7 @@ impl RunRecord {
         let log =
             RunLog::parse(&log).map_err(|(line, fault)| RecordError::Line { path: metrics, line, fault })?;
         let options = parse_options(&config, &text(&config)?.unwrap_or_default())?;
-        Ok(Self { path, options, log, state })
+        Ok(Self { path, options, log, state, data: None })
     }
 
     /// Its results, if it has ended.

@@ -60,6 +60,15 @@ fn one(html: &mut Html, run: &RunRecord) {
         let (params, hash) = (grouped(results.params as u64), escaped(&results.params_sha256));
         html.put(format_args!("<p class=\"quiet\">{params} params, sha256 <code>{hash}</code></p>\n"));
     }
+    if let Some((data, classes)) = &run.data {
+        let rows = data.rows(classes.as_ref()).into_iter().map(|(name, text)| vec![name.to_owned(), text]);
+        let rows: Vec<_> = rows.collect();
+        if !rows.is_empty() {
+            html.heading("Data");
+            html.table("names", "What the training samples were taken for", &[], &rows);
+        }
+        data.remarks.iter().for_each(|remark| html.paragraph("note", remark));
+    }
     if let Some(rate) = constant_rate(run) {
         html.paragraph("quiet", &format!("The learning rate was {} in every step.", short_number(rate)));
     }

@@ -1,0 +1,513 @@
+//! The columns of a table: which are features, which is the label, which the weight.
+
+use serde::{Deserialize, Serialize};
+
+use super::field::FieldKind;
+use super::remark::{Remark, listed};
+use super::{Column, DataError, HeaderRow, LoadOptions, TargetKind};
+
+/// The columns of a table: their names, if its first line has them, and what each is for.
+///
+/// Those of the training table are kept with the model, so that later tables are read alike: columns that both name are matched by
+/// name, whatever their order; otherwise they are taken in the order of the training table.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::data::{Columns, LoadOptions, Source};
+///
+/// let folder = tempfile::tempdir()?;
+/// let write = |name: &str, text: &str| {
+///     let path = folder.path().join(name);
+///     std::fs::write(&path, text).map(|()| path.to_str().expect("the path is text").to_owned())
+/// };
+/// let source: Source = write("train.csv", "a,b,kind\n1,10,x\n2,20,y\n")?.parse()?;
+/// let train = source.load(&LoadOptions::default())?.train;
+/// let columns: &Columns = train.columns().expect("it is a table");
+/// assert_eq!((columns.features(), columns.label()), (&[0, 1][..], Some(2)));
+/// assert_eq!(columns.text(1), "\"b\"");
+///
+/// let other: Source = write("other.csv", "kind,id,b,a\ny,7,20,2\n")?.parse()?;
+/// let options = LoadOptions { columns: train.columns().cloned(), ..LoadOptions::default() };
+/// let other = other.load(&LoadOptions { classes: train.classes().cloned(), ..options })?.train;
+/// assert_eq!(other.features_of(0), [2.0, 20.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
+pub struct Columns {
+    names: Option<Vec<String>>,
+    count: usize,
+    features: Vec<usize>,
+    label: Option<usize>,
+    weight: Option<usize>,
+}
+
+/// What a file has as [`Columns`].
+#[derive(Deserialize)]
+struct Unchecked {
+    names: Option<Vec<String>>,
+    count: usize,
+    features: Vec<usize>,
+    label: Option<usize>,
+    weight: Option<usize>,
+}
+
+impl TryFrom<Unchecked> for Columns {
+    type Error = String;
+
+    fn try_from(found: Unchecked) -> Result<Self, String> {
+        let Unchecked { names, count, features, label, weight } = found;
+        if let Some(names) = names.as_ref().filter(|names| names.len() != count) {
+            return Err(format!("{} names for {count} columns", names.len()));
+        }
+        match features.iter().chain(&label).chain(&weight).find(|column| **column >= count) {
+            Some(column) => Err(format!("column {column} of {count}")),
+            None => Ok(Self { names, count, features, label, weight }),
+        }
+    }
+}
+
+impl Columns {
+    /// Returns the names of all columns, without the spaces around them, if the first line of the table has them.
+    pub fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
+    }
+
+    /// Returns the number of columns of the table, ignored ones included.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Returns the column of each feature, from 0, in the order of the features.
+    pub fn features(&self) -> &[usize] {
+        &self.features
+    }
+
+    /// Returns the column of the label, from 0.
+    pub fn label(&self) -> Option<usize> {
+        self.label
+    }
+
+    /// Returns the column of the samples' weights, from 0.
+    pub fn weight(&self) -> Option<usize> {
+        self.weight
+    }
+
+    /// Returns the columns that are neither a feature nor the label nor the weight, ascending.
+    pub fn ignored(&self) -> Vec<usize> {
+        let mut is_used = vec![false; self.count];
+        self.used().for_each(|column| is_used[column] = true);
+        (0..self.count).filter(|&column| !is_used[column]).collect()
+    }
+
+    /// Returns a column as a message names it: its name in quotes, or its number where it has no name.
+    pub fn text(&self, column: usize) -> String {
+        match self.name(column).filter(|name| !name.is_empty()) {
+            Some(name) => format!("{name:?}"),
+            None => column.to_string(),
+        }
+    }
+
+    fn name(&self, column: usize) -> Option<&str> {
+        self.names.as_ref().and_then(|names| names.get(column)).map(String::as_str)
+    }
+
+    fn used(&self) -> impl Iterator<Item = usize> {
+        self.features.iter().copied().chain(self.label).chain(self.weight)
+    }
+
+    /// Decides what the columns of a table are for, from its first row (at `line`) and the options.
+    pub(super) fn decide(
+        file: &str,
+        line: u64,
+        first: &[String],
+        options: &LoadOptions,
+    ) -> Result<(Columns, Vec<Remark>), DataError> {
+        let first: Vec<&str> = first.iter().map(|text| text.trim()).collect();
+        let row = FirstRow { file, line, texts: &first, options };
+        row.check_delimiter()?;
+        match &options.columns {
+            Some(known) => row.like(known),
+            None => row.anew(),
+        }
+    }
+
+    /// The columns without their names, if those are more than a model file takes.
+    pub(super) fn fit_to_keep(&mut self, file: &str) -> Option<Remark> {
+        let names = self.names.as_ref()?;
+        let bytes: usize = names.iter().map(String::len).sum();
+        if names.len() <= MOST_NAMES && bytes <= MOST_NAME_BYTES {
+            return None;
+        }
+        self.names = None;
+        Some(Remark::NamesNotKept { file: file.to_owned(), columns: self.count })
+    }
+}
+
+/// Most names of columns, and most bytes in them, that are kept: headers of model files are bounded.
+const MOST_NAMES: usize = 1 << 13;
+const MOST_NAME_BYTES: usize = 1 << 20;
+
+/// The first row of a table, from which its columns are decided. Texts are without the spaces around them.
+struct FirstRow<'a> {
+    file: &'a str,
+    line: u64,
+    texts: &'a [&'a str],
+    options: &'a LoadOptions,
+}
+
+impl FirstRow<'_> {
+    /// Decides the columns of a table that no other was read before.
+    fn anew(&self) -> Result<(Columns, Vec<Remark>), DataError> {
+        let count = self.texts.len();
+        let weight = self.wanted(&self.options.weight_column)?;
+        let label = self.wanted(&self.options.label_column)?;
+        if let Some(column) = label.filter(|_| label == weight) {
+            let column = format!("{column} ({:?})", self.texts[column]);
+            return Err(DataError::SameColumn { file: self.file.to_owned(), column });
+        }
+        let is_label_absent = self.is_label_absent(weight)?;
+        // Without a number of features to go by, a label that is named is there.
+        let label = label.filter(|_| !is_label_absent || self.options.features.is_none());
+        let last = |is_usable: &dyn Fn(usize) -> bool| {
+            (0..count).rev().find(|&column| Some(column) != weight && is_usable(column))
+        };
+        // Which columns have no name is known only once the row is known to name them; until then, those that are empty.
+        let is_filled = |column: usize| !self.texts[column].is_empty();
+        let provisional = label.or_else(|| last(&is_filled).filter(|_| !is_label_absent));
+        let is_asked_by_name = [(&self.options.label_column, label), (&self.options.weight_column, weight)]
+            .iter()
+            .any(|(column, found)| found.is_some() && matches!(column, Some(Column::Name(_))));
+        let has_names = is_asked_by_name || self.names_columns(provisional, weight)?;
+        let is_unnamed = |column: usize| has_names && self.texts[column].is_empty();
+        let default = || last(&|column| !is_unnamed(column)).filter(|_| !is_label_absent);
+        let label = label.or_else(default);
+        let is_feature =
+            |&column: &usize| Some(column) != label && Some(column) != weight && !is_unnamed(column);
+        let features: Vec<usize> = (0..count).filter(is_feature).collect();
+        self.check_width(features.len())?;
+        if let Some(label) = label.filter(|&label| !has_names && self.texts[label].is_empty()) {
+            return Err(DataError::EmptyLabel { file: self.file.to_owned(), line: self.line, column: label });
+        }
+        let names = has_names.then(|| self.texts.iter().map(|&name| name.to_owned()).collect());
+        let columns = Columns { names, count, features, label, weight };
+        self.check_names(&columns)?;
+        let remarks = self.unnamed(&columns).into_iter().chain(self.other_label(&columns)).collect();
+        Ok((columns, remarks))
+    }
+
+    /// Decides the columns of a table by those of the training table.
+    fn like(&self, known: &Columns) -> Result<(Columns, Vec<Remark>), DataError> {
+        let by_position = self.by_position(known);
+        let has_names = match (&known.names, self.options.header) {
+            (Some(_), HeaderRow::Auto) if self.has_names_of(known) => {
+                let is_word = |column: usize| {
+                    let name = known.name(column).filter(|name| self.texts.contains(name));
+                    name.is_some_and(|name| FieldKind::of(name) == FieldKind::Word)
+                };
+                if !known.used().any(is_word) {
+                    return Err(self.unknown("it has the names of the model's features, which are numbers"));
+                }
+                true
+            }
+            _ => {
+                let label = by_position.as_ref().map_or(self.texts.len().checked_sub(1), |found| found.label);
+                self.names_columns(label, by_position.as_ref().and_then(|found| found.weight))?
+            }
+        };
+        if has_names && known.names.is_some() {
+            return self.by_name(known);
+        }
+        let (file, features) = (self.file.to_owned(), known.features.len());
+        let Some(mut columns) = by_position else {
+            return Err(DataError::Columns { file, found: self.texts.len(), features });
+        };
+        let count = columns.count;
+        let remark = match (has_names, &known.names) {
+            (true, _) => Some(Remark::ModelWithoutNames { file, count }),
+            (false, Some(_)) => Some(Remark::NoNames { file, count }),
+            (false, None) => None,
+        };
+        columns.names = has_names.then(|| self.texts.iter().map(|&name| name.to_owned()).collect());
+        Ok((columns, remark.into_iter().collect()))
+    }
+
+    fn has_names_of(&self, known: &Columns) -> bool {
+        let has = |name: &str| self.texts.contains(&name);
+        known.features.iter().all(|&column| known.name(column).is_some_and(has))
+    }
+
+    /// The columns of the same names.
+    fn by_name(&self, known: &Columns) -> Result<(Columns, Vec<Remark>), DataError> {
+        let find = |column: usize| {
+            let name = known.name(column).unwrap_or_default();
+            self.position(name)
+        };
+        let mut features = Vec::with_capacity(known.features.len());
+        let mut missing = Vec::new();
+        for &column in &known.features {
+            match find(column)? {
+                Some(found) => features.push(found),
+                None => missing.push(known.text(column)),
+            }
+        }
+        if !missing.is_empty() {
+            return Err(DataError::MissingColumns {
+                file: self.file.to_owned(),
+                missing: listed(missing.into_iter()),
+                found: listed(self.texts.iter().map(|name| format!("{name:?}"))),
+            });
+        }
+        let needed = |column: Option<usize>| match column.map(find).transpose()?.flatten() {
+            None if column.is_some() && self.options.target != TargetKind::None => {
+                let name = column.and_then(|column| known.name(column)).unwrap_or_default();
+                Err(self.no_column(Column::Name(name.to_owned()), format!("one of {}", self.some_names())))
+            }
+            found => Ok(found),
+        };
+        let (label, weight) = (needed(known.label)?, needed(known.weight)?);
+        let names = Some(self.texts.iter().map(|&name| name.to_owned()).collect());
+        let columns = Columns { names, count: self.texts.len(), features, label, weight };
+        let extra: Vec<String> =
+            columns.ignored().into_iter().map(|column| self.texts[column].to_owned()).collect();
+        let remark =
+            (!extra.is_empty()).then(|| Remark::Extra { file: self.file.to_owned(), columns: extra });
+        Ok((columns, remark.into_iter().collect()))
+    }
+
+    /// The columns in the order of the training table: all of it, those of it that were used, or the features alone.
+    fn by_position(&self, known: &Columns) -> Option<Columns> {
+        let count = self.texts.len();
+        let mut used: Vec<usize> = known.used().collect();
+        used.sort_unstable();
+        let mut features = known.features.clone();
+        features.sort_unstable();
+        let rank = |of: &[usize], column: usize| of.partition_point(|&other| other < column);
+        let columns = |place: &dyn Fn(usize) -> usize, label: Option<usize>, weight: Option<usize>| Columns {
+            names: None,
+            count,
+            features: known.features.iter().map(|&column| place(column)).collect(),
+            label: label.map(place),
+            weight: weight.map(place),
+        };
+        if count == known.count {
+            Some(columns(&|column| column, known.label, known.weight))
+        } else if count == used.len() {
+            Some(columns(&|column| rank(&used, column), known.label, known.weight))
+        } else if count == features.len() && self.options.target == TargetKind::None {
+            Some(columns(&|column| rank(&features, column), None, None))
+        } else {
+            None
+        }
+    }
+
+    /// Whether a table to predict from has no label, by the number of its columns.
+    fn is_label_absent(&self, weight: Option<usize>) -> Result<bool, DataError> {
+        let found = self.texts.len();
+        let others = found - usize::from(weight.is_some());
+        match (self.options.target, self.options.features) {
+            (TargetKind::None, Some(features)) if others == features => Ok(true),
+            (TargetKind::None, Some(features)) if others != features + 1 => {
+                Err(DataError::Columns { file: self.file.to_owned(), found, features })
+            }
+            (TargetKind::None, None) => Ok(true),
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether the row names the columns rather than being a sample, where the options leave that open: it does if all its features
+    /// are words. What may be either is refused, as a wrong guess would lose a sample or invent one.
+    fn names_columns(&self, label: Option<usize>, weight: Option<usize>) -> Result<bool, DataError> {
+        match self.options.header {
+            HeaderRow::Present => return Ok(true),
+            HeaderRow::Absent => return Ok(false),
+            HeaderRow::Auto => {}
+        }
+        let is_feature = |column: usize| Some(column) != label && Some(column) != weight;
+        let kinds: Vec<(&str, FieldKind)> = (0..self.texts.len())
+            .filter(|&column| is_feature(column))
+            .map(|column| (self.texts[column], FieldKind::of(self.texts[column])))
+            .filter(|(_, kind)| *kind != FieldKind::Empty)
+            .collect();
+        let of = |wanted: &[FieldKind]| {
+            kinds.iter().find(|(_, kind)| wanted.contains(kind)).map(|(text, _)| *text)
+        };
+        let word = of(&[FieldKind::Word]);
+        let number = of(&[FieldKind::Number, FieldKind::NumberAsText]);
+        let other = of(&[FieldKind::Missing, FieldKind::Boolean]);
+        match (word, number, other) {
+            (Some(_), None, None) => Ok(true),
+            (Some(word), Some(other), _) | (Some(word), None, Some(other)) => {
+                let (word, other) = (super::error::excerpt(word), super::error::excerpt(other));
+                Err(self.unknown(&format!("it has the word {word:?}, but also {other:?}")))
+            }
+            (None, None, Some(other)) => {
+                Err(self.unknown(&format!("it has no numbers, only such as {other:?}")))
+            }
+            (None, Some(_), _) => match self.counts(label, weight) {
+                Some(what) => Err(self.unknown(what)),
+                None => Ok(false),
+            },
+            (None, None, None) => Ok(false),
+        }
+    }
+
+    /// In which way the numbers of the row look like names: those that pandas gives to columns that have none, or years.
+    fn counts(&self, label: Option<usize>, weight: Option<usize>) -> Option<&'static str> {
+        let is_word = |column: usize| FieldKind::of(self.texts[column]) == FieldKind::Word;
+        let has_word_label = label.is_some_and(is_word);
+        let columns = (0..self.texts.len())
+            .filter(|&column| Some(column) != weight && !(has_word_label && Some(column) == label))
+            .filter(|&column| !self.texts[column].is_empty());
+        let numbers: Option<Vec<i64>> = columns.map(|column| self.texts[column].parse().ok()).collect();
+        let numbers = numbers?;
+        let (first, last) = (*numbers.first()?, *numbers.last()?);
+        let rises = numbers.windows(2).all(|pair| pair[0] < pair[1]);
+        let falls = numbers.windows(2).all(|pair| pair[0] > pair[1]);
+        let counts = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+        // Two numbers that follow one another are too likely in a sample, unless a word stands where its label would be.
+        let is_long = numbers.len() >= 3 || (numbers.len() == 2 && first == 0 && has_word_label);
+        let is_year = |number: i64| (1900..=2100).contains(&number);
+        if counts && is_long && (first == 0 || first == 1) {
+            Some("its numbers count up as those that pandas gives to columns without names")
+        } else if (rises || falls) && numbers.len() >= 2 && is_year(first) && is_year(last) {
+            Some("its numbers look like years")
+        } else {
+            None
+        }
+    }
+
+    fn unknown(&self, why: &str) -> DataError {
+        DataError::HeaderUnknown { file: self.file.to_owned(), line: self.line, why: why.to_owned() }
+    }
+
+    /// Refuses a row that another character separates: fields would be read that are none.
+    fn check_delimiter(&self) -> Result<(), DataError> {
+        let (line, commas) = (self.texts.join(","), self.texts.len() - 1);
+        // Where commas are those of decimals, both may be as many.
+        let is_number =
+            |text: &str| matches!(FieldKind::of(text), FieldKind::Number | FieldKind::NumberAsText);
+        let others = [(';', "semicolons"), ('\t', "tabs"), ('|', "vertical bars")];
+        let separates = |separator: char| {
+            line.matches(separator).count() > commas
+                || (line.contains(separator) && line.split(separator).all(is_number))
+        };
+        match others.iter().find(|(separator, _)| separates(*separator)) {
+            Some((_, found)) => {
+                Err(DataError::Delimiter { file: self.file.to_owned(), line: self.line, found })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn check_width(&self, features: usize) -> Result<(), DataError> {
+        if features > 0 {
+            return Ok(());
+        }
+        let label = usize::from(self.options.target != TargetKind::None);
+        let weight = usize::from(self.options.weight_column.is_some());
+        let (found, expected) = (self.texts.len(), 1 + label + weight);
+        Err(DataError::TooFewColumns { file: self.file.to_owned(), line: self.line, found, expected })
+    }
+
+    /// Refuses two columns of one name: later tables could not be matched with them.
+    fn check_names(&self, columns: &Columns) -> Result<(), DataError> {
+        let Some(names) = &columns.names else { return Ok(()) };
+        let mut used: Vec<(&str, usize)> =
+            columns.used().map(|column| (names[column].as_str(), column)).collect();
+        used.sort_unstable();
+        match used.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            Some(&[(name, first), (_, second)]) => Err(DataError::SameName {
+                file: self.file.to_owned(),
+                name: name.to_owned(),
+                columns: [first, second],
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn unnamed(&self, columns: &Columns) -> Option<Remark> {
+        let columns = columns.names.as_ref().map(|_| columns.ignored())?;
+        (!columns.is_empty()).then(|| Remark::Unnamed { file: self.file.to_owned(), columns })
+    }
+
+    /// A feature with the name of a label, where the last column is the label because nobody said otherwise.
+    fn other_label(&self, columns: &Columns) -> Option<Remark> {
+        let names = columns.names.as_ref()?;
+        let label = columns.label.filter(|_| self.options.label_column.is_none())?;
+        let is_label_name =
+            |name: &str| ["label", "labels", "target", "class", "y"].contains(&name.to_lowercase().as_str());
+        if is_label_name(&names[label]) {
+            return None;
+        }
+        let other = columns.features.iter().find(|&&column| is_label_name(&names[column]))?;
+        let (label, other) = (columns.text(label), columns.text(*other));
+        Some(Remark::OtherLabel { file: self.file.to_owned(), label, other })
+    }
+
+    /// Finds a column that the options name. Where no labels are wanted, those of the training samples need not be there.
+    fn wanted(&self, column: &Option<Column>) -> Result<Option<usize>, DataError> {
+        let found = match column {
+            None => return Ok(None),
+            Some(Column::Number(number)) => self.by_number(*number),
+            Some(Column::Name(name)) => self.of_name(name),
+        };
+        match found {
+            Err(DataError::NoColumn { .. } | DataError::NoHeader { .. })
+                if self.options.target == TargetKind::None =>
+            {
+                Ok(None)
+            }
+            found => found.map(Some),
+        }
+    }
+
+    fn by_number(&self, number: i64) -> Result<usize, DataError> {
+        let count = self.texts.len();
+        let found = match usize::try_from(number) {
+            Ok(number) => Some(number).filter(|&number| number < count),
+            Err(_) => usize::try_from(number.unsigned_abs()).ok().and_then(|back| count.checked_sub(back)),
+        };
+        found.ok_or_else(|| {
+            self.no_column(
+                Column::Number(number),
+                format!("0 to {}, or -1 to -{count} from the end", count - 1),
+            )
+        })
+    }
+
+    fn of_name(&self, name: &str) -> Result<usize, DataError> {
+        let column = || Column::Name(name.to_owned());
+        let is_sample = self.texts.iter().all(|text| text.parse::<f64>().is_ok());
+        if self.options.header == HeaderRow::Absent {
+            return Err(DataError::NoHeader { file: self.file.to_owned(), column: column() });
+        }
+        match self.position(name)? {
+            Some(at) => Ok(at),
+            None if is_sample => Err(DataError::NoHeader { file: self.file.to_owned(), column: column() }),
+            None => Err(self.no_column(column(), format!("one of {}", self.some_names()))),
+        }
+    }
+
+    /// Where a name stands, if it does.
+    fn position(&self, name: &str) -> Result<Option<usize>, DataError> {
+        let mut found = (0..self.texts.len()).filter(|&at| self.texts[at] == name);
+        match (found.next(), found.next()) {
+            (Some(first), Some(second)) => Err(DataError::SameName {
+                file: self.file.to_owned(),
+                name: name.to_owned(),
+                columns: [first, second],
+            }),
+            (found, _) => Ok(found),
+        }
+    }
+
+    fn some_names(&self) -> String {
+        listed(self.texts.iter().map(|&name| name.to_owned()))
+    }
+
+    fn no_column(&self, column: Column, expected: String) -> DataError {
+        DataError::NoColumn { file: self.file.to_owned(), column, expected }
+    }
+}

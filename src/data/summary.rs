@@ -1,0 +1,86 @@
+//! What samples were taken for, in words.
+
+use serde::{Deserialize, Serialize};
+
+use super::remark::listed;
+use super::{Classes, Columns, Dataset, Targets};
+
+/// What the reader of a data set took its samples for: kept with a model, and printed before a run.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::data::{DataSummary, LoadOptions, Source};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("flowers.csv");
+/// std::fs::write(&path, "width,kind\n1.5,rose\n3,iris\n2,rose\n")?;
+/// let source: Source = path.to_str().expect("the path is text").parse()?;
+/// let data = source.load(&LoadOptions::default())?.train;
+/// let summary: DataSummary = data.summary();
+/// assert_eq!(summary.class_counts, Some(vec![1, 2]));
+/// let rows = summary.rows(data.classes());
+/// assert_eq!(rows[1], ("label", "\"kind\", the last column".to_owned()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct DataSummary {
+    /// What the columns of the table are for; `None` if the samples come from elsewhere.
+    pub columns: Option<Columns>,
+    /// The number of samples of each class, whatever their weights; `None` unless the targets are classes.
+    pub class_counts: Option<Vec<usize>>,
+    /// What the reader decided on its own, or found odd: a sentence each.
+    pub remarks: Vec<String>,
+}
+
+impl Dataset {
+    /// Returns what the reader of the samples took them for.
+    pub fn summary(&self) -> DataSummary {
+        let class_counts = match self.targets() {
+            Targets::Classes { labels, count } => {
+                let mut counts = vec![0; *count];
+                labels.iter().for_each(|&label| counts[label as usize] += 1);
+                Some(counts)
+            }
+            Targets::Values { .. } | Targets::None => None,
+        };
+        let remarks = self.remarks().iter().map(ToString::to_string).collect();
+        DataSummary { columns: self.columns().cloned(), class_counts, remarks }
+    }
+}
+
+impl DataSummary {
+    /// Returns names and texts of a table for people; `classes` are the names of the classes.
+    pub fn rows(&self, classes: Option<&Classes>) -> Vec<(&'static str, String)> {
+        let mut rows = Vec::new();
+        if let Some(columns) = &self.columns {
+            let names = match columns.names() {
+                Some(_) => "named in line 1",
+                None => "without names; line 1 is a sample",
+            };
+            rows.push(("columns", format!("{}, {names}", columns.count())));
+            let place = |column: usize| match column + 1 == columns.count() {
+                true => "the last column".to_owned(),
+                false => format!("column {column}"),
+            };
+            let named = |column: usize| match columns.names().map(|names| &names[column]) {
+                Some(name) => format!("{name:?}, {}", place(column)),
+                None if column + 1 == columns.count() => format!("column {column}, the last"),
+                None => format!("column {column}"),
+            };
+            rows.extend(columns.label().map(|column| ("label", named(column))));
+            rows.extend(columns.weight().map(|column| ("weights", named(column))));
+            let texts = |of: &[usize]| listed(of.iter().map(|&column| columns.text(column)));
+            rows.push(("feature columns", texts(columns.features())));
+            let ignored = columns.ignored();
+            if !ignored.is_empty() {
+                rows.push(("ignored columns", texts(&ignored)));
+            }
+        }
+        if let (Some(counts), Some(classes)) = (&self.class_counts, classes) {
+            let each = classes.names().iter().zip(counts).map(|(name, count)| format!("{name}: {count}"));
+            rows.push(("samples per class", listed(each.collect::<Vec<_>>().into_iter())));
+        }
+        rows
+    }
+}

@@ -1,0 +1,303 @@
+//! Tables that could be misread: each is read right or refused with one sentence, no sample is lost or added, and whatever the reader
+//! decided on its own it says.
+
+use std::fs;
+
+use crate::tally::Tally;
+use phalanx::data::{Column, Dataset, HeaderRow, InputFormat, LoadOptions, Source, TargetKind, Targets};
+
+/// What a table should be read as.
+enum Expected {
+    /// Samples, features, the names of the classes, and a part of each remark.
+    Classes(usize, usize, &'static [&'static str], &'static [&'static str]),
+    /// The values to predict.
+    Values(&'static [f32]),
+    /// Parts of the error.
+    Refused(&'static [&'static str]),
+}
+use Expected::{Classes, Refused, Values};
+
+struct Case {
+    text: Vec<u8>,
+    options: LoadOptions,
+    expected: Expected,
+}
+
+fn case(text: impl Into<Vec<u8>>, expected: Expected) -> Case {
+    Case { text: text.into(), options: LoadOptions::default(), expected }
+}
+
+impl Case {
+    fn header(mut self, header: HeaderRow) -> Self {
+        self.options.header = header;
+        self
+    }
+
+    fn target(mut self, target: TargetKind) -> Self {
+        self.options.target = target;
+        self
+    }
+
+    fn label(mut self, column: &str) -> Self {
+        self.options.label_column = column.parse::<Column>().ok();
+        self
+    }
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+}
+
+fn packed(text: &str) -> Vec<u8> {
+    crate::bad_source::gz(text.as_bytes())
+}
+
+/// Rows of two numbers, with labels in turn.
+fn rows(count: usize, labels: &[&str]) -> String {
+    (0..count)
+        .map(|row| format!("{},{}.5,{}\n", row * 7 % 5, row * 3 % 4, labels[row % labels.len()]))
+        .collect()
+}
+
+const PRESENT: &str = "--header present";
+const ABSENT: &str = "--header absent";
+const MSE: &str = "--loss mse";
+const CROSS_ENTROPY: &str = "--loss cross-entropy";
+
+fn corpus() -> Vec<Case> {
+    use HeaderRow::{Absent, Present};
+    let mut cases = vec![
+        // The first line.
+        case("?,3,a\n1,4,b\n5,6,a\n", Refused(&["\"?\" in line 1, column 0", "missing value"])),
+        case("NA,3,a\n1,4,b\n", Refused(&["\"NA\" in line 1, column 0", "missing value"])),
+        case("1,null,a\n1,4,b\n", Refused(&["\"null\" in line 1, column 1", "missing value"])),
+        case("None,3,a\n1,4,b\n", Refused(&["\"None\" in line 1, column 0", "missing value"])),
+        case(",3,a\n1,4,b\n", Refused(&["an empty field in line 1, column 0", "missing value"])),
+        case("True,3,a\n1,4,b\n", Refused(&["\"True\" in line 1, column 0", "0 for false"])),
+        case("\"1,234\",3,a\n1,4,b\n", Refused(&["\"1,234\" in line 1, column 0", "a plain number"])),
+        case("$5,3,a\n1,4,b\n", Refused(&["\"$5\" in line 1, column 0", "a plain number"])),
+        case("5%,3,a\n1,4,b\n", Refused(&["\"5%\" in line 1, column 0", "a plain number"])),
+        case("NA,None,a\n1,4,b\n", Refused(&["line 1", "no numbers", PRESENT, ABSENT])),
+        case("True,False,a\n1,4,b\n", Refused(&["line 1", "no numbers", PRESENT, ABSENT])),
+        case("5.1,oops,a\n1,4,b\n", Refused(&["line 1", "the word \"oops\", but also \"5.1\"", PRESENT])),
+        case("id,2019,y\n1,4,b\n2,5,c\n", Refused(&["the word \"id\", but also \"2019\"", ABSENT])),
+        case("US,NA,y\n1,4,b\n2,5,c\n", Refused(&["the word \"US\", but also \"NA\"", PRESENT])),
+        case(
+            "0,1,2,species\n5.1,3.5,1.4,setosa\n7,3.2,4.7,versicolor\n",
+            Refused(&["pandas", PRESENT, ABSENT]),
+        ),
+        case("0,1,2,3\n5.1,3.5,1.4,0\n7,3.2,4.7,1\n", Refused(&["pandas", PRESENT, ABSENT])),
+        case("1,2,3\n5.1,3.5,0\n7,3.2,1\n", Refused(&["pandas", PRESENT])),
+        case("0,1,kind\n5.1,3.5,rose\n7,3.2,iris\n", Refused(&["pandas", PRESENT])),
+        case("2019,2020,2021\n5,3,0\n7,3,1\n", Refused(&["years", PRESENT, ABSENT])),
+        case("2010,2015,kind\n5,3,a\n7,3,b\n", Refused(&["years", PRESENT])),
+        case("2021,2020,2019,3\n5,3,0,1\n7,3,1,2\n", Classes(3, 3, &["1", "2", "3"], &[])),
+        case(
+            "10,30,50,species\n1,2,3,a\n4,5,6,b\n1,2,3,a\n4,5,6,b\n",
+            Refused(&["a word that no other line has", PRESENT, ABSENT]),
+        ),
+        case(
+            "0,1,2,species\n5.1,3.5,1.4,setosa\n7,3.2,4.7,versicolor\n",
+            Classes(2, 3, &["setosa", "versicolor"], &[]),
+        )
+        .header(Present),
+        case("0,1,2,species\n5.1,3.5,1.4,setosa\n", Classes(2, 3, &["setosa", "species"], &[]))
+            .header(Absent),
+        case("0,1,2,species\n5.1,3.5,1.4,a\n7,3.2,4.7,b\n", Classes(2, 3, &["a", "b"], &[])).label("species"),
+        case("w,h,kind\n1,2,a\n3,4,b\n", Classes(2, 2, &["a", "b"], &[])),
+        case("5.1,3.5,a\n1,4,b\n", Classes(2, 2, &["a", "b"], &[])),
+        case("0,2,1\n1,4,0\n", Classes(2, 2, &["0", "1"], &[])),
+        case("\u{feff}w,h,kind\n1,2,a\n3,4,b\n", Classes(2, 2, &["a", "b"], &[])),
+        case("\n\nw,h,kind\r\n1,2,a\r\n\r\n3,4,b\r\n", Classes(2, 2, &["a", "b"], &[])),
+        case(" w , h , kind \n 1 , 2 , a \n 3 , 4 , b \n", Classes(2, 2, &["a", "b"], &[])),
+        case("\"w\",\"h,i\",\"kind\"\n1,2,\"a\"\n3,4,\"b\"\n", Classes(2, 2, &["a", "b"], &[])),
+        // Names and columns.
+        case(",w,h,kind\n0,1,2,a\n1,3,4,b\n", Classes(2, 2, &["a", "b"], &["column 0, which has no name"])),
+        case("w,h,kind,\n1,2,a,\n3,4,b,\n", Classes(2, 2, &["a", "b"], &["column 3, which has no name"])),
+        case(",0,1,2\n0,5.5,3,1\n1,6,3,0\n", Refused(&["pandas", PRESENT])),
+        case("1,2,a,\n3,4,b,\n", Refused(&["the label in line 1, column 3", "ends in a comma"])),
+        case("w,w,kind\n1,2,a\n3,4,b\n", Refused(&["columns 0 and 1", "both named \"w\"", "rename"])),
+        case("w,kind,kind\n1,2,a\n", Refused(&["columns 1 and 2", "both named \"kind\""])).label("kind"),
+        case(
+            "label,p0,p1\n0,1,0\n1,2,1\n0,2,0\n",
+            Classes(3, 2, &["0", "1"], &["the label is \"p1\", the last column, and \"label\" is a feature"]),
+        ),
+        case("label,p0,p1\n0,1,0\n1,2,0\n", Refused(&["all 2 labels", "column \"p1\"", "--label-column"])),
+        case("label,p0,p1\n0,1,0\n1,2,0\n", Classes(2, 2, &["0", "1"], &[])).label("label"),
+        case(
+            "id,w,kind\n0,5,a\n1,3,b\n2,9,a\n3,4,b\n4,4,b\n",
+            Classes(5, 2, &["a", "b"], &["feature \"id\" counts the samples (0, 1, 2, ...)"]),
+        ),
+        case(
+            "1,5,a\n2,3,b\n3,9,a\n4,4,b\n5,4,b\n",
+            Classes(5, 2, &["a", "b"], &["feature 0 counts the samples (1, 2, 3, ...)"]),
+        ),
+        case(
+            "age, work, income\n39, State-gov, <=50K\n",
+            Refused(&["\"State-gov\" in line 2, column \"work\""]),
+        ),
+        // Separators and encodings.
+        case(
+            "\"acid\";\"alcohol\";\"quality\"\n7.4;9.4;5\n",
+            Refused(&["line 1", "separated by semicolons"]),
+        ),
+        case("7,4;9,4;5\n7,8;9,8;6\n", Refused(&["line 1", "separated by semicolons"])),
+        case("w\th\tkind\n1\t2\ta\n", Refused(&["separated by tabs"])),
+        case("1|2|a\n", Refused(&["separated by vertical bars"])),
+        case("1 2 a\n", Refused(&["1 column in line 1", "separated by commas"])),
+        case(utf16("w,h,kind\n1,2,a\n"), Refused(&["UTF-16", "save it as UTF-8"])),
+        case(&utf16("w,h,kind\n1,2,a\n")[2..], Refused(&["UTF-16", "save it as UTF-8"])),
+        case(packed("w,h,kind\n1,2,a\n3,4,b\n"), Classes(2, 2, &["a", "b"], &[])),
+        case(b"PK\x03\x04rest".to_vec(), Refused(&["a zip archive", "CSV"])),
+        case("<!DOCTYPE html>\n<p>404</p>\n", Refused(&["a web page"])),
+        case(b"w,h,kind\n1,2,caf\xe9\n".to_vec(), Refused(&["line 2", "not UTF-8"])),
+        // Labels.
+        case("x,price\n1,\"250,000\"\n2,\"410,000\"\n", Refused(&["\"250,000\"", MSE, CROSS_ENTROPY])),
+        case("1,\"2,5\"\n2,\"3,5\"\n", Refused(&["\"2,5\"", MSE])),
+        case("1,$3.5\n2,$4\n", Refused(&["\"$3.5\"", MSE])),
+        case("1,12%\n2,9%\n", Refused(&["\"12%\"", MSE])),
+        case("1,a\n2,NA\n", Refused(&["\"NA\" in row 2", CROSS_ENTROPY])),
+        case("1,12%\n2,9%\n", Classes(2, 1, &["12%", "9%"], &[])).target(TargetKind::Classes),
+        case(
+            "1,-9007199254740992\n2,-9007199254740993\n",
+            Classes(2, 1, &["-9007199254740993", "-9007199254740992"], &[]),
+        ),
+        case("1,90210\n2,10001\n3,90210\n", Classes(3, 1, &["10001", "90210"], &[])),
+        case("1,0123\n2,123\n", Classes(2, 1, &["0123", "123"], &[])),
+        case("4,1\n2,3\n3,2\n", Classes(3, 1, &["1", "2", "3"], &[])),
+        case(
+            "4,0\n2,1\n3,1.5\n2,0\n2,1\n3,0\n",
+            Refused(&["3 distinct numbers", "1.5 in row 3", MSE, CROSS_ENTROPY]),
+        ),
+        case("4,0\n2,1\n3,1.5\n", Values(&[0.0, 1.0, 1.5])),
+        case("4,0\n2,1\n3,1\n", Values(&[0.0, 1.0, 1.0])).target(TargetKind::Values),
+        case("4,a\n2,a\n", Refused(&["all 2 labels", "at least two classes"])),
+        case("4,1.5\n2,low\n", Refused(&["\"low\" and 1.5 meet in row 2"])),
+    ];
+    let texts: Vec<String> = (0..60).map(|n| format!("{}", 100_000 + n * 500)).collect();
+    let prices: Vec<&str> = texts.iter().map(String::as_str).collect();
+    cases.push(case(rows(60, &prices), Refused(&["60 distinct labels", "60 samples", MSE, CROSS_ENTROPY])));
+    let remark = &[
+        "30 distinct whole numbers from 100000 to 114500, taken as classes; if they are numbers to predict, pass --loss mse",
+    ];
+    cases.push(case(rows(60, &prices[..30]), Classes(60, 2, &[], remark)));
+    cases.push(case(rows(40, &["a", "b"]) + "1,2,?\n", Refused(&["\"?\" in row 41"])));
+    cases
+}
+
+/// Reads a table as a run does.
+fn load(case: &Case) -> Result<Dataset, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    fs::write(&path, &case.text).unwrap();
+    let source = Source::in_format(&path.display().to_string(), InputFormat::Csv);
+    let data = source.load(&case.options).map(|loaded| loaded.train);
+    data.and_then(|data| data.check_classes("a.csv").map(|()| data)).map_err(|error| error.to_string())
+}
+
+/// What is wrong with how a table was read.
+fn fault(case: &Case) -> Option<String> {
+    let has_all = |text: &str, parts: &[&str]| parts.iter().all(|part| text.contains(part));
+    let data = match (load(case), &case.expected) {
+        (Err(error), Refused(parts)) if has_all(&error, parts) && !error.contains('\n') => return None,
+        (Err(error), _) => return Some(error),
+        (Ok(data), Refused(_)) => return Some(format!("{} samples were read", data.len())),
+        (Ok(data), _) => data,
+    };
+    let remarks: Vec<String> = data.remarks().iter().map(ToString::to_string).collect();
+    match (&case.expected, data.targets()) {
+        (Values(expected), Targets::Values { values, .. }) if values == expected && remarks.is_empty() => {
+            None
+        }
+        (Classes(samples, features, names, parts), Targets::Classes { .. }) => {
+            let found = data.classes().map(phalanx::data::Classes::names).unwrap_or_default();
+            let is_right = (data.len(), data.features()) == (*samples, *features)
+                && (names.is_empty() || found == *names)
+                && remarks.len() == parts.len()
+                && remarks.iter().zip(*parts).all(|(remark, part)| remark.contains(part));
+            (!is_right).then(|| {
+                format!("{} samples, {} features, {found:?}, {remarks:?}", data.len(), data.features())
+            })
+        }
+        (_, targets) => Some(format!("{targets:?}, {remarks:?}")),
+    }
+}
+
+#[test]
+fn a_table_that_could_be_misread_is_read_right_or_refused_and_every_guess_is_said() {
+    let mut tally = Tally::new("E5", "tables that could be misread: right or refused, every guess said");
+    for case in corpus() {
+        let fault = fault(&case);
+        if let Some(fault) = &fault {
+            println!("{:?}: {fault}", String::from_utf8_lossy(&case.text));
+        }
+        tally.case(fault.is_none(), || String::from_utf8_lossy(&case.text).into_owned());
+    }
+    tally.end();
+}
+
+/// The columns of a training table, and others that name or order theirs differently.
+#[test]
+fn later_tables_are_read_by_the_names_of_their_columns_or_by_position_and_say_so() {
+    let train = load(&case("a,b,kind\n1,10,x\n2,20,y\n", Classes(2, 2, &[], &[]))).unwrap();
+    let later = |text: &str, target, header| {
+        let mut case = case(text, Classes(0, 0, &[], &[]));
+        case.options = LoadOptions {
+            columns: train.columns().cloned(),
+            classes: train.classes().cloned(),
+            features: Some(2),
+            target,
+            header,
+            ..LoadOptions::default()
+        };
+        load(&case).map(|data| {
+            let remarks: Vec<String> = data.remarks().iter().map(ToString::to_string).collect();
+            ((0..data.len()).map(|sample| data.features_of(sample)).collect::<Vec<_>>(), remarks.join("; "))
+        })
+    };
+    let predict = |text| later(text, TargetKind::None, HeaderRow::Auto);
+    let right = vec![vec![1.0, 10.0], vec![2.0, 20.0]];
+    let by_name = [
+        "a,b\n1,10\n2,20\n",
+        "b,a\n10,1\n20,2\n",
+        "kind,b,a\nx,10,1\ny,20,2\n",
+        "b,a,kind\n10,1,x\n20,2,y\n",
+        " b , a \n10,1\n20,2\n",
+    ];
+    for text in by_name {
+        assert_eq!(predict(text), Ok((right.clone(), String::new())), "{text:?}");
+    }
+    for text in ["id,a,b\n7,1,10\n8,2,20\n", "a,id,b,kind\n1,7,10,x\n2,8,20,y\n"] {
+        let (features, remarks) = predict(text).unwrap();
+        assert_eq!(features, right, "{text:?}");
+        assert!(remarks.contains("ignored column \"id\", which the model has no use for"), "{remarks}");
+    }
+    for text in ["1,10\n2,20\n", "1,10,x\n2,20,y\n"] {
+        let header = if text.contains('x') { HeaderRow::Absent } else { HeaderRow::Auto };
+        let (features, remarks) = later(text, TargetKind::None, header).unwrap();
+        assert_eq!(features, right, "{text:?}");
+        assert!(remarks.contains("names no columns"), "{remarks}");
+    }
+    let error = |text| predict(text).unwrap_err();
+    assert!(error("a,c\n1,10\n").contains("lacks the model's \"b\" among its columns \"a\", \"c\""));
+    assert!(error("A,B\n1,10\n").contains("lacks the model's \"a\", \"b\""));
+    assert!(error("1,5,3,4\n").contains("4 columns in"));
+    assert!(error("a,b,a\n1,10,1\n").contains("both named \"a\""));
+    let scored = |text| later(text, TargetKind::Classes, HeaderRow::Auto);
+    assert_eq!(scored("kind,b,a\nx,10,1\ny,20,2\n"), Ok((right.clone(), String::new())));
+    assert!(scored("a,b\n1,10\n").unwrap_err().contains("no column \"kind\", expected one of a, b"));
+    assert!(scored("a,b,kind\n1,10,z\n").unwrap_err().contains("label z in row 1"));
+    let present = later("1,10,x\n2,20,y\n", TargetKind::Classes, HeaderRow::Present).unwrap_err();
+    assert!(present.contains("lacks the model's \"a\", \"b\""), "no sample is lost: {present}");
+}
+
+#[test]
+fn a_model_without_names_reads_named_columns_in_their_order_and_says_so() {
+    let train = load(&case("5,10,x\n2,20,y\n", Classes(2, 2, &[], &[]))).unwrap();
+    let mut named = case("q,r\n5,10\n", Classes(0, 0, &[], &[]));
+    named.options =
+        LoadOptions { columns: train.columns().cloned(), target: TargetKind::None, ..LoadOptions::default() };
+    let data = load(&named).unwrap();
+    assert_eq!(data.features_of(0), [5.0, 10.0]);
+    assert!(data.remarks()[0].to_string().contains("the model was trained on columns without names"));
+}

@@ -1,0 +1,163 @@
+//! What the program says of data that it had to guess about, and of data that is not what it was.
+
+use std::process::{Command, Stdio};
+
+use crate::room::{Ran, Room, table};
+use crate::tally::Tally;
+
+const NAMED: &str = "a,b,kind\n1,10,x\n2,20,y\n3,5,x\n4,50,y\n";
+
+/// A model of the columns `a` and `b`.
+fn trained() -> Room {
+    let room = Room::new();
+    room.write("named.csv", NAMED);
+    room.good("train named.csv --hidden 4 --standardize --epochs 5 --quiet -o run");
+    room
+}
+
+#[test]
+fn columns_in_another_order_are_predicted_and_scored_alike() {
+    let room = trained();
+    room.write("swapped.csv", "kind,b,id,a\nx,10,7,1\ny,20,8,2\nx,5,9,3\ny,50,10,4\n");
+    assert_eq!(room.good("predict run swapped.csv"), room.good("predict run named.csv"));
+    let score = |name: &str| room.good(&format!("eval run {name}")).replace(name, "");
+    assert_eq!(score("swapped.csv"), score("named.csv"));
+    let ran = room.run("predict run swapped.csv");
+    assert!(ran.err.contains("ignored column \"id\""), "{ran:?}");
+    room.write("plain.csv", "1,10\n2,20\n");
+    let ran = room.run("predict run plain.csv");
+    assert!(ran.code == Some(0) && ran.err.contains("plain.csv names no columns"), "{ran:?}");
+    room.write("lacking.csv", "a,c\n1,10\n");
+    let ran = room.run("predict run lacking.csv");
+    assert!(ran.code == Some(1) && ran.err.contains("lacks the model's \"b\""), "{ran:?}");
+    room.write("doubtful.csv", "1,ten,x\n2,20,y\n");
+    let ran = room.run("eval run doubtful.csv");
+    assert!(ran.code == Some(1) && ran.err.contains("--header present"), "{ran:?}");
+    let ran = room.run("eval run doubtful.csv --header absent");
+    assert!(ran.err.contains("\"ten\" in line 1, column 1"), "{ran:?}");
+}
+
+#[test]
+fn test_samples_are_read_by_the_names_of_the_training_samples() {
+    let room = trained();
+    room.write("test.csv", "b,kind,a\n10,x,1\n20,y,2\n");
+    room.good("train named.csv --test test.csv --hidden 4 --standardize --epochs 5 --quiet -o tested");
+    let hash = |run: &str| room.json(&format!("{run}/results.json"))["params_sha256"].clone();
+    assert_eq!(hash("tested"), hash("run"));
+    room.write("same.csv", "a,b,kind\n1,10,x\n2,20,y\n");
+    let loss = |test: &str| room.good(&format!("eval tested {test}")).lines().nth(2).map(str::to_owned);
+    assert_eq!(loss("test.csv"), loss("same.csv"));
+}
+
+#[test]
+fn data_that_has_changed_since_the_run_is_not_called_that_of_the_run() {
+    let room = trained();
+    assert!(room.good("eval run").contains("named.csv, the training samples\n"));
+    room.write("named.csv", format!("{NAMED}5,1,x\n"));
+    let ran = room.run("eval run");
+    assert!(ran.out.contains("changed since the run") && ran.err.contains("5 samples, then 4"), "{ran:?}");
+    room.write("named.csv", NAMED.replace("50", "60"));
+    let ran = room.run("eval run");
+    assert!(ran.out.contains("changed since the run") && ran.err.contains("with other values"), "{ran:?}");
+    room.write("named.csv", "kind,b,a\nx,10,1\ny,20,2\nx,5,3\ny,50,4\n");
+    assert!(
+        room.good("eval run").contains("named.csv, the training samples\n"),
+        "another order of the same columns"
+    );
+}
+
+#[test]
+fn labels_are_predicted_as_they_were_written() {
+    let room = Room::new();
+    room.write("zip.csv", "1,02139\n2,90210\n1.5,02139\n2.5,90210\n");
+    room.good("train zip.csv --hidden 4 --epochs 1 --quiet -o run");
+    assert_eq!(room.json("run/results.json")["params"], 4 + 4 + 8 + 2, "two outputs");
+    let predicted = room.good("predict run zip.csv");
+    assert!(
+        predicted.lines().skip(1).all(|line| line.contains(",02139,") || line.contains(",90210,")),
+        "{predicted}"
+    );
+}
+
+#[test]
+fn what_was_guessed_is_printed_before_a_run_and_by_inspect_and_on_the_page() {
+    let room = Room::new();
+    room.write("flowers.csv", format!(",w,h,kind\n{}", numbered(12)));
+    let said = ["label", "\"kind\", the last column", "\"w\", \"h\"", "rose: 6", "named in line 1"];
+    let ran = room.run("train flowers.csv --hidden 4 --epochs 1 -o run");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.err.contains("column 0, which has no name in line 1, is ignored"), "{ran:?}");
+    let inspected = room.run("inspect flowers.csv");
+    assert!(inspected.err.contains("column 0, which has no name"), "{inspected:?}");
+    room.good("report run");
+    let page = room.read("run/report.html").replace("&quot;", "\"");
+    for text in said {
+        assert!(ran.err.contains(text), "{text}: {}", ran.err);
+        assert!(inspected.out.contains(text), "{text}: {}", inspected.out);
+        assert!(page.contains(text), "{text}");
+    }
+    assert!(page.contains("which has no name in line 1, is ignored"));
+    room.write("law.csv", table(40, |a, b| format!("{:.3}", a + b)));
+    assert!(room.good("inspect law.csv").contains("1 value to predict"));
+    assert!(room.good("inspect digits").contains("test samples"));
+    assert!(room.good("inspect run").contains("params sha256"));
+    let ran = room.run("inspect run/report.html");
+    assert!(ran.code == Some(1) && ran.err.contains("--input-format"), "{ran:?}");
+}
+
+fn numbered(count: usize) -> String {
+    let row = |n: usize| format!("{n},{}.5,{},{}\n", n * 7 % 5, n * 3 % 4, ["rose", "iris"][n % 2]);
+    (0..count).map(row).collect()
+}
+
+#[test]
+fn data_whose_name_says_nothing_is_trained_on_in_a_format_that_is_said() {
+    let room = Room::new();
+    room.write("a9a", "+1 1:1 3:1\n-1 2:1\n+1 1:1\n-1 2:1 3:1\n");
+    let ran = room.run("train a9a --epochs 1 -o run");
+    assert!(ran.code == Some(1) && ran.err.contains("--input-format csv|npy|libsvm"), "{ran:?}");
+    room.good("train a9a --input-format libsvm --test a9a --epochs 1 --quiet -o run");
+    assert!(room.good("predict run a9a --input-format libsvm").contains(",+1,"));
+}
+
+/// The program with what a shell command writes without end, and memory for a small part of it.
+fn endless(room: &Room, stream: &str, arguments: &str) -> Ran {
+    let program = room.command(arguments);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -v 400000; {stream} | \"$@\""), "sh"]);
+    shell.arg(program.get_program()).args(program.get_args()).current_dir(room.path(""));
+    shell.stdin(Stdio::null()).stderr(Stdio::piped()).output().unwrap().into()
+}
+
+#[test]
+fn a_stream_without_end_takes_bounded_memory_and_ends_at_its_first_fault() {
+    let room = trained();
+    let cases = [
+        ("cat /dev/zero", "predict run -", "binary data"),
+        ("yes", "predict run -", "1 column in stdin"),
+        ("yes 1,2,3,4", "predict run -", "4 columns in stdin"),
+        ("yes 1,oops", "predict run - --header absent", "\"oops\" in line 1"),
+        ("{ echo a,b; yes 1,oops; }", "predict run -", "\"oops\" in line 2"),
+        ("yes 1, | tr -d '\\n'", "predict run -", "more than 262144 columns"),
+        ("yes 12345678 | tr -d '\\n'", "predict run -", "more than 4194304 bytes"),
+        ("yes '\"1,2'", "predict run - --header absent", "more than 4194304 bytes"),
+        ("yes 1:1 1:1", "predict run - --input-format libsvm", "index 1 twice"),
+        ("yes 1:1 | tr '\\n' ' '", "predict run - --input-format libsvm", "index 1 twice"),
+        ("yes '#' | tr -d '\\n'", "predict run - --input-format libsvm", "more than 67108864 bytes"),
+        ("cat /dev/zero", "predict run - --input-format npy", "magic"),
+        ("yes", "train - --input-format csv --epochs 1", "1 column in line 1"),
+        ("cat /dev/zero", "train /dev/stdin --input-format libsvm --epochs 1", "binary data"),
+        ("cat /dev/zero | gzip", "predict run -", "binary data"),
+    ];
+    let mut tally = Tally::new(
+        "E6",
+        "streams without end, with memory for a part of them: one sentence at the first fault",
+    );
+    for (stream, arguments, part) in cases {
+        let ran = endless(&room, stream, arguments);
+        let lines = ran.err.lines().filter(|line| line.starts_with("error:")).count();
+        let is_good = ran.code == Some(1) && lines == 1 && ran.err.contains(part);
+        tally.case(is_good, || format!("{stream} | {arguments}: {ran:?}"));
+    }
+    tally.end();
+}
