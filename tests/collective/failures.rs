@@ -4,7 +4,8 @@
 use crate::ranks::{Random, on_ranks};
 use phalanx::collective::{CollectiveError, Communicator, Op, Shared, World};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Barrier;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -149,10 +150,26 @@ fn a_round_that_opened_succeeds_even_if_a_rank_leaves_right_after_it() {
     }
 }
 
-/// Stays away until the world has failed, whatever the cause, also that of a failed assertion on another rank.
-fn stay_away(rank: &Communicator, witness: &Shared<()>) {
-    while witness.read(rank).is_ok() {
-        thread::yield_now();
+/// What the ranks of a world hold that do not stay away. The one that does waits until all have let go of it, by a return or by the
+/// panic of a failed assertion.
+struct Presence {
+    held: Mutex<Vec<Option<Sender<()>>>>,
+    all_gone: Mutex<Receiver<()>>,
+}
+
+impl Presence {
+    fn of(size: usize, late: usize) -> Self {
+        let (sender, receiver) = channel();
+        let held = (0..size).map(|rank| (rank != late).then(|| sender.clone())).collect();
+        Self { held: Mutex::new(held), all_gone: Mutex::new(receiver) }
+    }
+
+    fn hold(&self, rank: usize) -> Option<Sender<()>> {
+        self.held.lock().unwrap()[rank].take()
+    }
+
+    fn stay_away(&self) {
+        self.all_gone.lock().unwrap().recv().unwrap_err();
     }
 }
 
@@ -161,10 +178,11 @@ fn a_rank_that_does_not_come_in_time_is_named_on_every_rank() {
     let timeout = Duration::from_millis(20);
     for (size, late) in [(2, 1), (3, 0), (16, 7)] {
         let (world, start) = (World::with_timeout(size, timeout).unwrap(), Instant::now());
-        let witness = Shared::even(&world, vec![]);
+        let others = Presence::of(size, late);
         let errors = on_ranks(world, |mut rank| {
-            if rank.rank() == late {
-                stay_away(&rank, &witness);
+            let held = others.hold(rank.rank());
+            if held.is_none() {
+                others.stay_away();
             }
             let error = rank.barrier().unwrap_err();
             fails_fast(&mut rank, &error);
@@ -179,13 +197,14 @@ fn a_rank_that_does_not_come_in_time_is_named_on_every_rank() {
 #[test]
 fn only_the_ranks_that_are_missing_are_named() {
     let world = World::new(4).unwrap();
-    let witness = Shared::even(&world, vec![]);
+    let others = Presence::of(4, 3);
     let errors = on_ranks(world, |mut rank| {
+        let _held = others.hold(rank.rank());
         rank.barrier().unwrap();
         match rank.rank() {
             // Long enough that ranks 1 and 2, which have nothing else to do, have arrived even on a busy machine.
             0 => rank.set_timeout(Some(Duration::from_millis(500))),
-            3 => stay_away(&rank, &witness),
+            3 => others.stay_away(),
             _ => {}
         }
         rank.all_reduce(&mut [0u64; 9], Op::Sum).unwrap_err()
@@ -263,7 +282,7 @@ fn ranks_that_are_dropped_before_others_start_are_reported() {
 fn worlds_side_by_side_do_not_disturb_each_other() {
     let (first, second) = (World::new(4).unwrap(), World::new(4).unwrap());
     let failing = World::new(4).unwrap();
-    let others = std::sync::Mutex::new(
+    let others = Mutex::new(
         second.communicators().into_iter().zip(failing.communicators()).map(Some).collect::<Vec<_>>(),
     );
     on_ranks(first, |mut rank| {
@@ -313,7 +332,7 @@ fn sixty_four_ranks_on_few_cores_finish_and_agree() {
 fn ranks_run_in_a_pools_broadcast() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
     let ranks: Vec<_> =
-        World::new(4).unwrap().communicators().into_iter().map(std::sync::Mutex::new).collect();
+        World::new(4).unwrap().communicators().into_iter().map(Mutex::new).collect();
     let sums = pool.broadcast(|context| {
         let mut rank = ranks[context.index()].lock().unwrap();
         let mut values = [rank.rank() as i64; 20];

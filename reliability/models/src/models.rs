@@ -226,8 +226,8 @@ fn updates(size: usize) {
         })
         .unwrap();
         let size = size as u64;
+        // Whoever has left: values are whole all the same.
         assert_eq!(read(&rank), size * (size * (size + 1) / 2));
-        rank // Who leaves ends the reading of the others.
     });
 }
 
@@ -255,7 +255,6 @@ fn a_rewrite_by_one_rank_comes_after_all_have_read_and_before_all_read_again() {
             let worked = rank.rewrite(&*shared, |all| all.iter().for_each(|paper| paper.write(5))).unwrap();
             assert_eq!(worked.is_some(), rank.rank() == 0);
             assert_eq!(read(&rank), 15);
-            rank // Who leaves ends the reading of the others.
         });
     });
 }
