@@ -38,7 +38,7 @@ use std::ops::Range;
 /// # use phalanx::collective::{Shared, World};
 /// let world = World::new(1)?;
 /// let shared = Shared::even(&world, vec![1, 2, 3]);
-/// let mut rank = world.communicators().remove(0);
+/// let mut rank = world.communicators().next().unwrap();
 /// let values = shared.read(&rank)?;
 /// rank.update(&shared, &(), |_, own| own[0] = 4)?; // must not compile: `values` still borrows `rank`
 /// assert_eq!(values[0], 1);
@@ -81,7 +81,7 @@ impl<T> Shared<T> {
     /// # use phalanx::collective::{Shared, World};
     /// let world = World::new(1)?;
     /// let shared = Shared::within(&world, vec![1, 2, 3, 4], vec![1, 3])?;
-    /// let mut rank = world.communicators().remove(0);
+    /// let mut rank = world.communicators().next().unwrap();
     /// rank.update(&shared, &(), |_, own| own.fill(0))?;
     /// rank.rewrite(&shared, |all| all[3] = 5)?;
     /// assert_eq!(shared.read(&rank)?, [1, 0, 0, 5]);
