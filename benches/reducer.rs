@@ -8,7 +8,7 @@
 #![allow(missing_docs)] // What criterion's macros define is called by nobody.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use phalanx::collective::{Op, World};
+use phalanx::collective::{Communicator, Op, World};
 use rayon::prelude::*;
 use std::hint::black_box;
 use std::sync::{Barrier, Mutex};
@@ -49,7 +49,7 @@ fn time_ranks<S: Send>(states: Vec<S>, work: impl Fn(S) -> Duration + Sync) -> D
 
 fn reducer(len: usize, count: u64) -> Duration {
     let world = World::new(RANKS).expect("there are ranks");
-    time_ranks(world.communicators(), |mut rank| {
+    time_ranks(world.communicators().collect(), |mut rank: Communicator| {
         let mut values = vec![0f32; len];
         rank.barrier().expect("all ranks come");
         let start = Instant::now();

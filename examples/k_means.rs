@@ -1,12 +1,13 @@
-//! k-means on threads of `std`: each rank sums up its points, an all-reduce adds the sums.
+//! k-means on threads of `std`: each rank sums up its points, and all ranks add the sums.
 //!
-//! With fixed blocks of points, combined in the fixed tree, the centres have the same bits for any number of threads.
+//! The points are cut into a fixed number of blocks, whose sums are combined in the fixed tree over the blocks. So the centres
+//! have the same bits for any number of threads. An all-reduce of one sum per rank would not give that: its tree is over the
+//! ranks.
 //!
 //! Run with `cargo run --release --example k_means`.
 
 use phalanx::collective::tree::{Node, Stack, fold};
 use phalanx::collective::{CollectiveError, Communicator, World, segment};
-use std::thread;
 
 const CENTRES: usize = 3;
 const BLOCKS: usize = 16;
@@ -31,17 +32,12 @@ fn main() -> Result<(), CollectiveError> {
 }
 
 fn k_means(points: &[Point], threads: usize) -> Result<[Point; CENTRES], CollectiveError> {
-    let ranks = World::new(threads)?.communicators();
-    thread::scope(|scope| {
-        let handles: Vec<_> =
-            ranks.into_iter().map(|rank| scope.spawn(move || run_rank(rank, points))).collect();
-        let results = handles.into_iter().map(|handle| handle.join().expect("no rank panics"));
-        results.last().expect("there is at least one rank")
-    })
+    let mut results = World::run(threads, |rank| run_rank(rank, points))?;
+    Ok(results.pop().expect("there is at least one rank"))
 }
 
-/// What each thread does: the ranks differ only in which blocks they sum up.
-fn run_rank(mut rank: Communicator, points: &[Point]) -> Result<[Point; CENTRES], CollectiveError> {
+/// Runs one rank. The ranks differ only in which blocks they sum up.
+fn run_rank(rank: &mut Communicator, points: &[Point]) -> Result<[Point; CENTRES], CollectiveError> {
     let mut centres = [points[0], points[1], points[2]];
     let mut stack = Stack::with_capacity(BLOCKS);
     for _ in 0..ROUNDS {

@@ -3,6 +3,9 @@
 //! Here every rank counts the digits of its own numbers, an all-reduce adds the counts, and all ranks hold the total.
 //! The ranks must run at the same time, so the pool needs a thread for each: `broadcast` gives that, `spawn` does not.
 //!
+//! A task that uses parallel iterators itself calls `barrier` first: without it, rayon may start the task of another rank on
+//! top of a rank that waits for such work, and both wait for ever. The docs of `Communicator` say more.
+//!
 //! Run with `cargo run --release --example rayon_pool`.
 
 use phalanx::collective::{Op, World, segment};
@@ -13,10 +16,12 @@ const NUMBERS: usize = 100_000;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build()?;
     let world = World::new(pool.current_num_threads())?;
-    // A task borrows what it uses; the lock hands each thread the exclusive use of its own communicator.
-    let ranks: Vec<_> = world.communicators().into_iter().map(Mutex::new).collect();
+    // A task borrows what it uses; the lock gives each thread the exclusive use of its own communicator. As that outlives
+    // the task, the session tells the other ranks if the task panics or returns early.
+    let ranks: Vec<_> = world.communicators().map(Mutex::new).collect();
     let counts = pool.broadcast(|thread| {
-        let mut rank = ranks[thread.index()].lock().expect("no rank panics while holding its lock");
+        let mut rank = ranks[thread.index()].lock().expect("each lock is taken once");
+        let mut rank = rank.enter();
         let mut counts = [0u64; 10];
         for number in segment(NUMBERS, rank.world_size(), rank.rank()) {
             for digit in number.to_string().bytes() {

@@ -33,6 +33,7 @@ pub trait Collectives {
     fn rank(&self) -> usize;
     fn world_size(&self) -> usize;
     fn set_timeout(&mut self, timeout: Option<Duration>);
+    fn fail(&mut self, reason: impl Into<String>) -> CollectiveError;
     fn barrier(&mut self) -> Result<(), CollectiveError>;
     fn broadcast<T: Pod + Send + Sync>(
         &mut self,
@@ -72,6 +73,10 @@ macro_rules! hand_on {
 
             fn set_timeout(&mut self, timeout: Option<Duration>) {
                 self.set_timeout(timeout);
+            }
+
+            fn fail(&mut self, reason: impl Into<String>) -> CollectiveError {
+                <$communicator>::fail(self, reason)
             }
 
             fn barrier(&mut self) -> Result<(), CollectiveError> {

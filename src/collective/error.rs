@@ -6,9 +6,8 @@ use std::time::Duration;
 
 /// Why a collective call failed. Every rank of the round gets the same value.
 ///
-/// [`Panicked`](Self::Panicked), [`Left`](Self::Left), [`TimedOut`](Self::TimedOut) and [`Aborted`](Self::Aborted) end
-/// the world: every later call on every rank returns that first cause at once. All others leave the buffers untouched
-/// and the world usable.
+/// Some [end the world](Self::ends_world): every later call on every rank returns that first cause at once. All others
+/// leave the buffers untouched and the world usable.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum CollectiveError {
@@ -26,10 +25,26 @@ pub enum CollectiveError {
         /// The rank that panicked.
         rank: usize,
     },
-    /// A rank dropped its communicator while others still waited for it or called later.
+    /// A rank dropped its communicator, or its [`Session`](super::Session), while others still waited for it or called
+    /// later.
     Left {
         /// The rank that left.
         rank: usize,
+    },
+    /// A rank called [`Communicator::fail`](super::Communicator::fail), or returned an error from the work of
+    /// [`World::run`](super::World::run).
+    Failed {
+        /// The rank that failed.
+        rank: usize,
+        /// Its reason, or the text of its error.
+        reason: String,
+    },
+    /// [`World::run`](super::World::run) could not start the thread of a rank.
+    Spawn {
+        /// The rank without a thread.
+        rank: usize,
+        /// The error of the operating system.
+        reason: String,
     },
     /// Not every rank arrived in time.
     TimedOut {
@@ -96,7 +111,7 @@ pub enum CollectiveError {
 /// use phalanx::collective::{CollectiveError, Difference, Op, Operation, World};
 ///
 /// let errors: Vec<CollectiveError> = std::thread::scope(|scope| {
-///     let ranks = World::new(2).unwrap().communicators().into_iter();
+///     let ranks = World::new(2).unwrap().communicators();
 ///     let calls = ranks.map(|mut rank| {
 ///         scope.spawn(move || match rank.rank() {
 ///             0 => rank.all_reduce(&mut [1.0_f32, 2.0], Op::Sum).unwrap_err(),
@@ -159,7 +174,14 @@ impl fmt::Display for CollectiveError {
             Self::Left { rank } => write!(
                 out,
                 "rank {rank} dropped its communicator, but other ranks still needed it; keep every communicator \
-                 until the last collective call of all ranks"
+                 until the last collective call of all ranks, and if the rank stopped because of an error, pass that \
+                 to Communicator::fail"
+            ),
+            Self::Failed { rank, reason } => write!(out, "rank {rank} failed: {reason}"),
+            Self::Spawn { rank, reason } => write!(
+                out,
+                "the thread of rank {rank} could not be started: {reason}; use fewer ranks, or raise the limits on \
+                 threads and memory"
             ),
             Self::TimedOut { waited, missing } => write!(
                 out,
@@ -173,6 +195,32 @@ impl fmt::Display for CollectiveError {
 }
 
 impl CollectiveError {
+    /// Returns whether the error ends the world, so that every later collective call on every rank fails with it: true of
+    /// [`Panicked`](Self::Panicked), [`Left`](Self::Left), [`Failed`](Self::Failed), [`Spawn`](Self::Spawn),
+    /// [`TimedOut`](Self::TimedOut) and [`Aborted`](Self::Aborted). After any other error the ranks can go on.
+    ///
+    /// # Examples
+    /// ```
+    /// use phalanx::collective::{CollectiveError, Op, World};
+    ///
+    /// let mut rank = World::new(1)?.communicators().next().unwrap();
+    /// let error = rank.all_reduce(&mut [1, 2], Op::Mean).unwrap_err();
+    /// assert!(!error.ends_world()); // Integers have no mean, and the world is as usable as before.
+    /// assert!(rank.fail("the disk is full").ends_world());
+    /// # Ok::<(), CollectiveError>(())
+    /// ```
+    pub fn ends_world(&self) -> bool {
+        matches!(
+            self,
+            Self::Panicked { .. }
+                | Self::Left { .. }
+                | Self::Failed { .. }
+                | Self::Spawn { .. }
+                | Self::TimedOut { .. }
+                | Self::Aborted { .. }
+        )
+    }
+
     fn fmt_misuse(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ZeroWeight => out.write_str(

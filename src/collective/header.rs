@@ -38,6 +38,9 @@ const OPERATIONS: [Operation; 15] = [
     Operation::ReduceScatter(Op::Product),
 ];
 
+/// The word of a process that has failed, in place of an operation.
+const FAILURE: u64 = u64::MAX;
+
 /// The element types that have a word of their own; the word of any other is this many and its size.
 fn elements() -> [(TypeId, &'static str); 8] {
     fn entry<T: 'static>() -> (TypeId, &'static str) {
@@ -70,6 +73,19 @@ impl Header {
         words[ELEMENT] = element.unwrap_or(elements().len() + size_of::<T>()) as u64;
         words[LEN] = len as u64;
         Self(words)
+    }
+
+    /// Announces that its process has failed, for a reason of `len` bytes that follows in a message of its own.
+    pub(super) fn of_failure(len: usize) -> Self {
+        let mut words = [0; 5 + PAYLOAD_BYTES / 8];
+        words[OPERATION] = FAILURE;
+        words[LEN] = len as u64;
+        Self(words)
+    }
+
+    /// The bytes of the reason, if its process has failed.
+    pub(super) fn failure_len(&self) -> Option<usize> {
+        (self.0[OPERATION] == FAILURE).then_some(self.0[LEN] as usize)
     }
 
     pub(super) fn with_root(mut self, root: usize) -> Self {

@@ -188,7 +188,7 @@ impl<'r, T> Segments<'r, T> {
 ///
 /// ```compile_fail
 /// # use phalanx::collective::World;
-/// let mut rank = World::new(1)?.communicators().remove(0);
+/// let mut rank = World::new(1)?.communicators().next().unwrap();
 /// let escaped = rank.lend(&5, |peers| peers)?; // must not compile: the loan ends with the work
 /// # Ok::<(), phalanx::collective::CollectiveError>(())
 /// ```

@@ -3,7 +3,8 @@
 //! # Words
 //!
 //! - A [`World`] is a group of *ranks*, numbered from 0. Each rank has one [`Communicator`] and runs on any thread: of
-//!   `std`, of a pool, of another program.
+//!   `std`, of a pool, of another program. [`World::run`] starts the threads itself.
+//! - A [`Session`] is the use of a communicator by a task that borrows it, and ends with the task.
 //! - A collective call is one *round*: every rank **arrives**, saying what it wants to do and with what memory; the last
 //!   one opens the round; everyone **works**; everyone **departs**. A [`barrier`](Communicator::barrier) is a round
 //!   without work.
@@ -17,15 +18,19 @@
 //!
 //! # Guarantees
 //!
-//! - **The same bits** on every rank, in every run, whatever the timing: a result is a function of the world size and
-//!   the inputs. The slow versions in [`reference`](mod@reference) define it.
+//! - **The same bits** on every rank, in every run, whatever the timing: a result is a function of the number of ranks and
+//!   the inputs of each. The slow versions in [`reference`](mod@reference) define it. With another number of ranks the result
+//!   may round differently: see the trade-offs.
 //! - **All ranks agree.** A call succeeds on every rank or fails on every rank, with the same error: whether a round
 //!   opened is decided by one atomic word, and what follows by data that all ranks see.
-//! - **Nobody waits for a rank that is gone.** A rank that panics or leaves, an [`AbortHandle`] and a timeout end the
-//!   world: they wake all who wait and every later call fails at once with the first cause.
+//! - **Nobody waits for a rank that is gone.** A rank that panics, leaves or [fails](Communicator::fail), an [`AbortHandle`]
+//!   and a timeout end the world: they wake all who wait and every later call fails at once with the first cause. A rank is
+//!   gone when its communicator or session is dropped, so its task has to own the one or [enter](Communicator::enter) the
+//!   other.
+//! - **What needs no other rank works whoever has left**, [`Shared::read`] included.
 //! - **Misuse leaves things as they were.** Ranks that bring different operations, types, lens or roots all get
 //!   [`CollectiveError::Mismatch`], their values untouched, and the world stays usable.
-//! - No call allocates; worlds share nothing with each other; this room has no global state.
+//! - No call allocates; worlds share nothing with each other; there is no global state.
 //!
 //! # Trade-offs
 //!
@@ -33,28 +38,23 @@
 //!   nor abort. A function given to the reducer that never returns stops the world for good.
 //! - Waiting ranks first spin for some 20 µs, then sleep. With more ranks than cores nobody spins. The first call after a long
 //!   wait costs the waking of a thread.
-//! - The tree is over ranks: another world size combines in another order and may round differently. Programs that want
-//!   the same bits for any number of threads combine fixed shards with [`tree`], as the trainer does.
+//! - The tree of an all-reduce is over the ranks, so a sum of floats depends on their number, as with MPI and NCCL. For the
+//!   same bits with any number of threads, cut the work into a fixed number of shards, share these out between the ranks and
+//!   combine their results with [`tree`], as the trainer and `examples/k_means.rs` do.
+//! - All ranks must run at the same time. How that goes wrong in a thread pool is said
+//!   [there](Communicator#thread-pools).
 //!
 //! # Examples
 //! ```
-//! use phalanx::collective::{Op, World};
+//! use phalanx::collective::{CollectiveError, Op, World};
 //!
-//! let sums: Vec<f64> = std::thread::scope(|scope| {
-//!     let ranks = World::new(3).unwrap().communicators();
-//!     let threads: Vec<_> = ranks
-//!         .into_iter()
-//!         .map(|mut rank| {
-//!             scope.spawn(move || {
-//!                 let mut values = [rank.rank() as f64];
-//!                 rank.all_reduce(&mut values, Op::Sum).unwrap();
-//!                 values[0]
-//!             })
-//!         })
-//!         .collect();
-//!     threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-//! });
+//! let sums = World::run(3, |rank| {
+//!     let mut values = [rank.rank() as f64];
+//!     rank.all_reduce(&mut values, Op::Sum)?;
+//!     Ok::<_, CollectiveError>(values[0])
+//! })?;
 //! assert_eq!(sums, [3.0, 3.0, 3.0]);
+//! # Ok::<(), CollectiveError>(())
 //! ```
 
 #[cfg(feature = "processes")]
@@ -90,7 +90,7 @@ mod world;
 
 #[cfg(feature = "processes")]
 pub use collectives::Collectives;
-pub use communicator::Communicator;
+pub use communicator::{Communicator, Session};
 pub use element::{Element, Float};
 pub use error::{CollectiveError, Difference};
 pub use loan::Peers;

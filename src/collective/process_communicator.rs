@@ -21,8 +21,13 @@ use std::time::Duration;
 /// byte order. Types that the reducer does not know are compared by their size.
 ///
 /// # Errors
-/// [`Left`](CollectiveError::Left) and [`TimedOut`](CollectiveError::TimedOut) end the world: every later call fails with them. Calls that
-/// differ are a [`Mismatch`](CollectiveError::Mismatch) on every process, and leave the values untouched.
+/// [`Left`](CollectiveError::Left), [`Failed`](CollectiveError::Failed) and [`TimedOut`](CollectiveError::TimedOut) end the world: every
+/// later call fails with them. Calls that differ are a [`Mismatch`](CollectiveError::Mismatch) on every process, and leave the values
+/// untouched.
+///
+/// A process that panics or exits is a process that left, and so is one that returns early and drops its end of the wire. Its
+/// communicator does not end the world, as a process may make several over one wire: the wire is what the others miss. One that
+/// returns early because of an error [fails](Self::fail), which tells the others why.
 ///
 /// # Cost
 /// A call takes one latency of the wire for the headers; up to 64 bytes of values travel with them. More take another for the segments
@@ -71,6 +76,53 @@ impl<'w> ProcessCommunicator<'w> {
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.wire.set_timeout(timeout);
     }
+
+    /// Ends the world because this process cannot go on, between two calls: every other process's next call fails with
+    /// [`Failed`](CollectiveError::Failed), which holds the reason. Returns the cause that the world has ended for on this process, which
+    /// is another one if the world had ended before.
+    ///
+    /// If several processes fail before the same call, the others get the reason of the first of them, by number.
+    ///
+    /// # Cost
+    /// Two messages to each other process. At most [`REASON_BYTES`](Self::REASON_BYTES) of the reason are sent, so that no wire waits for
+    /// a receiver.
+    ///
+    /// # Examples
+    /// ```
+    /// use phalanx::collective::{CollectiveError, LocalWire, ProcessCommunicator};
+    ///
+    /// std::thread::scope(|scope| {
+    ///     for mut wire in LocalWire::connect(3) {
+    ///         scope.spawn(move || {
+    ///             let mut process = ProcessCommunicator::new(&mut wire);
+    ///             let cause = match process.rank() {
+    ///                 1 => process.fail("no space left in /data"),
+    ///                 _ => process.barrier().unwrap_err(),
+    ///             };
+    ///             assert_eq!(cause, CollectiveError::Failed { rank: 1, reason: "no space left in /data".into() });
+    ///         });
+    ///     }
+    /// });
+    /// ```
+    pub fn fail(&mut self, reason: impl Into<String>) -> CollectiveError {
+        if let Some(cause) = &self.ended {
+            return cause.clone();
+        }
+        let reason = reason.into();
+        let sent = &reason.as_bytes()[..reason.len().min(Self::REASON_BYTES)];
+        let header = Header::of_failure(sent.len());
+        for to in others(self.rank(), self.world_size()) {
+            let outgoing = [header.as_bytes(), sent].map(|bytes| Outgoing { to, bytes });
+            // A process that cannot be told is gone itself, and the others are told all the same.
+            let _ = self.wire.exchange(&outgoing, &mut []);
+        }
+        let cause = CollectiveError::Failed { rank: self.rank(), reason };
+        self.ended = Some(cause.clone());
+        cause
+    }
+
+    /// Most bytes of a reason that reach the other processes.
+    pub const REASON_BYTES: usize = 1024;
 
     /// Waits until all processes have called it.
     ///
@@ -208,12 +260,26 @@ impl<'w> ProcessCommunicator<'w> {
         let mut incoming: Vec<_> =
             rooms.map(|(from, header)| Incoming { from, bytes: header.as_bytes_mut() }).collect();
         self.exchange(&outgoing, &mut incoming)?;
+        if let Some((rank, len)) =
+            headers.iter().enumerate().find_map(|(rank, header)| Some((rank, header.failure_len()?)))
+        {
+            return Err(self.receive_failure(rank, len)?);
+        }
         for (rank, header) in headers.iter().enumerate() {
             if let Some(difference) = headers[0].difference_to(header) {
                 return Err(CollectiveError::Mismatch { rank, difference });
             }
         }
         Ok(headers)
+    }
+
+    /// Receives why the process `rank` failed, and ends the world for that.
+    fn receive_failure(&mut self, rank: usize, len: usize) -> Result<CollectiveError, CollectiveError> {
+        let mut bytes = vec![0; len];
+        self.exchange(&[], &mut [Incoming { from: rank, bytes: &mut bytes }])?;
+        let cause = CollectiveError::Failed { rank, reason: String::from_utf8_lossy(&bytes).into_owned() };
+        self.ended = Some(cause.clone());
+        Ok(cause)
     }
 
     /// Reduces this process's segment of everyone's values into its own values.
@@ -246,7 +312,10 @@ impl<'w> ProcessCommunicator<'w> {
         let exchanged = self.exchange(&outgoing, &mut incoming);
         if exchanged.is_ok() {
             let leaves = |rank: usize| &leaves[rank * own.len()..][..own.len()];
+            // Should the caller's function panic, the others wait for results that a later call must not take the place of.
+            self.ended = Some(CollectiveError::Panicked { rank });
             reduce_slices::<T, R, N>(recipe, world_size, leaves, &mut values[own.clone()]);
+            self.ended = None;
         }
         self.room = room;
         exchanged

@@ -12,7 +12,15 @@
 //!   work of all ranks has ended.
 //! - The gates order the writes of a round before every read that follows it.
 //! - [`Communicator::rewrite`] opens in the same way, and gives all values to rank 0 alone.
-//! - A read with a communicator of another world proves nothing and is refused, as is any read once the world failed.
+//! - A read with a communicator of another world proves nothing and is refused.
+//!
+//! Nothing above asks whether the world has ended, so a read may come after that: an update that did not open wrote nothing,
+//! and one that opened has ended before any rank returns from it.
+//!
+//! # Why no rank reads what was written in part
+//!
+//! If the work of one rank panics, the update fails on every rank, and each rank marks the value torn before it returns
+//! from `update`. So a rank that reads after that update finds its own mark.
 #![allow(unsafe_code)] // The params would otherwise be copied to every rank in every step.
 
 use super::loan::{Loan, Peers};
@@ -30,7 +38,7 @@ use std::ops::Range;
 /// # use phalanx::collective::{Shared, World};
 /// let world = World::new(1)?;
 /// let shared = Shared::even(&world, vec![1, 2, 3]);
-/// let mut rank = world.communicators().remove(0);
+/// let mut rank = world.communicators().next().unwrap();
 /// let values = shared.read(&rank)?;
 /// rank.update(&shared, &(), |_, own| own[0] = 4)?; // must not compile: `values` still borrows `rank`
 /// assert_eq!(values[0], 1);
@@ -73,7 +81,7 @@ impl<T> Shared<T> {
     /// # use phalanx::collective::{Shared, World};
     /// let world = World::new(1)?;
     /// let shared = Shared::within(&world, vec![1, 2, 3, 4], vec![1, 3])?;
-    /// let mut rank = world.communicators().remove(0);
+    /// let mut rank = world.communicators().next().unwrap();
     /// rank.update(&shared, &(), |_, own| own.fill(0))?;
     /// rank.rewrite(&shared, |all| all[3] = 5)?;
     /// assert_eq!(shared.read(&rank)?, [1, 0, 0, 5]);
@@ -101,11 +109,12 @@ impl<T> Shared<T> {
         Self::new(world, values, cuts).expect("segments are contiguous, ascend and cover everything")
     }
 
-    /// Returns all values, to be read until this rank's next collective call.
+    /// Returns all values, as the last update left them, to be read until this rank's next collective call. Needs no other
+    /// rank: it succeeds also after the world has ended, for whatever cause but a panic inside an update of this value.
     ///
     /// # Errors
-    /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld), and the first cause once the world has failed, as then the
-    /// segments may be of different rounds.
+    /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld). If the value [is torn](Self::is_torn), the cause that the world
+    /// has ended for.
     ///
     /// # Cost
     /// One atomic load.
@@ -113,7 +122,9 @@ impl<T> Shared<T> {
         if !self.is_of(&communicator.state) {
             return Err(CollectiveError::NotOfThisWorld);
         }
-        self.state.check()?;
+        if self.is_torn() {
+            return Err(self.state.cause());
+        }
         let start = self.values.as_ptr().cast::<T>();
         // SAFETY: a cell has the layout of its value; nobody writes while `communicator` is borrowed (head of this file).
         Ok(unsafe { std::slice::from_raw_parts(start, self.values.len()) })

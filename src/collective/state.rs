@@ -53,12 +53,12 @@ impl State {
     /// If it did not.
     #[cold]
     pub(super) fn cause(&self) -> CollectiveError {
-        self.cause.lock().clone().expect("the flag goes up only after a cause was stored")
+        self.failure().expect("the flag goes up only after a cause was stored")
     }
 
-    /// Returns an error once the world has failed.
-    pub(super) fn check(&self) -> Result<(), CollectiveError> {
-        if self.arrivals.look().is_flagged() { Err(self.cause()) } else { Ok(()) }
+    /// Returns why the world failed, if it did.
+    pub(super) fn failure(&self) -> Option<CollectiveError> {
+        self.cause.lock().clone()
     }
 
     /// Waits until round `round` (from 0) opens.

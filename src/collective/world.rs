@@ -1,8 +1,11 @@
-//! The world: the ranks that meet.
+//! The world: the ranks that meet, and the threads that run them.
 
 use super::state::State;
 use super::sync::Arc;
 use super::{CollectiveError, Communicator};
+use std::fmt::Display;
+use std::panic::resume_unwind;
+use std::thread;
 use std::time::Duration;
 
 /// A group of ranks in one process, to be split into one [`Communicator`] for each.
@@ -67,13 +70,157 @@ impl World {
         AbortHandle { state: Arc::clone(&self.state) }
     }
 
-    /// Splits the world into its communicators, in rank order.
-    pub fn communicators(self) -> Vec<Communicator> {
-        (0..self.size()).map(|rank| Communicator::new(Arc::clone(&self.state), rank, self.timeout)).collect()
+    /// Splits the world into its communicators, in rank order, each to be moved into the task that runs its rank.
+    ///
+    /// Communicators that are never taken from the iterator leave when it is dropped. Why it is an iterator, and what to do
+    /// where a task has to borrow its communicator, is said [there](Communicator#dropping).
+    pub fn communicators(self) -> impl ExactSizeIterator<Item = Communicator> {
+        let ranks = 0..self.size();
+        let communicators = ranks.map(|rank| Communicator::new(Arc::clone(&self.state), rank, self.timeout));
+        // All at once: a rank without a communicator would be waited for without end.
+        communicators.collect::<Vec<_>>().into_iter()
+    }
+
+    /// Creates a world of `size` ranks and runs it: short for [`World::new`] and [`run_ranks`](Self::run_ranks).
+    ///
+    /// # Errors
+    /// [`ZeroRanks`](CollectiveError::ZeroRanks), and as [`run_ranks`](Self::run_ranks).
+    ///
+    /// # Panics
+    /// As [`run_ranks`](Self::run_ranks).
+    ///
+    /// # Examples
+    /// ```
+    /// use phalanx::collective::{CollectiveError, Op, World};
+    ///
+    /// let sums = World::run(4, |rank| {
+    ///     let mut values = [rank.rank() as f64];
+    ///     rank.all_reduce(&mut values, Op::Sum)?;
+    ///     Ok::<_, CollectiveError>(values[0])
+    /// })?;
+    /// assert_eq!(sums, [6.0; 4]);
+    /// # Ok::<(), CollectiveError>(())
+    /// ```
+    pub fn run<R, E>(
+        size: usize,
+        work: impl Fn(&mut Communicator) -> Result<R, E> + Sync,
+    ) -> Result<Vec<R>, E>
+    where
+        R: Send,
+        E: From<CollectiveError> + Display + Send,
+    {
+        Self::new(size)?.run_ranks(work)
+    }
+
+    /// Runs `work` once per rank, each on a thread of its own, and returns the results in rank order once all threads
+    /// have ended.
+    ///
+    /// A rank whose work returns early, with a result, an error or a panic, ends the world for the ranks that still wait
+    /// for it. An error reaches them as [`Failed`](CollectiveError::Failed) with its text.
+    ///
+    /// # Errors
+    /// The error of the rank that failed first, itself and not as the text that the others got. If the world ended for
+    /// another cause ([`Left`](CollectiveError::Left), [`TimedOut`](CollectiveError::TimedOut),
+    /// [`Aborted`](CollectiveError::Aborted)), the error of the first rank, in rank order, that returned one.
+    /// [`Spawn`](CollectiveError::Spawn) if a thread cannot be started.
+    ///
+    /// # Panics
+    /// If the work of a rank panics: the panic is resumed once all threads have ended, unless it only followed from the
+    /// error of another rank, which is then returned.
+    ///
+    /// # Cost
+    /// One thread per rank.
+    ///
+    /// # Examples
+    /// ```
+    /// use phalanx::collective::{CollectiveError, Shared, World};
+    /// use std::error::Error;
+    ///
+    /// let world = World::new(3)?;
+    /// let params = Shared::even(&world, vec![0.0; 6]);
+    /// let error = world
+    ///     .run_ranks(|rank| -> Result<(), Box<dyn Error + Send + Sync>> {
+    ///         let rate: f64 = ["0.1", "0.1", "fast"][rank.rank()].parse()?;
+    ///         rank.update(&params, &rate, |rates, own| own.fill(*rates.get(0)))?;
+    ///         Ok(())
+    ///     })
+    ///     .unwrap_err();
+    /// assert!(error.is::<std::num::ParseFloatError>()); // Of rank 2. The others got `Failed` with its text.
+    /// # Ok::<(), CollectiveError>(())
+    /// ```
+    pub fn run_ranks<R, E>(self, work: impl Fn(&mut Communicator) -> Result<R, E> + Sync) -> Result<Vec<R>, E>
+    where
+        R: Send,
+        E: From<CollectiveError> + Display + Send,
+    {
+        let state = Arc::clone(&self.state);
+        let mut ranks: Vec<_> = self.communicators().collect();
+        let (work, mut refused) = (&work, None);
+        let ends: Vec<thread::Result<Result<R, E>>> = thread::scope(|scope| {
+            let mut threads = Vec::with_capacity(ranks.len());
+            for rank in &mut ranks {
+                let number = rank.rank();
+                // The thread borrows the communicator: one that does not start must not drop it, which would hide why.
+                let task = move || {
+                    let mut rank = rank.enter();
+                    let end = work(&mut rank);
+                    if let Err(error) = &end {
+                        rank.fail(error.to_string());
+                    }
+                    end
+                };
+                match thread::Builder::new().spawn_scoped(scope, task) {
+                    Ok(thread) => threads.push(thread),
+                    Err(source) => {
+                        let error = CollectiveError::Spawn { rank: number, reason: source.to_string() };
+                        state.fail(error.clone());
+                        refused = Some(error);
+                        break;
+                    }
+                }
+            }
+            threads.into_iter().map(thread::ScopedJoinHandle::join).collect()
+        });
+        match refused {
+            Some(error) => Err(error.into()),
+            None => first_cause(ends, state.failure()),
+        }
     }
 }
 
-/// Ends a world from any thread. Made for signal watchers, user interfaces and watchdogs.
+/// Returns the results of all ranks in order, or the error or panic that the world ended for. `ended` is why it ended, which it
+/// does in any case once a rank is done.
+fn first_cause<R, E>(
+    ends: Vec<thread::Result<Result<R, E>>>,
+    ended: Option<CollectiveError>,
+) -> Result<Vec<R>, E> {
+    let first = match ended {
+        Some(CollectiveError::Failed { rank, .. } | CollectiveError::Panicked { rank }) => Some(rank),
+        _ => None,
+    };
+    let mut results = Vec::with_capacity(ends.len());
+    let (mut first_error, mut first_panic) = (None, None);
+    for (rank, end) in ends.into_iter().enumerate() {
+        match end {
+            Ok(Ok(result)) => results.push(result),
+            Ok(Err(error)) if first == Some(rank) => return Err(error),
+            Err(panic) if first == Some(rank) => resume_unwind(panic),
+            Ok(Err(error)) => drop(first_error.get_or_insert(error)),
+            Err(panic) => drop(first_panic.get_or_insert(panic)),
+        }
+    }
+    if let Some(panic) = first_panic {
+        resume_unwind(panic);
+    }
+    first_error.map_or(Ok(results), Err)
+}
+
+/// Ends a world from any thread. Made for user interfaces, watchdogs and threads that watch for signals.
+///
+/// # Signal handlers
+/// [`abort`](Self::abort) takes a lock and allocates, so it must not be called from a signal handler: one that interrupts
+/// a thread which holds the lock, or is inside the allocator, waits for ever. Let the handler set a flag or write to a
+/// pipe, and a thread that watches for that abort the world; the crate `signal-hook` has both.
 ///
 /// # Examples
 ///
@@ -81,7 +228,7 @@ impl World {
 /// use phalanx::collective::{AbortHandle, CollectiveError, Communicator, World};
 ///
 /// let mut ranks = World::new(2)?.communicators();
-/// let (_absent, mut waiting): (Communicator, Communicator) = (ranks.remove(0), ranks.remove(0));
+/// let (_absent, mut waiting): (Communicator, Communicator) = (ranks.next().unwrap(), ranks.next().unwrap());
 /// let handle: AbortHandle = waiting.abort_handle();
 /// std::thread::scope(|scope| {
 ///     let waited = scope.spawn(move || waiting.barrier());
@@ -110,7 +257,7 @@ impl AbortHandle {
     /// let handle = world.abort_handle();
     /// let mut ranks = world.communicators();
     /// handle.abort("the user pressed stop");
-    /// let error = ranks[0].barrier().unwrap_err();
+    /// let error = ranks.next().unwrap().barrier().unwrap_err();
     /// assert_eq!(error, CollectiveError::Aborted { reason: "the user pressed stop".into() });
     /// # Ok::<(), CollectiveError>(())
     /// ```

@@ -337,7 +337,7 @@ impl<'a, M: Model> Trainer<'a, M> {
             quit,
         };
         self.audience.tell(&Event::Start(&run.plan), &run.quit);
-        let ranks = world.communicators().into_iter();
+        let ranks = world.communicators();
         let ranks = ranks.map(|comm| Ranks::new(comm, processes.as_ref(), &run.plan)).collect();
         let finished = match train_on(&run, ranks, &mut self.audience) {
             Ok(finished) => finished,

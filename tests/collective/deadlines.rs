@@ -2,8 +2,8 @@
 
 use crate::ranks::{Random, on_ranks};
 use crate::tally::{Tally, count, is_full, within};
-use phalanx::collective::{CollectiveError, Communicator, Difference, Op, Operation, Shared, World};
-use std::sync::Mutex;
+use phalanx::collective::{CollectiveError, Communicator, Difference, Op, Operation, World};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,19 +16,16 @@ fn a_rank_that_is_late_is_named_no_sooner_than_its_time_and_soon_after() {
         for case in 0..count(short, 100) as usize {
             let (size, late) = (4, case % 4);
             let world = World::with_timeout(size, timeout).unwrap();
-            let witness = Shared::even(&world, vec![]);
+            // The late rank waits here, without a core, until all others have given up.
+            let all_gave_up = Barrier::new(size);
             let waits = on_ranks(world, |mut rank| {
-                if rank.rank() == late {
-                    let begun = Instant::now();
-                    let was_told = |rank: &Communicator| (witness.read(rank) as Result<&[()], _>).is_err();
-                    while !was_told(&rank) && begun.elapsed() < 20 * timeout {
-                        thread::sleep(Duration::from_millis(1)); // Leaves the cores to those who wait.
-                    }
-                    return None;
-                }
                 let begun = Instant::now();
-                let error = rank.barrier().unwrap_err();
-                Some((begun.elapsed(), error))
+                let wait = (rank.rank() != late).then(|| {
+                    let error = rank.barrier().unwrap_err();
+                    (begun.elapsed(), error)
+                });
+                all_gave_up.wait();
+                wait
             });
             for (waited, error) in waits.into_iter().flatten() {
                 let named = matches!(&error, CollectiveError::TimedOut { missing, .. } if *missing == [late]);

@@ -3,8 +3,9 @@
 
 use crate::ranks::{Random, on_ranks};
 use phalanx::collective::{CollectiveError, Communicator, Op, Shared, World};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Barrier;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -149,10 +150,26 @@ fn a_round_that_opened_succeeds_even_if_a_rank_leaves_right_after_it() {
     }
 }
 
-/// Stays away until the world has failed, whatever the cause, also that of a failed assertion on another rank.
-fn stay_away(rank: &Communicator, witness: &Shared<()>) {
-    while witness.read(rank).is_ok() {
-        thread::yield_now();
+/// What the ranks of a world hold that do not stay away. The one that does waits until all have let go of it, by a return or by the
+/// panic of a failed assertion.
+struct Presence {
+    held: Mutex<Vec<Option<Sender<()>>>>,
+    all_gone: Mutex<Receiver<()>>,
+}
+
+impl Presence {
+    fn of(size: usize, late: usize) -> Self {
+        let (sender, receiver) = channel();
+        let held = (0..size).map(|rank| (rank != late).then(|| sender.clone())).collect();
+        Self { held: Mutex::new(held), all_gone: Mutex::new(receiver) }
+    }
+
+    fn hold(&self, rank: usize) -> Option<Sender<()>> {
+        self.held.lock().unwrap()[rank].take()
+    }
+
+    fn stay_away(&self) {
+        self.all_gone.lock().unwrap().recv().unwrap_err();
     }
 }
 
@@ -161,10 +178,11 @@ fn a_rank_that_does_not_come_in_time_is_named_on_every_rank() {
     let timeout = Duration::from_millis(20);
     for (size, late) in [(2, 1), (3, 0), (16, 7)] {
         let (world, start) = (World::with_timeout(size, timeout).unwrap(), Instant::now());
-        let witness = Shared::even(&world, vec![]);
+        let others = Presence::of(size, late);
         let errors = on_ranks(world, |mut rank| {
-            if rank.rank() == late {
-                stay_away(&rank, &witness);
+            let held = others.hold(rank.rank());
+            if held.is_none() {
+                others.stay_away();
             }
             let error = rank.barrier().unwrap_err();
             fails_fast(&mut rank, &error);
@@ -179,13 +197,14 @@ fn a_rank_that_does_not_come_in_time_is_named_on_every_rank() {
 #[test]
 fn only_the_ranks_that_are_missing_are_named() {
     let world = World::new(4).unwrap();
-    let witness = Shared::even(&world, vec![]);
+    let others = Presence::of(4, 3);
     let errors = on_ranks(world, |mut rank| {
+        let _held = others.hold(rank.rank());
         rank.barrier().unwrap();
         match rank.rank() {
             // Long enough that ranks 1 and 2, which have nothing else to do, have arrived even on a busy machine.
             0 => rank.set_timeout(Some(Duration::from_millis(500))),
-            3 => stay_away(&rank, &witness),
+            3 => others.stay_away(),
             _ => {}
         }
         rank.all_reduce(&mut [0u64; 9], Op::Sum).unwrap_err()
@@ -254,18 +273,207 @@ fn an_abort_at_any_moment_gives_every_rank_the_same_number_of_rounds() {
 #[test]
 fn ranks_that_are_dropped_before_others_start_are_reported() {
     let mut ranks = World::new(3).unwrap().communicators();
-    drop(ranks.remove(1));
-    assert_eq!(ranks[0].barrier(), Err(CollectiveError::Left { rank: 1 }));
-    assert_eq!(ranks[1].barrier(), Err(CollectiveError::Left { rank: 1 }));
+    let mut first = ranks.next().unwrap();
+    drop(ranks.next());
+    assert_eq!(first.barrier(), Err(CollectiveError::Left { rank: 1 }));
+    assert_eq!(ranks.next().unwrap().barrier(), Err(CollectiveError::Left { rank: 1 }));
+}
+
+#[test]
+fn ranks_that_nobody_took_leave_with_the_iterator() {
+    let mut first = World::new(3).unwrap().communicators().next().unwrap();
+    assert_eq!(first.barrier(), Err(CollectiveError::Left { rank: 1 }));
+}
+
+#[test]
+fn a_session_that_is_finished_leaves_the_world_as_it_is() {
+    let mut ranks: Vec<_> = World::new(3).unwrap().communicators().collect();
+    for phase in 0..100 {
+        let ends: Vec<_> = thread::scope(|scope| {
+            let run = |rank: &mut Communicator| {
+                let mut rank = rank.enter();
+                let mut values = [rank.rank() + phase; 20];
+                rank.all_reduce_with(&mut values, usize::max)?;
+                rank.finish();
+                Ok::<_, CollectiveError>(values[19])
+            };
+            let threads: Vec<_> = ranks.iter_mut().map(|rank| scope.spawn(move || run(rank))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(ends, vec![Ok(2 + phase); 3]);
+    }
+}
+
+#[test]
+fn a_rank_that_fails_gives_the_others_its_reason() {
+    for size in [2, 3, 16] {
+        let cause = CollectiveError::Failed { rank: 1, reason: "no space left in /data".into() };
+        on_ranks(World::new(size).unwrap(), |mut rank| {
+            rank.barrier().unwrap();
+            if rank.rank() == 1 {
+                assert_eq!(rank.fail("no space left in /data"), cause);
+            } else {
+                assert_eq!(rank.all_reduce(&mut [1.0; 64], Op::Sum).as_ref(), Err(&cause));
+            }
+            fails_fast(&mut rank, &cause);
+            assert_eq!(rank.fail("later"), cause);
+        });
+    }
+}
+
+#[test]
+fn only_causes_after_which_every_call_fails_end_the_world() {
+    let world = World::new(1).unwrap();
+    let (handle, mut rank) = (world.abort_handle(), world.communicators().next().unwrap());
+    let harmless = [
+        rank.all_reduce(&mut [1], Op::Mean),
+        rank.broadcast(&mut [1], 1),
+        rank.all_reduce_weighted_mean(&mut [1.0], 0.0).map(drop),
+        rank.all_reduce_weighted_mean(&mut [1.0], -1.0).map(drop),
+    ];
+    for error in harmless {
+        assert!(!error.unwrap_err().ends_world());
+        rank.barrier().unwrap();
+    }
+    handle.abort("stop");
+    assert!(rank.barrier().unwrap_err().ends_world());
+    let (rank, reason) = (0, String::new());
+    for cause in [
+        CollectiveError::Panicked { rank },
+        CollectiveError::Left { rank },
+        CollectiveError::Failed { rank, reason: reason.clone() },
+        CollectiveError::Spawn { rank, reason },
+        CollectiveError::TimedOut { waited: Duration::ZERO, missing: vec![rank] },
+    ] {
+        assert!(cause.ends_world(), "{cause}");
+    }
+}
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+#[test]
+fn a_run_returns_the_results_of_all_ranks_in_their_order() {
+    for size in 1..=9 {
+        let results = World::run(size, |rank| {
+            let mut values = [rank.rank(); 20];
+            rank.all_reduce_with(&mut values, usize::max)?;
+            Ok::<_, CollectiveError>((rank.rank(), values[19]))
+        });
+        assert_eq!(results, Ok((0..size).map(|rank| (rank, size - 1)).collect()));
+    }
+    assert_eq!(World::run(0, |_| Ok::<_, CollectiveError>(())), Err(CollectiveError::ZeroRanks));
+}
+
+#[test]
+fn a_run_returns_the_error_that_came_first_and_the_others_hear_its_text() {
+    for (size, victim) in [(1, 0), (2, 0), (2, 1), (5, 2)] {
+        for _ in 0..100 {
+            let received = Mutex::new(Vec::new());
+            let ended = World::run(size, |rank| -> Result<(), AnyError> {
+                rank.barrier()?;
+                if rank.rank() == victim {
+                    "fast".parse::<f64>()?;
+                }
+                rank.barrier().inspect_err(|cause| received.lock().unwrap().push(cause.clone()))?;
+                Ok(())
+            });
+            assert!(ended.unwrap_err().is::<std::num::ParseFloatError>());
+            let cause = CollectiveError::Failed { rank: victim, reason: "invalid float literal".into() };
+            assert_eq!(received.into_inner().unwrap(), vec![cause; size - 1]);
+        }
+    }
+}
+
+#[test]
+fn a_run_returns_the_error_that_came_first_though_others_panic_for_it() {
+    let ended = World::run(3, |rank| match rank.rank() {
+        2 => Err("no such file".into()),
+        _ => {
+            rank.barrier().or_else(|cause| resume_unwind(Box::new(cause.to_string()))) as Result<_, AnyError>
+        }
+    });
+    assert_eq!(ended.unwrap_err().to_string(), "no such file");
+}
+
+#[test]
+fn a_run_resumes_the_panic_of_a_rank_once_all_have_ended() {
+    for inside_a_call in [false, true] {
+        let others = Mutex::new(Vec::new());
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            World::run(3, |rank| {
+                let victim = rank.rank() == 1;
+                if victim && !inside_a_call {
+                    resume_unwind(Box::new("planted"));
+                }
+                let outcome = rank.lend(&0, |_| {
+                    if victim {
+                        resume_unwind(Box::new("planted"))
+                    }
+                });
+                others.lock().unwrap().push(outcome.clone());
+                outcome
+            })
+        }));
+        assert_eq!(*ended.unwrap_err().downcast::<&str>().unwrap(), "planted");
+        assert_eq!(others.into_inner().unwrap(), vec![Err(CollectiveError::Panicked { rank: 1 }); 2]);
+    }
+}
+
+#[test]
+fn a_run_says_which_rank_returned_while_others_waited() {
+    let ended = World::run(3, |rank| if rank.rank() == 1 { Ok(()) } else { rank.barrier() });
+    assert_eq!(ended, Err(CollectiveError::Left { rank: 1 }));
+}
+
+#[test]
+fn a_run_with_a_timeout_or_an_abort_says_so() {
+    let world = World::with_timeout(2, Duration::from_millis(5)).unwrap();
+    let others = Presence::of(2, 1);
+    let ended = world.run_ranks(|rank| {
+        let held = others.hold(rank.rank());
+        if held.is_none() {
+            others.stay_away();
+        }
+        rank.barrier()
+    });
+    assert!(matches!(ended, Err(CollectiveError::TimedOut { missing, .. }) if missing == [1]));
+    let world = World::new(2).unwrap();
+    let handle = world.abort_handle();
+    let ended = world.run_ranks(|rank| {
+        if rank.rank() == 1 {
+            handle.abort("stop pressed");
+        }
+        rank.barrier()
+    });
+    assert_eq!(ended, Err(CollectiveError::Aborted { reason: "stop pressed".into() }));
+}
+
+/// Runs in a process of its own, where threads cannot be started: see below.
+#[test]
+#[ignore = "for another test to start, with stacks that do not fit the address space"]
+fn a_run_without_threads() {
+    let ended = World::run(2, |rank| rank.barrier());
+    println!("ended: {}", ended.unwrap_err());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_thread_that_cannot_be_started_is_an_error_of_the_run() {
+    let child = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "failures::a_run_without_threads", "--ignored", "--nocapture", "--test-threads=1"])
+        .env("RUST_MIN_STACK", (1_u64 << 47).to_string())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&child.stdout);
+    assert!(text.contains("ended: the thread of rank 0 could not be started: "), "{text}");
 }
 
 #[test]
 fn worlds_side_by_side_do_not_disturb_each_other() {
     let (first, second) = (World::new(4).unwrap(), World::new(4).unwrap());
     let failing = World::new(4).unwrap();
-    let others = std::sync::Mutex::new(
-        second.communicators().into_iter().zip(failing.communicators()).map(Some).collect::<Vec<_>>(),
-    );
+    let others =
+        Mutex::new(second.communicators().zip(failing.communicators()).map(Some).collect::<Vec<_>>());
     on_ranks(first, |mut rank| {
         let (mut second, mut failing) = others.lock().unwrap()[rank.rank()].take().unwrap();
         if rank.rank() == 3 {
@@ -312,8 +520,7 @@ fn sixty_four_ranks_on_few_cores_finish_and_agree() {
 #[test]
 fn ranks_run_in_a_pools_broadcast() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
-    let ranks: Vec<_> =
-        World::new(4).unwrap().communicators().into_iter().map(std::sync::Mutex::new).collect();
+    let ranks: Vec<_> = World::new(4).unwrap().communicators().map(Mutex::new).collect();
     let sums = pool.broadcast(|context| {
         let mut rank = ranks[context.index()].lock().unwrap();
         let mut values = [rank.rank() as i64; 20];

@@ -2,6 +2,7 @@
 
 mod crafted_sums;
 mod deadlines;
+mod departures;
 mod error_bounds;
 mod exact;
 mod failures;

@@ -7,6 +7,7 @@ use phalanx::collective::{
     CollectiveError, Collectives, Difference, Incoming, LocalWire, Op, Operation, Outgoing,
     ProcessCommunicator, Wire, World, reference,
 };
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ const OPS: [Op; 5] = [Op::Sum, Op::Mean, Op::Min, Op::Max, Op::Product];
 fn on_processes<R: Send>(size: usize, work: impl Fn(ProcessCommunicator<'_>) -> R + Sync) -> Vec<R> {
     let work = &work;
     thread::scope(|scope| {
-        let ends = LocalWire::connect(size).into_iter();
+        let ends = LocalWire::connect(size);
         let run = |mut wire| scope.spawn(move || work(ProcessCommunicator::new(&mut wire)));
         let processes: Vec<_> = ends.map(run).collect();
         processes.into_iter().map(|process| process.join().expect("no process panics in this test")).collect()
@@ -186,19 +187,63 @@ fn a_process_that_is_gone_is_named_and_every_later_call_says_so_too() {
         assert_eq!(process.barrier().unwrap_err(), error);
         Some(error)
     });
-    for (process, error) in errors.iter().enumerate().filter(|(process, _)| *process != 1) {
-        // The others end one another once one of them has found out.
-        assert!(matches!(error, Some(CollectiveError::Left { rank }) if *rank != process), "{error:?}");
+    let left = Some(CollectiveError::Left { rank: 1 });
+    assert_eq!(errors, [left.clone(), None, left]);
+}
+
+#[test]
+fn a_process_that_fails_gives_the_others_its_reason_whatever_they_call() {
+    let long = "é".repeat(ProcessCommunicator::REASON_BYTES);
+    for reason in ["no space left in /data", "", &long] {
+        let causes = on_processes(3, |mut process| {
+            process.barrier().unwrap();
+            let cause = match process.rank() {
+                0 => process.all_reduce(&mut [1.0_f32; 100], Op::Sum).unwrap_err(),
+                1 => process.fail(reason),
+                _ => process.broadcast(&mut [1_u8], 2).unwrap_err(),
+            };
+            assert_eq!(process.barrier(), Err(cause.clone()));
+            assert_eq!(process.fail("later"), cause);
+            cause
+        });
+        let sent = String::from_utf8_lossy(&reason.as_bytes()[..reason.len().min(1024)]).into_owned();
+        let received = CollectiveError::Failed { rank: 1, reason: sent };
+        let own = CollectiveError::Failed { rank: 1, reason: reason.to_owned() };
+        assert_eq!(causes, [received.clone(), own, received]);
     }
-    assert!(errors.contains(&Some(CollectiveError::Left { rank: 1 })));
+}
+
+#[test]
+fn of_several_processes_that_fail_all_others_hear_the_first() {
+    let causes = on_processes(4, |mut process| match process.rank() {
+        1 | 3 => process.fail(format!("reason {}", process.rank())),
+        _ => process.barrier().unwrap_err(),
+    });
+    let cause = |rank| CollectiveError::Failed { rank, reason: format!("reason {rank}") };
+    assert_eq!(causes, [cause(1), cause(1), cause(1), cause(3)]);
+}
+
+#[test]
+fn a_process_whose_function_panicked_makes_no_more_calls() {
+    let ends = on_processes(2, |mut process| {
+        let victim = process.rank() == 1;
+        let combine =
+            |left: u64, right: u64| if victim { resume_unwind(Box::new("planted")) } else { left + right };
+        let called = catch_unwind(AssertUnwindSafe(|| process.all_reduce_with(&mut [1_u64; 30], combine)));
+        (called.ok(), process.barrier())
+    });
+    let panicked = Err(CollectiveError::Panicked { rank: 1 });
+    assert_eq!(ends[1], (None, panicked));
+    let left = Err(CollectiveError::Left { rank: 1 });
+    assert_eq!(ends[0], (Some(left.clone()), left));
 }
 
 #[test]
 fn a_process_that_does_not_come_is_named_when_the_time_is_over() {
     let mut ends = LocalWire::connect(3);
-    let absent = ends.pop();
+    let present = [ends.next().unwrap(), ends.next().unwrap()];
     thread::scope(|scope| {
-        for mut wire in ends {
+        for mut wire in present {
             scope.spawn(move || {
                 let mut process = ProcessCommunicator::new(&mut wire);
                 process.set_timeout(Some(Duration::from_millis(50)));
@@ -213,13 +258,13 @@ fn a_process_that_does_not_come_is_named_when_the_time_is_over() {
             });
         }
     });
-    drop(absent);
+    drop(ends);
 }
 
 #[test]
 fn a_message_of_another_len_than_its_room_is_an_error() {
     let mut ends = LocalWire::connect(2);
-    let (mut second, mut first) = (ends.pop().unwrap(), ends.pop().unwrap());
+    let (mut first, mut second) = (ends.next().unwrap(), ends.next().unwrap());
     first.exchange(&[Outgoing { to: 1, bytes: &[1, 2, 3] }], &mut []).unwrap();
     let mut room = [0; 2];
     let error = second.exchange(&[], &mut [Incoming { from: 0, bytes: &mut room }]).unwrap_err();

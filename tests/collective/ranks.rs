@@ -8,7 +8,7 @@ use std::thread;
 pub fn on_ranks<R: Send>(world: World, work: impl Fn(Communicator) -> R + Sync) -> Vec<R> {
     let work = &work;
     thread::scope(|scope| {
-        let ranks = world.communicators().into_iter();
+        let ranks = world.communicators();
         let threads: Vec<_> = ranks.map(|rank| scope.spawn(move || work(rank))).collect();
         threads.into_iter().map(|thread| thread.join().expect("no rank panics in this test")).collect()
     })

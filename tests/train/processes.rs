@@ -87,7 +87,7 @@ fn run<M: Model>(trainer: Trainer<'_, M>) -> Result<(Bits, Outcome), TrainError>
 fn across<R: Send>(split: &[usize], process: impl Fn(&mut LocalWire, usize) -> R + Sync) -> Vec<R> {
     let process = &process;
     thread::scope(|scope| {
-        let ends = LocalWire::connect(split.len()).into_iter().zip(split);
+        let ends = LocalWire::connect(split.len()).zip(split);
         let processes: Vec<_> =
             ends.map(|(mut wire, threads)| scope.spawn(move || process(&mut wire, *threads))).collect();
         processes.into_iter().map(|process| process.join().expect("no process panics")).collect()
@@ -430,8 +430,8 @@ fn a_process_that_panics_or_does_not_come_is_named_by_the_others() {
 
     // One that never comes is missed when all meet, and named.
     let mut ends = LocalWire::connect(2);
-    let absent = ends.pop();
-    let ended = bench.trainer(&options, 1).across(&mut ends[0]).run();
+    let (mut first, absent) = (ends.next().unwrap(), ends.next());
+    let ended = bench.trainer(&options, 1).across(&mut first).run();
     assert!(
         matches!(&ended, Err(TrainError::Processes { source: CollectiveError::TimedOut { missing, .. } }) if *missing == [1]),
         "{ended:?}"

@@ -65,7 +65,7 @@ fn on_ranks<R: Send + 'static>(
     work: impl Fn(Communicator) -> R + Send + Sync + 'static,
 ) -> Vec<R> {
     let work = Arc::new(work);
-    let mut ranks = world.communicators().into_iter();
+    let mut ranks = world.communicators();
     let first = ranks.next().expect("a world has a rank");
     let others: Vec<_> = ranks
         .map(|rank| {
@@ -226,8 +226,8 @@ fn updates(size: usize) {
         })
         .unwrap();
         let size = size as u64;
+        // Whoever has left: values are whole all the same.
         assert_eq!(read(&rank), size * (size * (size + 1) / 2));
-        rank // Who leaves ends the reading of the others.
     });
 }
 
@@ -255,7 +255,6 @@ fn a_rewrite_by_one_rank_comes_after_all_have_read_and_before_all_read_again() {
             let worked = rank.rewrite(&*shared, |all| all.iter().for_each(|paper| paper.write(5))).unwrap();
             assert_eq!(worked.is_some(), rank.rank() == 0);
             assert_eq!(read(&rank), 15);
-            rank // Who leaves ends the reading of the others.
         });
     });
 }
@@ -304,6 +303,49 @@ fn of_three_ranks_one_leaves_and_the_others_hear_of_it() {
         let results = on_ranks(world(3), |mut rank| if rank.rank() == 2 { Ok(()) } else { rank.barrier() });
         // Whoever hears of it first leaves too, which is no news.
         assert_eq!(results[..2], [const { Err(CollectiveError::Left { rank: 2 }) }; 2]);
+    });
+}
+
+/// A rank whose communicator outlives its session, which ends with its task or is finished before.
+fn sessions(size: usize, finishes: bool) -> Vec<Result<(), CollectiveError>> {
+    let results = on_ranks(world(size), move |mut rank| {
+        let mut session = rank.enter();
+        session.barrier().unwrap();
+        if session.rank() == 0 {
+            let second = session.barrier();
+            session.finish();
+            return (second, rank);
+        }
+        if finishes {
+            session.finish();
+            return (rank.barrier(), rank);
+        }
+        drop(session);
+        (Ok(()), rank)
+    });
+    results.into_iter().map(|(second, _)| second).collect()
+}
+
+#[test]
+fn a_session_that_ends_with_its_task_ends_the_next_round() {
+    check(UNBOUNDED, || assert_eq!(sessions(2, false), [Err(CollectiveError::Left { rank: 1 }), Ok(())]));
+}
+
+#[test]
+fn a_session_that_is_finished_ends_nothing() {
+    check(UNBOUNDED, || assert_eq!(sessions(2, true), [Ok(()), Ok(())]));
+}
+
+#[test]
+fn of_two_ranks_that_fail_the_first_gives_all_its_reason() {
+    check(AT_MOST_3, || {
+        let results = on_ranks(world(3), |mut rank| match rank.rank() {
+            0 => rank.barrier().unwrap_err(),
+            number => rank.fail(number.to_string()),
+        });
+        let failed = |rank: usize| CollectiveError::Failed { rank, reason: rank.to_string() };
+        assert!(results.iter().all(|cause| *cause == results[0]), "{results:?}");
+        assert!([1, 2].map(failed).contains(&results[0]), "{results:?}");
     });
 }
 
@@ -428,7 +470,7 @@ fn a_timeout_at_any_moment_finds_three_of_one_mind() {
 #[test]
 fn a_rank_that_never_comes_is_named_and_told_when_it_comes_after_all() {
     check(UNBOUNDED, || {
-        let mut ranks = world(2).communicators().into_iter();
+        let mut ranks = world(2).communicators();
         let (mut waiting, mut late) = (ranks.next().unwrap(), ranks.next().unwrap());
         waiting.set_timeout(Some(Duration::from_secs(60)));
         let waiter = thread::spawn(move || waiting.barrier());
