@@ -231,6 +231,49 @@ fn a_step_of_total_weight_0_changes_nothing_and_is_reported() {
     assert_eq!((outcome.unwrap().params, weights), (vec![3.0], vec![0.0]));
 }
 
+/// ℓ = (p − x)² at p = 0, which a rate of 1e-30 leaves there: losses 1, 4, 9, 16, 25 of weights ½, 2, 1, 0, 4.
+#[test]
+fn the_losses_of_a_step_an_epoch_and_a_score_are_divided_by_the_weight_of_their_samples() {
+    let model = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+        let weighted = |of: fn(f32) -> f32| {
+            let value = |k: usize| samples.weight(k) * of(params[0] - samples.inputs[[k, 0]]);
+            (0..samples.len()).map(value).sum::<f32>()
+        };
+        grads[0] = weighted(|error| 2.0 * error);
+        f64::from(weighted(|error| error * error))
+    });
+    let data = |weights| {
+        let features = array![[1.0], [2.0], [3.0], [4.0], [5.0]];
+        Dataset::from_arrays(features, Targets::None, weights).unwrap()
+    };
+    for (weights, steps, whole) in [
+        (Some(vec![0.5, 2.0, 1.0, 0.0, 4.0]), [8.5 / 2.5, 9.0 / 1.0, 100.0 / 4.0], 117.5 / 7.5),
+        (None, [5.0 / 2.0, 25.0 / 2.0, 25.0], 55.0 / 5.0),
+    ] {
+        let data = data(weights);
+        for threads in [1, 2] {
+            let options = Options {
+                threads,
+                batch_size: 2,
+                shards: Shards::Count(2),
+                rate: Some(1e-30),
+                shuffle: false,
+                length: Length::Epochs(1),
+                ..Options::default()
+            };
+            let mut losses = Vec::new();
+            let trainer = Trainer::new(&model, &data, options).test(&data).on_event(|event| match event {
+                Event::Step(end) => losses.push(end.loss),
+                Event::Epoch(end) => losses.extend([end.train_loss, end.test.unwrap().mean_loss()]),
+                _ => {}
+            });
+            trainer.run().unwrap();
+            // A model of one's own scores as the training loss does, if it says nothing else.
+            assert_eq!(losses, [&steps[..], &[whole, whole]].concat(), "{threads} threads");
+        }
+    }
+}
+
 #[test]
 fn a_weightless_sample_of_a_perceptron_counts_for_nothing_even_if_it_overflows() {
     let shape = MlpShape {
