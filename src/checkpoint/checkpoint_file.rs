@@ -25,7 +25,7 @@ pub struct Checkpoint {
     pub facts: Arc<RunFacts>,
     /// Params, optimizer state and position.
     pub snapshot: Arc<Snapshot>,
-    /// How good the params are, if that was measured.
+    /// How good the params are, if they were measured at the end of a whole epoch.
     pub quality: Option<Quality>,
     /// Times of the epochs before.
     pub history: History,
@@ -65,6 +65,13 @@ struct Description {
     best: bool,
     history: History,
     facts: RunFacts,
+}
+
+impl Description {
+    /// The quality at the end of a whole epoch. Files of older versions also have that of a part of one.
+    fn quality(&self) -> Option<Quality> {
+        self.quality.filter(|_| self.position.batch == 0)
+    }
 }
 
 /// The key of the description among the metadata.
@@ -137,8 +144,8 @@ impl Checkpoint {
     pub(super) fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Self, CheckpointError> {
         let file = parse(path, bytes)?;
         let found = described(path, bytes)?;
-        let Description { tensors: sums, position, state: names, quality, best, mut history, facts, .. } =
-            found;
+        let quality = found.quality();
+        let Description { tensors: sums, position, state: names, best, mut history, facts, .. } = found;
         if facts.shape.params_len().is_none() {
             return Err(CheckpointError::Shape { path: path.to_owned(), shape: facts.shape });
         }
@@ -181,7 +188,7 @@ impl Checkpoint {
 /// How good a checkpoint's params are, by its description alone: the tensors are not looked at.
 pub(super) fn quality_of(path: &Path) -> Result<Option<Quality>, CheckpointError> {
     let bytes = read(path)?;
-    Ok(described(path, &bytes)?.quality)
+    Ok(described(path, &bytes)?.quality())
 }
 
 /// The description, if it is the one that was written.
