@@ -325,7 +325,7 @@ fn wait_for_an_epoch(child: &mut Child) -> BufReader<impl Read + use<>> {
 
 #[test]
 fn a_signal_ends_the_run_with_its_model_saved() {
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+    for (signal, code) in [("HUP", 129), ("INT", 130), ("TERM", 143), ("XCPU", 152)] {
         let room = Room::new();
         let mut child = room.spawn("train --epochs 1000000 -o run");
         let mut rest = wait_for_an_epoch(&mut child);
