@@ -274,3 +274,37 @@ fn checksum(text: &str) -> String {
 fn hex(crc: u32) -> String {
     format!("{crc:08x}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Dataset, Targets};
+    use crate::model::{Activation, Loss};
+
+    #[test]
+    fn a_quality_is_that_of_a_whole_epoch_also_in_files_of_older_versions() {
+        let data = Dataset::from_arrays(ndarray::array![[1.0]], Targets::None, None).unwrap();
+        let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
+        let facts = Arc::new(RunFacts {
+            shape: MlpShape { inputs: 1, hidden, outputs: 1, activation, loss },
+            standardize: None,
+            classes: None,
+            options: BTreeMap::new(),
+            train: data.fingerprint(),
+            test: None,
+        });
+        let quality = Some(Quality { train_loss: Some(0.5), ..Quality::default() });
+        let folder = tempfile::tempdir().unwrap();
+        // Those of an epoch that was cut short had a quality too, after some of its batches.
+        for (batch, expected) in [(0, quality), (7, None)] {
+            let position = Position { batch, ..Position::default() };
+            let snapshot = Arc::new(Snapshot::new(position, vec![0.0; 2], Vec::new()));
+            let checkpoint =
+                Checkpoint { facts: Arc::clone(&facts), snapshot, quality, history: History::default() };
+            let path = folder.path().join(batch.to_string());
+            checkpoint.save(&path).unwrap();
+            assert_eq!(Checkpoint::load(&path).unwrap().quality, expected);
+            assert_eq!(quality_of(&path).unwrap(), expected);
+        }
+    }
+}

@@ -2,7 +2,7 @@
 //! ends after its step, with exit code 128 + n, a valid checkpoint and its results, and goes on to the same bits.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -111,4 +111,61 @@ fn a_hang_up_that_is_ignored_when_the_program_starts_stays_ignored() {
     signal(&child, "HUP");
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!((ran.code, &room.json("run/results.json")["epochs"]), (Some(0), &300.into()), "{ran:?}");
+}
+
+/// Waits until the program has begun its log, which it does after it has begun to listen.
+fn wait_for_the_log(room: &Room) {
+    while !room.path("run/metrics.jsonl").exists() {
+        std::thread::yield_now();
+    }
+}
+
+/// Sends signals one right after the other.
+fn signals(child: &Child, names: [&str; 2]) {
+    let kills = names.map(|name| format!("kill -s {name} {}", child.id())).join("; ");
+    assert!(Command::new("sh").args(["-c", &kills]).status().unwrap().success());
+}
+
+#[test]
+fn signals_of_two_kinds_leave_the_time_to_save_the_run() {
+    for names in [["INT", "TERM"], ["TERM", "HUP"], ["HUP", "HUP"], ["XCPU", "XCPU"]] {
+        let room = Room::new();
+        let child = room.spawn("train --epochs 1000000 --quiet -o run");
+        wait_for_the_log(&room);
+        signals(&child, names);
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        let codes = SIGNALS.map(|(name, number)| names.contains(&name).then_some(128 + number));
+        assert!(codes.contains(&ran.code) && ran.code.is_some(), "{names:?}: {ran:?}");
+        assert_eq!(room.json("run/results.json")["stopped"], "interrupted", "{names:?}");
+    }
+}
+
+#[test]
+fn a_second_signal_of_the_same_kind_does_not_wait_for_the_step() {
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let room = Room::new();
+        // A step of a second or so.
+        let mut child = room.spawn("train --hidden 2000,2000 -b 1437 -t 1 --quiet -o run");
+        wait_for_the_log(&room);
+        // More than two, as the system makes one of those that have not been delivered yet.
+        while child.try_wait().unwrap().is_none() {
+            signal(&child, name);
+        }
+        assert_eq!(Ran::from(child.wait_with_output().unwrap()).code, Some(code));
+        assert!(!room.path("run/results.json").exists(), "the step was waited for");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_summary_that_cannot_be_printed_does_not_hide_that_the_run_is_saved() {
+    let room = Room::new();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let child =
+        room.command("train --epochs 1000000 --no-progress -o run").stdout(full()).stderr(full()).spawn();
+    let child = child.unwrap();
+    wait_for_the_log(&room);
+    signal(&child, "HUP");
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(129));
+    assert_eq!(room.json("run/results.json")["stopped"], "interrupted");
 }
