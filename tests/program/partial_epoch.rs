@@ -2,6 +2,7 @@
 //! quality are not those of an epoch, and the whole epoch replaces it when the run is resumed. An epoch of the digits has 23 steps.
 
 use phalanx::checkpoint::{Checkpoint, CheckpointDir};
+use phalanx::report::Results;
 use serde_json::Value;
 
 use crate::room::{Room, rows};
@@ -30,8 +31,11 @@ fn kept(room: &Room, run: &str) -> Vec<u64> {
 #[test]
 fn the_part_of_an_epoch_is_named_in_the_log_the_results_the_summary_and_the_page() {
     let room = Room::new();
-    let told = room.run("train --max-steps 30 --no-progress -o run");
+    let told = room.run("train --max-steps 30 -o run");
     assert_eq!(told.code, Some(0), "{told:?}");
+    let epochs: Vec<&str> = told.err.lines().filter(|line| line.starts_with("epoch ")).collect();
+    assert!(epochs.len() == 2 && !epochs[0].contains("part of"), "{epochs:?}");
+    assert!(epochs[1].starts_with("epoch 2/2  ") && epochs[1].contains("  part of an epoch  "), "{epochs:?}");
     assert!(told.out.contains("over the part of epoch 2 that was done"), "{}", told.out);
     for (event, step) in [("epoch", 23), ("partial_epoch", 30)] {
         assert_eq!(steps(&room, "run", event), [vec![step], vec![step]], "{event}");
@@ -43,6 +47,9 @@ fn the_part_of_an_epoch_is_named_in_the_log_the_results_the_summary_and_the_page
     assert_eq!(results["partial_epoch_secs"], of("partial_epoch")["epoch_secs"]);
     assert_eq!(results["samples_per_sec"], of("epoch")["samples_per_sec"]);
     assert_eq!(results["test_loss"], of("partial_epoch")["test_loss"]);
+    let seconds = |event| of(event)["epoch_secs"].as_f64().unwrap();
+    let of_results = serde_json::from_value::<Results>(results.clone()).unwrap();
+    assert_eq!(of_results.training_secs(), seconds("epoch") + seconds("partial_epoch"));
     room.good("report run");
     assert!(room.read("run/report.html").contains("The last is a part of an epoch."));
 
@@ -71,7 +78,9 @@ fn a_step_that_diverges_leaves_a_part_of_an_epoch_even_if_it_is_the_last() {
         |row: usize| format!("{},{}\n", if row == 40 { "1e38".into() } else { row.to_string() }, row % 2);
     room.write("wild.csv", (0..41).map(row).collect::<String>());
     let train = "train wild.csv --loss mse --hidden none --lr 1e-9 -b 10 --no-shuffle --epochs 2 -o run";
-    assert_eq!(room.run(train).code, Some(3));
+    let told = room.run(train);
+    assert_eq!(told.code, Some(3), "{told:?}");
+    assert!(told.out.contains("after 5 of 10 steps, within epoch 1"), "{}", told.out);
     let results = room.json("run/results.json");
     assert_eq!((&results["steps"], &results["epochs"]), (&5.into(), &0.into()));
     assert_eq!(results["epoch_secs"], Value::Array(vec![]));
@@ -92,10 +101,11 @@ fn the_whole_epoch_replaces_its_part_when_the_run_is_resumed() {
 }
 
 #[test]
-fn the_best_checkpoint_is_that_of_a_whole_epoch() {
+fn the_best_checkpoint_and_the_best_of_the_curve_are_those_of_a_whole_epoch() {
     let room = Room::new();
     // The test loss falls from step to step, so that the part of the third epoch is better than what came before.
-    room.good("train --max-steps 60 --keep 1 --save-every 1epoch --quiet -o run");
+    let told = room.good("train --max-steps 60 --keep 1 --save-every 1epoch -o run");
+    assert!(told.contains("by epoch: test accuracy, at best") && told.contains(" in epoch 2\n"), "{told}");
     let losses = lines(&room, "run").into_iter().filter_map(|line| line["test_loss"].as_f64());
     let losses: Vec<f64> = losses.collect();
     assert!(losses.len() == 3 && losses[2] < losses[1], "{losses:?}");
