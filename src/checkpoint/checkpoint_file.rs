@@ -25,7 +25,7 @@ pub struct Checkpoint {
     pub facts: Arc<RunFacts>,
     /// Params, optimizer state and position.
     pub snapshot: Arc<Snapshot>,
-    /// How good the params are, if that was measured.
+    /// How good the params are, if they were measured at the end of a whole epoch.
     pub quality: Option<Quality>,
     /// Times of the epochs before.
     pub history: History,
@@ -68,6 +68,13 @@ struct Description {
     best: bool,
     history: History,
     facts: RunFacts,
+}
+
+impl Description {
+    /// The quality at the end of a whole epoch. Files of older versions also have that of a part of one.
+    fn quality(&self) -> Option<Quality> {
+        self.quality.filter(|_| self.position.batch == 0)
+    }
 }
 
 /// The key of the description among the metadata.
@@ -140,8 +147,8 @@ impl Checkpoint {
     pub(super) fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Self, CheckpointError> {
         let file = parse(path, bytes)?;
         let found = described(path, bytes)?;
-        let Description { tensors: sums, position, state: names, quality, best, mut history, facts, .. } =
-            found;
+        let quality = found.quality();
+        let Description { tensors: sums, position, state: names, best, mut history, facts, .. } = found;
         if facts.shape.params_len().is_none() {
             return Err(CheckpointError::Shape { path: path.to_owned(), shape: facts.shape });
         }
@@ -185,7 +192,7 @@ impl Checkpoint {
 /// How good a checkpoint's params are, by its description alone: the tensors are not looked at.
 pub(super) fn quality_of(path: &Path) -> Result<Option<Quality>, CheckpointError> {
     let bytes = read(path)?;
-    Ok(described(path, &bytes)?.quality)
+    Ok(described(path, &bytes)?.quality())
 }
 
 /// The description, if it is the one that was written.
@@ -270,4 +277,38 @@ fn checksum(text: &str) -> String {
 
 fn hex(crc: u32) -> String {
     format!("{crc:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Dataset, Targets};
+    use crate::model::{Activation, Loss};
+
+    #[test]
+    fn a_quality_is_that_of_a_whole_epoch_also_in_files_of_older_versions() {
+        let data = Dataset::from_arrays(ndarray::array![[1.0]], Targets::None, None).unwrap();
+        let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
+        let facts = Arc::new(RunFacts {
+            shape: MlpShape { inputs: 1, hidden, outputs: 1, activation, loss },
+            standardize: None,
+            classes: None,
+            options: BTreeMap::new(),
+            train: data.fingerprint(),
+            test: None,
+        });
+        let quality = Some(Quality { train_loss: Some(0.5), ..Quality::default() });
+        let folder = tempfile::tempdir().unwrap();
+        // Those of an epoch that was cut short had a quality too, after some of its batches.
+        for (batch, expected) in [(0, quality), (7, None)] {
+            let position = Position { batch, ..Position::default() };
+            let snapshot = Arc::new(Snapshot::new(position, vec![0.0; 2], Vec::new()));
+            let checkpoint =
+                Checkpoint { facts: Arc::clone(&facts), snapshot, quality, history: History::default() };
+            let path = folder.path().join(batch.to_string());
+            checkpoint.save(&path).unwrap();
+            assert_eq!(Checkpoint::load(&path).unwrap().quality, expected);
+            assert_eq!(quality_of(&path).unwrap(), expected);
+        }
+    }
 }

@@ -218,6 +218,7 @@ fn way_on(run: &Path, newest: Option<&Path>) -> String {
 pub(crate) fn remedy(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room, or write elsewhere",
+        io::ErrorKind::FileTooLarge => "raise the limit on file sizes (ulimit -f), or write elsewhere",
         io::ErrorKind::PermissionDenied => "change the permissions, or write elsewhere",
         io::ErrorKind::NotFound => "make the folder first, or write elsewhere",
         _ => "check the disk, or write elsewhere",

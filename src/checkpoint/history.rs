@@ -7,10 +7,10 @@ use crate::train::{EpochEnd, PhaseTimes};
 /// Times of the epochs that are done, for the results of the whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    /// Seconds of each epoch. A tensor of its own in the file: there may be millions.
+    /// Seconds of each whole epoch. A tensor of its own in the file: there may be millions.
     #[serde(skip)]
     pub epoch_secs: Vec<f64>,
-    /// Samples per second of the best epoch.
+    /// Samples per second of the fastest of them; 0 without any.
     pub samples_per_sec: f64,
     /// Where rank 0 spent its time in them.
     pub phases: PhaseTimes,
@@ -19,12 +19,14 @@ pub struct History {
 }
 
 impl History {
-    /// Counts an epoch.
+    /// Counts a whole epoch, or the times of the part of one that a run ended with: of that, neither the seconds are an epoch's nor the
+    /// speed the best.
     pub fn add(&mut self, end: &EpochEnd) {
-        self.epoch_secs.push(end.elapsed.as_secs_f64());
-        self.samples_per_sec = self
-            .samples_per_sec
-            .max(Some(end.samples_per_sec()).filter(|speed| speed.is_finite()).unwrap_or(0.0));
         self.phases += end.phases;
+        if end.is_whole {
+            self.epoch_secs.push(end.elapsed.as_secs_f64());
+            let speed = Some(end.samples_per_sec()).filter(|speed| speed.is_finite());
+            self.samples_per_sec = self.samples_per_sec.max(speed.unwrap_or(0.0));
+        }
     }
 }

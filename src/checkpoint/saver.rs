@@ -75,7 +75,8 @@ impl Saver {
 
     fn save(&self, snapshot: Arc<Snapshot>) {
         let position = *snapshot.position();
-        let quality = self.last.as_ref().filter(|end| end.step == position.step).map(Quality::of);
+        let is_of_here = |end: &&EpochEnd| end.is_whole && end.step == position.step;
+        let quality = self.last.as_ref().filter(is_of_here).map(Quality::of);
         let mut history = self.history.clone();
         // An epoch that was cut short is taken up again, and told whole.
         self.last.iter().filter(|end| end.epoch < position.epoch).for_each(|end| history.add(end));

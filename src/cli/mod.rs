@@ -59,7 +59,8 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
   phalanx export m model.onnx                    take it to another program
   phalanx convert --to sum --lr 0.1 -b 64        say the same run for summed gradients
 
-Exit codes: 0 done, 1 error, 2 wrong usage, 3 diverged, 130 and 143 stopped by a signal after saving.")]
+Exit codes: 0 done, 1 error, 2 wrong usage, 3 diverged, 128 + n stopped by signal n after saving: 129 SIGHUP, 130 SIGINT (Ctrl-C),
+143 SIGTERM, 152 SIGXCPU.")]
 struct Arguments {
     /// When to print in colour: always, never or auto, on a terminal, heeding NO_COLOR, CLICOLOR and CLICOLOR_FORCE
     /// [default: auto]
@@ -110,7 +111,8 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let name = matches.subcommand_name().unwrap_or_default();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let alone = if matches!(name, "train" | "bench") { Ok(()) } else { job::refuse(name) };
-    let ended = alone.and_then(|()| match arguments.command {
+    let ready = alone.and_then(|()| Ok(signals::let_large_writes_fail()?));
+    let ended = ready.and_then(|()| match arguments.command {
         Command::Train(flags) => train::run(*flags, begun),
         Command::Convert(flags) => convert::run(*flags),
         Command::Eval(flags) => eval::run(&flags),

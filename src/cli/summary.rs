@@ -29,7 +29,9 @@ fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
     let mut table = Table::default();
     if results.stopped != Stopped::Completed {
         let (done, all) = (grouped(results.steps), grouped(plan.total_steps()));
-        table.row("stopped", format!("after {done} of {all} steps"));
+        let within =
+            partial_epoch(results).map_or_else(String::new, |epoch| format!(", within epoch {epoch}"));
+        table.row("stopped", format!("after {done} of {all} steps{within}"));
     }
     if results.stopped_early {
         let (done, epochs) = (grouped(results.steps), results.epochs);
@@ -39,7 +41,7 @@ fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
     if let Some(epoch) = results.best_epoch.filter(|_| results.of_best_epoch || results.stopped_early) {
         let saved =
             if results.of_best_epoch { "whose params are saved" } else { "the params of the last are saved" };
-        let cut_short = !results.steps.is_multiple_of(plan.steps_per_epoch());
+        let cut_short = partial_epoch(results).is_some();
         let whole = if cut_short { "; the last was cut short and does not count" } else { "" };
         table.row("best epoch", format!("{epoch}, {saved}{whole}"));
     }
@@ -51,7 +53,10 @@ fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
         table.row("test loss", format!("{loss:.4}"));
     }
     if let Some(loss) = results.train_loss {
-        table.row("train loss", format!("{loss:.4}"));
+        let part = partial_epoch(results).filter(|_| !results.of_best_epoch);
+        let over =
+            part.map_or_else(String::new, |epoch| format!(" over the part of epoch {epoch} that was done"));
+        table.row("train loss", format!("{loss:.4}{over}"));
     }
     if plan.noise_interval().is_some() {
         table.row("noise scale", noise_scale(results));
@@ -64,6 +69,10 @@ fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
         let skipped = grouped(results.skipped_steps);
         table.row("skipped", format!("{skipped} steps, whose loss or gradient was no finite number"));
     }
+    if results.weightless_steps > 0 {
+        let weightless = grouped(results.weightless_steps);
+        table.row("weightless", format!("{weightless} steps, whose samples all weigh 0, changed nothing"));
+    }
     table.row("time", time(results));
     table.row("params", format!("{}, sha256 {}", grouped(results.params as u64), results.params_sha256));
     table.row("saved in", run.name());
@@ -71,6 +80,11 @@ fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
     table.row("page", format!("phalanx report {}", shell_word(&run.name())));
     run.next().into_iter().take(1).for_each(|(command, _)| table.row("next", command));
     table
+}
+
+/// The epoch, counted from 1, of which the run ended with a part.
+fn partial_epoch(results: &Results) -> Option<u64> {
+    results.partial_epoch_secs.map(|_| results.epochs + 1)
 }
 
 /// " (350 of 360)". Of weighted samples accuracy is a share of the weight, and only by chance one of the samples.
@@ -93,7 +107,7 @@ fn noise_scale(results: &Results) -> String {
 }
 
 fn time(results: &Results) -> String {
-    let secs = results.epoch_secs.iter().sum::<f64>();
+    let secs = results.training_secs();
     let phases = results.phase_secs;
     let total = (phases.compute + phases.wait + phases.reduce_update).max(f64::MIN_POSITIVE);
     let share = |secs: f64| 100.0 * secs / total;

@@ -102,7 +102,11 @@ fn train(
     report::draw_loss(&record)?;
     if !is_quiet {
         let text = summary::text(&results, &plan, &record);
-        output::results(|out| write!(out, "{text}"))?;
+        let printed = output::results(|out| write!(out, "{text}"));
+        // After SIGHUP the terminal may be gone; what the exit code says of the run, that it is saved, is true all the same.
+        if outcome.reason != StopReason::Interrupted {
+            printed?;
+        }
     }
     Ok(exit_code(&outcome, (&signals, job.processes()), (dir.path(), plan.on_divergence())))
 }

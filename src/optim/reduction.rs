@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// How per-sample gradients become the one gradient of a step.
 ///
 /// A step has S shards of total weights w_k (the number of samples, without weights), W = Σ w_k, and s_k is the weighted
-/// sum of the per-sample gradients of shard k. Shards of weight 0 are not counted.
+/// sum of the per-sample gradients of shard k. A shard without samples is no shard. A shard whose samples all weigh 0 adds
+/// nothing to the sum; [`counts_shard`](Self::counts_shard) returns whether it is one of the S.
 ///
 /// gradient = (Σ s_k / [`shard_divisor`](Self::shard_divisor)) / [`step_divisor`](Self::step_divisor)
 ///
@@ -47,6 +48,26 @@ names!(Reduction, "reduction", [
 ]);
 
 impl Reduction {
+    /// Returns whether a shard that has samples, of this total weight, is one of the S shards that
+    /// [`step_divisor`](Self::step_divisor) divides by.
+    ///
+    /// A shard of weight 0 has no mean, so a mean of shard means leaves it out. A mean of shard sums counts it: PyTorch DDP divides
+    /// by the number of processes, whatever their samples weigh.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::optim::Reduction;
+    ///
+    /// let counted = |reduction: Reduction| [0.0, 2.0].iter().filter(|&&weight| reduction.counts_shard(weight)).count();
+    /// assert_eq!(counted(Reduction::MeanOfShardMeans), 1);
+    /// assert_eq!(counted(Reduction::MeanOfShardSums), 2);
+    /// ```
+    #[must_use]
+    pub fn counts_shard(self, shard_weight: f64) -> bool {
+        self == Self::MeanOfShardSums || shard_weight > 0.0
+    }
+
     /// What a shard's gradient sum is divided by before shards are added, or `None` if it is added as it is.
     ///
     /// # Panics
@@ -63,8 +84,8 @@ impl Reduction {
         }
     }
 
-    /// What the combined shards are divided by, or `None` if they are the gradient. `shards` counts those of weight
-    /// above 0, `weight` is that of the whole step.
+    /// What the combined shards are divided by, or `None` if they are the gradient. `shards` is the number of shards that
+    /// [count](Self::counts_shard), `weight` is that of the whole step.
     ///
     /// # Panics
     /// If there is no shard, or the weight is not above 0 and finite: such a step changes nothing and must be left out.
@@ -158,7 +179,8 @@ mod tests {
     fn gradient(reduction: Reduction, sums: &[f64], weights: &[f64]) -> f64 {
         let shard = |(&s, &w): (&f64, &f64)| s / reduction.shard_divisor(w).unwrap_or(1.0);
         let sum: f64 = sums.iter().zip(weights).map(shard).sum();
-        sum / reduction.step_divisor(sums.len(), weights.iter().sum()).unwrap_or(1.0)
+        let counted = weights.iter().filter(|&&weight| reduction.counts_shard(weight)).count();
+        sum / reduction.step_divisor(counted, weights.iter().sum()).unwrap_or(1.0)
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! fast one's, they compute in `f64` throughout.
 
 use super::{
-    EpsForm, Hyper, MomentumForm,
+    EpsForm, Hyper, MomentumForm, Reduction,
     hyper::{Moments, Momentum, Rule},
 };
 
@@ -31,6 +31,48 @@ pub fn sum_of_squares(values: &[f32]) -> f64 {
 #[must_use]
 pub fn norm(values: &[f64]) -> f64 {
     values.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+/// The samples of one shard, for one param.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ShardSum {
+    /// w_k, the total weight of its samples: 0 if they all weigh 0.
+    pub weight: f64,
+    /// s_k, the weighted sum of their gradients.
+    pub gradient: f64,
+}
+
+/// Returns the gradient of a step, for one param, by the formula of its [`Reduction`]; `None` if all samples weigh 0, as such a step
+/// changes nothing. `shards` are those that have samples.
+///
+/// # Examples
+///
+/// Four samples in two processes of PyTorch DDP with a summed loss. The samples of the second process weigh 0, yet it counts:
+///
+/// ```
+/// use phalanx::optim::{Reduction, reference::{ShardSum, reduced_gradient}};
+///
+/// let shards = [ShardSum { weight: 2.0, gradient: 6.0 }, ShardSum { weight: 0.0, gradient: 0.0 }];
+/// assert_eq!(reduced_gradient(Reduction::MeanOfShardSums, &shards), Some(3.0));
+/// assert_eq!(reduced_gradient(Reduction::MeanOfShardMeans, &shards), Some(3.0));
+/// assert_eq!(reduced_gradient(Reduction::Sum, &shards), Some(6.0));
+/// ```
+#[must_use]
+pub fn reduced_gradient(reduction: Reduction, shards: &[ShardSum]) -> Option<f64> {
+    let weight: f64 = shards.iter().map(|shard| shard.weight).sum();
+    if weight == 0.0 {
+        return None;
+    }
+    let sum: f64 = shards.iter().map(|shard| shard.gradient).sum();
+    let means: Vec<f64> =
+        shards.iter().filter(|shard| shard.weight > 0.0).map(|shard| shard.gradient / shard.weight).collect();
+    Some(match reduction {
+        Reduction::Mean => sum / weight,
+        Reduction::Sum => sum,
+        Reduction::MeanOfShardMeans => means.iter().sum::<f64>() / means.len() as f64,
+        Reduction::SumOfShardMeans => means.iter().sum(),
+        Reduction::MeanOfShardSums => sum / shards.len() as f64,
+    })
 }
 
 /// An optimizer of one tensor, in `f64`.

@@ -20,7 +20,7 @@ use crate::train::{Event, Position, Subscriber, SubscriberError};
 ///
 /// | key | of | meaning |
 /// |---|---|---|
-/// | `event` | all | `step`, `epoch`, `diverged` instead of `step` for every one whose loss or gradient was no finite number and which changed nothing, or `resume` where a run was gone on with; lines after that point were cut off |
+/// | `event` | all | `step`, `epoch`, `diverged` instead of `step` for every one whose loss or gradient was no finite number and which changed nothing, `partial_epoch` instead of `epoch` for the part of one that a run ended with, or `resume` where a run was gone on with; lines after that point were cut off |
 /// | `step`, `epoch` | all | steps done; epoch counted from 1 |
 /// | `train_loss` | both | mean loss of the step's, or of the epoch's samples, before their update; null if no number |
 /// | `lr` | step | learning rate of the step |

@@ -168,6 +168,9 @@ impl Progress {
         if let Some(accuracy) = end.test.as_ref().and_then(Score::accuracy) {
             line += &format!("  accuracy {accuracy:.4}");
         }
+        if !end.is_whole {
+            line += "  part of an epoch";
+        }
         // The bar shows the speed itself, and the line above it fits a narrow terminal without.
         if self.style == ProgressStyle::Lines {
             line += &format!("  {} samples/s", grouped(end.samples_per_sec() as u64));

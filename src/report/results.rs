@@ -33,7 +33,7 @@ pub struct Results {
     pub train_samples: usize,
     /// Test samples; 0 without.
     pub test_samples: usize,
-    /// Mean loss of a training sample over the last epoch, each taken before its update; null if it is no number.
+    /// Mean loss of a training sample over the last epoch, or the part of one, each taken before its update; null if it is no number.
     pub train_loss: Option<f64>,
     /// Mean loss of a test sample at the end; null without test samples, or if training diverged.
     pub test_loss: Option<f64>,
@@ -47,11 +47,14 @@ pub struct Results {
     pub noise_scale_of_run: Option<f64>,
     /// Its standard error.
     pub noise_scale_of_run_error: Option<f64>,
-    /// Seconds of each epoch of the whole run, resumed or not, evaluation and saving left out; the last may be cut short.
+    /// Seconds of each whole epoch of the run, resumed or not, without evaluation and saving: as many as [`epochs`](Self::epochs).
     pub epoch_secs: Vec<f64>,
-    /// Samples per second of the best epoch.
+    /// Seconds of the part of an epoch that the run ended with; null if it ended with a whole one.
+    #[serde(default)]
+    pub partial_epoch_secs: Option<f64>,
+    /// Samples per second of the fastest whole epoch; of the part of one if none was done.
     pub samples_per_sec: f64,
-    /// Where rank 0 spent these seconds.
+    /// Where rank 0 spent the seconds of all of these.
     pub phase_secs: PhaseSecs,
     /// Largest resident memory; null where the system does not tell.
     pub peak_rss_bytes: Option<u64>,
@@ -69,6 +72,9 @@ pub struct Results {
     /// Steps that were skipped, as their loss or their gradient was no finite number.
     #[serde(default)]
     pub skipped_steps: u64,
+    /// Steps that changed nothing, as all their samples weigh 0.
+    #[serde(default)]
+    pub weightless_steps: u64,
     /// What the run diverged by; null if it did not.
     #[serde(default)]
     pub divergence: Option<String>,
@@ -136,6 +142,13 @@ impl Results {
         let noise_of_run = outcome.noise_scale.and_then(|noise| noise.whole());
         let mut history = before.clone();
         epochs.iter().for_each(|epoch| history.add(epoch));
+        let partial = epochs.last().filter(|end| !end.is_whole);
+        if let (Some(end), 0.0) = (partial, history.samples_per_sec) {
+            history.samples_per_sec =
+                Some(end.samples_per_sec()).filter(|speed| speed.is_finite()).unwrap_or(0.0);
+        }
+        // A step that diverged is told, but the epoch that it ends is not whole.
+        let steps_done = outcome.steps - u64::from(outcome.reason == StopReason::Diverged);
         Self {
             params_sha256: params_sha256(outcome.chosen_params()),
             params: plan.params_len(),
@@ -146,7 +159,7 @@ impl Results {
             reduction: plan.reduction().to_string(),
             seed: plan.seed(),
             steps: outcome.steps,
-            epochs: outcome.steps / plan.steps_per_epoch(),
+            epochs: steps_done / plan.steps_per_epoch(),
             train_samples: plan.train_samples(),
             test_samples: plan.test_samples(),
             train_loss: quality.train_loss,
@@ -157,6 +170,7 @@ impl Results {
             noise_scale_of_run: noise_of_run.map(|estimate| estimate.value),
             noise_scale_of_run_error: noise_of_run.map(|estimate| estimate.error),
             epoch_secs: history.epoch_secs,
+            partial_epoch_secs: partial.map(|end| end.elapsed.as_secs_f64()),
             samples_per_sec: history.samples_per_sec,
             phase_secs: history.phases.into(),
             peak_rss_bytes: peak_rss_bytes(),
@@ -165,9 +179,15 @@ impl Results {
             of_best_epoch: restored.is_some(),
             stopped_early: outcome.reason == StopReason::StoppedEarly,
             skipped_steps: outcome.position.skipped,
+            weightless_steps: outcome.position.weightless,
             divergence: outcome.divergence.as_ref().map(ToString::to_string),
             stopped: outcome.reason.into(),
         }
+    }
+
+    /// Seconds of all epochs, with the part of one that the run may have ended with.
+    pub fn training_secs(&self) -> f64 {
+        self.epoch_secs.iter().chain(&self.partial_epoch_secs).sum()
     }
 
     /// The gradient noise scale at the end.

@@ -22,6 +22,7 @@ use crate::train::{EpochParams, Event, Position, Subscriber, SubscriberError};
 /// |---|---|---|
 /// | `step/KEY` | scalar | what the line of a step in [`metrics.jsonl`](super::Metrics) has: `train_loss`, `lr`, `grad_norm`, `noise_scale`, `noise_scale_error` |
 /// | `epoch/KEY` | scalar | that of an epoch: `train_loss`, `test_loss`, `test_accuracy`, `noise_scale`, `noise_scale_error`, `samples_per_sec`, `epoch_secs`, `compute_secs`, `wait_secs`, `reduce_update_secs` |
+/// | `partial_epoch/KEY` | scalar | the same of the part of an epoch that a run ended with |
 /// | `params/TENSOR` | histogram | the params after an epoch, by tensor, such as `params/layers.0.weight`: finite values in 30 buckets of one width from the least to the largest |
 ///
 /// A scalar is the value of the line as f32, also if it is no number, which TensorBoard marks; what is null in the line for another
@@ -31,7 +32,7 @@ use crate::train::{EpochParams, Event, Position, Subscriber, SubscriberError};
 /// A run that goes on writes a new file, with what the old one has up to there and a `SessionLog` of status `START` at the next step,
 /// which marks the point; the old one is left empty. So the folder has each step once, whatever reads it. A TensorBoard that looks on
 /// drops what is void: one that loads in Python by such a mark at the head of each file, one that loads fast by the order of steps in
-/// each tag, so that the end of a first epoch that was cut short stays until it is started anew.
+/// each tag, so that the part of an epoch stays until it is started anew.
 ///
 /// Scalars are `simple_value` and histograms `HistogramProto`, as those of PyTorch's `SummaryWriter`: TensorBoard makes its own
 /// later forms of them while it reads, and programs that read event files without it know these best.

@@ -43,12 +43,12 @@ const COLUMNS: usize = 60;
 const LEAST: usize = 8;
 
 impl TextCurve {
-    /// The test accuracy of the epochs in a log; without it the test loss, and without that the training loss. `None` for fewer than
+    /// The test accuracy of the whole epochs in a log; without it the test loss, and without that the training loss. `None` for fewer than
     /// two epochs, or if a value is no number.
     pub fn of(log: &RunLog) -> Option<Self> {
-        let first = log.epochs.first()?.epoch;
+        let first = log.whole_epochs().next()?.epoch;
         let all =
-            |value: fn(&LoggedEpoch) -> Option<f64>| log.epochs.iter().map(value).collect::<Option<_>>();
+            |value: fn(&LoggedEpoch) -> Option<f64>| log.whole_epochs().map(value).collect::<Option<_>>();
         if let Some(accuracies) = all(|end| end.test_accuracy) {
             return Self::new("test accuracy", first, accuracies, |value| value);
         }

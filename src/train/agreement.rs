@@ -34,9 +34,11 @@ impl Agreement {
         agreement.add("the test samples", test.map(Dataset::fingerprint));
         agreement.add("the model", model.tensors());
         agreement.add("the initial params", checksum(params));
-        let Position { step, epoch, batch, updates, skipped, sums, noise_scale, best } = &start.position;
+        let Position { step, epoch, batch, updates, skipped, weightless, sums, noise_scale, best } =
+            &start.position;
         agreement.add("the step to go on from", step);
-        let course = (epoch, batch, updates, skipped, sums.loss, sums.weight, noise_scale, best);
+        let steps = (updates, skipped, weightless);
+        let course = (epoch, batch, steps, sums.loss, sums.weight, noise_scale, best);
         let state: Vec<u32> = start.state.iter().map(|values| checksum(values)).collect();
         agreement.add("what the run goes on from", (course, state, checksum(&start.best)));
         let first = Scorer::new(model, train).score(params, 0).sums().map(f64::to_bits);

@@ -8,6 +8,7 @@ use super::{BatchParts, Plan};
 use crate::collective::Peers;
 use crate::collective::tree::Node;
 use crate::model::Model;
+use crate::optim::Reduction;
 
 /// Sums over the samples of one step, the same on every rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -16,16 +17,17 @@ pub(super) struct StepSums {
     pub(super) loss: f64,
     /// W = Σ w_k.
     pub(super) weight: f64,
-    /// S, the number of shards whose weight is not 0.
+    /// S, the number of shards that the reduction counts.
     pub(super) shards: usize,
     /// What the undivided gradient of no param exceeds; NaN if that is not known.
     pub(super) bound: f64,
 }
 
 /// Adds up what the ranks say of their shards, shard by shard in order.
-pub(super) fn step_sums<W>(peers: &Peers<'_, Contribution<W>>) -> StepSums {
+pub(super) fn step_sums<W>(reduction: Reduction, peers: &Peers<'_, Contribution<W>>) -> StepSums {
     let mut sums = StepSums::default();
-    peers.iter().flat_map(Contribution::shards).for_each(|(loss, weight)| sums.add_shard(loss, weight));
+    let shards = peers.iter().flat_map(Contribution::shards);
+    shards.for_each(|(loss, weight)| sums.add_shard(reduction, loss, weight));
     sums.bound = peers.iter().map(Contribution::bound).sum();
     sums
 }
@@ -38,11 +40,11 @@ pub(super) fn batch_parts<W>(peers: &Peers<'_, Contribution<W>>) -> BatchParts {
 }
 
 impl StepSums {
-    /// Adds the next shard.
-    pub(super) fn add_shard(&mut self, loss: f64, weight: f64) {
+    /// Adds the next shard, which has samples.
+    pub(super) fn add_shard(&mut self, reduction: Reduction, loss: f64, weight: f64) {
         self.loss += loss;
         self.weight += weight;
-        self.shards += usize::from(weight != 0.0);
+        self.shards += usize::from(reduction.counts_shard(weight));
     }
 
     /// Whether the gradient, divided by `divisor`, cannot but be finite. The bound is one of exact arithmetic: of the factor

@@ -54,6 +54,14 @@ pub enum TrainError {
         /// Samples of the data.
         samples: usize,
     },
+    /// The weights of all samples that are to be scored are 0.
+    #[error(
+        "the weights of all {samples} samples to score are 0, so that they have no mean loss; give samples of which at least one weighs more, or leave the weights out"
+    )]
+    ZeroScoreWeight {
+        /// Samples of the data.
+        samples: usize,
+    },
     /// Weights that sums of gradients cannot be divided by.
     #[error(
         "the sample weights go down to {least:e} and add up to {total:e}, expected 1.2e-38 or more and at most 3.4e38; rescale them"

@@ -96,7 +96,7 @@ pub struct StepScore {
     pub test: Score,
 }
 
-/// One epoch; a run that stops in the middle of one ends with a part of it. One that was resumed in the middle is told whole.
+/// One epoch, or the part of one that a run ends with. One that was resumed in the middle is told whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpochEnd {
     /// 0-based epoch.
@@ -109,6 +109,9 @@ pub struct EpochEnd {
     pub train_loss: f64,
     /// Score on the test samples, if there are any.
     pub test: Option<Score>,
+    /// False for the part of an epoch that a run ends with: it was stopped, its steps were done, or it diverged. Such a part is never
+    /// the [best](super::Best) epoch.
+    pub is_whole: bool,
     /// Wall time of the epoch: sample order, gathering, computing and updates, without the scoring of test samples.
     pub elapsed: Duration,
     /// Where rank 0 spent it.

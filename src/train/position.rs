@@ -21,6 +21,9 @@ pub struct Position {
     /// Steps that were [skipped](super::OnDivergence::Skip).
     #[serde(default)]
     pub skipped: u64,
+    /// Steps whose samples all weighed 0, which changed nothing.
+    #[serde(default)]
+    pub weightless: u64,
     /// Sums over the batches of that epoch that are done.
     pub sums: EpochSums,
     /// The gradient noise scale so far.
@@ -51,6 +54,7 @@ impl Position {
         self.step += 1;
         self.batch += 1;
         self.updates = updates;
+        self.weightless += u64::from(result.sums.weight == 0.0);
         self.sums.samples += samples as u64;
         self.sums.loss += result.sums.loss;
         self.sums.weight += result.sums.weight;

@@ -23,9 +23,10 @@ const GROUP: usize = 256;
 ///
 /// # Errors
 ///
-/// If the model and the data do not fit each other, or the system does not give the memory.
+/// If the model and the data do not fit each other, all samples weigh 0, or the system does not give the memory.
 pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Score, TrainError> {
     model.check(data.features(), target_shape(data))?;
+    check_score_weights(data)?;
     check_memory(data)?;
     let groups: Vec<Score> = (0..groups(data))
         .into_par_iter()
@@ -78,6 +79,16 @@ pub fn predict(model: &Mlp, params: &[f32], data: &Dataset) -> Result<Array2<f32
         },
     );
     Ok(predictions)
+}
+
+/// Checks that samples have a mean loss.
+pub(super) fn check_score_weights(data: &Dataset) -> Result<(), TrainError> {
+    match data.weights() {
+        Some(weights) if weights.iter().all(|weight| *weight == 0.0) => {
+            Err(TrainError::ZeroScoreWeight { samples: weights.len() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Asks the system for what gathering the groups takes, one a thread, and gives it back.

@@ -197,7 +197,7 @@ impl<'a, M: Model> Step<'a, M> {
         let (result, reduced, watch) = ranks.comm.update(params, contribution, |peers, params| {
             let watch = watch.opened();
             whereabouts.enter(Phase::Reduce);
-            let sums = step_sums(&peers);
+            let sums = step_sums(plan.reduction(), &peers);
             let divergence = (!sums.loss.is_finite()).then_some(Found::Gradient);
             let asked = peers.get(0).asked;
             let result = StepResult { sums, grad_norm: None, noise_scale: None, rate, asked, divergence };

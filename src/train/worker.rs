@@ -168,8 +168,9 @@ impl<'a, 'p, M: Model> Worker<'a, 'p, M> {
         self.stop_clock(&clock);
         self.phases += self.step.times;
         let test = if reason == Some(StopReason::Diverged) { None } else { self.score()? };
-        let end = epoch_end(&self.position, test);
-        if self.position.batch == self.run.plan.steps_per_epoch() && reason != Some(StopReason::Diverged) {
+        let all_batches = self.position.batch == self.run.plan.steps_per_epoch();
+        let end = epoch_end(&self.position, test, all_batches && reason != Some(StopReason::Diverged));
+        if end.is_whole {
             let is_stale = self.judge(&end)?;
             if is_stale && reason != Some(StopReason::Completed) {
                 reason = Some(StopReason::StoppedEarly);
@@ -345,7 +346,7 @@ fn step_end(step: u64, epoch: u64, samples: usize, result: &StepResult) -> Messa
 }
 
 /// The epoch in hand, whole or cut short.
-fn epoch_end(position: &Position, test: Option<Score>) -> EpochEnd {
+fn epoch_end(position: &Position, test: Option<Score>, is_whole: bool) -> EpochEnd {
     let Position { epoch, step, sums: EpochSums { samples, loss, weight, elapsed, phases }, .. } = *position;
-    EpochEnd { epoch, step, samples, train_loss: loss / weight, test, elapsed, phases }
+    EpochEnd { epoch, step, samples, train_loss: loss / weight, test, is_whole, elapsed, phases }
 }

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Output};
+use std::process::Output;
 use std::time::Instant;
 
 use crate::faulty::FaultyOs;
 use crate::moments::all_whole;
-use crate::room::{Ran, Room, table};
+use crate::room::{Ran, Room, table, within_shell};
 use crate::tally::{Tally, count, within};
 use serde_json::Value;
 
@@ -41,14 +41,9 @@ fn whichever_thread_cannot_be_started_the_error_says_so_and_nothing_hangs() {
     tally.end();
 }
 
-/// The program with so much memory that it can take up, as the shell says it.
-fn with_memory(room: &Room, kilobytes: u64, arguments: &str) -> Output {
-    let program = room.command(arguments);
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "ulimit -v $1 && shift && exec \"$@\"", "sh", &kilobytes.to_string()]);
-    shell.arg(program.get_program()).args(program.get_args()).current_dir(room.path(""));
-    program.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| _ = shell.env_remove(name));
-    shell.output().unwrap()
+/// What came of the program under a limit, as the shell sets it.
+fn limited(room: &Room, limit: &str, arguments: &str) -> Output {
+    within_shell(room, &format!("ulimit {limit}"), &room.command(arguments)).output().unwrap()
 }
 
 /// The params of the model below, 4 bytes each, the copy of them that is kept, and a gradient.
@@ -96,8 +91,8 @@ fn where_memory_is_short_an_error_says_for_what_and_no_file_is_half_written() {
     let mut of_model = 0;
     for index in 0..limits {
         let kilobytes = first + (last - first) * index / limits;
-        let output =
-            with_memory(&room, kilobytes, "train --hidden 3000,3000 --max-steps 1 -t 2 --quiet -o run");
+        let train = "train --hidden 3000,3000 --max-steps 1 -t 2 --quiet -o run";
+        let output = limited(&room, &format!("-v {kilobytes}"), train);
         of_model += u64::from(String::from_utf8_lossy(&output.stderr).contains("9228010 params"));
         let good = judge(&room, kilobytes, output);
         tally.case(good.is_ok(), || format!("{kilobytes} kB: {good:?}"));
@@ -105,4 +100,36 @@ fn where_memory_is_short_an_error_says_for_what_and_no_file_is_half_written() {
     }
     tally.end();
     assert!(of_model > 0, "no limit was below what the model needs");
+}
+
+#[test]
+fn a_file_that_would_exceed_the_limit_on_sizes_is_named_and_no_part_of_it_is_left() {
+    let room = Room::new();
+    room.good("train --hidden 512 --epochs 1 -o run");
+    for name in ["out.csv", "out.onnx"] {
+        room.write(name, "old");
+    }
+    // Limits are in blocks of 512 or 1024 bytes; the model has 154 kB, the log 40 kB, and the predictions 5 kB.
+    for (blocks, arguments, file) in [
+        (64, "train --hidden 512 --epochs 1 --quiet -o large", "large/checkpoints/step-00000023.safetensors"),
+        (16, "train --hidden none --log-every 1 --max-steps 400 --quiet -o logged", "logged/metrics.jsonl"),
+        (
+            64,
+            "train --resume run --epochs 2 --allow-changed epochs --quiet",
+            "run/checkpoints/step-00000046.safetensors",
+        ),
+        (64, "export run out.onnx", "out.onnx"),
+        (1, "predict run -o out.csv", "out.csv"),
+    ] {
+        let ran = Ran::from(limited(&room, &format!("-f {blocks}"), arguments));
+        assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 1), "{arguments}: {ran:?}");
+        for expected in [file, "File too large", "raise the limit on file sizes (ulimit -f)"] {
+            assert!(ran.err.contains(expected), "{arguments}: {ran:?}");
+        }
+    }
+    let left: Vec<_> = room.listing().into_iter().map(|(path, _)| path.display().to_string()).collect();
+    assert!(!left.iter().any(|path| path.contains(".writing")), "{left:?}");
+    assert_eq!((room.read("out.csv"), room.read("out.onnx")), ("old".to_owned(), "old".to_owned()));
+    room.good("eval run/checkpoints/step-00000023.safetensors");
+    assert_eq!(room.good("train --resume run --epochs 2 --allow-changed epochs --quiet"), "");
 }

@@ -22,6 +22,7 @@ mod metrics;
 #[cfg(unix)]
 mod moments;
 mod noise_scale;
+mod partial_epoch;
 mod predict;
 mod presets;
 mod report;

@@ -48,7 +48,7 @@ fn the_table_has_the_facts_of_the_lines() {
     assert_eq!(room.run("train --lr 1e30 --max-steps 9 --log-every 1 -o diverged").code, Some(3));
     check(&room, "diverged");
     let last = lines(&room, "diverged").pop().unwrap();
-    assert_eq!((&last["event"], &last["train_loss"]), (&"epoch".into(), &Value::Null), "{last}");
+    assert_eq!((&last["event"], &last["train_loss"]), (&"partial_epoch".into(), &Value::Null), "{last}");
 }
 
 #[test]
@@ -60,7 +60,10 @@ fn a_resumed_log_is_that_of_the_whole_run_with_the_point_marked_in_both_files() 
     room.good(&format!("train {flags} --epochs 3 -o whole"));
     room.good(&format!("train {flags} --max-steps 31 -t 2 -o run"));
     let rest = lines(&room, "run").pop().unwrap();
-    assert_eq!((&rest["event"], &rest["step"], &rest["epoch"]), (&"epoch".into(), &31.into(), &2.into()));
+    assert_eq!(
+        (&rest["event"], &rest["step"], &rest["epoch"]),
+        (&"partial_epoch".into(), &31.into(), &2.into())
+    );
 
     room.good(&format!("train --resume run -o elsewhere {more}"));
     // As a run of an older version, or one that was killed in the middle of a line.

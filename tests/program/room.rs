@@ -143,6 +143,16 @@ pub fn hash(room: &Room, run: &str) -> Value {
     room.json(&format!("{run}/results.json"))["params_sha256"].clone()
 }
 
+/// A program, started by a shell that does something to itself before: it is the shell's process then.
+#[cfg(unix)]
+pub fn within_shell(room: &Room, before: &str, program: &Command) -> Command {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{before} && exec \"$@\""), "sh"]).arg(program.get_program());
+    shell.args(program.get_args()).current_dir(room.path(""));
+    program.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| _ = shell.env_remove(name));
+    shell
+}
+
 /// Sends a signal to a program.
 pub fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap().success());

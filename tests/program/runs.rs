@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use crate::room::{Ran, Room, idx, npy, rows, table, value};
 use serde_json::Value;
 
-const KEYS: [&str; 30] = [
+const KEYS: [&str; 32] = [
     "params_sha256",
     "params",
     "threads",
@@ -28,6 +28,7 @@ const KEYS: [&str; 30] = [
     "noise_scale_of_run",
     "noise_scale_of_run_error",
     "epoch_secs",
+    "partial_epoch_secs",
     "samples_per_sec",
     "phase_secs",
     "peak_rss_bytes",
@@ -36,6 +37,7 @@ const KEYS: [&str; 30] = [
     "of_best_epoch",
     "stopped_early",
     "skipped_steps",
+    "weightless_steps",
     "divergence",
     "stopped",
 ];
@@ -323,7 +325,7 @@ fn wait_for_an_epoch(child: &mut Child) -> BufReader<impl Read + use<>> {
 
 #[test]
 fn a_signal_ends_the_run_with_its_model_saved() {
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+    for (signal, code) in [("HUP", 129), ("INT", 130), ("TERM", 143), ("XCPU", 152)] {
         let room = Room::new();
         let mut child = room.spawn("train --epochs 1000000 -o run");
         let mut rest = wait_for_an_epoch(&mut child);
@@ -356,7 +358,7 @@ fn divergence_is_exit_3_with_the_params_before_it() {
     let params = phalanx::checkpoint::ModelFile::load(&room.path("run")).unwrap().params;
     assert!(params.iter().all(|param| param.is_finite()));
     let line: Value = serde_json::from_str(room.read("run/metrics.jsonl").lines().last().unwrap()).unwrap();
-    assert_eq!((&line["event"], &line["test_loss"]), (&"epoch".into(), &Value::Null));
+    assert_eq!((&line["event"], &line["test_loss"]), (&"partial_epoch".into(), &Value::Null));
 }
 
 #[test]
@@ -381,6 +383,34 @@ fn steps_that_diverge_are_skipped_if_asked_for_and_counted() {
         (Some(3), true),
         "{ran:?}"
     );
+}
+
+#[test]
+fn steps_whose_samples_all_weigh_0_are_counted_and_data_that_weigh_0_refused() {
+    let room = Room::new();
+    let line = |sample: usize, weight: u32| format!("{},{weight},{}\n", sample % 9, sample % 2);
+    let lines =
+        |weight: fn(usize) -> u32| (0..32).map(|sample| line(sample, weight(sample))).collect::<String>();
+    room.write("some.csv", format!("x,w,y\n{}", lines(|sample| u32::from(sample < 24))));
+    room.write("none.csv", format!("x,w,y\n{}", lines(|_| 0)));
+    let train =
+        |data: &str| format!("train {data} --weight-column w -b 8 --no-shuffle --hidden none --epochs 2");
+    let out = room.good(&format!("{} --log-every 1 -o run", train("some.csv --test-split 0")));
+    assert!(out.contains("2 steps, whose samples all weigh 0, changed nothing"), "{out}");
+    let results = room.json("run/results.json");
+    assert_eq!((&results["weightless_steps"], &results["steps"]), (&2.into(), &8.into()));
+    let log = room.read("run/metrics.jsonl");
+    assert!(log.contains(r#"{"event":"step","step":4,"epoch":1,"train_loss":null,"lr":0.1}"#), "{log}");
+
+    let before = room.listing();
+    for arguments in
+        ["eval run none.csv".to_owned(), format!("{} -o other", train("some.csv --test none.csv"))]
+    {
+        let ran = room.run(&arguments);
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{arguments}: {ran:?}");
+        assert!(ran.err.contains("the weights of all 32 samples to score are 0"), "{arguments}: {ran:?}");
+        assert_eq!(room.listing(), before, "{arguments}");
+    }
 }
 
 #[test]

@@ -1,18 +1,18 @@
-//! SIGINT and SIGTERM at random moments: before the program listens for them they end it, and nothing is left; from then on the run
-//! ends after its step, with exit code 130 or 143, a valid checkpoint and its results, and goes on to the same bits.
+//! Signals that stop a run, at random moments: before the program listens for them they end it, and nothing is left; from then on the run
+//! ends after its step, with exit code 128 + n, a valid checkpoint and its results, and goes on to the same bits.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::Output;
+use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::moments::{Random, SAVING, all_whole, furnished, span};
-use crate::room::{Ran, Room, hash, signal};
+use crate::room::{Ran, Room, hash, signal, within_shell};
 use crate::tally::{Tally, count, within};
 
 /// After so many signals a run may end, and another begins.
 const SIGNALS_OF_A_RUN: u64 = 10;
-const SIGNALS: [(&str, i32); 2] = [("INT", 2), ("TERM", 15)];
+const SIGNALS: [(&str, i32); 4] = [("HUP", 1), ("INT", 2), ("TERM", 15), ("XCPU", 24)];
 
 /// What a signal came to.
 #[derive(Debug, PartialEq)]
@@ -27,7 +27,7 @@ enum End {
 
 /// Sends a signal to the run at a moment, and a second one if it is `impatient`.
 fn stopped(room: &Room, random: &mut Random, impatient: bool, longest: Duration) -> Result<End, String> {
-    let (name, number) = SIGNALS[random.below(2) as usize];
+    let (name, number) = SIGNALS[random.below(4) as usize];
     let every = ["1", "2epochs", "never"][random.below(3) as usize];
     let before = room.listing();
     let child = room.spawn(&format!("{SAVING} --save-every {every} -t {}", 1 + random.below(3)));
@@ -44,7 +44,8 @@ fn stopped(room: &Room, random: &mut Random, impatient: bool, longest: Duration)
     match output.status.signal() {
         Some(found) if found == number && room.listing() == before => Ok(End::Before),
         Some(found) => Err(format!("ended by signal {found}, and left {:?}", room.listing())),
-        None => judged(room, output, 128 + number, impatient),
+        // A second SIGINT or SIGTERM ends the program at once. The others come more than once of themselves.
+        None => judged(room, output, 128 + number, impatient && ["INT", "TERM"].contains(&name)),
     }
 }
 
@@ -77,7 +78,7 @@ fn whatever_the_moment_of_a_signal_the_run_is_saved_and_goes_on_to_the_same_bits
     let longest = span(&room);
     let mut random = Random(2);
     let mut signals =
-        Tally::new("C6", "signals that end a run within 2 s, saved and with 130 or 143, or before it begins");
+        Tally::new("C6", "signals that end a run within 2 s, saved and with 128 + n, or before it begins");
     let mut ends = Tally::new("C6", "runs stopped up to ten times that come to the bits of one that was not");
     let mut kinds = [0, 0, 0];
     for sent in 0..count(12, 500) {
@@ -95,4 +96,76 @@ fn whatever_the_moment_of_a_signal_the_run_is_saved_and_goes_on_to_the_same_bits
     signals.end();
     ends.end();
     assert!(kinds[1] > 0, "no signal came while the run was under way");
+}
+
+#[test]
+fn a_hang_up_that_is_ignored_when_the_program_starts_stays_ignored() {
+    let room = Room::new();
+    let train = room.command("train --epochs 300 --no-progress -o run");
+    let mut command = within_shell(&room, "trap '' HUP", &train);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let log = room.path("run/metrics.jsonl");
+    while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("\"epoch\"")) {
+        std::thread::yield_now();
+    }
+    signal(&child, "HUP");
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, &room.json("run/results.json")["epochs"]), (Some(0), &300.into()), "{ran:?}");
+}
+
+/// Waits until the program has begun its log, which it does after it has begun to listen.
+fn wait_for_the_log(room: &Room) {
+    while !room.path("run/metrics.jsonl").exists() {
+        std::thread::yield_now();
+    }
+}
+
+/// Sends signals one right after the other.
+fn signals(child: &Child, names: [&str; 2]) {
+    let kills = names.map(|name| format!("kill -s {name} {}", child.id())).join("; ");
+    assert!(Command::new("sh").args(["-c", &kills]).status().unwrap().success());
+}
+
+#[test]
+fn signals_of_two_kinds_leave_the_time_to_save_the_run() {
+    for names in [["INT", "TERM"], ["TERM", "HUP"], ["HUP", "HUP"], ["XCPU", "XCPU"]] {
+        let room = Room::new();
+        let child = room.spawn("train --epochs 1000000 --quiet -o run");
+        wait_for_the_log(&room);
+        signals(&child, names);
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        let codes = SIGNALS.map(|(name, number)| names.contains(&name).then_some(128 + number));
+        assert!(codes.contains(&ran.code) && ran.code.is_some(), "{names:?}: {ran:?}");
+        assert_eq!(room.json("run/results.json")["stopped"], "interrupted", "{names:?}");
+    }
+}
+
+#[test]
+fn a_second_signal_of_the_same_kind_does_not_wait_for_the_step() {
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let room = Room::new();
+        // A step of a second or so.
+        let mut child = room.spawn("train --hidden 2000,2000 -b 1437 -t 1 --quiet -o run");
+        wait_for_the_log(&room);
+        // More than two, as the system makes one of those that have not been delivered yet.
+        while child.try_wait().unwrap().is_none() {
+            signal(&child, name);
+        }
+        assert_eq!(Ran::from(child.wait_with_output().unwrap()).code, Some(code));
+        assert!(!room.path("run/results.json").exists(), "the step was waited for");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_summary_that_cannot_be_printed_does_not_hide_that_the_run_is_saved() {
+    let room = Room::new();
+    let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let child =
+        room.command("train --epochs 1000000 --no-progress -o run").stdout(full()).stderr(full()).spawn();
+    let child = child.unwrap();
+    wait_for_the_log(&room);
+    signal(&child, "HUP");
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(129));
+    assert_eq!(room.json("run/results.json")["stopped"], "interrupted");
 }

@@ -200,7 +200,7 @@ fn a_resumed_run_has_each_step_once_and_the_points_marked() {
     room.good(&format!("train {flags} --epochs 3 -o whole"));
     room.good(&format!("train {flags} --max-steps 31 -o run"));
     let orphan = held(&room, "run");
-    assert_eq!(orphan.scalars["epoch/train_loss"].last().unwrap().0, 31);
+    assert_eq!(orphan.scalars["partial_epoch/train_loss"].last().unwrap().0, 31);
     let more = "--epochs 3 --allow-changed epochs --quiet";
     room.good(&format!("train --resume run -t 3 -o elsewhere {more}"));
     assert_eq!(held(&room, "run"), orphan, "the old directory stays as it was");

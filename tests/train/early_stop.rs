@@ -2,7 +2,7 @@
 //! number of threads, and across resumes.
 
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
-use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
+use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, from_fn};
 use phalanx::train::{Event, Length, Metric, Options, Outcome, Quality, StopReason, TrainError, Trainer};
 
 const EPOCHS: u64 = 12;
@@ -102,6 +102,41 @@ fn a_run_ends_where_its_curve_says_with_the_params_of_its_best_epoch() {
         }
     }
     assert!(early > 8, "{early} of the runs stopped early: the others show little");
+}
+
+/// A model of one param, whose loss is that param: a rate of ½ takes exactly ½ off it in each epoch of one step.
+fn losing_half() -> impl Model {
+    from_fn(vec![8.0], |params: &[f32], _: &Samples<'_>, grads: &mut [f32]| {
+        grads[0] = 1.0;
+        f64::from(params[0])
+    })
+}
+
+#[test]
+fn an_epoch_that_is_as_good_as_the_best_or_better_by_just_the_least_gain_is_no_new_best() {
+    let data = Dataset::from_arrays(ndarray::array![[0.0]], Targets::None, None).unwrap();
+    let model = losing_half();
+    for (rate, min_gain, (best, epochs)) in [
+        // Losses 8, 8, 8: as good as the first.
+        (1e-30, 0.0, (0, 3)),
+        // Losses 8, 7.5, 7: each better than the first, but 7.5 by no more than asked for, and 7 by more.
+        (0.5, 0.5, (6, 7)),
+        (0.5, 0.25, (6, 7)),
+        // 7.5 and 7 are better by less or as much.
+        (0.5, 1.0, (0, 3)),
+    ] {
+        let options = Options {
+            min_gain,
+            rate: Some(rate),
+            early_stop: Some(2),
+            length: Length::Epochs(7),
+            metric: Some(Metric::TrainLoss),
+            ..Options::default()
+        };
+        let outcome = Trainer::new(&model, &data, options).run().unwrap();
+        let found = (outcome.position.best.unwrap().epoch, outcome.position.epoch);
+        assert_eq!(found, (best, epochs), "rate {rate}, least gain {min_gain}");
+    }
 }
 
 #[test]

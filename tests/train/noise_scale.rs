@@ -8,7 +8,8 @@ use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, from_fn};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction};
 use phalanx::train::{
-    Event, Length, NoiseEstimate, NoiseInterval, NoiseScale, Options, Shards, TrainError, Trainer,
+    Event, Length, NoiseEstimate, NoiseInterval, NoiseMeasurement, NoiseScale, Options, Shards, TrainError,
+    Trainer,
 };
 
 use super::by_shards::ByShards;
@@ -79,6 +80,54 @@ fn measured<M: Model>(model: &M, data: &Dataset, params: &[f32], options: &Optio
 
 fn errors_off(estimate: NoiseEstimate, expected: f64) -> f64 {
     (estimate.value - expected) / estimate.error
+}
+
+/// The definitions, one measurement after the other: measurement i of t counts as i(i + 1)(i + 2) in the recent average and as 1 in the
+/// whole one, times its pairs; the error is that of a ratio of means. Nothing is known from fewer than 8 measurements or of a |G|² that is
+/// not 2 of its errors above 0, which the gradients of the second series are for about a third of the time.
+#[test]
+fn the_averages_and_their_errors_are_those_of_their_definitions() {
+    let draws: Vec<f64> = noise(7).take(120).collect();
+    let mut between_one_and_two_errors = 0;
+    for (gradient, deviation) in [(2.0, 0.3), (0.6, 2.0)] {
+        let measurement = |i: usize| NoiseMeasurement {
+            gradient_square: gradient + 0.01 * i as f64 + deviation * draws[2 * i],
+            noise_trace: 30.0 + 0.5 * i as f64 + 2.0 * draws[2 * i + 1],
+            pairs: [56.0, 56.0, 12.0][i % 3],
+        };
+        let mut scale = NoiseScale::default();
+        for t in 1..=60 {
+            scale.add(measurement(t - 1));
+            let mut of = |weight: &dyn Fn(f64) -> f64| {
+                let weights: Vec<f64> =
+                    (0..t).map(|i| weight((i + 1) as f64) * measurement(i).pairs).collect();
+                let total: f64 = weights.iter().sum();
+                let mean = |value: &dyn Fn(NoiseMeasurement) -> f64| {
+                    weights.iter().enumerate().map(|(i, weight)| weight * value(measurement(i))).sum::<f64>()
+                        / total
+                };
+                let share = weights.iter().map(|weight| weight * weight).sum::<f64>() / (total * total);
+                let error = |square: f64| (square * share / (1.0 - share)).sqrt();
+                let gradient = mean(&|one| one.gradient_square);
+                let errors = gradient / error(mean(&|one| (one.gradient_square - gradient).powi(2)));
+                let value = mean(&|one| one.noise_trace) / gradient;
+                let of_value = error(mean(&|one| (one.noise_trace - value * one.gradient_square).powi(2)));
+                let enough = 1.0 / share >= 8.0;
+                between_one_and_two_errors += u32::from(enough && (1.0..2.0).contains(&errors));
+                (enough && errors > 2.0).then(|| [value, of_value / gradient])
+            };
+            let recent = of(&|i| i * (i + 1.0) * (i + 2.0));
+            for (found, expected) in [(scale.recent(), recent), (scale.whole(), of(&|_| 1.0))] {
+                let found = found.map(|estimate| [estimate.value, estimate.error]);
+                assert_eq!(found.is_some(), expected.is_some(), "{t}");
+                for (found, expected) in found.into_iter().flatten().zip(expected.into_iter().flatten()) {
+                    assert!((found / expected - 1.0).abs() < 1e-9, "{t}: {found}, {expected}");
+                }
+            }
+        }
+        assert_eq!((scale.measurements(), scale.last()), (60, measurement(59)));
+    }
+    assert!(between_one_and_two_errors > 10, "{between_one_and_two_errors}");
 }
 
 /// Gradients p − x of a known mean and covariance, in shards of 3, 2 and 2 samples and a short last batch, with and without

@@ -198,21 +198,25 @@ fn processes_without_params_or_shards_of_their_own_take_part() {
         grads[0] = (0..samples.len()).map(|sample| weight(sample) * error(sample)).sum();
         (0..samples.len()).map(|sample| f64::from(weight(sample) * error(sample).powi(2))).sum()
     });
-    let options = |threads| Options {
-        threads,
-        batch_size: 4,
-        shards: Shards::Count(3),
-        rate: Some(0.1),
-        keep_best: true,
-        noise_scale: Some(NoiseInterval::Steps(1)),
-        ..Options::default()
-    };
-    let (expected, _) = run(Trainer::new(&model, &data, options(1))).unwrap();
-    for split in SPLITS {
-        let found = across(split, |wire, threads| {
-            run(Trainer::new(&model, &data, options(threads)).across(wire)).unwrap().0
-        });
-        found.iter().for_each(|found| assert_eq!(*found, expected, "{split:?}"));
+    // Samples of weight 0 are shards of their own.
+    for &reduction in Reduction::ALL {
+        let options = |threads| Options {
+            threads,
+            reduction,
+            batch_size: 4,
+            shards: Shards::Count(3),
+            rate: Some(0.1),
+            keep_best: true,
+            noise_scale: Some(NoiseInterval::Steps(1)),
+            ..Options::default()
+        };
+        let (expected, _) = run(Trainer::new(&model, &data, options(1))).unwrap();
+        for split in SPLITS {
+            let found = across(split, |wire, threads| {
+                run(Trainer::new(&model, &data, options(threads)).across(wire)).unwrap().0
+            });
+            found.iter().for_each(|found| assert_eq!(*found, expected, "{reduction} {split:?}"));
+        }
     }
 }
 

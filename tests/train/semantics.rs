@@ -4,6 +4,7 @@
 use ndarray::{Array2, array};
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
+use phalanx::optim::reference::{self, ShardSum};
 use phalanx::optim::{MomentumForm, OptimizerKind, OptimizerOptions, Reduction, ScaleRate};
 use phalanx::train::{Event, Length, Options, Outcome, Plan, Shards, Trainer};
 
@@ -130,7 +131,7 @@ fn the_five_reductions_are_what_their_formulas_say() {
 }
 
 #[test]
-fn weights_count_and_a_weightless_shard_does_not() {
+fn a_shard_of_weight_0_counts_only_in_a_mean_of_shard_sums() {
     // Shards (1·½ + 2·½), (4·0 + 8·0), (16·2): weights 1, 0, 2.
     let weights = || Some(vec![0.5, 0.5, 0.0, 0.0, 2.0]);
     for (reduction, expected) in [
@@ -138,9 +139,65 @@ fn weights_count_and_a_weightless_shard_does_not() {
         (Reduction::Sum, 33.5),
         (Reduction::MeanOfShardMeans, (1.5 + 16.0) / 2.0),
         (Reduction::SumOfShardMeans, 1.5 + 16.0),
-        (Reduction::MeanOfShardSums, 33.5 / 2.0),
+        (Reduction::MeanOfShardSums, 33.5 / 3.0),
     ] {
         assert_eq!(reduced_gradient(weights(), reduction, 3), expected as f32, "{reduction}");
+    }
+}
+
+#[test]
+fn every_reduction_of_weighted_samples_is_the_reference_whichever_of_them_weigh_0() {
+    let features = [1.0, 2.0, 4.0, 8.0, 16.0];
+    for pattern in 0..3_u32.pow(5) {
+        let weights =
+            [0, 1, 2, 3, 4].map(|sample| [0.0, 0.5, 2.0][(pattern / 3_u32.pow(sample) % 3) as usize]);
+        if weights.iter().all(|weight| *weight == 0.0) {
+            continue;
+        }
+        let shards = [0..2, 2..4, 4..5].map(|samples| ShardSum {
+            weight: samples.clone().map(|sample| weights[sample]).sum(),
+            gradient: samples.map(|sample| weights[sample] * features[sample]).sum(),
+        });
+        let given = weights.map(|weight| weight as f32).to_vec();
+        for &reduction in Reduction::ALL {
+            let (found, expected) = (
+                reduced_gradient(Some(given.clone()), reduction, 3),
+                reference::reduced_gradient(reduction, &shards).unwrap(),
+            );
+            assert!(
+                (f64::from(found) - expected).abs() <= 1e-6 * expected,
+                "{reduction} {weights:?}: {found}, {expected}"
+            );
+        }
+    }
+}
+
+/// Two processes of PyTorch's `DistributedDataParallel`, one sample each, of weights 0 and 2:
+///
+/// ```python
+/// layer = torch.nn.parallel.DistributedDataParallel(layer)            # Linear(2, 2) of zeros
+/// loss = (w * F.cross_entropy(layer(x), y, reduction="none")).sum()   # (1, 2) -> 0, w 0; (3, 1) -> 1, w 2
+/// loss.backward(); torch.optim.SGD(layer.parameters(), 1.0).step()    # weight: -1.5 -0.5 / 1.5 0.5, bias: -0.5, 0.5
+/// ```
+#[test]
+fn a_weightless_shard_counts_in_a_mean_of_shard_sums_as_it_does_in_pytorch_ddp() {
+    let targets = Targets::Classes { labels: vec![0, 1], count: 2 };
+    let data = Dataset::from_arrays(array![[1.0, 2.0], [3.0, 1.0]], targets, Some(vec![0.0, 2.0])).unwrap();
+    let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::CrossEntropy);
+    let model = Mlp::new(MlpShape { inputs: 2, hidden, outputs: 2, activation, loss });
+    let options = |threads| Options {
+        threads,
+        batch_size: 2,
+        shards: Shards::Count(2),
+        reduction: Reduction::MeanOfShardSums,
+        rate: Some(1.0),
+        shuffle: false,
+        length: Length::Steps(1),
+        ..Options::default()
+    };
+    for threads in [1, 2, 3] {
+        let trainer = Trainer::new(&model, &data, options(threads)).initial_params(vec![0.0; 6]);
+        assert_eq!(trainer.run().unwrap().params, [-1.5, -0.5, 1.5, 0.5, -0.5, 0.5], "{threads} threads");
     }
 }
 
@@ -172,6 +229,49 @@ fn a_step_of_total_weight_0_changes_nothing_and_is_reported() {
         })
         .run();
     assert_eq!((outcome.unwrap().params, weights), (vec![3.0], vec![0.0]));
+}
+
+/// ℓ = (p − x)² at p = 0, which a rate of 1e-30 leaves there: losses 1, 4, 9, 16, 25 of weights ½, 2, 1, 0, 4.
+#[test]
+fn the_losses_of_a_step_an_epoch_and_a_score_are_divided_by_the_weight_of_their_samples() {
+    let model = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+        let weighted = |of: fn(f32) -> f32| {
+            let value = |k: usize| samples.weight(k) * of(params[0] - samples.inputs[[k, 0]]);
+            (0..samples.len()).map(value).sum::<f32>()
+        };
+        grads[0] = weighted(|error| 2.0 * error);
+        f64::from(weighted(|error| error * error))
+    });
+    let data = |weights| {
+        let features = array![[1.0], [2.0], [3.0], [4.0], [5.0]];
+        Dataset::from_arrays(features, Targets::None, weights).unwrap()
+    };
+    for (weights, steps, whole) in [
+        (Some(vec![0.5, 2.0, 1.0, 0.0, 4.0]), [8.5 / 2.5, 9.0 / 1.0, 100.0 / 4.0], 117.5 / 7.5),
+        (None, [5.0 / 2.0, 25.0 / 2.0, 25.0], 55.0 / 5.0),
+    ] {
+        let data = data(weights);
+        for threads in [1, 2] {
+            let options = Options {
+                threads,
+                batch_size: 2,
+                shards: Shards::Count(2),
+                rate: Some(1e-30),
+                shuffle: false,
+                length: Length::Epochs(1),
+                ..Options::default()
+            };
+            let mut losses = Vec::new();
+            let trainer = Trainer::new(&model, &data, options).test(&data).on_event(|event| match event {
+                Event::Step(end) => losses.push(end.loss),
+                Event::Epoch(end) => losses.extend([end.train_loss, end.test.unwrap().mean_loss()]),
+                _ => {}
+            });
+            trainer.run().unwrap();
+            // A model of one's own scores as the training loss does, if it says nothing else.
+            assert_eq!(losses, [&steps[..], &[whole, whole]].concat(), "{threads} threads");
+        }
+    }
 }
 
 #[test]

@@ -120,6 +120,7 @@ mod tests {
             samples: 1437,
             train_loss: 0.25,
             test: None,
+            is_whole: true,
             elapsed: std::time::Duration::from_millis(125),
             phases: PhaseTimes::default(),
         };

@@ -27,9 +27,11 @@ struct Place {
 }
 
 impl Place {
-    /// Whether it belongs to the run as it stood. The end of an epoch that was cut short does not: its whole one comes.
+    /// Whether it belongs to the run as it stood. The end of an epoch that was cut short does not: its whole one comes. Older versions
+    /// logged it as an epoch.
     fn is_before(&self, position: &Position) -> bool {
-        self.step <= position.step && (self.event != "epoch" || self.epoch <= position.epoch)
+        let ends_an_epoch = matches!(self.event.as_str(), "epoch" | "partial_epoch");
+        self.step <= position.step && (!ends_an_epoch || self.epoch <= position.epoch)
     }
 }
 

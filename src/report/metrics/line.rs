@@ -40,7 +40,8 @@ impl Line {
             ("wait_secs", Some(end.phases.wait.as_secs_f64())),
             ("reduce_update_secs", Some(end.phases.reduce_update.as_secs_f64())),
         ]);
-        Self { event: "epoch", step: end.step, epoch: end.epoch + 1, facts }
+        let event = if end.is_whole { "epoch" } else { "partial_epoch" };
+        Self { event, step: end.step, epoch: end.epoch + 1, facts }
     }
 
     /// The mark of where a run is gone on with.

@@ -91,8 +91,8 @@ fn by_epoch(runs: &[Named<'_>]) -> Vec<Plot> {
     let test = |epoch: &LoggedEpoch| Some((epoch.epoch as f64, epoch.test_loss?));
     let accuracy = |epoch: &LoggedEpoch| Some((epoch.epoch as f64, 100.0 * epoch.test_accuracy?));
     let mut note = "Training loss: mean of the epoch, each sample before its update.".to_owned();
-    if runs.iter().any(|(_, run)| ends_within_an_epoch(run)) {
-        note += " A run that was stopped ends with a part of an epoch.";
+    if runs.iter().any(|(_, run)| run.log.ends_within_an_epoch()) {
+        note += " The last point of a run that ended within an epoch is of the part that was done.";
     }
     let mut plots = Vec::new();
     if let [(_, run)] = runs {
@@ -133,11 +133,6 @@ fn by_epoch(runs: &[Named<'_>]) -> Vec<Plot> {
     plots.push(Plot { y: Axis::new("%", Scale::Linear), ..of_accuracy });
     plots.retain(|plot| !plot.series.is_empty());
     plots
-}
-
-fn ends_within_an_epoch(run: &RunRecord) -> bool {
-    let logged = run.log.epochs.last().map(|epoch| epoch.epoch);
-    logged.zip(run.results()).is_some_and(|(logged, results)| logged > results.epochs)
 }
 
 type OfStep = fn(&LoggedStep) -> Option<f64>;
@@ -247,7 +242,10 @@ pub(super) fn phases(runs: &[Named<'_>]) -> Option<Columns> {
             let group = epochs.len().div_ceil(MOST_COLUMNS).max(1);
             let columns: Vec<_> =
                 epochs.chunks(group).map(|group| (group[0].epoch.to_string(), mean(group))).collect();
-            let caption = if group > 1 { format!("Mean of each {group} epochs.") } else { String::new() };
+            let mut caption = if group > 1 { format!("Mean of each {group} epochs.") } else { String::new() };
+            if run.log.ends_within_an_epoch() {
+                caption += " The last is a part of an epoch.";
+            }
             ("epoch", caption, columns)
         }
         _ => {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 pub struct RunLog {
     /// Steps that were logged.
     pub steps: Vec<LoggedStep>,
-    /// Epochs that ended, the last may be a part of one.
+    /// Epochs that ended. The last may be a part of one: see [`LoggedEpoch::is_partial`].
     pub epochs: Vec<LoggedEpoch>,
     /// Steps after which the run was resumed.
     pub resumed: Vec<u64>,
@@ -33,8 +33,11 @@ pub struct LoggedStep {
 pub struct LoggedEpoch {
     /// Steps done.
     pub step: u64,
-    /// Epochs done.
+    /// The epoch, counted from 1.
     pub epoch: u64,
+    /// Whether it is the part of an epoch that the run ended with. Older versions logged it as a whole one.
+    #[serde(skip)]
+    pub is_partial: bool,
     /// Mean loss of its samples, each before its update; `None` if it was no number.
     pub train_loss: Option<f64>,
     /// Loss of the test samples.
@@ -58,6 +61,7 @@ pub struct LoggedEpoch {
 enum Line {
     Step(LoggedStep),
     Epoch(LoggedEpoch),
+    PartialEpoch(LoggedEpoch),
     Resume {
         step: u64,
     },
@@ -77,11 +81,22 @@ impl RunLog {
             match line {
                 Line::Step(step) => log.steps.push(step),
                 Line::Epoch(epoch) => log.epochs.push(epoch),
+                Line::PartialEpoch(epoch) => log.epochs.push(LoggedEpoch { is_partial: true, ..epoch }),
                 Line::Resume { step } => log.resumed.push(step),
                 Line::Other => {}
             }
         }
         Ok(log)
+    }
+
+    /// Whether the last epoch is the part of one that the run ended with.
+    pub(super) fn ends_within_an_epoch(&self) -> bool {
+        self.epochs.last().is_some_and(|epoch| epoch.is_partial)
+    }
+
+    /// The epochs without the part of one that the run may have ended with.
+    pub fn whole_epochs(&self) -> impl Iterator<Item = &LoggedEpoch> {
+        self.epochs.iter().filter(|epoch| !epoch.is_partial)
     }
 
     /// Steps done when the last line was written.

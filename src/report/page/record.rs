@@ -166,8 +166,12 @@ impl RunRecord {
             None => RunState::Killed,
         };
         let log = text(&metrics)?.unwrap_or_default();
-        let log =
+        let mut log =
             RunLog::parse(&log).map_err(|(line, fault)| RecordError::Line { path: metrics, line, fault })?;
+        if let (RunState::Ended(results), Some(last)) = (&state, log.epochs.last_mut()) {
+            // Logs of older versions do not tell the part of an epoch from a whole one.
+            last.is_partial |= last.epoch > results.epochs;
+        }
         let options = parse_options(&config, &text(&config)?.unwrap_or_default())?;
         Ok(Self { path, options, log, state, data: None })
     }

@@ -88,16 +88,16 @@ fn last(run: &RunRecord) -> Option<&super::LoggedEpoch> {
 }
 
 fn epochs(run: &RunRecord) -> u64 {
-    run.results().map_or(run.log.epochs.len() as u64, |results| results.epochs)
+    run.results().map_or_else(|| run.log.whole_epochs().count() as u64, |results| results.epochs)
 }
 
 fn seconds(run: &RunRecord) -> Option<f64> {
     let logged = run.log.epochs.iter().map(|epoch| epoch.epoch_secs).sum();
-    Some(run.results().map_or(logged, |results| results.epoch_secs.iter().sum())).filter(|secs| *secs > 0.0)
+    Some(run.results().map_or(logged, Results::training_secs)).filter(|secs| *secs > 0.0)
 }
 
 fn fastest(run: &RunRecord) -> Option<f64> {
-    let logged = run.log.epochs.iter().map(|epoch| epoch.samples_per_sec).fold(0.0, f64::max);
+    let logged = run.log.whole_epochs().map(|epoch| epoch.samples_per_sec).fold(0.0, f64::max);
     Some(run.results().map_or(logged, |results| results.samples_per_sec)).filter(|speed| *speed > 0.0)
 }
 

@@ -1,6 +1,6 @@
 //! Whether options fit each other, the data and the model.
 
-use super::super::score::target_shape;
+use super::super::score::{check_score_weights, target_shape};
 use super::super::{Length, Metric, NoiseInterval, Options, Shards, TrainError};
 use super::shards_of;
 use crate::data::{Dataset, Targets};
@@ -43,6 +43,7 @@ pub(super) fn check_data<M: Model>(
     if let Some(weights) = train.weights() {
         check_weights(weights)?;
     }
+    test.map_or(Ok(()), check_score_weights)?;
     for data in [Some(train), test].into_iter().flatten() {
         model.check(data.features(), target_shape(data))?;
     }

@@ -78,7 +78,7 @@ impl<M: Model> Step<'_, M> {
             asked.stop |= of_rank.stop;
             asked.save = if rank == 0 { of_rank.save } else { asked.save };
             sums.bound += said[1][0];
-            said[2..].iter().for_each(|&[loss, weight]| sums.add_shard(loss, weight));
+            said[2..].iter().for_each(|&[loss, weight]| sums.add_shard(self.plan.reduction(), loss, weight));
         }
         Ok((sums, asked))
     }

@@ -1,0 +1,130 @@
+//! The part of an epoch that a run ends with, as users of the program meet it: it is named wherever it is shown, its times and its
+//! quality are not those of an epoch, and the whole epoch replaces it when the run is resumed. An epoch of the digits has 23 steps.
+
+use phalanx::checkpoint::{Checkpoint, CheckpointDir};
+use phalanx::report::Results;
+use serde_json::Value;
+
+use crate::room::{Room, rows};
+
+fn lines(room: &Room, run: &str) -> Vec<Value> {
+    let log = room.read(&format!("{run}/metrics.jsonl"));
+    log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Steps of the lines and rows of an event.
+fn steps(room: &Room, run: &str, event: &str) -> [Vec<u64>; 2] {
+    let of_lines = lines(room, run).into_iter().filter(|line| line["event"] == event);
+    let of_rows = rows(&room.read(&format!("{run}/metrics.csv"))).into_iter().filter(|row| row[0] == event);
+    [
+        of_lines.map(|line| line["step"].as_u64().unwrap()).collect(),
+        of_rows.map(|row| row[1].parse().unwrap()).collect(),
+    ]
+}
+
+const NONE: Vec<u64> = Vec::new();
+
+fn kept(room: &Room, run: &str) -> Vec<u64> {
+    CheckpointDir::of_run(&room.path(run)).steps().unwrap()
+}
+
+#[test]
+fn the_part_of_an_epoch_is_named_in_the_log_the_results_the_summary_and_the_page() {
+    let room = Room::new();
+    let told = room.run("train --max-steps 30 -o run");
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let epochs: Vec<&str> = told.err.lines().filter(|line| line.starts_with("epoch ")).collect();
+    assert!(epochs.len() == 2 && !epochs[0].contains("part of"), "{epochs:?}");
+    assert!(epochs[1].starts_with("epoch 2/2  ") && epochs[1].contains("  part of an epoch  "), "{epochs:?}");
+    assert!(told.out.contains("over the part of epoch 2 that was done"), "{}", told.out);
+    for (event, step) in [("epoch", 23), ("partial_epoch", 30)] {
+        assert_eq!(steps(&room, "run", event), [vec![step], vec![step]], "{event}");
+    }
+    let (log, results) = (lines(&room, "run"), room.json("run/results.json"));
+    let of = |event: &str| log.iter().find(|line| line["event"] == event).unwrap().clone();
+    assert_eq!((&results["epochs"], &results["best_epoch"]), (&1.into(), &1.into()));
+    assert_eq!(results["epoch_secs"], serde_json::json!([of("epoch")["epoch_secs"]]));
+    assert_eq!(results["partial_epoch_secs"], of("partial_epoch")["epoch_secs"]);
+    assert_eq!(results["samples_per_sec"], of("epoch")["samples_per_sec"]);
+    assert_eq!(results["test_loss"], of("partial_epoch")["test_loss"]);
+    let seconds = |event| of(event)["epoch_secs"].as_f64().unwrap();
+    let of_results = serde_json::from_value::<Results>(results.clone()).unwrap();
+    assert_eq!(of_results.training_secs(), seconds("epoch") + seconds("partial_epoch"));
+    room.good("report run");
+    assert!(room.read("run/report.html").contains("The last is a part of an epoch."));
+
+    let told = room.run("train --max-steps 30 --log-format json -o json");
+    let last: Value = serde_json::from_str(told.err.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["event"], &last["step"]), (&"partial_epoch".into(), &30.into()));
+}
+
+#[test]
+fn a_run_that_does_not_come_to_the_end_of_an_epoch_has_a_speed_but_no_epoch() {
+    let room = Room::new();
+    let told = room.good("train --max-steps 5 --restore-best -o run");
+    assert!(!told.contains("best epoch"), "{told}");
+    let results = room.json("run/results.json");
+    assert_eq!((&results["epochs"], &results["best_epoch"]), (&0.into(), &Value::Null));
+    assert_eq!((&results["epoch_secs"], &results["of_best_epoch"]), (&Value::Array(vec![]), &false.into()));
+    let part = lines(&room, "run").pop().unwrap();
+    assert_eq!(results["samples_per_sec"], part["samples_per_sec"]);
+}
+
+#[test]
+fn a_step_that_diverges_leaves_a_part_of_an_epoch_even_if_it_is_the_last() {
+    let room = Room::new();
+    // Sample 40, in the last of the five steps.
+    let row =
+        |row: usize| format!("{},{}\n", if row == 40 { "1e38".into() } else { row.to_string() }, row % 2);
+    room.write("wild.csv", (0..41).map(row).collect::<String>());
+    let train = "train wild.csv --loss mse --hidden none --lr 1e-9 -b 10 --no-shuffle --epochs 2 -o run";
+    let told = room.run(train);
+    assert_eq!(told.code, Some(3), "{told:?}");
+    assert!(told.out.contains("after 5 of 10 steps, within epoch 1"), "{}", told.out);
+    let results = room.json("run/results.json");
+    assert_eq!((&results["steps"], &results["epochs"]), (&5.into(), &0.into()));
+    assert_eq!(results["epoch_secs"], Value::Array(vec![]));
+    assert_eq!(steps(&room, "run", "partial_epoch"), [vec![5], vec![5]]);
+    assert_eq!(steps(&room, "run", "epoch"), [NONE; 2]);
+}
+
+#[test]
+fn the_whole_epoch_replaces_its_part_when_the_run_is_resumed() {
+    let room = Room::new();
+    room.good("train --max-steps 30 -o run --quiet");
+    room.good("train --resume run --epochs 2 --allow-changed epochs --quiet");
+    assert_eq!(steps(&room, "run", "epoch"), [vec![23, 46], vec![23, 46]]);
+    assert_eq!(steps(&room, "run", "partial_epoch"), [NONE; 2]);
+    let results = room.json("run/results.json");
+    assert_eq!((&results["epochs"], &results["partial_epoch_secs"]), (&2.into(), &Value::Null));
+    assert_eq!(results["epoch_secs"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_best_checkpoint_and_the_best_of_the_curve_are_those_of_a_whole_epoch() {
+    let room = Room::new();
+    // The test loss falls from step to step, so that the part of the third epoch is better than what came before.
+    let told = room.good("train --max-steps 60 --keep 1 --save-every 1epoch -o run");
+    assert!(told.contains("by epoch: test accuracy, at best") && told.contains(" in epoch 2\n"), "{told}");
+    let losses = lines(&room, "run").into_iter().filter_map(|line| line["test_loss"].as_f64());
+    let losses: Vec<f64> = losses.collect();
+    assert!(losses.len() == 3 && losses[2] < losses[1], "{losses:?}");
+    assert_eq!(kept(&room, "run"), [46, 60]);
+    let last = Checkpoint::load(&CheckpointDir::of_run(&room.path("run")).path_of(60)).unwrap();
+    assert_eq!(last.quality, None);
+}
+
+#[test]
+fn a_part_that_an_older_version_logged_as_an_epoch_is_known_as_one() {
+    let room = Room::new();
+    room.good("train --max-steps 30 -o run --quiet");
+    let mut results = room.json("run/results.json");
+    let part = results.as_object_mut().unwrap().remove("partial_epoch_secs").unwrap();
+    results["epoch_secs"].as_array_mut().unwrap().push(part);
+    room.write("run/results.json", results.to_string());
+    room.write("run/metrics.jsonl", room.read("run/metrics.jsonl").replace("partial_epoch", "epoch"));
+    room.good("report run");
+    assert!(room.read("run/report.html").contains("The last is a part of an epoch."));
+    room.good("train --resume run --epochs 2 --allow-changed epochs --quiet");
+    assert_eq!(steps(&room, "run", "epoch"), [vec![23, 46], vec![23, 46]]);
+}
