@@ -1,7 +1,8 @@
 //! Flags from a TOML file, and a file from flags.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -17,11 +18,34 @@ pub(super) fn text(flags: &TrainFlags) -> String {
     toml::to_string(flags).expect("flags are plain data")
 }
 
+/// Returns the line of a key.
+pub(super) fn setting(name: &str, value: &Value) -> String {
+    format!("{name} = {}", written(value))
+}
+
+/// Writes a value as TOML, and numbers such as 1e300 with a power of ten, not with 300 zeros.
+pub(super) fn written(value: &Value) -> String {
+    match value {
+        Value::Float(number) if number.is_finite() => format!("{number:?}"),
+        other => other.to_string(),
+    }
+}
+
+/// Most bytes of a file of flags: several times what all flags take with the longest paths and the most layers that they may have.
+/// A file is bounded before it is parsed, which takes many times its bytes.
+const MOST_BYTES: u64 = 256 << 10;
+
 /// Reads a file of flags.
 pub(super) fn read(path: &Path) -> Result<Layers, Failure> {
     let name = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|error| anyhow!("cannot read {name}: {error}; give a TOML file with flags as keys"))?;
+    let mut text = String::new();
+    let length = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text));
+    if text.len() as u64 > MOST_BYTES || length.as_ref().is_ok_and(|length| *length as u64 > MOST_BYTES) {
+        return Err(Failure::usage(format!(
+            "{name} has more than {MOST_BYTES} bytes, the most that a file of flags may have; give a TOML file with flags as keys"
+        )));
+    }
+    length.map_err(|error| anyhow!("cannot read {name}: {error}; give a TOML file with flags as keys"))?;
     let text: String = text.split_inclusive('\n').map(in_kebab_case).collect();
     let refused = |error: toml::de::Error| Failure::usage(format!("{name} {}", explain(&error, &text)));
     let flags: TrainFlags = toml::from_str(&text).map_err(refused)?;
@@ -99,6 +123,8 @@ mod mutants;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use clap::Parser;
 
     use super::super::layers::given;

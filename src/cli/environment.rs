@@ -6,7 +6,7 @@ use std::num::ParseFloatError;
 use clap::error::{ContextKind, Error};
 use clap::{Arg, Args, Command, FromArgMatches};
 
-use super::failure::Failure;
+use super::failure::{Failure, beginning};
 use super::flags::TrainFlags;
 use super::layers::{EITHER_OR, Layers};
 use super::nearest::nearest;
@@ -65,7 +65,7 @@ fn read(command: &Command, flag: &Arg, value: &OsStr) -> Result<TrainFlags, Erro
 /// Names the variable, what it is, and what it must be.
 fn refusal(name: &str, value: &OsStr, error: &Error) -> String {
     use std::error::Error as _;
-    let value = value.to_string_lossy();
+    let value = beginning(&value.to_string_lossy());
     if value.is_empty() {
         return format!("{name} is empty; give it a value, or unset it");
     }

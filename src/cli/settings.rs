@@ -209,8 +209,9 @@ pub(super) fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Re
     match shape.params_len() {
         Some(params) => check_memory(params, options).map(|()| shape),
         None => Err(Failure::usage(format!(
-            "a model with hidden layers of {:?} has more params than can be addressed; lower --hidden",
-            shape.hidden
+            "a model with {} hidden layers of up to {} outputs has more params than can be addressed; lower --hidden",
+            shape.hidden.len(),
+            shape.hidden.iter().max().unwrap_or(&0)
         ))),
     }
 }

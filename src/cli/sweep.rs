@@ -294,6 +294,7 @@ fn failure(error: SweepError) -> Failure {
     match error {
         SweepError::Train(error) => error.into(),
         error @ (SweepError::BadList { .. }
+        | SweepError::TooManyRuns { .. }
         | SweepError::NotPositive { .. }
         | SweepError::LargeBatch { .. }) => Failure::usage(error),
         error => error.into(),

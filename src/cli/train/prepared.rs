@@ -16,7 +16,11 @@ use super::super::failure::Failure;
 use super::super::flags::TrainFlags;
 use super::super::input::{TrainingData, training_data};
 use super::super::resume::Resumed;
-use super::super::{like, preview, settings};
+use super::super::{like, preview, settings, summary};
+
+/// Most hidden layers of a new run: a checkpoint has room for 16,000 tensors, fewer if there are thousands of classes, and each layer
+/// has two, as many of each state of the optimizer, and again of the best params. A run of more would train and then not be saved.
+const MOST_SAVED_LAYERS: usize = 1000;
 
 /// All that a run is made of.
 pub(super) struct Prepared {
@@ -39,6 +43,12 @@ impl Prepared {
     ) -> Result<Self, Failure> {
         let options = settings::options(&flags)?;
         settings::keep(&flags)?;
+        let layers = flags.hidden.as_ref().map_or(0, |hidden| hidden.0.len());
+        if resumed.is_none() && layers > MOST_SAVED_LAYERS {
+            return Err(Failure::usage(format!(
+                "--hidden has {layers} layers, but a checkpoint is sure to hold {MOST_SAVED_LAYERS} with every optimizer; give at most as many"
+            )));
+        }
         let data = training_data(&flags)?;
         let model = Mlp::new(settings::shape(&flags, &data.train, &options)?);
         framework.map_or(Ok(()), |framework| like::check_loss(framework, model.shape().loss))?;
