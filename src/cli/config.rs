@@ -11,9 +11,9 @@ use toml::{Spanned, Value};
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::layers::{EITHER_OR, Layers};
-use super::nearest::nearest;
+use super::nearest::{nearest, nearest_choice};
 
-/// The text of a file that makes the same run.
+/// Returns the text of a file that makes the same run, its keys in the order of `--help`.
 pub(super) fn text(flags: &TrainFlags) -> String {
     toml::to_string(flags).expect("flags are plain data")
 }
@@ -77,7 +77,8 @@ fn line(text: &str, place: usize) -> usize {
 fn explain(error: &toml::de::Error, text: &str) -> String {
     let start = error.span().map_or(0, |span| span.start);
     let line = line(text, start);
-    let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
+    let written = text.lines().nth(line - 1).and_then(|line| line.split_once('='));
+    let key = written.map(|(key, _)| key.trim());
     let place = format!("line {line}");
     let message = error.message().replace('\n', " ");
     match (message.strip_prefix("unknown field "), key) {
@@ -90,7 +91,12 @@ fn explain(error: &toml::de::Error, text: &str) -> String {
             };
             format!("{place}: unknown key {unknown}{meant}")
         }
-        (None, Some(key)) => format!("{place}, {key}: {}; fix the value", in_words(&message)),
+        (None, Some(key)) => {
+            let value = written.map_or("", |(_, value)| value.trim().trim_matches(['"', '\'']));
+            let meant = nearest_choice(key, value)
+                .map_or_else(String::new, |meant| format!(", did you mean '{meant}'?"));
+            format!("{place}, {key}: {}{meant}; fix the value", in_words(&message))
+        }
         (None, None) => format!("{place}: {message}; write key = value, one a line"),
     }
 }
@@ -207,6 +213,30 @@ mod tests {
     fn an_unknown_key_is_refused_with_its_line() {
         let error = format!("{:?}", merged("lr = 0.1\nbatchsize = 8\n", &[]).unwrap_err());
         assert!(error.contains("line 2") && error.contains("unknown key `batchsize`"), "{error}");
+    }
+
+    #[test]
+    fn a_slip_in_a_value_is_answered_with_the_name_that_was_meant() {
+        for (file, meant) in [
+            ("optimizer = \"adamm\"", "did you mean 'adam'?"),
+            ("lr = 0.1\nloss = 'mes'\n", "line 2, loss: invalid value 'mes'"),
+            ("loss = 'mes'", "did you mean 'mse'?"),
+            ("activation = \"rleu\"", "did you mean 'relu'?"),
+        ] {
+            let error = format!("{:?}", merged(file, &[]).unwrap_err());
+            assert!(error.contains(meant), "{error}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_written_short_and_read_back() {
+        for (rate, written) in
+            [(1e300, "lr = 1e300\n"), (1e-300, "lr = 1e-300\n"), (0.1, "lr = 0.1\n"), (4.0, "lr = 4.0\n")]
+        {
+            let flags = TrainFlags { lr: Some(rate), ..TrainFlags::default() };
+            assert_eq!(text(&flags), written);
+            assert_eq!(merged(&text(&flags), &[]).unwrap().lr, Some(rate));
+        }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::flags_of;
 use super::layers::Layers;
+use super::nearest::nearest;
 use super::output::{tell, warn};
 use super::runs::numbered;
 use super::{config, flags};
@@ -265,9 +266,14 @@ fn allowed(given: &TrainFlags) -> Result<Vec<String>, Failure> {
         named.map(|name| name.trim().trim_start_matches("--").replace('_', "-")).collect();
     let known = flags::names();
     match names.iter().find(|name| !known.contains(name)) {
-        Some(name) => Err(Failure::usage(format!(
-            "--allow-changed names '{name}', which is no flag of phalanx train; see its --help"
-        ))),
+        Some(name) => {
+            let meant = nearest(name, known.iter().map(String::as_str));
+            let meant =
+                meant.map_or_else(|| "see its --help".to_owned(), |meant| format!("did you mean '{meant}'?"));
+            Err(Failure::usage(format!(
+                "--allow-changed names '{name}', which is no flag of phalanx train; {meant}"
+            )))
+        }
         None => Ok(names),
     }
 }
