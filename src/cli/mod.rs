@@ -16,6 +16,7 @@ mod environment;
 mod eval;
 mod export;
 mod failure;
+mod file_path;
 mod flags;
 mod grid;
 mod hidden;

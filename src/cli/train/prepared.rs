@@ -69,7 +69,7 @@ impl Prepared {
         };
         Ok(match (self.resumed.as_ref().and_then(Resumed::snapshot), &self.flags.init) {
             (Some(snapshot), _) => trainer.resume(snapshot.clone()),
-            (None, Some(path)) => trainer.initial_params(initial_params(path.as_ref(), &self.model)?),
+            (None, Some(path)) => trainer.initial_params(initial_params(path, &self.model)?),
             (None, None) => trainer,
         })
     }
