@@ -6,16 +6,18 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::anyhow;
-use toml::{Spanned, Value};
+use toml::{Spanned, Table, Value};
 
 use super::failure::Failure;
-use super::flags::TrainFlags;
+use super::flags::{self, TrainFlags};
 use super::layers::{EITHER_OR, Layers};
 use super::nearest::{nearest, nearest_choice};
 
 /// Returns the text of a file that makes the same run, its keys in the order of `--help`.
 pub(super) fn text(flags: &TrainFlags) -> String {
-    toml::to_string(flags).expect("flags are plain data")
+    let values = Table::try_from(flags).expect("flags are plain data");
+    let given = flags::names().into_iter().filter_map(|name| Some(setting(&name, values.get(&name)?) + "\n"));
+    given.collect()
 }
 
 /// Returns the line of a key.

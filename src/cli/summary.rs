@@ -2,7 +2,7 @@
 
 use phalanx::report::page::RunRecord;
 use phalanx::report::{
-    Charset, Results, Stopped, Table, TextCurve, grouped, noise_advice, shell_word, stdout_columns,
+    Charset, Results, Stopped, Table, TextCurve, grouped, measured, noise_advice, shell_word, stdout_columns,
     with_error,
 };
 use phalanx::train::Plan;
@@ -48,10 +48,10 @@ fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
         table.row("test accuracy", share + &right(accuracy, results.test_samples));
     }
     if let Some(loss) = results.test_loss {
-        table.row("test loss", format!("{loss:.4}"));
+        table.row("test loss", measured(loss));
     }
     if let Some(loss) = results.train_loss {
-        table.row("train loss", format!("{loss:.4}"));
+        table.row("train loss", measured(loss));
     }
     if plan.noise_interval().is_some() {
         table.row("noise scale", noise_scale(results));

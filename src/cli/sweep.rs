@@ -209,7 +209,7 @@ fn about(asked: &Asked, model: &Mlp, sweep: &Sweep<'_, Mlp>, test_samples: usize
         (None, epochs) => format!("{} epochs", epochs.unwrap_or(10)),
     };
     let optimizer = sweep.base().optimizer;
-    let momentum = optimizer.momentum.map_or_else(String::new, |momentum| format!(", momentum {momentum}"));
+    let momentum = optimizer.momentum.map_or_else(String::new, |momentum| format!(", momentum {momentum:?}"));
     let mut sizes: Vec<usize> = sweep.runs().iter().map(|run| run.cell.batch_size).collect();
     sizes.dedup();
     let rates = sweep.runs().iter().map(|run| run.cell.rate);
@@ -240,8 +240,9 @@ fn table(about: &[(String, String)], dir: &Path) -> Table {
 /// What a run came to, in a few words.
 fn said(record: &Record) -> String {
     let cell = record.run.cell;
-    let end =
-        record.final_loss().map_or_else(|| "diverged".to_owned(), |loss| format!("test loss {loss:.4}"));
+    let end = record
+        .final_loss()
+        .map_or_else(|| "diverged".to_owned(), |loss| format!("test loss {}", measured(loss)));
     format!("{} B {} rate {}  {end}", cell.reduction, cell.batch_size, short_number(cell.rate))
 }
 

@@ -33,7 +33,7 @@ pub use count::CountProgress;
 pub use memory::{available_bytes, peak_rss_bytes};
 pub use metrics::Metrics;
 pub use noise_advice::{noise_advice, with_error};
-pub use number::grouped;
+pub use number::{grouped, measured};
 pub use progress::{Progress, ProgressStyle};
 pub use results::{PhaseSecs, Results, Stopped};
 pub use run_dir::{ReportError, RunDir};

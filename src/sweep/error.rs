@@ -35,7 +35,7 @@ pub enum SweepError {
         seeds: usize,
     },
     /// A rate, or the goal, is no positive number.
-    #[error("{what} is {found}, but must be above 0 and finite")]
+    #[error("{what} is {found:?}, but must be above 0 and finite")]
     NotPositive {
         /// What it is.
         what: &'static str,
