@@ -1,5 +1,6 @@
 //! The lines after training: what came of it, and what to do next.
 
+use phalanx::model::Loss;
 use phalanx::report::page::RunRecord;
 use phalanx::report::{
     Charset, Results, Stopped, Table, TextCurve, grouped, measured, noise_advice, shell_word, stdout_columns,
@@ -7,6 +8,7 @@ use phalanx::report::{
 };
 use phalanx::train::Plan;
 
+use super::flags::TrainFlags;
 use super::output;
 
 /// The curve and the table, or one JSON object; `run` is what is in the run's directory now.
@@ -71,6 +73,23 @@ fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
     table.row("page", format!("phalanx report {}", shell_word(&run.name())));
     run.next().into_iter().take(1).for_each(|(command, _)| table.row("next", command));
     table
+}
+
+/// States that a model is no better than one that ignores the features, and what may help.
+pub(super) fn learned_nothing(flags: &TrainFlags, (found, constant): (f64, f64), loss: Loss) -> String {
+    let ignorant = if loss == Loss::Mse { "the mean of the targets" } else { "the class frequencies" };
+    let rate = flags.lr.map_or_else(String::new, |rate| format!(" (now {rate:?})"));
+    let scale = if flags.standardize == Some(true) {
+        ""
+    } else {
+        ", bring the features to one scale with --standardize"
+    };
+    format!(
+        "the training loss of the saved model is {}, no lower than that of always predicting {ignorant}, {}; lower --lr{rate}{scale}, or \
+         train for longer if the loss was still falling",
+        measured(found),
+        measured(constant)
+    )
 }
 
 /// " (350 of 360)". Of weighted samples accuracy is a share of the weight, and only by chance one of the samples.

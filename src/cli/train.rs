@@ -104,6 +104,9 @@ fn train(
         let text = summary::text(&results, &plan, &record);
         output::results(|out| write!(out, "{text}"))?;
     }
+    if let Some(warning) = run.learned_nothing(&outcome, &results)? {
+        output::warn(warning);
+    }
     Ok(exit_code(&outcome, (&signals, job.processes()), (dir.path(), plan.on_divergence())))
 }
 

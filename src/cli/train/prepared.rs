@@ -8,8 +8,8 @@ use phalanx::checkpoint::{History, ModelFile, RunFacts, read_tensors};
 use phalanx::data::Dataset;
 use phalanx::model::{Mlp, Model};
 use phalanx::optim::Framework;
-use phalanx::report::Table;
-use phalanx::train::{Options, Outcome, Plan, TrainError, Trainer};
+use phalanx::report::{Results, Stopped, Table, constant_loss};
+use phalanx::train::{Options, Outcome, Plan, TrainError, Trainer, score};
 use serde_json::Value;
 
 use super::super::failure::Failure;
@@ -105,6 +105,27 @@ impl Prepared {
         }
         preview::output(&mut table, flags, dir, self.resumed.as_ref());
         table
+    }
+
+    /// Returns a warning if the saved model has no lower loss on the training samples than a model that ignores their features.
+    ///
+    /// The loss of an epoch counts each sample before its update, and may be high in one that ends well: the model itself is scored,
+    /// but only where that loss leaves a doubt.
+    pub(super) fn learned_nothing(
+        &self,
+        outcome: &Outcome,
+        results: &Results,
+    ) -> Result<Option<String>, Failure> {
+        let (train, loss) = (&self.data.train, self.model.shape().loss);
+        let Some(constant) = constant_loss(train, loss).filter(|_| results.stopped == Stopped::Completed)
+        else {
+            return Ok(None);
+        };
+        if results.train_loss.is_none_or(|loss| loss < constant) {
+            return Ok(None);
+        }
+        let found = score(&self.model, outcome.chosen_params(), train)?.mean_loss();
+        Ok((found >= constant).then(|| summary::learned_nothing(&self.flags, (found, constant), loss)))
     }
 
     /// What the run ended with, as a file.
