@@ -5,7 +5,7 @@ use std::path::Path;
 use super::html::{Html, opening};
 use super::options::{self, Options};
 use super::{RunRecord, RunState, Tested, figures, results, samples};
-use crate::report::figure::{curve_class, escaped, short_number};
+use crate::report::figure::{curve_class, escaped};
 use crate::report::{Stopped, grouped};
 
 /// What the page says that it was made by.
@@ -61,7 +61,7 @@ fn one(html: &mut Html, run: &RunRecord) {
         html.put(format_args!("<p class=\"quiet\">{params} params, sha256 <code>{hash}</code></p>\n"));
     }
     if let Some(rate) = constant_rate(run) {
-        html.paragraph("quiet", &format!("The learning rate was {} in every step.", short_number(rate)));
+        html.paragraph("quiet", &format!("The learning rate was {rate:?} in every step."));
     }
 }
 
