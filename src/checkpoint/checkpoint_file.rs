@@ -296,6 +296,7 @@ mod tests {
             options: BTreeMap::new(),
             train: data.fingerprint(),
             test: None,
+            data: Default::default(),
         });
         let quality = Some(Quality { train_loss: Some(0.5), ..Quality::default() });
         let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,9 @@
 //! Arguments as they come.
 
-use std::ffi::OsString;
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+#[cfg(unix)]
+use std::os::unix::ffi::OsStrExt;
 
 use clap::ColorChoice;
 
@@ -10,14 +13,46 @@ pub(super) fn in_kebab_case(arguments: impl Iterator<Item = OsString>) -> impl I
     let mut only_values = false;
     arguments.map(move |argument| {
         only_values |= argument == "--";
-        match argument.to_str() {
-            Some(text) if !only_values && text.starts_with("--") => {
-                let (name, value) = text.split_at(text.find('=').unwrap_or(text.len()));
-                OsString::from(name.replace('_', "-") + value)
-            }
-            _ => argument,
+        if only_values || !argument.as_encoded_bytes().starts_with(b"--") {
+            return argument;
         }
+        let (name, value) = parted(&argument);
+        let mut renamed = OsString::from(name.replace('_', "-"));
+        renamed.push(value);
+        renamed
     })
+}
+
+/// A flag and the rest of its argument from `=` on, which may be the name of a file in any encoding.
+#[cfg(unix)]
+fn parted(argument: &OsStr) -> (Cow<'_, str>, &OsStr) {
+    let bytes = argument.as_bytes();
+    let (name, value) = bytes.split_at(bytes.iter().position(|byte| *byte == b'=').unwrap_or(bytes.len()));
+    match std::str::from_utf8(name) {
+        Ok(name) => (name.into(), OsStr::from_bytes(value)),
+        Err(_) => ("".into(), argument),
+    }
+}
+
+#[cfg(not(unix))]
+fn parted(argument: &OsStr) -> (Cow<'_, str>, &OsStr) {
+    match argument.to_str() {
+        Some(text) => {
+            let (name, value) = text.split_at(text.find('=').unwrap_or(text.len()));
+            (name.into(), OsStr::new(value))
+        }
+        None => ("".into(), argument),
+    }
+}
+
+/// Names an argument that had to be text and is not UTF-8; clap says only that there is one.
+pub(super) fn not_text(arguments: &[OsString]) -> Option<String> {
+    let argument = arguments.iter().find(|argument| argument.to_str().is_none())?;
+    Some(format!(
+        "the argument '{}' is not UTF-8 (bytes that are no text are shown as \u{fffd}), and only files and folders to write and models \
+         may have such names; rename it",
+        argument.display()
+    ))
 }
 
 /// What `--color` says, before the arguments are read: what is wrong with them is to be said so, too.

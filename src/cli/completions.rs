@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, Args, Command, ValueHint};
 use clap_complete::{Shell, generate};
+use phalanx::data::InputFormat;
 use phalanx::model::{Activation, Loss};
+use phalanx::optim::convention::{BatchRule, Convention};
 use phalanx::optim::{
     EpsForm, Framework, L2Form, MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm,
 };
@@ -37,7 +39,7 @@ pub(super) fn run(flags: &CompletionsFlags, command: Command) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-/// The values of the flags that have a few with names. Their parsers do not tell: in `--help` they would be said twice.
+/// The values of the flags that have a few with names, by flag. Their parsers do not tell: in `--help` they would be said twice.
 fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
     macro_rules! names {
         ($type:ident) => {
@@ -51,17 +53,29 @@ fn choices() -> Vec<(&'static str, Vec<&'static str>)> {
         ("like", names!(Framework).collect()),
         ("reduction", names!(Reduction).collect()),
         ("optimizer", names!(OptimizerKind).collect()),
-        ("momentum_form", names!(MomentumForm).collect()),
-        ("to_momentum_form", names!(MomentumForm).collect()),
-        ("eps_form", names!(EpsForm).collect()),
-        ("l2_form", names!(L2Form).collect()),
-        ("lr_schedule", names!(ScheduleKind).collect()),
-        ("warmup_form", names!(WarmupForm).collect()),
+        ("momentum-form", names!(MomentumForm).collect()),
+        ("to-momentum-form", names!(MomentumForm).collect()),
+        ("eps-form", names!(EpsForm).collect()),
+        ("l2-form", names!(L2Form).collect()),
+        ("lr-schedule", names!(ScheduleKind).collect()),
+        ("warmup-form", names!(WarmupForm).collect()),
         ("metric", names!(Metric).collect()),
-        ("on_divergence", names!(OnDivergence).collect()),
-        ("log_format", names!(LogFormat).collect()),
-        ("scale_lr", names!(ScaleRate).collect()),
+        ("on-divergence", names!(OnDivergence).collect()),
+        ("log-format", names!(LogFormat).collect()),
+        ("scale-lr", names!(ScaleRate).collect()),
+        ("from", names!(Convention).collect()),
+        ("to", names!(Convention).collect()),
+        ("rule", names!(BatchRule).collect()),
+        ("input-format", names!(InputFormat).collect()),
+        ("format", vec!["csv", "npy", "jsonl"]),
+        ("op", vec!["sum", "mean", "min", "max", "product"]),
+        ("type", vec!["f32", "f64", "i32", "i64", "u32", "u64"]),
     ]
+}
+
+/// The names that a flag takes, if it is one of a few choices.
+pub(super) fn choices_of(flag: &str) -> Option<Vec<&'static str>> {
+    choices().into_iter().find(|(name, _)| *name == flag).map(|(_, names)| names)
 }
 
 /// Flags whose values are files or folders, but not paths alone.
@@ -76,10 +90,9 @@ const PATHS: [(&str, ValueHint); 6] = [
 
 /// The command and its subcommands with the values that can be completed.
 fn with_values(command: Command) -> Command {
-    let choices = choices();
     let complete = |flag: Arg| {
         let id = flag.get_id().as_str();
-        let chosen = choices.iter().find(|(name, _)| *name == id).map(|(_, names)| names.clone());
+        let chosen = flag.get_long().and_then(choices_of);
         let path = PATHS.iter().find(|(name, _)| *name == id);
         match (chosen, path) {
             (Some(names), _) => flag.value_parser(PossibleValuesParser::new(names)),
@@ -102,21 +115,19 @@ mod tests {
 
         let command = TrainFlags::augment_args(Command::new("train").disable_help_flag(true));
         let given = |id: &str, value: &str| {
-            let argument = format!("--{}={value}", id.replace('_', "-"));
+            let argument = format!("--{id}={value}");
             command.clone().try_get_matches_from(["train", argument.as_str()])
         };
-        let choices = choices();
-        let of = |id: &str| choices.iter().find(|(name, _)| *name == id).map(|(_, names)| names);
         for flag in command.get_arguments().filter(|flag| flag.get_long().is_some()) {
-            let id = flag.get_id().as_str();
-            for name in of(id).into_iter().flatten() {
+            let id = flag.get_long().unwrap_or_default();
+            for name in choices_of(id).into_iter().flatten() {
                 assert!(given(id, name).is_ok(), "--{id} {name}");
             }
             let reason = given(id, "nonsense").err().and_then(|error| Some(error.source()?.to_string()));
             let listed = reason.as_deref().and_then(|reason| reason.split_once("choose one of "));
             if let Some((_, listed)) = listed {
                 let listed = listed.split(" (").next().unwrap();
-                assert_eq!(of(id).expect(id).join(", "), listed, "--{id}");
+                assert_eq!(choices_of(id).expect(id).join(", "), listed, "--{id}");
             }
         }
     }

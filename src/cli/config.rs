@@ -1,27 +1,53 @@
 //! Flags from a TOML file, and a file from flags.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::anyhow;
-use toml::{Spanned, Value};
+use toml::{Spanned, Table, Value};
 
 use super::failure::Failure;
-use super::flags::TrainFlags;
+use super::flags::{self, TrainFlags};
 use super::layers::{EITHER_OR, Layers};
-use super::nearest::nearest;
+use super::nearest::{nearest, nearest_choice};
 
-/// The text of a file that makes the same run.
+/// Returns the text of a file that makes the same run, its keys in the order of `--help`.
 pub(super) fn text(flags: &TrainFlags) -> String {
-    toml::to_string(flags).expect("flags are plain data")
+    let values = Table::try_from(flags).expect("flags are plain data");
+    let given = flags::names().into_iter().filter_map(|name| Some(setting(&name, values.get(&name)?) + "\n"));
+    given.collect()
 }
+
+/// Returns the line of a key.
+pub(super) fn setting(name: &str, value: &Value) -> String {
+    format!("{name} = {}", written(value))
+}
+
+/// Writes a value as TOML, and numbers such as 1e300 with a power of ten, not with 300 zeros.
+pub(super) fn written(value: &Value) -> String {
+    match value {
+        Value::Float(number) if number.is_finite() => format!("{number:?}"),
+        other => other.to_string(),
+    }
+}
+
+/// Most bytes of a file of flags: several times what all flags take with the longest paths and the most layers that they may have.
+/// A file is bounded before it is parsed, which takes many times its bytes.
+const MOST_BYTES: u64 = 256 << 10;
 
 /// Reads a file of flags.
 pub(super) fn read(path: &Path) -> Result<Layers, Failure> {
     let name = path.display();
-    let text = fs::read_to_string(path)
-        .map_err(|error| anyhow!("cannot read {name}: {error}; give a TOML file with flags as keys"))?;
+    let mut text = String::new();
+    let length = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text));
+    if text.len() as u64 > MOST_BYTES || length.as_ref().is_ok_and(|length| *length as u64 > MOST_BYTES) {
+        return Err(Failure::usage(format!(
+            "{name} has more than {MOST_BYTES} bytes, the most that a file of flags may have; give a TOML file with flags as keys"
+        )));
+    }
+    length.map_err(|error| anyhow!("cannot read {name}: {error}; give a TOML file with flags as keys"))?;
     let text: String = text.split_inclusive('\n').map(in_kebab_case).collect();
     let refused = |error: toml::de::Error| Failure::usage(format!("{name} {}", explain(&error, &text)));
     let flags: TrainFlags = toml::from_str(&text).map_err(refused)?;
@@ -53,7 +79,8 @@ fn line(text: &str, place: usize) -> usize {
 fn explain(error: &toml::de::Error, text: &str) -> String {
     let start = error.span().map_or(0, |span| span.start);
     let line = line(text, start);
-    let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
+    let written = text.lines().nth(line - 1).and_then(|line| line.split_once('='));
+    let key = written.map(|(key, _)| key.trim());
     let place = format!("line {line}");
     let message = error.message().replace('\n', " ");
     match (message.strip_prefix("unknown field "), key) {
@@ -66,7 +93,12 @@ fn explain(error: &toml::de::Error, text: &str) -> String {
             };
             format!("{place}: unknown key {unknown}{meant}")
         }
-        (None, Some(key)) => format!("{place}, {key}: {}; fix the value", in_words(&message)),
+        (None, Some(key)) => {
+            let value = written.map_or("", |(_, value)| value.trim().trim_matches(['"', '\'']));
+            let meant = nearest_choice(key, value)
+                .map_or_else(String::new, |meant| format!(", did you mean '{meant}'?"));
+            format!("{place}, {key}: {}{meant}; fix the value", in_words(&message))
+        }
         (None, None) => format!("{place}: {message}; write key = value, one a line"),
     }
 }
@@ -99,6 +131,8 @@ mod mutants;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use clap::Parser;
 
     use super::super::layers::given;
@@ -181,6 +215,30 @@ mod tests {
     fn an_unknown_key_is_refused_with_its_line() {
         let error = format!("{:?}", merged("lr = 0.1\nbatchsize = 8\n", &[]).unwrap_err());
         assert!(error.contains("line 2") && error.contains("unknown key `batchsize`"), "{error}");
+    }
+
+    #[test]
+    fn a_slip_in_a_value_is_answered_with_the_name_that_was_meant() {
+        for (file, meant) in [
+            ("optimizer = \"adamm\"", "did you mean 'adam'?"),
+            ("lr = 0.1\nloss = 'mes'\n", "line 2, loss: invalid value 'mes'"),
+            ("loss = 'mes'", "did you mean 'mse'?"),
+            ("activation = \"rleu\"", "did you mean 'relu'?"),
+        ] {
+            let error = format!("{:?}", merged(file, &[]).unwrap_err());
+            assert!(error.contains(meant), "{error}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_written_short_and_read_back() {
+        for (rate, written) in
+            [(1e300, "lr = 1e300\n"), (1e-300, "lr = 1e-300\n"), (0.1, "lr = 0.1\n"), (4.0, "lr = 4.0\n")]
+        {
+            let flags = TrainFlags { lr: Some(rate), ..TrainFlags::default() };
+            assert_eq!(text(&flags), written);
+            assert_eq!(merged(&text(&flags), &[]).unwrap().lr, Some(rate));
+        }
     }
 
     #[test]

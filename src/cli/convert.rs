@@ -18,6 +18,7 @@ use super::auto::Auto;
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::training_data;
+use super::preview::short;
 use super::{command_line, layers, output, settings};
 
 /// Say the same training run in another convention: sum, mean, a C, another batch size ...
@@ -271,7 +272,7 @@ fn report(settings: &Settings, translation: &Translation, arguments: &[String]) 
     say("convention", &settings.convention, &to.convention, gradient(translation.factor));
     if settings.batch_size != to.batch_size {
         let growth = to.batch_size as f64 / settings.batch_size as f64;
-        say("batch-size", &settings.batch_size, &to.batch_size, format!("times {growth}"));
+        say("batch-size", &settings.batch_size, &to.batch_size, format!("times {}", short(growth)));
     }
     if settings.shards != to.shards {
         say("shards", &settings.shards, &to.shards, String::new());
@@ -296,7 +297,6 @@ fn report(settings: &Settings, translation: &Translation, arguments: &[String]) 
 }
 
 fn gradient(factor: f64) -> String {
-    let short = |value: f64| format!("{value:.5e}").parse::<f64>().expect("a number was written");
     match factor {
         1.0 => "the gradient stays".to_owned(),
         _ if factor < 1.0 => format!("the gradient is divided by {}", short(factor.recip())),

@@ -6,10 +6,10 @@ use std::num::ParseFloatError;
 use clap::error::{ContextKind, Error};
 use clap::{Arg, Args, Command, FromArgMatches};
 
-use super::failure::Failure;
+use super::failure::{Failure, beginning};
 use super::flags::TrainFlags;
 use super::layers::{EITHER_OR, Layers};
-use super::nearest::nearest;
+use super::nearest::{nearest, nearest_choice};
 
 const PREFIX: &str = "PHALANX_";
 
@@ -65,7 +65,7 @@ fn read(command: &Command, flag: &Arg, value: &OsStr) -> Result<TrainFlags, Erro
 /// Names the variable, what it is, and what it must be.
 fn refusal(name: &str, value: &OsStr, error: &Error) -> String {
     use std::error::Error as _;
-    let value = value.to_string_lossy();
+    let value = beginning(&value.to_string_lossy());
     if value.is_empty() {
         return format!("{name} is empty; give it a value, or unset it");
     }
@@ -75,7 +75,9 @@ fn refusal(name: &str, value: &OsStr, error: &Error) -> String {
         (None, Some(choices)) => format!("expected one of {choices}"),
         (None, None) => error.kind().to_string(),
     };
-    format!("{name} is '{value}': {expected}; fix it, or unset it")
+    let meant = nearest_choice(&name[PREFIX.len()..].to_lowercase(), &value)
+        .map_or_else(String::new, |meant| format!(", did you mean '{meant}'?"));
+    format!("{name} is '{value}': {expected}{meant}; fix it, or unset it")
 }
 
 fn refuse_unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
@@ -163,6 +165,7 @@ mod tests {
         for (variables, said) in [
             (&[("PHALANX_LR", "fast")][..], "PHALANX_LR is 'fast': expected a number"),
             (&[("PHALANX_LR", "")], "PHALANX_LR is empty"),
+            (&[("PHALANX_LR_SCHEDULE", "cosin")], "did you mean 'cosine'?"),
             (&[("PHALANX_QUIET", "1")], "PHALANX_QUIET is '1': expected one of true, false"),
             (
                 &[("PHALANX_BATCHSIZE", "8")],

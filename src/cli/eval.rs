@@ -51,7 +51,7 @@ pub(super) fn run(flags: &EvalFlags) -> Result<ExitCode, Failure> {
     let mut table = Table::default();
     table.row("data", name);
     table.row("samples", grouped(data.len() as u64));
-    table.row("loss", score.mean_loss());
+    table.row("loss", format!("{:?}", score.mean_loss()));
     if let Some(accuracy) = score.accuracy() {
         table.row("accuracy", format!("{accuracy}{}", right(accuracy, data.len())));
     }

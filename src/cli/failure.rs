@@ -51,6 +51,12 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
+/// As much of a text as a message has room for.
+pub(super) fn beginning(text: &str) -> String {
+    let short: String = text.chars().take(40).collect();
+    if short.len() < text.len() { short + "..." } else { short }
+}
+
 fn is_about_options(error: &TrainError) -> bool {
     use TrainError::{
         ClipNorm, L2Form, Metric, MinGain, NoBaseBatch, Optim, UnusedBaseBatch, ZeroBatch, ZeroEarlyStop,

@@ -13,6 +13,7 @@ use phalanx::train::{Metric, OnDivergence, SaveEvery};
 use serde::{Deserialize, Serialize};
 
 use super::auto::Auto;
+use super::file_path::FilePath;
 use super::hidden::Hidden;
 use super::log_format::LogFormat;
 use super::whole::whole;
@@ -72,7 +73,7 @@ pub(super) struct TrainFlags {
     /// Start from the params in this file, of PyTorch for example (layers.0.weight ...)
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Model")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) init: Option<String>,
+    pub(super) init: Option<FilePath>,
 
     /// Read the numbers as another framework means them: pytorch, pytorch-ddp, horovod-average, horovod-sum, mindspore,
     /// caffe, keras, tensorflow1-estimator or scikit-learn; sets reduction, forms and optimizer constants, those given come
@@ -248,7 +249,7 @@ pub(super) struct TrainFlags {
     /// Where to save; must not exist [default: runs/1, runs/2 ..., or that of the resumed run]
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) output_dir: Option<String>,
+    pub(super) output_dir: Option<FilePath>,
     /// Save a checkpoint so often: 500 or 500steps, 2epochs, 90s, 10min, 1h, or never; one more at the end, also after
     /// Ctrl-C. It is written while the steps go on; if two are still being written, the next is taken when one is done
     /// [default: 1min]
@@ -265,7 +266,7 @@ pub(super) struct TrainFlags {
     /// new one). Options are those of the run
     #[arg(long, value_name = "RUN|CHECKPOINT|auto", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) resume: Option<String>,
+    pub(super) resume: Option<FilePath>,
     /// Options that may differ from those of the resumed run, such as epochs or lr,l2; those that change no result
     /// (threads, save-every ...) always may
     #[arg(long, value_name = "FLAGS", value_delimiter = ',', help_heading = "Output")]

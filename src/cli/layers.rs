@@ -96,8 +96,7 @@ impl Layers {
         let values = table(&self.flags);
         let (given, absent): (Vec<String>, _) =
             flags::names().into_iter().partition(|name| values.contains_key(name));
-        let pair = |name: &String| (name.clone(), values[name].clone());
-        let line = |name| Table::from_iter([pair(name)]).to_string().trim_end().to_owned();
+        let line = |name: &String| config::setting(name, &values[name]);
         let lines: Vec<String> = given.iter().map(line).collect();
         let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0).min(40);
         // A comment holds no control characters, which the name of a file may.
@@ -117,8 +116,8 @@ impl Layers {
         let change = |(name, now): (String, Value)| {
             let was = before.get(&name);
             (was != Some(&now)).then(|| Change {
-                was: was.map(ToString::to_string),
-                now: now.to_string(),
+                was: was.map(config::written),
+                now: config::written(&now),
                 origin: self.origins[&name].clone(),
                 name,
             })

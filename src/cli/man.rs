@@ -12,6 +12,7 @@ use clap_mangen::roff::{Roff, roman};
 use phalanx::checkpoint::write_whole;
 
 use super::failure::Failure;
+use super::nearest::nearest;
 use super::output;
 
 /// Print a manual page, or write them all into a folder
@@ -63,7 +64,11 @@ fn named<'a>(command: &'a Command, names: &[String]) -> Result<&'a Command, Fail
             let name = command.get_name();
             Err(Failure::usage(match known.as_slice() {
                 [] => format!("{name} has no command '{first}', nor any other; leave it out"),
-                known => format!("{name} has no command '{first}'; give one of {}", known.join(", ")),
+                known => {
+                    let meant = nearest(first, known.iter().copied());
+                    let meant = meant.map_or_else(String::new, |meant| format!(", did you mean '{meant}'?"));
+                    format!("{name} has no command '{first}'{meant}; give one of {}", known.join(", "))
+                }
             }))
         }
     }

@@ -16,6 +16,7 @@ mod environment;
 mod eval;
 mod export;
 mod failure;
+mod file_path;
 mod flags;
 mod grid;
 mod hidden;
@@ -45,6 +46,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use self::failure::Failure;
+use clap::error::ErrorKind;
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Trains models on the cores of one machine, or under mpirun of several: exact sum or mean semantics, and the same bits for any number
@@ -107,7 +110,13 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments::in_kebab_case(arguments).collect();
     output::color(arguments::color(&arguments));
     let command = Arguments::command().color(arguments::color(&arguments));
-    let matches = command.try_get_matches_from(arguments).unwrap_or_else(|error| error.exit());
+    let matches = match command.try_get_matches_from(&arguments) {
+        Ok(matches) => matches,
+        Err(error) => match arguments::not_text(&arguments) {
+            Some(what) if error.kind() == ErrorKind::InvalidUtf8 => return Failure::usage(what).report(),
+            _ => nearest::with_suggestion(error).exit(),
+        },
+    };
     let name = matches.subcommand_name().unwrap_or_default();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let alone = if matches!(name, "train" | "bench") { Ok(()) } else { job::refuse(name) };

@@ -63,7 +63,7 @@ pub(super) fn output(table: &mut Table, flags: &TrainFlags, path: &Path, resumed
 fn best_epoch(plan: &Plan) -> String {
     let mut text = format!("by {}", plan.metric());
     if plan.min_gain() > 0.0 {
-        text += &format!(", more than {} better", plan.min_gain());
+        text += &format!(", more than {:?} better", plan.min_gain());
     }
     match plan.early_stop() {
         Some(1) => text += "; the run stops after an epoch without one",
@@ -183,7 +183,7 @@ fn optimizer(plan: &Plan) -> String {
 fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
     let (kind, reduction, rate) = (plan.hyper().kind(), plan.reduction(), plan.rate());
     let both = if kind.is_scale_free() {
-        format!("{rate:?} under any reduction, {kind} being free of the gradient's scale")
+        format!("{:?} under any reduction, {kind} being free of the gradient's scale", short(rate))
     } else {
         let (batch, shards) = (plan.max_batch_samples(), plan.shards());
         let (mean, sum) =
@@ -191,7 +191,7 @@ fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
         let both = format!("{:?} under mean, {:?} under sum", short(mean), short(sum));
         let is_either = matches!(reduction, Reduction::Mean | Reduction::Sum);
         let both = if weighted { format!("{both}, if weights are 1 on average") } else { both };
-        if is_either { both } else { format!("{rate:?}, as {both}") }
+        if is_either { both } else { format!("{:?}, as {both}", short(rate)) }
     };
     let both = both + &translated_too(plan);
     let schedule = options.schedule;
@@ -199,7 +199,8 @@ fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
         0 => String::new(),
         steps => {
             let at = if schedule.warmup_form == WarmupForm::Constant { "at" } else { "from" };
-            let share = schedule.warmup_start.map(|start| format!(" {at} {start} of it")).unwrap_or_default();
+            let share =
+                schedule.warmup_start.map(|start| format!(" {at} {start:?} of it")).unwrap_or_default();
             format!(", {} steps of {} warm-up{share}", grouped(steps), schedule.warmup_form)
         }
     };
@@ -228,7 +229,7 @@ fn count(number: usize) -> String {
     grouped(number as u64)
 }
 
-/// Six digits that count, without the noise of a division.
-fn short(value: f64) -> f64 {
+/// Six significant digits, without what a division adds behind them.
+pub(super) fn short(value: f64) -> f64 {
     format!("{value:.5e}").parse().expect("a number was written")
 }

@@ -15,6 +15,7 @@ use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::flags_of;
 use super::layers::Layers;
+use super::nearest::nearest;
 use super::output::{tell, warn};
 use super::runs::numbered;
 use super::{config, flags};
@@ -73,7 +74,8 @@ impl fmt::Display for Beginning {
 
 /// Finds what `--resume` asks for.
 pub(super) fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
-    let output = flags.output_dir.as_deref().map(Path::new);
+    let output = flags.output_dir.as_deref();
+    let is_auto = |path: &Path| path == Path::new("auto");
     let resumed = match (flags.resume.as_deref(), output) {
         (None, _) if flags.allow_changed.is_some() => {
             return Err(Failure::usage(
@@ -81,23 +83,27 @@ pub(super) fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
             ));
         }
         (None, _) => return Ok(Beginning::New),
-        (Some("auto"), Some(run)) if !run.exists() => {
+        (Some(path), Some(run)) if is_auto(path) && !run.exists() => {
             tell(format!("{} is not there yet: a new run begins", run.display()));
             return Ok(Beginning::New);
         }
-        (Some("auto"), Some(run)) if is_complete(run) => return Ok(Beginning::Complete(run.to_owned())),
-        (Some("auto"), Some(run)) if RunDir::is_unbegun(run) => return Ok(begin_in(run, flags)),
-        (Some("auto"), Some(run)) => of_run(run)?,
-        (Some("auto"), None) => of_run(&newest()?)?,
-        (Some(path), _) if Path::new(path).is_dir() => of_run(path.as_ref())?,
-        (Some(path), _) => of_checkpoint(path.as_ref())?,
+        (Some(path), Some(run)) if is_auto(path) && is_complete(run) => {
+            return Ok(Beginning::Complete(run.to_owned()));
+        }
+        (Some(path), Some(run)) if is_auto(path) && RunDir::is_unbegun(run) => {
+            return Ok(begin_in(run, flags));
+        }
+        (Some(path), Some(run)) if is_auto(path) => of_run(run)?,
+        (Some(path), None) if is_auto(path) => of_run(&newest()?)?,
+        (Some(path), _) if path.is_dir() => of_run(path)?,
+        (Some(path), _) => of_checkpoint(path)?,
     };
     let same = |output: &Path| fs::canonicalize(output).ok() == fs::canonicalize(&resumed.run).ok();
     let in_place = output.is_none_or(|output| output.exists() && same(output));
     if in_place && !resumed.run.join("config.toml").exists() {
         return Err(Failure::usage(format!(
             "{} is not in a run directory to go on in; name a new one with -o",
-            flags.resume.as_deref().unwrap_or_default()
+            flags.resume.as_deref().unwrap_or(Path::new("it")).display()
         )));
     }
     Ok(Beginning::Resumed(Box::new(Resumed { in_place, ..resumed })))
@@ -271,9 +277,14 @@ fn allowed(given: &TrainFlags) -> Result<Vec<String>, Failure> {
         named.map(|name| name.trim().trim_start_matches("--").replace('_', "-")).collect();
     let known = flags::names();
     match names.iter().find(|name| !known.contains(name)) {
-        Some(name) => Err(Failure::usage(format!(
-            "--allow-changed names '{name}', which is no flag of phalanx train; see its --help"
-        ))),
+        Some(name) => {
+            let meant = nearest(name, known.iter().map(String::as_str));
+            let meant =
+                meant.map_or_else(|| "see its --help".to_owned(), |meant| format!("did you mean '{meant}'?"));
+            Err(Failure::usage(format!(
+                "--allow-changed names '{name}', which is no flag of phalanx train; {meant}"
+            )))
+        }
         None => Ok(names),
     }
 }

@@ -164,9 +164,9 @@ pub(super) fn timeout(flags: &TrainFlags) -> Result<Option<Duration>, Failure> {
     let Some(secs) = flags.timeout else { return Ok(None) };
     match Duration::try_from_secs_f64(secs) {
         Ok(timeout) if !timeout.is_zero() => Ok(Some(timeout)),
-        _ => {
-            Err(Failure::usage(format!("a timeout of {secs} seconds cannot be waited for; give more than 0")))
-        }
+        _ => Err(Failure::usage(format!(
+            "a timeout of {secs:?} seconds cannot be waited for; give more than 0, and at most 1.8e19"
+        ))),
     }
 }
 
@@ -208,8 +208,9 @@ pub(super) fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Re
     match shape.params_len() {
         Some(params) => check_memory(params, options).map(|()| shape),
         None => Err(Failure::usage(format!(
-            "a model with hidden layers of {:?} has more params than can be addressed; lower --hidden",
-            shape.hidden
+            "a model with {} hidden layers of up to {} outputs has more params than can be addressed; lower --hidden",
+            shape.hidden.len(),
+            shape.hidden.iter().max().unwrap_or(&0)
         ))),
     }
 }

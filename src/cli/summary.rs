@@ -1,12 +1,14 @@
 //! The lines after training: what came of it, and what to do next.
 
+use phalanx::model::Loss;
 use phalanx::report::page::RunRecord;
 use phalanx::report::{
-    Charset, Results, Stopped, Table, TextCurve, grouped, noise_advice, shell_word, stdout_columns,
+    Charset, Results, Stopped, Table, TextCurve, grouped, measured, noise_advice, shell_word, stdout_columns,
     with_error,
 };
 use phalanx::train::Plan;
 
+use super::flags::TrainFlags;
 use super::output;
 
 /// The curve and the table, or one JSON object; `run` is what is in the run's directory now.
@@ -50,13 +52,13 @@ fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
         table.row("test accuracy", share + &right(accuracy, results.test_samples));
     }
     if let Some(loss) = results.test_loss {
-        table.row("test loss", format!("{loss:.4}"));
+        table.row("test loss", measured(loss));
     }
     if let Some(loss) = results.train_loss {
         let part = partial_epoch(results).filter(|_| !results.of_best_epoch);
         let over =
             part.map_or_else(String::new, |epoch| format!(" over the part of epoch {epoch} that was done"));
-        table.row("train loss", format!("{loss:.4}{over}"));
+        table.row("train loss", measured(loss) + &over);
     }
     if plan.noise_interval().is_some() {
         table.row("noise scale", noise_scale(results));
@@ -85,6 +87,23 @@ fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
 /// The epoch, counted from 1, of which the run ended with a part.
 fn partial_epoch(results: &Results) -> Option<u64> {
     results.partial_epoch_secs.map(|_| results.epochs + 1)
+}
+
+/// States that a model is no better than one that ignores the features, and what may help.
+pub(super) fn learned_nothing(flags: &TrainFlags, (found, constant): (f64, f64), loss: Loss) -> String {
+    let ignorant = if loss == Loss::Mse { "the mean of the targets" } else { "the class frequencies" };
+    let rate = flags.lr.map_or_else(String::new, |rate| format!(" (now {rate:?})"));
+    let scale = if flags.standardize == Some(true) {
+        ""
+    } else {
+        ", bring the features to one scale with --standardize"
+    };
+    format!(
+        "the training loss of the saved model is {}, no lower than that of always predicting {ignorant}, {}; lower --lr{rate}{scale}, or \
+         train for longer if the loss was still falling",
+        measured(found),
+        measured(constant)
+    )
 }
 
 /// " (350 of 360)". Of weighted samples accuracy is a share of the weight, and only by chance one of the samples.

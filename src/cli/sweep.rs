@@ -13,7 +13,7 @@ use phalanx::checkpoint::write_whole;
 use phalanx::model::Mlp;
 use phalanx::optim::Reduction;
 use phalanx::report::figure::short_number;
-use phalanx::report::{CountProgress, ProgressStyle, RunDir, Table, grouped};
+use phalanx::report::{CountProgress, ProgressStyle, RunDir, Table, grouped, measured, shell_word};
 use phalanx::sweep::{
     Findings, Record, Sweep, SweepError, SweepLog, SweepOptions, best_rate, csv, losses, page, to_the_goal,
 };
@@ -79,7 +79,7 @@ pub(super) fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
     let style = progress_style(&flags.lists.train);
     let asked = match &resume {
         Some(dir) => {
-            let asked = read_asked(dir.as_ref())?;
+            let asked = read_asked(dir)?;
             Asked { goal: flags.goal.or(asked.goal), ..asked }
         }
         None => asked(flags)?,
@@ -96,7 +96,7 @@ pub(super) fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
     let signals = Signals::listen()?;
     let mut made = None;
     let dir = match &resume {
-        Some(dir) => Path::new(dir).to_owned(),
+        Some(dir) => dir.to_path_buf(),
         None => made.insert(new_dir(train, &asked)?).path().to_owned(),
     };
     let (mut log, done) = SweepLog::open(&dir.join("runs.jsonl"))?;
@@ -170,8 +170,8 @@ fn asked(flags: SweepFlags) -> Result<Asked, Failure> {
     if lists.seeds.is_empty() {
         lists.seeds = standard.seeds;
     }
-    let given: Vec<String> = std::env::args().skip(1).collect();
-    let command = format!("phalanx {}", given.join(" "));
+    let given = std::env::args_os().skip(1).map(|argument| shell_word(&argument.to_string_lossy()));
+    let command = format!("phalanx {}", given.collect::<Vec<_>>().join(" "));
     Ok(Asked { version: env!("CARGO_PKG_VERSION").to_owned(), command, goal: flags.goal, lists })
 }
 
@@ -191,7 +191,7 @@ fn options(asked: &Asked, jobs: usize) -> SweepOptions {
 
 fn new_dir(train: &TrainFlags, asked: &Asked) -> Result<RunDir, Failure> {
     let dir = match &train.output_dir {
-        Some(path) => RunDir::create(path.as_ref())?,
+        Some(path) => RunDir::create(path)?,
         None => RunDir::create_next(Path::new("sweeps"))?,
     };
     let text = serde_json::to_string_pretty(asked).expect("flags are plain data") + "\n";
@@ -209,7 +209,7 @@ fn about(asked: &Asked, model: &Mlp, sweep: &Sweep<'_, Mlp>, test_samples: usize
         (None, epochs) => format!("{} epochs", epochs.unwrap_or(10)),
     };
     let optimizer = sweep.base().optimizer;
-    let momentum = optimizer.momentum.map_or_else(String::new, |momentum| format!(", momentum {momentum}"));
+    let momentum = optimizer.momentum.map_or_else(String::new, |momentum| format!(", momentum {momentum:?}"));
     let mut sizes: Vec<usize> = sweep.runs().iter().map(|run| run.cell.batch_size).collect();
     sizes.dedup();
     let rates = sweep.runs().iter().map(|run| run.cell.rate);
@@ -240,8 +240,9 @@ fn table(about: &[(String, String)], dir: &Path) -> Table {
 /// What a run came to, in a few words.
 fn said(record: &Record) -> String {
     let cell = record.run.cell;
-    let end =
-        record.final_loss().map_or_else(|| "diverged".to_owned(), |loss| format!("test loss {loss:.4}"));
+    let end = record
+        .final_loss()
+        .map_or_else(|| "diverged".to_owned(), |loss| format!("test loss {}", measured(loss)));
     format!("{} B {} rate {}  {end}", cell.reduction, cell.batch_size, short_number(cell.rate))
 }
 
@@ -294,6 +295,7 @@ fn failure(error: SweepError) -> Failure {
     match error {
         SweepError::Train(error) => error.into(),
         error @ (SweepError::BadList { .. }
+        | SweepError::TooManyRuns { .. }
         | SweepError::NotPositive { .. }
         | SweepError::LargeBatch { .. }) => Failure::usage(error),
         error => error.into(),

@@ -108,6 +108,9 @@ fn train(
             printed?;
         }
     }
+    if let Some(warning) = run.learned_nothing(&outcome, &results)? {
+        output::warn(warning);
+    }
     Ok(exit_code(&outcome, (&signals, job.processes()), (dir.path(), plan.on_divergence())))
 }
 

@@ -227,7 +227,10 @@ impl CollectiveError {
                 "the weights of all ranks add up to 0, a mean needs a positive sum; skip this call",
             ),
             Self::BadWeight { rank, weight } => {
-                write!(out, "rank {rank} brought the weight {weight}, expected a finite weight of 0 or more")
+                write!(
+                    out,
+                    "rank {rank} brought the weight {weight:?}, expected a finite weight of 0 or more"
+                )
             }
             Self::WeightOverflow => {
                 out.write_str("the weights are finite but their sum is not; scale all of them down")

@@ -129,7 +129,7 @@ pub enum DataError {
     )]
     LongRow { file: String, line: u64, most: usize },
     /// NaN or an infinity where a number is needed.
-    #[error("{value} in {place} of {file}, expected a finite number; fill in or remove the sample")]
+    #[error("{value:?} in {place} of {file}, expected a finite number; fill in or remove the sample")]
     NotFinite { file: String, place: Place, value: f64 },
     /// A number too large for f32.
     #[error("{text} in {place} of {file} is beyond the range of f32 (3.4e38); rescale the column")]
@@ -294,7 +294,7 @@ pub enum DataError {
     #[error("{found} {what} for {expected} samples, expected as many; pass one per sample")]
     ArrayLen { what: &'static str, found: usize, expected: usize },
     /// An array handed over by the program holds an unusable number.
-    #[error("{what} {value} of sample {sample}, expected {expected}")]
+    #[error("{what} {} of sample {sample}, expected {expected}", number(*value))]
     ArrayValue { what: &'static str, sample: usize, value: f64, expected: &'static str },
 
     /// Standardization for another number of features.
@@ -302,20 +302,26 @@ pub enum DataError {
     StandardizeLen { found: usize, expected: usize },
     /// Standardization that would make numbers unusable.
     #[error(
-        "standardization of feature {feature} has mean {mean} and deviation {std}, expected a finite mean and a deviation above 0"
+        "standardization of feature {feature} has mean {mean:?} and deviation {std:?}, expected a finite mean and a deviation above 0"
     )]
     StandardizeValue { feature: usize, mean: f32, std: f32 },
     /// Nothing to learn from.
     #[error("standardization of 0 samples, expected at least one to learn from")]
     StandardizeEmpty,
     /// A share of the samples that is none.
-    #[error("test share {share}, expected more than 0 and less than 1")]
+    #[error("test share {share:?}, expected more than 0 and less than 1")]
     SplitShare { share: f64 },
     /// A split that leaves one side empty.
     #[error(
-        "a test share of {share} of {samples} samples leaves the {side} part empty, expected at least one sample in each; choose another share"
+        "a test share of {share:?} of {samples} samples leaves the {side} part empty, expected at least one sample in each; choose another share"
     )]
     SplitEmpty { share: f64, samples: usize, side: &'static str },
+}
+
+/// Writes a number in as few letters as read it back, whole ones without a point.
+fn number(value: f64) -> String {
+    let text = format!("{value:?}");
+    text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
 }
 
 /// Why a label cannot be used.
@@ -359,13 +365,17 @@ impl LabelFault {
         match self {
             LabelFault::Unknown { label, .. } => format!("label {label}"),
             LabelFault::Empty => "an empty label".to_string(),
-            LabelFault::NotFinite { value } | LabelFault::OutOfRange { value } => format!("label {value:?}"),
+            LabelFault::NotFinite { value } | LabelFault::OutOfRange { value } => {
+                format!("label {}", number(*value))
+            }
             LabelFault::NotNumber { text }
             | LabelFault::NumberAsText { text }
             | LabelFault::Missing { text } => {
                 format!("label {text:?}")
             }
-            LabelFault::Mixed { text, number } => format!("labels {text:?} and {number:?} meet"),
+            LabelFault::Mixed { text, number: value } => {
+                format!("labels {text:?} and {} meet", number(*value))
+            }
         }
     }
 

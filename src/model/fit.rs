@@ -78,7 +78,7 @@ pub enum Misfit {
     },
     /// The loss is one of probabilities, the targets are not.
     #[error(
-        "the loss bce needs targets from 0 to 1, but those of the data go from {least} to {most}; use mse, or rescale them"
+        "the loss bce needs targets from 0 to 1, but those of the data go from {least:?} to {most:?}; use mse, or rescale them"
     )]
     NotProbabilities {
         /// The least target.

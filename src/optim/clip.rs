@@ -74,7 +74,7 @@ pub fn norm_of_squares(block_sums: &[f64]) -> f64 {
 /// ```
 #[must_use]
 pub fn clip_factor(norm: f64, max_norm: f64) -> f32 {
-    assert!(max_norm > 0.0, "grads cannot be clipped to a norm of {max_norm}");
+    assert!(max_norm > 0.0, "grads cannot be clipped to a norm of {max_norm:?}");
     if norm <= max_norm { 1.0 } else { (max_norm / norm) as f32 }
 }
 

@@ -27,7 +27,7 @@ pub enum OptimError {
         option: &'static str,
     },
     /// A value lies outside of what its option allows.
-    #[error("{option} is {value}, but must be {expected}; choose such a value")]
+    #[error("{option} is {value:?}, but must be {expected}; choose such a value")]
     OutOfRange {
         /// The option as written in flags and files.
         option: &'static str,

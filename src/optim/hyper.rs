@@ -379,7 +379,7 @@ mod tests {
         let lars = OptimizerOptions { trust_coefficient: Some(0.0), ..of(OptimizerKind::Lars) };
         assert_eq!(
             lars.check().unwrap_err().to_string(),
-            "trust-coefficient is 0, but must be between 1.2e-38 and 3.4e38; choose such a value"
+            "trust-coefficient is 0.0, but must be between 1.2e-38 and 3.4e38; choose such a value"
         );
     }
 

@@ -360,7 +360,7 @@ impl Optimizer {
 }
 
 fn check_rate(rate: f64) {
-    assert!(rate >= 0.0 && (rate as f32).is_finite(), "rate {rate} is not a finite f32 of 0 or above");
+    assert!(rate >= 0.0 && (rate as f32).is_finite(), "rate {rate:?} is not a finite f32 of 0 or above");
 }
 
 fn parts(blocks: &Blocks, segment: Range<usize>) -> Vec<Part> {

@@ -92,7 +92,7 @@ impl Reduction {
     #[must_use]
     pub fn step_divisor(self, shards: usize, weight: f64) -> Option<f64> {
         assert!(shards > 0, "a step of no shards has no gradient");
-        assert!(weight > 0.0 && weight.is_finite(), "a step of weight {weight} has no gradient");
+        assert!(weight > 0.0 && weight.is_finite(), "a step of weight {weight:?} has no gradient");
         match self {
             Self::Mean => Some(weight),
             Self::Sum | Self::SumOfShardMeans => None,

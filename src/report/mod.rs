@@ -8,11 +8,14 @@
 //! * [`noise_advice`] says in a sentence what a noise scale means for a batch size.
 //! * [`TextCurve`] draws how a measure changed from epoch to epoch, in text, with the characters of a [`Charset`].
 //! * [`figure`] draws curves and heat maps; [`page`] writes pages around them.
-//! * [`Table`] lays names and values out in two columns, [`grouped`] writes large counts, [`shell_word`] writes what is to be typed.
+//! * [`constant_loss`] is the loss of a model that ignores the features, which a trained one must beat.
+//! * [`Table`] lays names and values out in two columns, [`grouped`] writes large counts, [`measured`] writes losses and rates,
+//!   [`shell_word`] writes what is to be typed.
 //!
 //! Nothing here computes on params or gradients, but that [`TensorBoard`] counts params into histograms.
 
 mod charset;
+mod constant_loss;
 mod count;
 pub mod figure;
 mod memory;
@@ -29,11 +32,12 @@ mod tensor_board;
 mod text_curve;
 
 pub use charset::Charset;
+pub use constant_loss::constant_loss;
 pub use count::CountProgress;
 pub use memory::{available_bytes, peak_rss_bytes};
 pub use metrics::Metrics;
 pub use noise_advice::{noise_advice, with_error};
-pub use number::grouped;
+pub use number::{grouped, measured};
 pub use progress::{Progress, ProgressStyle};
 pub use results::{PhaseSecs, Results, Stopped};
 pub use run_dir::{ReportError, RunDir};

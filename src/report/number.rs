@@ -1,5 +1,23 @@
 //! Numbers as people read them.
 
+/// Writes a measured value, such as a loss or a rate, with four decimals, or with a power of ten where these would say nothing or
+/// run to hundreds of digits.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::report::measured;
+///
+/// assert_eq!([0.0, 0.25, -12.5, 2e-7, 1e300].map(measured), ["0.0000", "0.2500", "-12.5000", "2.000e-7", "1.000e300"]);
+/// ```
+pub fn measured(value: f64) -> String {
+    if value == 0.0 || (1e-3..1e6).contains(&value.abs()) {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
 /// Writes a count, with groups of three digits from 10,000 on.
 ///
 /// # Examples

@@ -9,7 +9,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle as
 use terminal_size::{Width, terminal_size_of};
 
 use super::metrics::Line;
-use super::{Charset, grouped};
+use super::{Charset, grouped, measured};
 use crate::model::Score;
 use crate::train::{EpochEnd, Event, NoiseScale, Plan, StepEnd, Subscriber, SubscriberError};
 
@@ -117,11 +117,9 @@ impl Progress {
     fn redraw(&self, end: &StepEnd, elapsed: Duration) {
         let speed = self.since.samples_per_sec(elapsed);
         self.bar.set_prefix(format!("epoch {}/{}", end.epoch + 1, self.epochs));
-        let (loss, step, steps) = (end.loss, grouped(end.step), grouped(self.steps));
-        self.bar.set_message(format!(
-            "loss {loss:.4}  lr {}  {speed} samples/s  step {step}/{steps}",
-            rate(end.rate)
-        ));
+        let (loss, rate) = (measured(end.loss), measured(end.rate));
+        let (step, steps) = (grouped(end.step), grouped(self.steps));
+        self.bar.set_message(format!("loss {loss}  lr {rate}  {speed} samples/s  step {step}/{steps}"));
         self.bar.set_position(end.step);
     }
 
@@ -132,8 +130,8 @@ impl Progress {
         let left = HumanDuration(elapsed.mul_f64(left));
         let (epoch, epochs, step, steps) =
             (end.epoch + 1, self.epochs, grouped(end.step), grouped(self.steps));
-        let loss = end.loss;
-        format!("epoch {epoch}/{epochs}  step {step}/{steps}  loss {loss:.4}  {speed} samples/s  {left} left")
+        let loss = measured(end.loss);
+        format!("epoch {epoch}/{epochs}  step {step}/{steps}  loss {loss}  {speed} samples/s  {left} left")
     }
 
     /// Shows an epoch.
@@ -161,7 +159,8 @@ impl Progress {
 
     fn line(&self, end: &EpochEnd) -> String {
         let width = self.epochs.to_string().len();
-        let mut line = format!("epoch {:>width$}/{}  loss {:.4}", end.epoch + 1, self.epochs, end.train_loss);
+        let loss = measured(end.train_loss);
+        let mut line = format!("epoch {:>width$}/{}  loss {loss}", end.epoch + 1, self.epochs);
         if let Some(test) = &end.test {
             line += &test_loss(test);
         }
@@ -196,12 +195,7 @@ impl Subscriber for Progress {
 }
 
 fn test_loss(test: &Score) -> String {
-    format!("  test loss {:.4}", test.mean_loss())
-}
-
-/// A learning rate with four digits that count.
-fn rate(value: f64) -> String {
-    if value == 0.0 || (1e-3..1e4).contains(&value) { format!("{value:.4}") } else { format!("{value:.3e}") }
+    format!("  test loss {}", measured(test.mean_loss()))
 }
 
 /// A reader that has gone away is no reason to stop training.

@@ -4,8 +4,8 @@ use std::io;
 
 use terminal_size::{Width, terminal_size_of};
 
-use super::Charset;
 use super::page::{LoggedEpoch, RunLog};
+use super::{Charset, measured};
 
 /// How a measure changed from epoch to epoch, as a small drawing.
 ///
@@ -83,19 +83,22 @@ impl TextCurve {
         let (low, high) = (fold(f64::min), fold(f64::max));
         let labels: Vec<String> = match low == high {
             true => {
-                (0..HEIGHT).map(|row| if row == HEIGHT / 2 { short(low) } else { String::new() }).collect()
+                (0..HEIGHT).map(|row| if row == HEIGHT / 2 { measured(low) } else { String::new() }).collect()
             }
             false => {
                 let blank = (2..HEIGHT).map(|_| String::new());
-                [short(high)].into_iter().chain(blank).chain([short(low)]).collect()
+                [measured(high)].into_iter().chain(blank).chain([measured(low)]).collect()
             }
         };
         let margin = labels.iter().map(String::len).max().unwrap_or(0);
         let width = columns.min(COLUMNS).saturating_sub(margin + 2).max(LEAST);
         let axis = if charset == Charset::Unicode { '│' } else { '|' };
         let best = self.first_epoch + self.best as u64;
-        let mut text =
-            format!("by epoch: {}, at best {} in epoch {best}\n", self.name, short(self.values[self.best]));
+        let mut text = format!(
+            "by epoch: {}, at best {} in epoch {best}\n",
+            self.name,
+            measured(self.values[self.best])
+        );
         for (label, line) in labels.iter().zip(self.lines(width, (low, high), charset)) {
             text += &format!("{label:>margin$} {axis}{}\n", line.trim_end());
         }
@@ -150,12 +153,6 @@ pub fn stdout_columns() -> usize {
 
 /// The bits of the dots in a braille pattern, by line and column (Unicode, chapter 21.1).
 const DOTS: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
-
-/// A value with four digits that count, or so.
-fn short(value: f64) -> String {
-    let plain = value == 0.0 || (1e-3..1e4).contains(&value.abs());
-    if plain { format!("{value:.4}") } else { format!("{value:.3e}") }
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,11 @@
 //! The best rate of each batch size.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Cell, Record, Sweep};
 
 /// The rate of a batch size and a reduction that takes the fewest steps to the goal.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BestRate {
     /// The best of the cells that were run.
     pub cell: Cell,

@@ -20,8 +20,22 @@ pub enum SweepError {
         /// What is in it.
         found: String,
     },
+    /// The lists ask for more runs than a sweep holds.
+    #[error(
+        "{sizes} batch sizes, {reductions} reductions, {rates} rates and {seeds} seeds are more than {MOST_RUNS} runs; shorten the lists"
+    )]
+    TooManyRuns {
+        /// Batch sizes.
+        sizes: usize,
+        /// Reductions.
+        reductions: usize,
+        /// Rates.
+        rates: usize,
+        /// Seeds.
+        seeds: usize,
+    },
     /// A rate, or the goal, is no positive number.
-    #[error("{what} is {found}, but must be above 0 and finite")]
+    #[error("{what} is {found:?}, but must be above 0 and finite")]
     NotPositive {
         /// What it is.
         what: &'static str,
@@ -58,6 +72,9 @@ pub enum SweepError {
     #[error(transparent)]
     Train(#[from] TrainError),
 }
+
+/// Most runs of a sweep: years of training for all but the smallest models, and little to hold.
+pub(super) const MOST_RUNS: usize = 100_000;
 
 /// Fewest steps of an epoch: with fewer, a curve says nothing of steps.
 pub(super) const FEWEST_STEPS: usize = 4;

@@ -2,7 +2,10 @@
 
 use super::{BestRate, Findings, Setting};
 use crate::optim::Reduction;
-use crate::report::figure::{Axis, HeatCell, HeatMap, Mark, Plot, Scale, Series, SeriesKind, short_number};
+use crate::report::figure::{
+    Axis, HeatCell, HeatMap, Mark, Plot, Scale, Series, SeriesKind, distinct_labels, short_number,
+};
+use crate::report::grouped;
 
 /// The best rate over the batch size in both conventions, with the law and the noise scale.
 pub fn best_rate(findings: &Findings, reduction: Reduction) -> Plot {
@@ -59,9 +62,11 @@ pub fn to_the_goal(findings: &Findings, reduction: Reduction) -> Plot {
         series.push(fit(format!("fit {samples}·(1 + B/{batch})"), 3, curve(&|b| b * law.steps(b))));
         marks.push(Mark { x: law.critical_batch, label: format!("B_crit {batch}") });
     }
-    let goal = findings.goal.map_or_else(String::new, |goal| format!(" of test loss {}", short_number(goal)));
+    let goal = findings
+        .goal
+        .map_or_else(|| "the goal".to_owned(), |goal| format!("a test loss of {}", short_number(goal)));
     Plot {
-        title: format!("Steps and samples to the goal{goal}"),
+        title: format!("Steps and samples to {goal}"),
         caption: vec![
             "Each batch size with its best rate; below B_crit steps are saved, above it samples are wasted."
                 .to_owned(),
@@ -100,8 +105,8 @@ pub fn losses(findings: &Findings, reduction: Reduction) -> HeatMap {
             "Mean over the seeds. A cross: a run diverged, or ended above the loss it began with.".to_owned(),
             "Framed: the rate with the fewest steps to the goal.".to_owned(),
         ],
-        columns: (name, rates.iter().map(|rate| short_number(*rate)).collect()),
-        rows: ("batch size".to_owned(), sizes.iter().map(|size| short_number(*size)).collect()),
+        columns: (name, distinct_labels(&rates)),
+        rows: ("batch size".to_owned(), sizes.iter().map(|size| grouped(*size as u64)).collect()),
         cells: sizes.iter().flat_map(|&size| rates.iter().map(move |&rate| cell(size, rate))).collect(),
     }
 }
@@ -136,4 +141,66 @@ fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
     values.sort_by(f64::total_cmp);
     values.dedup_by(|a, b| same(*a, *b));
     values
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// The sweep that the guide names, as it saved its findings: the figures are drawn again without training.
+    fn recorded() -> Findings {
+        serde_json::from_str(include_str!("../guide/sweep.json")).expect("it is the results.json of a sweep")
+    }
+
+    #[test]
+    fn the_figures_of_the_guide_are_those_of_its_recorded_sweep() {
+        let (findings, mean) = (recorded(), Reduction::Mean);
+        for (name, svg) in [
+            ("best-rate-mean.svg", best_rate(&findings, mean).svg()),
+            ("to-the-goal-mean.svg", to_the_goal(&findings, mean).svg()),
+            ("losses-mean.svg", losses(&findings, mean).svg()),
+        ] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guide").join(name);
+            if std::env::var_os("UPDATE_GUIDE").is_some() {
+                fs::write(&path, &svg).unwrap();
+            }
+            let is_current = fs::read_to_string(&path).is_ok_and(|drawn| drawn == svg);
+            assert!(
+                is_current,
+                "{name} is out of date; run UPDATE_GUIDE=1 cargo test --lib figures_of_the_guide"
+            );
+        }
+    }
+
+    #[test]
+    fn the_guide_states_the_numbers_of_its_recorded_sweep() {
+        let findings = recorded();
+        let (law, trade_off) = (findings.rate_law.unwrap(), findings.trade_off.unwrap());
+        let noise = findings.noise.unwrap().value;
+        let guide = include_str!("../guide/guide.md").replace('\n', " ");
+        for stated in [
+            format!("{noise:.0} samples"),
+            format!("bend at {:.0}", law.noise_scale),
+            format!("critical batch is {:.0}", trade_off.critical_batch),
+        ] {
+            assert!(guide.contains(&stated), "the guide does not say {stated:?}");
+        }
+    }
+
+    #[test]
+    fn every_batch_size_has_its_own_number_in_each_figure() {
+        let (findings, mean) = (recorded(), Reduction::Mean);
+        let with_best = ["16", "64", "256", "1024"];
+        for (svg, sizes) in [
+            (best_rate(&findings, mean).svg(), &with_best[..]),
+            (to_the_goal(&findings, mean).svg(), &with_best),
+            (losses(&findings, mean).svg(), &["16", "64", "256", "1024", "4096"]),
+        ] {
+            let missing = sizes.iter().find(|size| !svg.contains(&format!(">{size}</text>")));
+            assert_eq!(missing, None);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! All that a sweep says, as data.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::answer::answer;
 use super::best::{best_rates, common_goal, same_group, steps_to};
@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::optim::{OptimizerKind, Reduction};
 
 /// What came of a sweep.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Findings {
     /// The loss of the test samples that the steps are counted to; `None` if no loss is reached by every batch size.
     pub goal: Option<f64>,
@@ -30,7 +30,7 @@ pub struct Findings {
 }
 
 /// A cell over its seeds.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Setting {
     /// The cell.
     #[serde(flatten)]
@@ -48,7 +48,7 @@ pub struct Setting {
 }
 
 /// The gradient noise scale over the best run of each batch size, from its first step to the goal.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeasuredNoise {
     /// The geometric mean over batch sizes and seeds, in samples.
     pub value: f64,

@@ -1,6 +1,6 @@
 //! How best rates, and the steps to a goal, depend on the batch size.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The best rate of plain SGD, η_μ(B) = η_max/(1 + B_noise/B) under mean, and therefore η_Σ(B) = η_max/(B + B_noise) under sum.
 ///
@@ -22,7 +22,7 @@ use serde::Serialize;
 /// assert!((trade_off.critical_batch - 64.0).abs() < 1e-3);
 /// assert!((trade_off.steps(64.0) - 200.0).abs() < 1e-3);
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RateLaw {
     /// η_max, under mean.
     pub max_rate: f64,
@@ -35,7 +35,7 @@ pub struct RateLaw {
 /// Steps and samples to a goal, S(B) = S_min·(1 + B_crit/B) and E(B) = B·S(B) = E_min·(1 + B/B_crit), E_min = B_crit·S_min.
 ///
 /// Source: McCandlish, Kaplan, Amodei 2018, arXiv:1812.06162, equation 2.11.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TradeOff {
     /// S_min: steps with the largest batches.
     pub min_steps: f64,

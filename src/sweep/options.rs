@@ -1,6 +1,6 @@
 //! What is to be swept over.
 
-use super::error::FEWEST_STEPS;
+use super::error::{FEWEST_STEPS, MOST_RUNS};
 use super::{Cell, Run, SweepError};
 use crate::optim::{OptimizerOptions, Reduction};
 use crate::train::{Options, Shards};
@@ -49,8 +49,10 @@ impl SweepOptions {
     /// Every run, batch size by batch size.
     pub(super) fn runs(&self, base: &Options, samples: usize) -> Result<Vec<Run>, SweepError> {
         self.check()?;
+        let sizes = self.sizes(samples);
+        self.check_count(sizes.len())?;
         let mut runs = Vec::new();
-        for batch_size in self.sizes(samples) {
+        for batch_size in sizes {
             if batch_size * FEWEST_STEPS > samples {
                 return Err(SweepError::LargeBatch { batch_size, samples });
             }
@@ -84,6 +86,17 @@ impl SweepOptions {
         };
         self.rates.iter().try_for_each(|rate| positive("a rate", *rate))?;
         self.goal.map_or(Ok(()), |goal| positive("the goal", goal))
+    }
+
+    /// Refuses lists whose product is absurd, before it is built.
+    fn check_count(&self, sizes: usize) -> Result<(), SweepError> {
+        let (reductions, seeds) = (self.reductions.len(), self.seeds.len());
+        let rates = if self.rates.is_empty() { (BELOW + ABOVE + 1) as usize } else { self.rates.len() };
+        let runs = [sizes, reductions, rates, seeds].into_iter().fold(1, usize::saturating_mul);
+        if runs > MOST_RUNS {
+            return Err(SweepError::TooManyRuns { sizes, reductions, rates, seeds });
+        }
+        Ok(())
     }
 
     fn sizes(&self, samples: usize) -> Vec<usize> {
@@ -170,6 +183,7 @@ mod tests {
             SweepOptions { seeds: vec![], ..some.clone() },
             SweepOptions { goal: Some(-1.0), ..some.clone() },
             SweepOptions { jobs: 0, ..some.clone() },
+            SweepOptions { seeds: (0..25_001).collect(), ..some.clone() },
         ] {
             assert!(runs(bad.clone()).is_err(), "{bad:?}");
         }

@@ -2,7 +2,7 @@
 
 use super::figures::{best_rate, losses, to_the_goal};
 use super::{BestRate, Findings, Sweep};
-use crate::report::figure::{escaped, short_number};
+use crate::report::figure::{Plot, escaped, short_number};
 use crate::report::page::Html;
 
 /// Writes the page. `about` are names and values of what was swept, `command` is how to do it again.
@@ -35,9 +35,9 @@ use crate::report::page::Html;
 /// }
 /// let html = page(&sweep, &findings, &[], "phalanx sweep");
 /// for plot in [best_rate(&findings, Reduction::Mean), to_the_goal(&findings, Reduction::Mean)] {
-///     assert!(html.contains(&plot.svg()));
+///     assert!(html.contains(&plot.title));
 /// }
-/// assert!(html.contains(&losses(&findings, Reduction::Mean).svg()));
+/// assert!(html.contains(&losses(&findings, Reduction::Mean).title));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn page<M>(
@@ -54,19 +54,25 @@ pub fn page<M>(
     findings.answer.iter().for_each(|sentence| html.paragraph("", sentence));
     html.put(format_args!("</div>\n"));
     html.heading("The best rate in both conventions");
-    reductions.iter().for_each(|&reduction| html.drawing(&best_rate(findings, reduction).svg()));
+    plots(&mut html, reductions.iter().map(|&reduction| best_rate(findings, reduction)));
     html.heading("Steps and samples to the goal");
-    reductions.iter().for_each(|&reduction| html.drawing(&to_the_goal(findings, reduction).svg()));
+    plots(&mut html, reductions.iter().map(|&reduction| to_the_goal(findings, reduction)));
     let rows: Vec<_> = findings.best.iter().map(best_row).collect();
-    html.table("", "The best rate of each batch size", &BEST.map(str::to_owned), &rows);
+    html.table("wide", "The best rate of each batch size", &BEST.map(str::to_owned), &rows);
     html.heading("All runs");
-    reductions.iter().for_each(|&reduction| html.drawing(&losses(findings, reduction).svg()));
+    reductions.iter().for_each(|&reduction| html.heat_map(&losses(findings, reduction)));
     html.heading("What was run");
     let rows: Vec<_> = about.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect();
-    html.table("names", "What was run", &[], &rows);
+    html.table("names options", "What was run", &[], &rows);
     html.put(format_args!("<p>Again: <code>{}</code></p>\n", escaped(command)));
     html.paragraph("quiet", NOTES);
     html.finish()
+}
+
+fn plots(html: &mut Html, plots: impl Iterator<Item = Plot>) {
+    html.put(format_args!("<div class=\"figures\">\n"));
+    plots.for_each(|plot| html.plot(plot));
+    html.put(format_args!("</div>\n"));
 }
 
 const NOTES: &str = "A rate is good if it takes few steps to the goal (Shallue et al. 2019, arXiv:1811.03600); between the rates \

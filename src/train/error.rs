@@ -73,7 +73,7 @@ pub enum TrainError {
         total: f64,
     },
     /// The largest norm of a gradient is not above 0.
-    #[error("a gradient cannot be clipped to a norm of {found}; give a number above 0")]
+    #[error("a gradient cannot be clipped to a norm of {found:?}; give a number above 0")]
     ClipNorm {
         /// What was asked for.
         found: f64,
@@ -168,7 +168,7 @@ pub enum TrainError {
         missing: &'static str,
     },
     /// The least gain is below 0 or no number.
-    #[error("an epoch cannot be the best with a gain of more than {found}; give a number of 0 or more")]
+    #[error("an epoch cannot be the best with a gain of more than {found:?}; give a number of 0 or more")]
     MinGain {
         /// What was given.
         found: f64,

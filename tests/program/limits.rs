@@ -133,3 +133,55 @@ fn a_file_that_would_exceed_the_limit_on_sizes_is_named_and_no_part_of_it_is_lef
     room.good("eval run/checkpoints/step-00000023.safetensors");
     assert_eq!(room.good("train --resume run --epochs 2 --allow-changed epochs --quiet"), "");
 }
+
+/// What the program may take up to refuse what is absurd: several times what it takes to begin, and far less than what is asked for.
+const REFUSAL_KILOBYTES: u64 = 64 * 1024;
+
+#[test]
+fn absurd_counts_are_refused_in_little_memory_with_the_limit() {
+    if !cfg!(target_os = "linux") {
+        println!("SKIPPED: memory is limited on Linux only");
+        return;
+    }
+    let room = Room::new();
+    let ones = |count: usize| vec!["1"; count].join(",");
+    room.write("list.toml", format!("hidden = [{}]\n", ones(5_000_000)));
+    room.write("text.toml", format!("hidden = \"{}\"\n", ones(5_000_000)));
+    room.write("long.toml", format!("# {}\n", "a".repeat(1 << 20)));
+    room.write("many.toml", format!("hidden = [{}]\n", ones(125_000)));
+    room.write("deep.toml", format!("hidden = [{}]\n", ones(1001)));
+    let numbers = |count: usize| (1..=count).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+    let sweep = format!("sweep --seeds {0} --lr {0} -b {0}", numbers(9_000));
+    for (arguments, said) in [
+        ("train --config list.toml", "list.toml has more than 262144 bytes"),
+        ("train --config text.toml", "text.toml has more than 262144 bytes"),
+        ("train --config long.toml", "long.toml has more than 262144 bytes"),
+        ("train --config /dev/zero", "/dev/zero has more than 262144 bytes"),
+        (
+            "train --config many.toml",
+            "many.toml line 1, hidden: 125000 hidden layers, expected at most 10000",
+        ),
+        ("train --config deep.toml", "--hidden has 1001 layers"),
+        (&format!("train --hidden {}", ones(60_000)), "60000 hidden layers, expected at most 10000"),
+        ("train --hidden 16777217", "width 16777217, expected at most 16777216"),
+        (&sweep, "9000 rates and 9000 seeds are more than 100000 runs"),
+    ] {
+        let ran = Ran::from(limited(&room, &format!("-v {REFUSAL_KILOBYTES}"), arguments));
+        let shown: String = arguments.chars().take(60).collect();
+        assert_eq!(ran.code, Some(2), "{shown}: {}", ran.err.chars().take(500).collect::<String>());
+        assert!(ran.err.contains(said) && ran.err.len() < 1000, "{shown}: {}", ran.err);
+        assert!(!room.path("runs").exists(), "{shown}");
+    }
+}
+
+#[test]
+fn a_model_of_the_most_layers_is_trained_saved_resumed_and_exported() {
+    let room = Room::new();
+    let hidden = vec!["1"; 1000].join(",");
+    room.good(&format!(
+        "train --hidden {hidden} --optimizer lamb --restore-best --max-steps 2 --quiet -o run"
+    ));
+    room.good("train --resume run --max-steps 3 --allow-changed max-steps --quiet");
+    room.good("eval run");
+    room.good("export run model.onnx");
+}

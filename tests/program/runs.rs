@@ -445,3 +445,164 @@ fn a_reader_that_goes_away_is_no_failure() {
         assert_eq!(room.json(&format!("{run}/results.json"))["epochs"], 20);
     }
 }
+
+#[test]
+fn a_run_that_learned_nothing_says_so_and_one_that_learned_does_not() {
+    const SAID: &str = "no lower than that of always predicting";
+    let room = Room::new();
+    let noise = |sample: usize| sample.wrapping_mul(2_654_435_761) >> 7;
+    let random = |sample: usize| {
+        format!("{},{},{}\n", noise(sample) % 100, noise(3 * sample) % 100, noise(7 * sample + 1) % 2)
+    };
+    room.write("noise.csv", (0..400).map(random).collect::<String>());
+    room.write(
+        "line.csv",
+        (0..200).map(|k| format!("{},{}\n", k % 17, 3.5 + 2.0 * f64::from(k % 17))).collect::<String>(),
+    );
+    room.write("same.csv", "1,0.5\n2,0.5\n3,0.5\n4,0.5\n".repeat(20));
+    let with = |arguments: &str, said: &[&str]| {
+        let ran = room.run(&format!("train {arguments}"));
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        said.iter()
+            .for_each(|said| assert!(ran.err.contains(said), "{arguments} does not say {said}: {}", ran.err));
+        if said.is_empty() {
+            assert!(!ran.err.contains(SAID), "{arguments}: {}", ran.err);
+        }
+    };
+    // Rates at which all units of the hidden layer die, and rates that are next to none.
+    with(
+        "--lr 100",
+        &[
+            "warning: the training loss of the saved model is ",
+            SAID,
+            "the class frequencies, 2.3025; lower --lr (now 100.0)",
+            "--standardize",
+        ],
+    );
+    with("--lr 100 --log-format json", &["\"level\":\"warning\"", SAID]);
+    with(
+        "line.csv --loss mse --hidden none --lr 1e-9 --epochs 1",
+        &[SAID, "the mean of the targets, 96.0000; lower --lr (now 1e-9)"],
+    );
+    // What learns says nothing, whether in one epoch, in the middle of a warm-up, or with an epoch whose mean loss is high.
+    with("--epochs 1", &[]);
+    with("--epochs 1 --warmup-steps 23", &[]);
+    with("line.csv --loss mse --hidden none --lr 0.005 --epochs 1 -b 2", &[]);
+    with("noise.csv --standardize --hidden 64 --epochs 40", &[]);
+    // Nothing can be learned of targets that are all the same, and a run that was stopped or is quiet says nothing of it.
+    with("same.csv --loss mse --epochs 1", &[]);
+    with("--lr 100 --quiet", &[]);
+}
+
+#[test]
+fn messages_and_files_write_numbers_of_any_size_in_a_few_digits() {
+    let room = Room::new();
+    for arguments in [
+        "train --lr 1e300",
+        "train --lr -1e300",
+        "train --momentum 1e300",
+        "train --clip-grad-norm -1e300",
+        "train --min-gain -1e300",
+        "train --test-split 1e300",
+        "train --timeout -1e300",
+        "train --warmup-steps 2 --warmup-start 1e300",
+        "train --lr 1e300 --clip-grad-norm 1e300 --eps 1e-300 --print-config",
+        "sweep --goal -1e300",
+        "sweep --lr -1e300",
+        "convert --to sum --lr 1e-300 --clip-grad-norm 1e300",
+    ] {
+        let ran = room.run(arguments);
+        let said = ran.out + &ran.err;
+        assert!(said.contains("1e300") || said.contains("1e-300"), "{arguments}: {said}");
+        assert!(!said.contains("0000000000"), "{arguments}: {said}");
+    }
+    // Batches of 100 are not 33.333333333333336 times as large as those of 3.
+    let said = room.good("convert --lr 0.1 -b 3 --to-batch-size 100 --rule linear");
+    assert!(said.contains("times 33.3333\n"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn outputs_may_have_names_of_any_bytes_and_data_that_has_them_is_named() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    let room = Room::new();
+    let name = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+    let with = |before: &str, file: OsString, after: &str| -> Ran {
+        let mut command = room.command(before);
+        command.arg(file).args(after.split_whitespace()).output().unwrap().into()
+    };
+    let good = |ran: Ran| assert_eq!(ran.code, Some(0), "{ran:?}");
+    good(with("train --max-steps 2 --quiet -o", name(b"r\xff"), ""));
+    good(with("train --max-steps 3 --allow-changed max-steps --quiet --resume", name(b"r\xff"), ""));
+    good(with("train --max-steps 2 --quiet -o second --init", name(b"r\xff"), ""));
+    good(with(
+        "train --max-steps 3 --allow-changed max-steps --quiet --resume second",
+        name(b"--output_dir=s\xff"),
+        "",
+    ));
+    good(with("report", name(b"r\xff"), "-o page.html"));
+    good(with("report second -o", name(b"p\xff.html"), ""));
+    good(with("eval", name(b"r\xff"), ""));
+    good(with("predict second -o", name(b"p\xff.csv"), ""));
+    good(with("export second", name(b"m\xff.onnx"), ""));
+    good(with("sweep -b 8 --lr 0.1 --seed 1 --max-steps 4 --quiet -o", name(b"w\xff"), ""));
+    good(with("man -o", name(b"m\xff"), ""));
+    for (before, file) in [
+        ("train", &b"d\xff.csv"[..]),
+        ("train --test", b"d\xff.csv"),
+        ("train", b"--label_column=\xff"),
+        ("eval second", b"\xff.csv"),
+    ] {
+        let ran = with(before, name(file), "");
+        let shown = String::from_utf8_lossy(file).into_owned();
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        assert!(
+            ran.err.contains(&shown.replace('_', "-")) && ran.err.contains("is not UTF-8"),
+            "{}",
+            ran.err
+        );
+    }
+}
+
+#[test]
+fn a_slip_in_a_name_is_answered_with_the_name_that_was_meant() {
+    let room = Room::new();
+    for (arguments, meant) in [
+        ("train --optimizer adamm", "'adam'"),
+        ("train --loss mes", "'mse'"),
+        ("train --activation rleu", "'relu'"),
+        ("train --reduction men", "'mean'"),
+        ("train --lr-schedule cosin", "'cosine'"),
+        ("train --like pytorh", "'pytorch'"),
+        ("train --metric test-los", "'test-loss'"),
+        ("train --on-divergence skp", "'skip'"),
+        ("train --header presnt", "'present'"),
+        ("train --log-format jso", "'json'"),
+        ("train --eps-form insde", "'inside'"),
+        ("train --momentum-form cafe", "'caffe'"),
+        ("train --scale-lr lineer", "'linear'"),
+        ("train --color nevr", "'never'"),
+        ("train --batchsize 5", "'--batch-size'"),
+        ("train --resume x --allow-changed epoch", "'epochs'"),
+        ("convert --to summ", "'sum'"),
+        ("convert --rule lineer", "'linear'"),
+        ("sweep --reductions men,sum", "'mean'"),
+        ("predict x --format jsnl", "'jsonl'"),
+        ("predict x - --input-format libsvn", "'libsvm'"),
+        ("bench all-reduce --op summ", "'sum'"),
+        ("bench all-reduce --type f23", "'f32'"),
+        ("bench scalng", "'scaling'"),
+        ("completions bsh", "'bash'"),
+        ("man trian", "'train'"),
+        ("trian", "'train'"),
+    ] {
+        let ran = room.run(arguments);
+        assert_eq!(ran.code, Some(2), "{arguments}: {ran:?}");
+        assert!(ran.err.contains(meant), "{arguments}: {}", ran.err);
+    }
+    for arguments in ["train --optimizer nothing-like-it", "train --loss x"] {
+        assert!(!room.run(arguments).err.contains("similar"), "{arguments}");
+    }
+}

@@ -76,7 +76,7 @@ fn measure(flags: ScalingFlags, job: &mut Job) -> Result<ExitCode, Failure> {
     let mut bench =
         ScalingBench::new(&model, &data, options, scaling).flops_per_sample(model.flops_per_sample());
     if let Some(path) = &train.init {
-        bench = bench.initial_params(initial_params(path.as_ref(), &model)?);
+        bench = bench.initial_params(initial_params(path, &model)?);
     }
     let is_first = job.is_first();
     if let Some(wire) = job.wire() {

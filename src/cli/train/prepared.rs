@@ -8,15 +8,19 @@ use phalanx::checkpoint::{History, ModelFile, RunFacts, read_tensors};
 use phalanx::data::Dataset;
 use phalanx::model::{Mlp, Model};
 use phalanx::optim::Framework;
-use phalanx::report::Table;
-use phalanx::train::{Options, Outcome, Plan, TrainError, Trainer};
+use phalanx::report::{Results, Stopped, Table, constant_loss};
+use phalanx::train::{Options, Outcome, Plan, TrainError, Trainer, score};
 use serde_json::Value;
 
 use super::super::failure::Failure;
 use super::super::flags::TrainFlags;
 use super::super::input::{TrainingData, training_data};
 use super::super::resume::Resumed;
-use super::super::{like, preview, settings};
+use super::super::{like, preview, settings, summary};
+
+/// Most hidden layers of a new run: a checkpoint has room for 16,000 tensors, fewer if there are thousands of classes, and each layer
+/// has two, as many of each state of the optimizer, and again of the best params. A run of more would train and then not be saved.
+const MOST_SAVED_LAYERS: usize = 1000;
 
 /// All that a run is made of.
 pub(super) struct Prepared {
@@ -39,6 +43,12 @@ impl Prepared {
     ) -> Result<Self, Failure> {
         let options = settings::options(&flags)?;
         settings::keep(&flags)?;
+        let layers = flags.hidden.as_ref().map_or(0, |hidden| hidden.0.len());
+        if resumed.is_none() && layers > MOST_SAVED_LAYERS {
+            return Err(Failure::usage(format!(
+                "--hidden has {layers} layers, but a checkpoint is sure to hold {MOST_SAVED_LAYERS} with every optimizer; give at most as many"
+            )));
+        }
         // A run that is resumed keeps its classes, as an older version may have numbered them otherwise.
         let data = training_data(&flags, resumed.as_ref().and_then(Resumed::classes))?;
         let model = Mlp::new(settings::shape(&flags, &data.train, &options)?);
@@ -60,7 +70,7 @@ impl Prepared {
         };
         Ok(match (self.resumed.as_ref().and_then(Resumed::snapshot), &self.flags.init) {
             (Some(snapshot), _) => trainer.resume(snapshot.clone()),
-            (None, Some(path)) => trainer.initial_params(initial_params(path.as_ref(), &self.model)?),
+            (None, Some(path)) => trainer.initial_params(initial_params(path, &self.model)?),
             (None, None) => trainer,
         })
     }
@@ -96,6 +106,27 @@ impl Prepared {
         }
         preview::output(&mut table, flags, dir, self.resumed.as_ref());
         table
+    }
+
+    /// Returns a warning if the saved model has no lower loss on the training samples than a model that ignores their features.
+    ///
+    /// The loss of an epoch counts each sample before its update, and may be high in one that ends well: the model itself is scored,
+    /// but only where that loss leaves a doubt.
+    pub(super) fn learned_nothing(
+        &self,
+        outcome: &Outcome,
+        results: &Results,
+    ) -> Result<Option<String>, Failure> {
+        let (train, loss) = (&self.data.train, self.model.shape().loss);
+        let Some(constant) = constant_loss(train, loss).filter(|_| results.stopped == Stopped::Completed)
+        else {
+            return Ok(None);
+        };
+        if results.train_loss.is_none_or(|loss| loss < constant) {
+            return Ok(None);
+        }
+        let found = score(&self.model, outcome.chosen_params(), train)?.mean_loss();
+        Ok((found >= constant).then(|| summary::learned_nothing(&self.flags, (found, constant), loss)))
     }
 
     /// What the run ended with, as a file.

@@ -98,7 +98,7 @@ impl Recorders {
 fn run_dir(run: &Prepared) -> Result<RunDir, Failure> {
     Ok(match (&run.resumed, &run.flags.output_dir) {
         (Some(Resumed { run, in_place: true, .. }), _) => RunDir::reopen(run),
-        (_, Some(path)) => RunDir::create(path.as_ref())?,
+        (_, Some(path)) => RunDir::create(path)?,
         (_, None) => RunDir::create_next(Path::new("runs"))?,
     })
 }

@@ -60,7 +60,7 @@ pub enum ConventionError {
     },
     /// Adam's rule leaves the range of a β.
     #[error(
-        "{option} of {old:?} becomes {new:.4} on batches {growth} times as large, which is no decay; the adam rule ends at \
+        "{option} of {old:?} becomes {new:.4} on batches {growth:.4} times as large, which is no decay; the adam rule ends at \
          {limit:.1} times the batch, so choose a batch size below that"
     )]
     BetaOutOfRange {

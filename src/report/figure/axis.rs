@@ -1,5 +1,7 @@
 //! Where a value lies on an axis, and which values are written beside it.
 
+use std::collections::BTreeSet;
+
 /// How values are spread over an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
@@ -74,23 +76,30 @@ impl PlacedAxis {
         self.from + (self.to - self.from) * (self.scale.place(value) - self.low) / (self.high - self.low)
     }
 
-    /// The values to write beside it: those that are asked for, or round ones.
-    pub(super) fn ticks(&self, asked: &[f64]) -> Vec<f64> {
-        let chosen = match (asked, self.scale) {
+    /// The values to write next to the axis, each with its label: the given ones, or round ones. A label never rounds its value
+    /// to another one: batches of 1024 are not 1020, and ticks of 97.21 and 97.22 are told apart.
+    pub(super) fn ticks(&self, given: &[f64]) -> Vec<(f64, String)> {
+        let chosen: Vec<(f64, String)> = match (given, self.scale) {
             ([], Scale::Linear) => self.round_linear(),
-            ([], Scale::Log) => self.round_log(),
-            _ => asked.to_vec(),
+            ([], Scale::Log) => self.round_log().into_iter().map(|value| (value, exact(value))).collect(),
+            _ => given.iter().map(|value| (*value, exact(*value))).collect(),
         };
-        let within = |value: &f64| (self.low..=self.high).contains(&self.scale.place(*value));
+        let within = |(value, _): &(f64, String)| (self.low..=self.high).contains(&self.scale.place(*value));
         chosen.into_iter().filter(within).collect()
     }
 
-    fn round_linear(&self) -> Vec<f64> {
+    /// Multiples of a round step, written to the digit in which they differ.
+    fn round_linear(&self) -> Vec<(f64, String)> {
         let step = round_step(self.high - self.low);
         let first = (self.low / step).ceil();
+        let label = |value: f64| {
+            let digits = 1.0 + value.abs().log10().floor() - (1.0001 * step).log10().floor();
+            exact(rounded(value, digits.clamp(1.0, 17.0) as usize))
+        };
         (0..=MOST_STEPS)
             .map(|k| (first + f64::from(k)) * step)
             .take_while(|value| *value <= self.high)
+            .map(|value| (value, label(value)))
             .collect()
     }
 
@@ -112,7 +121,8 @@ fn round_step(span: f64) -> f64 {
     step.into_iter().find(|step| span / step <= most).unwrap_or(10.0 * power)
 }
 
-/// A number in as few letters as three digits that count need; whole ones below a million as they are.
+/// Writes a number with three significant digits, but never with a 0 in place of a digit before the decimal point: whole numbers
+/// below a million stay as they are. For values that are measured or computed; a number that somebody chose is written exactly.
 ///
 /// # Examples
 ///
@@ -120,16 +130,35 @@ fn round_step(span: f64) -> f64 {
 /// use phalanx::report::figure::short_number;
 ///
 /// assert_eq!([0.25, 1234.0, 60000.0, 0.00002, 1e7].map(short_number), ["0.25", "1234", "60,000", "2e-5", "1e7"]);
+/// assert_eq!([0.12345, 1023.6, -12345.6, 1234567.0].map(short_number), ["0.123", "1024", "-12,346", "1.23e6"]);
 /// ```
 pub fn short_number(value: f64) -> String {
-    if value.fract() == 0.0 && (0.0..1e6).contains(&value) {
-        return crate::report::grouped(value as u64);
-    }
-    let rounded: f64 = format!("{value:.2e}").parse().expect("a number was written");
-    match rounded.abs() {
-        1e-4..1e4 => rounded.to_string(),
-        1e4..1e6 => crate::report::grouped(rounded as u64),
-        _ => format!("{rounded:e}"),
+    exact(if (100.0..1e6).contains(&value.abs()) { value.round() } else { rounded(value, 3) })
+}
+
+/// Labels with at least three significant digits, and as many as tell all of the values apart.
+pub(crate) fn distinct_labels(values: &[f64]) -> Vec<String> {
+    let labels = |digits| -> Vec<String> {
+        let written =
+            |value: &f64| if digits == 3 { short_number(*value) } else { exact(rounded(*value, digits)) };
+        values.iter().map(written).collect()
+    };
+    let are_distinct = |labels: &Vec<String>| labels.iter().collect::<BTreeSet<_>>().len() == values.len();
+    (3..=16).map(labels).find(are_distinct).unwrap_or_else(|| labels(17))
+}
+
+/// The nearest number with this many significant digits.
+fn rounded(value: f64, digits: usize) -> f64 {
+    format!("{value:.0$e}", digits - 1).parse().expect("a number was written")
+}
+
+/// Writes a number with all of its digits, with groups of three if it is whole and with a power of ten if it is long.
+fn exact(value: f64) -> String {
+    let sign = if value < 0.0 { "-" } else { "" };
+    match value.abs() {
+        size if size < 1e6 && size.fract() == 0.0 => sign.to_owned() + &crate::report::grouped(size as u64),
+        1e-4..1e6 => value.to_string(),
+        _ => format!("{value:e}"),
     }
 }
 
@@ -155,10 +184,52 @@ mod tests {
     #[test]
     fn ticks_are_few_and_round() {
         let placed = |scale, low, high| Axis::new("", scale).placed([low, high].into_iter(), 0.0, 1.0);
-        assert_eq!(placed(Scale::Linear, 0.0, 1.0).ticks(&[]), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
-        assert_eq!(placed(Scale::Log, 1.0, 1e5).ticks(&[]), [1.0, 10.0, 100.0, 1e3, 1e4, 1e5]);
-        assert_eq!(placed(Scale::Log, 1.0, 9.0).ticks(&[]), [1.0, 2.0, 5.0]);
-        assert_eq!(placed(Scale::Log, 1.0, 9.0).ticks(&[3.0, 30.0]), [3.0]);
+        let labels = |placed: PlacedAxis, given: &[f64]| -> Vec<String> {
+            placed.ticks(given).into_iter().map(|(_, label)| label).collect()
+        };
+        assert_eq!(labels(placed(Scale::Linear, 0.0, 1.0), &[]), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
+        assert_eq!(
+            labels(placed(Scale::Log, 1.0, 1e5), &[]),
+            ["1", "10", "100", "1000", "10,000", "100,000"]
+        );
+        assert_eq!(labels(placed(Scale::Log, 1.0, 9.0), &[]), ["1", "2", "5"]);
+        assert_eq!(labels(placed(Scale::Log, 1.0, 9.0), &[3.0, 30.0]), ["3"]);
+    }
+
+    #[test]
+    fn a_label_is_the_number_that_its_tick_is_at() {
+        for given in [1024.0, 4096.0, 1023.5, 65_536.0, 1_048_576.0, -1250.0, -20_000.0, 0.0009765625, 1e300]
+        {
+            let placed = Axis::new("", Scale::Linear).placed([given].into_iter(), 0.0, 1.0);
+            let [(value, label)] = &placed.ticks(&[given])[..] else { panic!("{given}") };
+            assert_eq!((label.replace(',', "").parse(), *value), (Ok(given), given), "{label}");
+        }
+        for (low, high) in [
+            (0.0, 0.7),
+            (97.21, 97.24),
+            (1_000_000.0, 1_020_000.0),
+            (-1020.0, -1005.0),
+            (-40_000.0, -10_000.0),
+            (12_345.0, 12_345.6),
+            (1e-9, 3e-9),
+            (1e300, 3e300),
+        ] {
+            let placed = Axis::new("", Scale::Linear).placed([low, high].into_iter(), 0.0, 1.0);
+            let ticks = placed.ticks(&[]);
+            assert!(ticks.len() >= 3, "{ticks:?}");
+            for (value, label) in ticks {
+                let read: f64 = label.replace(',', "").parse().unwrap();
+                assert!((read - value).abs() <= 1e-9 * (high - low), "{value} is labelled {label}");
+            }
+        }
+    }
+
+    #[test]
+    fn labels_of_values_that_are_close_have_the_digits_that_tell_them_apart() {
+        assert_eq!(distinct_labels(&[0.1767766, 0.25]), ["0.177", "0.25"]);
+        assert_eq!(distinct_labels(&[0.1001, 0.1002, 0.3]), ["0.1001", "0.1002", "0.3"]);
+        assert_eq!(distinct_labels(&[1_048_576.0, 1_048_577.0]), ["1.048576e6", "1.048577e6"]);
+        assert_eq!(distinct_labels(&[0.5, 0.5]).len(), 2);
     }
 
     #[test]
@@ -171,7 +242,7 @@ mod tests {
                 let ticks = placed.ticks(&[]);
                 assert!((1..=9).contains(&ticks.len()), "{values:?}: {ticks:?}");
                 assert!(
-                    ticks.iter().all(|tick| (0.0..=1.0).contains(&placed.at(*tick))),
+                    ticks.iter().all(|(tick, _)| (0.0..=1.0).contains(&placed.at(*tick))),
                     "{values:?}: {ticks:?}"
                 );
             }

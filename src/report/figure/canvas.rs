@@ -2,7 +2,12 @@
 
 use std::fmt::{Arguments, Write};
 
+use super::shortened;
 use super::style::STYLE;
+
+/// What is left free on both sides of the title, and about what one of its letters takes.
+const MARGIN: f64 = 16.0;
+const TITLE_LETTER: f64 = 9.0;
 
 /// An SVG in the making. Positions are in pixels, from the upper left corner.
 pub(crate) struct Canvas {
@@ -10,30 +15,32 @@ pub(crate) struct Canvas {
 }
 
 impl Canvas {
-    /// Begins with a background, a title and what stands below it, a line each.
+    /// Begins with a background, a title and the lines of a caption below it.
     pub(crate) fn new(width: f64, height: f64, title: &str, caption: &[String]) -> Self {
-        Self::described(width, height, title, caption, &caption.join(" "))
+        Self::described((width, height), (title, title), caption, &caption.join(" "))
     }
 
-    /// The same, with a description for those who cannot see it.
+    /// Begins a drawing with a name and a description for readers who cannot see it, and the title and caption that are drawn.
     pub(crate) fn described(
-        width: f64,
-        height: f64,
-        title: &str,
+        (width, height): (f64, f64),
+        (name, title): (&str, &str),
         caption: &[String],
         description: &str,
     ) -> Self {
         let mut canvas = Self { svg: String::new() };
-        let (name, description) = (escaped(title), escaped(description));
+        let (name, description) = (escaped(name), escaped(description));
         canvas.put(format_args!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"figure\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
              height=\"{height}\" role=\"img\">\n  <title>{name}</title>\n  <desc>{description}</desc>\n  \
              <style>{STYLE}</style>\n"
         ));
         canvas.rect("page", (0.0, 0.0), (width, height));
-        canvas.text("title", "start", (16.0, 30.0), title);
+        if !title.is_empty() {
+            let most = ((width - 2.0 * MARGIN) / TITLE_LETTER) as usize;
+            canvas.text("title", "start", (MARGIN, 30.0), &shortened(title, most));
+        }
         for (index, line) in caption.iter().enumerate() {
-            canvas.text("quiet", "start", (16.0, 51.0 + 18.0 * index as f64), line);
+            canvas.text("quiet", "start", (MARGIN, 51.0 + 18.0 * index as f64), line);
         }
         canvas
     }

@@ -58,12 +58,13 @@ impl Columns {
         let entries = self.parts.iter().enumerate();
         let entries = entries.map(|(index, (name, _))| Entry { name, line: None, fill: Some(fill(index)) });
         let legend = Legend::new(entries, width);
-        let frame = Frame::new(width, 68.0 + LINE * self.caption.len() as f64 + legend.height());
+        let mut frame = Frame::new(width, 68.0 + LINE * self.caption.len() as f64 + legend.height());
         let tops = (0..self.names.len()).map(|column| self.parts.iter().map(|(_, h)| h[column]).sum());
         let axis = Axis::new(self.height.as_str(), Scale::Linear);
         let y = axis.placed(tops.chain([0.0]), frame.bottom, frame.top);
-        let mut canvas =
-            Canvas::described(width, frame.height(), &self.title, &self.caption, &self.description());
+        frame.make_room(&axis, &y);
+        let (size, titles) = ((width, frame.height()), (self.title.as_str(), self.title.as_str()));
+        let mut canvas = Canvas::described(size, titles, &self.caption, &self.description());
         legend.draw(&mut canvas, frame.top - 14.0 - legend.height());
         frame.y_axis(&mut canvas, &axis, &y);
         let each = (frame.right - frame.left) / self.names.len().max(1) as f64;

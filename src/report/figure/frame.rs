@@ -1,7 +1,7 @@
 //! What stands around curves and columns: the grid, the axes and their labels.
 
 use super::axis::PlacedAxis;
-use super::{Axis, Canvas, short_number};
+use super::{Axis, Canvas};
 
 /// The part of a drawing that values are drawn in.
 #[derive(Clone, Copy)]
@@ -16,6 +16,9 @@ pub(super) struct Frame {
 pub(super) const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 78.0;
+/// What the label of the left axis takes, with the gaps on both sides of its numbers, and about what a digit takes.
+const AXIS_LABEL: f64 = 34.0;
+const LETTER: f64 = 8.0;
 /// What numbers and the label of the lower axis take.
 const BELOW: f64 = 56.0;
 
@@ -26,6 +29,12 @@ impl Frame {
         Self { left: LEFT, right: width - 20.0, top: above, bottom: above + height }
     }
 
+    /// Moves the left edge to where the numbers of the axis have room.
+    pub(super) fn make_room(&mut self, axis: &Axis, placed: &PlacedAxis) {
+        let letters = placed.ticks(&axis.ticks).iter().map(|(_, label)| label.chars().count()).max();
+        self.left = self.left.max(AXIS_LABEL + LETTER * letters.unwrap_or(0) as f64);
+    }
+
     /// Height of the whole figure.
     pub(super) fn height(&self) -> f64 {
         self.bottom + BELOW
@@ -33,9 +42,9 @@ impl Frame {
 
     /// Lines and numbers of the axis on the left.
     pub(super) fn y_axis(&self, canvas: &mut Canvas, axis: &Axis, placed: &PlacedAxis) {
-        for tick in placed.ticks(&axis.ticks) {
+        for (tick, label) in placed.ticks(&axis.ticks) {
             canvas.line("grid", (self.left, placed.at(tick)), (self.right, placed.at(tick)));
-            canvas.text("quiet", "end", (self.left - 8.0, placed.at(tick) + 4.5), &short_number(tick));
+            canvas.text("quiet", "end", (self.left - 8.0, placed.at(tick) + 4.5), &label);
         }
         canvas.text_upwards("quiet", (20.0, f64::midpoint(self.top, self.bottom)), &axis.label);
     }

@@ -1,6 +1,8 @@
 //! A value for each pair of two lists, as colours.
 
-use super::{Canvas, short_number};
+use std::collections::BTreeSet;
+
+use super::{Canvas, short_number, shortened};
 use crate::report::grouped;
 
 /// A table of values as colours, the least dark and the greatest light.
@@ -61,14 +63,34 @@ impl HeatMap {
     ///
     /// If there are not as many cells as rows times columns.
     pub fn svg(&self) -> String {
+        self.draw(&self.title, &self.caption)
+    }
+
+    /// Draws it for a page that sets the title and the caption itself.
+    pub(crate) fn svg_without_title(&self) -> String {
+        self.draw("", &[])
+    }
+
+    fn draw(&self, title: &str, caption: &[String]) -> String {
         let (columns, rows) = (self.columns.1.len(), self.rows.1.len());
         assert_eq!(self.cells.len(), columns * rows, "a cell for each pair");
-        let left = LEFT.max(44.0 + room(&self.rows.1));
-        let below = if self.hangs() { 14.0 + room(&self.columns.1) } else { 24.0 };
-        let top = 58.0 + 18.0 * self.caption.len() as f64;
+        let (row_names, column_names) = (labels(&self.rows.1), labels(&self.columns.1));
+        let hangs = hangs(&column_names);
+        let left = LEFT.max(44.0 + room(&row_names));
+        let below = if hangs { 14.0 + room(&column_names) } else { 24.0 };
+        let above = if title.is_empty() { 16.0 } else { 58.0 + 18.0 * caption.len() as f64 };
+        // What the rows are may need more room than few rows have, and so may what the columns are.
+        let top = above + (0.5 * (LETTER * letters(&self.rows.0) - CELL.1 * rows as f64)).max(0.0);
         let (right, bottom) = (left + CELL.0 * columns as f64, top + CELL.1 * rows as f64);
-        let mut canvas =
-            Canvas::new((right + 20.0).max(480.0), bottom + below + 32.0, &self.title, &self.caption);
+        let half = 0.5 * LETTER * letters(&self.columns.0);
+        let middle = f64::midpoint(left, right).max(half + 30.0);
+        let width = (right + 20.0).max(middle + half + 8.0).max(if title.is_empty() { 0.0 } else { 480.0 });
+        let mut canvas = Canvas::described(
+            (width, bottom + below + 32.0),
+            (&self.title, title),
+            caption,
+            &self.caption.join(" "),
+        );
         let at = |row: usize, column: usize| (left + CELL.0 * column as f64, top + CELL.1 * row as f64);
         for (index, cell) in self.cells.iter().enumerate() {
             let (row, column) = (index / columns, index % columns);
@@ -78,32 +100,13 @@ impl HeatMap {
             );
             self.cell(&mut canvas, at(row, column), *cell, &name);
         }
-        for (row, name) in self.rows.1.iter().enumerate() {
-            canvas.text("quiet", "end", (left - 8.0, at(row, 0).1 + 18.5), &cut(name));
+        for (row, name) in row_names.iter().enumerate() {
+            canvas.text("quiet", "end", (left - 8.0, at(row, 0).1 + 18.5), name);
         }
-        self.column_names(&mut canvas, left, bottom);
-        canvas.text("quiet", "middle", (f64::midpoint(left, right), bottom + below + 19.0), &self.columns.0);
+        draw_columns(&mut canvas, &column_names, (left, bottom), hangs);
+        canvas.text("quiet", "middle", (middle, bottom + below + 19.0), &self.columns.0);
         canvas.text_upwards("quiet", (20.0, f64::midpoint(top, bottom)), &self.rows.0);
         canvas.finish()
-    }
-
-    /// Whether a name is wider than its column. Numbers stay as they are: the reader finds those that are left out.
-    fn hangs(&self) -> bool {
-        let is_name = |name: &String| name.parse::<f64>().is_err() && !name.contains(',');
-        self.columns.1.iter().any(|name| is_name(name) && LETTER * cut(name).chars().count() as f64 > CELL.0)
-    }
-
-    fn column_names(&self, canvas: &mut Canvas, left: f64, bottom: f64) {
-        let mut free = 0.0;
-        for (column, name) in self.columns.1.iter().enumerate() {
-            let (at, half) = (left + CELL.0 * (column as f64 + 0.5), 4.0 * name.chars().count() as f64);
-            if self.hangs() {
-                canvas.text_hanging("quiet", (at + 4.5, bottom + 8.0), &cut(name));
-            } else if at - half >= free {
-                canvas.text("quiet", "middle", (at, bottom + 18.0), name);
-                free = at + half + 4.0;
-            }
-        }
     }
 
     fn cell(&self, canvas: &mut Canvas, (x, y): (f64, f64), cell: HeatCell, name: &str) {
@@ -116,14 +119,14 @@ impl HeatMap {
                 canvas.text("quiet", "middle", middle, "×");
             }
             HeatCell::Value(value) | HeatCell::Best(value) => {
-                self.filled(canvas, inner, value, (name, value.to_string(), brief(value)));
+                self.filled(canvas, inner, value, (name, format!("{value:?}"), brief(value)));
                 if matches!(cell, HeatCell::Best(_)) {
                     canvas.rect("best", inner.0, inner.1);
                 }
             }
             HeatCell::Count(count) => {
-                let text = grouped(count);
-                self.filled(canvas, inner, count as f64, (name, text.clone(), text));
+                let short = if count < 100_000 { grouped(count) } else { format!("{:.1e}", count as f64) };
+                self.filled(canvas, inner, count as f64, (name, grouped(count), short));
             }
         }
     }
@@ -153,24 +156,49 @@ impl HeatMap {
     }
 }
 
-/// What some names take beside or below the cells.
-fn room(names: &[String]) -> f64 {
-    LETTER * names.iter().map(|name| cut(name).chars().count()).max().unwrap_or(0) as f64
+/// Whether a name is wider than its column. Numbers stay as they are: the reader finds those that are left out.
+fn hangs(labels: &[String]) -> bool {
+    let is_name = |label: &String| label.parse::<f64>().is_err() && !label.contains(',');
+    labels.iter().any(|label| is_name(label) && LETTER * letters(label) > CELL.0)
 }
 
-/// As much of a name as there is room for.
-fn cut(name: &str) -> String {
-    if name.chars().count() <= MOST_LETTERS {
-        return name.to_owned();
+fn draw_columns(canvas: &mut Canvas, labels: &[String], (left, bottom): (f64, f64), hangs: bool) {
+    let mut free = 0.0;
+    for (column, label) in labels.iter().enumerate() {
+        let (at, half) = (left + CELL.0 * (column as f64 + 0.5), 4.0 * letters(label));
+        if hangs {
+            canvas.text_hanging("quiet", (at + 4.5, bottom + 8.0), label);
+        } else if at - half >= free {
+            canvas.text("quiet", "middle", (at, bottom + 18.0), label);
+            free = at + half + 4.0;
+        }
     }
-    name.chars().take(MOST_LETTERS - 1).chain(['…']).collect()
+}
+
+/// What some labels take next to or below the cells.
+fn room(labels: &[String]) -> f64 {
+    LETTER * labels.iter().map(|label| letters(label)).fold(0.0, f64::max)
+}
+
+fn letters(text: &str) -> f64 {
+    text.chars().count() as f64
+}
+
+/// As much of each name as there is room for; names that would look the same are numbered from 0.
+fn labels(names: &[String]) -> Vec<String> {
+    let short: Vec<String> = names.iter().map(|name| shortened(name, MOST_LETTERS)).collect();
+    if short.iter().collect::<BTreeSet<_>>().len() == names.iter().collect::<BTreeSet<_>>().len() {
+        return short;
+    }
+    let numbered = names.iter().enumerate();
+    numbered.map(|(index, name)| shortened(&format!("{index}: {name}"), MOST_LETTERS)).collect()
 }
 
 /// As much of a number as a cell has room for.
 fn brief(value: f64) -> String {
     match value {
         0.01..10.0 => format!("{value:.2}"),
-        10.0..1000.0 => format!("{value:.0}"),
+        10.0..1e4 => format!("{value:.0}"),
         _ => short_number(format!("{value:.0e}").parse().expect("a number was written")),
     }
 }
@@ -221,10 +249,17 @@ mod tests {
         };
         let svg = map.svg();
         assert_eq!(svg.matches(">setosa</text>").count(), 2);
-        assert_eq!(svg.matches(">a-very-long-name-…</text>").count(), 2);
+        assert_eq!(svg.matches(">a-very-lo…-a-class</text>").count(), 2);
         assert!(svg.contains(
             "true a-very-long-name-of-a-class, predicted a-very-long-name-of-a-class: 1234</title>"
         ));
+    }
+
+    #[test]
+    fn long_names_that_differ_in_the_middle_are_told_apart_by_their_numbers() {
+        let names = ["a-class-of-one-kind-or-other", "a-class-of-two-kind-or-other"].map(str::to_owned);
+        assert_eq!(labels(&names), ["0: a-clas…or-other", "1: a-clas…or-other"]);
+        assert_eq!(labels(&names[..1]), ["a-class-o…or-other"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The names of what is drawn, beside a sample of each.
 
-use super::Canvas;
+use super::{Canvas, shortened};
 
 /// Height of a line.
 pub(super) const LINE: f64 = 18.0;
@@ -10,6 +10,9 @@ const LEFT: f64 = 16.0;
 const LETTER: f64 = 7.0;
 /// The sample, and what is between it, the name and the next one.
 const BESIDE: f64 = 58.0;
+
+/// Where a name begins, behind its sample.
+const NAME: f64 = 34.0;
 
 /// Names in as many columns as there is room for.
 pub(super) struct Legend<'a> {
@@ -53,7 +56,8 @@ impl<'a> Legend<'a> {
                 (None, Some(fill)) => canvas.rect(fill, (x + 7.0, y - 6.0), (12.0, 12.0)),
                 (None, None) => {}
             }
-            canvas.text("", "start", (x + 34.0, y + 4.5), entry.name);
+            let most = ((self.width / self.columns as f64 - NAME) / LETTER) as usize;
+            canvas.text("", "start", (x + NAME, y + 4.5), &shortened(entry.name, most));
         }
     }
 }

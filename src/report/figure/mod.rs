@@ -19,5 +19,16 @@ pub use columns::Columns;
 pub use heat_map::{HeatCell, HeatMap};
 pub use plot::{Mark, Plot, Series, SeriesKind};
 
+pub(crate) use axis::distinct_labels;
 pub(crate) use canvas::{Canvas, escaped};
 pub(crate) use style::curve_class;
+
+/// A text of at most this many letters: the middle of a longer one is left out.
+fn shortened(text: &str, most: usize) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= most {
+        return text.to_owned();
+    }
+    let (start, end) = (most / 2 + most % 2, most / 2 - 1);
+    letters[..start].iter().chain(['…'].iter()).chain(&letters[letters.len() - end..]).collect()
+}

@@ -95,18 +95,19 @@ impl Plot {
     /// Draws it in this width, in pixels; in a narrow one letters are larger beside the rest.
     pub fn svg_of(&self, width: f64) -> String {
         let legend = Legend::new(self.series.iter().map(Series::entry), width);
-        let frame = Frame::new(width, TITLE + LINE * self.caption.len() as f64 + legend.height());
+        let mut frame = Frame::new(width, TITLE + LINE * self.caption.len() as f64 + legend.height());
         let points = || self.series.iter().flat_map(|series| series.points.iter().copied());
         let marks = self.marks.iter().map(|mark| mark.x);
-        let x = self.x.placed(points().map(|point| point.0).chain(marks), frame.left, frame.right);
         let y = self.y.placed(points().map(|point| point.1), frame.bottom, frame.top);
+        frame.make_room(&self.y, &y);
+        let x = self.x.placed(points().map(|point| point.0).chain(marks), frame.left, frame.right);
         let said = self.series.iter().filter_map(Series::said);
         let description: Vec<String> = self.caption.iter().cloned().chain(said).collect();
-        let mut canvas =
-            Canvas::described(width, frame.height(), &self.title, &self.caption, &description.join(" "));
+        let (size, titles) = ((width, frame.height()), (self.title.as_str(), self.title.as_str()));
+        let mut canvas = Canvas::described(size, titles, &self.caption, &description.join(" "));
         legend.draw(&mut canvas, frame.top - 14.0 - legend.height());
         frame.y_axis(&mut canvas, &self.y, &y);
-        let ticks = x.ticks(&self.x.ticks).into_iter().map(|tick| (x.at(tick), short_number(tick)));
+        let ticks = x.ticks(&self.x.ticks).into_iter().map(|(tick, label)| (x.at(tick), label));
         frame.x_axis(&mut canvas, &self.x.label, ticks);
         self.marks(&mut canvas, &x, &frame);
         self.series.iter().for_each(|series| series.draw(&mut canvas, &x, &y));

@@ -4,7 +4,7 @@
 /// 2008, which colour-blind readers can tell apart, less those that are too light).
 pub(super) const STYLE: &str = "
     .figure text { font: 13px system-ui, sans-serif; fill: #24292f; stroke: #ffffff; stroke-width: 4px; paint-order: stroke; }
-    .figure .title { font-size: 17px; font-weight: 600; }
+    .figure .title { font-size: 16px; font-weight: 600; }
     .figure .quiet { fill: #57606a; }
     .figure .strong { font-weight: 600; }
     .figure .page { fill: #ffffff; }

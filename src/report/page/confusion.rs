@@ -90,11 +90,15 @@ impl Confusion {
     }
 
     /// Draws it.
-    pub(super) fn figure(&self, title: &str, names: &[String]) -> HeatMap {
+    pub(super) fn figure(&self, names: &[String]) -> HeatMap {
         let cell = |count: &u64| if *count == 0 { HeatCell::Empty } else { HeatCell::Count(*count) };
         HeatMap {
-            title: title.to_owned(),
-            caption: Vec::new(),
+            title: "Which classes are taken for which".to_owned(),
+            caption: vec![
+                "Samples by true and predicted class; on the diagonal those that are classified right. Colours follow the \
+                 logarithm."
+                    .to_owned(),
+            ],
             columns: ("predicted class".to_owned(), names.to_vec()),
             rows: ("true class".to_owned(), names.to_vec()),
             cells: self.counts.iter().map(cell).collect(),
@@ -126,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_never_happened_is_no_cell() {
-        let figure = Confusion::new(2, [(0, 0)].into_iter()).figure("", &["a".into(), "b".into()]);
+        let figure = Confusion::new(2, [(0, 0)].into_iter()).figure(&["a".into(), "b".into()]);
         assert_eq!(figure.cells, [HeatCell::Count(1), HeatCell::Empty, HeatCell::Empty, HeatCell::Empty]);
     }
 }

@@ -2,9 +2,12 @@
 
 use std::fmt::{Arguments, Write};
 
-use crate::report::figure::escaped;
+use crate::report::figure::{Columns, HeatMap, Plot, escaped};
 
 const STYLE: &str = include_str!("style.css");
+
+/// Width that plots are drawn in. A phone shows them a little smaller, with letters of 10 pixels, a wide screen larger.
+const WIDTH: f64 = 450.0;
 
 /// A page in the making: one file that needs nothing else, legible on light and dark screens, narrow ones, and paper.
 pub(crate) struct Html {
@@ -36,19 +39,37 @@ impl Html {
         self.put(format_args!("<p class=\"{class}\">{}</p>\n", escaped(text)));
     }
 
-    /// A drawing that can be scrolled where it does not fit.
-    pub(crate) fn drawing(&mut self, svg: &str) {
-        self.put(format_args!("<div class=\"scroll\">{svg}</div>\n"));
+    /// Adds a plot, whose caption is set below it, where it wraps.
+    pub(crate) fn plot(&mut self, plot: Plot) {
+        let caption = plot.caption.join(" ");
+        self.figure(&Plot { caption: Vec::new(), ..plot }.svg_of(WIDTH), &caption);
+    }
+
+    /// Adds a figure of columns, whose caption is set below it, where it wraps.
+    pub(crate) fn columns(&mut self, columns: Columns) {
+        let caption = columns.caption.join(" ");
+        self.figure(&Columns { caption: Vec::new(), ..columns }.svg_of(WIDTH), &caption);
+    }
+
+    /// Adds a heat map in its full size, which scrolls in its own box where it does not fit; its title and caption wrap below.
+    pub(crate) fn heat_map(&mut self, map: &HeatMap) {
+        let (title, caption) = (escaped(&map.title), escaped(&map.caption.join(" ")));
+        let svg = map.svg_without_title();
+        self.put(format_args!(
+            "<figure class=\"natural\"><div class=\"scroll natural\" tabindex=\"0\" role=\"region\" aria-label=\"{title}\">{svg}</div>\n\
+             <figcaption><b>{title}.</b> {caption}</figcaption></figure>\n"
+        ));
     }
 
     /// A figure with text below it.
-    pub(crate) fn figure(&mut self, svg: &str, caption: &str) {
+    fn figure(&mut self, svg: &str, caption: &str) {
         let caption = escaped(caption);
         let below = if caption.is_empty() { caption } else { format!("<figcaption>{caption}</figcaption>") };
         self.put(format_args!("<figure>{svg}{below}</figure>\n"));
     }
 
-    /// A table whose first column names the rows; `class` is `names` where the others hold text and no numbers.
+    /// A table whose first column names the rows; `class` is `names` where the others hold text and no numbers, and `wide` where
+    /// there are more columns than a narrow page has room for: they keep their width and scroll, the first one stays.
     pub(crate) fn table(&mut self, class: &str, label: &str, head: &[String], rows: &[Vec<String>]) {
         let label = escaped(label);
         self.put(format_args!(

@@ -215,7 +215,7 @@ impl RunRecord {
                 Stopped::Diverged => {
                     let again = format!("phalanx train --config {run}/config.toml --lr ");
                     let rate = self.options.get("lr").and_then(|rate| rate.parse::<f64>().ok());
-                    let lower = rate.map_or_else(|| "RATE".to_owned(), |rate| format!("{:?}", rate / 10.0));
+                    let lower = rate.map_or_else(|| "RATE".to_owned(), |rate| format!("{:?}", tenth(rate)));
                     vec![(again + &lower, "train again with a lower rate")]
                 }
                 Stopped::Completed => self.after_the_end(results, &run, &resume),
@@ -243,6 +243,11 @@ impl RunRecord {
             (format!("phalanx train --config {run}/config.toml --lr RATE"), "train anew with another option"),
         ]
     }
+}
+
+/// A tenth of a rate, without what a division adds behind its digits.
+fn tenth(rate: f64) -> f64 {
+    format!("{:.14e}", rate / 10.0).parse().expect("a number was written")
 }
 
 /// What a folder is that is no run.
@@ -281,6 +286,7 @@ fn parse_options(path: &Path, text: &str) -> Result<BTreeMap<String, String>, Re
     })?;
     let written = |value: toml::Value| match value {
         toml::Value::String(text) => text,
+        toml::Value::Float(number) => format!("{number:?}"),
         other => other.to_string(),
     };
     Ok(table.into_iter().map(|(name, value)| (name, written(value))).collect())
@@ -313,6 +319,11 @@ mod tests {
         write("metrics.jsonl", "");
         write("results.json", "{\n\"params\": \n}");
         assert!(read().unwrap_err().to_string().contains("results.json, line 3"));
+    }
+
+    #[test]
+    fn a_tenth_of_a_rate_has_the_digits_of_the_rate() {
+        assert_eq!([1e-5, 0.3, 100.0].map(tenth).map(|rate| format!("{rate:?}")), ["1e-6", "0.03", "10.0"]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::RunRecord;
 use crate::report::figure::short_number;
-use crate::report::{Results, grouped};
+use crate::report::{Results, grouped, measured};
 
 /// One thing that is told of each run.
 struct Fact {
@@ -16,10 +16,13 @@ const FACTS: [Fact; 14] = [
         name: "test accuracy",
         of: |run| of_results(run, |r| r.test_accuracy).or(last_accuracy(run)).map(accuracy),
     },
-    Fact { name: "test loss", of: |run| of_results(run, |r| r.test_loss).or(last_test_loss(run)).map(loss) },
+    Fact {
+        name: "test loss",
+        of: |run| of_results(run, |r| r.test_loss).or(last_test_loss(run)).map(measured),
+    },
     Fact {
         name: "train loss",
-        of: |run| of_results(run, |r| r.train_loss).or(last_train_loss(run)).map(loss),
+        of: |run| of_results(run, |r| r.train_loss).or(last_train_loss(run)).map(measured),
     },
     Fact { name: "steps", of: |run| of_results(run, |r| Some(r.steps)).or(run.log.last_step()).map(grouped) },
     Fact { name: "epochs", of: |run| Some(grouped(epochs(run))) },
@@ -105,10 +108,6 @@ fn accuracy(share: f64) -> String {
     format!("{:.2} %", 100.0 * share)
 }
 
-fn loss(value: f64) -> String {
-    if (1e-3..1e4).contains(&value) { format!("{value:.4}") } else { short_number(value) }
-}
-
 fn megabytes(bytes: u64) -> String {
     format!("{} MB", grouped(bytes / 1_000_000))
 }
@@ -138,9 +137,6 @@ mod tests {
             [0.0093, 2.312, 252.0, 11_100.0].map(duration),
             ["9.3 ms", "2.31 s", "4 min 12 s", "3 h 5 min"]
         );
-        assert_eq!(
-            (accuracy(0.97222), loss(0.12345), loss(3e-7)),
-            ("97.22 %".into(), "0.1235".into(), "3e-7".into())
-        );
+        assert_eq!(accuracy(0.97222), "97.22 %");
     }
 }

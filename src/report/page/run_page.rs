@@ -5,13 +5,11 @@ use std::path::Path;
 use super::html::{Html, opening};
 use super::options::{self, Options};
 use super::{RunRecord, RunState, Tested, figures, results, samples};
-use crate::report::figure::{curve_class, escaped, short_number};
+use crate::report::figure::{curve_class, escaped};
 use crate::report::{Stopped, grouped};
 
 /// What the page says that it was made by.
 const GENERATOR: &str = "phalanx report";
-/// Width of the figures, which are drawn larger or smaller by the reader.
-pub(super) const WIDTH: f64 = 520.0;
 /// Letters of what sets a run apart that a legend has room for.
 const MOST_LETTERS: usize = 44;
 
@@ -70,7 +68,7 @@ fn one(html: &mut Html, run: &RunRecord) {
         data.remarks.iter().for_each(|remark| html.paragraph("note", remark));
     }
     if let Some(rate) = constant_rate(run) {
-        html.paragraph("quiet", &format!("The learning rate was {} in every step.", short_number(rate)));
+        html.paragraph("quiet", &format!("The learning rate was {rate:?} in every step."));
     }
 }
 
@@ -135,7 +133,7 @@ fn several(html: &mut Html, runs: &[RunRecord], options: &Options) {
     }
     html.heading("Options that differ");
     let rows: Vec<_> = options.differ.iter().map(|name| options::row(name, runs)).collect();
-    html.table("names", "Options that differ", &head("option", runs), &rows);
+    html.table("names options", "Options that differ", &head("option", runs), &rows);
 }
 
 /// The line of a run as the figures draw it.
@@ -162,12 +160,10 @@ fn curves(html: &mut Html, runs: &[RunRecord], options: &Options) {
                 series.name = legend(run, runs, options);
             }
         }
-        let caption = std::mem::take(&mut plot.caption).join(" ");
-        html.figure(&plot.svg_of(WIDTH), &caption);
+        html.plot(plot);
     }
-    if let Some(mut columns) = figures::phases(&named) {
-        let caption = std::mem::take(&mut columns.caption).join(" ");
-        html.figure(&columns.svg_of(WIDTH), &caption);
+    if let Some(columns) = figures::phases(&named) {
+        html.columns(columns);
     }
     html.put(format_args!("</div>\n"));
     let resumed: Vec<String> = runs.iter().filter(|run| !run.log.resumed.is_empty()).map(resumed).collect();
@@ -226,7 +222,7 @@ fn table_of_options(html: &mut Html, runs: &[RunRecord], options: &Options) {
     html.heading(title);
     html.put(format_args!("<details><summary>{summary}</summary>\n"));
     let rows: Vec<_> = options.same.iter().map(|name| options::row(name, &runs[..1])).collect();
-    html.table("names", title, &[], &rows);
+    html.table("names options", title, &[], &rows);
     html.put(format_args!("</details>\n"));
 }
 

@@ -19,11 +19,11 @@ pub(super) fn samples(html: &mut Html, tested: &Tested) {
     match &tested.targets {
         TestedTargets::Classes { names, confusion, worst } => {
             classes(html, names, confusion);
-            worst_classes(html, names, worst);
+            worst_classes(html, names, worst, &tested.feature_names);
         }
         TestedTargets::Values { points, worst } => {
             predicted_over_true(html, points);
-            worst_values(html, worst);
+            worst_values(html, worst, &tested.feature_names);
         }
     }
 }
@@ -36,14 +36,8 @@ fn classes(html: &mut Html, names: &[String], confusion: &Confusion) {
         &format!("{} of {} samples are classified right, {share:.2} %.", grouped(right), grouped(all)),
     );
     if names.len() <= MOST_CLASSES {
-        let title = "Which classes are taken for which";
-        let label = format!("Confusion matrix of {} classes", names.len());
-        html.put(format_args!(
-            "<div class=\"beside\">\n<figure class=\"natural\"><div class=\"scroll natural\" tabindex=\"0\" role=\"region\" aria-label=\"{label}\">{}</div>\n\
-             <figcaption>Samples by true and predicted class; on the diagonal those that are classified right. Colours follow the \
-             logarithm.</figcaption></figure>\n",
-            confusion.figure(title, names).svg()
-        ));
+        html.put(format_args!("<div class=\"beside\">\n"));
+        html.heat_map(&confusion.figure(names));
     } else {
         html.put(format_args!("<div class=\"beside\">\n"));
         pairs(html, names, confusion);
@@ -51,8 +45,9 @@ fn classes(html: &mut Html, names: &[String], confusion: &Confusion) {
     let open = if names.len() <= 10 { " open" } else { "" };
     html.put(format_args!("<details{open}><summary>Each class</summary>\n"));
     let row = |(class, name): (usize, &String)| {
-        let percent =
-            |share: Option<f64>| share.map_or("–".to_owned(), |share| format!("{:.1} %", 100.0 * share));
+        let percent = |share: Option<f64>| {
+            share.map_or("–".to_owned(), |share| format!("{:.1}\u{a0}%", 100.0 * share))
+        };
         vec![
             name.clone(),
             grouped(confusion.of_class(class)),
@@ -77,7 +72,7 @@ fn pairs(html: &mut Html, names: &[String], confusion: &Confusion) {
     let pairs = confusion.worst_pairs(MOST_PAIRS);
     let row = |&(truth, predicted, count): &(usize, usize, u64)| {
         let share = 100.0 * count as f64 / confusion.of_class(truth).max(1) as f64;
-        vec![names[truth].clone(), names[predicted].clone(), grouped(count), format!("{share:.1} %")]
+        vec![names[truth].clone(), names[predicted].clone(), grouped(count), format!("{share:.1}\u{a0}%")]
     };
     html.put(format_args!("<div><h3>The classes that are confused most</h3>\n"));
     let rows: Vec<_> = pairs.iter().map(row).collect();
@@ -90,7 +85,7 @@ fn pairs(html: &mut Html, names: &[String], confusion: &Confusion) {
     html.put(format_args!("</div>\n"));
 }
 
-fn worst_classes(html: &mut Html, names: &[String], worst: &[WorstClass]) {
+fn worst_classes(html: &mut Html, names: &[String], worst: &[WorstClass], feature_names: &[String]) {
     html.heading("Worst-classified samples");
     html.paragraph(
         "quiet",
@@ -103,18 +98,17 @@ fn worst_classes(html: &mut Html, names: &[String], worst: &[WorstClass]) {
         let row = |worst: &WorstClass| {
             let [truth, predicted] = [worst.truth, worst.predicted].map(|class| names[class].clone());
             let [p, of_predicted] = [worst.probability, worst.of_predicted].map(probability);
-            vec![worst.sample.index.to_string(), truth, p, predicted, of_predicted, features(&worst.sample)]
+            let about = [worst.sample.index.to_string(), truth, p, predicted, of_predicted];
+            about.into_iter().chain(features(&worst.sample)).collect()
         };
         let rows: Vec<_> = worst.iter().map(row).collect();
-        let head = head(&[
-            "sample",
-            "true class",
-            "probability",
-            "predicted class",
-            "probability",
-            "first features",
-        ]);
-        html.table("names", "Worst-classified samples", &head, &rows);
+        let names = ["sample", "true class", "probability", "predicted class", "probability"];
+        html.table(
+            "names wide",
+            "Worst-classified samples",
+            &with_features(&names, feature_names, &rows),
+            &rows,
+        );
         return;
     }
     html.put(format_args!("<ul class=\"samples\">\n"));
@@ -159,18 +153,18 @@ fn predicted_over_true(html: &mut Html, points: &[Vec<(f64, f64)>]) {
     let axis = |label: &str| Axis::new(label, Scale::Linear);
     let plot = Plot {
         title: "Predicted over true values".to_owned(),
-        caption: Vec::new(),
+        caption: vec!["A dot for each sample, of at most a thousand.".to_owned()],
         x: axis("true value"),
         y: axis("predicted value"),
         series: dots.chain([exact]).collect(),
         marks: Vec::new(),
     };
     html.put(format_args!("<div class=\"figures\">\n"));
-    html.figure(&plot.svg_of(super::run_page::WIDTH), "A dot for each sample, of at most a thousand.");
+    html.plot(plot);
     html.put(format_args!("</div>\n"));
 }
 
-fn worst_values(html: &mut Html, worst: &[WorstValue]) {
+fn worst_values(html: &mut Html, worst: &[WorstValue], feature_names: &[String]) {
     html.heading("Worst-predicted samples");
     html.paragraph(
         "quiet",
@@ -181,28 +175,23 @@ fn worst_values(html: &mut Html, worst: &[WorstValue]) {
     );
     let row = |worst: &WorstValue| {
         let [truth, predicted] = [&worst.truth, &worst.predicted].map(|values| numbers(values));
-        vec![
-            worst.sample.index.to_string(),
-            truth,
-            predicted,
-            short_number(worst.error),
-            features(&worst.sample),
-        ]
+        let about = [worst.sample.index.to_string(), truth, predicted, short_number(worst.error)];
+        about.into_iter().chain(features(&worst.sample)).collect()
     };
     let rows: Vec<_> = worst.iter().map(row).collect();
-    html.table(
-        "names",
-        "Worst-predicted samples",
-        &head(&["sample", "true", "predicted", "error", "first features"]),
-        &rows,
-    );
+    let head = with_features(&["sample", "true", "predicted", "error"], feature_names, &rows);
+    html.table("wide", "Worst-predicted samples", &head, &rows);
 }
 
-fn features(sample: &ShownSample) -> String {
-    match &sample.picture {
-        Some(_) => "an image".to_owned(),
-        None => numbers(&sample.features),
-    }
+fn features(sample: &ShownSample) -> impl Iterator<Item = String> {
+    sample.features.iter().map(|value| short_number(f64::from(*value)))
+}
+
+/// The names of the columns, and behind them one for each feature that the rows show: its name, or its number.
+fn with_features(names: &[&str], feature_names: &[String], rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(names.len());
+    let name = |index: usize| feature_names.get(index).cloned().unwrap_or_else(|| format!("feature {index}"));
+    head(names).into_iter().chain((0..columns - names.len()).map(name)).collect()
 }
 
 fn numbers(values: &[f32]) -> String {

@@ -8,7 +8,7 @@ use crate::data::{Dataset, Targets};
 /// Samples that are shown at most.
 const MOST_SAMPLES: usize = 24;
 /// Features of a sample that are shown at most, if it is no picture.
-const MOST_FEATURES: usize = 8;
+const MOST_FEATURES: usize = 16;
 /// Pixels of a picture at most: beyond, a page would be too heavy to be sent to somebody.
 const MOST_PIXELS: usize = 1 << 14;
 /// Dots of a figure at most.
@@ -50,6 +50,8 @@ pub struct Tested {
     pub name: String,
     /// What else is to be said of them.
     pub notes: Vec<String>,
+    /// Names of the features, from the first; empty if they are not known, and then the page numbers them.
+    pub feature_names: Vec<String>,
     /// How many there are.
     pub samples: usize,
     /// Whether they have weights; what is shown here counts samples.
@@ -133,7 +135,8 @@ impl Tested {
             Targets::None => return None,
         };
         let (samples, weighted) = (data.len(), data.weights().is_some());
-        Some(Self { name: name.to_owned(), notes: Vec::new(), samples, weighted, targets })
+        let (name, notes, feature_names) = (name.to_owned(), Vec::new(), Vec::new());
+        Some(Self { name, notes, feature_names, samples, weighted, targets })
     }
 }
 
