@@ -33,7 +33,7 @@ use crate::train::{EpochEnd, Event, Outcome, Quality, Snapshot, Subscriber, Subs
 /// let (keep, metric) = (NonZero::new(3).expect("3 is not 0"), trainer.plan()?.metric());
 /// let writer = Writer::start(dir.clone(), keep, 0, metric, || eprintln!("no checkpoint can be written"))?;
 /// let train = data.fingerprint();
-/// let facts = RunFacts { shape, standardize: None, classes: None, options: Default::default(), train, test: None };
+/// let facts = RunFacts { shape, standardize: None, standardize_targets: None, classes: None, options: Default::default(), train, test: None };
 /// let mut saver = Saver::new(writer, Arc::new(facts), History::default(), Instant::now());
 /// let outcome = trainer.subscribe(&mut saver).run()?;
 /// saver.finish(Some(&outcome))?;

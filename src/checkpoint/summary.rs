@@ -53,7 +53,7 @@ pub struct TensorSummary {
 /// let params = model.initial_params(42);
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("model.safetensors");
-/// ModelFile { shape, params: params.clone(), standardize: None, classes: None, options: Default::default() }.save(&path)?;
+/// ModelFile { shape, params: params.clone(), standardize: None, standardize_targets: None, classes: None, options: Default::default() }.save(&path)?;
 ///
 /// let FileSummary { tensors, model: described, .. } = summarize(&path)?;
 /// let TensorSummary { name, shape, element } = &tensors[0];

@@ -99,8 +99,10 @@ impl Prepared {
 
     /// What the run ended with, as a file.
     pub(super) fn model_file(&self, outcome: &Outcome) -> ModelFile {
-        let RunFacts { shape, standardize, classes, options, .. } = (*self.facts).clone();
-        ModelFile { shape, params: outcome.chosen_params().to_vec(), standardize, classes, options }
+        let RunFacts { shape, standardize, standardize_targets, classes, options, .. } =
+            (*self.facts).clone();
+        let params = outcome.chosen_params().to_vec();
+        ModelFile { shape, params, standardize, standardize_targets, classes, options }
     }
 }
 
@@ -119,6 +121,7 @@ fn facts(flags: &TrainFlags, model: &Mlp, data: &TrainingData) -> RunFacts {
     RunFacts {
         shape: model.shape().clone(),
         standardize: data.standardize.clone(),
+        standardize_targets: None,
         classes: data.train.classes().cloned(),
         options: options_by_name(&recorded(flags)),
         train: data.train.fingerprint(),
