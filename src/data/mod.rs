@@ -83,5 +83,5 @@ pub use gathered::Gathered;
 pub use input_format::InputFormat;
 pub use order::sample_order;
 pub use source::{LoadOptions, Loaded, Source, TargetKind};
-pub use standardize::Standardize;
+pub use standardize::{FeatureScale, Standardize};
 pub use targets::Targets;

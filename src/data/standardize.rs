@@ -128,6 +128,59 @@ impl Standardize {
     }
 }
 
+/// The magnitude of a feature: √((1/n) Σ x²), its root mean square.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FeatureScale {
+    /// The feature, counted from 0.
+    pub feature: usize,
+    /// Its root mean square, above 0.
+    pub rms: f64,
+}
+
+impl FeatureScale {
+    /// Finds the features of the smallest and the largest root mean square, as they are stored (pixels scaled); `None` if all
+    /// features are 0. A feature that is always 0 does not count.
+    ///
+    /// The larger the inputs, the smaller the rates that training is stable with: plain gradient descent on a linear model diverges
+    /// from a rate of 2 over the largest eigenvalue of its Hessian, which is at least the largest mean square.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::StandardizeEmpty`] without samples.
+    ///
+    /// # Cost
+    ///
+    /// A copy of, and two passes over, at most 4096 samples, which lie evenly over all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use phalanx::data::{Dataset, FeatureScale, Targets};
+    ///
+    /// let data = Dataset::from_arrays(array![[0.5, 700.0, 0.0], [-0.5, 900.0, 0.0]], Targets::None, None)?;
+    /// let [smallest, largest] = FeatureScale::extremes(&data)?.expect("some feature is not 0");
+    /// assert_eq!(smallest, FeatureScale { feature: 0, rms: 0.5 });
+    /// assert_eq!((largest.feature, largest.rms.round()), (1, 806.0));
+    /// # Ok::<(), phalanx::data::DataError>(())
+    /// ```
+    pub fn extremes(data: &Dataset) -> Result<Option<[FeatureScale; 2]>, DataError> {
+        let every = data.len().div_ceil(SCALE_SAMPLES).max(1);
+        let samples: Vec<u32> = (0..data.len() as u32).step_by(every).collect();
+        let (mean, variance) = moments(&data.select(&samples))?;
+        let scales = mean.iter().zip(&variance).enumerate();
+        let scales = scales
+            .map(|(feature, (mean, variance))| FeatureScale { feature, rms: mean.hypot(variance.sqrt()) });
+        let scales: Vec<_> = scales.filter(|scale| scale.rms > 0.0).collect();
+        let smallest = scales.iter().copied().min_by(|a, b| a.rms.total_cmp(&b.rms));
+        let largest = scales.iter().copied().max_by(|a, b| a.rms.total_cmp(&b.rms));
+        Ok(smallest.zip(largest).map(|(smallest, largest)| [smallest, largest]))
+    }
+}
+
+/// Samples that [`FeatureScale::extremes`] looks at, at most: enough to tell 1 from 100.
+const SCALE_SAMPLES: usize = 4096;
+
 /// Mean and variance of each feature as it is stored.
 fn moments(data: &Dataset) -> Result<(Vec<f64>, Vec<f64>), DataError> {
     if data.is_empty() {
@@ -286,6 +339,21 @@ mod tests {
         let classes = Targets::Classes { labels: vec![0], count: 1 };
         let classes = Dataset::from_arrays(array![[1.0]], classes, None).unwrap();
         assert!(message(&classes).contains("have classes"));
+    }
+
+    #[test]
+    fn the_extremes_are_found_among_samples_that_lie_evenly_over_all() {
+        // The large ones come last, as in a sorted table.
+        let n = 3 * SCALE_SAMPLES;
+        let late = Array2::from_shape_fn((n, 3), |(row, column)| match column {
+            0 => 0.5,
+            1 => 0.0,
+            _ => f32::from(u8::from(row > n / 2)) * 100.0,
+        });
+        let [smallest, largest] = FeatureScale::extremes(&data(late)).unwrap().unwrap();
+        assert_eq!(smallest, FeatureScale { feature: 0, rms: 0.5 });
+        assert!(largest.feature == 2 && (largest.rms - 100.0 / 2_f64.sqrt()).abs() < 0.1, "{largest:?}");
+        assert_eq!(FeatureScale::extremes(&data(Array2::zeros((2, 2)))).unwrap(), None);
     }
 
     #[test]
