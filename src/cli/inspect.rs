@@ -9,6 +9,7 @@ use phalanx::report::{Table, grouped};
 
 use super::failure::Failure;
 use super::output::results;
+use super::preview::standardized_by;
 
 /// Say what is in a model file or a checkpoint: shapes, counts, options, hash
 #[derive(Args)]
@@ -62,6 +63,9 @@ fn about_model(model: &ModelFile, table: &mut Table) {
         table.row("classes", format!("{}: {}", classes.len(), listed(classes.names())));
     }
     table.row("standardized", if model.standardize.is_some() { "yes" } else { "no" });
+    if let Some(standardize) = &model.standardize_targets {
+        table.row("targets", standardized_by(standardize));
+    }
 }
 
 /// The first few, and the last if there are more.

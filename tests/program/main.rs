@@ -33,6 +33,7 @@ mod stops;
 mod sweep;
 #[path = "../tally/mod.rs"]
 mod tally;
+mod targets;
 mod tensor_board;
 mod terminal;
 mod versions;
