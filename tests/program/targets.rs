@@ -176,6 +176,17 @@ fn threads_checkpoints_and_a_resume_leave_the_bits_as_they_are() {
     let file = |path: &str| ModelFile::load(&room.path(path)).unwrap().standardize_targets;
     assert!(file("whole").is_some());
     assert_eq!(file("whole"), file("half/checkpoints/step-00000007.safetensors"));
+    // Older programs would predict deviations, so they must refuse the file.
+    room.good("train --max-steps 1 --quiet -o classes");
+    let version = |path: &str| {
+        let bytes = std::fs::read(room.path(path)).unwrap();
+        let text = String::from_utf8_lossy(&bytes).replace('\\', "");
+        ["\"version\":1", "\"version\":2"].map(|version| text.contains(version))
+    };
+    for (path, expected) in [("whole", [false, true]), ("classes", [true, false])] {
+        assert_eq!(version(&format!("{path}/model.safetensors")), expected, "{path}");
+    }
+    assert_eq!(version("half/checkpoints/step-00000007.safetensors"), [false, true]);
     let ran = room.run("train --resume half --standardize-targets=false --quiet");
     assert_eq!(ran.code, Some(2));
     assert!(ran.err.contains("--standardize-targets is false, was true"), "{}", ran.err);
