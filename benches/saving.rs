@@ -38,6 +38,7 @@ fn run(model: &Mlp, data: &Dataset, every: SaveEvery) -> (Duration, usize) {
     let facts = RunFacts {
         shape: model.shape().clone(),
         standardize: None,
+        standardize_targets: None,
         classes: None,
         options: Default::default(),
         train: data.fingerprint(),

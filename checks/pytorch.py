@@ -120,6 +120,10 @@ def compare(run, loss):
     with torch.no_grad():
         outputs = copy.deepcopy(model).double()(torch.from_numpy(given).double())
     expected = answers(loss, outputs).numpy()
+    targets = description.get("standardize_targets")
+    assert (targets is not None) == (loss == "mse" and "init" not in run.name), (run, targets)
+    if targets:
+        expected = expected * np.float32(targets["std"]) + np.float32(targets["mean"])
     found = np.load(io.BytesIO(phalanx("predict", run, room / "test.npy", "--format", "npy")))
     assert found.shape == expected.shape, (found.shape, expected.shape)
     assert json.loads((run / "results.json").read_text())["params_sha256"] == params_sha256(model)

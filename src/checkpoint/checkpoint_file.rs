@@ -8,6 +8,7 @@ use std::sync::Arc;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use super::model_file::{VERSION, described_model, version};
 use super::tensor_file::{Entry, cut, write};
 use super::tensors::{append, description, parse, read, refuse_others, understood};
 use super::whole_file::write_whole_with;
@@ -38,6 +39,9 @@ pub struct RunFacts {
     pub shape: MlpShape,
     /// What was done to the features.
     pub standardize: Option<Standardize>,
+    /// What the targets were standardized by, if they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standardize_targets: Option<Standardize>,
     /// Names of the classes, by index; none for values.
     pub classes: Option<Classes>,
     /// The options of the run, by flag.
@@ -79,8 +83,6 @@ impl Description {
 
 /// The key of the description among the metadata.
 pub(super) const KEY: &str = "phalanx-checkpoint";
-/// Raised when older programs could not use a file.
-const VERSION: u32 = 1;
 const EPOCH_SECS: &str = "history.epoch_secs";
 
 impl Checkpoint {
@@ -97,7 +99,7 @@ impl Checkpoint {
         let entries = self.entries();
         let sums = entries.iter().map(|entry| (entry.tensor.name.clone(), hex(entry.crc32c())));
         let description = Description {
-            version: VERSION,
+            version: version(self.facts.standardize_targets.as_ref()),
             crc32c: String::new(),
             tensors: sums.collect(),
             position: *self.snapshot.position(),
@@ -149,11 +151,9 @@ impl Checkpoint {
         let found = described(path, bytes)?;
         let quality = found.quality();
         let Description { tensors: sums, position, state: names, best, mut history, facts, .. } = found;
-        if facts.shape.params_len().is_none() {
-            return Err(CheckpointError::Shape { path: path.to_owned(), shape: facts.shape });
-        }
+        let model = described_model(path, &facts.shape, facts.standardize_targets.as_ref())?;
         let reader = Reader { path, file: &file, sums: &sums };
-        let tensors: Vec<Tensor> = Mlp::new(facts.shape.clone()).tensors();
+        let tensors: Vec<Tensor> = model.tensors();
         let of_states =
             names.iter().map(|name| tensors.iter().map(|tensor| of_state(name, tensor)).collect());
         let of_states: Vec<Vec<Tensor>> = of_states.collect();
@@ -182,10 +182,11 @@ impl Checkpoint {
 
     /// The model as it stands.
     pub fn model(&self) -> ModelFile {
-        let RunFacts { shape, standardize, classes, options, train, test, data } =
+        let RunFacts { shape, standardize, standardize_targets, classes, options, train, test, data } =
             RunFacts::clone(&self.facts);
         let params = self.snapshot.params().flatten().copied().collect();
-        ModelFile { shape, params, standardize, classes, options, train: Some(train), test, data }
+        let train = Some(train);
+        ModelFile { shape, params, standardize, standardize_targets, classes, options, train, test, data }
     }
 }
 
@@ -292,6 +293,7 @@ mod tests {
         let facts = Arc::new(RunFacts {
             shape: MlpShape { inputs: 1, hidden, outputs: 1, activation, loss },
             standardize: None,
+            standardize_targets: None,
             classes: None,
             options: BTreeMap::new(),
             train: data.fingerprint(),

@@ -117,6 +117,17 @@ pub enum CheckpointError {
         /// The file.
         path: PathBuf,
     },
+    /// The described standardization of targets does not fit the model.
+    #[error(
+        "{} describes standardized targets that do not fit its model, of {} outputs with loss {}; expected mse, and for each output a finite mean and a deviation above 0",
+        path.display(), shape.outputs, shape.loss
+    )]
+    Targets {
+        /// The file.
+        path: PathBuf,
+        /// The description.
+        shape: MlpShape,
+    },
     /// The described model cannot be built.
     #[error("{} describes a model with a layer of width 0, or too many params to count: {shape:?}", path.display())]
     Shape {
@@ -133,15 +144,15 @@ pub enum CheckpointError {
         /// What the parser says.
         source: serde_json::Error,
     },
-    /// The description is of another version of the format.
-    #[error("{} is of format version {found}, but this program reads version {expected}; use the version of phalanx that wrote it", path.display())]
+    /// The description is of a version of the format that this program does not read.
+    #[error("{} is of format version {found}, but this program reads versions 1 to {newest}; use the version of phalanx that wrote it", path.display())]
     Version {
         /// The file.
         path: PathBuf,
         /// Its version.
         found: u32,
-        /// The version that is understood.
-        expected: u32,
+        /// The newest version that is read.
+        newest: u32,
     },
     /// The file is no checkpoint.
     #[error("{} is no checkpoint, so a run cannot go on from it; give a run directory or a file in its folder checkpoints, or start from its params with --init", path.display())]

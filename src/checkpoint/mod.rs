@@ -1,6 +1,6 @@
 //! What a run leaves on disk to be used again: the model file and checkpoints.
 //!
-//! * [`ModelFile`] is a trained model with all that is needed to use it: params, shape, standardization, class names, and
+//! * [`ModelFile`] is a trained model with all that is needed to use it: params, shape, standardizations, class names, and
 //!   the options it was trained with. It is a safetensors file whose tensors are named as PyTorch's `Linear` names them.
 //! * [`Checkpoint`] is all that a run goes on from, a safetensors file too. [`CheckpointDir`] is the folder of a run's, where the
 //!   newest whole one is found; [`Saver`] makes them while a run goes on, [`Writer`] is the thread that writes them and keeps the newest

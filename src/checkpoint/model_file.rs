@@ -11,7 +11,7 @@ use super::params_hash::hex;
 use super::tensors::{description, params_of, parse, read, understood};
 use super::{Checkpoint, CheckpointDir, CheckpointError, checkpoint_file, params_sha256, write_whole};
 use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
-use crate::model::{Mlp, MlpShape, Model, Tensor};
+use crate::model::{Loss, Mlp, MlpShape, Model, Tensor};
 
 /// A model file: params as tensors (`layers.0.weight` of shape (out, in), `layers.0.bias` ...), and a description in
 /// the metadata under the one key `phalanx`, as JSON. The description begins with a SHA-256 over itself and the params,
@@ -24,6 +24,9 @@ pub struct ModelFile {
     pub params: Vec<f32>,
     /// What was done to the features it learned from, and must be done to those it is used on.
     pub standardize: Option<Standardize>,
+    /// The mean and deviation of each target that its outputs are in deviations from, if it learned standardized targets; predictions
+    /// are in the units of the targets.
+    pub standardize_targets: Option<Standardize>,
     /// Names of its classes, by index; none for values.
     pub classes: Option<Classes>,
     /// The options of the run that made it, by flag.
@@ -44,6 +47,8 @@ struct Description {
     sha256: String,
     shape: MlpShape,
     standardize: Option<Standardize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    standardize_targets: Option<Standardize>,
     classes: Option<Classes>,
     options: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
@@ -56,13 +61,47 @@ struct Description {
 
 /// The key of the description among the metadata.
 pub(super) const KEY: &str = "phalanx";
-/// Raised when older programs could not use a file.
-const VERSION: u32 = 1;
+/// The newest version that is read.
+pub(super) const VERSION: u32 = 2;
+
+/// The version of a file: raised where an older program, which ignores what it does not know, would use the file wrongly. One that
+/// does not know of standardized targets would predict deviations.
+pub(super) fn version(standardize_targets: Option<&Standardize>) -> u32 {
+    if standardize_targets.is_some() { 2 } else { 1 }
+}
+
+/// Builds the model that a file describes, if it can be built.
+pub(super) fn described_model(
+    path: &Path,
+    shape: &MlpShape,
+    standardize_targets: Option<&Standardize>,
+) -> Result<Mlp, CheckpointError> {
+    if shape.params_len().is_none() {
+        return Err(CheckpointError::Shape { path: path.to_owned(), shape: shape.clone() });
+    }
+    let fits = |s: &Standardize| shape.loss == Loss::Mse && s.check(shape.outputs).is_ok();
+    if !standardize_targets.is_none_or(fits) {
+        return Err(CheckpointError::Targets { path: path.to_owned(), shape: shape.clone() });
+    }
+    Ok(model(shape, standardize_targets))
+}
+
+fn model(shape: &MlpShape, standardize_targets: Option<&Standardize>) -> Mlp {
+    let model = Mlp::new(shape.clone());
+    match standardize_targets {
+        Some(s) => model.standardize_targets(s.mean(), s.std()),
+        None => model,
+    }
+}
 
 impl ModelFile {
-    /// The model, ready to compute.
+    /// Returns the model, ready to compute.
+    ///
+    /// # Panics
+    ///
+    /// If the shape and the standardization of targets do not fit each other; those of a [loaded](Self::load) file do.
     pub fn model(&self) -> Mlp {
-        Mlp::new(self.shape.clone())
+        model(&self.shape, self.standardize_targets.as_ref())
     }
 
     /// Writes the file whole.
@@ -99,10 +138,11 @@ impl ModelFile {
 
     fn description(&self) -> Description {
         Description {
-            version: VERSION,
+            version: version(self.standardize_targets.as_ref()),
             sha256: String::new(),
             shape: self.shape.clone(),
             standardize: self.standardize.clone(),
+            standardize_targets: self.standardize_targets.clone(),
             classes: self.classes.clone(),
             options: self.options.clone(),
             train: self.train.clone(),
@@ -131,16 +171,24 @@ impl ModelFile {
         let Some(text) = description(&path, bytes, KEY)? else {
             return Err(CheckpointError::NoDescription { path });
         };
-        let Description { sha256, shape, standardize, classes, options, train, test, data, .. } =
-            understood(&path, &text, VERSION)?;
-        if shape.params_len().is_none() {
-            return Err(CheckpointError::Shape { path, shape });
-        }
-        let params = params_of(&path, &file, &Mlp::new(shape.clone()).tensors())?;
+        let Description {
+            sha256,
+            shape,
+            standardize,
+            standardize_targets,
+            classes,
+            options,
+            train,
+            test,
+            data,
+            ..
+        } = understood(&path, &text, VERSION)?;
+        let model = described_model(&path, &shape, standardize_targets.as_ref())?;
+        let params = params_of(&path, &file, &model.tensors())?;
         if checksum(&text.replacen(&sha256, "", 1), &params) != sha256 {
             return Err(CheckpointError::Changed { path });
         }
-        Ok(Self { shape, params, standardize, classes, options, train, test, data })
+        Ok(Self { shape, params, standardize, standardize_targets, classes, options, train, test, data })
     }
 }
 

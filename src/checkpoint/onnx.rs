@@ -19,14 +19,14 @@ const IR_VERSION: i64 = 8;
 /// A message of protocol buffers has fewer bytes than this.
 const LIMIT_BYTES: usize = i32::MAX as usize;
 
-/// A model as ONNX of opset 17: standardization, layers, and what [`predict`](crate::train::predict) makes of them.
+/// A model as ONNX of opset 17: standardization, layers, and what [`predict`](crate::train::predict) makes of them, targets in their units.
 ///
 /// | | name | f32 of shape |
 /// |---|---|---|
 /// | input | `input` | (samples, features) |
 /// | output, but of `mse` | `logits` | (samples, outputs): the last layer |
 /// | output, of a model with classes | `probabilities` | (samples, classes), as [`ModelFile::classes`] orders them; of a `bce` model 1 − σ and σ |
-/// | output, of one without | `values` | (samples, outputs): of `bce` σ, of `mse` the last layer |
+/// | output, of one without | `values` | (samples, outputs): of `bce` σ, of `mse` the last layer, in the units of the targets |
 ///
 /// The number of samples is open. Features are what [`Dataset::gather`](crate::data::Dataset::gather) gives before standardization:
 /// numbers of CSV, npy and libsvm files as they are, pixels of IDX images divided by 255, those of the built-in digits as
@@ -53,8 +53,8 @@ const LIMIT_BYTES: usize = i32::MAX as usize;
 /// let shape = MlpShape { inputs: 4, hidden: vec![8], outputs: 3, activation, loss };
 /// let params = Mlp::new(shape.clone()).initial_params(42);
 /// let classes = Some(Classes::indices(3));
-/// let (train, test, data, options) = Default::default();
-/// let file = ModelFile { shape, params, classes, standardize: None, options, train, test, data };
+/// let (standardize, standardize_targets, train, test, data, options) = Default::default();
+/// let file = ModelFile { shape, params, classes, standardize, standardize_targets, options, train, test, data };
 /// let onnx = OnnxModel::new(&file)?;
 /// assert_eq!(onnx.outputs(), [("logits".to_owned(), 3), ("probabilities".to_owned(), 3)]);
 /// # Ok::<(), phalanx::checkpoint::CheckpointError>(())
@@ -73,15 +73,17 @@ impl OnnxModel {
     ///
     /// # Panics
     ///
-    /// If the params or the standardization are not as many as the shape says; a [loaded](ModelFile::load) file is whole.
+    /// If the params or the standardizations are not as many as the shape says; a [loaded](ModelFile::load) file is whole.
     ///
     /// # Cost
     ///
     /// A copy of the params.
     pub fn new(model: &ModelFile) -> Result<Self, CheckpointError> {
-        let ModelFile { shape, params, standardize, .. } = model;
+        let ModelFile { shape, params, standardize, standardize_targets, .. } = model;
         assert_eq!(Some(params.len()), shape.params_len(), "params of this shape");
         assert!(standardize.iter().all(|s| s.mean().len() == shape.inputs), "standardization of this shape");
+        let outputs = standardize_targets.iter().all(|s| s.mean().len() == shape.outputs);
+        assert!(outputs, "standardization of these outputs");
         check_size(params.len())?;
         let message = ModelProto {
             ir_version: IR_VERSION,

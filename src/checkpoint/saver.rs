@@ -33,8 +33,8 @@ use crate::train::{EpochEnd, Event, Outcome, Quality, Snapshot, Subscriber, Subs
 /// let (keep, metric) = (NonZero::new(3).expect("3 is not 0"), trainer.plan()?.metric());
 /// let writer = Writer::start(dir.clone(), keep, 0, metric, || eprintln!("no checkpoint can be written"))?;
 /// let train = data.fingerprint();
-/// let (standardize, classes, options, test, data) = Default::default();
-/// let facts = RunFacts { shape, standardize, classes, options, train, test, data };
+/// let (standardize, standardize_targets, classes, options, test, data) = Default::default();
+/// let facts = RunFacts { shape, standardize, standardize_targets, classes, options, train, test, data };
 /// let mut saver = Saver::new(writer, Arc::new(facts), History::default(), Instant::now());
 /// let outcome = trainer.subscribe(&mut saver).run()?;
 /// saver.finish(Some(&outcome))?;

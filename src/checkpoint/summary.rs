@@ -53,8 +53,9 @@ pub struct TensorSummary {
 /// let params = model.initial_params(42);
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("model.safetensors");
-/// let (standardize, classes, options, train, test, data) = Default::default();
-/// let file = ModelFile { shape, params: params.clone(), standardize, classes, options, train, test, data };
+/// let (standardize, standardize_targets, classes, options, train, test, data) = Default::default();
+/// let params_of_file = params.clone();
+/// let file = ModelFile { shape, params: params_of_file, standardize, standardize_targets, classes, options, train, test, data };
 /// file.save(&path)?;
 ///
 /// let FileSummary { tensors, model: described, .. } = summarize(&path)?;

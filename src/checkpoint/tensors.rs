@@ -137,7 +137,7 @@ pub(super) fn description(path: &Path, bytes: &[u8], key: &str) -> Result<Option
 pub(super) fn understood<T: DeserializeOwned>(
     path: &Path,
     text: &str,
-    expected: u32,
+    newest: u32,
 ) -> Result<T, CheckpointError> {
     #[derive(Deserialize)]
     struct Versioned {
@@ -145,9 +145,11 @@ pub(super) fn understood<T: DeserializeOwned>(
     }
     let unclear = |source| CheckpointError::Description { path: path.to_owned(), source };
     match serde_json::from_str(text).map_err(unclear)? {
-        Versioned { version } if version == expected => serde_json::from_str(text).map_err(unclear),
+        Versioned { version } if (1..=newest).contains(&version) => {
+            serde_json::from_str(text).map_err(unclear)
+        }
         Versioned { version: found } => {
-            Err(CheckpointError::Version { path: path.to_owned(), found, expected })
+            Err(CheckpointError::Version { path: path.to_owned(), found, newest })
         }
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::Args;
+use phalanx::model::Loss;
 use phalanx::optim::convention::{
     BatchRule, Change, Convention, ConventionError, Exactness, Settings, Target, Translation,
 };
@@ -17,7 +18,7 @@ use serde_json::json;
 use super::auto::Auto;
 use super::failure::Failure;
 use super::flags::TrainFlags;
-use super::input::training_data;
+use super::input::{TrainingData, training_data};
 use super::preview::short;
 use super::{command_line, layers, output, settings};
 
@@ -165,9 +166,9 @@ fn settings_of(flags: &ConvertFlags, train: &TrainFlags, from: Convention) -> Re
         .into());
     }
     let options = settings::options(train)?;
-    let data_size = match flags.data_size {
-        None if train.data.is_some() => Some(training_data(train, None)?.train.len()),
-        given => given,
+    let data = match flags.data_size {
+        None if train.data.is_some() => Some(training_data(train, None)?),
+        _ => None,
     };
     let schedule = options.schedule;
     let recipe = Recipe {
@@ -177,12 +178,24 @@ fn settings_of(flags: &ConvertFlags, train: &TrainFlags, from: Convention) -> Re
     };
     Ok(Settings {
         shards: shards(train, options.batch_size),
-        data_size,
+        data_size: flags.data_size.or(data.as_ref().map(|data| data.train.len())),
         drop_last: options.drop_last,
         zero_start: train.init.is_none(),
+        standardized_targets: standardizes_targets(train, data.as_ref()),
         rate_changes: schedule.kind != ScheduleKind::Constant || schedule.warmup_steps > 0,
         ..Settings::new(from, recipe, options.batch_size)
     })
+}
+
+/// Returns whether targets are standardized; of values that are not read, whether they would be if they are values.
+fn standardizes_targets(train: &TrainFlags, data: Option<&TrainingData>) -> bool {
+    match (data, train.standardize_targets, train.loss) {
+        (Some(data), ..) => data.standardize_targets.is_some(),
+        (None, Some(standardizes), _) => standardizes,
+        (None, None, Some(Auto::Given(loss))) => loss == Loss::Mse,
+        // Without a name of data they are the digits, whose targets are classes.
+        (None, None, _) => train.data.is_some(),
+    }
 }
 
 fn shards(train: &TrainFlags, batch_size: usize) -> usize {

@@ -13,14 +13,14 @@ use super::target::check_folder;
 
 /// Write a trained model as ONNX, for onnxruntime and other programs to run
 ///
-/// Standardization is part of it; class names, options and the hash of the params are in its metadata. Opset 17. For PyTorch no
+/// Standardization of features and targets is part of it; class names, options and the hash of the params are in its metadata. Opset 17. For PyTorch no
 /// export is needed: model.safetensors has the names and shapes of torch.nn.Linear.
 #[derive(Args)]
 #[command(after_help = "Input and outputs, f32, of any number of samples:
   input          (samples, features), as phalanx reads them: pixels of IDX images
                  / 255, those of the built-in digits (x - 5) / 3, else as they are
   probabilities  (samples, classes), as predict gives them; of a model without
-                 classes values (samples, values)
+                 classes values (samples, values), in the units of the targets
   logits         what probabilities are made of; none of models with loss mse
 
 Examples:
@@ -60,6 +60,9 @@ pub(super) fn run(flags: &ExportFlags) -> Result<ExitCode, Failure> {
         table.row("output", format!("{name} (samples, {width})"));
     }
     table.row("standardize", if model.standardize.is_some() { "in the graph" } else { "no" });
+    if model.standardize_targets.is_some() {
+        table.row("targets", "values are in their units, by the graph");
+    }
     results(|out| write!(out, "{table}"))?;
     Ok(ExitCode::SUCCESS)
 }

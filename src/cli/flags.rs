@@ -56,6 +56,11 @@ pub(super) struct TrainFlags {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) standardize: Option<bool>,
+    /// Train on targets shifted and scaled to mean 0 and deviation 1 over the training samples, while losses and predictions stay in the
+    /// units of the data; for mse only [default: true, but false with --like and with --init of a model trained without]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", hide_possible_values = true, help_heading = "Data")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) standardize_targets: Option<bool>,
 
     /// Widths of the hidden layers, such as 128 or 300,100; none for linear, softmax or logistic regression
     /// [default: 128]

@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::input::named_data;
 use super::output::results;
-use super::preview::about_data;
+use super::preview::{about_data, standardized_by};
 
 /// Print what is in a model file or a checkpoint, or what training would take data for
 #[derive(Args)]
@@ -156,6 +156,9 @@ fn about_model(model: &ModelFile, table: &mut Table) {
         table.row("classes", format!("{}: {}", classes.len(), listed(classes.names())));
     }
     table.row("standardized", if model.standardize.is_some() { "yes" } else { "no" });
+    if let Some(standardize) = &model.standardize_targets {
+        table.row("targets", standardized_by(standardize));
+    }
 }
 
 /// The first few, and the last if there are more.

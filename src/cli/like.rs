@@ -25,6 +25,10 @@ pub(super) fn resolve(mut flags: TrainFlags) -> Result<TrainFlags, Failure> {
         agree(&mut flags.eps_form, EpsForm::Outside, "eps-form", framework)?;
     }
     penalty(&mut flags, framework)?;
+    if !matches!(flags.loss, Some(Auto::Given(Loss::CrossEntropy | Loss::Bce))) {
+        // No framework does so by itself.
+        flags.standardize_targets.get_or_insert(false);
+    }
     Ok(flags)
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use phalanx::data::{Dataset, Targets};
+use phalanx::data::{Dataset, Standardize, Targets};
 use phalanx::model::MlpShape;
-use phalanx::optim::{EpsForm, L2Form, Reduction, WarmupForm};
+use phalanx::optim::{EpsForm, Framework, L2Form, Reduction, WarmupForm};
 use phalanx::report::{Table, grouped};
 use phalanx::train::{Options, Plan, SaveEvery};
 
@@ -45,6 +45,27 @@ pub(super) fn about_data(table: &mut Table, train: &Dataset) {
     table.row("features", features(train));
     for (name, text) in train.summary().rows(train.classes()) {
         table.row(name, text);
+    }
+}
+
+/// What becomes of the targets of mse.
+pub(super) fn targets(standardize: Option<&Standardize>, framework: Option<Framework>) -> String {
+    match (standardize, framework) {
+        (Some(standardize), _) => {
+            format!("{}; losses are in their units, squared", standardized_by(standardize))
+        }
+        (None, Some(framework)) => {
+            format!("not standardized, as {framework} does not (--standardize-targets does)")
+        }
+        (None, None) => "not standardized (--standardize-targets does)".to_owned(),
+    }
+}
+
+/// "standardized by mean 12.5 and deviation 3.25".
+pub(super) fn standardized_by(standardize: &Standardize) -> String {
+    match (standardize.mean(), standardize.std()) {
+        ([mean], [std]) => format!("standardized by mean {mean} and deviation {std}"),
+        (means, _) => format!("standardized, each of the {} by its mean and deviation", means.len()),
     }
 }
 

@@ -18,7 +18,7 @@ use super::layers::Layers;
 use super::nearest::nearest;
 use super::output::{tell, warn};
 use super::runs::numbered;
-use super::{config, flags};
+use super::{config, flags, settings};
 
 /// What a run begins with.
 pub(super) enum Beginning {
@@ -144,7 +144,7 @@ fn stopped(run: &Path) -> Option<String> {
 fn of_run(run: &Path) -> Result<Resumed, Failure> {
     let dir = CheckpointDir::of_run(run);
     let from = dir.newest(|error| warn(format!("{error}; trying the one before")))?;
-    let recorded = match &from {
+    let mut recorded = match &from {
         Some((_, checkpoint)) => flags_of(&checkpoint.facts.options)?,
         None if run.join("config.toml").exists() && !run.join("results.json").exists() => {
             tell(format!("{} was stopped before its first checkpoint: it begins again", run.display()));
@@ -158,12 +158,14 @@ fn of_run(run: &Path) -> Result<Resumed, Failure> {
             .into());
         }
     };
+    settings::as_recorded(&mut recorded);
     Ok(Resumed { run: run.to_owned(), in_place: true, from, end: None, recorded })
 }
 
 fn of_checkpoint(path: &Path) -> Result<Resumed, Failure> {
     let checkpoint = Checkpoint::load(path)?;
-    let recorded = flags_of(&checkpoint.facts.options)?;
+    let mut recorded = flags_of(&checkpoint.facts.options)?;
+    settings::as_recorded(&mut recorded);
     let folder = path.parent().filter(|folder| folder.file_name().is_some_and(|name| name == "checkpoints"));
     let run = match folder.and_then(Path::parent) {
         Some(run) if run.as_os_str().is_empty() => Path::new(".").to_owned(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use phalanx::data::{Dataset, LoadOptions, TargetKind, Targets};
-use phalanx::model::{Activation, Loss, MlpShape};
+use phalanx::model::{Activation, Loss, Mlp, MlpShape};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction, ScaleRate, ScheduleKind, ScheduleOptions};
 use phalanx::report::{available_bytes, grouped};
 use phalanx::train::{Length, NoiseInterval, Options, SaveEvery, Shards, TrainError};
@@ -14,6 +14,7 @@ use super::auto::Auto;
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::hidden::Hidden;
+use super::input::TrainingData;
 use super::job;
 
 /// Fills in the defaults that do not depend on other flags or on the data, so that a file made of the flags says
@@ -49,6 +50,19 @@ pub(super) fn complete(mut flags: TrainFlags) -> TrainFlags {
     flags.save_every.get_or_insert(SAVE_EVERY);
     flags.keep.get_or_insert(KEEP);
     flags
+}
+
+/// Writes into the flags whether targets are standardized, which the data decides: the flags are recorded.
+pub(super) fn record_targets(flags: &mut TrainFlags, data: &TrainingData) {
+    if loss(flags, &data.train) == Loss::Mse {
+        flags.standardize_targets.get_or_insert(data.standardize_targets.is_some());
+    }
+}
+
+/// Fills in what was done by a version whose options are recorded without saying so.
+pub(super) fn as_recorded(flags: &mut TrainFlags) {
+    // Before there was the flag, targets were left as they are.
+    flags.standardize_targets.get_or_insert(false);
 }
 
 /// So little is lost when a run is killed, and next to no time is spent on it.
@@ -185,13 +199,26 @@ pub(super) fn load_options(flags: &TrainFlags) -> LoadOptions {
     }
 }
 
-/// The model that flags and data ask for, if there is memory to train it.
-pub(super) fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Result<MlpShape, Failure> {
-    let loss = match (flags.loss, data.targets()) {
+/// Returns the loss that flags and data ask for.
+pub(super) fn loss(flags: &TrainFlags, data: &Dataset) -> Loss {
+    match (flags.loss, data.targets()) {
         (Some(Auto::Given(loss)), _) => loss,
         (_, Targets::Values { .. }) => Loss::Mse,
         _ => Loss::CrossEntropy,
-    };
+    }
+}
+
+/// Builds the model that flags and data ask for, if there is memory to train it.
+pub(super) fn model(flags: &TrainFlags, data: &TrainingData, options: &Options) -> Result<Mlp, Failure> {
+    let model = Mlp::new(shape(flags, &data.train, options)?);
+    Ok(match &data.standardize_targets {
+        Some(s) => model.standardize_targets(s.mean(), s.std()),
+        None => model,
+    })
+}
+
+fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Result<MlpShape, Failure> {
+    let loss = loss(flags, data);
     let outputs = match data.targets() {
         Targets::Classes { .. } if loss == Loss::Bce => 1,
         Targets::Classes { count, .. } => *count,

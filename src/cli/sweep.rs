@@ -23,7 +23,7 @@ use super::auto::Auto;
 use super::failure::Failure;
 use super::flags::TrainFlags;
 use super::grid::Grid;
-use super::input::{data_name, training_data};
+use super::input::{data_name, training_data, warn_of_scales};
 use super::preview::layers;
 use super::signals::Signals;
 use super::{layers, like, output, settings};
@@ -77,20 +77,22 @@ pub(super) fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
     flags.lists.train = layers::given(flags.lists.train)?.flags;
     let (quiet, jobs) = (flags.lists.train.quiet == Some(true), settings::threads(flags.jobs)?);
     let style = progress_style(&flags.lists.train);
-    let asked = match &resume {
+    let mut asked = match &resume {
         Some(dir) => {
             let asked = read_asked(dir)?;
             Asked { goal: flags.goal.or(asked.goal), ..asked }
         }
         None => asked(flags)?,
     };
+    let data = training_data(&asked.lists.train, None)?;
+    settings::record_targets(&mut asked.lists.train, &data);
     let train = &asked.lists.train;
-    let data = training_data(train, None)?;
     let test = data.test.as_ref().ok_or_else(|| {
         anyhow!("a sweep scores test samples, and {} has none; set some aside with --test-split 0.2, or name some with --test", data_name(train))
     })?;
+    warn_of_scales(train, &data.train)?;
     let base = settings::options(train)?;
-    let model = Mlp::new(settings::shape(train, &data.train, &base)?);
+    let model = settings::model(train, &data, &base)?;
     let sweep = Sweep::new(&model, &data.train, test, base, options(&asked, jobs)).map_err(failure)?;
 
     let signals = Signals::listen()?;
@@ -180,8 +182,10 @@ fn read_asked(dir: &Path) -> Result<Asked, Failure> {
     let name = path.display();
     let text = fs::read_to_string(&path)
         .map_err(|error| anyhow!("cannot read {name}: {error}; give the folder of a sweep"))?;
-    Ok(serde_json::from_str(&text)
-        .map_err(|error| anyhow!("{name} does not say what was swept: {error}; start the sweep anew"))?)
+    let mut asked: Asked = serde_json::from_str(&text)
+        .map_err(|error| anyhow!("{name} does not say what was swept: {error}; start the sweep anew"))?;
+    settings::as_recorded(&mut asked.lists.train);
+    Ok(asked)
 }
 
 fn options(asked: &Asked, jobs: usize) -> SweepOptions {

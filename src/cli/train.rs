@@ -10,6 +10,7 @@ use std::time::Instant;
 use phalanx::model::Mlp;
 use phalanx::optim::Framework;
 use phalanx::report::Results;
+use phalanx::report::figure::short_number;
 use phalanx::report::page::RunRecord;
 use phalanx::train::{Blame, Divergence, OnDivergence, Outcome, StopReason, Trainer};
 
@@ -82,6 +83,7 @@ fn train(
         return follow(trainer.stop_on(&signals.stop), job);
     }
     let mut recorders = Recorders::open(&run, &plan, &signals, begun)?;
+    run.warn_of_scales()?;
     let is_quiet = run.flags.quiet == Some(true);
     if !is_quiet {
         output::start(&run.table(&plan, job.processes(), recorders.path()));
@@ -111,7 +113,13 @@ fn train(
     if let Some(warning) = run.learned_nothing(&outcome, &results)? {
         output::warn(warning);
     }
-    Ok(exit_code(&outcome, (&signals, job.processes()), (dir.path(), plan.on_divergence())))
+    if let Some(divergence) = &outcome.divergence {
+        return Ok(diverged(&outcome, dir.path(), &advice(&run, divergence, plan.on_divergence())?));
+    }
+    Ok(match outcome.reason {
+        StopReason::Interrupted => signals.exit_code(job.processes() > 1),
+        _ => ExitCode::SUCCESS,
+    })
 }
 
 /// Warns of threads that have no cores of their own: a launcher binds processes to few of them without being asked.
@@ -138,39 +146,33 @@ fn follow(trainer: Trainer<'_, Mlp>, job: &mut Job) -> Result<ExitCode, Failure>
     Ok(ExitCode::SUCCESS)
 }
 
-fn exit_code(
-    outcome: &Outcome,
-    (signals, processes): (&Signals, usize),
-    (path, on): (&Path, OnDivergence),
-) -> ExitCode {
-    match outcome.reason {
-        StopReason::Completed | StopReason::StoppedEarly => ExitCode::SUCCESS,
-        StopReason::Interrupted => signals.exit_code(processes > 1),
-        StopReason::Diverged => {
-            let divergence = outcome.divergence.as_ref().expect("a run that diverged says by what");
-            let saved = match outcome.position.best.filter(|_| outcome.best_params.is_some()) {
-                Some(best) => format!("those of the best epoch, {},", best.epoch + 1),
-                None => "the params before it".to_owned(),
-            };
-            let path = path.display();
-            output::error(format!(
-                "training diverged in {divergence}; {saved} are saved in {path}; {}",
-                advice(divergence, on)
-            ));
-            ExitCode::from(3)
-        }
-    }
+/// Says that the run diverged, and what to do about it.
+fn diverged(outcome: &Outcome, path: &Path, advice: &str) -> ExitCode {
+    let divergence = outcome.divergence.as_ref().expect("a run that diverged says by what");
+    let saved = match outcome.position.best.filter(|_| outcome.best_params.is_some()) {
+        Some(best) => format!("those of the best epoch, {},", best.epoch + 1),
+        None => "the params before it".to_owned(),
+    };
+    let path = path.display();
+    output::error(format!("training diverged in {divergence}; {saved} are saved in {path}; {advice}"));
+    ExitCode::from(3)
 }
 
-/// What to do about it.
-fn advice(divergence: &Divergence, on: OnDivergence) -> &'static str {
+/// Returns what to do about it: what scales the data comes first, as it is what usually helps.
+fn advice(run: &Prepared, divergence: &Divergence, on: OnDivergence) -> Result<String, Failure> {
     let is_of_update = matches!(divergence.blame, Blame::Update { .. });
-    match (on, divergence.step) {
-        (OnDivergence::Skip, _) if !is_of_update => {
-            "no step of the epoch was left, all being skipped; lower --lr, set --clip-grad-norm, or look at the data"
-        }
-        (_, 1) => "nothing was learned yet: look at the data (--standardize) and at --init, or lower --lr",
-        _ if is_of_update => "lower --lr, or set --clip-grad-norm",
-        _ => "lower --lr, set --clip-grad-norm, or leave such steps out with --on-divergence skip",
+    let rate = run.flags.lr.expect("every flag is filled in");
+    let lower = format!("lower --lr ({rate:?}), to {} for example", short_number(rate / 10.0));
+    let remedies = run.remedies()?;
+    if !remedies.is_empty() {
+        return Ok(format!("{}; if it still diverges, {lower}", remedies.join(", and ")));
     }
+    Ok(match (on, divergence.step) {
+        (OnDivergence::Skip, _) if !is_of_update => {
+            format!("every step of the epoch was skipped; {lower}, set --clip-grad-norm, or look at the data")
+        }
+        (_, 1) => format!("nothing was learned yet: look at the data and at --init, or {lower}"),
+        _ if is_of_update => format!("{lower}, or set --clip-grad-norm"),
+        _ => format!("{lower}, set --clip-grad-norm, or skip such steps with --on-divergence skip"),
+    })
 }

@@ -305,6 +305,11 @@ pub enum DataError {
         "standardization of feature {feature} has mean {mean:?} and deviation {std:?}, expected a finite mean and a deviation above 0"
     )]
     StandardizeValue { feature: usize, mean: f32, std: f32 },
+    /// No target values to learn a standardization from.
+    #[error(
+        "targets cannot be standardized: {found}, expected numbers to predict and at least one sample of a weight above 0"
+    )]
+    StandardizeTargets { found: &'static str },
     /// Nothing to learn from.
     #[error("standardization of 0 samples, expected at least one to learn from")]
     StandardizeEmpty,

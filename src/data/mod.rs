@@ -24,7 +24,8 @@
 //! - A header is never believed before the file can hold what it promises: reading IDX and npy takes at most twice the size
 //!   of the (decompressed) file plus 16 MiB, and a row of a table has at most 262,144 columns and 4 MiB. A packed file that unpacks to
 //!   absurdly more than its size is refused.
-//! - The gathered bits depend on the stored samples and on [`Standardize`] alone.
+//! - The gathered bits depend on the stored samples and on [`Standardize`] alone. Targets are gathered as they are stored: a model
+//!   [standardizes them](crate::model::Mlp::standardize_targets) if it is told to.
 //!
 //! # Trade-offs
 //!
@@ -90,6 +91,6 @@ pub use input_format::InputFormat;
 pub use order::sample_order;
 pub use remark::Remark;
 pub use source::{LoadOptions, Loaded, Source, TargetKind};
-pub use standardize::Standardize;
+pub use standardize::{FeatureScale, Standardize};
 pub use summary::DataSummary;
 pub use targets::Targets;

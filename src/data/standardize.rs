@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::features::Stored;
 use super::sparse::Sparse;
-use super::{DataError, Dataset};
+use super::{DataError, Dataset, Targets};
 
-/// Mean and standard deviation of each feature, learned from the training samples and kept with the model.
+/// Mean and standard deviation of each feature, or of each target, learned from the training samples and kept with the model.
 ///
 /// mean_j = (1/n) Σ x_ij, std_j = √((1/n) Σ (x_ij − mean_j)²), the population's; a feature that never varies gets the
 /// deviation 1, hence gathers as 0 where it keeps its value.
@@ -40,20 +40,66 @@ impl Standardize {
     ///
     /// Two passes over the samples, one addition per number each; about 50 bytes per feature while learning.
     pub fn learn(data: &Dataset) -> Result<Standardize, DataError> {
-        if data.is_empty() {
-            return Err(DataError::StandardizeEmpty);
-        }
-        let (mean, variance) = match &data.stored().stored {
-            Stored::Sparse(sparse) => sparse_moments(sparse, data.features()),
-            _ => dense_moments(data),
-        };
-        let deviation =
-            |variance: f64| if variance.sqrt() as f32 == 0.0 { 1.0 } else { variance.sqrt() as f32 };
+        let (mean, variance) = moments(data)?;
         let learned = Standardize {
             mean: mean.into_iter().map(|mean| mean as f32).collect(),
             std: variance.into_iter().map(deviation).collect(),
         };
         learned.check(data.features()).map(|()| learned)
+    }
+
+    /// Learns the mean and the deviation of each target value, for [`Mlp::standardize_targets`](crate::model::Mlp::standardize_targets):
+    /// mean_k = Σ w_i t_ik / Σ w_i, std_k = √(Σ w_i (t_ik − mean_k)² / Σ w_i), with weight 1 where samples have none. A target that never
+    /// varies gets the deviation 1. In `f64` and in the order of the samples: the same bits whatever the threads.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::StandardizeTargets`] if the targets are not values, or no sample has a weight above 0.
+    ///
+    /// # Cost
+    ///
+    /// Two passes over the targets.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use phalanx::data::{Dataset, Standardize, Targets};
+    ///
+    /// let targets = Targets::Values { values: vec![1.0, 5.0, 9.0], outputs: 1 };
+    /// let data = Dataset::from_arrays(array![[0.0], [0.0], [0.0]], targets, Some(vec![1.0, 1.0, 0.0]))?;
+    /// let learned = Standardize::learn_targets(&data)?;
+    /// assert_eq!((learned.mean(), learned.std()), (&[3.0][..], &[2.0][..]));
+    /// # Ok::<(), phalanx::data::DataError>(())
+    /// ```
+    pub fn learn_targets(data: &Dataset) -> Result<Standardize, DataError> {
+        let refused = |found| Err(DataError::StandardizeTargets { found });
+        let (values, outputs) = match data.targets() {
+            Targets::Values { values, outputs } => (values, *outputs),
+            Targets::Classes { .. } => return refused("the samples have classes"),
+            Targets::None => return refused("the samples have no targets"),
+        };
+        let weight = |sample: usize| data.weights().map_or(1.0, |weights| f64::from(weights[sample]));
+        // Sums run over t − (a target that counts), for the reason given at `dense_moments`.
+        let Some(first) = (0..data.len()).find(|sample| weight(*sample) > 0.0) else {
+            return refused(if data.is_empty() {
+                "there are no samples"
+            } else {
+                "all samples have weight 0"
+            });
+        };
+        let total: f64 = (0..data.len()).map(weight).sum();
+        let mut learned = Standardize { mean: Vec::new(), std: Vec::new() };
+        for output in 0..outputs {
+            let target = |sample: usize| f64::from(values[sample * outputs + output]);
+            let average = |term: &dyn Fn(f64) -> f64| {
+                (0..data.len()).map(|sample| weight(sample) * term(target(sample))).sum::<f64>() / total
+            };
+            let mean = target(first) + average(&|t| t - target(first));
+            learned.mean.push(mean as f32);
+            learned.std.push(deviation(average(&|t| (t - mean).powi(2))));
+        }
+        Ok(learned)
     }
 
     /// The mean of each feature.
@@ -66,11 +112,11 @@ impl Standardize {
         &self.std
     }
 
-    /// What came from a file may hold anything.
-    pub(super) fn check(&self, features: usize) -> Result<(), DataError> {
+    /// Checks what came from a file, which may hold anything, for this number of features or targets.
+    pub(crate) fn check(&self, expected: usize) -> Result<(), DataError> {
         for found in [self.mean.len(), self.std.len()] {
-            if found != features {
-                return Err(DataError::StandardizeLen { found, expected: features });
+            if found != expected {
+                return Err(DataError::StandardizeLen { found, expected });
             }
         }
         for (feature, (&mean, &std)) in self.mean.iter().zip(&self.std).enumerate() {
@@ -80,6 +126,76 @@ impl Standardize {
         }
         Ok(())
     }
+}
+
+/// The magnitude of a feature: √((1/n) Σ x²), its root mean square.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FeatureScale {
+    /// The feature, counted from 0.
+    pub feature: usize,
+    /// Its root mean square, above 0.
+    pub rms: f64,
+}
+
+impl FeatureScale {
+    /// Finds the features of the smallest and the largest root mean square, as they are stored (pixels scaled); `None` if all
+    /// features are 0. A feature that is always 0 does not count.
+    ///
+    /// The larger the inputs, the smaller the rates that training is stable with: plain gradient descent on a linear model diverges
+    /// from a rate of 2 over the largest eigenvalue of its Hessian, which is at least the largest mean square.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::StandardizeEmpty`] without samples.
+    ///
+    /// # Cost
+    ///
+    /// A copy of, and two passes over, at most 4096 samples, which lie evenly over all.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use phalanx::data::{Dataset, FeatureScale, Targets};
+    ///
+    /// let data = Dataset::from_arrays(array![[0.5, 700.0, 0.0], [-0.5, 900.0, 0.0]], Targets::None, None)?;
+    /// let [smallest, largest] = FeatureScale::extremes(&data)?.expect("some feature is not 0");
+    /// assert_eq!(smallest, FeatureScale { feature: 0, rms: 0.5 });
+    /// assert_eq!((largest.feature, largest.rms.round()), (1, 806.0));
+    /// # Ok::<(), phalanx::data::DataError>(())
+    /// ```
+    pub fn extremes(data: &Dataset) -> Result<Option<[FeatureScale; 2]>, DataError> {
+        let every = data.len().div_ceil(SCALE_SAMPLES).max(1);
+        let samples: Vec<u32> = (0..data.len() as u32).step_by(every).collect();
+        let (mean, variance) = moments(&data.select(&samples))?;
+        let scales = mean.iter().zip(&variance).enumerate();
+        let scales = scales
+            .map(|(feature, (mean, variance))| FeatureScale { feature, rms: mean.hypot(variance.sqrt()) });
+        let scales: Vec<_> = scales.filter(|scale| scale.rms > 0.0).collect();
+        let smallest = scales.iter().copied().min_by(|a, b| a.rms.total_cmp(&b.rms));
+        let largest = scales.iter().copied().max_by(|a, b| a.rms.total_cmp(&b.rms));
+        Ok(smallest.zip(largest).map(|(smallest, largest)| [smallest, largest]))
+    }
+}
+
+/// Samples that [`FeatureScale::extremes`] looks at, at most: enough to tell 1 from 100.
+const SCALE_SAMPLES: usize = 4096;
+
+/// Mean and variance of each feature as it is stored.
+fn moments(data: &Dataset) -> Result<(Vec<f64>, Vec<f64>), DataError> {
+    if data.is_empty() {
+        return Err(DataError::StandardizeEmpty);
+    }
+    Ok(match &data.stored().stored {
+        Stored::Sparse(sparse) => sparse_moments(sparse, data.features()),
+        _ => dense_moments(data),
+    })
+}
+
+/// The divisor: 1 if the numbers never vary.
+fn deviation(variance: f64) -> f32 {
+    let deviation = variance.sqrt() as f32;
+    if deviation == 0.0 { 1.0 } else { deviation }
 }
 
 /// Standardizes rows of (samples, features) in place.
@@ -192,6 +308,52 @@ mod tests {
         let std = (43.0f64 / 16.0).sqrt() as f32;
         assert_eq!(row.inputs()[[0, 0]], (0.0 - 1.25) / std);
         assert_eq!(row.inputs()[[0, 2]], 0.0);
+    }
+
+    fn targets(values: Vec<f32>, outputs: usize, weights: Option<Vec<f32>>) -> Dataset {
+        let features = Array2::zeros((values.len() / outputs, 1));
+        Dataset::from_arrays(features, Targets::Values { values, outputs }, weights).unwrap()
+    }
+
+    #[test]
+    fn targets_are_learned_as_their_samples_weigh() {
+        let learn =
+            |weights| Standardize::learn_targets(&targets(vec![1.0, 0.5, 3.0, 0.5, 9.0, 7.0], 2, weights));
+        let plain = learn(None).unwrap();
+        assert_eq!(plain.mean(), [13.0 / 3.0, 8.0 / 3.0]);
+        assert_eq!(plain.std()[0], (104.0_f64 / 9.0).sqrt() as f32);
+        // Of the samples that count the second target is constant, though the first of all would say otherwise.
+        let weighted = learn(Some(vec![3.0, 1.0, 0.0])).unwrap();
+        assert_eq!((weighted.mean(), weighted.std()), (&[1.5, 0.5][..], &[0.75_f32.sqrt(), 1.0][..]));
+        let constant = targets(vec![7.0, 0.1, 0.1, 0.1], 1, Some(vec![0.0, 0.3, 0.7, 0.9]));
+        let learned = Standardize::learn_targets(&constant).unwrap();
+        assert_eq!((learned.mean(), learned.std()), (&[0.1][..], &[1.0][..]));
+    }
+
+    #[test]
+    fn targets_without_numbers_or_weight_are_refused() {
+        let message = |data: &Dataset| Standardize::learn_targets(data).unwrap_err().to_string();
+        assert!(message(&data(array![[1.0]])).contains("no targets"));
+        assert!(message(&targets(vec![], 1, None)).contains("no samples"));
+        assert!(message(&targets(vec![1.0, 2.0], 1, Some(vec![0.0, 0.0]))).contains("have weight 0"));
+        let classes = Targets::Classes { labels: vec![0], count: 1 };
+        let classes = Dataset::from_arrays(array![[1.0]], classes, None).unwrap();
+        assert!(message(&classes).contains("have classes"));
+    }
+
+    #[test]
+    fn the_extremes_are_found_among_samples_that_lie_evenly_over_all() {
+        // The large ones come last, as in a sorted table.
+        let n = 3 * SCALE_SAMPLES;
+        let late = Array2::from_shape_fn((n, 3), |(row, column)| match column {
+            0 => 0.5,
+            1 => 0.0,
+            _ => f32::from(u8::from(row > n / 2)) * 100.0,
+        });
+        let [smallest, largest] = FeatureScale::extremes(&data(late)).unwrap().unwrap();
+        assert_eq!(smallest, FeatureScale { feature: 0, rms: 0.5 });
+        assert!(largest.feature == 2 && (largest.rms - 100.0 / 2_f64.sqrt()).abs() < 0.1, "{largest:?}");
+        assert_eq!(FeatureScale::extremes(&data(Array2::zeros((2, 2)))).unwrap(), None);
     }
 
     #[test]

@@ -8,7 +8,8 @@ use super::activation::Keeps;
 use super::kernel::{Epilogue, Panels};
 use super::layer::{Layer, LayerProducts};
 use super::magnitude::largest_magnitude;
-use super::{Activation, Misfit, MlpShape, MlpWorkspace, Samples, ShardRun};
+use super::target_scale::TargetScale;
+use super::{Activation, Loss, Misfit, MlpShape, MlpWorkspace, Real, Samples, ShardRun};
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 /// A multi-layer perceptron of any depth.
@@ -27,6 +28,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 pub struct Mlp {
     shape: MlpShape,
     layers: Vec<Place>,
+    targets: Option<TargetScale>,
 }
 
 /// How many values of samples may be read by a rank for each param, rather than gradients: they come from another core, as the
@@ -76,7 +78,50 @@ impl Mlp {
                 Place { inputs: pair[0], outputs: pair[1], weight, bias }
             })
             .collect();
-        Self { shape, layers }
+        Self { shape, layers, targets: None }
+    }
+
+    /// Sets the mean m_k and the standard deviation s_k that the model standardizes each target k by.
+    ///
+    /// The model then learns (t_k − m_k)/s_k: its gradient is that of the mean squared error of these, so that learning rates do not
+    /// depend on the units of the targets. Data stays as it is, and losses, scores and [predictions](Self::predict) are in its units:
+    /// the reported loss is (1/K) Σ_k s_k² e_k², with e_k the error in deviations. For one output that is s² times the loss that is
+    /// minimized; several outputs count alike in the gradient, and by their variance in the reported loss.
+    ///
+    /// # Panics
+    ///
+    /// Unless the loss is mse, and `mean` and `std` have a finite value for each output, those of `std` above 0.
+    ///
+    /// # Cost
+    ///
+    /// A division for each output of a sample.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use ndarray::array;
+    /// use phalanx::data::{Dataset, Standardize, Targets};
+    /// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+    /// use phalanx::train::{Length, Options, Trainer, predict};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let prices = Targets::Values { values: vec![100_000.0, 300_000.0, 500_000.0], outputs: 1 };
+    /// let data = Dataset::from_arrays(array![[-1.0], [0.0], [1.0]], prices, None)?;
+    /// let learned = Standardize::learn_targets(&data)?;
+    /// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
+    /// let shape = MlpShape { inputs: 1, hidden, outputs: 1, activation, loss };
+    /// let model = Mlp::new(shape).standardize_targets(learned.mean(), learned.std());
+    /// let options = Options { length: Length::Epochs(100), rate: Some(0.5), ..Options::default() };
+    /// let outcome = Trainer::new(&model, &data, options).run()?;
+    /// let predicted = predict(&model, &outcome.params, &data)?;
+    /// assert!((predicted[[2, 0]] - 500_000.0).abs() < 1.0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn standardize_targets(self, mean: &[f32], std: &[f32]) -> Self {
+        assert_eq!(self.shape.loss, Loss::Mse, "only the targets of mse are standardized");
+        let targets = Some(TargetScale::new(mean, std, self.shape.outputs));
+        Self { targets, ..self }
     }
 
     /// What it is made of.
@@ -127,7 +172,7 @@ impl Mlp {
         }
     }
 
-    /// Computes the outputs Z_L, (B, K), of inputs (B, I).
+    /// Computes the outputs Z_L, (B, K), of inputs (B, I); [`predict`](Self::predict) turns a row of them into predictions.
     pub fn outputs<'w, R: LayerProducts>(
         &self,
         params: &[R],
@@ -138,6 +183,26 @@ impl Mlp {
         self.forward(params, contiguous(&inputs), samples, workspace);
         let outputs = last(workspace, samples, self.shape.outputs);
         ArrayViewMut2::from_shape((samples, self.shape.outputs), outputs).expect("as many outputs as samples")
+    }
+
+    /// Turns the outputs of one sample into what a user asks for: probabilities, or with mse values in the units of the targets.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+    ///
+    /// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
+    /// let model = Mlp::new(MlpShape { inputs: 1, hidden, outputs: 1, activation, loss });
+    /// let mut outputs = [1.5_f32];
+    /// model.standardize_targets(&[100.0], &[10.0]).predict(&mut outputs);
+    /// assert_eq!(outputs, [115.0]);
+    /// ```
+    pub fn predict<R: Real>(&self, outputs: &mut [R]) {
+        match &self.targets {
+            Some(scale) => scale.predict(outputs),
+            None => self.shape.loss.predict(outputs),
+        }
     }
 
     /// [`Model::gradient`](super::Model::gradient) in f32 or f64.
@@ -155,12 +220,20 @@ impl Mlp {
         let inputs = contiguous(&samples.inputs);
         self.forward(params, inputs, samples.len(), workspace);
         let outputs = last(workspace, samples.len(), self.shape.outputs);
-        let loss_sum = self.shape.loss.backward(outputs, samples, None);
+        let loss_sum = self.loss_backward(outputs, samples, None);
         workspace.ends.clear();
         workspace.ends.push(samples.len());
         self.backward(params, samples.len(), workspace);
         self.params_gradient(inputs, grads, workspace);
         loss_sum
+    }
+
+    /// Adds up the weighted losses, and replaces each output by ∂ℓ/∂z.
+    fn loss_backward<R: Real>(&self, outputs: &mut [R], samples: &Samples<'_, R>, divisor: Option<R>) -> f64 {
+        match &self.targets {
+            Some(scale) => scale.backward(outputs, samples, divisor),
+            None => self.shape.loss.backward(outputs, samples, divisor),
+        }
     }
 
     /// Fills `workspace.outputs` from the first layer to the last.
@@ -247,7 +320,7 @@ impl Mlp {
             let rows = shards.bounds[shard] - first..shards.bounds[shard + 1] - first;
             let outputs = &mut last(workspace, rows.end, width)[rows.start * width..];
             let divisor = shards.divisors.map(|divisors| divisors[shard]);
-            *loss = self.shape.loss.backward(outputs, &samples.range(rows), divisor);
+            *loss = self.loss_backward(outputs, &samples.range(rows), divisor);
         }
         self.backward(params, samples.len(), workspace);
     }

@@ -39,6 +39,7 @@ mod real;
 mod sample_squares;
 mod samples;
 mod shard_run;
+mod target_scale;
 mod tensor;
 
 pub use activation::Activation;

@@ -35,7 +35,7 @@ pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Scor
     Ok(sum(groups))
 }
 
-/// Predicts all of `data`: one row of K outputs a sample, as probabilities where the loss has some.
+/// Predicts all of `data`: one row of K outputs a sample, as probabilities where the loss has some, else in the units of the targets.
 ///
 /// # Errors
 ///
@@ -75,7 +75,7 @@ pub fn predict(model: &Mlp, params: &[f32], data: &Dataset) -> Result<Array2<f32
                     .as_slice()
                     .expect("contiguous"),
             );
-            rows.chunks_exact_mut(outputs).for_each(|row| model.shape().loss.predict(row));
+            rows.chunks_exact_mut(outputs).for_each(|row| model.predict(row));
         },
     );
     Ok(predictions)

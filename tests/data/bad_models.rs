@@ -41,8 +41,17 @@ fn written(save: impl FnOnce(&Path) -> Result<(), CheckpointError>) -> Vec<u8> {
 pub fn model() -> Vec<u8> {
     let options = BTreeMap::from([("lr".to_owned(), json!(0.1))]);
     let params = vec![1.0, 2.0, 3.0];
-    let (standardize, classes, train, test, data) = Default::default();
-    let file = ModelFile { shape: shape(vec![]), params, standardize, classes, options, train, test, data };
+    let file = ModelFile {
+        shape: shape(vec![]),
+        params,
+        standardize: None,
+        standardize_targets: None,
+        classes: None,
+        options,
+        train: None,
+        test: None,
+        data: Default::default(),
+    };
     written(|path| file.save(path))
 }
 
@@ -53,6 +62,7 @@ pub fn checkpoint() -> Vec<u8> {
     let facts = RunFacts {
         shape: shape(vec![]),
         standardize: None,
+        standardize_targets: None,
         classes: None,
         options: BTreeMap::new(),
         train,
@@ -166,8 +176,28 @@ fn bad_model_files_are_refused() {
         ),
         (
             "a newer version",
-            describe(|description| description["version"] = json!(2)),
-            &["format version 2", "reads version 1"],
+            describe(|description| description["version"] = json!(3)),
+            &["format version 3", "reads versions 1 to 2"],
+        ),
+        (
+            "a deviation of targets that is 0",
+            describe(|description| description["standardize_targets"] = json!({"mean": [1.0], "std": [0.0]})),
+            &["standardized targets that do not fit its model, of 1 outputs with loss mse", "above 0"],
+        ),
+        (
+            "standardized targets of another number of outputs",
+            describe(|description| {
+                description["standardize_targets"] = json!({"mean": [1.0, 2.0], "std": [1.0, 2.0]})
+            }),
+            &["standardized targets that do not fit its model"],
+        ),
+        (
+            "standardized targets of classes",
+            describe(|description| {
+                description["standardize_targets"] = json!({"mean": [1.0], "std": [1.0]});
+                description["shape"]["loss"] = json!("bce");
+            }),
+            &["standardized targets that do not fit its model", "loss bce; expected mse"],
         ),
         (
             "a layer of width 0",
@@ -217,7 +247,19 @@ fn bad_checkpoints_are_refused() {
         (
             "a newer version",
             describe(|description| description["version"] = json!(9)),
-            &["format version 9", "reads version 1"],
+            &["format version 9", "reads versions 1 to 2"],
+        ),
+        (
+            "targets of another number of outputs",
+            described(&good, "phalanx-checkpoint", |description| {
+                description["facts"]["standardize_targets"] = json!({"mean": [], "std": []});
+                let unsealed = {
+                    description["crc32c"] = json!("");
+                    description.to_string()
+                };
+                description["crc32c"] = json!(format!("{:08x}", crc32c::crc32c(unsealed.as_bytes())));
+            }),
+            &["standardized targets that do not fit its model"],
         ),
         (
             "a description that is none",

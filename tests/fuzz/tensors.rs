@@ -50,9 +50,28 @@ fn model(hidden: Vec<usize>, options: Value) -> Vec<u8> {
     let shape = shape(hidden);
     let params = vec![1.0; shape.params_len().unwrap()];
     let options = BTreeMap::from([("lr".to_owned(), options)]);
-    let (standardize, train, test, data) = Default::default();
-    let classes = Some(Classes::indices(2));
-    let file = ModelFile { shape, params, standardize, classes, options, train, test, data };
+    let file = ModelFile {
+        shape,
+        params,
+        standardize: None,
+        standardize_targets: None,
+        classes: Some(Classes::indices(2)),
+        options,
+        train: None,
+        test: None,
+        data: Default::default(),
+    };
+    written(|path| file.save(path))
+}
+
+/// A model that standardizes its targets, which is of version 2.
+fn model_of_values() -> Vec<u8> {
+    let shape = MlpShape { loss: Loss::Mse, ..shape(vec![]) };
+    let params = vec![1.0; shape.params_len().unwrap()];
+    let standardize_targets = serde_json::from_str(r#"{"mean":[3.0,4.0],"std":[1.0,2.0]}"#).unwrap();
+    let (standardize, classes, options, train, test, data) = Default::default();
+    let file =
+        ModelFile { shape, params, standardize, standardize_targets, classes, options, train, test, data };
     written(|path| file.save(path))
 }
 
@@ -60,8 +79,16 @@ fn checkpoint(state: &[&str]) -> Vec<u8> {
     let digits: Source = "digits".parse().unwrap();
     let train = digits.load(&LoadOptions::default()).unwrap().train.fingerprint();
     let (options, classes) = (BTreeMap::new(), Some(Classes::indices(2)));
-    let (standardize, test, data) = Default::default();
-    let facts = RunFacts { shape: shape(vec![]), standardize, classes, options, train, test, data };
+    let facts = RunFacts {
+        shape: shape(vec![]),
+        standardize: None,
+        standardize_targets: None,
+        classes,
+        options,
+        train,
+        test: None,
+        data: Default::default(),
+    };
     let state = state.iter().map(|name| ((*name).to_owned(), vec![0.5; 6])).collect();
     let snapshot = Snapshot::new(Position::default(), vec![1.0; 6], state);
     let history = History { epoch_secs: vec![1.5], ..History::default() };
@@ -120,6 +147,7 @@ fn no_mutant_of_a_model_brings_it_down() {
         model(vec![], json!(0.1)),
         model(vec![1], json!([1, "a", {"b": null}])),
         model(vec![2, 1], json!("x")),
+        model_of_values(),
     ];
     let folder = folder();
     let file = folder.path().join("a.safetensors");

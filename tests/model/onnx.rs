@@ -190,12 +190,25 @@ fn features() -> Array2<f32> {
 fn model(hidden: &[usize], outputs: usize, activation: Activation, loss: Loss) -> ModelFile {
     let shape = MlpShape { inputs: FEATURES, hidden: hidden.to_vec(), outputs, activation, loss };
     let params = Mlp::new(shape.clone()).initial_params(7);
-    let (standardize, classes, train, test, data) = Default::default();
-    ModelFile { shape, params, standardize, classes, options: BTreeMap::new(), train, test, data }
+    ModelFile {
+        shape,
+        params,
+        standardize: None,
+        standardize_targets: None,
+        classes: None,
+        options: BTreeMap::new(),
+        train: None,
+        test: None,
+        data: Default::default(),
+    }
 }
 
 /// The last output of the graph holds what `predict` says, a row of probabilities or values for each sample.
 fn check(model: &ModelFile, names: &[(&str, usize)]) {
+    check_to(model, names, 1e-6);
+}
+
+fn check_to(model: &ModelFile, names: &[(&str, usize)], tolerance: f64) {
     let mut data = Dataset::from_arrays(features(), Targets::None, None).unwrap();
     if let Some(standardize) = &model.standardize {
         data.standardize(standardize.clone()).unwrap();
@@ -222,7 +235,7 @@ fn check(model: &ModelFile, names: &[(&str, usize)]) {
             (all, _) => all.to_vec(),
         };
         for (found, expected) in row.iter().zip(expected) {
-            assert!((found - f64::from(expected)).abs() < 1e-6, "{name}: {found} and {expected}");
+            assert!((found - f64::from(expected)).abs() < tolerance, "{name}: {found} and {expected}");
         }
     }
 }
@@ -251,6 +264,17 @@ fn standardization_is_part_of_the_graph() {
     model.classes = Some(Classes::indices(3));
     model.standardize = Some(Standardize::learn(&data).unwrap());
     check(&model, &[("logits", 3), ("probabilities", 3)]);
+}
+
+#[test]
+fn values_leave_the_graph_in_the_units_of_the_targets() {
+    let values = (0..2 * SAMPLES).map(|at| (at % 2 * 10 + at * 7 % 13) as f32).collect();
+    let data = Dataset::from_arrays(features(), Targets::Values { values, outputs: 2 }, None).unwrap();
+    let mut model = model(&[9], 2, Activation::Relu, Loss::Mse);
+    let before = predict(&model.model(), &model.params, &data).unwrap();
+    model.standardize_targets = Some(Standardize::learn_targets(&data).unwrap());
+    assert_ne!(predict(&model.model(), &model.params, &data).unwrap(), before);
+    check_to(&model, &[("values", 2)], 1e-5);
 }
 
 #[test]

@@ -35,6 +35,7 @@ mod sweep;
 mod tables;
 #[path = "../tally/mod.rs"]
 mod tally;
+mod targets;
 mod tensor_board;
 mod terminal;
 mod versions;

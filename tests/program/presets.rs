@@ -46,6 +46,7 @@ fn furnished(stored: &Stored) -> Room {
         shape: model().shape().clone(),
         params: stored.initial.clone(),
         standardize: None,
+        standardize_targets: None,
         classes: None,
         options: BTreeMap::new(),
         train: None,

@@ -21,5 +21,6 @@ mod semantics;
 mod short_last_batch;
 #[path = "../tally/mod.rs"]
 mod tally;
+mod targets;
 mod translations;
 mod warm_up;

@@ -168,6 +168,7 @@ fn through_a_file(bench: &Bench, snapshot: Snapshot) -> Snapshot {
     let facts = RunFacts {
         shape: bench.model.shape().clone(),
         standardize: None,
+        standardize_targets: None,
         classes: None,
         options: Default::default(),
         train: bench.train.fingerprint(),

@@ -36,9 +36,13 @@ pub(super) fn graph(model: &ModelFile) -> GraphProto {
     graph.0
 }
 
-/// What the last layer computes: a mean square error leaves it as it is.
+/// The name of what the last layer computes: values, unless something is made of them.
 fn outcome(model: &ModelFile) -> &'static str {
-    if model.shape.loss == Loss::Mse { "values" } else { "logits" }
+    match model {
+        ModelFile { standardize_targets: Some(_), .. } => "standardized_values",
+        ModelFile { shape, .. } if shape.loss == Loss::Mse => "values",
+        _ => "logits",
+    }
 }
 
 #[derive(Default)]
@@ -57,6 +61,15 @@ impl Graph {
         self.constant("standardize.std", &shape, standardize.std());
         self.node("Sub", &[from, "standardize.mean"], "centred", None);
         self.node("Div", &["centred", "standardize.std"], "standardized", None)
+    }
+
+    /// z · deviation + mean.
+    fn unstandardize(&mut self, from: &str, standardize: &Standardize) -> String {
+        let shape = [standardize.mean().len()];
+        self.constant("standardize_targets.mean", &shape, standardize.mean());
+        self.constant("standardize_targets.std", &shape, standardize.std());
+        self.node("Mul", &[from, "standardize_targets.std"], "scaled_values", None);
+        self.node("Add", &["scaled_values", "standardize_targets.mean"], "values", None)
     }
 
     /// Z = A Wᵀ + b.
@@ -89,6 +102,11 @@ impl Graph {
     /// Declares what the last layer computes as an output, and what `predict` makes of it.
     fn answer(&mut self, model: &ModelFile) {
         let outputs = model.shape.outputs;
+        if let Some(standardize) = &model.standardize_targets {
+            let to = self.unstandardize(outcome(model), standardize);
+            self.0.output.push(value(&to, outputs));
+            return;
+        }
         self.0.output.push(value(outcome(model), outputs));
         let answer = if model.classes.is_some() { "probabilities" } else { "values" };
         match model.shape.loss {

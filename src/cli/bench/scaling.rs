@@ -67,9 +67,10 @@ fn measure(flags: ScalingFlags, job: &mut Job) -> Result<ExitCode, Failure> {
     let counts = flags.series.counts()?;
     let train = complete(layers::given(flags.series.train)?.resolve_like()?.flags);
     let voice = Voice::of(train.quiet == Some(true), train.no_progress == Some(true));
-    let data = training_data(&train, None)?.train;
+    let data = training_data(&train, None)?;
     let options = settings::options(&train)?;
-    let model = Mlp::new(settings::shape(&train, &data, &options)?);
+    let model = settings::model(&train, &data, &options)?;
+    let data = data.train;
     let growth = if flags.weak { Growth::Weak } else { Growth::Strong };
     let scaling = ScalingOptions { threads: counts, takes: flags.takes, growth };
 

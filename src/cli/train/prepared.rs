@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use phalanx::checkpoint::{History, ModelFile, RunFacts, read_tensors};
 use phalanx::data::Dataset;
-use phalanx::model::{Mlp, Model};
+use phalanx::model::{Loss, Mlp, Model};
 use phalanx::optim::Framework;
 use phalanx::report::{Results, Stopped, Table, constant_loss};
 use phalanx::train::{Options, Outcome, Plan, TrainError, Trainer, score};
@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::super::failure::Failure;
 use super::super::flags::TrainFlags;
-use super::super::input::{TrainingData, training_data};
+use super::super::input::{TrainingData, training_data, unscaled, warn_of_scales};
 use super::super::resume::Resumed;
 use super::super::{like, preview, settings, summary};
 
@@ -37,7 +37,7 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new(
-        flags: TrainFlags,
+        mut flags: TrainFlags,
         framework: Option<Framework>,
         resumed: Option<Resumed>,
     ) -> Result<Self, Failure> {
@@ -51,7 +51,8 @@ impl Prepared {
         }
         // A run that is resumed keeps its classes, as an older version may have numbered them otherwise.
         let data = training_data(&flags, resumed.as_ref().and_then(Resumed::classes))?;
-        let model = Mlp::new(settings::shape(&flags, &data.train, &options)?);
+        settings::record_targets(&mut flags, &data);
+        let model = settings::model(&flags, &data, &options)?;
         framework.map_or(Ok(()), |framework| like::check_loss(framework, model.shape().loss))?;
         let facts = Arc::new(facts(&flags, &model, &data));
         if let Some(resumed) = &resumed {
@@ -97,10 +98,30 @@ impl Prepared {
         Ok(())
     }
 
+    /// Warns of features that are too large to train on, unless the run has begun with them.
+    pub(super) fn warn_of_scales(&self) -> Result<(), Failure> {
+        if self.resumed.is_some() { Ok(()) } else { warn_of_scales(&self.flags, &self.data.train) }
+    }
+
+    /// Says what could have made the run diverge besides its rate: numbers far from 1.
+    pub(super) fn remedies(&self) -> Result<Vec<String>, Failure> {
+        let mut remedies = Vec::new();
+        if let Some(unscaled) = unscaled(&self.flags, &self.data.train)? {
+            remedies.push(format!("give --standardize ({unscaled})"));
+        }
+        if self.model.shape().loss == Loss::Mse && self.data.standardize_targets.is_none() {
+            remedies.push("give --standardize-targets".to_owned());
+        }
+        Ok(remedies)
+    }
+
     /// The table before training.
     pub(super) fn table(&self, plan: &Plan, processes: usize, dir: &Path) -> Table {
         let (flags, shape) = (&self.flags, self.model.shape());
         let mut table = preview::table(flags, &self.options, &self.data.train, shape, (plan, processes));
+        if shape.loss == Loss::Mse {
+            table.row("targets", preview::targets(self.data.standardize_targets.as_ref(), self.framework));
+        }
         if let Some(framework) = self.framework {
             table.row("like", like::meaning(framework, flags));
         }
@@ -131,9 +152,11 @@ impl Prepared {
 
     /// What the run ended with, as a file.
     pub(super) fn model_file(&self, outcome: &Outcome) -> ModelFile {
-        let RunFacts { shape, standardize, classes, options, train, test, data } = (*self.facts).clone();
+        let RunFacts { shape, standardize, standardize_targets, classes, options, train, test, data } =
+            (*self.facts).clone();
         let params = outcome.chosen_params().to_vec();
-        ModelFile { shape, params, standardize, classes, options, train: Some(train), test, data }
+        let train = Some(train);
+        ModelFile { shape, params, standardize, standardize_targets, classes, options, train, test, data }
     }
 }
 
@@ -152,6 +175,7 @@ fn facts(flags: &TrainFlags, model: &Mlp, data: &TrainingData) -> RunFacts {
     RunFacts {
         shape: model.shape().clone(),
         standardize: data.standardize.clone(),
+        standardize_targets: data.standardize_targets.clone(),
         classes: data.train.classes().cloned(),
         options: options_by_name(&recorded(flags)),
         train: data.train.fingerprint(),

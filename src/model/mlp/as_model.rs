@@ -146,7 +146,11 @@ impl Model for Mlp {
             return Score { correct, ..Score::default() };
         }
         self.forward(params, contiguous(&samples.inputs), samples.len(), workspace);
-        self.shape.loss.score(last(workspace, samples.len(), self.shape.outputs), samples)
+        let outputs = last(workspace, samples.len(), self.shape.outputs);
+        match &self.targets {
+            Some(scale) => scale.score(outputs, samples),
+            None => self.shape.loss.score(outputs, samples),
+        }
     }
 }
 

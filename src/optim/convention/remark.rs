@@ -64,6 +64,8 @@ pub enum Remark {
     },
     /// A C is about the minimum, and says nothing of a rate.
     RateOfC,
+    /// The loss, on both sides, is that of standardized targets.
+    StandardizedTargets,
 }
 
 impl fmt::Display for Remark {
@@ -119,6 +121,10 @@ impl fmt::Display for Remark {
             Self::RateOfC => f.write_str(
                 "C Σ loss + ½‖w‖² is divided by C, which does not move its minimum: the rate is one for Σ loss + ‖w‖²/(2C), \
                  and a rate for the former is 1/C of it",
+            ),
+            Self::StandardizedTargets => f.write_str(
+                "the loss, if it is mse, is that of standardized targets on both sides; rates and penalties found with targets as they are need \
+                 --standardize-targets=false",
             ),
         }
     }

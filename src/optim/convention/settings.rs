@@ -23,6 +23,8 @@ pub struct Settings {
     pub rate_changes: bool,
     /// Whether all params of some tensor start from 0, as the biases of [`Mlp`](crate::model::Mlp) do. Of matter to lars.
     pub zero_start: bool,
+    /// Whether the loss is that of [standardized targets](crate::model::Mlp::standardize_targets), which no other program has by itself.
+    pub standardized_targets: bool,
 }
 
 /// Where settings are to go; what is `None` stays.
@@ -61,6 +63,7 @@ impl Settings {
             drop_last: false,
             rate_changes: false,
             zero_start: false,
+            standardized_targets: false,
         }
     }
 

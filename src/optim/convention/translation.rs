@@ -251,6 +251,9 @@ fn remarks(
     if [from, to].into_iter().any(|side| side.convention == super::Convention::C) {
         remarks.push(Remark::RateOfC);
     }
+    if from.standardized_targets {
+        remarks.push(Remark::StandardizedTargets);
+    }
     Ok(remarks)
 }
 
