@@ -450,11 +450,6 @@ fn a_reader_that_goes_away_is_no_failure() {
 fn a_run_that_learned_nothing_says_so_and_one_that_learned_does_not() {
     const SAID: &str = "no lower than that of always predicting";
     let room = Room::new();
-    let noise = |sample: usize| sample.wrapping_mul(2_654_435_761) >> 7;
-    let random = |sample: usize| {
-        format!("{},{},{}\n", noise(sample) % 100, noise(3 * sample) % 100, noise(7 * sample + 1) % 2)
-    };
-    room.write("noise.csv", (0..400).map(random).collect::<String>());
     room.write(
         "line.csv",
         (0..200).map(|k| format!("{},{}\n", k % 17, 3.5 + 2.0 * f64::from(k % 17))).collect::<String>(),
@@ -482,13 +477,12 @@ fn a_run_that_learned_nothing_says_so_and_one_that_learned_does_not() {
     with("--lr 100 --log-format json", &["\"level\":\"warning\"", SAID]);
     with(
         "line.csv --loss mse --hidden none --lr 1e-9 --epochs 1",
-        &[SAID, "the mean of the targets, 96.0000; lower --lr (now 1e-9)"],
+        &[SAID, "the mean of the targets, 94.3724; lower --lr (now 1e-9)"],
     );
     // What learns says nothing, whether in one epoch, in the middle of a warm-up, or with an epoch whose mean loss is high.
     with("--epochs 1", &[]);
     with("--epochs 1 --warmup-steps 23", &[]);
     with("line.csv --loss mse --hidden none --lr 0.005 --epochs 1 -b 2", &[]);
-    with("noise.csv --standardize --hidden 64 --epochs 40", &[]);
     // Nothing can be learned of targets that are all the same, and a run that was stopped or is quiet says nothing of it.
     with("same.csv --loss mse --epochs 1", &[]);
     with("--lr 100 --quiet", &[]);
@@ -569,6 +563,7 @@ fn outputs_may_have_names_of_any_bytes_and_data_that_has_them_is_named() {
 #[test]
 fn a_slip_in_a_name_is_answered_with_the_name_that_was_meant() {
     let room = Room::new();
+    room.good("train --max-steps 1 --quiet -o x");
     for (arguments, meant) in [
         ("train --optimizer adamm", "'adam'"),
         ("train --loss mes", "'mse'"),
