@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::tally::{Tally, count};
 use ndarray::Array2;
-use phalanx::data::{DataError, Dataset, Targets};
+use phalanx::data::{DataError, Dataset, Targets, sample_order};
 use phalanx::model::{Samples, from_fn};
 use phalanx::train::{
     Blame, Divergence, Length, OnDivergence, Options, Outcome, Shards, StopReason, Trainer,
@@ -183,4 +183,36 @@ fn steps_that_are_skipped_are_skipped_by_all_ranks_alike() {
         tally.case(good && right, || format!("run {case}: {place:?} {number}, samples {struck:?}"));
     }
     tally.end();
+}
+
+#[test]
+fn a_run_that_has_skipped_a_step_of_the_epoch_in_hand_is_resumed_to_the_same_bits() {
+    let all = data(5 * BATCH, &[BATCH + 1]);
+    let skip = |length| Options { on_divergence: OnDivergence::Skip, rate: Some(0.01), length, ..options(2) };
+    let model = model(Place::Gradient, f32::NAN);
+    let trainer = |length| Trainer::new(&model, &all, skip(length));
+    let whole = trainer(Length::Epochs(2)).run().unwrap();
+    for steps in [2, 3, 4, 7] {
+        let part = trainer(Length::Steps(steps)).run().unwrap();
+        let rest = trainer(Length::Epochs(2)).resume(part.snapshot().unwrap()).run().unwrap();
+        assert_eq!(
+            (bits(&rest.params), rest.position.skipped),
+            (bits(&whole.params), 2),
+            "after {steps} steps"
+        );
+    }
+}
+
+#[test]
+fn the_shard_is_named_in_the_sample_order_of_its_own_epoch() {
+    for struck in 0..4 * BATCH {
+        let all = data(4 * BATCH, &[struck]);
+        let options = Options { shuffle: true, ..options(2) };
+        let mut order: Vec<u32> = (0..4 * BATCH as u32).collect();
+        sample_order(options.seed, 0, &mut order);
+        let place = order.iter().position(|sample| *sample == struck as u32).unwrap();
+        let (step, shard) = (place / BATCH, place % BATCH / (BATCH / SHARDS));
+        let found = run(Place::Loss, f32::NAN, &all, options).divergence;
+        assert_eq!(found, Some(Divergence { step: step as u64 + 1, blame: Blame::Loss { shard } }));
+    }
 }
