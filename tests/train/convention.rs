@@ -103,6 +103,21 @@ fn every_convention_has_the_bits_of_the_mean_for_every_optimizer() {
     }
 }
 
+/// Under these two the numbers are the same, and only the divisions differ: by 60, or by 20 and then by 3.
+#[test]
+fn divisions_that_round_otherwise_are_not_called_the_same_bits() {
+    let data = digits();
+    let steady = ScheduleOptions::default();
+    for (batch_size, shards, is_same) in [(60, 3, false), (60, 4, false), (64, 4, true)] {
+        let mean = Settings { batch_size, shards, ..settings(Convention::Mean, recipe(OptimizerKind::Sgd)) };
+        let translation = to(&mean, Convention::MeanOfShardMeans);
+        assert_eq!(translation.factor, 1.0);
+        assert_eq!(translation.same_bits(), is_same, "{batch_size} samples in {shards} shards");
+        let [found, expected] = [&translation.settings, &mean].map(|side| trained(side, &data, steady));
+        assert_eq!(bits(&found) == bits(&expected), is_same, "{batch_size} samples in {shards} shards");
+    }
+}
+
 #[test]
 fn the_penalty_of_the_whole_data_has_the_same_bits_if_its_size_is_a_power_of_two() {
     let data = digits();

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use crate::tally::{Tally, count};
 use ndarray::Array2;
-use phalanx::data::{DataError, Dataset, Targets};
+use phalanx::data::{DataError, Dataset, Targets, sample_order};
 use phalanx::model::{Samples, from_fn};
+use phalanx::optim::BLOCK_LEN;
 use phalanx::train::{
     Blame, Divergence, Length, OnDivergence, Options, Outcome, Shards, StopReason, Trainer,
 };
@@ -183,4 +184,88 @@ fn steps_that_are_skipped_are_skipped_by_all_ranks_alike() {
         tally.case(good && right, || format!("run {case}: {place:?} {number}, samples {struck:?}"));
     }
     tally.end();
+}
+
+#[test]
+fn a_run_that_has_skipped_a_step_of_the_epoch_in_hand_is_resumed_to_the_same_bits() {
+    let all = data(5 * BATCH, &[BATCH + 1]);
+    let skip = |length| Options { on_divergence: OnDivergence::Skip, rate: Some(0.01), length, ..options(2) };
+    let model = model(Place::Gradient, f32::NAN);
+    let trainer = |length| Trainer::new(&model, &all, skip(length));
+    let whole = trainer(Length::Epochs(2)).run().unwrap();
+    for steps in [2, 3, 4, 7] {
+        let part = trainer(Length::Steps(steps)).run().unwrap();
+        let rest = trainer(Length::Epochs(2)).resume(part.snapshot().unwrap()).run().unwrap();
+        assert_eq!(
+            (bits(&rest.params), rest.position.skipped),
+            (bits(&whole.params), 2),
+            "after {steps} steps"
+        );
+    }
+}
+
+#[test]
+fn the_shard_is_named_in_the_sample_order_of_its_own_epoch() {
+    for struck in 0..4 * BATCH {
+        let all = data(4 * BATCH, &[struck]);
+        let options = Options { shuffle: true, ..options(2) };
+        let mut order: Vec<u32> = (0..4 * BATCH as u32).collect();
+        sample_order(options.seed, 0, &mut order);
+        let place = order.iter().position(|sample| *sample == struck as u32).unwrap();
+        let (step, shard) = (place / BATCH, place % BATCH / (BATCH / SHARDS));
+        let found = run(Place::Loss, f32::NAN, &all, options).divergence;
+        assert_eq!(found, Some(Divergence { step: step as u64 + 1, blame: Blame::Loss { shard } }));
+    }
+}
+
+/// A gradient that is no number in the params of the last rank alone is found before any rank updates, and so can be skipped.
+#[test]
+fn a_gradient_that_is_none_is_found_by_all_ranks_whichever_of_them_owns_it() {
+    const WIDE: usize = 4 * BLOCK_LEN;
+    let model = from_fn(vec![1.0; WIDE], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+        grads.copy_from_slice(params);
+        if samples.inputs.column(1).iter().any(|mark| *mark != 0.0) {
+            grads[WIDE - 1] = f32::NAN;
+        }
+        0.0
+    });
+    let all = data(3 * BATCH, &[BATCH + 3]);
+    for threads in [1, 2, 4] {
+        for clip_grad_norm in [None, Some(1e9)] {
+            let options = |on_divergence| Options {
+                on_divergence,
+                clip_grad_norm,
+                rate: Some(0.01),
+                ..options(threads)
+            };
+            let stopped = Trainer::new(&model, &all, options(OnDivergence::Stop)).run().unwrap();
+            let blame = Blame::Gradient { tensor: "params".into(), shard: 1 };
+            assert_eq!(stopped.divergence, Some(Divergence { step: 2, blame }), "{threads} threads");
+            let skipped = Trainer::new(&model, &all, options(OnDivergence::Skip)).run().unwrap();
+            assert_eq!(
+                (skipped.reason, skipped.position.skipped),
+                (StopReason::Completed, 1),
+                "{threads} threads"
+            );
+        }
+    }
+}
+
+/// Samples 0 and 1 are shard 0 and weigh 0; sample 2 weighs 0 in shard 1, and its square is infinite; sample 5, in shard 2, is struck.
+#[test]
+fn a_sample_that_weighs_0_is_blamed_for_nothing() {
+    let model = from_fn(vec![0.0], |_: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+        grads[0] = 0.0;
+        let loss = |k: usize| match samples.inputs[[k, 0]] {
+            0.0 if samples.total_weight() == 0.0 => f32::NAN,
+            5.0 => f32::INFINITY,
+            x => samples.weight(k) * x * x,
+        };
+        (0..samples.len()).map(|k| f64::from(loss(k))).sum()
+    });
+    let features = ndarray::array![[0.5], [0.5], [3e38], [3.0], [4.0], [5.0], [6.0], [7.0]];
+    let weights = Some(vec![0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
+    let all = Dataset::from_arrays(features, Targets::None, weights).unwrap();
+    let found = Trainer::new(&model, &all, options(2)).run().unwrap().divergence;
+    assert_eq!(found, Some(Divergence { step: 1, blame: Blame::Loss { shard: 2 } }));
 }

@@ -92,6 +92,7 @@ fn a_run_ends_where_its_curve_says_with_the_params_of_its_best_epoch() {
                 assert_eq!(found.quality, qualities[best]);
                 assert_eq!(outcome.reason == StopReason::StoppedEarly, epochs < EPOCHS);
                 let until = bench.trainer(options(best as u64 + 1, 2)).run().unwrap();
+                assert_eq!(found.step, until.steps);
                 assert_eq!(
                     bits(outcome.chosen_params()),
                     bits(&until.params),

@@ -11,7 +11,7 @@ use ndarray::Array2;
 use phalanx::collective::{CollectiveError, LocalWire, Wire};
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, from_fn};
-use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction};
+use phalanx::optim::{BLOCK_LEN, OptimizerKind, OptimizerOptions, Reduction};
 use phalanx::train::{
     Divergence, Event, Length, NoiseInterval, NoiseScale, OnDivergence, Options, Outcome, SaveEvery, Shards,
     Snapshot, StopReason, TrainError, Trainer,
@@ -233,20 +233,22 @@ fn some_without_numbers(struck: &[usize]) -> Dataset {
 fn numbers_that_are_none_stop_or_skip_a_step_in_all_processes() {
     let train = some_without_numbers(&[9, 30]);
     for (number, in_loss) in [(f32::NAN, true), (f32::INFINITY, false), (-3e38, false)] {
-        let model = from_fn(vec![1.0; 50], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
-            let mut loss = 0.0;
-            grads.fill(0.0);
-            for sample in samples.inputs.rows() {
-                grads.iter_mut().zip(params).for_each(|(grad, param)| *grad += param - sample[0]);
-                loss += f64::from(params[0] - sample[0]).powi(2);
-                if sample[1] > 0.0 && in_loss {
-                    loss = f64::from(number);
-                } else if sample[1] > 0.0 {
-                    grads[33] = number;
+        let model =
+            from_fn(vec![1.0; 4 * BLOCK_LEN], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+                let mut loss = 0.0;
+                grads.fill(0.0);
+                for sample in samples.inputs.rows() {
+                    grads.iter_mut().zip(params).for_each(|(grad, param)| *grad += param - sample[0]);
+                    loss += f64::from(params[0] - sample[0]).powi(2);
+                    if sample[1] > 0.0 && in_loss {
+                        loss = f64::from(number);
+                    } else if sample[1] > 0.0 {
+                        // A param of the last rank, that it alone sees.
+                        grads[4 * BLOCK_LEN - 1] = number;
+                    }
                 }
-            }
-            loss
-        });
+                loss
+            });
         for on_divergence in [OnDivergence::Stop, OnDivergence::Skip] {
             for clip_grad_norm in [None, Some(1e9)] {
                 let options = |threads| Options {

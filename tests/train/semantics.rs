@@ -6,7 +6,7 @@ use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
 use phalanx::optim::reference::{self, ShardSum};
 use phalanx::optim::{MomentumForm, OptimizerKind, OptimizerOptions, Reduction, ScaleRate};
-use phalanx::train::{Event, Length, Options, Outcome, Plan, Shards, Trainer};
+use phalanx::train::{Event, Length, NoiseInterval, Options, Outcome, Plan, Shards, Trainer, score};
 
 /// The digits in batches of 64 without the short last one, so that all batches have the same power-of-two size.
 fn train_digits(options: Options) -> Outcome {
@@ -218,17 +218,49 @@ fn a_step_of_total_weight_0_changes_nothing_and_is_reported() {
     });
     let data =
         Dataset::from_arrays(array![[1.0], [2.0], [3.0]], Targets::None, Some(vec![0.0, 0.0, 1.0])).unwrap();
-    let options =
-        Options { batch_size: 2, shuffle: false, length: Length::Steps(1), threads: 2, ..Options::default() };
+    let options = Options {
+        batch_size: 2,
+        shards: Shards::Count(2),
+        shuffle: false,
+        length: Length::Steps(1),
+        threads: 2,
+        noise_scale: Some(NoiseInterval::Steps(1)),
+        ..Options::default()
+    };
     let mut weights = Vec::new();
     let outcome = Trainer::new(&model, &data, options)
         .on_event(|event| {
             if let Event::Step(step) = event {
                 weights.push(step.weight);
+                assert_eq!(step.noise_scale, None, "nothing was measured");
             }
         })
-        .run();
-    assert_eq!((outcome.unwrap().params, weights), (vec![3.0], vec![0.0]));
+        .run()
+        .unwrap();
+    assert_eq!((outcome.params, weights), (vec![3.0], vec![0.0]));
+    assert_eq!((outcome.position.weightless, outcome.position.updates), (1, 0));
+}
+
+/// 3e38² is infinite, and 0 times that no number.
+#[test]
+fn a_weightless_sample_reaches_no_model_when_it_trains_or_is_scored() {
+    let model = from_fn(vec![0.5], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+        let error = |k: usize| params[0] - samples.inputs[[k, 0]];
+        grads[0] = (0..samples.len()).map(|k| samples.weight(k) * 2.0 * error(k)).sum();
+        (0..samples.len()).map(|k| f64::from(samples.weight(k) * error(k) * error(k))).sum()
+    });
+    let data = Dataset::from_arrays(array![[3e38], [2.0]], Targets::None, Some(vec![0.0, 2.0])).unwrap();
+    let options =
+        Options { batch_size: 2, rate: Some(1e-30), length: Length::Epochs(1), ..Options::default() };
+    let mut losses = Vec::new();
+    let trainer = Trainer::new(&model, &data, options).test(&data).on_event(|event| {
+        if let Event::Epoch(end) = event {
+            losses.extend([end.train_loss, end.test.unwrap().mean_loss()]);
+        }
+    });
+    trainer.run().unwrap();
+    losses.push(score(&model, &[0.5], &data).unwrap().mean_loss());
+    assert_eq!(losses, [2.25; 3]);
 }
 
 /// ℓ = (p − x)² at p = 0, which a rate of 1e-30 leaves there: losses 1, 4, 9, 16, 25 of weights ½, 2, 1, 0, 4.
