@@ -238,7 +238,9 @@ pub enum DataError {
     TooFewColumns { file: String, line: u64, found: usize, expected: usize },
     /// A table to predict from that fits neither with nor without a label column.
     #[error(
-        "{found} columns in {file}, expected those of the training data: {features} features, or {features} and a label"
+        "{found} column{} in {file}, expected those of the training data: {features} feature{}, or {features} and a label",
+        if *.found == 1 { "" } else { "s" },
+        if *.features == 1 { "" } else { "s" }
     )]
     Columns { file: String, found: usize, features: usize },
     /// A weight that is negative, infinite or no number.

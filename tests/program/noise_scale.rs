@@ -8,7 +8,7 @@ fn the_noise_scale_is_in_the_log_the_results_and_the_summary_and_changes_no_para
     let room = Room::new();
     let ran = room.run("train -t 2 -b 128 --epochs 4 --noise-scale=1 -o run");
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert!(ran.err.contains("noise scale  measured every step"), "{ran:?}");
+    assert!(ran.err.contains("measured every step"), "{ran:?}");
     assert!(ran.out.contains("over the whole run"), "{ran:?}");
     let results = room.json("run/results.json");
     let lines: Vec<Value> =

@@ -278,8 +278,7 @@ fn features_far_from_1_are_warned_of_and_those_near_1_are_not() {
     let told = |arguments: &str| room.run(&format!("train {arguments} --max-steps 1 --lr 0")).err;
     let warned = told("houses.csv --loss mse -o a");
     assert!(
-        warned
-            .contains("features are not standardized: the root mean square of feature 0, counted from 0, is"),
+        warned.contains("features are not standardized: the root mean square of feature \"sqm\" is"),
         "{warned}"
     );
     assert!(warned.contains("give --standardize"), "{warned}");
