@@ -257,7 +257,7 @@ fn grads_of_another_length_are_a_bug() {
 }
 
 #[test]
-#[should_panic(expected = "rate -1 is not")]
+#[should_panic(expected = "rate -1.0 is not")]
 fn a_negative_rate_is_a_bug() {
     let hyper = OptimizerOptions::default().check().unwrap();
     Optimizer::new(&hyper, &Blocks::new(&[1]), 0..1).update(-1.0, &mut [1.0], &mut [1.0]);
