@@ -24,6 +24,16 @@ fn steps(room: &Room, run: &str, event: &str) -> [Vec<u64>; 2] {
 
 const NONE: Vec<u64> = Vec::new();
 
+/// The phases of the results are those of the epochs and of the part of one, each counted once.
+fn check_phases(room: &Room, run: &str) {
+    let of_results = room.json(&format!("{run}/results.json"))["phase_secs"].clone();
+    for phase in ["compute", "wait", "reduce_update"] {
+        let logged = lines(room, run).into_iter().filter_map(|line| line[format!("{phase}_secs")].as_f64());
+        let (logged, found) = (logged.sum::<f64>(), of_results[phase].as_f64().unwrap());
+        assert!((logged - found).abs() < 1e-8, "{phase}: {logged} logged, {found} in the results");
+    }
+}
+
 fn kept(room: &Room, run: &str) -> Vec<u64> {
     CheckpointDir::of_run(&room.path(run)).steps().unwrap()
 }
@@ -50,6 +60,11 @@ fn the_part_of_an_epoch_is_named_in_the_log_the_results_the_summary_and_the_page
     let seconds = |event| of(event)["epoch_secs"].as_f64().unwrap();
     let of_results = serde_json::from_value::<Results>(results.clone()).unwrap();
     assert_eq!(of_results.training_secs(), seconds("epoch") + seconds("partial_epoch"));
+    for (event, samples) in [("epoch", 1437.0), ("partial_epoch", 7.0 * 64.0)] {
+        let speed = of(event)["samples_per_sec"].as_f64().unwrap();
+        assert!((speed * seconds(event) / samples - 1.0).abs() < 1e-9, "{event}: {speed}");
+    }
+    check_phases(&room, "run");
     room.good("report run");
     assert!(room.read("run/report.html").contains("The last is a part of an epoch."));
 
@@ -98,6 +113,7 @@ fn the_whole_epoch_replaces_its_part_when_the_run_is_resumed() {
     let results = room.json("run/results.json");
     assert_eq!((&results["epochs"], &results["partial_epoch_secs"]), (&2.into(), &Value::Null));
     assert_eq!(results["epoch_secs"].as_array().unwrap().len(), 2);
+    check_phases(&room, "run");
 }
 
 #[test]
@@ -127,4 +143,11 @@ fn a_part_that_an_older_version_logged_as_an_epoch_is_known_as_one() {
     assert!(room.read("run/report.html").contains("The last is a part of an epoch."));
     room.good("train --resume run --epochs 2 --allow-changed epochs --quiet");
     assert_eq!(steps(&room, "run", "epoch"), [vec![23, 46], vec![23, 46]]);
+}
+
+#[test]
+fn of_checkpoints_that_are_as_good_as_one_another_the_first_is_kept() {
+    let room = Room::new();
+    room.good("train --lr 1e-30 --epochs 4 --keep 1 --save-every 1epoch --quiet -o run");
+    assert_eq!(kept(&room, "run"), [23, 92]);
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::tally::{Tally, count};
 use ndarray::Array2;
 use phalanx::data::{DataError, Dataset, Targets, sample_order};
-use phalanx::model::{Samples, from_fn};
+use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
 use phalanx::optim::BLOCK_LEN;
 use phalanx::train::{
     Blame, Divergence, Length, OnDivergence, Options, Outcome, Shards, StopReason, Trainer,
@@ -268,4 +268,24 @@ fn a_sample_that_weighs_0_is_blamed_for_nothing() {
     let all = Dataset::from_arrays(features, Targets::None, weights).unwrap();
     let found = Trainer::new(&model, &all, options(2)).run().unwrap().divergence;
     assert_eq!(found, Some(Divergence { step: 1, blame: Blame::Loss { shard: 2 } }));
+}
+
+/// A gradient of 2e15 that is divided by the weight of the step, 1e-30; and eight of 1e38 that are finite, and so is their mean, but not
+/// their sum. Nothing may be updated with either.
+#[test]
+fn a_gradient_that_only_its_division_or_its_sum_makes_infinite_is_found_before_the_update() {
+    let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
+    let model = Mlp::new(MlpShape { inputs: 1, hidden, outputs: 1, activation, loss });
+    for (samples, target, weight) in [(1, 1e15, 1e-30), (8, 5e7, 1.0)] {
+        let targets = Targets::Values { values: vec![target; samples], outputs: 1 };
+        let features = Array2::from_elem((samples, 1), 1e30_f32);
+        let all = Dataset::from_arrays(features, targets, Some(vec![weight; samples])).unwrap();
+        for threads in [1, 2] {
+            let shards = Shards::Count(samples);
+            let options = Options { threads, shards, batch_size: samples, ..Options::default() };
+            let trainer = Trainer::new(&model, &all, options).initial_params(vec![0.0; 2]);
+            let found = trainer.run().unwrap().divergence;
+            assert_eq!(found, Some(Divergence { step: 1, blame: Blame::Sum }), "{samples} samples");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use ndarray::Array2;
 use phalanx::collective::{CollectiveError, LocalWire, Wire};
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, from_fn};
-use phalanx::optim::{BLOCK_LEN, OptimizerKind, OptimizerOptions, Reduction};
+use phalanx::optim::{BLOCK_LEN, L2Form, OptimizerKind, OptimizerOptions, Reduction};
 use phalanx::train::{
     Divergence, Event, Length, NoiseInterval, NoiseScale, OnDivergence, Options, Outcome, SaveEvery, Shards,
     Snapshot, StopReason, TrainError, Trainer,
@@ -178,7 +178,11 @@ fn every_split_has_the_bits_of_one_process_whatever_else_a_step_does() {
         Options { keep_best: true, early_stop: Some(2), length: Length::Epochs(2), ..plain.clone() },
         // Fewer samples in the last batch than there are shards, and more ranks than shards.
         Options { batch_size: 287, shards: Shards::Count(3), length: Length::Epochs(1), ..plain.clone() },
-        Options { batch_size: 718, shards: Shards::Count(6), length: Length::Epochs(1), ..plain },
+        Options { batch_size: 718, shards: Shards::Count(6), length: Length::Epochs(1), ..plain.clone() },
+        Options {
+            optimizer: OptimizerOptions { l2: 1.0, l2_form: L2Form::BatchSum, ..OptimizerOptions::default() },
+            ..plain
+        },
     ] {
         bench.same_for(&SPLITS, &options);
     }

@@ -334,3 +334,34 @@ fn a_snapshot_of_another_run_is_refused() {
     let never = bench.trainer(&options, 1).save_every(SaveEvery::Steps(0)).run();
     assert!(matches!(never, Err(TrainError::ZeroSaveEvery)));
 }
+
+/// Nobody could wait as long as the run is said to have taken before it was saved.
+#[test]
+fn an_epoch_that_is_resumed_within_has_the_time_from_before_it_was_saved() {
+    let data = Dataset::from_arrays(Array2::zeros((10, 1)), Targets::None, None).unwrap();
+    let model = from_fn(vec![1.0], |params: &[f32], _: &Samples<'_>, grads: &mut [f32]| {
+        grads[0] = params[0];
+        0.0
+    });
+    let trainer = |steps| {
+        Trainer::new(
+            &model,
+            &data,
+            Options { batch_size: 2, length: Length::Steps(steps), ..Options::default() },
+        )
+    };
+    let saved = trainer(3).run().unwrap().snapshot().unwrap();
+    let hour = Duration::from_secs(3600);
+    let mut position = *saved.position();
+    position.sums.elapsed = hour;
+    position.sums.phases.wait = hour;
+    let snapshot = Snapshot::new(position, vec![1.0], vec![]);
+    let mut epochs = Vec::new();
+    let resumed = trainer(10).resume(snapshot).on_event(|event| {
+        if let Event::Epoch(end) = event {
+            epochs.push((end.samples, end.elapsed >= hour, end.phases.wait >= hour));
+        }
+    });
+    resumed.run().unwrap();
+    assert_eq!(epochs, [(10, true, true), (10, false, false)]);
+}
