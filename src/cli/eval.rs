@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use phalanx::checkpoint::ModelFile;
-use phalanx::data::{HeaderRow, InputFormat};
+use phalanx::data::{Column, HeaderRow, InputFormat};
 use phalanx::report::{Table, grouped};
 use phalanx::train::score;
 
@@ -33,6 +33,9 @@ pub(super) struct EvalFlags {
     /// [default: auto]
     #[arg(long, value_name = "WHICH", requires = "data")]
     header: Option<HeaderRow>,
+    /// Column of the label in a CSV, if it is not that of the training data: a name, a number from 0, or -1 for the last
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, requires = "data")]
+    label_column: Option<Column>,
 }
 
 /// Prints loss and accuracy.
@@ -44,6 +47,7 @@ pub(super) fn run(flags: &EvalFlags) -> Result<ExitCode, Failure> {
             data: flags.data.as_deref(),
             format: flags.input_format,
             header: flags.header.unwrap_or_default(),
+            label_column: flags.label_column.as_ref(),
             labels: Labels::Needed,
         },
     )?;

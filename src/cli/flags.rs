@@ -35,7 +35,8 @@ pub(super) struct TrainFlags {
     #[arg(long, value_name = "F", help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) test_split: Option<f64>,
-    /// Column of the label in a CSV: a name, a number from 0, or -1 for the last [default: -1]
+    /// Column of the label in a CSV: a name, its position from 0, or -1 for the last; a number is a position if there is one
+    /// [default: -1]
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "Data")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) label_column: Option<Column>,

@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::anyhow;
 use phalanx::checkpoint::{ModelFile, summarize};
 use phalanx::data::{
-    Classes, DataError, Dataset, FeatureScale, Fingerprint, HeaderRow, InputFormat, LoadOptions, Loaded,
-    Source, Standardize, TargetKind,
+    Classes, Column, DataError, Dataset, FeatureScale, Fingerprint, HeaderRow, InputFormat, LoadOptions,
+    Loaded, Source, Standardize, TargetKind, Targets,
 };
 use phalanx::model::Loss;
 use phalanx::report::figure::short_number;
@@ -39,6 +39,14 @@ pub(super) fn training_data(flags: &TrainFlags, classes: Option<&Classes>) -> Re
     if let Some(standardize) = &standardize {
         train.standardize(standardize.clone())?;
         test.as_mut().map_or(Ok(()), |test| test.standardize(standardize.clone()))?;
+    }
+    if let Targets::Values { values, .. } = train.targets()
+        && values.iter().all(|value| *value == values[0])
+    {
+        let value = values[0];
+        warn(format!(
+            "all targets are {value:?}: there is nothing to learn; name the label column with --label-column"
+        ));
     }
     let standardize_targets =
         standardizes_targets(flags, &train)?.then(|| Standardize::learn_targets(&train)).transpose()?;
@@ -99,9 +107,14 @@ pub(super) fn unscaled(flags: &TrainFlags, train: &Dataset) -> Result<Option<Str
 fn refuse_unused(flags: &TrainFlags) -> Result<(), Failure> {
     let data = data_name(flags);
     let lower = data.to_ascii_lowercase();
+    if is_stdin(data) && flags.test.as_deref().is_some_and(is_stdin) {
+        return Err(Failure::usage(
+            "stdin is read once, and cannot be both the data and --test; save one of them to a file",
+        ));
+    }
     let is_table = match flags.input_format {
         Some(format) => format == InputFormat::Csv,
-        None => lower.ends_with(".csv") || lower.ends_with(".csv.gz"),
+        None => lower.ends_with(".csv") || lower.ends_with(".csv.gz") || is_stdin(data) || is_pipe(data),
     };
     if is_table {
         return Ok(());
@@ -113,7 +126,7 @@ fn refuse_unused(flags: &TrainFlags) -> Result<(), Failure> {
     ];
     match columns.iter().find(|(_, given)| *given) {
         Some((name, _)) => Err(Failure::usage(format!(
-            "--{name} is for tables (FILE.csv), but the data is {data}; drop it, or give a table"
+            "--{name} is for tables (FILE.csv), but the data is {data}; drop it, or pass --input-format csv if that is a table"
         ))),
         None => Ok(()),
     }
@@ -139,9 +152,22 @@ fn parts(flags: &TrainFlags, options: &LoadOptions) -> Result<(Dataset, Option<D
         }
         (None, Some(share)) if share != 0.0 => {
             let (train, test) = loaded.train.split(share, flags.seed.unwrap_or(42))?;
+            warn_of_lost_classes(&train);
             Ok((train, Some(test)))
         }
         (None, _) => Ok((loaded.train, loaded.test)),
+    }
+}
+
+/// Warns of classes that a split has left without training samples.
+fn warn_of_lost_classes(train: &Dataset) {
+    let (Some(classes), Some(counts)) = (train.classes(), train.summary().class_counts) else { return };
+    let lost: Vec<_> = classes.names().iter().zip(counts).filter(|(_, count)| *count == 0).collect();
+    if let Some((name, _)) = lost.first() {
+        let more = if lost.len() > 1 { format!(" and {} more", lost.len() - 1) } else { String::new() };
+        warn(format!(
+            "class {name:?}{more} has no training samples, as --test-split took them; give another share or --seed"
+        ));
     }
 }
 
@@ -152,6 +178,8 @@ pub(super) struct Asked<'a> {
     pub(super) format: Option<InputFormat>,
     /// Whether the data, if it is a table, names its columns in line 1.
     pub(super) header: HeaderRow,
+    /// Its label column, if that is not the model's.
+    pub(super) label_column: Option<&'a Column>,
     pub(super) labels: Labels,
 }
 
@@ -181,6 +209,7 @@ fn tested_on(model: &ModelFile, flags: &TrainFlags) -> Result<(String, Dataset),
     let options = LoadOptions {
         classes: model.classes.clone(),
         columns: model.data.columns.clone(),
+        label_column: flags.label_column.clone().filter(|_| model.data.columns.is_none()),
         ..load_options(flags)
     };
     let (train, test) = parts(flags, &options).map_err(|error| {
@@ -244,6 +273,10 @@ fn named_source(data: &str, format: Option<InputFormat>) -> Result<Source, DataE
     }
 }
 
+fn is_stdin(data: &str) -> bool {
+    matches!(data, "-" | "/dev/stdin")
+}
+
 /// Such as `<(command)` of a shell.
 fn is_pipe(path: &str) -> bool {
     Path::new(path).metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
@@ -276,6 +309,7 @@ fn like(data: &Dataset, options: &LoadOptions) -> LoadOptions {
         features: Some(data.features()),
         classes: data.classes().cloned(),
         columns: data.columns().cloned(),
+        label_column: options.label_column.clone().filter(|_| data.columns().is_none()),
         target,
         ..options.clone()
     }
@@ -293,8 +327,13 @@ fn known(model: &ModelFile, flags: &TrainFlags, asked: Asked<'_>) -> LoadOptions
         classes: model.classes.clone(),
         columns: model.data.columns.clone(),
         target,
-        // That of the training data says nothing of other files.
+        // That of the training data says nothing of other files, and its label is among the columns of the model.
         header: asked.header,
+        label_column: match (asked.label_column, &model.data.columns) {
+            (Some(column), _) => Some(column.clone()),
+            (None, Some(_)) => None,
+            (None, None) => flags.label_column.clone(),
+        },
         ..load_options(flags)
     }
 }

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use phalanx::checkpoint::{ModelFile, write_whole_with};
-use phalanx::data::{HeaderRow, InputFormat};
+use phalanx::data::{Column, HeaderRow, InputFormat};
 use phalanx::train::predict;
 
 use super::failure::Failure;
@@ -53,6 +53,9 @@ pub(super) struct PredictFlags {
     /// [default: auto]
     #[arg(long, value_name = "WHICH", requires = "data")]
     header: Option<HeaderRow>,
+    /// Column of the label in a CSV, if it is not that of the training data: a name, a number from 0, or -1 for the last
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, requires = "data")]
+    label_column: Option<Column>,
     /// How to write the predictions: csv, npy or jsonl
     #[arg(long, value_name = "FORMAT", default_value = "csv")]
     format: Format,
@@ -88,6 +91,7 @@ pub(super) fn run(flags: &PredictFlags) -> Result<ExitCode, Failure> {
         data: flags.data.as_deref(),
         format: flags.input_format,
         header: flags.header.unwrap_or_default(),
+        label_column: flags.label_column.as_ref(),
         labels: Labels::Ignored,
     };
     let (_, data) = samples_for(&file, asked)?;

@@ -64,7 +64,7 @@ pub(super) fn targets(standardize: Option<&Standardize>, framework: Option<Frame
 /// "standardized by mean 12.5 and deviation 3.25".
 pub(super) fn standardized_by(standardize: &Standardize) -> String {
     match (standardize.mean(), standardize.std()) {
-        ([mean], [std]) => format!("standardized by mean {mean} and deviation {std}"),
+        ([mean], [std]) => format!("standardized by mean {mean:?} and deviation {std:?}"),
         (means, _) => format!("standardized, each of the {} by its mean and deviation", means.len()),
     }
 }

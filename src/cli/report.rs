@@ -98,7 +98,13 @@ fn tested(run: &mut RunRecord) -> Result<Tested, String> {
 fn try_tested(run: &mut RunRecord) -> Result<Tested, Failure> {
     let (file, step) = model(run)?;
     run.data = Some((file.data.clone(), file.classes.clone()));
-    let asked = Asked { data: None, format: None, header: HeaderRow::Auto, labels: Labels::Needed };
+    let asked = Asked {
+        data: None,
+        format: None,
+        header: HeaderRow::Auto,
+        label_column: None,
+        labels: Labels::Needed,
+    };
     let (name, data) = samples_for(&file, asked)?;
     let model = file.model();
     let predictions = predict(&model, &file.params, &data)?;

@@ -145,6 +145,11 @@ impl Columns {
     }
 }
 
+/// Whether a column of this name is likely to be the label.
+pub(super) fn is_label_name(name: &str) -> bool {
+    ["label", "labels", "target", "class", "y"].contains(&name.to_lowercase().as_str())
+}
+
 /// Most names of columns, and most bytes in them, that are kept: headers of model files are bounded.
 const MOST_NAMES: usize = 1 << 13;
 const MOST_NAME_BYTES: usize = 1 << 20;
@@ -193,13 +198,16 @@ impl FirstRow<'_> {
         let names = has_names.then(|| self.texts.iter().map(|&name| name.to_owned()).collect());
         let columns = Columns { names, count, features, label, weight };
         self.check_names(&columns)?;
-        let remarks = self.unnamed(&columns).into_iter().chain(self.other_label(&columns)).collect();
+        // A model whose columns are not known, as it was trained on another format.
+        let by_position = self.options.features.and_then(|_| self.taken_by_position(&columns));
+        let remarks = [self.unnamed(&columns), self.other_label(&columns), by_position];
+        let remarks = remarks.into_iter().flatten().collect();
         Ok((columns, remarks))
     }
 
     /// Decides the columns of a table by those of the training table.
     fn like(&self, known: &Columns) -> Result<(Columns, Vec<Remark>), DataError> {
-        let by_position = self.by_position(known);
+        let by_position = self.by_position(known)?;
         let has_names = match (&known.names, self.options.header) {
             (Some(_), HeaderRow::Auto) if self.has_names_of(known) => {
                 let is_word = |column: usize| {
@@ -219,18 +227,22 @@ impl FirstRow<'_> {
         if has_names && known.names.is_some() {
             return self.by_name(known);
         }
-        let (file, features) = (self.file.to_owned(), known.features.len());
         let Some(mut columns) = by_position else {
-            return Err(DataError::Columns { file, found: self.texts.len(), features });
-        };
-        let count = columns.count;
-        let remark = match (has_names, &known.names) {
-            (true, _) => Some(Remark::ModelWithoutNames { file, count }),
-            (false, Some(_)) => Some(Remark::NoNames { file, count }),
-            (false, None) => None,
+            let (file, found, features) = (self.file.to_owned(), self.texts.len(), known.features.len());
+            return Err(DataError::Columns { file, found, features, all: known.count });
         };
         columns.names = has_names.then(|| self.texts.iter().map(|&name| name.to_owned()).collect());
+        // Two tables without names can be read in no other way, unless the label may be there or not.
+        let is_doubtful = has_names || known.names.is_some() || self.options.target == TargetKind::None;
+        let remark = self.taken_by_position(&columns).filter(|_| is_doubtful);
         Ok((columns, remark.into_iter().collect()))
+    }
+
+    /// Says that columns are taken by position, and which is the label.
+    fn taken_by_position(&self, columns: &Columns) -> Option<Remark> {
+        let label = columns.label.map(|label| columns.text(label));
+        let (file, file_has_names) = (self.file.to_owned(), columns.names.is_some());
+        Some(Remark::ByPosition { file, count: columns.count, file_has_names, label })
     }
 
     fn has_names_of(&self, known: &Columns) -> bool {
@@ -253,10 +265,13 @@ impl FirstRow<'_> {
             }
         }
         if !missing.is_empty() {
+            let is_sample = self.options.header == HeaderRow::Present
+                && self.texts.iter().any(|text| FieldKind::of(text) == FieldKind::Number);
             return Err(DataError::MissingColumns {
                 file: self.file.to_owned(),
                 missing: listed(missing.into_iter()),
                 found: listed(self.texts.iter().map(|name| format!("{name:?}"))),
+                remedy: if is_sample { ", or pass --header absent if line 1 is a sample" } else { "" },
             });
         }
         let needed = |column: Option<usize>| match column.map(find).transpose()?.flatten() {
@@ -266,7 +281,11 @@ impl FirstRow<'_> {
             }
             found => Ok(found),
         };
-        let (label, weight) = (needed(known.label)?, needed(known.weight)?);
+        let label = match self.wanted(&self.options.label_column)? {
+            None => needed(known.label)?,
+            given => given,
+        };
+        let weight = needed(known.weight)?;
         let names = Some(self.texts.iter().map(|&name| name.to_owned()).collect());
         let columns = Columns { names, count: self.texts.len(), features, label, weight };
         let extra: Vec<String> =
@@ -277,8 +296,20 @@ impl FirstRow<'_> {
     }
 
     /// The columns in the order of the training table: all of it, those of it that were used, or the features alone.
-    fn by_position(&self, known: &Columns) -> Option<Columns> {
+    fn by_position(&self, known: &Columns) -> Result<Option<Columns>, DataError> {
         let count = self.texts.len();
+        if let Some(label) = self.wanted(&self.options.label_column)? {
+            // The features are the others, in their order.
+            let features: Vec<usize> = (0..count).filter(|&column| column != label).collect();
+            let is_whole = features.len() == known.features.len() && known.weight.is_none();
+            return Ok(is_whole.then_some(Columns {
+                names: None,
+                count,
+                features,
+                label: Some(label),
+                weight: None,
+            }));
+        }
         let mut used: Vec<usize> = known.used().collect();
         used.sort_unstable();
         let mut features = known.features.clone();
@@ -291,7 +322,7 @@ impl FirstRow<'_> {
             label: label.map(place),
             weight: weight.map(place),
         };
-        if count == known.count {
+        Ok(if count == known.count {
             Some(columns(&|column| column, known.label, known.weight))
         } else if count == used.len() {
             Some(columns(&|column| rank(&used, column), known.label, known.weight))
@@ -299,7 +330,7 @@ impl FirstRow<'_> {
             Some(columns(&|column| rank(&features, column), None, None))
         } else {
             None
-        }
+        })
     }
 
     /// Whether a table to predict from has no label, by the number of its columns.
@@ -309,7 +340,8 @@ impl FirstRow<'_> {
         match (self.options.target, self.options.features) {
             (TargetKind::None, Some(features)) if others == features => Ok(true),
             (TargetKind::None, Some(features)) if others != features + 1 => {
-                Err(DataError::Columns { file: self.file.to_owned(), found, features })
+                let all = features + 1 + usize::from(weight.is_some());
+                Err(DataError::Columns { file: self.file.to_owned(), found, features, all })
             }
             (TargetKind::None, None) => Ok(true),
             _ => Ok(false),
@@ -436,8 +468,6 @@ impl FirstRow<'_> {
     fn other_label(&self, columns: &Columns) -> Option<Remark> {
         let names = columns.names.as_ref()?;
         let label = columns.label.filter(|_| self.options.label_column.is_none())?;
-        let is_label_name =
-            |name: &str| ["label", "labels", "target", "class", "y"].contains(&name.to_lowercase().as_str());
         if is_label_name(&names[label]) {
             return None;
         }
@@ -465,8 +495,18 @@ impl FirstRow<'_> {
 
     fn by_number(&self, number: i64) -> Result<usize, DataError> {
         let count = self.texts.len();
+        let may_be_name = self.options.header == HeaderRow::Present;
+        let named = if may_be_name { self.position(&number.to_string())? } else { None };
         let found = match usize::try_from(number) {
-            Ok(number) => Some(number).filter(|&number| number < count),
+            Ok(position) if named.is_some_and(|named| named != position && position < count) => {
+                return Err(DataError::NumberIsName {
+                    file: self.file.to_owned(),
+                    number: position,
+                    named: named.unwrap_or_default(),
+                    from_end: position as i64 - count as i64,
+                });
+            }
+            Ok(number) => Some(number).filter(|&number| number < count).or(named),
             Err(_) => usize::try_from(number.unsigned_abs()).ok().and_then(|back| count.checked_sub(back)),
         };
         found.ok_or_else(|| {

@@ -107,7 +107,7 @@ impl Dataset {
     /// Joins the features of a file with what became of its labels.
     pub(super) fn of_file(file: &str, features: Features, labels: ReadLabels) -> Result<Dataset, DataError> {
         let mut data = Dataset::new(file, features, labels.targets, labels.classes)?;
-        data.remarks.extend(labels.remark);
+        data.remarks.extend(labels.remarks);
         Ok(data)
     }
 

@@ -180,19 +180,37 @@ pub enum DataError {
     FolderEmpty { folder: String },
 
     /// A field that should be a number.
-    #[error("{} in {place} of {file}, expected a number; {}", found_text(text), advice_on_number(text))]
-    NotNumber { file: String, place: Place, text: String },
+    #[error(
+        "{} in {place} of {file}, expected a number; {}{}",
+        found_text(text),
+        if *.may_be_name { "pass --header present if the line names the columns, or " } else { "" },
+        advice_on_number(text)
+    )]
+    NotNumber { file: String, place: Place, text: String, may_be_name: bool },
     /// A line with more or fewer fields than the first.
-    #[error("{found} fields in line {line} of {file}, expected {expected} as in its first row; fix the line")]
+    #[error("{found} field{} in line {line} of {file}, expected {expected} as in its first row; fix the line", if *.found == 1 { "" } else { "s" })]
     Ragged { file: String, line: u64, found: usize, expected: usize },
     /// No column of that name or number.
-    #[error("{file} has no column {column}, expected {expected}")]
+    #[error(
+        "{file} has no column {column}, expected {expected}; rename the column, or name another with --label-column or --weight-column"
+    )]
     NoColumn { file: String, column: Column, expected: String },
     /// A column given by name in a table without a header.
     #[error(
         "{file} has no header row to find column {column} in; give its number, from 0, or -1 for the last"
     )]
     NoHeader { file: String, column: Column },
+    /// A number that is the position of one column, and the name of another.
+    #[error(
+        "column {number} of {file} may be that at position {number} or the one named {number}, at position {named}; pass {from_end} for the first, \
+         a position from the end, or rename the columns"
+    )]
+    NumberIsName { file: String, number: usize, named: usize, from_end: i64 },
+    /// Quotes that are not those of a quoted field.
+    #[error(
+        "{what} in line {line} of {file}, expected quotes around whole fields, doubled within them; remove the quote, or quote the field"
+    )]
+    Quote { file: String, line: u64, what: &'static str },
     /// A name that two columns share.
     #[error("columns {} and {} of {file} are both named {name:?}; rename one of them", columns[0], columns[1])]
     SameName { file: String, name: String, columns: [usize; 2] },
@@ -204,9 +222,9 @@ pub enum DataError {
     HeaderUnknown { file: String, line: u64, why: String },
     /// A table that lacks columns of the model.
     #[error(
-        "{file} lacks the model's {missing} among its columns {found}; add or rename columns, or remove the line of names to go by position"
+        "{file} lacks the model's {missing} among its columns {found}; add the columns, or rename them as in the training data{remedy}"
     )]
-    MissingColumns { file: String, missing: String, found: String },
+    MissingColumns { file: String, missing: String, found: String, remedy: &'static str },
     /// A label column that is empty in a table without names, as where every line ends in a comma.
     #[error(
         "the label in line {line}, column {column} of {file} is empty, expected a class or a number; if every line ends in a comma, remove it, \
@@ -238,11 +256,11 @@ pub enum DataError {
     TooFewColumns { file: String, line: u64, found: usize, expected: usize },
     /// A table to predict from that fits neither with nor without a label column.
     #[error(
-        "{found} column{} in {file}, expected those of the training data: {features} feature{}, or {features} and a label",
+        "{found} column{} in {file}, expected the {features} feature{}, or all {all} columns of the training data; add or remove columns",
         if *.found == 1 { "" } else { "s" },
         if *.features == 1 { "" } else { "s" }
     )]
-    Columns { file: String, found: usize, features: usize },
+    Columns { file: String, found: usize, features: usize, all: usize },
     /// A weight that is negative, infinite or no number.
     #[error("weight {text:?} in {place} of {file}, expected a finite number of 0 or more; fix the field")]
     Weight { file: String, place: Place, text: String },
@@ -393,9 +411,10 @@ impl LabelFault {
             }
             LabelFault::Empty => "expected a class or a number; fill in or remove the row".to_string(),
             LabelFault::NotFinite { .. } => "expected a finite number; fix or remove the row".to_string(),
-            LabelFault::NotNumber { .. } => {
-                "expected a plain number such as 1234.5; fix the row, or pass --loss cross-entropy for classes".to_string()
-            }
+            LabelFault::NotNumber { text } => match FieldKind::of(text) {
+                FieldKind::Word => "expected a plain number such as 1234.5; fix the row, or pass --loss cross-entropy for classes".to_string(),
+                _ => format!("expected a plain number such as 1234.5; {}", advice_on_number(text)),
+            },
             LabelFault::NumberAsText { .. } => "expected a class or a plain number; if the labels are numbers to predict, write them as \
                 1234.5 and pass --loss mse, if they are classes, pass --loss cross-entropy"
                 .to_string(),

@@ -127,6 +127,10 @@ pub(super) struct LabelReader<'a> {
     /// The first label with a fraction, and its row, from 1.
     fraction: Option<(f64, usize)>,
     text: Option<String>,
+    /// Two ways in which one label is written.
+    respelled: Option<(String, String)>,
+    /// The first whole number that f32 does not hold.
+    rounded: Option<f64>,
 }
 
 /// What labels came to.
@@ -134,7 +138,7 @@ pub(super) struct ReadLabels {
     pub targets: Targets,
     /// The names of the classes, if the targets are classes.
     pub classes: Option<Classes>,
-    pub remark: Option<Remark>,
+    pub remarks: Vec<Remark>,
 }
 
 impl<'a> LabelReader<'a> {
@@ -158,6 +162,8 @@ impl<'a> LabelReader<'a> {
             keys: Vec::new(),
             fraction: None,
             text: None,
+            respelled: None,
+            rounded: None,
         }
     }
 
@@ -174,8 +180,35 @@ impl<'a> LabelReader<'a> {
             Mode::Ignored => Ok(()),
             Mode::Values | Mode::ManyIntegers => self.push_value(parse_value(text)?),
             Mode::Undecided | Mode::Classes | Mode::Known => {
-                self.push_key(Key::of_text(text)?, || text.trim().to_string())
+                let text = text.trim();
+                let key = match Key::of_text(text) {
+                    // Where classes are asked for, NaN and Inf are names like others; else NaN is a word for a missing value.
+                    Err(LabelFault::NotFinite { .. })
+                        if self.mode != Mode::Undecided || FieldKind::of(text) == FieldKind::Missing =>
+                    {
+                        Key::Text(text.to_string())
+                    }
+                    key => key?,
+                };
+                self.push_key(key, || text.to_string())?;
+                self.note_spelling(text);
+                Ok(())
             }
+        }
+    }
+
+    /// Remembers the first whole number that f32 does not hold.
+    fn note_rounding(&mut self, value: f64) {
+        if value.fract() == 0.0 && f64::from(value as f32) != value {
+            self.rounded.get_or_insert(value);
+        }
+    }
+
+    /// Remembers the first label that is written in another way than the same one before.
+    fn note_spelling(&mut self, text: &str) {
+        let first = self.entries.last().and_then(|&index| self.keys.get(index as usize));
+        if let (None, Some(first)) = (&self.respelled, first.filter(|first| first.name != text)) {
+            self.respelled = Some((first.name.clone(), text.to_string()));
         }
     }
 
@@ -202,6 +235,7 @@ impl<'a> LabelReader<'a> {
     }
 
     fn push_value(&mut self, value: f64) -> Result<(), LabelFault> {
+        self.note_rounding(value);
         if value.fract() != 0.0 && self.mode == Mode::ManyIntegers {
             self.mode = Mode::Values;
         }
@@ -259,6 +293,7 @@ impl<'a> LabelReader<'a> {
             key => {
                 let number = key.number().expect("it is no text");
                 value_bits(number)?;
+                self.note_rounding(number);
                 if number.fract() != 0.0 {
                     self.fraction.get_or_insert((number, self.entries.len() + 1));
                 }
@@ -282,7 +317,18 @@ impl<'a> LabelReader<'a> {
 
     /// What the labels of a file came to.
     pub fn finish(mut self, file: &str) -> Result<ReadLabels, DataError> {
-        let remark = if self.mode == Mode::Undecided { self.decide(file)? } else { None };
+        let mut remarks = Vec::new();
+        if self.mode == Mode::Undecided {
+            remarks.extend(self.decide(file)?);
+        }
+        if let (Mode::Undecided | Mode::Classes, Some((label, other))) = (self.mode, &self.respelled) {
+            let (label, other) = (format!("{label:?}"), format!("{other:?}"));
+            remarks.push(Remark::Respelled { file: file.to_string(), label, other });
+        }
+        if let (Mode::Values, Some(value)) = (self.mode, self.rounded) {
+            let (what, text) = ("the labels".to_string(), value.to_string());
+            remarks.push(Remark::Rounded { file: file.to_string(), what, text });
+        }
         let (targets, classes) = match self.mode {
             Mode::Ignored => (Targets::None, None),
             Mode::Values => {
@@ -296,7 +342,7 @@ impl<'a> LabelReader<'a> {
             Mode::ManyIntegers => return Err(self.too_many(file)),
             Mode::Undecided | Mode::Classes => self.finish_classes(file)?,
         };
-        Ok(ReadLabels { targets, classes, remark })
+        Ok(ReadLabels { targets, classes, remarks })
     }
 
     /// Decides whether labels are classes or values where nobody said so.
@@ -442,6 +488,10 @@ mod tests {
 
     #[test]
     fn a_class_is_named_as_it_was_first_written() {
+        let remarks = read(TargetKind::Auto, &["1000", "2", "1e3"]).unwrap().remarks;
+        assert!(remarks[0].to_string().contains("\"1000\" and \"1e3\" are the same number"), "{remarks:?}");
+        assert_eq!(classes(TargetKind::Classes, &["Nan", "Ada", "Inf"]).1, ["Ada", "Inf", "Nan"]);
+        assert!(error(TargetKind::Auto, &["Nan", "Ada"]).contains("Missing"));
         assert_eq!(classes(TargetKind::Auto, &["2.0", "+1", "1", "2"]).1, ["+1", "2.0"]);
         let postcodes = ["02139", "2139", "00501", "02139"];
         assert_eq!(
@@ -489,11 +539,11 @@ mod tests {
         assert_eq!(classes(TargetKind::Classes, &texts(&labels)).1.len(), 30);
 
         let twice: Vec<String> = (0..60).map(|n| (n % 30).to_string()).collect();
-        let remark = read(TargetKind::Auto, &texts(&twice)).unwrap().remark.unwrap();
-        assert!(remark.to_string().contains("30 distinct whole numbers from 0 to 29"), "{remark}");
-        assert!(read(TargetKind::Classes, &texts(&twice)).unwrap().remark.is_none());
+        let remarks = read(TargetKind::Auto, &texts(&twice)).unwrap().remarks;
+        assert!(remarks[0].to_string().contains("30 distinct whole numbers from 0 to 29"), "{remarks:?}");
+        assert!(read(TargetKind::Classes, &texts(&twice)).unwrap().remarks.is_empty());
         let ten: Vec<String> = (0..20).map(|n| (n % 10).to_string()).collect();
-        assert!(read(TargetKind::Auto, &texts(&ten)).unwrap().remark.is_none());
+        assert!(read(TargetKind::Auto, &texts(&ten)).unwrap().remarks.is_empty());
     }
 
     #[test]

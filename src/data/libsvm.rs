@@ -146,7 +146,12 @@ impl RowReader<'_> {
                 Err(DataError::OutOfRange { file: file(), place: place(), text: excerpt(text) })
             }
             Ok(value) => Err(DataError::NotFinite { file: file(), place: place(), value: f64::from(value) }),
-            Err(_) => Err(DataError::NotNumber { file: file(), place: place(), text: excerpt(text) }),
+            Err(_) => Err(DataError::NotNumber {
+                file: file(),
+                place: place(),
+                text: excerpt(text),
+                may_be_name: false,
+            }),
         }
     }
 

@@ -94,7 +94,7 @@ impl<'a> Array<'a> {
             return Ok(ReadLabels {
                 targets: Targets::Values { values, outputs },
                 classes: None,
-                remark: None,
+                remarks: Vec::new(),
             });
         }
         if outputs != 1 {

@@ -26,16 +26,19 @@ pub enum Remark {
     Unnamed { file: String, columns: Vec<usize> },
     /// Named columns that the model has no use for are ignored.
     Extra { file: String, columns: Vec<String> },
-    /// The columns are taken in the order of the training table, as the file has no names.
-    NoNames { file: String, count: usize },
-    /// The columns are taken in their order, as the model has no names to match those of the file with.
-    ModelWithoutNames { file: String, count: usize },
+    /// The columns are taken in the order of the training data, as the file has no names, or the model has none to match them with.
+    /// `label` is the column that is taken for the label, if one is.
+    ByPosition { file: String, count: usize, file_has_names: bool, label: Option<String> },
     /// A feature counts the samples.
     Counts { file: String, column: String, first: u64 },
     /// A column that is not the label has the name of one.
     OtherLabel { file: String, label: String, other: String },
     /// Many distinct whole numbers were taken as classes.
     ManyClasses { file: String, classes: usize, samples: usize, least: String, most: String },
+    /// Labels that are written in several ways, and are the same number.
+    Respelled { file: String, label: String, other: String },
+    /// A whole number that f32 rounds to another; `what` is the feature or the labels.
+    Rounded { file: String, what: String, text: String },
     /// The names are too many, or too long, to be kept with a model.
     NamesNotKept { file: String, columns: usize },
 }
@@ -44,11 +47,14 @@ impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unnamed { file, columns } => {
-                let (noun, verb) = if columns.len() == 1 { ("column", "has") } else { ("columns", "have") };
+                let is_one = columns.len() == 1;
                 let columns = listed(columns.iter().map(usize::to_string));
+                let (noun, has, is) =
+                    if is_one { ("column", "has", "is") } else { ("columns", "have", "are") };
+                let them = if is_one { "it to make it a feature" } else { "them to make them features" };
                 write!(
                     f,
-                    "{file}: {noun} {columns}, which {verb} no name in line 1, is ignored; name it to make it a feature"
+                    "{file}: {noun} {columns}, which {has} no name in line 1, {is} ignored; name {them}"
                 )
             }
             Self::Extra { file, columns } => {
@@ -56,13 +62,30 @@ impl fmt::Display for Remark {
                 let columns = listed(columns.iter().map(|name| format!("{name:?}")));
                 write!(f, "{file}: ignored {noun} {columns}, which the model has no use for")
             }
-            Self::NoNames { file, count } => write!(
+            Self::ByPosition { file, count, file_has_names, label } => {
+                let why = if *file_has_names {
+                    "the model was trained without names of columns"
+                } else {
+                    "no names of columns"
+                };
+                let columns = if *count == 1 { "column" } else { "columns" };
+                write!(
+                    f,
+                    "{file}: {why}; its {count} {columns} are taken in the order of the training data"
+                )?;
+                match label {
+                    Some(label) => write!(f, ", column {label} as the label"),
+                    None => Ok(()),
+                }
+            }
+            Self::Respelled { file, label, other } => write!(
                 f,
-                "{file} names no columns: its {count} columns are taken in the order of the training data"
+                "{file}: the labels {label} and {other} are the same number, and one class, named as it is written first"
             ),
-            Self::ModelWithoutNames { file, count } => write!(
+            Self::Rounded { file, what, text } => write!(
                 f,
-                "the model was trained on columns without names: the {count} columns of {file} are taken in their order"
+                "{file}: {text} in {what} becomes another number in f32, which holds whole numbers up to 16777216; subtract a constant from \
+                 all of them, or remove a column of ids"
             ),
             Self::Counts { file, column, first } => write!(
                 f,

@@ -31,6 +31,8 @@ pub(super) struct Rows<'a> {
     /// Bytes of the input before the row at hand, and before the next.
     start: u64,
     next: u64,
+    /// Line feeds before the row at hand ended, and before the one before did.
+    line_feeds: [u64; 2],
 }
 
 impl<'a> Rows<'a> {
@@ -46,6 +48,7 @@ impl<'a> Rows<'a> {
             count: 0,
             start: 0,
             next: 0,
+            line_feeds: [0; 2],
         })
     }
 
@@ -53,6 +56,7 @@ impl<'a> Rows<'a> {
     pub(super) fn next(&mut self) -> Result<bool, DataError> {
         self.start = self.next;
         let mut len = 0;
+        let mut quotes = Quotes::FieldStart;
         self.count = 0;
         loop {
             let bytes = match self.stream.fill_buf() {
@@ -61,7 +65,14 @@ impl<'a> Rows<'a> {
             };
             let (result, read, written, ended) =
                 self.parser.read_record(bytes, &mut self.text[len..], &mut self.ends[self.count..]);
+            let is_first = self.start == 0 && self.next == 0;
+            let text = bytes[..read].strip_prefix(BYTE_ORDER_MARK).filter(|_| is_first);
+            let followed = quotes.follow(text.unwrap_or(&bytes[..read]));
             self.stream.consume(read);
+            if let Err(what) = followed {
+                let (file, line) = (self.file.clone(), self.line());
+                return Err(DataError::Quote { file, line, what });
+            }
             self.next += read as u64;
             len += written;
             self.count += ended;
@@ -77,7 +88,14 @@ impl<'a> Rows<'a> {
                     let (file, line) = (self.file.clone(), self.line());
                     return Err(DataError::WideRow { file, line, most: MAX_COLUMNS });
                 }
-                ReadRecordResult::Record => return Ok(true),
+                ReadRecordResult::Record if quotes == Quotes::Within => {
+                    let (file, line) = (self.file.clone(), self.line());
+                    return Err(DataError::Quote { file, line, what: "a quote that is not closed" });
+                }
+                ReadRecordResult::Record => {
+                    self.line_feeds = [self.parser.line(), self.line_feeds[0]];
+                    return Ok(true);
+                }
                 ReadRecordResult::End => return Ok(false),
             }
         }
@@ -104,8 +122,54 @@ impl<'a> Rows<'a> {
         Stream::open(self.input).ok().and_then(|stream| line_of(stream, self.start)).unwrap_or(0)
     }
 
+    /// Whether blank lines stand before the row at hand, if no field has a line feed in it.
+    pub(super) fn follows_a_blank_line(&self) -> bool {
+        self.line_feeds[0] > self.line_feeds[1] + 1
+    }
+
     pub(super) fn file_bytes(&self) -> u64 {
         self.stream.get_ref().file_bytes()
+    }
+}
+
+/// How a text file may begin.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Where in a row the bytes stand, for quotes: the parser takes any, and with them rows that follow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    FieldStart,
+    /// In a field without quotes.
+    Plain,
+    /// Between the quotes of a field.
+    Within,
+    /// Behind a quote in a quoted field, which ends it unless another follows.
+    Behind,
+}
+
+impl Quotes {
+    /// Follows bytes; refuses a quote that neither opens nor closes a field, nor is doubled.
+    fn follow(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+        if matches!(*self, Self::FieldStart | Self::Plain) && !bytes.contains(&b'"') {
+            // What is all there is in most tables.
+            if let Some(last) = bytes.last() {
+                let is_end = matches!(last, b',' | b'\n' | b'\r');
+                *self = if is_end { Self::FieldStart } else { Self::Plain };
+            }
+            return Ok(());
+        }
+        for &byte in bytes {
+            *self = match (*self, byte) {
+                (Self::Within, b'"') => Self::Behind,
+                (Self::Within, _) => Self::Within,
+                (Self::FieldStart | Self::Behind, b'"') => Self::Within,
+                (_, b',' | b'\n' | b'\r') => Self::FieldStart,
+                (Self::Behind, _) => return Err("text behind a closing quote"),
+                (Self::Plain, b'"') => return Err("a quote within a field without quotes"),
+                (Self::FieldStart | Self::Plain, _) => Self::Plain,
+            };
+        }
+        Ok(())
     }
 }
 

@@ -242,7 +242,8 @@ impl Source {
         let names = options.columns.as_ref().and_then(Columns::names);
         if names.is_some() && !matches!(self.kind, Kind::Table(_)) {
             let (file, count) = (self.to_string(), loaded.train.features());
-            loaded.train.add_remark(Remark::NoNames { file, count });
+            let (file_has_names, label) = (false, None);
+            loaded.train.add_remark(Remark::ByPosition { file, count, file_has_names, label });
         }
         match options.features {
             Some(expected) if expected != loaded.train.features() => Err(DataError::FeatureCount {

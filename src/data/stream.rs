@@ -198,7 +198,7 @@ impl Read for Stream<'_> {
 pub(super) fn check_is_text(input: &Input) -> Result<(), DataError> {
     const TO_CSV: &str = "save it as CSV";
     const UNPACK: &str = "decompress it first, or compress it with gzip";
-    let kinds: [(&[u8], &str, &str); 18] = [
+    let kinds: [(&[u8], &str, &str); 19] = [
         (b"\xff\xfe", "UTF-16 text", "save it as UTF-8"),
         (b"\xfe\xff", "UTF-16 text", "save it as UTF-8"),
         (b"PK\x03\x04", "a zip archive, as an .xlsx is", "unpack it, or save the sheet as CSV"),
@@ -217,6 +217,7 @@ pub(super) fn check_is_text(input: &Input) -> Result<(), DataError> {
         (b"<html", "a web page", "download the file itself"),
         (b"@relation", "an ARFF file", TO_CSV),
         (b"@RELATION", "an ARFF file", TO_CSV),
+        (b"sep=", "a table with a line for Excel, sep=, before its names", "remove that line"),
     ];
     let file = || input.name();
     let beginning = input.beginning(16).map_err(|cause| fault(&file(), cause))?;

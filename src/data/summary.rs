@@ -49,6 +49,14 @@ impl Dataset {
     }
 }
 
+/// A label as it is, but for characters that would move the cursor of a terminal.
+fn printable(label: &str) -> String {
+    match label.contains(char::is_control) {
+        true => label.escape_debug().to_string(),
+        false => label.to_owned(),
+    }
+}
+
 impl DataSummary {
     /// Returns names and texts of a table for people; `classes` are the names of the classes.
     pub fn rows(&self, classes: Option<&Classes>) -> Vec<(&'static str, String)> {
@@ -78,7 +86,11 @@ impl DataSummary {
             }
         }
         if let (Some(counts), Some(classes)) = (&self.class_counts, classes) {
-            let each = classes.names().iter().zip(counts).map(|(name, count)| format!("{name}: {count}"));
+            let each = classes
+                .names()
+                .iter()
+                .zip(counts)
+                .map(|(name, count)| format!("{}: {count}", printable(name)));
             rows.push(("samples per class", listed(each.collect::<Vec<_>>().into_iter())));
         }
         rows

@@ -2,6 +2,7 @@
 //!
 //! Source: RFC 4180, also with lines that end in a line feed alone, blank lines, and spaces around numbers.
 
+use super::columns::is_label_name;
 use super::error::{LabelFault, Place, excerpt};
 use super::features::{Features, Stored};
 use super::field::FieldKind;
@@ -9,7 +10,7 @@ use super::input::Input;
 use super::labels::LabelReader;
 use super::rows::Rows;
 use super::stream::{Stream, check_is_text};
-use super::{Columns, DataError, Dataset, HeaderRow, LoadOptions, Remark, TargetKind, Targets};
+use super::{Classes, Columns, DataError, Dataset, HeaderRow, LoadOptions, Remark, TargetKind, Targets};
 
 /// Reads a table.
 pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, DataError> {
@@ -18,8 +19,12 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
     if !rows.next()? {
         return Err(empty(rows));
     }
-    let first: Vec<String> = rows.fields().map(|field| String::from_utf8_lossy(field).into_owned()).collect();
     let line = rows.line();
+    let first: Option<Vec<String>> =
+        rows.fields().map(|field| String::from_utf8(field.to_vec()).ok()).collect();
+    let Some(first) = first else {
+        return Err(DataError::NotUtf8 { file: rows.file, place: Place::Line(line) });
+    };
     let (columns, remarks) = Columns::decide(&rows.file, line, &first, options)?;
     let has_names = columns.names().is_some();
     if has_names && !rows.next()? {
@@ -35,8 +40,7 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
     let mut data = table.finish(&rows.file)?;
     if options.columns.is_none() {
         if options.header == HeaderRow::Auto && !has_names && is_odd_class(&data, &first) {
-            let why =
-                "its label is a word that no other line has, and its features are whole numbers".to_string();
+            let why = "its label is a word that no other line has".to_string();
             return Err(DataError::HeaderUnknown { file: rows.file, line, why });
         }
         if let Some(remark) = counting_feature(&data, &rows.file) {
@@ -47,19 +51,21 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
     Ok(data)
 }
 
-/// Whether the first line, taken for a sample, may name columns after all, such as years: all its features are whole numbers, its label
-/// is a word, and the only one of its class where the others have two samples each or more.
+/// Whether the first line, taken for a sample, may name columns after all, such as wavelengths: its label is a word that no other
+/// sample has, and is the name of a label, or stands among numbers, or among classes of two samples each or more.
 fn is_odd_class(data: &Dataset, first: &[String]) -> bool {
     let (Targets::Classes { labels, count }, Some(columns)) = (data.targets(), data.columns()) else {
         return false;
     };
     let is_alone = labels.iter().filter(|&&label| label == labels[0]).count() == 1;
     let is_word = |column: usize| FieldKind::of(&first[column]) == FieldKind::Word;
-    let is_whole = |&column: &usize| first[column].trim().parse::<i64>().is_ok();
+    let names = data.classes().map(Classes::names).unwrap_or_default();
+    let number = |name: &&String| FieldKind::of(name) == FieldKind::Number;
+    let are_numbers = names.iter().filter(number).count() + 1 == names.len();
+    let has_label_name = columns.label().is_some_and(|column| is_label_name(first[column].trim()));
     is_alone
-        && labels.len() > 2 * (count - 1)
         && columns.label().is_some_and(is_word)
-        && columns.features().iter().all(is_whole)
+        && (labels.len() > 2 * (count - 1) || are_numbers || has_label_name)
 }
 
 /// A feature that is 0, 1, 2, ... or 1, 2, 3, ... in the order of the samples.
@@ -106,6 +112,8 @@ struct Table<'a> {
     /// The features of the row at hand, in their order.
     row: Vec<f32>,
     weights: Option<Vec<f32>>,
+    /// The first whole number that f32 does not hold, and its column.
+    rounded: Option<(usize, String)>,
     samples: usize,
 }
 
@@ -136,6 +144,7 @@ impl<'a> Table<'a> {
             row: vec![0.0; columns.features().len()],
             weights: columns.weight().map(|_| Vec::with_capacity(rows)),
             numbers: Numbers::Bytes(Vec::with_capacity(numbers)),
+            rounded: None,
             samples: 0,
             columns,
         })
@@ -146,10 +155,20 @@ impl<'a> Table<'a> {
         if found != expected {
             return Err(DataError::Ragged { file: rows.file.clone(), line: rows.line(), found, expected });
         }
+        if expected == 1 && self.samples > 0 && rows.follows_a_blank_line() {
+            // Elsewhere a line without anything is no row; here it is one without its number.
+            let place = Place::Field { line: rows.line().saturating_sub(1), column: self.columns.text(0) };
+            let (file, text) = (rows.file.clone(), String::new());
+            return Err(DataError::NotNumber { file, place, text, may_be_name: false });
+        }
         for (column, field) in rows.fields().enumerate() {
             match self.roles[column] {
                 Role::Feature(feature) => {
-                    self.row[feature] = parse(field).ok_or_else(|| self.not_a_number(rows, column, field))?;
+                    let number = parse(field).ok_or_else(|| self.not_a_number(rows, column, field))?;
+                    if number.abs() > LARGEST_WHOLE && self.rounded.is_none() {
+                        self.rounded = rounded(field, number).map(|text| (column, text));
+                    }
+                    self.row[feature] = number;
                 }
                 Role::Label => self.read_label(rows, column, field)?,
                 Role::Weight => {
@@ -199,7 +218,11 @@ impl<'a> Table<'a> {
                 DataError::OutOfRange { file, place, text: excerpt(text) }
             }
             Ok(value) => DataError::NotFinite { file, place, value },
-            Err(_) => DataError::NotNumber { file, place, text: excerpt(text) },
+            Err(_) => {
+                let is_first = self.samples == 0 && self.columns.names().is_none();
+                let may_be_name = is_first && FieldKind::of(text) == FieldKind::Word;
+                DataError::NotNumber { file, place, text: excerpt(text), may_be_name }
+            }
         }
     }
 
@@ -210,11 +233,25 @@ impl<'a> Table<'a> {
         };
         let features = Features::flat(self.numbers.stored(), self.columns.features().len());
         let mut data = Dataset::of_file(file, features, labels)?.with_weights(self.weights);
+        if let Some((column, text)) = self.rounded {
+            let (file, what) = (file.to_string(), format!("column {}", self.columns.text(column)));
+            data.add_remark(Remark::Rounded { file, what, text });
+        }
         if let Some(remark) = self.columns.fit_to_keep(file) {
             data.add_remark(remark);
         }
         Ok(data.with_columns(self.columns))
     }
+}
+
+/// Whole numbers beyond this one are not all f32.
+const LARGEST_WHOLE: f32 = 16_777_216.0;
+
+/// The text of a field whose whole number is another as f32.
+fn rounded(field: &[u8], number: f32) -> Option<String> {
+    let text = std::str::from_utf8(field).ok()?.trim();
+    let exact: f64 = text.parse().ok()?;
+    (exact.fract() == 0.0 && exact != f64::from(number)).then(|| excerpt(text))
 }
 
 /// The finite `f32` nearest to the field's number.
