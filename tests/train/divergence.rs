@@ -259,7 +259,7 @@ fn a_sample_that_weighs_0_is_blamed_for_nothing() {
         let loss = |k: usize| match samples.inputs[[k, 0]] {
             0.0 if samples.total_weight() == 0.0 => f32::NAN,
             5.0 => f32::INFINITY,
-            x => samples.weight(k) * x * x,
+            x => samples.weight(k) * x.powi(2),
         };
         (0..samples.len()).map(|k| f64::from(loss(k))).sum()
     });

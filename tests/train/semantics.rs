@@ -247,7 +247,7 @@ fn a_weightless_sample_reaches_no_model_when_it_trains_or_is_scored() {
     let model = from_fn(vec![0.5], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
         let error = |k: usize| params[0] - samples.inputs[[k, 0]];
         grads[0] = (0..samples.len()).map(|k| samples.weight(k) * 2.0 * error(k)).sum();
-        (0..samples.len()).map(|k| f64::from(samples.weight(k) * error(k) * error(k))).sum()
+        (0..samples.len()).map(|k| f64::from(samples.weight(k) * error(k).powi(2))).sum()
     });
     let data = Dataset::from_arrays(array![[3e38], [2.0]], Targets::None, Some(vec![0.0, 2.0])).unwrap();
     let options =
