@@ -110,6 +110,9 @@ fn try_tested(run: &mut RunRecord) -> Result<Tested, Failure> {
     let predictions = predict(&model, &file.params, &data)?;
     let mut tested = Tested::new(&name, &data, &predictions)
         .ok_or_else(|| anyhow!("the samples have no labels to compare with"))?;
+    if let Some((columns, names)) = data.columns().and_then(|columns| Some((columns, columns.names()?))) {
+        tested.feature_names = columns.features().iter().map(|&column| names[column].clone()).collect();
+    }
     if let Some(step) = step {
         tested.notes.push(format!("As the model was after step {}, its newest checkpoint.", grouped(step)));
     }

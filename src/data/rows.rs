@@ -69,9 +69,8 @@ impl<'a> Rows<'a> {
             let text = bytes[..read].strip_prefix(BYTE_ORDER_MARK).filter(|_| is_first);
             let followed = quotes.follow(text.unwrap_or(&bytes[..read]));
             self.stream.consume(read);
-            if let Err(what) = followed {
-                let (file, line) = (self.file.clone(), self.line());
-                return Err(DataError::Quote { file, line, what });
+            if let Err(fault) = followed {
+                return Err(self.quote_fault(fault, is_first));
             }
             self.next += read as u64;
             len += written;
@@ -89,8 +88,7 @@ impl<'a> Rows<'a> {
                     return Err(DataError::WideRow { file, line, most: MAX_COLUMNS });
                 }
                 ReadRecordResult::Record if quotes == Quotes::Within => {
-                    let (file, line) = (self.file.clone(), self.line());
-                    return Err(DataError::Quote { file, line, what: "a quote that is not closed" });
+                    return Err(self.quote_fault(QuoteFault::Open, false));
                 }
                 ReadRecordResult::Record => {
                     self.line_feeds = [self.parser.line(), self.line_feeds[0]];
@@ -99,6 +97,26 @@ impl<'a> Rows<'a> {
                 ReadRecordResult::End => return Ok(false),
             }
         }
+    }
+
+    /// What a wrong quote in the row at hand says: in the first, that other characters than commas separate fields.
+    fn quote_fault(&self, fault: QuoteFault, is_first: bool) -> DataError {
+        let (file, line) = (self.file.clone(), self.line());
+        let separators = match fault {
+            QuoteFault::Behind(b';') => Some("semicolons"),
+            QuoteFault::Behind(b'\t') => Some("tabs"),
+            QuoteFault::Behind(b'|') => Some("vertical bars"),
+            _ => None,
+        };
+        if let Some(found) = separators.filter(|_| is_first) {
+            return DataError::Delimiter { file, line, found };
+        }
+        let what = match fault {
+            QuoteFault::Behind(_) => "text behind a closing quote",
+            QuoteFault::Inside => "a quote within a field without quotes",
+            QuoteFault::Open => "a quote that is not closed",
+        };
+        DataError::Quote { file, line, what }
     }
 
     /// Number of fields of the row at hand.
@@ -147,9 +165,20 @@ enum Quotes {
     Behind,
 }
 
+/// A quote that is not one of a quoted field.
+#[derive(Clone, Copy)]
+enum QuoteFault {
+    /// This byte stands behind a quote that closes a field.
+    Behind(u8),
+    /// It stands in a field without quotes.
+    Inside,
+    /// The input ends before it is closed.
+    Open,
+}
+
 impl Quotes {
     /// Follows bytes; refuses a quote that neither opens nor closes a field, nor is doubled.
-    fn follow(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+    fn follow(&mut self, bytes: &[u8]) -> Result<(), QuoteFault> {
         if matches!(*self, Self::FieldStart | Self::Plain) && !bytes.contains(&b'"') {
             // What is all there is in most tables.
             if let Some(last) = bytes.last() {
@@ -164,8 +193,8 @@ impl Quotes {
                 (Self::Within, _) => Self::Within,
                 (Self::FieldStart | Self::Behind, b'"') => Self::Within,
                 (_, b',' | b'\n' | b'\r') => Self::FieldStart,
-                (Self::Behind, _) => return Err("text behind a closing quote"),
-                (Self::Plain, b'"') => return Err("a quote within a field without quotes"),
+                (Self::Behind, byte) => return Err(QuoteFault::Behind(byte)),
+                (Self::Plain, b'"') => return Err(QuoteFault::Inside),
                 (Self::FieldStart | Self::Plain, _) => Self::Plain,
             };
         }

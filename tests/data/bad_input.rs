@@ -73,7 +73,7 @@ fn bad_tables_are_refused_with_line_and_column() {
         case(
             "a.csv",
             "1,2,0\n1,2,nan\n",
-            &["label NaN in row 2 of a.csv (line 2, column 2), expected a finite"],
+            &["label \"nan\" in row 2 of a.csv (line 2, column 2), expected a class or a number", "fill in"],
         ),
         case(
             "a.csv",
@@ -185,7 +185,7 @@ fn samples_that_the_model_does_not_fit_are_refused() {
         case(
             "a.csv",
             "1,2,0\n",
-            &["3 columns in a.csv, expected those of the training data: 4 features, or 4 and a label"],
+            &["3 columns in a.csv, expected the 4 features, or all 5 columns of the training data"],
         )
         .with(predict),
         case("a.csv", "1,2,0,4,5,6\n", &["6 columns in a.csv", "4 features"]).with(predict),

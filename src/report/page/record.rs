@@ -236,7 +236,11 @@ impl RunRecord {
             if results.stopped_early { "go on with twice the patience" } else { "train twice as long" };
         vec![
             (
-                format!("phalanx predict {run}"),
+                // Data that came in a stream is gone.
+                match self.options.get("data").map(String::as_str) {
+                    Some("-" | "/dev/stdin") => format!("phalanx predict {run} DATA"),
+                    _ => format!("phalanx predict {run}"),
+                },
                 "the class or value of each sample; name other data after the run",
             ),
             (longer, what),
