@@ -288,8 +288,16 @@ impl FirstRow<'_> {
         let weight = needed(known.weight)?;
         let names = Some(self.texts.iter().map(|&name| name.to_owned()).collect());
         let columns = Columns { names, count: self.texts.len(), features, label, weight };
-        let extra: Vec<String> =
-            columns.ignored().into_iter().map(|column| self.texts[column].to_owned()).collect();
+        // Columns that the training ignored too are no news.
+        let known_ignored: Vec<&str> =
+            known.ignored().into_iter().filter_map(|column| known.name(column)).collect();
+        let extra: Vec<String> = columns
+            .ignored()
+            .into_iter()
+            .map(|column| self.texts[column])
+            .filter(|name| !known_ignored.contains(name))
+            .map(str::to_owned)
+            .collect();
         let remark =
             (!extra.is_empty()).then(|| Remark::Extra { file: self.file.to_owned(), columns: extra });
         Ok((columns, remark.into_iter().collect()))

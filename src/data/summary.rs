@@ -82,7 +82,12 @@ impl DataSummary {
             rows.push(("feature columns", texts(columns.features())));
             let ignored = columns.ignored();
             if !ignored.is_empty() {
-                rows.push(("ignored columns", texts(&ignored)));
+                let is_named = |column: usize| columns.names().is_some_and(|names| !names[column].is_empty());
+                let text = |&column: &usize| match is_named(column) {
+                    true => columns.text(column),
+                    false => format!("column {column}, without a name"),
+                };
+                rows.push(("ignored columns", listed(ignored.iter().map(text))));
             }
         }
         if let (Some(counts), Some(classes)) = (&self.class_counts, classes) {
