@@ -405,7 +405,7 @@ impl FirstRow<'_> {
         let (first, last) = (*numbers.first()?, *numbers.last()?);
         let rises = numbers.windows(2).all(|pair| pair[0] < pair[1]);
         let falls = numbers.windows(2).all(|pair| pair[0] > pair[1]);
-        let counts = numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+        let counts = numbers.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
         // Two numbers that follow one another are too likely in a sample, unless a word stands where its label would be.
         let is_long = numbers.len() >= 3 || (numbers.len() == 2 && first == 0 && has_word_label);
         let is_year = |number: i64| (1900..=2100).contains(&number);

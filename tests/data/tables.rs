@@ -204,6 +204,10 @@ fn corpus() -> Vec<Case> {
         case("2,0,1\n9.5,1,2.25\n", Refused(&["position 2", "named 2, at position 0", "-1"]))
             .header(Present)
             .label("2"),
+        case(
+            "9223372036854775807,5,1\n3,4,2\n",
+            Classes(2, 2, &["1", "2"], &["9223372036854775807 in column 0"]),
+        ),
         case("4,1.5\n2,low\n", Refused(&["\"low\" and 1.5 meet in row 2"])),
     ];
     let texts: Vec<String> = (0..60).map(|n| format!("{}", 100_000 + n * 500)).collect();
