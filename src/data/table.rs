@@ -250,8 +250,11 @@ const LARGEST_WHOLE: f32 = 16_777_216.0;
 /// The text of a field whose whole number is another as f32.
 fn rounded(field: &[u8], number: f32) -> Option<String> {
     let text = std::str::from_utf8(field).ok()?.trim();
-    let exact: f64 = text.parse().ok()?;
-    (exact.fract() == 0.0 && exact != f64::from(number)).then(|| excerpt(text))
+    let is_other = match text.parse::<i128>() {
+        Ok(whole) => whole != number as i128,
+        Err(_) => text.parse::<f64>().ok().filter(|exact| exact.fract() == 0.0)? != f64::from(number),
+    };
+    is_other.then(|| excerpt(text))
 }
 
 /// The finite `f32` nearest to the field's number.
