@@ -181,7 +181,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     let said = text(output.stderr);
     assert!(
-        output.status.success() && said.lines().count() == 1 && said.contains("names no columns"),
+        output.status.success() && said.lines().count() == 1 && said.contains("no names of columns"),
         "{said}"
     );
 }

@@ -103,7 +103,7 @@ fn runs_that_differ_in_one_option_show_that_one_and_the_same_bits_are_said() {
 #[test]
 fn text_from_files_is_escaped_and_values_have_a_page_too() {
     let room = Room::new();
-    room.write("a&b.csv", table(40, |a, b| if a > b { "<b>".to_owned() } else { "x\"y".to_owned() }));
+    room.write("a&b.csv", table(40, |a, b| if a > b { "<b>".to_owned() } else { "\"x\"\"y\"".to_owned() }));
     room.good("train --quiet a&b.csv --test-split 0.5 --epochs 2 -o <i>");
     room.good("report <i>");
     let page = room.read("<i>/report.html");
