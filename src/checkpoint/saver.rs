@@ -33,8 +33,16 @@ use crate::train::{EpochEnd, Event, Outcome, Quality, Snapshot, Subscriber, Subs
 /// let (keep, metric) = (NonZero::new(3).expect("3 is not 0"), trainer.plan()?.metric());
 /// let writer = Writer::start(dir.clone(), keep, 0, metric, || eprintln!("no checkpoint can be written"))?;
 /// let train = data.fingerprint();
-/// let (standardize, standardize_targets, classes, options, test, data) = Default::default();
-/// let facts = RunFacts { shape, standardize, standardize_targets, classes, options, train, test, data };
+/// let facts = RunFacts {
+///     shape,
+///     standardize: None,
+///     standardize_targets: None,
+///     classes: None,
+///     options: Default::default(),
+///     train,
+///     test: None,
+///     data: Default::default(),
+/// };
 /// let mut saver = Saver::new(writer, Arc::new(facts), History::default(), Instant::now());
 /// let outcome = trainer.subscribe(&mut saver).run()?;
 /// saver.finish(Some(&outcome))?;

@@ -106,15 +106,18 @@ pub(super) fn unscaled(flags: &TrainFlags, train: &Dataset) -> Result<Option<Str
 /// Only tables have columns; a weight column that is asked for and not there must not go unnoticed.
 fn refuse_unused(flags: &TrainFlags) -> Result<(), Failure> {
     let data = data_name(flags);
-    let lower = data.to_ascii_lowercase();
     if is_stdin(data) && flags.test.as_deref().is_some_and(is_stdin) {
         return Err(Failure::usage(
             "stdin is read once, and cannot be both the data and --test; save one of them to a file",
         ));
     }
+    let is_named_table = |data: &str| {
+        let lower = data.to_ascii_lowercase();
+        lower.ends_with(".csv") || lower.ends_with(".csv.gz") || is_stdin(data) || is_pipe(data)
+    };
     let is_table = match flags.input_format {
         Some(format) => format == InputFormat::Csv,
-        None => lower.ends_with(".csv") || lower.ends_with(".csv.gz") || is_stdin(data) || is_pipe(data),
+        None => is_named_table(data) || flags.test.as_deref().is_some_and(is_named_table),
     };
     if is_table {
         return Ok(());

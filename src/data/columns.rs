@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::field::FieldKind;
 use super::remark::{Remark, listed};
-use super::{Column, DataError, HeaderRow, LoadOptions, TargetKind};
+use super::{Classes, Column, DataError, HeaderRow, LoadOptions, TargetKind};
 
 /// The columns of a table: their names, if its first line has them, and what each is for.
 ///
@@ -198,6 +198,9 @@ impl FirstRow<'_> {
         let names = has_names.then(|| self.texts.iter().map(|&name| name.to_owned()).collect());
         let columns = Columns { names, count, features, label, weight };
         self.check_names(&columns)?;
+        if self.options.features.is_some() {
+            self.check_first_label(&columns)?;
+        }
         // A model whose columns are not known, as it was trained on another format.
         let by_position = self.options.features.and_then(|_| self.taken_by_position(&columns));
         let remarks = [self.unnamed(&columns), self.other_label(&columns), by_position];
@@ -232,10 +235,26 @@ impl FirstRow<'_> {
             return Err(DataError::Columns { file, found, features, all: known.count });
         };
         columns.names = has_names.then(|| self.texts.iter().map(|&name| name.to_owned()).collect());
+        self.check_first_label(&columns)?;
         // Two tables without names can be read in no other way, unless the label may be there or not.
         let is_doubtful = has_names || known.names.is_some() || self.options.target == TargetKind::None;
         let remark = self.taken_by_position(&columns).filter(|_| is_doubtful);
         Ok((columns, remark.into_iter().collect()))
+    }
+
+    /// Refuses a first row that would be a sample to use a model on, but has a word as its label that the model does not know.
+    fn check_first_label(&self, columns: &Columns) -> Result<(), DataError> {
+        let label =
+            columns.label.filter(|_| columns.names.is_none() && self.options.header == HeaderRow::Auto);
+        let Some(text) = label.map(|label| self.texts[label]) else { return Ok(()) };
+        let is_known = |classes: &Classes| classes.index_of(text).is_some();
+        if FieldKind::of(text) != FieldKind::Word || self.options.classes.as_ref().is_some_and(is_known) {
+            return Ok(());
+        }
+        Err(self.unknown(&format!(
+            "its label {:?} is a word that the model does not know",
+            super::error::excerpt(text)
+        )))
     }
 
     /// Says that columns are taken by position, and which is the label.
@@ -281,11 +300,22 @@ impl FirstRow<'_> {
             }
             found => Ok(found),
         };
-        let label = match self.wanted(&self.options.label_column)? {
-            None => needed(known.label)?,
-            given => given,
-        };
         let weight = needed(known.weight)?;
+        let label = match &self.options.label_column {
+            None => needed(known.label)?,
+            Some(column) => match self.find(column) {
+                // A number beyond the columns may be the name of one, as there are names.
+                Err(DataError::NoColumn { column: Column::Number(number), expected, .. }) => {
+                    let named = self.position(&number.to_string())?;
+                    Some(named.ok_or_else(|| self.no_column(column.clone(), expected))?)
+                }
+                found => Some(found?),
+            },
+        };
+        if let Some(label) = label.filter(|label| features.contains(label) || weight == Some(*label)) {
+            let (file, column) = (self.file.to_owned(), format!("{:?}", self.texts[label]));
+            return Err(DataError::LabelIsUsed { file, column });
+        }
         let names = Some(self.texts.iter().map(|&name| name.to_owned()).collect());
         let columns = Columns { names, count: self.texts.len(), features, label, weight };
         // Columns that the training ignored too are no news.
@@ -306,7 +336,8 @@ impl FirstRow<'_> {
     /// The columns in the order of the training table: all of it, those of it that were used, or the features alone.
     fn by_position(&self, known: &Columns) -> Result<Option<Columns>, DataError> {
         let count = self.texts.len();
-        if let Some(label) = self.wanted(&self.options.label_column)? {
+        if let Some(column) = &self.options.label_column {
+            let label = self.find(column)?;
             // The features are the others, in their order.
             let features: Vec<usize> = (0..count).filter(|&column| column != label).collect();
             let is_whole = features.len() == known.features.len() && known.weight.is_none();
@@ -343,8 +374,9 @@ impl FirstRow<'_> {
 
     /// Whether a table to predict from has no label, by the number of its columns.
     fn is_label_absent(&self, weight: Option<usize>) -> Result<bool, DataError> {
-        let found = self.texts.len();
-        let others = found - usize::from(weight.is_some());
+        // A column without a name is none; an empty field of a sample is a fault whatever comes of this.
+        let found = self.texts.iter().filter(|text| !text.is_empty()).count();
+        let others = found.saturating_sub(usize::from(weight.is_some()));
         match (self.options.target, self.options.features) {
             (TargetKind::None, Some(features)) if others == features => Ok(true),
             (TargetKind::None, Some(features)) if others != features + 1 => {
@@ -486,18 +518,21 @@ impl FirstRow<'_> {
 
     /// Finds a column that the options name. Where no labels are wanted, those of the training samples need not be there.
     fn wanted(&self, column: &Option<Column>) -> Result<Option<usize>, DataError> {
-        let found = match column {
-            None => return Ok(None),
-            Some(Column::Number(number)) => self.by_number(*number),
-            Some(Column::Name(name)) => self.of_name(name),
-        };
-        match found {
+        let Some(column) = column else { return Ok(None) };
+        match self.find(column) {
             Err(DataError::NoColumn { .. } | DataError::NoHeader { .. })
                 if self.options.target == TargetKind::None =>
             {
                 Ok(None)
             }
             found => found.map(Some),
+        }
+    }
+
+    fn find(&self, column: &Column) -> Result<usize, DataError> {
+        match column {
+            Column::Number(number) => self.by_number(*number),
+            Column::Name(name) => self.of_name(name),
         }
     }
 

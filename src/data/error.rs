@@ -74,7 +74,7 @@ fn advice_on_number(text: &str) -> &'static str {
         FieldKind::NumberAsText => "write it as a plain number, such as 1234.5",
         FieldKind::Boolean => "write 0 for false and 1 for true",
         FieldKind::Number | FieldKind::Word => {
-            "replace words by numbers, or name the label or weight column with --label-column or --weight-column"
+            "replace words by numbers, or, to train, name the label or weight column with --label-column or --weight-column"
         }
     }
 }
@@ -191,9 +191,7 @@ pub enum DataError {
     #[error("{found} field{} in line {line} of {file}, expected {expected} as in its first row; fix the line", if *.found == 1 { "" } else { "s" })]
     Ragged { file: String, line: u64, found: usize, expected: usize },
     /// No column of that name or number.
-    #[error(
-        "{file} has no column {column}, expected {expected}; rename the column, or name another with --label-column or --weight-column"
-    )]
+    #[error("{file} has no column {column}, expected {expected}; rename the column, or name another one")]
     NoColumn { file: String, column: Column, expected: String },
     /// A column given by name in a table without a header.
     #[error(
@@ -206,6 +204,11 @@ pub enum DataError {
          a position from the end, or rename the columns"
     )]
     NumberIsName { file: String, number: usize, named: usize, from_end: i64 },
+    /// A label column that the model has another use for.
+    #[error(
+        "column {column} of {file} is a feature or the weight of the model, expected the label; name another column"
+    )]
+    LabelIsUsed { file: String, column: String },
     /// Quotes that are not those of a quoted field.
     #[error(
         "{what} in line {line} of {file}, expected quotes around whole fields, doubled within them; remove the quote, or quote the field"

@@ -165,12 +165,13 @@ fn a_packed_table_reads_as_its_plain_copy() {
 #[test]
 fn to_predict_a_label_column_may_be_there_or_not() {
     let options = LoadOptions { features: Some(2), ..kind(TargetKind::None) };
-    for text in [&b"1,2\n"[..], b"1,2,what\n", b"x,y\n1,2\n", b"x,y,z\n1,2,\n"] {
+    for text in [&b"1,2\n"[..], b"1,2,?\n", b"x,y\n1,2\n", b"x,y,z\n1,2,\n", b",x,y,z\n0,1,2,what\n"] {
         let data = one_file("a.csv", text, &options);
         assert_eq!((inputs(&data), data.targets()), (array![[1.0, 2.0]], &Targets::None), "{text:?}");
     }
     let named = LoadOptions { label_column: Some(Column::Number(0)), ..options };
-    assert_eq!(inputs(&one_file("a.csv", b"what,1,2\n", &named)), array![[1.0, 2.0]]);
+    let absent = LoadOptions { header: HeaderRow::Absent, ..named.clone() };
+    assert_eq!(inputs(&one_file("a.csv", b"what,1,2\n", &absent)), array![[1.0, 2.0]]);
     assert_eq!(inputs(&one_file("a.csv", b"1,2\n", &named)), array![[1.0, 2.0]]);
     assert_eq!(one_file("a.csv", b"1,2\n", &kind(TargetKind::None)).features(), 2);
 }

@@ -346,6 +346,32 @@ fn a_model_of_another_format_says_which_column_of_a_table_it_takes_for_the_label
 }
 
 #[test]
+fn a_first_line_whose_label_the_model_does_not_know_is_refused_also_to_predict() {
+    let train = load(&case("400,402,class\n1,5,x\n2,3,y\n", Classes(0, 0, &[], &[])).label("class")).unwrap();
+    let later = |text: &str, label: Option<&str>| {
+        let mut case = case(text, Classes(0, 0, &[], &[]));
+        case.options = LoadOptions {
+            columns: train.columns().cloned(),
+            classes: train.classes().cloned(),
+            target: TargetKind::None,
+            label_column: label.map(|label| label.parse().unwrap()),
+            ..LoadOptions::default()
+        };
+        load(&case).map(|data| data.len())
+    };
+    assert_eq!(later("400,402,class\n1,5,x\n", None), Ok(1));
+    assert!(later("400.0,402.0,class\n1,5,x\n", None).unwrap_err().contains(PRESENT));
+    assert_eq!(later("9,5,x\n1,5,x\n", None), Ok(2));
+    for label in ["402", "-1", "1"] {
+        assert!(
+            later("class,400,402\nx,1,5\n", Some(label)).unwrap_err().contains("is a feature or the weight"),
+            "{label}"
+        );
+    }
+    assert!(later("400,402,class\n1,5,x\n", Some("nosuch")).unwrap_err().contains("no column \"nosuch\""));
+}
+
+#[test]
 fn a_blank_line_in_a_table_of_one_column_is_a_sample_without_its_number() {
     let predict = |text: &str| {
         let mut case = case(text, Classes(0, 0, &[], &[]));
