@@ -210,7 +210,7 @@ impl FirstRow<'_> {
 
     /// Decides the columns of a table by those of the training table.
     fn like(&self, known: &Columns) -> Result<(Columns, Vec<Remark>), DataError> {
-        let by_position = self.by_position(known)?;
+        let by_position = self.by_position(known);
         let has_names = match (&known.names, self.options.header) {
             (Some(_), HeaderRow::Auto) if self.has_names_of(known) => {
                 let is_word = |column: usize| {
@@ -223,14 +223,15 @@ impl FirstRow<'_> {
                 true
             }
             _ => {
-                let label = by_position.as_ref().map_or(self.texts.len().checked_sub(1), |found| found.label);
-                self.names_columns(label, by_position.as_ref().and_then(|found| found.weight))?
+                let found = by_position.as_ref().ok().and_then(Option::as_ref);
+                let label = found.map_or(self.texts.len().checked_sub(1), |found| found.label);
+                self.names_columns(label, found.and_then(|found| found.weight))?
             }
         };
         if has_names && known.names.is_some() {
             return self.by_name(known);
         }
-        let Some(mut columns) = by_position else {
+        let Some(mut columns) = by_position? else {
             let (file, found, features) = (self.file.to_owned(), self.texts.len(), known.features.len());
             return Err(DataError::Columns { file, found, features, all: known.count });
         };
