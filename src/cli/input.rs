@@ -151,6 +151,7 @@ fn parts(flags: &TrainFlags, options: &LoadOptions) -> Result<(Dataset, Option<D
             let test = named_source(test, flags.input_format)?.load(&like(&loaded.train, options))?;
             let test = all(test);
             test.remarks().iter().for_each(warn);
+            warn_of_another_scale(loaded.train.summary().scale, &test);
             Ok((loaded.train, Some(test)))
         }
         (None, Some(share)) if share != 0.0 => {
@@ -159,6 +160,21 @@ fn parts(flags: &TrainFlags, options: &LoadOptions) -> Result<(Dataset, Option<D
             Ok((train, Some(test)))
         }
         (None, _) => Ok((loaded.train, loaded.test)),
+    }
+}
+
+/// Warns of samples whose features are scaled otherwise than those of the training, as images are in one format and not in others.
+fn warn_of_another_scale(train: Option<String>, samples: &Dataset) {
+    let found = samples.summary().scale;
+    if train != found {
+        let words = |scale: Option<String>| {
+            scale.map_or_else(|| "as they are".to_owned(), |scale| format!("as {scale}"))
+        };
+        warn(format!(
+            "features are taken {}, but were taken {} in the training; use data of the same format, or scale it alike",
+            words(found),
+            words(train)
+        ));
     }
 }
 
@@ -195,6 +211,10 @@ pub(super) fn samples_for(model: &ModelFile, asked: Asked<'_>) -> Result<(String
             let source = named_source(data, asked.format)?;
             let (name, samples) = named(&source, source.load(&known(model, &flags, asked))?);
             samples.remarks().iter().for_each(warn);
+            // Older files do not say how the features were scaled.
+            if model.train.is_some() {
+                warn_of_another_scale(model.data.scale.clone(), &samples);
+            }
             (name, samples)
         }
         None => tested_on(model, &flags)?,

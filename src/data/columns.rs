@@ -210,7 +210,7 @@ impl FirstRow<'_> {
 
     /// Decides the columns of a table by those of the training table.
     fn like(&self, known: &Columns) -> Result<(Columns, Vec<Remark>), DataError> {
-        let by_position = self.by_position(known);
+        let by_position = self.by_position(known, false);
         let has_names = match (&known.names, self.options.header) {
             (Some(_), HeaderRow::Auto) if self.has_names_of(known) => {
                 let is_word = |column: usize| {
@@ -231,7 +231,8 @@ impl FirstRow<'_> {
         if has_names && known.names.is_some() {
             return self.by_name(known);
         }
-        let Some(mut columns) = by_position? else {
+        let by_position = if has_names { self.by_position(known, true)? } else { by_position? };
+        let Some(mut columns) = by_position else {
             let (file, found, features) = (self.file.to_owned(), self.texts.len(), known.features.len());
             return Err(DataError::Columns { file, found, features, all: known.count });
         };
@@ -334,17 +335,20 @@ impl FirstRow<'_> {
         Ok((columns, remark.into_iter().collect()))
     }
 
-    /// The columns in the order of the training table: all of it, those of it that were used, or the features alone.
-    fn by_position(&self, known: &Columns) -> Result<Option<Columns>, DataError> {
-        let count = self.texts.len();
+    /// The columns in the order of the training table: all of it, those of it that were used, or the features alone. In a row of names,
+    /// columns without one are left out.
+    fn by_position(&self, known: &Columns, has_names: bool) -> Result<Option<Columns>, DataError> {
+        let all = self.texts.len();
+        let usable: Vec<usize> = (0..all).filter(|&at| !has_names || !self.texts[at].is_empty()).collect();
+        let count = usable.len();
         if let Some(column) = &self.options.label_column {
             let label = self.find(column)?;
             // The features are the others, in their order.
-            let features: Vec<usize> = (0..count).filter(|&column| column != label).collect();
+            let features: Vec<usize> = usable.into_iter().filter(|&column| column != label).collect();
             let is_whole = features.len() == known.features.len() && known.weight.is_none();
             return Ok(is_whole.then_some(Columns {
                 names: None,
-                count,
+                count: all,
                 features,
                 label: Some(label),
                 weight: None,
@@ -357,10 +361,10 @@ impl FirstRow<'_> {
         let rank = |of: &[usize], column: usize| of.partition_point(|&other| other < column);
         let columns = |place: &dyn Fn(usize) -> usize, label: Option<usize>, weight: Option<usize>| Columns {
             names: None,
-            count,
-            features: known.features.iter().map(|&column| place(column)).collect(),
-            label: label.map(place),
-            weight: weight.map(place),
+            count: all,
+            features: known.features.iter().map(|&column| usable[place(column)]).collect(),
+            label: label.map(|column| usable[place(column)]),
+            weight: weight.map(|column| usable[place(column)]),
         };
         Ok(if count == known.count {
             Some(columns(&|column| column, known.label, known.weight))

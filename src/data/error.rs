@@ -204,6 +204,11 @@ pub enum DataError {
          a position from the end, or rename the columns"
     )]
     NumberIsName { file: String, number: usize, named: usize, from_end: i64 },
+    /// A last column that has no name, but something in it: it may be the label.
+    #[error(
+        "column {column} of {file}, the last, has no name in line 1, but {text:?} in line {line}; name it, or name the label with --label-column"
+    )]
+    UnnamedLast { file: String, line: u64, column: usize, text: String },
     /// A label column that the model has another use for.
     #[error(
         "column {column} of {file} is a feature or the weight of the model, expected the label; name another column"

@@ -84,6 +84,17 @@ impl Features {
         Features { stored, columns, shape: self.shape.clone() }
     }
 
+    /// How a stored byte becomes a feature, in words, if it does not stay what it is.
+    pub fn scale(&self) -> Option<String> {
+        match &self.stored {
+            Stored::U8 { zero: 0.0, divisor, .. } if *divisor != 1.0 => Some(format!("pixel / {divisor}")),
+            Stored::U8 { zero, divisor, .. } if *divisor != 1.0 => {
+                Some(format!("(pixel - {zero}) / {divisor}"))
+            }
+            _ => None,
+        }
+    }
+
     pub fn bytes(&self) -> usize {
         match &self.stored {
             Stored::U8 { values, .. } => values.len(),

@@ -47,6 +47,7 @@ impl Held {
                 return Err(io::Error::other(LongStream));
             }
             let start = self.bytes.len();
+            self.bytes.try_reserve(BLOCK_BYTES).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
             self.bytes.resize(start + BLOCK_BYTES, 0);
             let read = rest.read(&mut self.bytes[start..]);
             self.bytes.truncate(start + *read.as_ref().unwrap_or(&0));

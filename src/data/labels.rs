@@ -199,7 +199,7 @@ impl<'a> LabelReader<'a> {
 
     /// Remembers the first whole number that f32 does not hold.
     fn note_rounding(&mut self, value: f64) {
-        if value.fract() == 0.0 && f64::from(value as f32) != value {
+        if is_rounded(value) {
             self.rounded.get_or_insert(value);
         }
     }
@@ -348,7 +348,9 @@ impl<'a> LabelReader<'a> {
     /// Decides whether labels are classes or values where nobody said so.
     fn decide(&mut self, file: &str) -> Result<Option<Remark>, DataError> {
         let (file, samples, distinct) = (file.to_string(), self.entries.len(), self.keys.len());
-        let are_many = distinct > MANY_CLASSES;
+        // Each label its own: fewer samples may well be one of each class.
+        let are_single = distinct == samples && distinct > 8;
+        let are_many = distinct > MANY_CLASSES || are_single;
         let do_differ = 2 * distinct > samples;
         if let Some((fraction, row)) = self.fraction {
             if !are_many && !do_differ {
@@ -406,6 +408,11 @@ impl<'a> LabelReader<'a> {
         let (label, row) = (excerpt(&last.name), last.row);
         DataError::TooManyClasses { file: file.to_string(), label, row, most: self.keys.len() as u64 }
     }
+}
+
+/// Whether f32 holds another number, where whole numbers are as far apart as f32 has them, and f64 still tells them apart.
+pub(super) fn is_rounded(value: f64) -> bool {
+    (16_777_216.0..9_007_199_254_740_992.0).contains(&value.abs()) && f64::from(value as f32) != value
 }
 
 /// Names come from a model's file, where an odd one is text rather than a fault of the data.

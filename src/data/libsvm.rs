@@ -7,10 +7,10 @@ use std::io::{BufRead, BufReader, Read};
 use super::error::excerpt;
 use super::features::{Features, MAX_FEATURES, Stored};
 use super::input::Input;
-use super::labels::LabelReader;
+use super::labels::{LabelReader, is_rounded};
 use super::sparse::Sparse;
 use super::stream::{Stream, check_is_text};
-use super::{DataError, Dataset, LibsvmFault, LoadOptions, Place, TargetKind};
+use super::{DataError, Dataset, LibsvmFault, LoadOptions, Place, Remark, TargetKind};
 
 /// Most bytes of a line: a hundred for each of the features that a sample may have would be too many to hold.
 const MAX_LINE_BYTES: u64 = 64 << 20;
@@ -25,6 +25,7 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
         labels: LabelReader::new(options.target, options.classes.as_ref()),
         label_is_optional: options.target == TargetKind::None,
         widest: 0,
+        rounded: None,
     };
     rows.make_room(input)?;
     let mut reader = BufReader::with_capacity(1 << 16, Stream::open(input)?);
@@ -55,6 +56,8 @@ struct RowReader<'a> {
     label_is_optional: bool,
     /// The largest index, from 1.
     widest: u64,
+    /// The first number that f32 does not hold, where they are whole, and its index.
+    rounded: Option<(String, String)>,
 }
 
 impl RowReader<'_> {
@@ -128,7 +131,11 @@ impl RowReader<'_> {
             let (file, place) = (self.file.clone(), Place::Line(self.line));
             return Err(DataError::TooManyFeatures { file, place, found });
         }
-        let value = self.read_value(index, value)?;
+        let text = value;
+        let value = self.read_value(index, text)?;
+        if value.abs() >= 16_777_216.0 && self.rounded.is_none() && text.parse().is_ok_and(is_rounded) {
+            self.rounded = Some((index.to_string(), excerpt(text)));
+        }
         if value != 0.0 {
             self.sparse.columns.push((found - 1) as u32);
             self.sparse.values.push(value);
@@ -173,6 +180,11 @@ impl RowReader<'_> {
             return Err(DataError::Empty { file: self.file, expected: "index:value pair" });
         }
         let labels = self.labels.finish(&self.file)?;
-        Dataset::of_file(&self.file, Features::flat(Stored::Sparse(self.sparse), columns), labels)
+        let mut data =
+            Dataset::of_file(&self.file, Features::flat(Stored::Sparse(self.sparse), columns), labels)?;
+        if let Some((index, text)) = self.rounded {
+            data.add_remark(Remark::Rounded { file: self.file, what: format!("index {index}"), text });
+        }
+        Ok(data)
     }
 }

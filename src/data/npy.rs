@@ -86,7 +86,7 @@ impl<'a> Array<'a> {
         let is_auto = options.target == TargetKind::Auto && options.classes.is_none();
         // Rows of several floats can only be values, unless they are classes in another form.
         let are_rows = is_auto && outputs != 1 && self.layout.element.is_float();
-        if options.target == TargetKind::Values || are_rows {
+        if (options.target == TargetKind::Values && outputs != 1) || are_rows {
             let values = self.read_numbers(|place, number| value(number, place))?;
             if are_rows && values.chunks_exact(outputs).all(is_one_hot) {
                 return Err(DataError::OneHot { file: self.stream.file, outputs });

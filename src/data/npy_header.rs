@@ -162,7 +162,7 @@ fn element(stream: &Stream<'_>, descr: &str) -> Result<(bool, Element), DataErro
             byte: 10,
             part: "element type",
             found: format!("{descr:?}"),
-            expected: "f4, f8, b1, or an integer type; convert with .astype('f4')".to_string(),
+            expected: "f4, f8, b1, or an integer type; convert numbers with .astype('f4'), and class names with np.unique(y, return_inverse=True)[1]".to_string(),
         }),
     }
 }

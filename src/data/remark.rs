@@ -84,7 +84,7 @@ impl fmt::Display for Remark {
             ),
             Self::Rounded { file, what, text } => write!(
                 f,
-                "{file}: {text} in {what} becomes another number in f32, which holds whole numbers up to 16777216; subtract a constant from \
+                "{file}: {text} in {what} becomes another number in f32, which holds all whole numbers up to 16777216 only; subtract a constant from \
                  all of them, or remove a column of ids"
             ),
             Self::Counts { file, column, first } => write!(

@@ -27,6 +27,9 @@ use super::{Classes, Columns, Dataset, Targets};
 pub struct DataSummary {
     /// What the columns of the table are for; `None` if the samples come from elsewhere.
     pub columns: Option<Columns>,
+    /// How pixels are scaled, such as "pixel / 255"; `None` if features are as they are stored.
+    #[serde(default)]
+    pub scale: Option<String>,
     /// The number of samples of each class, whatever their weights; `None` unless the targets are classes.
     pub class_counts: Option<Vec<usize>>,
     /// What the reader decided on its own, or found odd: a sentence each.
@@ -45,7 +48,8 @@ impl Dataset {
             Targets::Values { .. } | Targets::None => None,
         };
         let remarks = self.remarks().iter().map(ToString::to_string).collect();
-        DataSummary { columns: self.columns().cloned(), class_counts, remarks }
+        let (columns, scale) = (self.columns().cloned(), self.stored().scale());
+        DataSummary { columns, scale, class_counts, remarks }
     }
 }
 
@@ -90,6 +94,7 @@ impl DataSummary {
                 rows.push(("ignored columns", listed(ignored.iter().map(text))));
             }
         }
+        rows.extend(self.scale.iter().map(|scale| ("scaled as", scale.clone())));
         if let (Some(counts), Some(classes)) = (&self.class_counts, classes) {
             let each = classes
                 .names()

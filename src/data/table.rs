@@ -7,7 +7,7 @@ use super::error::{LabelFault, Place, excerpt};
 use super::features::{Features, Stored};
 use super::field::FieldKind;
 use super::input::Input;
-use super::labels::LabelReader;
+use super::labels::{LabelReader, is_rounded};
 use super::rows::Rows;
 use super::stream::{Stream, check_is_text};
 use super::{Classes, Columns, DataError, Dataset, HeaderRow, LoadOptions, Remark, TargetKind, Targets};
@@ -112,7 +112,9 @@ struct Table<'a> {
     /// The features of the row at hand, in their order.
     row: Vec<f32>,
     weights: Option<Vec<f32>>,
-    /// The first whole number that f32 does not hold, and its column.
+    /// The last column, if it has no name and would otherwise be the label.
+    empty: Option<usize>,
+    /// The first number that f32 does not hold, where they are whole, and its column.
     rounded: Option<(usize, String)>,
     samples: usize,
 }
@@ -136,6 +138,11 @@ impl<'a> Table<'a> {
             .for_each(|(feature, &column)| roles[column] = Role::Feature(feature));
         columns.label().into_iter().for_each(|column| roles[column] = Role::Label);
         columns.weight().into_iter().for_each(|column| roles[column] = Role::Weight);
+        let is_default =
+            options.label_column.is_none() && options.columns.is_none() && columns.label().is_some();
+        let last = columns.count() - 1;
+        let empty = Some(last)
+            .filter(|last| is_default && columns.names().is_some() && columns.ignored().contains(last));
         let mut labels = LabelReader::new(options.target, options.classes.as_ref());
         labels.reserve(if columns.label().is_some() { rows } else { 0 });
         Ok(Table {
@@ -145,6 +152,7 @@ impl<'a> Table<'a> {
             weights: columns.weight().map(|_| Vec::with_capacity(rows)),
             numbers: Numbers::Bytes(Vec::with_capacity(numbers)),
             rounded: None,
+            empty,
             samples: 0,
             columns,
         })
@@ -165,8 +173,9 @@ impl<'a> Table<'a> {
             match self.roles[column] {
                 Role::Feature(feature) => {
                     let number = parse(field).ok_or_else(|| self.not_a_number(rows, column, field))?;
-                    if number.abs() > LARGEST_WHOLE && self.rounded.is_none() {
-                        self.rounded = rounded(field, number).map(|text| (column, text));
+                    // Few numbers are this large.
+                    if number.abs() >= 16_777_216.0 && self.rounded.is_none() {
+                        self.rounded = rounded(field).map(|text| (column, text));
                     }
                     self.row[feature] = number;
                 }
@@ -174,6 +183,11 @@ impl<'a> Table<'a> {
                 Role::Weight => {
                     let weight = self.read_weight(rows, column, field)?;
                     self.weights.get_or_insert_default().push(weight);
+                }
+                Role::Ignored if Some(column) == self.empty && !field.trim_ascii().is_empty() => {
+                    let (file, line) = (rows.file.clone(), rows.line());
+                    let text = excerpt(&String::from_utf8_lossy(field));
+                    return Err(DataError::UnnamedLast { file, line, column, text });
                 }
                 Role::Ignored => {}
             }
@@ -244,17 +258,14 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Whole numbers beyond this one are not all f32.
-const LARGEST_WHOLE: f32 = 16_777_216.0;
-
-/// The text of a field whose whole number is another as f32.
-fn rounded(field: &[u8], number: f32) -> Option<String> {
+/// The text of a field whose number is another as f32.
+fn rounded(field: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(field).ok()?.trim();
-    let is_other = match text.parse::<i128>() {
-        Ok(whole) => whole != number as i128,
-        Err(_) => text.parse::<f64>().ok().filter(|exact| exact.fract() == 0.0)? != f64::from(number),
+    let is_another = match text.parse::<i128>() {
+        Ok(whole) => whole as f32 as i128 != whole,
+        Err(_) => is_rounded(text.parse().ok()?),
     };
-    is_other.then(|| excerpt(text))
+    is_another.then(|| excerpt(text))
 }
 
 /// The finite `f32` nearest to the field's number.

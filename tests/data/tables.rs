@@ -179,6 +179,12 @@ fn corpus() -> Vec<Case> {
         case("4,0\n2,1\n3,1.5\n", Values(&[0.0, 1.0, 1.5])),
         case("4,0\n2,1\n3,1\n", Values(&[0.0, 1.0, 1.0])).target(TargetKind::Values),
         case("4,a\n2,a\n", Refused(&["all 2 labels", "at least two classes"])),
+        case(
+            "a,b,\n1,2,x\n2,3,z\n",
+            Refused(&["column 2", "the last, has no name", "\"x\" in line 2", "--label-column"]),
+        ),
+        case("x,t\n1,1700000000.5\n2,1700000001.5\n", Values(&[1.7e9, 1.7e9]))
+            .remark("1700000000.5 in the labels"),
         // Quotes, blank lines, large numbers.
         case("a,b,c\n1.5,2,x\n2.5,3,\"y\n3.5,4,x\n", Refused(&["a quote that is not closed in line 3"])),
         case("a,b,c\n1.5,2,x\n2.5,3,\"y\n3.5,4,x\"z\n", Refused(&["text behind a closing quote in line 3"])),
@@ -386,6 +392,10 @@ fn a_blank_line_in_a_table_of_one_column_is_a_sample_without_its_number() {
 #[test]
 fn a_model_without_names_reads_named_columns_in_their_order_and_says_so() {
     let train = load(&case("5,10,x\n2,20,y\n", Classes(2, 2, &[], &[]))).unwrap();
+    let mut indexed = case(",q,r\n0,5,10\n", Classes(0, 0, &[], &[]));
+    indexed.options =
+        LoadOptions { columns: train.columns().cloned(), target: TargetKind::None, ..LoadOptions::default() };
+    assert_eq!(load(&indexed).unwrap().features_of(0), [5.0, 10.0]);
     let mut named = case("q,r\n5,10\n", Classes(0, 0, &[], &[]));
     named.options =
         LoadOptions { columns: train.columns().cloned(), target: TargetKind::None, ..LoadOptions::default() };

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::room::{Ran, Room, table};
+use crate::room::{Ran, Room, idx, npy, table};
 use crate::tally::Tally;
 
 const NAMED: &str = "a,b,kind\n1,10,x\n2,20,y\n3,5,x\n4,50,y\n";
@@ -108,6 +108,22 @@ fn what_was_guessed_is_printed_before_a_run_and_by_inspect_and_on_the_page() {
 fn numbered(count: usize) -> String {
     let row = |n: usize| format!("{n},{}.5,{},{}\n", n * 7 % 5, n * 3 % 4, ["rose", "iris"][n % 2]);
     (0..count).map(row).collect()
+}
+
+/// Images of IDX are scaled, arrays of bytes are not.
+#[test]
+fn features_that_are_scaled_otherwise_than_in_the_training_are_warned_of() {
+    let room = Room::new();
+    let pixels = [0, 255, 9, 100, 200, 3, 40, 50];
+    room.write("images/train-images-idx3-ubyte", idx(&[2, 2, 2], &pixels));
+    room.write("images/train-labels-idx1-ubyte", idx(&[2], &[0, 1]));
+    room.write("x.npy", npy("|u1", "2, 4", &pixels));
+    let ran = room.run("train images --hidden none --epochs 1 -o run");
+    assert!(ran.code == Some(0) && ran.err.contains("pixel / 255"), "{ran:?}");
+    assert!(room.good("inspect images").contains("pixel / 255"));
+    let ran = room.run("predict run x.npy");
+    assert!(ran.err.contains("taken as they are, but were taken as pixel / 255 in the training"), "{ran:?}");
+    assert!(!room.run("predict run images").err.contains("in the training"));
 }
 
 #[test]
