@@ -63,7 +63,7 @@ fn one(html: &mut Html, run: &RunRecord) {
         let rows: Vec<_> = rows.collect();
         if !rows.is_empty() {
             html.heading("Data");
-            html.table("names", "What the training samples were taken for", &[], &rows);
+            html.table("names data", "What the training samples were taken for", &[], &rows);
         }
         data.remarks.iter().for_each(|remark| html.paragraph("note", remark));
     }
