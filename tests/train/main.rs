@@ -3,6 +3,7 @@
 #![cfg(feature = "program")]
 
 mod base_rate;
+mod bits;
 mod by_shards;
 mod convention;
 mod divergence;
