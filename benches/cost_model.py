@@ -51,7 +51,7 @@ def npy(path, descr, shape, data):
 
 
 def measure():
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--features", "mpi"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--release", "--quiet", "-p", "phalanx-cli", "--features", "mpi"], cwd=ROOT, check=True)
     program = str(Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release/phalanx")
     os.environ |= {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     job = ["mpirun", "-np", "2", program]

@@ -1,4 +1,4 @@
-//! Measures the product kernels on the layers of training steps, next to `gemm` behind `model::product` and next to
+//! Measures the product kernels on the layers of training steps, next to the crate `gemm` and to
 //! ndarray's `dot`: elements a second are floating-point operations a second.
 //!
 //! Read it as ratios to `large/gemm`, the rate of a product of 512 × 512 × 512 in the same run.
@@ -8,9 +8,8 @@ use std::hint::black_box;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::linalg::general_mat_mul;
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use phalanx::model::kernel::{Epilogue, Linear, Scratch, backward_bias, backward_weight};
-use phalanx::model::product;
 
 /// (B, I, O): MNIST with 128 hidden on one and two ranks, its last layer, two wide networks, the digits.
 const LAYERS: [(usize, usize, usize); 10] = [
@@ -34,6 +33,41 @@ fn wave(rows: usize, columns: usize) -> Array2<f32> {
 
 fn slice(matrix: &Array2<f32>) -> &[f32] {
     matrix.as_slice().expect("made row-major")
+}
+
+/// left · right by the crate `gemm`, with its own parallelism off.
+#[allow(unsafe_code)]
+fn product(left: ArrayView2<'_, f32>, right: ArrayView2<'_, f32>, mut destination: ArrayViewMut2<'_, f32>) {
+    let (m, n, p) = (left.nrows(), left.ncols(), right.ncols());
+    assert_eq!((right.nrows(), destination.dim()), (n, (m, p)));
+    let strides = |strides: &[isize]| (strides[1], strides[0]);
+    let (to, a, b) = (strides(destination.strides()), strides(left.strides()), strides(right.strides()));
+    let (to_start, a_start, b_start) = (destination.as_mut_ptr(), left.as_ptr(), right.as_ptr());
+    // SAFETY: each pointer and pair of strides is that of one live ndarray view whose shape was checked to fit; the destination is
+    // borrowed mutably, so it overlaps neither operand.
+    unsafe {
+        gemm::gemm(
+            m,
+            p,
+            n,
+            to_start,
+            to.0,
+            to.1,
+            false,
+            a_start,
+            a.0,
+            a.1,
+            b_start,
+            b.0,
+            b.1,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
 }
 
 /// The same product by `gemm` and by ndarray.

@@ -63,8 +63,8 @@ def install():
 
 
 def build():
-    subprocess.run(["cargo", "clippy", "--quiet", "--features", "mpi", "--lib", "--bins", "--", "-D", "warnings"], cwd=ROOT, check=True)
-    subprocess.run(["cargo", "build", "--quiet", "--features", "mpi", "--bin", "phalanx"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "clippy", "--quiet", "-p", "phalanx-cli", "-p", "phalanx", "-p", "phalanx-collective", "--features", "mpi", "--lib", "--bins", "--", "-D", "warnings"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--quiet", "-p", "phalanx-cli", "--features", "mpi"], cwd=ROOT, check=True)
     built = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/phalanx"
     # A copy: the tests of the folder build the same file without MPI.
     return shutil.copy(built, work / "phalanx")

@@ -14,32 +14,27 @@
 //! Five files, in this order: this one, [`train`] (the walk of the data), `train/trainer.rs` (one thread a rank),
 //! `train/worker.rs` (the life of a rank), `train/step.rs` (one step of it).
 //!
-//! # Rooms
+//! # Modules
 //!
 //! ```text
-//!            cli (the program)
-//!             |
-//!           report                       made from what train tells, and from what checkpoint saves
-//!             |
-//!         checkpoint                     writes what train hands out, and reads what it goes on from
-//!             |
-//!           train                        the only room that knows gradients AND ranks
-//!     ________|_________________
-//!    |         |         |      |
-//!  data      model     optim   collective      no arrows among these four
+//! phalanx-cli            the program: flags, terminal, pages, measurements, sweeps
+//!      |
+//! checkpoint, log        files that a run writes and resumes from
+//!      |
+//!    train               the only module that knows gradients and ranks
+//!      |
+//! data, model, optim, collective      which do not import each other
 //! ```
 //!
-//! | room | speaks of |
+//! | module | is about |
 //! |---|---|
-//! | [`collective`] | ranks, buffers, segments, reductions: the reducer, which can be lifted out whole |
+//! | [`collective`] | ranks, buffers, segments, reductions: the reducer, the package `phalanx-collective` |
 //! | [`data`] | samples, formats, sample order |
-//! | [`model`] | arrays, params, losses: forward and backward side by side |
+//! | [`model`] | arrays, params, losses: forward and backward next to each other |
 //! | [`optim`] | params, grads, learning rates, schedules, conventions |
-//! | [`train`] | options, the plan they come to, the step, the run |
+//! | [`train`] | options, the plan they result in, the step, the run |
 //! | [`checkpoint`] | the model file, also for other programs; checkpoints, and the thread that writes them |
-//! | [`report`] | progress, logs, tables, figures and pages, made from the trainer's events and from what a run has left |
-//! | [`sweep`] | many runs over batch sizes and rates, and what they say of sum and mean; beside `report` |
-//! | [`mod@bench`] | how training and the all-reduce scale, measured from outside beside `report` |
+//! | [`log`] | the folder of a run, its log and its results |
 //!
 //! [`guide`] answers the question that all this grew from: does one divide by the batch size?
 //!
@@ -60,16 +55,14 @@
 //!
 //! # Features
 //!
-//! The default feature `program` holds everything but MPI. Without default features only [`collective`] remains, on parking_lot and
-//! crossbeam. `half` adds f16 and bf16 to the element types of the reducer, `processes` (part of `program`) the reducer across processes
-//! over any wire, and `mpi` a wire over MPI, `collective::MpiWire`, which needs Open MPI or MPICH, and libclang to build.
+//! `half` adds f16 and bf16 to the element types of the reducer, and `mpi` a wire over MPI, `collective::MpiWire`, which needs Open MPI
+//! or MPICH, and libclang to build. The program is the package `phalanx-cli`; the reducer alone is `phalanx-collective`.
 //!
 //! # Examples
 //!
 //! Train on the built-in digits with two threads, and score the result:
 //!
-#![cfg_attr(feature = "program", doc = "```")]
-#![cfg_attr(not(feature = "program"), doc = "```ignore")]
+//! ```
 //! use phalanx::data::{LoadOptions, Source};
 //! use phalanx::model::{Activation, Loss, Mlp, MlpShape};
 //! use phalanx::train::{Options, Trainer, score};
@@ -85,24 +78,13 @@
 //! # }
 //! ```
 
-#[cfg(feature = "program")]
-pub mod bench;
-#[cfg(feature = "program")]
 pub mod checkpoint;
-pub mod collective;
-#[cfg(feature = "program")]
 pub mod data;
-#[cfg(feature = "program")]
 pub mod guide;
-#[cfg(feature = "program")]
+pub mod log;
 pub mod model;
-#[cfg(feature = "program")]
 pub mod optim;
-#[cfg(feature = "program")]
-pub mod report;
-#[cfg(feature = "program")]
-pub mod sweep;
-#[cfg(feature = "program")]
 pub mod train;
-#[cfg(feature = "program")]
 mod vectorized;
+
+pub use phalanx_collective as collective;

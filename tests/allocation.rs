@@ -3,7 +3,6 @@
 //! while the noise scale is measured.
 //!
 //! One test alone in its process, so that no other counts; the allocator is that of the crate dhat.
-#![cfg(feature = "program")]
 
 use phalanx::data::{LoadOptions, Source};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape};

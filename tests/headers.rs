@@ -2,7 +2,6 @@
 //! unpacked, and 16 MiB.
 //!
 //! One test alone in its process, so that no other allocates; the allocator is that of the crate dhat.
-#![cfg(feature = "program")]
 
 #[path = "data/bad_source.rs"]
 #[allow(dead_code)]

@@ -225,8 +225,15 @@ fn way_on(run: &Path, newest: Option<&Path>) -> String {
     }
 }
 
-/// What to do about what the system refuses to write.
-pub(crate) fn remedy(source: &io::Error) -> &'static str {
+/// Advice for a file that the system refuses to write.
+///
+/// # Examples
+///
+/// ```
+/// let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+/// assert_eq!(phalanx::checkpoint::remedy(&full), "make room, or write elsewhere");
+/// ```
+pub fn remedy(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room, or write elsewhere",
         io::ErrorKind::FileTooLarge => "raise the limit on file sizes (ulimit -f), or write elsewhere",

@@ -28,8 +28,7 @@ mod whole_file;
 mod writer;
 
 pub use checkpoint_file::{Checkpoint, RunFacts};
-pub use error::CheckpointError;
-pub(crate) use error::remedy;
+pub use error::{CheckpointError, remedy};
 pub use folder::{CheckpointDir, remove_leftovers};
 pub use history::History;
 pub use model_file::ModelFile;

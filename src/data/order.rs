@@ -1,7 +1,7 @@
 //! The sample order of an epoch: a Fisher-Yates shuffle of our own over a generator whose values are promised portable.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
 
 /// Writes the sample order of an epoch, a permutation of 0..`order.len()`, into `order`.
 ///
@@ -26,7 +26,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 /// assert_eq!(order, [7, 8, 6, 4, 5, 2, 1, 9, 3, 0]);
 /// ```
 ///
-/// Source: D. Knuth, The Art of Computer Programming 2, algorithm 3.4.2 P; D. Bernstein, ChaCha, 2008. `rand_chacha`'s
+/// Source: D. Knuth, The Art of Computer Programming 2, algorithm 3.4.2 P; D. Bernstein, ChaCha, 2008. `rand`'s
 /// generators are "deterministic and portable" by its documentation; a test holds values computed from the paper.
 pub fn sample_order(seed: u64, epoch: u64, order: &mut [u32]) {
     let samples = u32::try_from(order.len()).expect("sample numbers are u32");

@@ -1,7 +1,7 @@
 //! Initial parameters.
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
 
 /// The ChaCha stream of initial params. Of the same seed, sample orders use the streams 0, 1, 2 ..., one an epoch, and the
 /// split of a test part the last one.

@@ -1,9 +1,10 @@
-//! The products of a layer for both number types: f32 by the kernels, f64 by the crate gemm.
+//! The products of a layer for both number types: f32 by the kernels, f64 by ndarray.
 
+use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+use super::Real;
 use super::kernel::{Epilogue, Linear, Scratch, backward_bias, backward_weight};
-use super::{Real, product};
 
 /// The weight (O, I) and bias (O) of a layer.
 #[derive(Clone, Copy)]
@@ -87,7 +88,13 @@ impl LayerProducts for f64 {
     fn forward(layer: Layer<'_, f64>, inputs: &[f64], outputs: &mut [f64], epilogue: Epilogue, (): &mut ()) {
         let out = layer.bias.len();
         let weight = view(layer.weight, layer.weight.len() / out);
-        product(view(inputs, weight.ncols()), weight.reversed_axes(), view_mut(outputs, out));
+        general_mat_mul(
+            1.0,
+            &view(inputs, weight.ncols()),
+            &weight.reversed_axes(),
+            0.0,
+            &mut view_mut(outputs, out),
+        );
         for row in outputs.chunks_exact_mut(out) {
             for (value, bias) in row.iter_mut().zip(layer.bias) {
                 *value += bias;
@@ -100,7 +107,13 @@ impl LayerProducts for f64 {
 
     fn backward_inputs(layer: Layer<'_, f64>, d_outputs: &[f64], d_inputs: &mut [f64], (): &mut ()) {
         let (out, ins) = (layer.bias.len(), layer.weight.len() / layer.bias.len());
-        product(view(d_outputs, out), view(layer.weight, ins), view_mut(d_inputs, ins));
+        general_mat_mul(
+            1.0,
+            &view(d_outputs, out),
+            &view(layer.weight, ins),
+            0.0,
+            &mut view_mut(d_inputs, ins),
+        );
     }
 
     fn backward_params(
@@ -112,7 +125,8 @@ impl LayerProducts for f64 {
     ) {
         assert_eq!(ends.len(), 1, "f64 is for checking one shard at a time");
         let (out, ins) = (d_bias.len(), d_weight.len() / d_bias.len());
-        product(view(d_outputs, out).reversed_axes(), view(inputs, ins), view_mut(d_weight, ins));
+        let d_outputs_t = view(d_outputs, out).reversed_axes();
+        general_mat_mul(1.0, &d_outputs_t, &view(inputs, ins), 0.0, &mut view_mut(d_weight, ins));
         d_bias.fill(0.0);
         for row in d_outputs.chunks_exact(out) {
             d_bias.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);

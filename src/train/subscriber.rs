@@ -10,8 +10,7 @@ use super::{EpochParams, Event};
 /// Hears what a run tells: on the thread that called [`Trainer::run`](super::Trainer::run), while the ranks go on, in the order in which
 /// it happened.
 ///
-/// The logs, displays and files of the program are such subscribers: [`report::Metrics`](crate::report::Metrics),
-/// [`report::Progress`](crate::report::Progress), [`checkpoint::Saver`](crate::checkpoint::Saver).
+/// The logs and files of a run are such subscribers: [`log::Metrics`](crate::log::Metrics), [`checkpoint::Saver`](crate::checkpoint::Saver).
 ///
 /// # Examples
 ///

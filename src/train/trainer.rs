@@ -142,12 +142,12 @@ impl<'a, M: Model> Trainer<'a, M> {
     ///
     /// # Examples
     ///
-    /// What the program shows and logs, in a program of one's own:
+    /// The log that the program writes, in a program of your own:
     ///
     /// ```
     /// use phalanx::data::{LoadOptions, Source};
     /// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
-    /// use phalanx::report::{Progress, ProgressStyle, RunDir};
+    /// use phalanx::log::RunDir;
     /// use phalanx::train::{Length, Options, Trainer};
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -158,9 +158,7 @@ impl<'a, M: Model> Trainer<'a, M> {
     /// let trainer = Trainer::new(&model, &digits.train, Options { length: Length::Epochs(2), ..Options::default() });
     ///
     /// let mut dir = RunDir::create(&folder.path().join("run"))?;
-    /// let mut progress = Progress::new(ProgressStyle::automatic(), &trainer.plan()?);
-    /// trainer.subscribe(dir.metrics(10)?).subscribe(&mut progress).run()?;
-    /// progress.finish();
+    /// trainer.subscribe(dir.metrics(10)?).run()?;
     /// dir.keep();
     /// # Ok(())
     /// # }

@@ -6,7 +6,7 @@
 
 use crate::ranks::{Random, on_ranks};
 use crate::tally::{Tally, count};
-use phalanx::collective::{Float, Op, World};
+use phalanx_collective::{Float, Op, World};
 
 const OPS: [Op; 4] = [Op::Sum, Op::Min, Op::Max, Op::Mean];
 

@@ -2,7 +2,7 @@
 
 use crate::ranks::{Random, on_ranks};
 use crate::tally::{Tally, count, is_full, within};
-use phalanx::collective::{CollectiveError, Communicator, Difference, Op, Operation, World};
+use phalanx_collective::{CollectiveError, Communicator, Difference, Op, Operation, World};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};

@@ -3,7 +3,7 @@
 
 use crate::ranks::{Random, on_ranks};
 use crate::tally::{Tally, count, within};
-use phalanx::collective::{CollectiveError, Communicator, Op, Shared, World};
+use phalanx_collective::{CollectiveError, Communicator, Op, Shared, World};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread;

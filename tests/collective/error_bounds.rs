@@ -4,7 +4,7 @@
 
 use crate::ranks::{Random, hard_values, on_ranks};
 use crate::tally::{Tally, count};
-use phalanx::collective::{Float, Op, World};
+use phalanx_collective::{Float, Op, World};
 
 /// `left + right`, rounded, and what the rounding lost, exactly (Knuth).
 fn two_sum(left: f64, right: f64) -> (f64, f64) {

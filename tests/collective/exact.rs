@@ -2,7 +2,7 @@
 //! operands in rank order, weights, loans and shared values. `integers` and `crafted_sums` say how exact the arithmetic is.
 
 use crate::ranks::on_ranks;
-use phalanx::collective::{CollectiveError, Float, Op, Shared, World, reference, segment};
+use phalanx_collective::{CollectiveError, Float, Op, Shared, World, reference, segment};
 use std::fmt::Debug;
 
 const WORLD_SIZES: [usize; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 16];
@@ -194,7 +194,7 @@ fn updates_of_a_shared_value_are_seen_by_all_in_the_next_read() {
         on_ranks(world, |mut rank| {
             for round in 0..10 {
                 assert!(shared.read(&rank).unwrap().iter().all(|&value| value == round * size as u64));
-                let everyone = |peers: phalanx::collective::Peers<'_, u64>, own: &mut [u64]| {
+                let everyone = |peers: phalanx_collective::Peers<'_, u64>, own: &mut [u64]| {
                     own.iter_mut().for_each(|value| *value += peers.iter().sum::<u64>());
                 };
                 rank.update(&shared, &1, everyone).unwrap();

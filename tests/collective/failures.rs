@@ -2,7 +2,7 @@
 //! same typed error on every rank.
 
 use crate::ranks::{Random, on_ranks};
-use phalanx::collective::{CollectiveError, Communicator, Op, Shared, World};
+use phalanx_collective::{CollectiveError, Communicator, Op, Shared, World};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Barrier, Mutex};

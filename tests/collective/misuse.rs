@@ -1,7 +1,7 @@
 //! Shows that misuse gives the same typed error on every rank, leaves values as they were and the world usable.
 
 use crate::ranks::on_ranks;
-use phalanx::collective::{
+use phalanx_collective::{
     AbortHandle, CollectiveError, Communicator, Difference, Op, Operation, Shared, World,
 };
 use std::time::Duration;

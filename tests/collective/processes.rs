@@ -3,7 +3,7 @@
 #![cfg(feature = "processes")]
 
 use crate::ranks::{Random, hard_values, on_ranks};
-use phalanx::collective::{
+use phalanx_collective::{
     CollectiveError, Collectives, Difference, Incoming, LocalWire, Op, Operation, Outgoing,
     ProcessCommunicator, Wire, World, reference,
 };

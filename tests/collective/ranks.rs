@@ -1,7 +1,7 @@
 //! Threads for the ranks of a world, and numbers to feed them.
 #![allow(dead_code)] // Each test file uses its part.
 
-use phalanx::collective::{Communicator, Float, World};
+use phalanx_collective::{Communicator, Float, World};
 use std::thread;
 
 /// Runs `work` once per rank, each on a thread of its own, and returns the results in rank order.

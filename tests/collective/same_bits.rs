@@ -3,7 +3,7 @@
 
 use crate::ranks::{Random, hard_values, on_ranks};
 use crate::tally::{Tally, count};
-use phalanx::collective::{Op, World, reference};
+use phalanx_collective::{Op, World, reference};
 use std::thread::yield_now;
 
 const OPS: [Op; 5] = [Op::Sum, Op::Mean, Op::Min, Op::Max, Op::Product];

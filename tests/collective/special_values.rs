@@ -2,7 +2,7 @@
 
 use crate::ranks::{Random, on_ranks};
 use crate::tally::{Tally, count};
-use phalanx::collective::{Float, Op, World};
+use phalanx_collective::{Float, Op, World};
 
 const OPS: [Op; 5] = [Op::Sum, Op::Mean, Op::Min, Op::Max, Op::Product];
 const VALUES: [f64; 6] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, 1.0];

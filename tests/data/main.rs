@@ -1,5 +1,4 @@
 //! Data of every format: what is read, and what is refused with which words.
-#![cfg(feature = "program")]
 
 mod bad_bytes;
 mod bad_input;

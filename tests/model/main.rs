@@ -1,5 +1,4 @@
 //! Models: their gradients, the kernels beneath, and their interchange as ONNX.
-#![cfg(feature = "program")]
 
 mod gradients;
 mod kernels;

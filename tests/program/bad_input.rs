@@ -220,7 +220,7 @@ fn files_of_flags_with_faults() {
 fn models_and_data_that_do_not_fit() {
     let room = furnished();
     fs::copy(
-        format!("{}/tests/fixtures/linear_layers.safetensors", env!("CARGO_MANIFEST_DIR")),
+        format!("{}/../../tests/fixtures/linear_layers.safetensors", env!("CARGO_MANIFEST_DIR")),
         room.path("torch.safetensors"),
     )
     .unwrap();

@@ -46,7 +46,7 @@ impl FaultyOs {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/program/faulty_os.c");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/program/faulty_os.c");
         let library = folder.path().join("faulty_os.so");
         let compiled = Command::new("cc")
             .args(["-shared", "-fPIC", "-O1", "-o"])

@@ -1,5 +1,4 @@
 //! The program as its users meet it, each of its commands in a file of its own. [`room::Room`] is where the tests run it.
-#![cfg(feature = "program")]
 
 mod bad_input;
 mod bench;

@@ -2,7 +2,7 @@
 //! quality are not those of an epoch, and the whole epoch replaces it when the run is resumed. An epoch of the digits has 23 steps.
 
 use phalanx::checkpoint::{Checkpoint, CheckpointDir};
-use phalanx::report::Results;
+use phalanx::log::Results;
 use serde_json::Value;
 
 use crate::room::{Room, rows};

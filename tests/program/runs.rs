@@ -289,7 +289,7 @@ fn without_data_a_model_is_used_on_what_it_was_tested_on() {
 #[test]
 fn a_model_of_pytorch_predicts_here_what_it_predicts_there() {
     let room = Room::new();
-    let fixture = |name: &str| format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
+    let fixture = |name: &str| format!("{}/../../tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
     let expected: Value =
         serde_json::from_str(&fs::read_to_string(fixture("linear_layers.json")).unwrap()).unwrap();
     let lists = |key: &str| -> Vec<Vec<f64>> { serde_json::from_value(expected[key].clone()).unwrap() };

@@ -46,7 +46,7 @@ const RUNS: [Kept; 3] = [
 ];
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/versions").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/versions").join(name)
 }
 
 fn file(name: &str) -> PathBuf {

@@ -12,7 +12,9 @@ use phalanx::checkpoint::params_sha256;
 use phalanx::collective::LocalWire;
 use phalanx::data::{Dataset, LoadOptions, Source};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
-use phalanx::optim::{MomentumForm, OptimizerKind, OptimizerOptions, Reduction, ScheduleKind, ScheduleOptions};
+use phalanx::optim::{
+    MomentumForm, OptimizerKind, OptimizerOptions, Reduction, ScheduleKind, ScheduleOptions,
+};
 use phalanx::train::{Event, Length, NoiseInterval, Options, Shards, Trainer};
 
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bits.txt");
@@ -28,7 +30,12 @@ fn family() -> &'static str {
 
 /// The optimizers, each with another reduction, so that the divisors of uneven shards are among the bits.
 fn options() -> [(&'static str, Options); 3] {
-    let basis = Options { batch_size: 100, shards: Shards::Count(8), length: Length::Epochs(2), ..Options::default() };
+    let basis = Options {
+        batch_size: 100,
+        shards: Shards::Count(8),
+        length: Length::Epochs(2),
+        ..Options::default()
+    };
     let momentum = OptimizerOptions {
         momentum: Some(0.9),
         momentum_form: Some(MomentumForm::Pytorch),

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 
 use crate::noisy_quadratic::{Run, distance};
 use ndarray::Array2;
-use parking_lot::Mutex;
 use phalanx::data::{Dataset, Gathered, LoadOptions, Source, Targets, sample_order};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
 use phalanx::optim::{
     MomentumForm, OptimizerOptions, Recipe, Reduction, Schedule, ScheduleOptions, WarmupForm,
 };
 use phalanx::train::{Length, Options, Shards, Trainer};
+use std::sync::Mutex;
 
 /// The digits, each of which weighs so much, or nothing said.
 fn digits(weight: Option<f32>) -> Dataset {
@@ -136,7 +136,7 @@ fn seen(threads: usize) -> [Vec<u32>; 2] {
     // A lock that ThreadSanitizer sees, as std is not built with it.
     let log = Mutex::new(Vec::new());
     let model = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
-        log.lock().extend(samples.inputs.iter().map(|&id| id as u32));
+        log.lock().unwrap().extend(samples.inputs.iter().map(|&id| id as u32));
         grads[0] = samples.inputs.iter().map(|x| params[0] - x).sum();
         0.0
     });
@@ -150,8 +150,8 @@ fn seen(threads: usize) -> [Vec<u32>; 2] {
         ..Options::default()
     };
     Trainer::new(&model, &data, options).run().unwrap();
-    let second = log.lock().split_off(SAMPLES);
-    [log.into_inner(), second]
+    let second = log.lock().unwrap().split_off(SAMPLES);
+    [log.into_inner().unwrap(), second]
 }
 
 /// Remark 4: one random shuffle of the data per epoch, divided among all workers. Steps are over before the next begin, so

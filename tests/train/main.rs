@@ -1,6 +1,5 @@
 //! Training: what a step computes, its bits for any number of threads, what other frameworks and papers come to, and how runs stop,
 //! fail and go on.
-#![cfg(feature = "program")]
 
 mod base_rate;
 mod bits;

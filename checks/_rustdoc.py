@@ -1,0 +1,58 @@
+"""The public items of the libraries, as rustdoc shows them: its JSON, which stable Rust gives if RUSTC_BOOTSTRAP says so."""
+import json
+import os
+import subprocess
+
+from _environment import skip
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+#: The packages that are for other programs, with the names of their libraries.
+LIBRARIES = {"phalanx-collective": "phalanx_collective", "phalanx": "phalanx"}
+KINDS = ("struct", "enum", "union", "trait", "function", "macro")
+# A folder of its own: what is built in this way is of no use to other commands.
+TARGET = os.path.join(ROOT, "target", "checks", "docs")
+
+
+def documented(package):
+    """All items of the library of a package, by their number, and the number of its root."""
+    command = ["cargo", "rustdoc", "--lib", "--quiet", "-p", package, "--features", "half", "--", "-Zunstable-options", "--output-format", "json"]
+    settings = {**os.environ, "RUSTC_BOOTSTRAP": "1", "CARGO_TARGET_DIR": TARGET}
+    built = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True)
+    if built.returncode != 0:
+        skip(f"rustdoc gives no JSON: {(built.stderr.strip().splitlines() or ['it says nothing'])[-1]}")
+    with open(os.path.join(TARGET, "doc", f"{LIBRARIES[package]}.json"), encoding="utf-8") as file:
+        docs = json.load(file)
+    return docs["index"], docs["root"]
+
+
+def public_items(index, root):
+    """The public structs, enums, unions, traits, macros and free functions, as pairs of path and item; each once, by the shortest path."""
+    found = {}
+
+    def visit(module, path):
+        for key in module["inner"]["module"]["items"]:
+            item = index.get(str(key))
+            if item is None or (item["visibility"] != "public" and "use" not in item["inner"]):
+                continue
+            [kind] = item["inner"]
+            name = item["name"]
+            if kind == "use":
+                use = item["inner"]["use"]
+                used = index.get(str(use["id"])) if use["id"] is not None else None
+                if used is None or item["visibility"] != "public":
+                    continue
+                [kind] = used["inner"]
+                item, name = used, use["name"]
+                if kind == "module" and use["is_glob"]:
+                    visit(item, path)
+                    continue
+            if kind == "module":
+                visit(item, [*path, name])
+            elif kind in KINDS:
+                whole = "::".join([*path, name])
+                known = found.get(item["id"])
+                if known is None or whole.count("::") < known[0].count("::"):
+                    found[item["id"]] = (whole, item)
+
+    visit(index[str(root)], [])
+    return list(found.values())

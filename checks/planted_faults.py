@@ -1,0 +1,19 @@
+"""Every fault that the reliability rows plant still has its place: each text to replace stands exactly once in its file."""
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+count, lost = 0, 0
+for name, table in [("rows.toml", "row"), ("concurrency_faults.toml", "fault")]:
+    for entry in tomllib.loads((ROOT / "reliability" / name).read_text())[table]:
+        fault = entry.get("fault", {}) if table == "row" else entry
+        for file, old, _ in fault.get("edits", []):
+            path = ROOT / file
+            found = path.read_text().count(old) if path.exists() else 0
+            count += 1
+            if found != 1:
+                lost += 1
+                print(f"{entry.get('id', fault['what'])}: {file} has this {found} times, not once: {old}")
+print(f"planted_faults: {count - lost} of {count} places found")
+sys.exit(lost > 0)

@@ -1,0 +1,291 @@
+//! Measures the all-reduce, beside a copy, the serial reference and rayon.
+//!
+//! Every call is made on fresh input: ranks that call again and again on what the last call left would each find their
+//! segment of all vectors in their own cache, which no program does.
+
+use std::hint::black_box;
+
+use super::all_reduce_report::{AllReducePoint, AllReduceReport};
+use super::baseline::rayon_fold_reduce;
+use super::error::check_takes;
+use super::machine::available_bytes;
+use super::operand::{Operand, expected, input};
+use super::ranks::{Interval, from_first_start, from_last_start, on_ranks};
+use super::{BenchError, ElementType, Machine, Spread, Warning};
+use phalanx::collective::{CollectiveError, Communicator, Op, reference};
+
+/// What to measure, unchecked; [`measure_all_reduce`] checks it.
+#[derive(Clone, Debug)]
+pub struct AllReduceOptions {
+    /// Thread counts, in any order.
+    pub threads: Vec<usize>,
+    /// Elements of a vector, in any order.
+    pub lens: Vec<usize>,
+    /// The operator.
+    pub op: Op,
+    /// The type of the elements.
+    pub element: ElementType,
+    /// Calls to time; `None` for 10 to 1000, fewer the longer the vectors are.
+    pub takes: Option<usize>,
+}
+
+/// Measures each len on each thread count; tells `on_point` after each.
+///
+/// # Errors
+///
+/// If a list is empty or has a 0 in it, a mean of integers is asked for, or vectors or threads do not fit the machine.
+///
+/// # Cost
+///
+/// 3n + 1 vectors for n threads.
+pub fn measure_all_reduce(
+    options: &AllReduceOptions,
+    mut on_point: impl FnMut(&AllReducePoint),
+) -> Result<AllReduceReport, BenchError> {
+    check(options)?;
+    let (threads, lens) = (ascending(&options.threads), ascending(&options.lens));
+    let machine = Machine::now();
+    let warnings = Warning::of_machine(&machine, *threads.last().expect("checked"));
+    let mut points = Vec::with_capacity(threads.len() * lens.len());
+    for threads in threads {
+        for &len in &lens {
+            let point = point(options, threads, len)?;
+            on_point(&point);
+            points.push(point);
+        }
+    }
+    Ok(AllReduceReport { op: options.op, element: options.element, machine, points, warnings })
+}
+
+pub(super) fn check(options: &AllReduceOptions) -> Result<(), BenchError> {
+    let &AllReduceOptions { op, element, takes, .. } = options;
+    let threads = *options.threads.iter().min().ok_or(BenchError::NoThreads)?;
+    let len = *options.lens.iter().min().ok_or(BenchError::NoLens)?;
+    match () {
+        () if threads == 0 => Err(BenchError::ZeroThreads),
+        () if len == 0 => Err(BenchError::ZeroLen),
+        () if op == Op::Mean && element.is_integer() => Err(BenchError::NoSuchReduction { op, element }),
+        () => takes.map_or(Ok(()), check_takes).and_then(|()| check_memory(options)),
+    }
+}
+
+/// Refuses what the system would kill the process for in the middle of the measurement.
+fn check_memory(options: &AllReduceOptions) -> Result<(), BenchError> {
+    let (Some(&threads), Some(&len)) = (options.threads.iter().max(), options.lens.iter().max()) else {
+        return Ok(());
+    };
+    let vectors = (threads as u64).saturating_mul(3).saturating_add(1);
+    let needed_bytes = vectors.saturating_mul(len as u64).saturating_mul(options.element.size_bytes() as u64);
+    match available_bytes() {
+        Some(available_bytes) if needed_bytes > available_bytes => {
+            Err(BenchError::Memory { threads, len, needed_bytes, available_bytes })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn ascending(values: &[usize]) -> Vec<usize> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    sorted
+}
+
+fn point(options: &AllReduceOptions, threads: usize, len: usize) -> Result<AllReducePoint, BenchError> {
+    match options.element {
+        ElementType::F32 => Case::<f32>::new(options, threads, len).measure(),
+        ElementType::F64 => Case::<f64>::new(options, threads, len).measure(),
+        ElementType::I32 => Case::<i32>::new(options, threads, len).measure(),
+        ElementType::I64 => Case::<i64>::new(options, threads, len).measure(),
+        ElementType::U32 => Case::<u32>::new(options, threads, len).measure(),
+        ElementType::U64 => Case::<u64>::new(options, threads, len).measure(),
+    }
+}
+
+/// Copies of fewer bytes are over before all threads have begun.
+const LEAST_COPY_BYTES: usize = 1 << 16;
+
+/// Bytes of input that the takes go through in all, within 10 to 1000 takes.
+const BYTES_OF_TAKES: usize = 1 << 28;
+
+/// Elements that the serial reference goes through in all: it allocates once for each, and is slow.
+const ELEMENTS_OF_REFERENCE: usize = 1 << 20;
+
+/// One thread count and one len.
+struct Case<T> {
+    inputs: Vec<Vec<T>>,
+    expected: Vec<T>,
+    op: Op,
+    takes: usize,
+}
+
+/// What one rank saw, take by take.
+struct RankTakes {
+    copies: Vec<Interval>,
+    calls: Vec<Interval>,
+    wrong: u64,
+}
+
+impl<T: Operand> Case<T> {
+    fn new(options: &AllReduceOptions, threads: usize, len: usize) -> Self {
+        let op = options.op;
+        let inputs: Vec<Vec<T>> = (0..threads).map(|rank| input(rank, len, op)).collect();
+        let bytes = len.saturating_mul(size_of::<T>()).saturating_mul(threads);
+        let takes = options.takes.unwrap_or_else(|| (BYTES_OF_TAKES / bytes).clamp(10, 1000));
+        Self { expected: expected(&inputs, op), inputs, op, takes }
+    }
+
+    fn measure(&self) -> Result<AllReducePoint, BenchError> {
+        let (threads, len, len_bytes) =
+            (self.inputs.len(), self.expected.len(), size_of_val(&self.expected[..]));
+        let ranks = on_ranks(threads, |comm| self.rank(comm))?;
+        let of_takes =
+            |secs: &dyn Fn(usize) -> f64| Spread::of(&(0..self.takes).map(secs).collect::<Vec<_>>());
+        let calls =
+            of_takes(&|take| from_last_start(ranks.iter().map(|rank| rank.calls[take])).as_secs_f64());
+        let copies =
+            of_takes(&|take| from_first_start(ranks.iter().map(|rank| rank.copies[take])).as_secs_f64());
+        let bytes = (2 * threads * len_bytes) as f64;
+        let moved_bytes_per_sec = (threads > 1).then(|| bytes / calls.median);
+        let copied_bytes_per_sec = (len_bytes >= LEAST_COPY_BYTES).then(|| bytes / copies.median);
+        Ok(AllReducePoint {
+            threads,
+            len,
+            len_bytes,
+            takes: self.takes,
+            median_secs: calls.median,
+            min_secs: calls.min,
+            algorithm_bytes_per_sec: len_bytes as f64 / calls.median,
+            moved_bytes_per_sec,
+            copied_bytes_per_sec,
+            share_of_copy: moved_bytes_per_sec
+                .zip(copied_bytes_per_sec)
+                .map(|(moved, copied)| moved / copied),
+            wrong: ranks.iter().map(|rank| rank.wrong).sum(),
+            reference_secs: self.reference_secs()?,
+            rayon_secs: self.rayon_secs()?,
+        })
+    }
+
+    /// Takes the time of copies and calls, in turn; the first of each does not count.
+    fn rank(&self, mut comm: Communicator) -> Result<RankTakes, CollectiveError> {
+        let input = &self.inputs[comm.rank()];
+        let mut values = input.clone();
+        let (copies, calls) = (Vec::with_capacity(self.takes + 1), Vec::with_capacity(self.takes + 1));
+        let mut seen = RankTakes { copies, calls, wrong: 0 };
+        for _ in 0..=self.takes {
+            // Brings the vector back from the ranks that wrote its segments: the copy is to be one of own memory.
+            black_box(&mut values).copy_from_slice(input);
+            comm.barrier()?;
+            let (copy, ()) = Interval::of(|| black_box(&mut values).copy_from_slice(black_box(input)));
+            comm.barrier()?;
+            let (call, result) = Interval::of(|| comm.all_reduce(&mut values, self.op));
+            result?;
+            seen.wrong += self.wrong(&values);
+            seen.copies.push(copy);
+            seen.calls.push(call);
+        }
+        seen.copies.remove(0);
+        seen.calls.remove(0);
+        Ok(seen)
+    }
+
+    fn wrong(&self, values: &[T]) -> u64 {
+        values.iter().zip(&self.expected).map(|(found, expected)| u64::from(found != expected)).sum()
+    }
+
+    fn reference_secs(&self) -> Result<f64, BenchError> {
+        let takes = (ELEMENTS_OF_REFERENCE / self.expected.len()).clamp(1, self.takes.min(100));
+        median_secs(takes, || {
+            reference::all_reduce(&self.inputs, self.op).map(drop).map_err(BenchError::from)
+        })
+    }
+
+    fn rayon_secs(&self) -> Result<f64, BenchError> {
+        let threads = self.inputs.len();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|source| BenchError::Pool { threads, source })?;
+        let reduce = || drop(black_box(rayon_fold_reduce(&pool, &self.inputs, self.op)));
+        reduce();
+        median_secs(self.takes, || {
+            reduce();
+            Ok(())
+        })
+    }
+}
+
+fn median_secs(takes: usize, mut work: impl FnMut() -> Result<(), BenchError>) -> Result<f64, BenchError> {
+    let take = |_| {
+        let (interval, result) = Interval::of(&mut work);
+        result.map(|()| interval.secs())
+    };
+    let secs = (0..takes).map(take).collect::<Result<Vec<_>, _>>()?;
+    Ok(Spread::of(&secs).median)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> AllReduceOptions {
+        AllReduceOptions {
+            threads: vec![3, 1],
+            lens: vec![70_000, 1, 1],
+            op: Op::Sum,
+            element: ElementType::F32,
+            takes: Some(2),
+        }
+    }
+
+    #[test]
+    fn every_pair_of_threads_and_len_is_measured_once_and_right() {
+        let mut told = 0;
+        let report = measure_all_reduce(&options(), |_| told += 1).unwrap();
+        let pairs: Vec<_> = report.points.iter().map(|point| (point.threads, point.len)).collect();
+        assert_eq!(pairs, [(1, 1), (1, 70_000), (3, 1), (3, 70_000)]);
+        assert_eq!((told, report.wrong()), (4, 0));
+    }
+
+    #[test]
+    fn bandwidths_are_bytes_over_the_median_time() {
+        let report = measure_all_reduce(&options(), |_| {}).unwrap();
+        let point = &report.points[3];
+        assert_eq!(point.algorithm_bytes_per_sec, 280_000.0 / point.median_secs);
+        assert_eq!(point.moved_bytes_per_sec, Some(6.0 * 280_000.0 / point.median_secs));
+        assert!(point.copied_bytes_per_sec.is_some() && point.min_secs <= point.median_secs);
+    }
+
+    #[test]
+    fn one_thread_moves_nothing_and_a_short_copy_has_no_rate() {
+        let report = measure_all_reduce(&options(), |_| {}).unwrap();
+        assert_eq!(report.points[1].moved_bytes_per_sec, None);
+        assert_eq!((report.points[2].copied_bytes_per_sec, report.points[2].share_of_copy), (None, None));
+    }
+
+    #[test]
+    fn a_wrong_element_is_counted() {
+        let mut case = Case::<i64>::new(&options(), 2, 10);
+        case.expected[3] += 1;
+        let wrong = case.measure().unwrap().wrong;
+        assert_eq!(wrong, 2 * 3, "on each of 2 ranks, in 1 + 2 calls");
+    }
+
+    #[test]
+    fn what_cannot_be_measured_is_refused_beforehand() {
+        let refused =
+            |options: AllReduceOptions| measure_all_reduce(&options, |_| panic!("measured")).unwrap_err();
+        assert!(matches!(refused(AllReduceOptions { threads: vec![], ..options() }), BenchError::NoThreads));
+        assert!(matches!(
+            refused(AllReduceOptions { threads: vec![1, 0], ..options() }),
+            BenchError::ZeroThreads
+        ));
+        assert!(matches!(refused(AllReduceOptions { lens: vec![], ..options() }), BenchError::NoLens));
+        assert!(matches!(refused(AllReduceOptions { lens: vec![0], ..options() }), BenchError::ZeroLen));
+        for takes in [0, 100_001, usize::MAX] {
+            let refused = refused(AllReduceOptions { takes: Some(takes), ..options() });
+            assert!(matches!(refused, BenchError::Takes { .. }), "{takes}");
+        }
+        let integers = AllReduceOptions { op: Op::Mean, element: ElementType::U32, ..options() };
+        assert!(matches!(refused(integers), BenchError::NoSuchReduction { .. }));
+    }
+}

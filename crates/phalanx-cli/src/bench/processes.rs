@@ -1,0 +1,145 @@
+//! Measures the all-reduce of the processes of a job, beside that of MPI on the same buffers.
+
+use bytemuck::Pod;
+use mpi::traits::Equivalence;
+use serde::{Serialize, Serializer};
+
+use super::operand::{Operand, expected, input};
+use super::ranks::Interval;
+use super::{AllReduceOptions, BenchError, ElementType, Spread};
+use phalanx::collective::{MpiWire, Op, ProcessCommunicator, Wire, gather_parts};
+
+/// How fast the processes of a job reduce.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProcessesReport {
+    /// The operator.
+    #[serde(serialize_with = "as_text")]
+    pub op: Op,
+    /// The type of the elements.
+    pub element: ElementType,
+    /// The processes.
+    pub processes: usize,
+    /// One for each len, ascending.
+    pub points: Vec<ProcessesPoint>,
+}
+
+/// How fast they reduce vectors of one len, each having one, in place.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProcessesPoint {
+    /// Elements of a vector.
+    pub len: usize,
+    /// Bytes of a vector.
+    pub len_bytes: usize,
+    /// Calls that were timed.
+    pub takes: usize,
+    /// Median time of a call of the process that takes longest, after a barrier.
+    pub median_secs: f64,
+    /// Least such time.
+    pub min_secs: f64,
+    /// Algorithm bandwidth: len_bytes over the median time.
+    pub algorithm_bytes_per_sec: f64,
+    /// Median time of `MPI_Allreduce`, in turn with the calls; of a mean, that of the sum.
+    pub mpi_median_secs: f64,
+    /// Elements that are not exactly what they must be, over all calls and processes.
+    pub wrong: u64,
+}
+
+impl ProcessesReport {
+    /// Elements that are wrong.
+    pub fn wrong(&self) -> u64 {
+        self.points.iter().map(|point| point.wrong).sum()
+    }
+}
+
+/// Bytes of input that the takes go through in all, within 10 to 1000 takes.
+const BYTES_OF_TAKES: usize = 1 << 28;
+
+/// Measures each len; every process of the job calls it, with the same options, whose thread counts are not looked at.
+///
+/// # Errors
+///
+/// If a list is empty or has a 0 in it, a mean of integers is asked for, or vectors do not fit the machine.
+///
+/// # Cost
+///
+/// n + 2 vectors in each of n processes.
+pub fn measure_processes(
+    options: &AllReduceOptions,
+    wire: &mut MpiWire,
+) -> Result<ProcessesReport, BenchError> {
+    let mut lens = options.lens.clone();
+    lens.sort_unstable();
+    lens.dedup();
+    let options = AllReduceOptions { threads: vec![wire.processes()], lens, ..options.clone() };
+    super::all_reduce::check(&options)?;
+    let points = options.lens.iter().map(|len| point(&options, *len, wire)).collect::<Result<_, _>>()?;
+    let AllReduceOptions { op, element, .. } = options;
+    Ok(ProcessesReport { op, element, processes: wire.processes(), points })
+}
+
+fn point(options: &AllReduceOptions, len: usize, wire: &mut MpiWire) -> Result<ProcessesPoint, BenchError> {
+    match options.element {
+        ElementType::F32 => measure::<f32>(options, len, wire),
+        ElementType::F64 => measure::<f64>(options, len, wire),
+        ElementType::I32 => measure::<i32>(options, len, wire),
+        ElementType::I64 => measure::<i64>(options, len, wire),
+        ElementType::U32 => measure::<u32>(options, len, wire),
+        ElementType::U64 => measure::<u64>(options, len, wire),
+    }
+}
+
+fn measure<T: Operand + Pod + Equivalence>(
+    options: &AllReduceOptions,
+    len: usize,
+    wire: &mut MpiWire,
+) -> Result<ProcessesPoint, BenchError> {
+    let (op, processes) = (options.op, wire.processes());
+    let len_bytes = len * size_of::<T>();
+    let takes = options.takes.unwrap_or_else(|| (BYTES_OF_TAKES / (len_bytes * processes)).clamp(10, 1000));
+    let inputs: Vec<Vec<T>> = (0..processes).map(|process| input(process, len, op)).collect();
+    let expected = expected(&inputs, op);
+    let own = &inputs[wire.process()].clone();
+    drop(inputs);
+    let mut values = own.clone();
+    let mut theirs = own.clone();
+    let (mut calls, mut of_mpi, mut wrong) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..=takes {
+        values.copy_from_slice(own);
+        let mut communicator = ProcessCommunicator::new(wire);
+        communicator.barrier()?;
+        let (call, result) = Interval::of(|| communicator.all_reduce(&mut values, op));
+        result?;
+        communicator.barrier()?;
+        wrong += values.iter().zip(&expected).filter(|(found, expected)| found != expected).count() as u64;
+        let (call_of_mpi, ()) = Interval::of(|| wire.all_reduce_by_mpi(own, &mut theirs, op));
+        calls.push(call.secs());
+        of_mpi.push(call_of_mpi.secs());
+    }
+    // The first of each does not count.
+    let (calls, of_mpi) = (longest(wire, &calls[1..])?, longest(wire, &of_mpi[1..])?);
+    let (calls, of_mpi) = (Spread::of(&calls), Spread::of(&of_mpi));
+    let mut all_wrong = vec![wrong; processes];
+    gather_parts(wire, &mut all_wrong, |process| process..process + 1)?;
+    Ok(ProcessesPoint {
+        len,
+        len_bytes,
+        takes,
+        median_secs: calls.median,
+        min_secs: calls.min,
+        algorithm_bytes_per_sec: len_bytes as f64 / calls.median,
+        mpi_median_secs: of_mpi.median,
+        wrong: all_wrong.iter().sum(),
+    })
+}
+
+/// Take by take, the longest that any process took.
+fn longest(wire: &mut MpiWire, own: &[f64]) -> Result<Vec<f64>, BenchError> {
+    let mut all: Vec<f64> = own.repeat(wire.processes());
+    gather_parts(wire, &mut all, |process| process * own.len()..(process + 1) * own.len())?;
+    let longest = |take: usize| all.iter().skip(take).step_by(own.len()).copied().fold(0.0, f64::max);
+    Ok((0..own.len()).map(longest).collect())
+}
+
+fn as_text<S: Serializer>(op: &Op, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(op)
+}

@@ -1,0 +1,7 @@
+//! The `phalanx` program: train, evaluate and predict with a thread count.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    phalanx_cli::run(std::env::args_os())
+}

@@ -1,0 +1,241 @@
+//! Progress: a bar on a terminal, plain lines elsewhere.
+
+use std::env;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
+use terminal_size::{Width, terminal_size_of};
+
+use super::{Charset, grouped, measured};
+use phalanx::log::Line;
+use phalanx::model::Score;
+use phalanx::train::{EpochEnd, Event, NoiseScale, Plan, StepEnd, Subscriber, SubscriberError};
+
+/// How progress is shown, on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressStyle {
+    /// A bar if stderr is a terminal, with a line above it for each epoch.
+    Bar,
+    /// A line for each epoch, and every half minute within one.
+    Lines,
+    /// The same as JSON objects, with the keys of [`Metrics`](super::Metrics).
+    Json,
+    /// Nothing.
+    Hidden,
+}
+
+impl ProgressStyle {
+    /// A bar on a terminal that can redraw a line, lines elsewhere.
+    pub fn automatic() -> Self {
+        let redraws = io::stderr().is_terminal() && env::var("TERM").is_ok_and(|term| term != "dumb");
+        if redraws { Self::Bar } else { Self::Lines }
+    }
+}
+
+/// Time between two looks of the bar: the eye follows no faster, and drawing costs.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// Time after which a line without a bar is due: who reads a log wants to know that there is life, and no more.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// The line of the bar. What matters most comes first: a narrow terminal cuts off the end.
+const TEMPLATE: &str = "{prefix} {bar:12} {eta:>3} left  {wide_msg}";
+
+/// Shows how far a run is: a subscriber of it.
+pub struct Progress {
+    style: ProgressStyle,
+    bar: ProgressBar,
+    epochs: u64,
+    steps: u64,
+    since: Since,
+    /// What the last measuring step said.
+    noise: Option<NoiseScale>,
+}
+
+/// What was done since something was shown.
+struct Since {
+    time: Instant,
+    samples: usize,
+    steps: u64,
+}
+
+impl Since {
+    fn now() -> Self {
+        Self { time: Instant::now(), samples: 0, steps: 0 }
+    }
+
+    fn samples_per_sec(&self, elapsed: Duration) -> String {
+        grouped((self.samples as f64 / elapsed.as_secs_f64()) as u64)
+    }
+}
+
+impl Progress {
+    /// Begins at the first step of a plan.
+    pub fn new(style: ProgressStyle, plan: &Plan) -> Self {
+        Self::of(style, plan.total_steps(), plan.steps_per_epoch())
+    }
+
+    fn of(style: ProgressStyle, steps: u64, steps_per_epoch: u64) -> Self {
+        let target = match style {
+            ProgressStyle::Bar => ProgressDrawTarget::stderr(),
+            ProgressStyle::Lines | ProgressStyle::Json | ProgressStyle::Hidden => {
+                ProgressDrawTarget::hidden()
+            }
+        };
+        let bar = ProgressBar::with_draw_target(Some(steps), target);
+        bar.set_style(
+            BarStyle::with_template(TEMPLATE)
+                .expect("the template is a constant")
+                .progress_chars(bar_chars()),
+        );
+        let epochs = steps.div_ceil(steps_per_epoch);
+        Self { style, bar, epochs, steps, since: Since::now(), noise: None }
+    }
+
+    /// Shows a step, if the last look is long enough ago.
+    fn step(&mut self, end: &StepEnd) {
+        self.noise = end.noise_scale.or(self.noise);
+        if self.bar.position() == 0 && end.step > 1 {
+            // The run goes on from there, and says nothing yet of how long the rest takes.
+            self.bar.set_position(end.step);
+            self.bar.reset_eta();
+        }
+        self.since.samples += end.samples;
+        self.since.steps += 1;
+        let elapsed = self.since.time.elapsed();
+        match self.style {
+            ProgressStyle::Bar if elapsed >= REDRAW => self.redraw(end, elapsed),
+            ProgressStyle::Lines if elapsed >= SILENCE => say(self.sign_of_life(end, elapsed)),
+            ProgressStyle::Json if elapsed >= SILENCE => say(json(&Line::of_step(end, self.noise))),
+            _ => return,
+        }
+        self.since = Since::now();
+    }
+
+    fn redraw(&self, end: &StepEnd, elapsed: Duration) {
+        let speed = self.since.samples_per_sec(elapsed);
+        self.bar.set_prefix(format!("epoch {}/{}", end.epoch + 1, self.epochs));
+        let (loss, rate) = (measured(end.loss), measured(end.rate));
+        let (step, steps) = (grouped(end.step), grouped(self.steps));
+        self.bar.set_message(format!("loss {loss}  lr {rate}  {speed} samples/s  step {step}/{steps}"));
+        self.bar.set_position(end.step);
+    }
+
+    /// The line of a step within an epoch.
+    fn sign_of_life(&self, end: &StepEnd, elapsed: Duration) -> String {
+        let speed = self.since.samples_per_sec(elapsed);
+        let left = self.steps.saturating_sub(end.step) as f64 / self.since.steps as f64;
+        let left = HumanDuration(elapsed.mul_f64(left));
+        let (epoch, epochs, step, steps) =
+            (end.epoch + 1, self.epochs, grouped(end.step), grouped(self.steps));
+        let loss = measured(end.loss);
+        format!("epoch {epoch}/{epochs}  step {step}/{steps}  loss {loss}  {speed} samples/s  {left} left")
+    }
+
+    /// Shows an epoch.
+    fn epoch(&mut self, end: &EpochEnd) {
+        match self.style {
+            ProgressStyle::Bar => self.bar.println(self.fitting(end)),
+            ProgressStyle::Lines => say(self.line(end)),
+            ProgressStyle::Json => say(json(&Line::of_epoch(end, self.noise))),
+            ProgressStyle::Hidden => {}
+        }
+        if self.style != ProgressStyle::Bar {
+            self.since = Since::now();
+        }
+    }
+
+    /// The line, without the test loss if it would not fit the terminal, and the accuracy says more.
+    fn fitting(&self, end: &EpochEnd) -> String {
+        let line = self.line(end);
+        let columns = terminal_size_of(io::stderr()).map_or(usize::MAX, |(Width(width), _)| width.into());
+        match end.test.filter(|test| line.len() > columns && test.accuracy().is_some()) {
+            Some(test) => line.replace(&test_loss(&test), ""),
+            None => line,
+        }
+    }
+
+    fn line(&self, end: &EpochEnd) -> String {
+        let width = self.epochs.to_string().len();
+        let loss = measured(end.train_loss);
+        let mut line = format!("epoch {:>width$}/{}  loss {loss}", end.epoch + 1, self.epochs);
+        if let Some(test) = &end.test {
+            line += &test_loss(test);
+        }
+        if let Some(accuracy) = end.test.as_ref().and_then(Score::accuracy) {
+            line += &format!("  accuracy {accuracy:.4}");
+        }
+        if !end.is_whole {
+            line += "  part of an epoch";
+        }
+        // The bar shows the speed itself, and the line above it fits a narrow terminal without.
+        if self.style == ProgressStyle::Lines {
+            line += &format!("  {} samples/s", grouped(end.samples_per_sec() as u64));
+        }
+        line
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+impl Subscriber for Progress {
+    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+        match event {
+            Event::Step(end) => self.step(end),
+            Event::Epoch(end) => self.epoch(end),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn test_loss(test: &Score) -> String {
+    format!("  test loss {}", measured(test.mean_loss()))
+}
+
+/// A reader that has gone away is no reason to stop training.
+fn say(line: impl Display) {
+    writeln!(io::stderr().lock(), "{line}").unwrap_or_default();
+}
+
+fn json(line: &Line) -> String {
+    serde_json::to_string(line).expect("a line is plain data")
+}
+
+/// What is done, its tip, and what is left of a bar.
+pub(super) fn bar_chars() -> &'static str {
+    match Charset::of_locale() {
+        Charset::Unicode => "━╸─",
+        Charset::Ascii => "=>-",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_epoch_gives_a_sign_of_life() {
+        let mut progress = Progress::of(ProgressStyle::Lines, 23_000, 2300);
+        let step = |step: u64| StepEnd {
+            step,
+            epoch: 1,
+            samples: 64,
+            weight: 64.0,
+            loss: 0.25,
+            rate: 0.1,
+            grad_norm: None,
+            noise_scale: None,
+            diverged: false,
+        };
+        (3000..3100).for_each(|number| progress.step(&step(number)));
+        let line = progress.sign_of_life(&step(3099), Duration::from_secs(32));
+        let left = "2 hours left"; // 19,901 steps at 100 in 32 s
+        assert_eq!(line, format!("epoch 2/10  step 3099/23,000  loss 0.2500  200 samples/s  {left}"));
+    }
+}

@@ -1,0 +1,283 @@
+//! What can go wrong between ranks.
+
+use super::Operation;
+use std::fmt;
+use std::time::Duration;
+
+/// Why a collective call failed. Every rank of the round gets the same value.
+///
+/// Some [end the world](Self::ends_world): every later call on every rank returns that first cause at once. All others
+/// leave the buffers untouched and the world usable.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum CollectiveError {
+    /// A world of no ranks was asked for.
+    ZeroRanks,
+    /// The ranks did not make the same call. `rank` is the first whose call differs from rank 0's.
+    Mismatch {
+        /// The first rank that differs from rank 0.
+        rank: usize,
+        /// In what it differs, with both values.
+        difference: Difference,
+    },
+    /// A rank panicked: inside a function it gave to the reducer, or dropping its communicator while unwinding.
+    Panicked {
+        /// The rank that panicked.
+        rank: usize,
+    },
+    /// A rank dropped its communicator, or its [`Session`](super::Session), while others still waited for it or called
+    /// later.
+    Left {
+        /// The rank that left.
+        rank: usize,
+    },
+    /// A rank called [`Communicator::fail`](super::Communicator::fail), or returned an error from the work of
+    /// [`World::run`](super::World::run).
+    Failed {
+        /// The rank that failed.
+        rank: usize,
+        /// Its reason, or the text of its error.
+        reason: String,
+    },
+    /// [`World::run`](super::World::run) could not start the thread of a rank.
+    Spawn {
+        /// The rank without a thread.
+        rank: usize,
+        /// The error of the operating system.
+        reason: String,
+    },
+    /// Not every rank arrived in time.
+    TimedOut {
+        /// How long the rank that gave up had waited.
+        waited: Duration,
+        /// The ranks that had not arrived, ascending; never empty.
+        missing: Vec<usize>,
+    },
+    /// Somebody called [`AbortHandle::abort`](super::AbortHandle::abort).
+    Aborted {
+        /// What the caller gave as the reason.
+        reason: String,
+    },
+    /// The weights of a weighted mean add up to 0.
+    ZeroWeight,
+    /// A weight is negative, infinite or NaN. `rank` is the first that brought such a weight.
+    BadWeight {
+        /// The first rank with such a weight.
+        rank: usize,
+        /// Its weight.
+        weight: f64,
+    },
+    /// Every weight is finite, but their sum is not.
+    WeightOverflow,
+    /// A mean of integers was asked for.
+    MeanOfIntegers {
+        /// The element type.
+        element: &'static str,
+    },
+    /// A broadcast from a rank that does not exist.
+    RootOutOfRange {
+        /// The root asked for.
+        root: usize,
+        /// The number of ranks.
+        world_size: usize,
+    },
+    /// A [`Shared`](super::Shared) value was used with a communicator of another world.
+    NotOfThisWorld,
+    /// A [`Shared`](super::Shared) value needs `world_size + 1` cuts.
+    CutCount {
+        /// How many cuts were given.
+        found: usize,
+        /// How many are needed.
+        expected: usize,
+    },
+    /// The cuts of a [`Shared`](super::Shared) value do not ascend from 0 to its len.
+    CutOutOfOrder {
+        /// The index of the first cut that is out of order.
+        index: usize,
+        /// That cut.
+        found: usize,
+        /// The least it may be.
+        at_least: usize,
+        /// The most it may be.
+        at_most: usize,
+    },
+}
+
+/// In what the calls of two ranks differ: rank 0's value is `expected`, the other's is `found`.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx_collective::{CollectiveError, Difference, Op, Operation, World};
+///
+/// let errors: Vec<CollectiveError> = std::thread::scope(|scope| {
+///     let ranks = World::new(2).unwrap().communicators();
+///     let calls = ranks.map(|mut rank| {
+///         scope.spawn(move || match rank.rank() {
+///             0 => rank.all_reduce(&mut [1.0_f32, 2.0], Op::Sum).unwrap_err(),
+///             _ => rank.barrier().unwrap_err(),
+///         })
+///     });
+///     calls.collect::<Vec<_>>().into_iter().map(|call| call.join().unwrap()).collect()
+/// });
+/// let difference = Difference::Operation { expected: Operation::AllReduce(Op::Sum), found: Operation::Barrier };
+/// // All ranks hear the same, and go on.
+/// assert!(errors.iter().all(|error| *error == CollectiveError::Mismatch { rank: 1, difference }));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Difference {
+    /// Another operation.
+    Operation {
+        /// Rank 0's.
+        expected: Operation,
+        /// The differing rank's.
+        found: Operation,
+    },
+    /// Another element type (or, in `lend` and `update`, another type of the value lent).
+    ElementType {
+        /// Rank 0's.
+        expected: &'static str,
+        /// The differing rank's.
+        found: &'static str,
+    },
+    /// Another number of elements.
+    Len {
+        /// Rank 0's.
+        expected: usize,
+        /// The differing rank's.
+        found: usize,
+    },
+    /// Another root of a broadcast.
+    Root {
+        /// Rank 0's.
+        expected: usize,
+        /// The differing rank's.
+        found: usize,
+    },
+    /// Another [`Shared`](super::Shared) value.
+    Shared,
+}
+
+impl std::error::Error for CollectiveError {}
+
+impl fmt::Display for CollectiveError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ZeroRanks => out.write_str("a world of 0 ranks was asked for; give 1 or more"),
+            Self::Mismatch { rank, difference } => {
+                write!(out, "rank {rank} {difference}; every rank must make the same calls in the same order")
+            }
+            Self::Panicked { rank } => {
+                write!(out, "rank {rank} panicked and the others were stopped; see its panic message")
+            }
+            Self::Left { rank } => write!(
+                out,
+                "rank {rank} dropped its communicator, but other ranks still needed it; keep every communicator \
+                 until the last collective call of all ranks, and if the rank stopped because of an error, pass that \
+                 to Communicator::fail"
+            ),
+            Self::Failed { rank, reason } => write!(out, "rank {rank} failed: {reason}"),
+            Self::Spawn { rank, reason } => write!(
+                out,
+                "the thread of rank {rank} could not be started: {reason}; use fewer ranks, or raise the limits on \
+                 threads and memory"
+            ),
+            Self::TimedOut { waited, missing } => write!(
+                out,
+                "waited {waited:?} for ranks {missing:?}, which did not arrive; find what holds them up or set a \
+                 longer timeout"
+            ),
+            Self::Aborted { reason } => write!(out, "the world was aborted: {reason}"),
+            _ => self.fmt_misuse(out),
+        }
+    }
+}
+
+impl CollectiveError {
+    /// Returns whether the error ends the world, so that every later collective call on every rank fails with it: true of
+    /// [`Panicked`](Self::Panicked), [`Left`](Self::Left), [`Failed`](Self::Failed), [`Spawn`](Self::Spawn),
+    /// [`TimedOut`](Self::TimedOut) and [`Aborted`](Self::Aborted). After any other error the ranks can go on.
+    ///
+    /// # Examples
+    /// ```
+    /// use phalanx_collective::{CollectiveError, Op, World};
+    ///
+    /// let mut rank = World::new(1)?.communicators().next().unwrap();
+    /// let error = rank.all_reduce(&mut [1, 2], Op::Mean).unwrap_err();
+    /// assert!(!error.ends_world()); // Integers have no mean, and the world is as usable as before.
+    /// assert!(rank.fail("the disk is full").ends_world());
+    /// # Ok::<(), CollectiveError>(())
+    /// ```
+    pub fn ends_world(&self) -> bool {
+        matches!(
+            self,
+            Self::Panicked { .. }
+                | Self::Left { .. }
+                | Self::Failed { .. }
+                | Self::Spawn { .. }
+                | Self::TimedOut { .. }
+                | Self::Aborted { .. }
+        )
+    }
+
+    fn fmt_misuse(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ZeroWeight => out.write_str(
+                "the weights of all ranks add up to 0, a mean needs a positive sum; skip this call",
+            ),
+            Self::BadWeight { rank, weight } => {
+                write!(
+                    out,
+                    "rank {rank} brought the weight {weight:?}, expected a finite weight of 0 or more"
+                )
+            }
+            Self::WeightOverflow => {
+                out.write_str("the weights are finite but their sum is not; scale all of them down")
+            }
+            Self::MeanOfIntegers { element } => write!(
+                out,
+                "a mean of {element} was asked for, but integers have no exact mean; reduce with a sum and divide, \
+                 or use floats"
+            ),
+            Self::RootOutOfRange { root, world_size } => {
+                write!(out, "broadcast from rank {root}, but the ranks are 0 to {}", world_size - 1)
+            }
+            Self::NotOfThisWorld => out.write_str(
+                "a shared value was used with a communicator of another world; create it from the same world",
+            ),
+            Self::CutCount { found, expected } => {
+                write!(
+                    out,
+                    "{found} cuts for a shared value, expected {expected} (one more than there are ranks)"
+                )
+            }
+            Self::CutOutOfOrder { index, found, at_least, at_most } => write!(
+                out,
+                "cut {index} of a shared value is {found}, expected {at_least} to {at_most}; cuts ascend from 0 to \
+                 the number of values"
+            ),
+            _ => unreachable!("every other error has its text in `fmt`"),
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operation { expected, found } => {
+                write!(out, "called {found}, but rank 0 called {expected}")
+            }
+            Self::ElementType { expected, found } => {
+                write!(out, "brought values of type {found}, but rank 0 brought {expected}")
+            }
+            Self::Len { expected, found } => {
+                write!(out, "brought {found} elements, but rank 0 brought {expected}")
+            }
+            Self::Root { expected, found } => {
+                write!(out, "broadcast from rank {found}, but rank 0 from rank {expected}")
+            }
+            Self::Shared => out.write_str("updated another shared value than rank 0"),
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Loans: memory that the ranks lend to a round, and the views on it.
+//!
+//! # Why this is sound
+//!
+//! - A [`Loan`] holds the borrow of what its rank lent, so its owner cannot touch the memory in another way.
+//! - A loan exists only in an open round in which all ranks lent the same type and len (the calls were compared).
+//! - Each of its methods says which rank touches what. All ranks are in the same method, as they made the same call, and
+//!   all return from it only after everyone's work has ended ([`Round::work`]).
+#![allow(unsafe_code)] // Ranks read and write each other's slices in place; a copy would double the bytes moved.
+
+use super::round::{self, Call, Round};
+use super::{CollectiveError, Communicator, segment};
+use std::marker::PhantomData;
+use std::ops::Range;
+
+/// What the ranks lend to an opened round: `B` is the borrow of this rank's.
+#[derive(Debug)]
+pub(super) struct Loan<'c, B> {
+    round: Round<'c>,
+    borrow: PhantomData<B>,
+}
+
+impl<'c, T: Copy + Send + Sync + 'static> Loan<'c, &'c mut [T]> {
+    /// Arrives with `call`, lending `values`.
+    pub(super) fn of_slice(
+        communicator: &'c mut Communicator,
+        call: Call,
+        values: &'c mut [T],
+    ) -> Result<Self, CollectiveError> {
+        assert!(call.lends_slice_of::<T>(values.len()), "the call describes other values than it lends");
+        let call = call.lending(values.as_mut_ptr().cast());
+        Ok(Self { round: round::arrive(communicator, call)?, borrow: PhantomData })
+    }
+
+    /// Runs `work` on this rank's [`segment`] of everyone's slices.
+    ///
+    /// Segments are disjoint, so what this rank reads and writes no other rank touches.
+    pub(super) fn work_on_segments<R>(
+        self,
+        work: impl FnOnce(Segments<'_, T>) -> R,
+    ) -> Result<R, CollectiveError> {
+        let range = segment(self.len(), self.world_size(), self.round.rank());
+        self.round.work(|round| work(Segments { round, range, values: PhantomData }))
+    }
+
+    /// Copies everyone's own segment to this rank's slice.
+    ///
+    /// Nobody writes its own segment, and that is all that others read of a slice.
+    pub(super) fn gather_segments(self) -> Result<(), CollectiveError> {
+        let (len, world_size) = (self.len(), self.world_size());
+        self.round.work(|round| {
+            for rank in (0..world_size).filter(|&rank| rank != round.rank()) {
+                // SAFETY: see above.
+                unsafe { copy::<T>(round, rank, segment(len, world_size, rank)) }
+            }
+        })
+    }
+
+    /// Copies the slice of `root` to this rank's slice.
+    ///
+    /// The root writes nothing, and the others' slices are touched by nobody else.
+    pub(super) fn copy_from(self, root: usize) -> Result<(), CollectiveError> {
+        let len = self.len();
+        self.round.work(|round| {
+            if round.rank() != root {
+                // SAFETY: see above.
+                unsafe { copy::<T>(round, root, 0..len) }
+            }
+        })
+    }
+
+    fn len(&self) -> usize {
+        self.round.call(0).len
+    }
+}
+
+impl<'c, X: Sync + 'static> Loan<'c, &'c X> {
+    /// Arrives with `call`, lending `own`.
+    pub(super) fn of_value(
+        communicator: &'c mut Communicator,
+        call: Call,
+        own: &'c X,
+    ) -> Result<Self, CollectiveError> {
+        assert!(call.lends_slice_of::<X>(1), "the call describes another value than it lends");
+        let call = call.lending(std::ptr::from_ref(own).cast_mut().cast());
+        Ok(Self { round: round::arrive(communicator, call)?, borrow: PhantomData })
+    }
+
+    /// Runs `work` with everyone's values, which nobody writes.
+    pub(super) fn work<R>(self, work: impl FnOnce(Peers<'_, X>) -> R) -> Result<R, CollectiveError> {
+        self.round.work(|round| work(Peers { round, values: PhantomData }))
+    }
+}
+
+impl<B> Loan<'_, B> {
+    pub(super) fn round(&self) -> &Round<'_> {
+        &self.round
+    }
+
+    pub(super) fn world_size(&self) -> usize {
+        self.round.world_size()
+    }
+}
+
+/// Returns where `range` of the slice of `rank` starts.
+///
+/// # Safety
+/// The round lends slices of `T`.
+///
+/// # Panics
+/// If `range` does not lie within the slices.
+unsafe fn start<T>(round: &Round<'_>, rank: usize, range: &Range<usize>) -> *mut T {
+    let call = round.call(rank);
+    assert!(
+        range.start <= range.end && range.end <= call.len,
+        "{range:?} is not within {} elements",
+        call.len
+    );
+    // SAFETY: `data` is the start of `len` elements of T, and the range lies within them.
+    unsafe { call.data.cast::<T>().add(range.start) }
+}
+
+/// Copies `range` of the slice of `rank`, another rank, to the same place in this rank's slice.
+///
+/// # Safety
+/// The round lends slices of `T`; in it nobody writes `range` of the slice of `rank`, and nobody else touches `range` of
+/// this rank's slice.
+unsafe fn copy<T: Copy>(round: &Round<'_>, rank: usize, range: Range<usize>) {
+    // SAFETY: the caller's promise; the slices of two ranks are exclusive borrows, so they do not overlap.
+    unsafe {
+        let source = start::<T>(round, rank, &range).cast_const();
+        source.copy_to_nonoverlapping(start::<T>(round, round.rank(), &range), range.len());
+    }
+}
+
+/// This rank's segment of the slices of all ranks, for this rank alone to read and write.
+#[derive(Debug)]
+pub(super) struct Segments<'r, T> {
+    round: &'r Round<'r>,
+    range: Range<usize>,
+    values: PhantomData<&'r mut [T]>,
+}
+
+impl<'r, T> Segments<'r, T> {
+    pub(super) fn rank(&self) -> usize {
+        self.round.rank()
+    }
+
+    pub(super) fn world_size(&self) -> usize {
+        self.round.world_size()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    pub(super) fn round(&self) -> &'r Round<'r> {
+        self.round
+    }
+
+    pub(super) fn get(&self, rank: usize) -> &[T] {
+        // SAFETY: the slices are lent and this rank has its segment of them to itself (`Loan::work_on_segments`); a
+        // `&mut` of it cannot be alive, as that borrows `self` exclusively.
+        unsafe { std::slice::from_raw_parts(start(self.round, rank, &self.range), self.range.len()) }
+    }
+
+    pub(super) fn get_mut(&mut self, rank: usize) -> &mut [T] {
+        // SAFETY: as `get`, and `self` is borrowed exclusively.
+        unsafe { std::slice::from_raw_parts_mut(start(self.round, rank, &self.range), self.range.len()) }
+    }
+
+    /// # Panics
+    /// If both are the same rank.
+    pub(super) fn pair_mut(&mut self, left: usize, right: usize) -> (&mut [T], &mut [T]) {
+        assert_ne!(left, right, "a slice cannot be borrowed exclusively twice");
+        let len = self.range.len();
+        // SAFETY: as `get_mut`; the slices of two ranks are exclusive borrows, so they do not overlap.
+        unsafe {
+            let left = start(self.round, left, &self.range);
+            let right = start(self.round, right, &self.range);
+            (std::slice::from_raw_parts_mut(left, len), std::slice::from_raw_parts_mut(right, len))
+        }
+    }
+}
+
+/// Everyone's values in a [`lend`](Communicator::lend) or an [`update`](Communicator::update). They are lent only to the
+/// work:
+///
+/// ```compile_fail
+/// # use phalanx_collective::World;
+/// let mut rank = World::new(1)?.communicators().next().unwrap();
+/// let escaped = rank.lend(&5, |peers| peers)?; // must not compile: the loan ends with the work
+/// # Ok::<(), phalanx_collective::CollectiveError>(())
+/// ```
+///
+/// # Examples
+///
+/// ```
+/// use phalanx_collective::{Peers, World};
+///
+/// std::thread::scope(|scope| {
+///     for mut rank in World::new(3).unwrap().communicators() {
+///         scope.spawn(move || {
+///             let name = format!("rank {}", rank.rank());
+///             let all = |peers: Peers<'_, String>| peers.iter().cloned().collect::<Vec<_>>().join(", ");
+///             assert_eq!(rank.lend(&name, all).unwrap(), "rank 0, rank 1, rank 2");
+///         });
+///     }
+/// });
+/// ```
+#[derive(Debug)]
+pub struct Peers<'a, X> {
+    round: &'a Round<'a>,
+    values: PhantomData<&'a X>,
+}
+
+impl<X> Clone for Peers<'_, X> {
+    fn clone(&self) -> Self {
+        Self { round: self.round, values: PhantomData }
+    }
+}
+
+impl<'a, X> Peers<'a, X> {
+    /// Returns the value that `rank` lends.
+    ///
+    /// # Panics
+    /// If there is no such rank.
+    pub fn get(&self, rank: usize) -> &'a X {
+        let value = self.round.call(rank).data.cast::<X>();
+        // SAFETY: `rank` lends a `&X` until all have departed, which is after the work, which `'a` does not outlive.
+        unsafe { &*value }
+    }
+
+    /// Iterates over the values in rank order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a X> + use<'a, X> {
+        let peers = Self { round: self.round, values: PhantomData };
+        (0..self.len()).map(move |rank| peers.get(rank))
+    }
+
+    /// Returns the number of ranks.
+    #[allow(clippy::len_without_is_empty)] // A world has one rank or more.
+    pub fn len(&self) -> usize {
+        self.round.world_size()
+    }
+}

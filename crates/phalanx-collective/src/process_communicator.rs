@@ -1,0 +1,375 @@
+//! The communicator of a process: every process is a rank.
+//!
+//! Each call is an exchange of headers, in which all see what all want, and then of segments: each process receives its own segment of
+//! everyone's values, combines them in the same tree as threads do, and sends the result to all. So `2(n−1)/n` of the values pass each
+//! process's end of the wire, each way, whatever `n`.
+
+use super::element::{Element, Float};
+use super::header::Header;
+use super::kernel::{BLOCK, reduce_slices};
+use super::recipe::{Recipe, WeightedMean, With};
+use super::reduce::{Reduction, choose, total_weight};
+use super::{CollectiveError, Incoming, Op, Operation, Outgoing, Wire, gather_parts, segment};
+use bytemuck::Pod;
+use std::ops::Range;
+use std::time::Duration;
+
+/// The handle of one process, through which it meets the others: a [`Communicator`](super::Communicator) over a [`Wire`].
+///
+/// Its methods mean what those of the communicator of threads mean, to the bit, with a process as a rank; [`Collectives`](super::Collectives)
+/// is the face of both. Elements and values are plain bytes ([`Pod`]), aligned to 8 bytes at most; all processes must have the same
+/// byte order. Types that the reducer does not know are compared by their size.
+///
+/// # Errors
+/// [`Left`](CollectiveError::Left), [`Failed`](CollectiveError::Failed) and [`TimedOut`](CollectiveError::TimedOut) end the world: every
+/// later call fails with them. Calls that differ are a [`Mismatch`](CollectiveError::Mismatch) on every process, and leave the values
+/// untouched.
+///
+/// A process that panics or exits is a process that left, and so is one that returns early and drops its end of the wire. Its
+/// communicator does not end the world, as a process may make several over one wire: the wire is what the others miss. One that
+/// returns early because of an error [fails](Self::fail), which tells the others why.
+///
+/// # Cost
+/// A call takes one latency of the wire for the headers; up to 64 bytes of values travel with them. More take another for the segments
+/// to come and one for the results to go. Room for a segment of everyone is kept from call to call.
+///
+/// # Examples
+/// ```
+/// use phalanx_collective::{LocalWire, Op, ProcessCommunicator};
+///
+/// std::thread::scope(|scope| {
+///     for mut wire in LocalWire::connect(3) {
+///         scope.spawn(move || {
+///             let mut process = ProcessCommunicator::new(&mut wire);
+///             let mut values = [process.rank() as f64, 1.0];
+///             process.all_reduce(&mut values, Op::Mean).unwrap();
+///             assert_eq!(values, [1.0, 1.0]);
+///         });
+///     }
+/// });
+/// ```
+pub struct ProcessCommunicator<'w> {
+    wire: &'w mut dyn Wire,
+    /// Everyone's values of this process's segment, in whole words.
+    room: Vec<u64>,
+    /// Why there are no more calls.
+    ended: Option<CollectiveError>,
+}
+
+impl<'w> ProcessCommunicator<'w> {
+    /// Makes one over a wire that nobody else uses meanwhile.
+    pub fn new(wire: &'w mut dyn Wire) -> Self {
+        Self { wire, room: Vec::new(), ended: None }
+    }
+
+    /// Returns this process, from 0.
+    pub fn rank(&self) -> usize {
+        self.wire.process()
+    }
+
+    /// Returns the number of processes.
+    pub fn world_size(&self) -> usize {
+        self.wire.processes()
+    }
+
+    /// Sets how long each later call waits for other processes; `None` is without limit.
+    pub fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.wire.set_timeout(timeout);
+    }
+
+    /// Ends the world because this process cannot go on, between two calls: every other process's next call fails with
+    /// [`Failed`](CollectiveError::Failed), which holds the reason. Returns the cause that the world has ended for on this process, which
+    /// is another one if the world had ended before.
+    ///
+    /// If several processes fail before the same call, the others get the reason of the first of them, by number.
+    ///
+    /// # Cost
+    /// Two messages to each other process. At most [`REASON_BYTES`](Self::REASON_BYTES) of the reason are sent, so that no wire waits for
+    /// a receiver.
+    ///
+    /// # Examples
+    /// ```
+    /// use phalanx_collective::{CollectiveError, LocalWire, ProcessCommunicator};
+    ///
+    /// std::thread::scope(|scope| {
+    ///     for mut wire in LocalWire::connect(3) {
+    ///         scope.spawn(move || {
+    ///             let mut process = ProcessCommunicator::new(&mut wire);
+    ///             let cause = match process.rank() {
+    ///                 1 => process.fail("no space left in /data"),
+    ///                 _ => process.barrier().unwrap_err(),
+    ///             };
+    ///             assert_eq!(cause, CollectiveError::Failed { rank: 1, reason: "no space left in /data".into() });
+    ///         });
+    ///     }
+    /// });
+    /// ```
+    pub fn fail(&mut self, reason: impl Into<String>) -> CollectiveError {
+        if let Some(cause) = &self.ended {
+            return cause.clone();
+        }
+        let reason = reason.into();
+        let sent = &reason.as_bytes()[..reason.len().min(Self::REASON_BYTES)];
+        let header = Header::of_failure(sent.len());
+        for to in others(self.rank(), self.world_size()) {
+            let outgoing = [header.as_bytes(), sent].map(|bytes| Outgoing { to, bytes });
+            // A process that cannot be told is gone itself, and the others are told all the same.
+            let _ = self.wire.exchange(&outgoing, &mut []);
+        }
+        let cause = CollectiveError::Failed { rank: self.rank(), reason };
+        self.ended = Some(cause.clone());
+        cause
+    }
+
+    /// Most bytes of a reason that reach the other processes.
+    pub const REASON_BYTES: usize = 1024;
+
+    /// Waits until all processes have called it.
+    ///
+    /// # Errors
+    /// Those of [every call](Self#errors).
+    pub fn barrier(&mut self) -> Result<(), CollectiveError> {
+        self.meet(Header::new::<u8>(Operation::Barrier, 0)).map(drop)
+    }
+
+    /// Copies the root's values to every process.
+    ///
+    /// # Errors
+    /// [`RootOutOfRange`](CollectiveError::RootOutOfRange), and those of [every call](Self#errors).
+    ///
+    /// # Cost
+    /// The root sends `n − 1` times the values.
+    pub fn broadcast<T: Pod>(&mut self, values: &mut [T], root: usize) -> Result<(), CollectiveError> {
+        self.meet(Header::new::<T>(Operation::Broadcast, values.len()).with_root(root))?;
+        let (rank, world_size) = (self.rank(), self.world_size());
+        if root >= world_size {
+            return Err(CollectiveError::RootOutOfRange { root, world_size });
+        }
+        if rank == root {
+            let bytes = bytemuck::cast_slice(values);
+            let outgoing: Vec<_> = others(rank, world_size).map(|to| Outgoing { to, bytes }).collect();
+            return self.exchange(&outgoing, &mut []);
+        }
+        self.exchange(&[], &mut [Incoming { from: root, bytes: bytemuck::cast_slice_mut(values) }])
+    }
+
+    /// Copies every process's own [`segment`](super::segment()) of its values to all processes.
+    ///
+    /// # Errors
+    /// Those of [every call](Self#errors).
+    ///
+    /// # Cost
+    /// `len·(n−1)/n` elements each way.
+    pub fn all_gather<T: Pod>(&mut self, values: &mut [T]) -> Result<(), CollectiveError> {
+        self.meet(Header::new::<T>(Operation::AllGather, values.len()))?;
+        self.gather(values)
+    }
+
+    /// As [`Communicator::all_reduce`](super::Communicator::all_reduce).
+    ///
+    /// # Errors
+    /// [`MeanOfIntegers`](CollectiveError::MeanOfIntegers), and those of [every call](Self#errors).
+    ///
+    /// # Cost
+    /// `2·len·(n−1)/n` elements each way.
+    pub fn all_reduce<T: Element + Pod>(&mut self, values: &mut [T], op: Op) -> Result<(), CollectiveError> {
+        let operation = Operation::AllReduce(op);
+        if Header::holds(values) {
+            let headers = self.meet(Header::with_values(operation, values))?;
+            let world_size = headers.len();
+            return choose(op, world_size, FromHeaders { headers: &headers, first: 0, results: values });
+        }
+        self.meet(Header::new::<T>(operation, values.len()))?;
+        let world_size = self.world_size();
+        choose(op, world_size, Scattered { communicator: self, values })?;
+        self.gather(values)
+    }
+
+    /// As [`Communicator::reduce_scatter`](super::Communicator::reduce_scatter).
+    ///
+    /// # Errors
+    /// As [`all_reduce`](Self::all_reduce).
+    ///
+    /// # Cost
+    /// `len·(n−1)/n` elements each way.
+    pub fn reduce_scatter<T: Element + Pod>(
+        &mut self,
+        values: &mut [T],
+        op: Op,
+    ) -> Result<Range<usize>, CollectiveError> {
+        let operation = Operation::ReduceScatter(op);
+        let (world_size, own) = (self.world_size(), segment(values.len(), self.world_size(), self.rank()));
+        if Header::holds(values) {
+            let headers = self.meet(Header::with_values(operation, values))?;
+            let (first, results) = (own.start, &mut values[own.clone()]);
+            choose(op, world_size, FromHeaders { headers: &headers, first, results })?;
+            return Ok(own);
+        }
+        self.meet(Header::new::<T>(operation, values.len()))?;
+        choose(op, world_size, Scattered { communicator: self, values })?;
+        Ok(own)
+    }
+
+    /// As [`Communicator::all_reduce_weighted_mean`](super::Communicator::all_reduce_weighted_mean).
+    ///
+    /// # Errors
+    /// [`BadWeight`](CollectiveError::BadWeight), [`ZeroWeight`](CollectiveError::ZeroWeight),
+    /// [`WeightOverflow`](CollectiveError::WeightOverflow), and those of [every call](Self#errors).
+    ///
+    /// # Cost
+    /// As [`all_reduce`](Self::all_reduce) of more than 64 bytes.
+    pub fn all_reduce_weighted_mean<T: Float + Pod>(
+        &mut self,
+        values: &mut [T],
+        weight: f64,
+    ) -> Result<f64, CollectiveError> {
+        let header = Header::new::<T>(Operation::WeightedMean, values.len()).with_weight(weight);
+        let headers = self.meet(header)?;
+        let total = total_weight(headers.len(), |rank| headers[rank].weight())?;
+        let recipe = WeightedMean { weight: |rank: usize| headers[rank].weight(), total };
+        self.scatter::<T, _, BLOCK>(values, &recipe)?;
+        self.gather(values)?;
+        Ok(total)
+    }
+
+    /// As [`Communicator::all_reduce_with`](super::Communicator::all_reduce_with).
+    ///
+    /// # Errors
+    /// Those of [every call](Self#errors).
+    ///
+    /// # Cost
+    /// As [`all_reduce`](Self::all_reduce) of more than 64 bytes.
+    pub fn all_reduce_with<T: Pod>(
+        &mut self,
+        values: &mut [T],
+        combine: impl Fn(T, T) -> T,
+    ) -> Result<(), CollectiveError> {
+        self.meet(Header::new::<T>(Operation::AllReduceWith, values.len()))?;
+        // A block of values of any size may not fit the stack.
+        self.scatter::<T, _, 1>(values, &With(combine))?;
+        self.gather(values)
+    }
+
+    /// Sends this process's header to all and returns everyone's, which are of the same call.
+    fn meet(&mut self, own: Header) -> Result<Vec<Header>, CollectiveError> {
+        let (rank, world_size) = (self.rank(), self.world_size());
+        let mut headers = vec![own; world_size];
+        let outgoing: Vec<_> =
+            others(rank, world_size).map(|to| Outgoing { to, bytes: own.as_bytes() }).collect();
+        let rooms = headers.iter_mut().enumerate().filter(|(from, _)| *from != rank);
+        let mut incoming: Vec<_> =
+            rooms.map(|(from, header)| Incoming { from, bytes: header.as_bytes_mut() }).collect();
+        self.exchange(&outgoing, &mut incoming)?;
+        if let Some((rank, len)) =
+            headers.iter().enumerate().find_map(|(rank, header)| Some((rank, header.failure_len()?)))
+        {
+            return Err(self.receive_failure(rank, len)?);
+        }
+        for (rank, header) in headers.iter().enumerate() {
+            if let Some(difference) = headers[0].difference_to(header) {
+                return Err(CollectiveError::Mismatch { rank, difference });
+            }
+        }
+        Ok(headers)
+    }
+
+    /// Receives why the process `rank` failed, and ends the world for that.
+    fn receive_failure(&mut self, rank: usize, len: usize) -> Result<CollectiveError, CollectiveError> {
+        let mut bytes = vec![0; len];
+        self.exchange(&[], &mut [Incoming { from: rank, bytes: &mut bytes }])?;
+        let cause = CollectiveError::Failed { rank, reason: String::from_utf8_lossy(&bytes).into_owned() };
+        self.ended = Some(cause.clone());
+        Ok(cause)
+    }
+
+    /// Reduces this process's segment of everyone's values into its own values.
+    fn scatter<T: Pod, R: Recipe<T>, const N: usize>(
+        &mut self,
+        values: &mut [T],
+        recipe: &R,
+    ) -> Result<(), CollectiveError> {
+        const { assert!(align_of::<T>() <= align_of::<u64>(), "elements are aligned to 8 bytes at most") };
+        let (rank, world_size, len) = (self.rank(), self.world_size(), values.len());
+        let own = segment(len, world_size, rank);
+        let mut room = std::mem::take(&mut self.room);
+        let words = (own.len() * world_size * size_of::<T>()).div_ceil(size_of::<u64>());
+        room.resize(room.len().max(words), 0);
+        let leaves =
+            &mut bytemuck::cast_slice_mut::<u64, u8>(&mut room)[..own.len() * world_size * size_of::<T>()];
+        let leaves = bytemuck::cast_slice_mut::<u8, T>(leaves);
+        leaves[rank * own.len()..][..own.len()].copy_from_slice(&values[own.clone()]);
+        let outgoing: Vec<_> = others(rank, world_size)
+            .map(|to| Outgoing { to, bytes: bytemuck::cast_slice(&values[segment(len, world_size, to)]) })
+            .collect();
+        let (mut incoming, mut rest) = (Vec::with_capacity(world_size - 1), &mut *leaves);
+        for from in 0..world_size {
+            let (values, after) = rest.split_at_mut(own.len());
+            rest = after;
+            if from != rank {
+                incoming.push(Incoming { from, bytes: bytemuck::cast_slice_mut(values) });
+            }
+        }
+        let exchanged = self.exchange(&outgoing, &mut incoming);
+        if exchanged.is_ok() {
+            let leaves = |rank: usize| &leaves[rank * own.len()..][..own.len()];
+            // Should the caller's function panic, the others wait for results that a later call must not take the place of.
+            self.ended = Some(CollectiveError::Panicked { rank });
+            reduce_slices::<T, R, N>(recipe, world_size, leaves, &mut values[own.clone()]);
+            self.ended = None;
+        }
+        self.room = room;
+        exchanged
+    }
+
+    /// Copies everyone's own segment to this process's values.
+    fn gather<T: Pod>(&mut self, values: &mut [T]) -> Result<(), CollectiveError> {
+        let (len, world_size) = (values.len(), self.world_size());
+        let gathered = gather_parts(self.wire, values, |rank| segment(len, world_size, rank));
+        gathered.inspect_err(|error| self.ended = Some(error.clone()))
+    }
+
+    /// As that of the wire, which is not used again once it has failed.
+    fn exchange(
+        &mut self,
+        outgoing: &[Outgoing<'_>],
+        incoming: &mut [Incoming<'_>],
+    ) -> Result<(), CollectiveError> {
+        if let Some(cause) = &self.ended {
+            return Err(cause.clone());
+        }
+        self.wire.exchange(outgoing, incoming).inspect_err(|error| self.ended = Some(error.clone()))
+    }
+}
+
+/// The other processes.
+fn others(rank: usize, world_size: usize) -> impl Iterator<Item = usize> {
+    (0..world_size).filter(move |other| *other != rank)
+}
+
+/// Everyone's segments of this process, reduced into its values.
+struct Scattered<'c, 'w, 'v, T> {
+    communicator: &'c mut ProcessCommunicator<'w>,
+    values: &'v mut [T],
+}
+
+impl<T: Element + Pod> Reduction<T> for Scattered<'_, '_, '_, T> {
+    fn run(self, recipe: &impl Recipe<T>) -> Result<(), CollectiveError> {
+        self.communicator.scatter::<T, _, BLOCK>(self.values, recipe)
+    }
+}
+
+/// The values that travelled with the headers, reduced from element `first` on.
+struct FromHeaders<'h, 'v, T> {
+    headers: &'h [Header],
+    first: usize,
+    results: &'v mut [T],
+}
+
+impl<T: Element + Pod> Reduction<T> for FromHeaders<'_, '_, T> {
+    fn run(self, recipe: &impl Recipe<T>) -> Result<(), CollectiveError> {
+        let range = self.first..self.first + self.results.len();
+        let leaves = |rank: usize| &self.headers[rank].values::<T>()[range.clone()];
+        reduce_slices::<T, _, BLOCK>(recipe, self.headers.len(), leaves, self.results);
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! The slow, obvious, serial versions: what the collective operations mean.
+//!
+//! Each takes what every rank brings, in rank order, and returns what every rank holds afterwards. Tests compare the
+//! reducer with them bit by bit (the payload of a NaN excepted, which IEEE 754 leaves open).
+//!
+//! All panic if there are no ranks or their lens differ.
+
+use super::{CollectiveError, Element, Float, Op, segment};
+
+/// Combines the leaves, at least one, in the fixed tree: level by level, neighbours in pairs, an odd last one kept.
+///
+/// # Panics
+/// If there are no leaves.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx_collective::reference::combine_in_tree;
+///
+/// let leaves = ["a", "b", "c", "d", "e"].map(str::to_owned).to_vec();
+/// assert_eq!(combine_in_tree(leaves, |left, right| format!("({left}{right})")), "(((ab)(cd))e)");
+/// ```
+pub fn combine_in_tree<A>(leaves: Vec<A>, combine: impl Fn(A, A) -> A) -> A {
+    let mut nodes = leaves;
+    while nodes.len() > 1 {
+        let mut level = nodes.into_iter();
+        let mut above = Vec::new();
+        while let Some(left) = level.next() {
+            above.push(match level.next() {
+                Some(right) => combine(left, right),
+                None => left,
+            });
+        }
+        nodes = above;
+    }
+    nodes.pop().expect("a tree has at least one leaf")
+}
+
+/// Defines [`all_reduce_with`](super::Communicator::all_reduce_with).
+///
+/// # Panics
+/// If there are no ranks or their lens differ.
+pub fn all_reduce_with<T: Copy>(ranks: &[Vec<T>], combine: impl Fn(T, T) -> T) -> Vec<T> {
+    elements(ranks).map(|leaves| combine_in_tree(leaves, &combine)).collect()
+}
+
+/// Defines [`all_reduce`](super::Communicator::all_reduce).
+///
+/// # Errors
+/// [`MeanOfIntegers`](CollectiveError::MeanOfIntegers).
+///
+/// # Panics
+/// If there are no ranks or their lens differ.
+pub fn all_reduce<T: Element>(ranks: &[Vec<T>], op: Op) -> Result<Vec<T>, CollectiveError> {
+    if op == Op::Mean && T::IS_INTEGER {
+        return Err(CollectiveError::MeanOfIntegers { element: std::any::type_name::<T>() });
+    }
+    let combine = match op {
+        Op::Sum | Op::Mean => T::add,
+        Op::Product => T::multiply,
+        Op::Min => T::lesser,
+        Op::Max => T::greater,
+    };
+    let finish = |root| T::narrow(if op == Op::Mean { T::divide(root, ranks.len()) } else { root });
+    let roots =
+        elements(ranks).map(|leaves| combine_in_tree(leaves.into_iter().map(T::widen).collect(), combine));
+    Ok(roots.map(finish).collect())
+}
+
+/// Defines [`all_reduce_weighted_mean`](super::Communicator::all_reduce_weighted_mean), without the total.
+///
+/// # Panics
+/// If there are no ranks, their lens differ, or there is not one weight for each.
+pub fn weighted_mean<T: Float>(ranks: &[Vec<T>], weights: &[f64]) -> Vec<T> {
+    assert_eq!(ranks.len(), weights.len(), "one weight for each rank");
+    let add = |left, right| left + right;
+    let total = combine_in_tree(weights.to_vec(), add);
+    let leaf = |(value, &weight): (T, &f64)| if weight == 0.0 { -0.0 } else { weight * value.to_f64() };
+    elements(ranks)
+        .map(|leaves| combine_in_tree(leaves.into_iter().zip(weights).map(leaf).collect(), add))
+        .map(|root| T::from_f64(root / total))
+        .collect()
+}
+
+/// Defines [`reduce_scatter`](super::Communicator::reduce_scatter): one vector for each rank.
+///
+/// # Errors
+/// As [`all_reduce`].
+///
+/// # Panics
+/// If there are no ranks or their lens differ.
+pub fn reduce_scatter<T: Element>(ranks: &[Vec<T>], op: Op) -> Result<Vec<Vec<T>>, CollectiveError> {
+    let reduced = all_reduce(ranks, op)?;
+    let mut results = ranks.to_vec();
+    for (rank, result) in results.iter_mut().enumerate() {
+        let own = segment(reduced.len(), ranks.len(), rank);
+        result[own.clone()].copy_from_slice(&reduced[own]);
+    }
+    Ok(results)
+}
+
+/// Defines [`all_gather`](super::Communicator::all_gather).
+///
+/// # Panics
+/// If there are no ranks or their lens differ.
+pub fn all_gather<T: Copy>(ranks: &[Vec<T>]) -> Vec<T> {
+    let len = ranks[0].len();
+    (0..ranks.len()).flat_map(|rank| ranks[rank][segment(len, ranks.len(), rank)].to_vec()).collect()
+}
+
+/// For each index, the element of every rank.
+fn elements<T: Copy>(ranks: &[Vec<T>]) -> impl Iterator<Item = Vec<T>> + '_ {
+    let len = ranks[0].len();
+    assert!(ranks.iter().all(|values| values.len() == len), "the lens of the ranks differ");
+    (0..len).map(|index| ranks.iter().map(|values| values[index]).collect())
+}

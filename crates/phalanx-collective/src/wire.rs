@@ -1,0 +1,165 @@
+//! The wire: what processes send each other bytes over.
+
+use super::CollectiveError;
+use bytemuck::Pod;
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+/// Bytes for another process.
+///
+/// # Examples
+/// See [`LocalWire`](super::LocalWire).
+#[derive(Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// The process they are for.
+    pub to: usize,
+    /// The message.
+    pub bytes: &'a [u8],
+}
+
+/// Room for the bytes of another process.
+///
+/// # Examples
+/// See [`LocalWire`](super::LocalWire).
+pub struct Incoming<'a> {
+    /// The process they come from.
+    pub from: usize,
+    /// As long as the message.
+    pub bytes: &'a mut [u8],
+}
+
+/// One process's end of what connects the processes of a job. They are numbered from 0.
+///
+/// From one process to another, messages arrive in the order in which they were sent: the k-th that one sends is the k-th that the other
+/// receives, and must have its len. Nothing is combined on the wire, so nothing depends on its order in time.
+///
+/// # Examples
+///
+/// Code that runs over any wire:
+/// ```
+/// use phalanx_collective::{CollectiveError, Incoming, Outgoing, Wire};
+///
+/// /// Gives everyone's number to everyone.
+/// fn numbers(wire: &mut dyn Wire, own: u8) -> Result<Vec<u8>, CollectiveError> {
+///     let (process, message, mut all) = (wire.process(), [own], vec![0; wire.processes()]);
+///     all[process] = own;
+///     let others = (0..all.len()).filter(|other| *other != process);
+///     let outgoing: Vec<_> = others.map(|to| Outgoing { to, bytes: &message }).collect();
+///     let rooms = all.chunks_mut(1).enumerate().filter(|(other, _)| *other != process);
+///     let mut incoming: Vec<_> = rooms.map(|(from, bytes)| Incoming { from, bytes }).collect();
+///     wire.exchange(&outgoing, &mut incoming)?;
+///     Ok(all)
+/// }
+/// ```
+pub trait Wire: Send {
+    /// Returns this process, from 0.
+    fn process(&self) -> usize;
+
+    /// Returns the number of processes.
+    fn processes(&self) -> usize;
+
+    /// Sets how long [`exchange`](Self::exchange) waits for others; `None`, as in the beginning, is without limit.
+    fn set_timeout(&mut self, timeout: Option<Duration>);
+
+    /// Sends all of `outgoing` and receives all of `incoming`; returns when both is done.
+    ///
+    /// # Errors
+    /// [`Left`](CollectiveError::Left) if a process that is waited for is gone, [`TimedOut`](CollectiveError::TimedOut),
+    /// [`Mismatch`](CollectiveError::Mismatch) if a message has another len than its room. The ranks that they name are processes. What was
+    /// to be received is then of no meaning, and the wire of no further use.
+    ///
+    /// # Panics
+    /// If a message is for, or from, this process itself or one that does not exist.
+    fn exchange(
+        &mut self,
+        outgoing: &[Outgoing<'_>],
+        incoming: &mut [Incoming<'_>],
+    ) -> Result<(), CollectiveError>;
+}
+
+/// Who keeps an end lends it.
+impl<W: Wire + ?Sized> Wire for &mut W {
+    fn process(&self) -> usize {
+        (**self).process()
+    }
+
+    fn processes(&self) -> usize {
+        (**self).processes()
+    }
+
+    fn set_timeout(&mut self, timeout: Option<Duration>) {
+        (**self).set_timeout(timeout);
+    }
+
+    fn exchange(
+        &mut self,
+        outgoing: &[Outgoing<'_>],
+        incoming: &mut [Incoming<'_>],
+    ) -> Result<(), CollectiveError> {
+        (**self).exchange(outgoing, incoming)
+    }
+}
+
+impl fmt::Debug for Outgoing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes for process {}", self.bytes.len(), self.to)
+    }
+}
+
+impl fmt::Debug for Incoming<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes from process {}", self.bytes.len(), self.from)
+    }
+}
+
+/// Copies every process's own part of its values to all processes; `part(p)` is that of process `p`, and parts follow one another.
+///
+/// # Errors
+/// Those of [`Wire::exchange`].
+///
+/// # Panics
+/// If a part starts before the one before it ends, or ends after the values.
+///
+/// # Cost
+/// Each process sends its part to every other: `len·(n−1)/n` each way if parts are equal.
+///
+/// # Examples
+/// ```
+/// use phalanx_collective::{LocalWire, Wire, gather_parts};
+///
+/// std::thread::scope(|scope| {
+///     for mut wire in LocalWire::connect(2) {
+///         scope.spawn(move || {
+///             let mut values = [wire.process() as u32; 3];
+///             gather_parts(&mut wire, &mut values, |process| [0..1, 1..3][process].clone()).unwrap();
+///             assert_eq!(values, [0, 1, 1]);
+///         });
+///     }
+/// });
+/// ```
+pub fn gather_parts<T: Pod>(
+    wire: &mut dyn Wire,
+    values: &mut [T],
+    part: impl Fn(usize) -> Range<usize>,
+) -> Result<(), CollectiveError> {
+    let process = wire.process();
+    let mut rest = values;
+    let mut taken = 0;
+    let (mut own, mut incoming) = ([].as_slice(), Vec::with_capacity(wire.processes()));
+    for from in 0..wire.processes() {
+        let Range { start, end } = part(from);
+        let (values, after) = rest.split_at_mut(end - taken);
+        let values = &mut values[start - taken..];
+        (rest, taken) = (after, end);
+        if from == process {
+            own = values;
+        } else {
+            incoming.push(Incoming { from, bytes: bytemuck::cast_slice_mut(values) });
+        }
+    }
+    let bytes = bytemuck::cast_slice(own);
+    let outgoing: Vec<_> =
+        (0..wire.processes()).filter(|to| *to != process).map(|to| Outgoing { to, bytes }).collect();
+    wire.exchange(&outgoing, &mut incoming)
+}

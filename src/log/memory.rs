@@ -1,0 +1,32 @@
+//! How much memory there is, and how much the process has taken.
+
+use std::fs;
+
+/// Largest resident memory of the process so far, in bytes; `None` where the system does not tell (`VmHWM` in
+/// `/proc/self/status`, which Linux has).
+pub fn peak_rss_bytes() -> Option<u64> {
+    entry("/proc/self/status", "VmHWM:")
+}
+
+/// Memory that the system could still give, in bytes, without swapping; `None` where it does not tell (`MemAvailable` in
+/// `/proc/meminfo`, which Linux has).
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::log::{available_bytes, peak_rss_bytes};
+///
+/// if let (Some(available), Some(used)) = (available_bytes(), peak_rss_bytes()) {
+///     println!("{used} bytes at most, and {available} are free");
+/// }
+/// ```
+pub fn available_bytes() -> Option<u64> {
+    entry("/proc/meminfo", "MemAvailable:")
+}
+
+fn entry(file: &str, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kilobytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(1024 * kilobytes)
+}
