@@ -1,7 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-#[cfg(feature = "processes")]
-mod collectives;
 mod communicator;
 mod element;
 mod error;
@@ -31,8 +29,6 @@ mod wait;
 mod wire;
 mod world;
 
-#[cfg(feature = "processes")]
-pub use collectives::Collectives;
 pub use communicator::{Communicator, Session};
 pub use element::{Element, Float};
 pub use error::{CollectiveError, Difference};

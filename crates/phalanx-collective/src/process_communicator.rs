@@ -16,8 +16,7 @@ use std::time::Duration;
 
 /// The handle of one process, through which it meets the others: a [`Communicator`](super::Communicator) over a [`Wire`].
 ///
-/// Its methods mean what those of the communicator of threads mean, to the bit, with a process as a rank; [`Collectives`](super::Collectives)
-/// is the face of both. Elements and values are plain bytes ([`Pod`]), aligned to 8 bytes at most; all processes must have the same
+/// Its methods mean what those of the communicator of threads mean, to the bit, with a process as a rank. Elements and values are plain bytes ([`Pod`]), aligned to 8 bytes at most; all processes must have the same
 /// byte order. Types that the reducer does not know are compared by their size.
 ///
 /// # Errors
