@@ -4,8 +4,8 @@
 
 use crate::ranks::{Random, hard_values, on_ranks};
 use phalanx_collective::{
-    CollectiveError, Difference, Incoming, LocalWire, Op, Operation, Outgoing,
-    ProcessCommunicator, Wire, World, reference,
+    CollectiveError, Difference, Incoming, LocalWire, Op, Operation, Outgoing, ProcessCommunicator, Wire,
+    World, reference,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;

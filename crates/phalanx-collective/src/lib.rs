@@ -4,22 +4,17 @@ mod communicator;
 mod element;
 mod error;
 mod gate;
-#[cfg(feature = "processes")]
-mod header;
 mod kernel;
 mod loan;
-#[cfg(feature = "processes")]
-mod local_wire;
 #[cfg(feature = "mpi")]
-mod mpi_wire;
+mod mpi;
 mod op;
 #[cfg(feature = "processes")]
-mod process_communicator;
+mod processes;
 mod recipe;
 mod reduce;
 pub mod reference;
 mod round;
-mod segment;
 mod shared;
 mod state;
 mod sync;
@@ -33,15 +28,16 @@ pub use communicator::{Communicator, Session};
 pub use element::{Element, Float};
 pub use error::{CollectiveError, Difference};
 pub use loan::Peers;
-#[cfg(feature = "processes")]
-pub use local_wire::LocalWire;
 #[cfg(feature = "mpi")]
-pub use mpi_wire::{MpiError, MpiWire};
+pub use mpi::{MpiError, MpiWire};
 pub use op::{Op, Operation};
 #[cfg(feature = "processes")]
-pub use process_communicator::ProcessCommunicator;
-pub use segment::segment;
+pub use processes::ProcessCommunicator;
 pub use shared::Shared;
+pub use tree::segment;
 #[cfg(feature = "processes")]
-pub use wire::{Incoming, Outgoing, Wire, gather_parts};
+#[doc(hidden)]
+pub use wire::gather_parts;
+#[cfg(feature = "processes")]
+pub use wire::{Incoming, LocalWire, Outgoing, Wire};
 pub use world::{AbortHandle, World};
