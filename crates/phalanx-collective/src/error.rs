@@ -1,6 +1,6 @@
 //! What can go wrong between ranks.
 
-use super::Operation;
+use super::arithmetic::Op;
 use std::fmt;
 use std::time::Duration;
 
@@ -101,6 +101,31 @@ pub enum CollectiveError {
         /// The most it may be.
         at_most: usize,
     },
+}
+
+/// A call in which all ranks meet, as errors name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// [`Communicator::barrier`](super::Communicator::barrier).
+    Barrier,
+    /// [`Communicator::all_reduce`](super::Communicator::all_reduce).
+    AllReduce(Op),
+    /// [`Communicator::all_reduce_weighted_mean`](super::Communicator::all_reduce_weighted_mean).
+    WeightedMean,
+    /// [`Communicator::all_reduce_with`](super::Communicator::all_reduce_with).
+    AllReduceWith,
+    /// [`Communicator::reduce_scatter`](super::Communicator::reduce_scatter).
+    ReduceScatter(Op),
+    /// [`Communicator::all_gather`](super::Communicator::all_gather).
+    AllGather,
+    /// [`Communicator::broadcast`](super::Communicator::broadcast).
+    Broadcast,
+    /// [`Communicator::lend`](super::Communicator::lend).
+    Lend,
+    /// [`Communicator::update`](super::Communicator::update).
+    Update,
+    /// [`Communicator::rewrite`](super::Communicator::rewrite).
+    Rewrite,
 }
 
 /// In what the calls of two ranks differ: rank 0's value is `expected`, the other's is `found`.
@@ -278,6 +303,23 @@ impl fmt::Display for Difference {
                 write!(out, "broadcast from rank {found}, but rank 0 from rank {expected}")
             }
             Self::Shared => out.write_str("updated another shared value than rank 0"),
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Barrier => out.write_str("barrier"),
+            Self::AllReduce(op) => write!(out, "all-reduce ({op})"),
+            Self::WeightedMean => out.write_str("all-reduce (weighted mean)"),
+            Self::AllReduceWith => out.write_str("all-reduce (with a function)"),
+            Self::ReduceScatter(op) => write!(out, "reduce-scatter ({op})"),
+            Self::AllGather => out.write_str("all-gather"),
+            Self::Broadcast => out.write_str("broadcast"),
+            Self::Lend => out.write_str("lend"),
+            Self::Update => out.write_str("update"),
+            Self::Rewrite => out.write_str("rewrite"),
         }
     }
 }

@@ -4,7 +4,9 @@
 //! handlers: what fails inside MPI ends the job. What it does not notice, a process that is alive and does not come, is for the timeout of
 //! [`MpiWire`] to notice, which polls its messages instead of waiting for them.
 
-use super::{CollectiveError, Difference, Incoming, Op, Outgoing, Wire};
+use super::arithmetic::Op;
+use super::error::{CollectiveError, Difference};
+use super::wire::{Incoming, Outgoing, Wire};
 use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::environment::Universe;

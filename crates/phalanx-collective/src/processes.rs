@@ -4,12 +4,12 @@
 //! everyone's values, combines them in the same tree as threads do, and sends the result to all. So `2(n−1)/n` of the values pass each
 //! process's end of the wire, each way, whatever `n`.
 
-use super::element::{Element, Float};
-use super::kernel::{BLOCK, reduce_slices};
-use super::recipe::{Recipe, WeightedMean, With};
-use super::reduce::{Reduction, choose, total_weight};
+use super::arithmetic::{BLOCK, Element, Float, Fold, Op, WeightedMean, With, reduce_slices};
+use super::communicator::{Operands, reduce_by, total_weight};
+use super::error::{CollectiveError, Difference, Operation};
 use super::round::PAYLOAD_BYTES;
-use super::{CollectiveError, Difference, Incoming, Op, Operation, Outgoing, Wire, gather_parts, segment};
+use super::tree::segment;
+use super::wire::{Incoming, Outgoing, Wire, gather_parts};
 use bytemuck::Pod;
 use std::any::{TypeId, type_name};
 use std::ops::Range;
@@ -177,11 +177,11 @@ impl<'w> ProcessCommunicator<'w> {
         if Header::holds(values) {
             let headers = self.meet(Header::with_values(operation, values))?;
             let world_size = headers.len();
-            return choose(op, world_size, FromHeaders { headers: &headers, first: 0, results: values });
+            return reduce_by(op, world_size, FromHeaders { headers: &headers, first: 0, results: values });
         }
         self.meet(Header::new::<T>(operation, values.len()))?;
         let world_size = self.world_size();
-        choose(op, world_size, Scattered { communicator: self, values })?;
+        reduce_by(op, world_size, Scattered { communicator: self, values })?;
         self.gather(values)
     }
 
@@ -202,11 +202,11 @@ impl<'w> ProcessCommunicator<'w> {
         if Header::holds(values) {
             let headers = self.meet(Header::with_values(operation, values))?;
             let (first, results) = (own.start, &mut values[own.clone()]);
-            choose(op, world_size, FromHeaders { headers: &headers, first, results })?;
+            reduce_by(op, world_size, FromHeaders { headers: &headers, first, results })?;
             return Ok(own);
         }
         self.meet(Header::new::<T>(operation, values.len()))?;
-        choose(op, world_size, Scattered { communicator: self, values })?;
+        reduce_by(op, world_size, Scattered { communicator: self, values })?;
         Ok(own)
     }
 
@@ -226,8 +226,8 @@ impl<'w> ProcessCommunicator<'w> {
         let header = Header::new::<T>(Operation::WeightedMean, values.len()).with_weight(weight);
         let headers = self.meet(header)?;
         let total = total_weight(headers.len(), |rank| headers[rank].weight())?;
-        let recipe = WeightedMean { weight: |rank: usize| headers[rank].weight(), total };
-        self.scatter::<T, _, BLOCK>(values, &recipe)?;
+        let fold = WeightedMean { weight: |rank: usize| headers[rank].weight(), total };
+        self.scatter::<T, _, BLOCK>(values, &fold)?;
         self.gather(values)?;
         Ok(total)
     }
@@ -283,10 +283,10 @@ impl<'w> ProcessCommunicator<'w> {
     }
 
     /// Reduces this process's segment of everyone's values into its own values.
-    fn scatter<T: Pod, R: Recipe<T>, const N: usize>(
+    fn scatter<T: Pod, R: Fold<T>, const N: usize>(
         &mut self,
         values: &mut [T],
-        recipe: &R,
+        fold: &R,
     ) -> Result<(), CollectiveError> {
         const { assert!(align_of::<T>() <= align_of::<u64>(), "elements are aligned to 8 bytes at most") };
         let (rank, world_size, len) = (self.rank(), self.world_size(), values.len());
@@ -314,7 +314,7 @@ impl<'w> ProcessCommunicator<'w> {
             let leaves = |rank: usize| &leaves[rank * own.len()..][..own.len()];
             // Should the caller's function panic, the others wait for results that a later call must not take the place of.
             self.ended = Some(CollectiveError::Panicked { rank });
-            reduce_slices::<T, R, N>(recipe, world_size, leaves, &mut values[own.clone()]);
+            reduce_slices::<T, R, N>(fold, world_size, leaves, &mut values[own.clone()]);
             self.ended = None;
         }
         self.room = room;
@@ -352,9 +352,9 @@ struct Scattered<'c, 'w, 'v, T> {
     values: &'v mut [T],
 }
 
-impl<T: Element + Pod> Reduction<T> for Scattered<'_, '_, '_, T> {
-    fn run(self, recipe: &impl Recipe<T>) -> Result<(), CollectiveError> {
-        self.communicator.scatter::<T, _, BLOCK>(self.values, recipe)
+impl<T: Element + Pod> Operands<T> for Scattered<'_, '_, '_, T> {
+    fn run(self, fold: &impl Fold<T>) -> Result<(), CollectiveError> {
+        self.communicator.scatter::<T, _, BLOCK>(self.values, fold)
     }
 }
 
@@ -365,11 +365,11 @@ struct FromHeaders<'h, 'v, T> {
     results: &'v mut [T],
 }
 
-impl<T: Element + Pod> Reduction<T> for FromHeaders<'_, '_, T> {
-    fn run(self, recipe: &impl Recipe<T>) -> Result<(), CollectiveError> {
+impl<T: Element + Pod> Operands<T> for FromHeaders<'_, '_, T> {
+    fn run(self, fold: &impl Fold<T>) -> Result<(), CollectiveError> {
         let range = self.first..self.first + self.results.len();
         let leaves = |rank: usize| &self.headers[rank].values::<T>()[range.clone()];
-        reduce_slices::<T, _, BLOCK>(recipe, self.headers.len(), leaves, self.results);
+        reduce_slices::<T, _, BLOCK>(fold, self.headers.len(), leaves, self.results);
         Ok(())
     }
 }

@@ -23,11 +23,12 @@
 //! from `update`. So a rank that reads after that update finds its own mark.
 #![allow(unsafe_code)] // The params would otherwise be copied to every rank in every step.
 
+use super::communicator::{Communicator, World};
+use super::error::{CollectiveError, Operation};
 use super::loan::{Loan, Peers};
-use super::round::Call;
-use super::state::State;
+use super::round::{Call, WorldState};
 use super::sync::{Arc, AtomicBool, Ordering, UnsafeElement};
-use super::{CollectiveError, Communicator, Operation, World, segment};
+use super::tree::segment;
 use std::ops::Range;
 
 /// One copy of values that all ranks read between rounds, and each rank writes its own segment of inside
@@ -46,7 +47,7 @@ use std::ops::Range;
 /// ```
 #[derive(Debug)]
 pub struct Shared<T> {
-    state: Arc<State>,
+    state: Arc<WorldState>,
     values: Box<[UnsafeElement<T>]>,
     /// `world_size + 1` ascending indices, of which the last is at most the number of values.
     cuts: Box<[usize]>,
@@ -118,8 +119,9 @@ impl<T> Shared<T> {
     ///
     /// # Cost
     /// One atomic load.
+    #[inline]
     pub fn read<'a>(&'a self, communicator: &'a Communicator) -> Result<&'a [T], CollectiveError> {
-        if !self.is_of(&communicator.state) {
+        if !self.is_of(&communicator.seat.state) {
             return Err(CollectiveError::NotOfThisWorld);
         }
         if self.is_torn() {
@@ -134,6 +136,7 @@ impl<T> Shared<T> {
     ///
     /// # Panics
     /// If there is no such rank.
+    #[inline]
     pub fn segment(&self, rank: usize) -> Range<usize> {
         self.cuts[rank]..self.cuts[rank + 1]
     }
@@ -148,7 +151,7 @@ impl<T> Shared<T> {
         self.values.into_vec().into_iter().map(UnsafeElement::into_inner).collect()
     }
 
-    fn is_of(&self, state: &Arc<State>) -> bool {
+    fn is_of(&self, state: &Arc<WorldState>) -> bool {
         Arc::ptr_eq(&self.state, state)
     }
 
@@ -243,8 +246,8 @@ impl Communicator {
         work: impl FnOnce(Peers<'_, X>, &mut [T]) -> R,
     ) -> Result<R, CollectiveError> {
         let call = Call::new::<X>(Operation::Update, 1).on_subject(std::ptr::from_ref(shared).addr());
-        let (rank, is_foreign) = (self.rank(), !shared.is_of(&self.state));
-        let loan = Loan::of_value(self, call, own)?;
+        let (rank, is_foreign) = (self.rank(), !shared.is_of(&self.seat.state));
+        let loan = Loan::of_value(&mut self.seat, call, own)?;
         if is_foreign {
             return Err(CollectiveError::NotOfThisWorld);
         }
@@ -275,8 +278,8 @@ impl Communicator {
         work: impl FnOnce(&mut [T]) -> R,
     ) -> Result<Option<R>, CollectiveError> {
         let call = Call::new::<()>(Operation::Rewrite, 1).on_subject(std::ptr::from_ref(shared).addr());
-        let (rank, is_foreign) = (self.rank(), !shared.is_of(&self.state));
-        let loan = Loan::of_value(self, call, &())?;
+        let (rank, is_foreign) = (self.rank(), !shared.is_of(&self.seat.state));
+        let loan = Loan::of_value(&mut self.seat, call, &())?;
         if is_foreign {
             return Err(CollectiveError::NotOfThisWorld);
         }

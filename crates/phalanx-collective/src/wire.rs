@@ -1,6 +1,6 @@
 //! The wire over which processes send each other bytes, and a wire between the threads of one process.
 
-use super::{CollectiveError, Difference};
+use super::error::{CollectiveError, Difference};
 use bytemuck::Pod;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use std::fmt;
