@@ -69,7 +69,7 @@ pub trait Float: Element + FloatConversion {}
 pub trait ElementArithmetic: Copy {
     /// The type in which the elements are combined.
     type Wide: Copy;
-    /// Whether a mean is refused.
+    /// True if a mean is refused.
     const IS_INTEGER: bool;
     /// Exact.
     fn widen(self) -> Self::Wide;
@@ -344,8 +344,8 @@ pub(super) fn reduce_slices<'l, T: Copy + 'l, F: Fold<T>, const N: usize>(
     }
 }
 
-/// The loop of two ranks. A function of its own, as only exclusive references that are parameters tell the compiler
-/// that the two do not overlap.
+/// The loop of two ranks. A function of its own, as the compiler knows only of exclusive references that are parameters
+/// that they do not overlap.
 #[inline(never)]
 pub(super) fn reduce_two<T: Copy>(fold: &impl Fold<T>, first: &mut [T], second: &mut [T]) {
     let (left_leaf, right_leaf) = (fold.leaf(0), fold.leaf(1));

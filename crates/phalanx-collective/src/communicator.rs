@@ -78,7 +78,7 @@ impl World {
     /// Splits the world into its communicators, in rank order, each to be moved into the task that runs its rank.
     ///
     /// Communicators that are never taken from the iterator leave when it is dropped. Why it is an iterator, and what to do
-    /// where a task has to borrow its communicator, is said [there](Communicator#dropping).
+    /// where a task has to borrow its communicator, is described [there](Communicator#dropping).
     pub fn communicators(self) -> impl ExactSizeIterator<Item = Communicator> {
         let ranks = 0..self.size();
         let communicators =
@@ -312,8 +312,8 @@ impl Communicator {
 
     /// Sets how long this rank waits for others to arrive in each later call; `None` is without limit.
     ///
-    /// When the time is over the world ends with [`TimedOut`](CollectiveError::TimedOut), which names the missing ranks,
-    /// on every rank. The first rank whose time is over decides. Departures have no timeout.
+    /// When the time is up, the world ends with [`TimedOut`](CollectiveError::TimedOut), which names the missing ranks,
+    /// on every rank. The first rank whose time is up decides. Departures have no timeout.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.seat.timeout = timeout;
     }
@@ -362,7 +362,7 @@ impl Communicator {
 
     /// Waits until all ranks have called it.
     ///
-    /// What a rank wrote before it is visible to every rank after it.
+    /// Everything that a rank wrote before it is visible to every rank after it.
     ///
     /// # Errors
     /// Those of [every collective method](Self#errors).
@@ -373,7 +373,7 @@ impl Communicator {
     /// Replaces everyone's `values` by `op` over all ranks, element by element.
     ///
     /// The operands are combined in the fixed [`tree`](super::tree) over the ranks: the result has the same bits on
-    /// every rank and in every run. NaN and infinities of any rank propagate as IEEE 754 says.
+    /// every rank and in every run. NaN and infinities of any rank propagate as IEEE 754 prescribes.
     ///
     /// # Errors
     /// [`MeanOfIntegers`](CollectiveError::MeanOfIntegers), and those of [every collective method](Self#errors).
@@ -486,7 +486,7 @@ impl Communicator {
     /// combined and in part not.
     ///
     /// # Panics
-    /// If `combine` does: the panic goes on once all ranks have departed.
+    /// If `combine` does: the panic is resumed once all ranks have departed.
     ///
     /// # Cost
     /// As [`all_reduce`](Self::all_reduce) of more than 64 bytes.
@@ -574,7 +574,7 @@ impl Communicator {
     /// where `work` came to its end.
     ///
     /// # Panics
-    /// If `work` does: the panic goes on once all ranks have departed.
+    /// If `work` does: the panic is resumed once all ranks have departed.
     ///
     /// # Examples
     /// ```
@@ -634,7 +634,7 @@ pub struct Session<'c> {
 
 impl Session<'_> {
     /// Ends the session and leaves the world as it is: the communicator will be used again. Ranks that wait for it
-    /// meanwhile go on waiting.
+    /// meanwhile keep waiting.
     pub fn finish(self) {
         std::mem::forget(self);
     }

@@ -19,7 +19,7 @@ const SLEEPERS: u64 = 2;
 /// One rank counted. The count fills the bits from here up and cannot overflow in a lifetime: 2^62 at 1 ns is 146 years.
 const ONE: u64 = 4;
 
-/// How a wait ended.
+/// The end of a wait.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum WaitResult {
     /// The count was reached.
@@ -98,7 +98,7 @@ impl Gate {
         }
     }
 
-    /// Counts one rank towards `target` whatever the flag says and, if it is the last, wakes the others.
+    /// Counts one rank towards `target` whether the flag is up or not and, if it is the last, wakes the others.
     pub(super) fn depart(&self, target: u64) {
         let seen = self.word.fetch_add(ONE, Ordering::AcqRel);
         if seen / ONE + 1 == target && seen & SLEEPERS != 0 {
@@ -131,7 +131,7 @@ impl Gate {
         self.wait_for(spins, timeout, |sight| sight.judge(target))
     }
 
-    /// Waits until `target` ranks are counted whatever the flag says, and returns what it sees then.
+    /// Waits until `target` ranks are counted, whether the flag is up or not, and returns what it sees then.
     pub(super) fn wait_whatever(&self, target: u64, spins: u32) -> Sight {
         let reached = |sight: Sight| sight.has_reached(target).then_some(WaitResult::Reached);
         self.wait_for(spins, None, reached);

@@ -4,7 +4,7 @@
 //!
 //! - A [`Loan`] holds the borrow of what its rank lent, so its owner cannot touch the memory in another way.
 //! - A loan exists only in an open round in which all ranks lent the same type and length (the calls were compared).
-//! - Each of its methods says which rank touches what. All ranks are in the same method, as they made the same call, and
+//! - The docs of each method state which rank touches what. All ranks are in the same method, as they made the same call, and
 //!   all return from it only after everyone's work has ended ([`Round::work`]).
 #![allow(unsafe_code)] // Ranks read and write each other's slices in place; a copy would double the bytes moved.
 
@@ -15,7 +15,7 @@ use super::tree::{fold_ranks, segment};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// What the ranks lend to an opened round: `B` is the borrow of this rank's.
+/// The memory that the ranks lend to an opened round: `B` is the borrow of this rank's.
 #[derive(Debug)]
 pub(super) struct Loan<'c, B> {
     round: Round<'c>,

@@ -1,6 +1,6 @@
 //! The communicator of a process: every process is a rank.
 //!
-//! Each call is an exchange of headers, in which all see what all want, and then of segments: each process receives its own segment of
+//! Each call is an exchange of headers, by which all processes learn each other's call, and then of segments: each process receives its own segment of
 //! everyone's values, combines them in the same tree as threads do, and sends the result to all. So `2(n−1)/n` of the values pass each
 //! process's end of the wire, each way, whatever `n`.
 
@@ -27,11 +27,11 @@ use std::time::Duration;
 ///
 /// A process that panics or exits is a process that left, and so is one that returns early and drops its end of the wire. Its
 /// communicator does not end the world, as a process may make several over one wire: the wire is what the others miss. One that
-/// returns early because of an error [fails](Self::fail), which tells the others why.
+/// returns early because of an error calls [`fail`](Self::fail), which sends the others the reason.
 ///
 /// # Cost
 /// A call takes one latency of the wire for the headers; up to 64 bytes of values travel with them. More take another for the segments
-/// to come and one for the results to go. Room for a segment of everyone is kept from call to call.
+/// to come and one for the results to go. Memory for a segment of everyone is kept from call to call.
 ///
 /// # Examples
 /// ```
@@ -51,15 +51,15 @@ use std::time::Duration;
 pub struct ProcessCommunicator<'w> {
     wire: &'w mut dyn Wire,
     /// Everyone's values of this process's segment, in whole words.
-    room: Vec<u64>,
-    /// Why there are no more calls.
+    buffer: Vec<u64>,
+    /// The reason why no further call is made.
     ended: Option<CollectiveError>,
 }
 
 impl<'w> ProcessCommunicator<'w> {
     /// Makes one over a wire that nobody else uses meanwhile.
     pub fn new(wire: &'w mut dyn Wire) -> Self {
-        Self { wire, room: Vec::new(), ended: None }
+        Self { wire, buffer: Vec::new(), ended: None }
     }
 
     /// Returns this process, from 0.
@@ -77,7 +77,7 @@ impl<'w> ProcessCommunicator<'w> {
         self.wire.set_timeout(timeout);
     }
 
-    /// Ends the world because this process cannot go on, between two calls: every other process's next call fails with
+    /// Ends the world because this process cannot continue, between two calls: every other process's next call fails with
     /// [`Failed`](CollectiveError::Failed), which holds the reason. Returns the cause that the world has ended for on this process, which
     /// is another one if the world had ended before.
     ///
@@ -113,7 +113,7 @@ impl<'w> ProcessCommunicator<'w> {
         let header = Header::of_failure(sent.len());
         for to in others(self.rank(), self.world_size()) {
             let outgoing = [header.as_bytes(), sent].map(|bytes| Outgoing { to, bytes });
-            // A process that cannot be told is gone itself, and the others are told all the same.
+            // A process that cannot be reached is gone itself, and the others are sent the reason all the same.
             let _ = self.wire.exchange(&outgoing, &mut []);
         }
         let cause = CollectiveError::Failed { rank: self.rank(), reason };
@@ -256,9 +256,9 @@ impl<'w> ProcessCommunicator<'w> {
         let mut headers = vec![own; world_size];
         let outgoing: Vec<_> =
             others(rank, world_size).map(|to| Outgoing { to, bytes: own.as_bytes() }).collect();
-        let rooms = headers.iter_mut().enumerate().filter(|(from, _)| *from != rank);
+        let buffers = headers.iter_mut().enumerate().filter(|(from, _)| *from != rank);
         let mut incoming: Vec<_> =
-            rooms.map(|(from, header)| Incoming { from, bytes: header.as_bytes_mut() }).collect();
+            buffers.map(|(from, header)| Incoming { from, bytes: header.as_bytes_mut() }).collect();
         self.exchange(&outgoing, &mut incoming)?;
         if let Some((rank, len)) =
             headers.iter().enumerate().find_map(|(rank, header)| Some((rank, header.failure_len()?)))
@@ -291,11 +291,11 @@ impl<'w> ProcessCommunicator<'w> {
         const { assert!(align_of::<T>() <= align_of::<u64>(), "elements are aligned to 8 bytes at most") };
         let (rank, world_size, len) = (self.rank(), self.world_size(), values.len());
         let own = segment(len, world_size, rank);
-        let mut room = std::mem::take(&mut self.room);
+        let mut buffer = std::mem::take(&mut self.buffer);
         let words = (own.len() * world_size * size_of::<T>()).div_ceil(size_of::<u64>());
-        room.resize(room.len().max(words), 0);
+        buffer.resize(buffer.len().max(words), 0);
         let leaves =
-            &mut bytemuck::cast_slice_mut::<u64, u8>(&mut room)[..own.len() * world_size * size_of::<T>()];
+            &mut bytemuck::cast_slice_mut::<u64, u8>(&mut buffer)[..own.len() * world_size * size_of::<T>()];
         let leaves = bytemuck::cast_slice_mut::<u8, T>(leaves);
         leaves[rank * own.len()..][..own.len()].copy_from_slice(&values[own.clone()]);
         let outgoing: Vec<_> = others(rank, world_size)
@@ -317,7 +317,7 @@ impl<'w> ProcessCommunicator<'w> {
             reduce_slices::<T, R, N>(fold, world_size, leaves, &mut values[own.clone()]);
             self.ended = None;
         }
-        self.room = room;
+        self.buffer = buffer;
         exchanged
     }
 
@@ -374,7 +374,8 @@ impl<T: Element + Pod> Operands<T> for FromHeaders<'_, '_, T> {
     }
 }
 
-/// What a process wants to do, as words: the operation, the element type, the len, the root, the bits of the weight, and few values.
+/// The call of a process, in 64-bit words: the operation, the element type, the length, the root, the bits of the weight, and
+/// few values.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 struct Header([u64; 5 + PAYLOAD_BYTES / 8]);
@@ -469,13 +470,13 @@ impl Header {
         f64::from_bits(self.0[WEIGHT])
     }
 
-    /// Whether values are few enough to travel with a header.
+    /// Returns whether values are few enough to travel with a header.
     fn holds<T>(values: &[T]) -> bool {
         size_of_val(values) <= PAYLOAD_BYTES
     }
 
     /// # Panics
-    /// If it does not [hold](Self::holds) so many.
+    /// If the values are too many ([`holds`](Self::holds)).
     fn with_values<T: Pod>(operation: Operation, values: &[T]) -> Self {
         let mut header = Self::new::<T>(operation, values.len());
         let bytes: &[u8] = bytemuck::cast_slice(values);
@@ -497,7 +498,7 @@ impl Header {
         bytemuck::cast_slice_mut(&mut self.0)
     }
 
-    /// In what the call of another process differs from this one, that of process 0.
+    /// Returns in what the call of another process differs from this one, that of process 0.
     fn difference_to(&self, found: &Self) -> Option<Difference> {
         let differs = |word: usize| self.0[word] != found.0[word];
         if differs(OPERATION) {

@@ -1,4 +1,4 @@
-//! The slow, obvious, serial versions: what the collective operations mean.
+//! The slow, obvious, serial versions, which define the collective operations.
 //!
 //! Each takes what every rank brings, in rank order, and returns what every rank holds afterwards. Tests compare the
 //! reducer with them bit by bit (the payload of a NaN excepted, which IEEE 754 leaves open).

@@ -33,7 +33,7 @@ pub(super) const PAYLOAD_BYTES: usize = 64;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     operation: Operation,
-    /// The payload beside this call holds a copy of its `len` elements.
+    /// The payload next to this call holds a copy of its `len` elements.
     has_payload: bool,
     element: TypeId,
     element_name: fn() -> &'static str,
@@ -105,7 +105,7 @@ struct Offer {
 /// The place where one rank publishes its calls.
 #[derive(Debug)]
 struct RankSlot {
-    /// How many rounds the rank has announced itself for.
+    /// The number of rounds the rank has announced itself for.
     announced: CachePadded<AtomicU64>,
     /// Those of even and of odd rounds.
     offers: [CachePadded<Offer>; 2],
@@ -113,7 +113,7 @@ struct RankSlot {
 
 // SAFETY: an offer is written by its own rank before that rank arrives and read by all after the round opened (ordered
 // by the gate of arrivals); it is written again two rounds later (see the head of this file). The pointer in a call is
-// followed only by `loan`, which says why it may.
+// followed only by `loan`, which argues why it may.
 unsafe impl Sync for RankSlot {}
 // SAFETY: as above; a slot owns nothing that is tied to a thread.
 unsafe impl Send for RankSlot {}
@@ -135,11 +135,11 @@ impl RankSlot {
     }
 }
 
-/// The meeting place of one world.
+/// The state that all ranks of one world share.
 ///
 /// Two gates count in step with the rounds: a round opens when all have arrived, and its memory is free again when all
-/// have departed. The flag of `arrivals` says that the world failed; it goes up only under the lock of `cause`, so
-/// whoever sees it finds a cause there. The flag of `departures` says that the round that departs was broken by a panic.
+/// have departed. The flag of `arrivals` means that the world failed; it goes up only under the lock of `cause`, so
+/// whoever sees it finds a cause there. The flag of `departures` means that the round that departs was broken by a panic.
 #[derive(Debug)]
 pub(super) struct WorldState {
     arrivals: Gate,
@@ -148,7 +148,7 @@ pub(super) struct WorldState {
     cause: Mutex<Option<CollectiveError>>,
     /// One for each rank.
     slots: Box<[RankSlot]>,
-    /// How often a waiting rank looks before it sleeps.
+    /// The number of looks of a waiting rank before it sleeps.
     spins: u32,
 }
 

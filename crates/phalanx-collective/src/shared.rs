@@ -34,7 +34,7 @@ use std::ops::Range;
 /// One copy of values that all ranks read between rounds, and each rank writes its own segment of inside
 /// [`Communicator::update`].
 ///
-/// What was read cannot be kept over an update:
+/// A slice that was read cannot be kept over an update:
 /// ```compile_fail
 /// # use phalanx_collective::{Shared, World};
 /// let world = World::new(1)?;
@@ -166,7 +166,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// Checks that the cuts ascend, the first being at most, and the last at least, as `ends` say.
+/// Checks that the cuts ascend, the first being at most `ends.0` and the last at least `ends.1`.
 fn check_cuts(
     cuts: &[usize],
     world_size: usize,
@@ -212,7 +212,7 @@ impl Communicator {
     ///
     /// # Errors
     /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld), and as [`lend`](Self::lend). If the work of any rank
-    /// panics, segments may be written in part and [`Shared::is_torn`] says so.
+    /// panics, segments may be written in part and [`Shared::is_torn`] is true.
     ///
     /// # Panics
     /// As [`lend`](Self::lend).
@@ -261,11 +261,11 @@ impl Communicator {
         tear.end(outcome)
     }
 
-    /// Lets rank 0 write all values of `shared`, whoever owns them; it alone runs `work`, and returns what that does.
+    /// Lets rank 0 write all values of `shared`, whoever owns them; it alone runs `work`, and returns the result of that.
     ///
     /// # Errors
     /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld), and as [`lend`](Self::lend). If the work panics, the values may be written in
-    /// part and [`Shared::is_torn`] says so.
+    /// part and [`Shared::is_torn`] is true.
     ///
     /// # Panics
     /// As [`lend`](Self::lend).

@@ -8,7 +8,7 @@
 //! 7 leaves:   ((0 1) (2 3)) ((4 5) 6)
 //! ```
 //!
-//! So the tree depends on the number of leaves and on nothing else. Whoever holds leaves `a..b` can combine what lies
+//! So the tree depends on the number of leaves and on nothing else. A rank that holds leaves `a..b` can combine what lies
 //! wholly within them, before and apart from everyone else: [`Stack`] keeps the maximal complete subtrees. Combining the
 //! remainders of all, in order, gives the same bits however the leaves were dealt out.
 //!
@@ -115,7 +115,7 @@ pub struct Stack<V> {
 }
 
 impl<V> Stack<V> {
-    /// Creates an empty stack with room for any `leaves` successive leaves.
+    /// Creates an empty stack with capacity for any `leaves` successive leaves.
     pub fn with_capacity(leaves: usize) -> Self {
         let levels = leaves.max(1).ilog2() as usize + 1;
         Self { nodes: Vec::with_capacity(2 * levels + 1) }

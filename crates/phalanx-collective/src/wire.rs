@@ -19,7 +19,7 @@ pub struct Outgoing<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Room for the bytes of another process.
+/// A buffer for the bytes of another process.
 ///
 /// # Examples
 /// See [`LocalWire`].
@@ -33,7 +33,7 @@ pub struct Incoming<'a> {
 /// One process's end of what connects the processes of a job. They are numbered from 0.
 ///
 /// From one process to another, messages arrive in the order in which they were sent: the k-th that one sends is the k-th that the other
-/// receives, and must have its len. Nothing is combined on the wire, so nothing depends on its order in time.
+/// receives, and must have its length. Nothing is combined on the wire, so nothing depends on its order in time.
 ///
 /// # Examples
 ///
@@ -47,8 +47,8 @@ pub struct Incoming<'a> {
 ///     all[process] = own;
 ///     let others = (0..all.len()).filter(|other| *other != process);
 ///     let outgoing: Vec<_> = others.map(|to| Outgoing { to, bytes: &message }).collect();
-///     let rooms = all.chunks_mut(1).enumerate().filter(|(other, _)| *other != process);
-///     let mut incoming: Vec<_> = rooms.map(|(from, bytes)| Incoming { from, bytes }).collect();
+///     let buffers = all.chunks_mut(1).enumerate().filter(|(other, _)| *other != process);
+///     let mut incoming: Vec<_> = buffers.map(|(from, bytes)| Incoming { from, bytes }).collect();
 ///     wire.exchange(&outgoing, &mut incoming)?;
 ///     Ok(all)
 /// }
@@ -60,14 +60,14 @@ pub trait Wire: Send {
     /// Returns the number of processes.
     fn processes(&self) -> usize;
 
-    /// Sets how long [`exchange`](Self::exchange) waits for others; `None`, as in the beginning, is without limit.
+    /// Sets how long [`exchange`](Self::exchange) waits for others; `None`, the default, is without limit.
     fn set_timeout(&mut self, timeout: Option<Duration>);
 
     /// Sends all of `outgoing` and receives all of `incoming`; returns when both is done.
     ///
     /// # Errors
     /// [`Left`](CollectiveError::Left) if a process that is waited for is gone, [`TimedOut`](CollectiveError::TimedOut),
-    /// [`Mismatch`](CollectiveError::Mismatch) if a message has another len than its room. The ranks that they name are processes. What was
+    /// [`Mismatch`](CollectiveError::Mismatch) if a message has another length than its buffer. The ranks that they name are processes. What was
     /// to be received is then of no meaning, and the wire of no further use.
     ///
     /// # Panics
@@ -79,7 +79,7 @@ pub trait Wire: Send {
     ) -> Result<(), CollectiveError>;
 }
 
-/// Who keeps an end lends it.
+/// A wire that is borrowed is a wire.
 impl<W: Wire + ?Sized> Wire for &mut W {
     fn process(&self) -> usize {
         (**self).process()
@@ -181,10 +181,10 @@ pub fn gather_parts<T: Pod>(
 ///     for mut wire in LocalWire::connect(2) {
 ///         scope.spawn(move || {
 ///             let (own, other) = (wire.process(), 1 - wire.process());
-///             let mut room = [0];
+///             let mut buffer = [0];
 ///             let outgoing = [Outgoing { to: other, bytes: &[own as u8] }];
-///             wire.exchange(&outgoing, &mut [Incoming { from: other, bytes: &mut room }]).unwrap();
-///             assert_eq!(room, [other as u8]);
+///             wire.exchange(&outgoing, &mut [Incoming { from: other, bytes: &mut buffer }]).unwrap();
+///             assert_eq!(buffer, [other as u8]);
 ///         });
 ///     }
 /// });
@@ -258,7 +258,7 @@ impl Wire for LocalWire {
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(CollectiveError::Left { rank: *from }),
                 Err(RecvTimeoutError::Timeout) => {
-                    let mut missing: Vec<_> = incoming[index..].iter().map(|room| room.from).collect();
+                    let mut missing: Vec<_> = incoming[index..].iter().map(|buffer| buffer.from).collect();
                     missing.retain(|from| self.receivers[*from].is_empty());
                     missing.sort_unstable();
                     missing.dedup();
