@@ -3,7 +3,8 @@
 //! Needs the release profile: at opt-level 2 the compiler leaves square roots scalar, and adam takes 2.6 times as long.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use phalanx::optim::{Blocks, Optimizer, OptimizerKind, OptimizerOptions, sum_of_squares};
+use phalanx::internals::sum_of_squares;
+use phalanx::optim::{Blocks, Optimizer, OptimizerKind, OptimizerOptions};
 use std::hint::black_box;
 
 const PARAMS: usize = 1 << 20;

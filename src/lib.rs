@@ -81,6 +81,12 @@
 pub mod checkpoint;
 pub mod data;
 pub mod guide;
+#[doc(hidden)]
+pub mod internals {
+    //! Functions for the tests, benches and the program of this workspace; no part of the interface.
+    pub use crate::optim::blocks::{BLOCK_LEN, clip_factor, norm_of_squares, scale_grads, sum_of_squares};
+    pub use crate::optim::reduction::divide_grads;
+}
 pub mod log;
 pub mod model;
 pub mod optim;

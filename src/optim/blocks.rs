@@ -1,13 +1,14 @@
-//! The fixed pieces of the params over which norms are added up and which segments are made of.
+//! Blocks, the fixed pieces of the params over which norms are added up and which segments are made of; and clipping by
+//! the global norm.
 
-use super::sum_of_squares;
+use crate::vectorized::vectorized;
 use std::ops::Range;
 
 /// The largest number of params of a block: with its grads and two states it stays in a first-level cache of 32 KiB.
 pub const BLOCK_LEN: usize = 1024;
 
 /// The flat params cut into blocks: each tensor, from its own start, into pieces of [`BLOCK_LEN`], the last one shorter. Where a
-/// tensor has rows, a block is of whole rows, as many as there is room for, or a piece of one row.
+/// tensor has rows, a block is of whole rows, as many as fit, or a piece of one row.
 ///
 /// Blocks depend on the tensors alone, never on how many ranks share the work, and so do all sums over blocks.
 ///
@@ -24,7 +25,7 @@ pub const BLOCK_LEN: usize = 1024;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocks {
-    /// Where each block starts, and at last the number of params: strictly increasing.
+    /// The start of each block, and at last the number of params: strictly increasing.
     starts: Vec<usize>,
     /// The tensor of each block: never decreasing.
     tensors: Vec<usize>,
@@ -32,7 +33,7 @@ pub struct Blocks {
     firsts: Vec<usize>,
     /// Blocks with which a row starts, ascending, and at last the number of blocks: where segments may be cut.
     row_starts: Vec<usize>,
-    /// Whether each tensor is a bias, for optimizers that spare biases; empty if nobody said so.
+    /// For each tensor, whether it is a bias, which optimizers may exclude from penalties; empty if no tensor is.
     biases: Vec<bool>,
 }
 
@@ -44,7 +45,7 @@ impl Blocks {
         Self::of_rows(&rows)
     }
 
-    /// Cuts tensors of so many rows of so many params each.
+    /// Cuts tensors given as (number of rows, params per row).
     ///
     /// # Examples
     /// ```
@@ -70,7 +71,8 @@ impl Blocks {
         blocks
     }
 
-    /// Says of each tensor whether it is a bias, which [`OptimizerOptions::no_bias_decay`] spares. Without this none is.
+    /// Marks the tensors that are biases, which [`OptimizerOptions::no_bias_decay`] excludes from penalties. Without this
+    /// no tensor is one.
     ///
     /// # Panics
     /// If there is not one answer a tensor.
@@ -82,7 +84,7 @@ impl Blocks {
         Self { biases, ..self }
     }
 
-    /// Whether a tensor was said to be a bias.
+    /// Returns whether a tensor is marked as a bias.
     pub(super) fn is_bias(&self, tensor: usize) -> bool {
         self.biases.get(tensor).copied().unwrap_or(false)
     }
@@ -102,25 +104,25 @@ impl Blocks {
         self.firsts.push(self.len());
     }
 
-    /// The number of blocks.
+    /// Returns the number of blocks.
     #[must_use]
     pub fn len(&self) -> usize {
         self.tensors.len()
     }
 
-    /// Whether there is no block, that is no param.
+    /// Returns whether there is no block, that is no param.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tensors.is_empty()
     }
 
-    /// The number of params of all blocks.
+    /// Returns the number of params of all blocks.
     #[must_use]
     pub fn params_len(&self) -> usize {
         self.starts[self.starts.len() - 1]
     }
 
-    /// The params of a block.
+    /// Returns the params of a block.
     ///
     /// # Panics
     /// If there is no such block.
@@ -129,7 +131,7 @@ impl Blocks {
         self.params_range(block..block + 1)
     }
 
-    /// The params of a run of blocks, such as a segment.
+    /// Returns the params of a run of blocks, such as a segment.
     ///
     /// # Panics
     /// If the run ends before it starts or after the last block.
@@ -139,7 +141,7 @@ impl Blocks {
         self.starts[blocks.start]..self.starts[blocks.end]
     }
 
-    /// The index of the tensor that a block is a piece of.
+    /// Returns the index of the tensor that a block is a piece of.
     ///
     /// # Panics
     /// If there is no such block.
@@ -148,7 +150,7 @@ impl Blocks {
         self.tensors[block]
     }
 
-    /// The blocks of a tensor.
+    /// Returns the blocks of a tensor.
     ///
     /// # Panics
     /// If there is no such tensor.
@@ -181,7 +183,7 @@ impl Blocks {
 
     /// Writes the [`sum_of_squares`] of each block of a segment, whose values alone are given, into `sums`.
     ///
-    /// Gathered from all ranks in block order they make a norm: [`norm_of_squares`](super::norm_of_squares).
+    /// Gathered from all ranks in block order they make a norm: [`norm_of_squares`].
     ///
     /// # Panics
     /// If `values` or `sums` do not fit the segment.
@@ -196,8 +198,104 @@ impl Blocks {
     }
 }
 
+/// Partial sums of [`sum_of_squares`]: enough for the compiler to keep four two-wide adders busy.
+const LANES: usize = 8;
+
+/// Σ x² in `f64`, in one fixed order whatever the machine.
+///
+/// Element i goes to lane i mod 8; lanes are added as ((0+4)+(2+6)) + ((1+5)+(3+7)). The square of an `f32` is exact in
+/// `f64`, so that only additions round. Multiplying all values by a power of two multiplies the sum by its square,
+/// exactly.
+///
+/// # Examples
+/// ```
+/// assert_eq!(phalanx::internals::sum_of_squares(&[3.0, -4.0]), 25.0);
+/// ```
+#[must_use]
+pub fn sum_of_squares(values: &[f32]) -> f64 {
+    vectorized(
+        #[inline(always)]
+        || sum_in_lanes(values),
+    )
+}
+
+#[inline(always)]
+fn sum_in_lanes(values: &[f32]) -> f64 {
+    let mut lanes = [0.0_f64; LANES];
+    let (rows, rest) = values.as_chunks::<LANES>();
+    for row in rows {
+        for (lane, &x) in lanes.iter_mut().zip(row) {
+            *lane += square(x);
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane += square(x);
+    }
+    let [a, b, c, d, e, f, g, h] = lanes;
+    ((a + e) + (c + g)) + ((b + f) + (d + h))
+}
+
+#[inline(always)]
+fn square(x: f32) -> f64 {
+    f64::from(x) * f64::from(x)
+}
+
+/// √(Σ block sums), added in index order: the norm of the params or grads that the blocks cover.
+///
+/// # Examples
+/// ```
+/// assert_eq!(phalanx::internals::norm_of_squares(&[9.0, 16.0]), 5.0);
+/// ```
+#[must_use]
+pub fn norm_of_squares(block_sums: &[f64]) -> f64 {
+    block_sums.iter().sum::<f64>().sqrt()
+}
+
+/// Returns min(1, max_norm/norm): the factor for grads of this global norm, to be given to [`scale_grads`], so that the
+/// norm becomes at most `max_norm`.
+///
+/// There is no ε: PyTorch's `clip_grad_norm_` divides by norm + 1e-6, which is not the same rule for sums as for means
+/// and shortens grads that are within the bound. Under a sum over m samples the bound is m times the bound of the mean.
+/// A norm that is NaN gives NaN, an infinite one 0 (and 0·∞ is NaN): bad grads stay visible.
+///
+/// # Panics
+/// If `max_norm` is not above 0.
+///
+/// # Examples
+/// ```
+/// use phalanx::internals::clip_factor;
+///
+/// assert_eq!(clip_factor(4.0, 1.0), 0.25);
+/// assert_eq!(clip_factor(0.5, 1.0), 1.0);
+/// ```
+#[must_use]
+pub fn clip_factor(norm: f64, max_norm: f64) -> f32 {
+    assert!(max_norm > 0.0, "grads cannot be clipped to a norm of {max_norm:?}");
+    if norm <= max_norm { 1.0 } else { (max_norm / norm) as f32 }
+}
+
+/// Multiplies grads by a factor, such as that of [`clip_factor`].
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::internals::{clip_factor, scale_grads, sum_of_squares};
+///
+/// let mut grads = [3.0, 4.0];
+/// let norm = sum_of_squares(&grads).sqrt();
+/// scale_grads(&mut grads, clip_factor(norm, 2.5));
+/// assert_eq!(grads, [1.5, 2.0]);
+/// ```
+pub fn scale_grads(grads: &mut [f32], factor: f32) {
+    vectorized(
+        #[inline(always)]
+        || grads.iter_mut().for_each(|g| *g *= factor),
+    );
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::reference;
     use super::*;
     use proptest::prelude::*;
 
@@ -258,5 +356,47 @@ mod tests {
             }
             prop_assert_eq!(params_of, lens);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn sum_of_squares_has_the_bits_of_its_slow_definition(values in prop::collection::vec(-1e3_f32..1e3, 0..300)) {
+            prop_assert_eq!(sum_of_squares(&values).to_bits(), reference::sum_of_squares(&values).to_bits());
+        }
+
+        #[test]
+        fn sum_of_squares_scales_exactly_by_powers_of_two(values in prop::collection::vec(-1e3_f32..1e3, 0..300)) {
+            let scaled: Vec<f32> = values.iter().map(|x| 64.0 * x).collect();
+            prop_assert_eq!(sum_of_squares(&scaled).to_bits(), (4096.0 * sum_of_squares(&values)).to_bits());
+        }
+
+        #[test]
+        fn clipped_grads_have_the_bound_for_norm(values in prop::collection::vec(-1e3_f32..1e3, 1..300), bound in 0.1..10.0) {
+            let norm = sum_of_squares(&values).sqrt();
+            let mut grads = values.clone();
+            scale_grads(&mut grads, clip_factor(norm, bound));
+            let clipped = sum_of_squares(&grads).sqrt();
+            prop_assert!((clipped - norm.min(bound)).abs() <= 1e-6 * bound.max(clipped));
+        }
+    }
+
+    #[test]
+    fn sums_of_values_beyond_the_range_of_f32_squares_stay_finite() {
+        assert_eq!(sum_of_squares(&[1e30, 1e-30]), f64::from(1e30_f32).powi(2));
+        assert!(sum_of_squares(&[1e-30]) > 0.0);
+    }
+
+    #[test]
+    fn bad_norms_give_factors_that_keep_them_visible() {
+        assert!(clip_factor(f64::NAN, 1.0).is_nan());
+        assert_eq!(clip_factor(f64::INFINITY, 1.0), 0.0);
+        assert_eq!(clip_factor(0.0, 1.0), 1.0);
+        assert_eq!(clip_factor(1.0, 1.0), 1.0);
+    }
+
+    #[test]
+    #[should_panic(expected = "clipped to a norm of 0")]
+    fn a_bound_of_zero_is_a_bug() {
+        let _ = clip_factor(1.0, 0.0);
     }
 }

@@ -1,22 +1,20 @@
-//! What can be wrong with options, schedules and stored state.
+//! Errors of options, schedules and stored state. Choices are named as in flags and files.
 
-use super::{Framework, OptimizerKind};
-
-/// What the caller, a flag or a checkpoint may get wrong about optimizers and rates.
+/// A mistake of the caller, a flag or a checkpoint about optimizers and rates.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum OptimError {
-    /// An option is set that the chosen optimizer has no use for.
+    /// An option is set that the chosen optimizer does not use.
     #[error(
-        "option {option} is not used by {kind}; drop it, or choose an optimizer that uses it: {}",
+        "option {option} is not used by {optimizer}; drop it, or choose an optimizer that uses it: {}",
         list(used_by)
     )]
     UnusedOption {
         /// The option as written in flags and files.
         option: &'static str,
         /// The chosen optimizer.
-        kind: OptimizerKind,
+        optimizer: &'static str,
         /// The names of the optimizers that use it.
-        used_by: &'static [&'static str],
+        used_by: Vec<&'static str>,
     },
     /// An option that shapes momentum is set, and there is no momentum.
     #[error(
@@ -26,46 +24,46 @@ pub enum OptimError {
         /// The option as written in flags and files.
         option: &'static str,
     },
-    /// A value lies outside of what its option allows.
+    /// A value is out of its option's range.
     #[error("{option} is {value:?}, but must be {expected}; choose such a value")]
     OutOfRange {
         /// The option as written in flags and files.
         option: &'static str,
         /// The value found.
         value: f64,
-        /// What the value must be.
+        /// The range.
         expected: &'static str,
     },
-    /// A name stands for no choice.
+    /// A name is not one of the choices.
     #[error("unknown {what} {found:?}; choose one of {}", list(expected))]
     UnknownName {
-        /// What was to be named.
+        /// The thing to be named.
         what: &'static str,
         /// The name found.
         found: String,
         /// The names that exist.
         expected: &'static [&'static str],
     },
-    /// A framework does not have an optimizer, or not as it is here.
+    /// A framework does not have an optimizer, or has another one of this name.
     #[error(
-        "{kind} cannot be had as in {framework}: {reason}; choose another optimizer, or leave out --like"
+        "{optimizer} cannot be had as in {framework}: {reason}; choose another optimizer, or leave out --like"
     )]
     NotOf {
         /// The framework.
-        framework: Framework,
+        framework: &'static str,
         /// The optimizer.
-        kind: OptimizerKind,
-        /// Why.
+        optimizer: &'static str,
+        /// The reason.
         reason: &'static str,
     },
-    /// A state buffer is asked for that the optimizer does not keep.
+    /// A state buffer is requested that the optimizer does not keep.
     #[error(
-        "{kind} as configured keeps no state {found:?}, it keeps {}; use the optimizer options the state was saved with",
+        "{optimizer} as configured keeps no state {found:?}, it keeps {}; use the optimizer options the state was saved with",
         list(expected)
     )]
     UnknownState {
         /// The chosen optimizer.
-        kind: OptimizerKind,
+        optimizer: &'static str,
         /// The name found.
         found: String,
         /// The names that exist.
@@ -83,13 +81,13 @@ pub enum OptimError {
         /// The number of params of the segment.
         expected: usize,
     },
-    /// A schedule option is set that the chosen schedule has no use for.
-    #[error("option {option} is not used by the {kind} schedule; drop it or choose the step schedule")]
+    /// A schedule option is set that the chosen schedule does not use.
+    #[error("option {option} is not used by the {schedule} schedule; drop it or choose the step schedule")]
     UnusedScheduleOption {
         /// The option as written in flags and files.
         option: &'static str,
         /// The chosen schedule.
-        kind: super::ScheduleKind,
+        schedule: &'static str,
     },
     /// An option that shapes the warm-up is set, and there is none.
     #[error(
@@ -99,7 +97,7 @@ pub enum OptimError {
         /// The option as written in flags and files.
         option: &'static str,
     },
-    /// A constant warm-up whose rate is not said.
+    /// A constant warm-up without a share of the rate.
     #[error(
         "a constant warm-up needs the share of the rate that it has; give warmup-start, such as the base batch size over \
          the batch size"
@@ -107,12 +105,12 @@ pub enum OptimError {
     NeedsWarmupStart,
     /// A schedule that decays after its warm-up has no step left to decay in.
     #[error(
-        "warmup-steps is {warmup_steps}, but the run has {total_steps} steps, so that the {kind} schedule never decays; \
+        "warmup-steps is {warmup_steps}, but the run has {total_steps} steps, so that the {schedule} schedule never decays; \
          warm up for fewer steps or train for more"
     )]
     WarmupTooLong {
         /// The chosen schedule.
-        kind: super::ScheduleKind,
+        schedule: &'static str,
         /// Steps of warm-up.
         warmup_steps: u64,
         /// Steps of the whole run.

@@ -1,8 +1,9 @@
-//! What other frameworks mean by their hyper-parameters.
+//! The meaning of hyper-parameters in other frameworks.
 
-use super::{
-    EpsForm, L2Form, MomentumForm, OptimError, OptimizerKind, OptimizerOptions, Reduction, name::names,
-};
+use super::error::OptimError;
+use super::name::names;
+use super::options::{EpsForm, L2Form, MomentumForm, OptimizerKind, OptimizerOptions};
+use super::reduction::Reduction;
 use serde::{Deserialize, Serialize};
 
 /// A framework whose numbers are to be typed in as they are printed.
@@ -72,7 +73,7 @@ names!(Framework, "framework", [
 ]);
 
 impl Framework {
-    /// How it makes the gradient of a step.
+    /// Returns the reduction by which it makes the gradient of a step.
     #[must_use]
     pub const fn reduction(self) -> Reduction {
         match self {
@@ -83,7 +84,7 @@ impl Framework {
         }
     }
 
-    /// Where the rate enters momentum.
+    /// Returns the place where the rate enters momentum.
     #[must_use]
     pub const fn momentum_form(self) -> MomentumForm {
         match self {
@@ -92,32 +93,32 @@ impl Framework {
         }
     }
 
-    /// Whether the number of processes, its shards, is part of what it computes.
+    /// Returns whether the number of processes, its shards, is part of what it computes.
     #[must_use]
     pub const fn needs_shards(self) -> bool {
         matches!(self.reduction(), Reduction::MeanOfShardMeans | Reduction::SumOfShardMeans)
     }
 
-    /// What L2 is multiplied by to be the λ of g + λw: 2 for Keras, whose penalty λΣw² has no ½.
+    /// Returns the factor from its L2 to the λ of g + λw: 2 for Keras, whose penalty λΣw² has no ½.
     #[must_use]
     pub const fn l2_factor(self) -> f64 {
         if matches!(self, Self::Keras) { 2.0 } else { 1.0 }
     }
 
-    /// What the penalty is added to.
+    /// Returns the gradient that the penalty is added to.
     #[must_use]
     pub const fn l2_form(self) -> L2Form {
         if matches!(self, Self::ScikitLearn) { L2Form::BatchSum } else { L2Form::Gradient }
     }
 
-    /// Whether its L2 is one of the objective and of kernels alone, so that it spares biases and is clipped with the loss's
-    /// gradient.
+    /// Returns whether its L2 is part of the objective and of kernels alone, so that it excludes biases and is clipped with
+    /// the loss's gradient.
     #[must_use]
     pub const fn penalises_in_objective(self) -> bool {
         matches!(self, Self::Keras | Self::Tensorflow1Estimator | Self::ScikitLearn)
     }
 
-    /// The optimizer it takes when none is named.
+    /// Returns its optimizer when none is named.
     #[must_use]
     pub const fn default_optimizer(self) -> OptimizerKind {
         match self {
@@ -127,7 +128,7 @@ impl Framework {
         }
     }
 
-    /// Its learning rate when none is given, or `None` if it has no such default.
+    /// Returns its learning rate when none is given, or `None` if it has no such default.
     #[must_use]
     pub const fn default_rate(self, kind: OptimizerKind) -> Option<f64> {
         use OptimizerKind::{Adagrad, Adam, Adamw, Sgd};
@@ -145,7 +146,7 @@ impl Framework {
         }
     }
 
-    /// Its optimizer of that kind, with its own constants: ε and where it stands, where adagrad starts from, decays.
+    /// Returns its optimizer of that kind, with its own constants: ε and where it stands, where adagrad starts from, decays.
     ///
     /// # Errors
     /// [`OptimError::NotOf`] for an optimizer that it does not have, or computes in a way that is not one of Phalanx's.
@@ -154,7 +155,8 @@ impl Framework {
         let options = OptimizerOptions { l2_form: self.l2_form(), ..OptimizerOptions::new(kind) };
         let eps =
             |eps: f64, form: EpsForm| OptimizerOptions { eps: Some(eps), eps_form: Some(form), ..options };
-        let not_of = |reason| Err(OptimError::NotOf { framework: self, kind, reason });
+        let not_of =
+            |reason| Err(OptimError::NotOf { framework: self.name(), optimizer: kind.name(), reason });
         Ok(match (self, kind) {
             (_, Lars | Lamb) => return not_of("it has none of its own, and those of others differ"),
             (Self::ScikitLearn, Sgd) => {

@@ -1,21 +1,21 @@
 //! One kebab-case name for each choice: the same in flags, files, logs and messages.
 
-/// Gives an enum of unit variants its `ALL`, `name`, `Display` and `FromStr`.
+/// Gives an enum of unit variants, or of variants with another such choice, its `ALL`, `name`, `Display` and `FromStr`.
 ///
 /// `FromStr` accepts the kebab-case names and nothing else, and answers with [`OptimError::UnknownName`].
 ///
 /// [`OptimError::UnknownName`]: super::OptimError::UnknownName
 macro_rules! names {
-    ($type:ident, $what:literal, [$($variant:ident => $name:literal),+ $(,)?]) => {
+    ($type:ident, $what:literal, [$($variant:ident $(($inner:path))? => $name:literal),+ $(,)?]) => {
         impl $type {
             /// Every choice, in the order of its documentation.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            pub const ALL: &'static [Self] = &[$(Self::$variant $(($inner))?),+];
 
             /// The kebab-case name, as in flags and files.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
-                    $(Self::$variant => $name),+
+                    $(Self::$variant $(($inner))? => $name),+
                 }
             }
         }
@@ -46,6 +46,7 @@ pub(super) use names;
 
 #[cfg(test)]
 mod tests {
+    use super::super::convention::{BatchRule, Convention};
     use super::super::{
         EpsForm, Framework, L2Form, MomentumForm, OptimError, OptimizerKind, Reduction, ScaleRate,
         ScheduleKind, WarmupForm,
@@ -78,6 +79,8 @@ mod tests {
         has_one_name(ScheduleKind::ALL);
         has_one_name(WarmupForm::ALL);
         has_one_name(ScaleRate::ALL);
+        has_one_name(Convention::ALL);
+        has_one_name(BatchRule::ALL);
     }
 
     #[test]

@@ -1,14 +1,12 @@
 //! A segment's optimizer.
 
-use super::{
-    BLOCK_LEN, Blocks, Hyper, OptimError,
-    hyper::positive,
-    phases::{Finish, Prepare},
-    scale_grads,
-    spared::Spared,
-    state::State,
-    sum_of_squares,
+use super::blocks::{BLOCK_LEN, Blocks, scale_grads, sum_of_squares};
+use super::error::OptimError;
+use super::options::{Hyper, Rule, positive};
+use super::rules::{
+    Adagrad, Adam, Apply, Lamb, Rmsprop, Velocity, add_l2, local_rate, localise, trust_ratio,
 };
+use super::state::{NoDecay, StateBuffers};
 use crate::vectorized::vectorized;
 use std::ops::Range;
 
@@ -58,20 +56,20 @@ use std::ops::Range;
 #[derive(Debug, Clone)]
 pub struct Optimizer {
     hyper: Hyper,
-    /// Where each block of the segment starts, counted from the segment's start, and at last its number of params.
+    /// The start of each block of the segment, counted from the segment's start, and at last its number of params.
     starts: Vec<usize>,
-    parts: Vec<Part>,
+    parts: Vec<TensorPart>,
     /// The number of blocks of all segments.
     blocks_len: usize,
-    /// The params of the segment that penalties spare, ascending.
-    spared: Spared,
-    /// What λ of the coupled penalty is divided by.
+    /// The params of the segment that penalties leave out.
+    no_decay: NoDecay,
+    /// The divisor of the coupled penalty's λ.
     l2_divisor: f64,
-    state: State,
+    state: StateBuffers,
     steps: u64,
 }
 
-/// A step under way, made by [`Optimizer::begin`].
+/// A step in progress, made by [`Optimizer::begin`].
 ///
 /// # Examples
 ///
@@ -91,8 +89,8 @@ pub struct Optimizer {
 pub struct Update<'a> {
     prepare: Prepare,
     finish: Finish<'a>,
-    spared: &'a Spared,
-    state: &'a mut State,
+    no_decay: &'a NoDecay,
+    state: &'a mut StateBuffers,
     steps: &'a mut u64,
 }
 
@@ -101,29 +99,26 @@ impl Update<'_> {
     /// use.
     ///
     /// # Panics
-    /// If the lens differ, or the indices reach beyond the segment.
+    /// If the lengths differ, or the indices reach beyond the segment.
     ///
     /// # Cost
     /// One pass over params, grads and state.
     pub fn piece(&mut self, indices: Range<usize>, params: &mut [f32], grads: &mut [f32]) {
         assert!(params.len() == indices.len() && grads.len() == indices.len(), "one param and grad an index");
         let start = indices.start;
-        for (range, spared) in self.spared.runs(indices) {
+        for (range, excluded) in self.no_decay.runs(indices) {
             let local = range.start - start..range.end - start;
-            self.run(range, spared, &mut params[local.clone()], &mut grads[local]);
+            let (params, grads) = (&mut params[local.clone()], &mut grads[local]);
+            let prepare = self.prepare.without_decay_if(excluded);
+            let finish = self.finish.without_decay_if(excluded);
+            vectorized(
+                #[inline(always)]
+                || {
+                    prepare.run(params, grads, self.state.over(range.clone()));
+                    finish.run(params, grads, self.state.over(range));
+                },
+            );
         }
-    }
-
-    fn run(&mut self, indices: Range<usize>, spared: bool, params: &mut [f32], grads: &mut [f32]) {
-        let (prepare, finish) = (self.prepare.sparing(spared), self.finish.sparing(spared));
-        let state = &mut *self.state;
-        vectorized(
-            #[inline(always)]
-            || {
-                prepare.run(params, grads, state.over(indices.clone()));
-                finish.run(params, grads, state.over(indices));
-            },
-        );
     }
 
     /// Counts the step.
@@ -134,7 +129,7 @@ impl Update<'_> {
 
 /// The part of a tensor that lies in the segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Part {
+struct TensorPart {
     /// Its blocks, counted from the segment's first.
     own: Range<usize>,
     /// The blocks of the whole tensor, counted over all segments.
@@ -155,9 +150,13 @@ impl Optimizer {
             starts: starts.map(|start| start - params.start).collect(),
             parts: parts(blocks, segment.clone()),
             blocks_len: blocks.len(),
-            spared: if hyper.no_bias_decay { Spared::biases(blocks, segment) } else { Spared::default() },
+            no_decay: if hyper.options.no_bias_decay {
+                NoDecay::biases(blocks, segment)
+            } else {
+                NoDecay::default()
+            },
             l2_divisor: 1.0,
-            state: State::new(hyper, params.len()),
+            state: StateBuffers::new(hyper, params.len()),
             steps: 0,
         }
     }
@@ -178,8 +177,8 @@ impl Optimizer {
         update.end();
     }
 
-    /// Begins a whole step whose grads come piece by piece: [`update`](Self::update) for who does not want to write them all
-    /// down first. The bits do not depend on the pieces.
+    /// Begins a whole step whose grads come piece by piece: [`update`](Self::update) without storing all of them
+    /// first. The bits do not depend on the pieces.
     ///
     /// # Panics
     /// If the rule needs tensor norms, or the rate is negative or not finite as `f32`.
@@ -203,14 +202,14 @@ impl Optimizer {
         Update {
             prepare: Prepare::new(&self.hyper, self.steps + 1, self.l2_divisor),
             finish: Finish::new(&self.hyper, self.steps + 1, rate, self.l2_divisor),
-            spared: &self.spared,
+            no_decay: &self.no_decay,
             state: &mut self.state,
             steps: &mut self.steps,
         }
     }
 
-    /// Does the first phase: turns grads, in place, into what the second phase goes on from, and updates the state that
-    /// neither asks for the rate nor for norms.
+    /// Does the first phase: turns grads, in place, into the input of the second phase, and updates the state that
+    /// needs neither the rate nor norms.
     ///
     /// For rules that need tensor norms, `block_squares` has one entry per block of the segment and receives ‖w‖² and
     /// ‖g‖² (lars, g without λw) or ‖u‖² (lamb). For all others it is left alone and may be empty.
@@ -228,7 +227,7 @@ impl Optimizer {
         for (block, pair) in self.starts.windows(2).enumerate() {
             let range = pair[0]..pair[1];
             let (params, grads) = (&params[range.clone()], &mut grads[range.clone()]);
-            let prepare = prepare.sparing(self.spared.contains(range.start));
+            let prepare = prepare.without_decay_if(self.no_decay.contains(range.start));
             vectorized(
                 #[inline(always)]
                 || prepare.run(params, grads, self.state.over(range)),
@@ -264,7 +263,7 @@ impl Optimizer {
         assert!(!norms || all_block_squares.len() == self.blocks_len, "block squares do not fit all blocks");
         let finish = Finish::new(&self.hyper, self.steps + 1, rate, self.l2_divisor);
         for part in &self.parts {
-            let finish = finish.sparing(self.spared.contains(self.starts[part.own.start]));
+            let finish = finish.without_decay_if(self.no_decay.contains(self.starts[part.own.start]));
             let finish =
                 if norms { finish.for_tensor(add(&all_block_squares[part.tensor.clone()])) } else { finish };
             for block in part.own.clone() {
@@ -286,7 +285,7 @@ impl Optimizer {
     }
 
     /// Divides λ of the coupled penalty by `divisor` in the steps to come: by the weight of each step for
-    /// [`L2Form::BatchSum`](super::L2Form::BatchSum), which this room cannot know.
+    /// [`L2Form::BatchSum`](super::L2Form::BatchSum), which the optimizer cannot know.
     ///
     /// # Panics
     /// If the divisor is not above 0 and finite.
@@ -295,18 +294,18 @@ impl Optimizer {
         self.l2_divisor = divisor;
     }
 
-    /// The checked options.
+    /// Returns the checked options.
     #[must_use]
     pub fn hyper(&self) -> &Hyper {
         &self.hyper
     }
 
-    /// The state buffers with their names, in the order of [`Hyper::state_names`].
+    /// Returns the state buffers with their names, in the order of [`Hyper::state_names`].
     pub fn state(&self) -> impl Iterator<Item = (&'static str, &[f32])> {
         self.state.iter()
     }
 
-    /// The state buffers with their names, to be written.
+    /// Returns the state buffers with their names, to be written.
     pub fn state_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut [f32])> {
         self.state.iter_mut()
     }
@@ -320,7 +319,7 @@ impl Optimizer {
         self.state.load(name, values)
     }
 
-    /// The number of steps done.
+    /// Returns the number of steps done.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
@@ -363,14 +362,14 @@ fn check_rate(rate: f64) {
     assert!(rate >= 0.0 && (rate as f32).is_finite(), "rate {rate:?} is not a finite f32 of 0 or above");
 }
 
-fn parts(blocks: &Blocks, segment: Range<usize>) -> Vec<Part> {
+fn parts(blocks: &Blocks, segment: Range<usize>) -> Vec<TensorPart> {
     let first = segment.start;
     let tensors = segment.clone().map(|block| blocks.tensor_of(block));
-    let mut parts: Vec<Part> = Vec::new();
+    let mut parts: Vec<TensorPart> = Vec::new();
     for (own, tensor) in tensors.enumerate() {
         match parts.last_mut() {
             Some(part) if part.tensor.contains(&(first + own)) => part.own.end = own + 1,
-            _ => parts.push(Part { own: own..own + 1, tensor: blocks.blocks_of(tensor) }),
+            _ => parts.push(TensorPart { own: own..own + 1, tensor: blocks.blocks_of(tensor) }),
         }
     }
     parts
@@ -379,4 +378,124 @@ fn parts(blocks: &Blocks, segment: Range<usize>) -> Vec<Part> {
 /// Adds block sums in index order.
 fn add(block_squares: &[[f64; 2]]) -> [f64; 2] {
     block_squares.iter().fold([0.0, 0.0], |[a, b], [c, d]| [a + c, b + d])
+}
+
+/// The first phase, before norms are exchanged: the penalty, and the state of the rules that do not need the rate.
+#[derive(Debug, Clone, Copy)]
+struct Prepare {
+    /// 0 for lars, which has λ inside of its local rate.
+    l2: f32,
+    direction: Direction,
+}
+
+/// The part of the direction that the first phase computes.
+#[derive(Debug, Clone, Copy)]
+enum Direction {
+    /// Nothing: momentum comes in the second phase, as Caffe's form needs the rate and lars the norms.
+    Later,
+    Adagrad(Adagrad),
+    Rmsprop(Rmsprop),
+    Adam(Adam),
+    Lamb(Lamb),
+}
+
+impl Prepare {
+    /// `step` counts from 1, λ is that of the options over `l2_divisor`.
+    fn new(hyper: &Hyper, step: u64, l2_divisor: f64) -> Self {
+        let direction = match &hyper.rule {
+            Rule::Sgd(_) | Rule::Lars { .. } => Direction::Later,
+            Rule::Adagrad { eps, form, .. } => Direction::Adagrad(Adagrad::new(*eps, *form)),
+            Rule::Rmsprop { alpha, eps, form, momentum } => {
+                Direction::Rmsprop(Rmsprop::new(*alpha, *eps, *form, *momentum))
+            }
+            Rule::Adam(moments) => Direction::Adam(Adam::new(moments, step)),
+            Rule::Lamb(moments) => Direction::Lamb(Lamb::new(moments, hyper.options.weight_decay, step)),
+        };
+        let l2 = if matches!(hyper.rule, Rule::Lars { .. }) {
+            0.0
+        } else {
+            (hyper.options.l2 / l2_divisor) as f32
+        };
+        Self { l2, direction }
+    }
+
+    /// Returns the phase for params that penalties leave out, if these are.
+    fn without_decay_if(mut self, excluded: bool) -> Self {
+        if excluded {
+            self.l2 = 0.0;
+            if let Direction::Lamb(rule) = &mut self.direction {
+                *rule = rule.without_decay();
+            }
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn run(self, params: &[f32], grads: &mut [f32], [first, second]: [&mut [f32]; 2]) {
+        if self.l2 != 0.0 {
+            add_l2(self.l2, params, grads);
+        }
+        match self.direction {
+            Direction::Later => {}
+            Direction::Adagrad(rule) => rule.run(grads, first),
+            Direction::Rmsprop(rule) => rule.run(grads, first, second),
+            Direction::Adam(rule) => rule.run(grads, first, second),
+            Direction::Lamb(rule) => rule.run(params, grads, [first, second]),
+        }
+    }
+}
+
+/// The second phase, once norms are known: the rest of the direction, and the params.
+#[derive(Debug, Clone, Copy)]
+struct Finish<'a> {
+    rule: &'a Rule,
+    rate: f64,
+    l2: f64,
+    /// The tensor's local rate, for lars alone.
+    local: Option<f32>,
+    velocity: Velocity,
+    apply: Apply,
+}
+
+impl<'a> Finish<'a> {
+    /// `step` counts from 1, λ is that of the options over `l2_divisor`.
+    fn new(hyper: &'a Hyper, step: u64, rate: f64, l2_divisor: f64) -> Self {
+        let velocity = Velocity::new(&hyper.rule, rate);
+        let step_rate = match &hyper.rule {
+            Rule::Adam(moments) => Adam::step_rate(moments, step, rate),
+            _ => velocity.step_rate(rate),
+        };
+        let apply = Apply::new(hyper, rate, step_rate);
+        Self { rule: &hyper.rule, rate, l2: hyper.options.l2 / l2_divisor, local: None, velocity, apply }
+    }
+
+    /// Returns the phase for params that penalties leave out, if these are.
+    fn without_decay_if(mut self, excluded: bool) -> Self {
+        if excluded {
+            self.l2 = 0.0;
+            self.apply = self.apply.without_decay();
+        }
+        self
+    }
+
+    /// Returns the phase for one tensor, whose ‖w‖² and ‖g‖² (lars) or ‖w‖² and ‖u‖² (lamb) are given.
+    fn for_tensor(mut self, squares: [f64; 2]) -> Self {
+        match self.rule {
+            Rule::Lars { trust_coefficient, .. } => {
+                self.local = Some(local_rate(*trust_coefficient, self.l2, squares) as f32);
+            }
+            Rule::Lamb(_) => self.apply.rate = (self.rate * trust_ratio(squares)) as f32,
+            _ => {}
+        }
+        self
+    }
+
+    #[inline(always)]
+    fn run(self, params: &mut [f32], grads: &mut [f32], [first, _]: [&mut [f32]; 2]) {
+        if let Some(local) = self.local {
+            localise(local, self.l2 as f32, params, grads);
+        }
+        self.velocity.run(grads, first);
+        self.apply.run(params, grads);
+    }
 }

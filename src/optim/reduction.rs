@@ -1,10 +1,10 @@
-//! The five gradients that sums over shards can be made into, and the one place that divides.
+//! The five reductions of sums over shards to the gradient of a step, and the one place that divides.
 
 use super::name::names;
 use crate::vectorized::vectorized;
 use serde::{Deserialize, Serialize};
 
-/// How per-sample gradients become the one gradient of a step.
+/// The rule by which per-sample gradients become the one gradient of a step.
 ///
 /// A step has S shards of total weights w_k (the number of samples, without weights), W = Σ w_k, and s_k is the weighted
 /// sum of the per-sample gradients of shard k. A shard without samples is no shard. A shard whose samples all weigh 0 adds
@@ -68,7 +68,7 @@ impl Reduction {
         self == Self::MeanOfShardSums || shard_weight > 0.0
     }
 
-    /// What a shard's gradient sum is divided by before shards are added, or `None` if it is added as it is.
+    /// Returns the divisor of a shard's gradient sum before shards are added, or `None` if it is added undivided.
     ///
     /// # Panics
     /// If the weight is not above 0 and finite: such a shard contributes nothing and must be left out.
@@ -84,7 +84,7 @@ impl Reduction {
         }
     }
 
-    /// What the combined shards are divided by, or `None` if they are the gradient. `shards` is the number of shards that
+    /// Returns the divisor of the combined shards, or `None` if they are the gradient. `shards` is the number of shards that
     /// [count](Self::counts_shard), `weight` is that of the whole step.
     ///
     /// # Panics
@@ -100,7 +100,7 @@ impl Reduction {
         }
     }
 
-    /// The c in gradient = c·(mean gradient) when the batch is cut into equal shards: 1, B, 1, S, B/S in the order of
+    /// Returns the c in gradient = c·(mean gradient) when the batch is cut into equal shards: 1, B, 1, S, B/S in the order of
     /// [`ALL`](Self::ALL).
     ///
     /// # Panics
@@ -116,7 +116,7 @@ impl Reduction {
         }
     }
 
-    /// The sgd rate under `mean` that makes the same updates as `rate` under this reduction: η·c.
+    /// Returns the sgd rate under `mean` that makes the same updates as `rate` under this reduction: η·c.
     ///
     /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same under all reductions.
     ///
@@ -127,7 +127,7 @@ impl Reduction {
         rate * self.per_mean(batch_size, shards)
     }
 
-    /// The sgd rate under `sum` that makes the same updates as `rate` under this reduction: η·c/B.
+    /// Returns the sgd rate under `sum` that makes the same updates as `rate` under this reduction: η·c/B.
     ///
     /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same under all reductions.
     ///
@@ -149,7 +149,8 @@ impl Reduction {
 /// # Examples
 ///
 /// ```
-/// use phalanx::optim::{Reduction, divide_grads};
+/// use phalanx::internals::divide_grads;
+/// use phalanx::optim::Reduction;
 ///
 /// let mut grads = [3.0, -6.0]; // the sum over three samples, cut into two shards
 /// divide_grads(&mut grads, Reduction::Mean.step_divisor(2, 3.0).expect("the batch has weight"));
@@ -202,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_said_in_both_conventions() {
+    fn a_rate_is_translated_to_both_conventions() {
         let rates = |reduction: Reduction| {
             (reduction.rate_under_mean(0.5, 64, 4), reduction.rate_under_sum(0.5, 64, 4))
         };

@@ -1,14 +1,12 @@
-//! Every rule of this room written slowly: one tensor at a time, one param at a time, as its paper or PyTorch has it.
+//! Every optimizer written slowly: one tensor at a time, one param at a time, as its paper or PyTorch has it.
 //!
 //! These are the definitions that the fast forms are tested against. Except for [`sum_of_squares`], whose bits are the
 //! fast one's, they compute in `f64` throughout.
 
-use super::{
-    EpsForm, Hyper, MomentumForm, Reduction,
-    hyper::{Moments, Momentum, Rule},
-};
+use super::options::{EpsForm, Hyper, Moments, Momentum, MomentumForm, OptimizerOptions, Rule};
+use super::reduction::Reduction;
 
-/// Σ x² in `f64`, in the order that the fast [`sum_of_squares`](super::sum_of_squares) promises.
+/// Σ x² in `f64`, in the order that the fast [`sum_of_squares`](crate::internals::sum_of_squares) promises.
 #[must_use]
 pub fn sum_of_squares(values: &[f32]) -> f64 {
     let mut lanes = [0.0_f64; 8];
@@ -113,7 +111,7 @@ impl TensorOptimizer {
     pub fn step(&mut self, rate: f64, params: &mut [f64], grads: &[f64]) {
         assert!(params.len() == self.first.len() && grads.len() == self.first.len());
         self.steps += 1;
-        let Hyper { rule, l2, weight_decay, .. } = self.hyper;
+        let Hyper { rule, options: OptimizerOptions { l2, weight_decay, .. } } = self.hyper;
         let mut g: Vec<f64> = grads.iter().zip(&*params).map(|(g, w)| g + l2 * w).collect();
         if let Rule::Lars { trust_coefficient, .. } = rule {
             let local = local_rate(trust_coefficient, l2, norm(params), norm(grads));
@@ -128,7 +126,7 @@ impl TensorOptimizer {
         params.iter_mut().zip(change).for_each(|(w, change)| *w -= change);
     }
 
-    /// What param i loses, decay aside; for lamb what Adam's rule calls the direction.
+    /// Returns the amount that param i loses, decay aside; for lamb the direction of Adam's rule.
     fn change(&mut self, i: usize, rate: f64, g: f64) -> f64 {
         let (first, second) = (&mut self.first[i], &mut self.second[i]);
         match self.hyper.rule {

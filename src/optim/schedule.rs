@@ -1,11 +1,9 @@
-//! Learning rates over the steps of a run.
+//! Learning rates over the steps of a run: the schedule, the warm-up before it, and rates for other batch sizes.
 
-use super::{
-    OptimError, WarmupForm,
-    hyper::{non_negative, positive},
-    name::names,
-    warmup::Warmup,
-};
+use super::error::OptimError;
+use super::name::names;
+use super::options::{OptimizerKind, non_negative, positive};
+use super::reduction::Reduction;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
@@ -39,7 +37,7 @@ pub struct ScheduleOptions {
     pub kind: ScheduleKind,
     /// Steps that have only a share of the rate.
     pub warmup_steps: u64,
-    /// How that share rises to 1.
+    /// The form in which that share rises to 1.
     pub warmup_form: WarmupForm,
     /// The share that it starts from; default 0 for linear, none for constant.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,15 +70,15 @@ pub struct Schedule {
     rate: f64,
     warmup: Warmup,
     total_steps: u64,
-    course: Course,
+    kind: ScheduleKind,
+    stairs: Stairs,
 }
 
+/// The stairs of the step schedule; level for the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Course {
-    Constant,
-    Linear,
-    Cosine,
-    Step { gamma: f64, every_steps: u64 },
+struct Stairs {
+    gamma: f64,
+    every_steps: u64,
 }
 
 impl Schedule {
@@ -103,14 +101,19 @@ impl Schedule {
         at_least_one("steps-per-epoch", steps_per_epoch)?;
         let warmup_steps = options.warmup_steps;
         let warmup = Warmup::new(warmup_steps, options.warmup_form, options.warmup_start)?;
-        let course = options.course(total_steps, steps_per_epoch)?;
-        if matches!(course, Course::Linear | Course::Cosine) && warmup_steps >= total_steps {
-            return Err(OptimError::WarmupTooLong { kind: options.kind, warmup_steps, total_steps });
+        let stairs = options.stairs(total_steps, steps_per_epoch)?;
+        if matches!(options.kind, ScheduleKind::Linear | ScheduleKind::Cosine) && warmup_steps >= total_steps
+        {
+            return Err(OptimError::WarmupTooLong {
+                schedule: options.kind.name(),
+                warmup_steps,
+                total_steps,
+            });
         }
-        Ok(Self { rate, warmup, total_steps, course })
+        Ok(Self { rate, warmup, total_steps, kind: options.kind, stairs })
     }
 
-    /// The rate of a step, counted from 0. At `total_steps` it is what the run tends to.
+    /// Returns the rate of a step, counted from 0. At `total_steps` it is the limit of the run.
     ///
     /// # Panics
     /// If the run has fewer than `step` steps.
@@ -121,48 +124,38 @@ impl Schedule {
     }
 
     fn decay_at(&self, step: u64) -> f64 {
-        match self.course {
-            Course::Constant => 1.0,
-            Course::Linear => 1.0 - self.decayed_at(step),
-            Course::Cosine => 0.5 * (1.0 + libm::cos(PI * self.decayed_at(step))),
-            Course::Step { gamma, every_steps } => libm::pow(gamma, (step / every_steps) as f64),
+        match self.kind {
+            ScheduleKind::Constant => 1.0,
+            ScheduleKind::Linear => 1.0 - self.decayed_at(step),
+            ScheduleKind::Cosine => 0.5 * (1.0 + libm::cos(PI * self.decayed_at(step))),
+            ScheduleKind::Step => libm::pow(self.stairs.gamma, (step / self.stairs.every_steps) as f64),
         }
     }
 
-    /// The part of the run after the warm-up that lies before the step, from 0 to 1.
+    /// Returns the part of the run after the warm-up that lies before the step, from 0 to 1.
     fn decayed_at(&self, step: u64) -> f64 {
         step.saturating_sub(self.warmup.steps) as f64 / (self.total_steps - self.warmup.steps) as f64
     }
 }
 
 impl ScheduleOptions {
-    fn course(&self, total_steps: u64, steps_per_epoch: u64) -> Result<Course, OptimError> {
-        if self.kind == ScheduleKind::Step {
-            return self.stairs(total_steps, steps_per_epoch);
+    fn stairs(&self, total_steps: u64, steps_per_epoch: u64) -> Result<Stairs, OptimError> {
+        if self.kind != ScheduleKind::Step {
+            let set = [("lr-gamma", self.gamma.is_some()), ("lr-decay-epochs", self.decay_epochs.is_some())];
+            return match set.into_iter().find(|(_, is_set)| *is_set) {
+                Some((option, _)) => {
+                    Err(OptimError::UnusedScheduleOption { option, schedule: self.kind.name() })
+                }
+                None => Ok(Stairs { gamma: 1.0, every_steps: 1 }),
+            };
         }
-        for (option, is_set) in
-            [("lr-gamma", self.gamma.is_some()), ("lr-decay-epochs", self.decay_epochs.is_some())]
-        {
-            if is_set {
-                return Err(OptimError::UnusedScheduleOption { option, kind: self.kind });
-            }
-        }
-        Ok(match self.kind {
-            ScheduleKind::Constant => Course::Constant,
-            ScheduleKind::Linear => Course::Linear,
-            ScheduleKind::Cosine => Course::Cosine,
-            ScheduleKind::Step => unreachable!("has returned above"),
-        })
-    }
-
-    fn stairs(&self, total_steps: u64, steps_per_epoch: u64) -> Result<Course, OptimError> {
         let gamma = positive("lr-gamma", self.gamma.unwrap_or(0.1))?;
         if gamma > 1.0 {
             return Err(OptimError::OutOfRange { option: "lr-gamma", value: gamma, expected: "at most 1" });
         }
         let third = total_steps.div_ceil(steps_per_epoch).div_ceil(3);
         let epochs = at_least_one("lr-decay-epochs", self.decay_epochs.unwrap_or(third))?;
-        Ok(Course::Step { gamma, every_steps: epochs.saturating_mul(steps_per_epoch) })
+        Ok(Stairs { gamma, every_steps: epochs.saturating_mul(steps_per_epoch) })
     }
 }
 
@@ -171,6 +164,159 @@ fn at_least_one(option: &'static str, value: u64) -> Result<u64, OptimError> {
         Ok(value)
     } else {
         Err(OptimError::OutOfRange { option, value: 0.0, expected: "at least 1" })
+    }
+}
+
+/// The share of the rate that each step of a warm-up of W steps has; s is the share it starts from.
+///
+/// Both forms are those of Goyal et al. 2017 (arXiv:1706.02677, section 2.2), who go from the rate of the small batch to
+/// κ times it: s = 1/κ. As a share of the rate, s is the same number under every [`Reduction`](super::Reduction).
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::optim::{Schedule, ScheduleOptions, WarmupForm};
+///
+/// let rates = |warmup_form| {
+///     let options = ScheduleOptions { warmup_form, warmup_steps: 4, warmup_start: Some(0.5), ..ScheduleOptions::default() };
+///     let schedule = Schedule::new(&options, 1.0, 100, 10)?;
+///     Ok::<_, phalanx::optim::OptimError>([0, 1, 2, 3, 4].map(|step| schedule.rate_at(step)))
+/// };
+/// assert_eq!(rates(WarmupForm::Linear)?, [0.625, 0.75, 0.875, 1.0, 1.0]);
+/// assert_eq!(rates(WarmupForm::Constant)?, [0.5, 0.5, 0.5, 0.5, 1.0]);
+/// # Ok::<(), phalanx::optim::OptimError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WarmupForm {
+    /// s + (1 − s)·(t + 1)/W in step t, counted from 0: the rate rises by equal amounts and is whole in step W − 1.
+    #[default]
+    Linear,
+    /// s, and then the whole rate at once.
+    Constant,
+}
+
+names!(WarmupForm, "warm-up form", [
+    Linear => "linear",
+    Constant => "constant",
+]);
+
+/// A warm-up whose options are checked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Warmup {
+    steps: u64,
+    form: WarmupForm,
+    /// Between 0 and 1; above 0 if the form is constant.
+    start: f64,
+}
+
+impl Warmup {
+    /// Checks the options; `start` is 0 if it is not given.
+    fn new(steps: u64, form: WarmupForm, start: Option<f64>) -> Result<Self, OptimError> {
+        if steps == 0 && form == WarmupForm::Constant {
+            return Err(OptimError::NeedsWarmup { option: "warmup-form" });
+        }
+        if steps == 0 && start.is_some() {
+            return Err(OptimError::NeedsWarmup { option: "warmup-start" });
+        }
+        match (form, start) {
+            (_, Some(value)) if !(0.0..=1.0).contains(&value) => Err(out_of_range(value, "between 0 and 1")),
+            (WarmupForm::Constant, None) => Err(OptimError::NeedsWarmupStart),
+            (WarmupForm::Constant, Some(0.0)) => {
+                Err(out_of_range(0.0, "above 0 in a constant warm-up, which would change nothing"))
+            }
+            _ => Ok(Self { steps, form, start: start.unwrap_or(0.0) }),
+        }
+    }
+
+    /// Returns the share of the rate that a step has, 1 after the warm-up.
+    fn share_at(&self, step: u64) -> f64 {
+        if step >= self.steps {
+            return 1.0;
+        }
+        match self.form {
+            WarmupForm::Constant => self.start,
+            // From 1 down, so that the last step has the whole rate whatever the rounding.
+            WarmupForm::Linear if self.start > 0.0 => {
+                1.0 - (1.0 - self.start) * ((self.steps - 1 - step) as f64 / self.steps as f64)
+            }
+            WarmupForm::Linear => (step + 1) as f64 / self.steps as f64,
+        }
+    }
+}
+
+fn out_of_range(value: f64, expected: &'static str) -> OptimError {
+    OptimError::OutOfRange { option: "warmup-start", value, expected }
+}
+
+/// The rule by which a rate found with one batch size is carried over to another.
+///
+/// The rules are stated for the mean of gradients, η → η·κ^p with κ = B/B₀; under another reduction, whose gradient is c
+/// times the mean ([`Reduction::per_mean`]), the same updates need
+///
+/// η = η₀·κ^p·c(B₀, S₀)/c(B, S)
+///
+/// so that under `sum` the linear rule changes nothing. For [scale-free](OptimizerKind::is_scale_free) rules the rate is
+/// the same in all conventions, and c plays no part.
+///
+/// # Examples
+/// ```
+/// use phalanx::optim::{BatchCut, OptimizerKind, Reduction, ScaleRate};
+///
+/// let base = BatchCut { batch_size: 256, shards: 1 };
+/// let now = BatchCut { batch_size: 1024, shards: 4 };
+/// let factor = |scale: ScaleRate, reduction| scale.factor(OptimizerKind::Sgd, reduction, base, now);
+/// assert_eq!(factor(ScaleRate::Linear, Reduction::Mean), 4.0);
+/// assert_eq!(factor(ScaleRate::Linear, Reduction::Sum), 1.0);
+/// assert_eq!(factor(ScaleRate::Sqrt, Reduction::Sum), 0.5);
+/// assert_eq!(ScaleRate::Linear.factor(OptimizerKind::Adam, Reduction::Sum, base, now), 4.0);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScaleRate {
+    /// The rate is used as given.
+    #[default]
+    None,
+    /// p = 1: Goyal et al. 2017 (arXiv:1706.02677), to be used with a warm-up.
+    Linear,
+    /// p = ½: Krizhevsky 2014 (arXiv:1404.5997), Hoffer et al. 2017 (arXiv:1705.08741); for Adam, Malladi et al. 2022
+    /// (arXiv:2205.10287), who also change β and ε, which this does not.
+    Sqrt,
+}
+
+names!(ScaleRate, "rate scaling", [
+    None => "none",
+    Linear => "linear",
+    Sqrt => "sqrt",
+]);
+
+/// A batch and the number of shards it is cut into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchCut {
+    /// Samples in one step.
+    pub batch_size: usize,
+    /// Shards of that batch.
+    pub shards: usize,
+}
+
+impl ScaleRate {
+    /// Returns the factor from the rate that was found with the batches of `base` to that for the batches of `now`.
+    ///
+    /// # Panics
+    /// If a batch has no sample or no shard.
+    #[must_use]
+    pub fn factor(self, kind: OptimizerKind, reduction: Reduction, base: BatchCut, now: BatchCut) -> f64 {
+        let c = |cut: BatchCut| {
+            let c = reduction.per_mean(cut.batch_size, cut.shards);
+            if kind.is_scale_free() { 1.0 } else { c }
+        };
+        // One quotient of exact products: B/B₀·c₀/c would not always be 1 under a sum.
+        let (b0, b, c0, c) = (base.batch_size as f64, now.batch_size as f64, c(base), c(now));
+        match self {
+            Self::None => 1.0,
+            Self::Linear => (b * c0) / (b0 * c),
+            Self::Sqrt => ((b * c0 * c0) / (b0 * c * c)).sqrt(),
+        }
     }
 }
 
@@ -318,7 +464,7 @@ mod tests {
         );
         assert_eq!(
             refuse(ScheduleOptions { kind: linear, warmup_steps: 100, ..base }, 0.1, 100),
-            OptimError::WarmupTooLong { kind: linear, warmup_steps: 100, total_steps: 100 }
+            OptimError::WarmupTooLong { schedule: "linear", warmup_steps: 100, total_steps: 100 }
         );
         let constant = ScheduleOptions { warmup_steps: 200, ..base };
         assert_eq!(Schedule::new(&constant, 1.0, 100, 10).unwrap().rate_at(100), 101.0 / 200.0);
@@ -328,5 +474,101 @@ mod tests {
     #[should_panic(expected = "no rate for step 101 of a run of 100")]
     fn a_step_after_the_run_has_no_rate() {
         let _ = schedule(ScheduleKind::Constant, 0).rate_at(101);
+    }
+
+    fn shares(form: WarmupForm, start: Option<f64>) -> [f64; 6] {
+        let warmup = Warmup::new(4, form, start).unwrap();
+        [0, 1, 2, 3, 4, 9].map(|step| warmup.share_at(step))
+    }
+
+    #[test]
+    fn a_linear_warm_up_rises_by_equal_amounts_and_is_whole_in_its_last_step() {
+        assert_eq!(shares(WarmupForm::Linear, None), [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+        assert_eq!(shares(WarmupForm::Linear, Some(0.0)), [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+        assert_eq!(shares(WarmupForm::Linear, Some(0.5)), [0.625, 0.75, 0.875, 1.0, 1.0, 1.0]);
+        let third = Warmup::new(7, WarmupForm::Linear, Some(1.0 / 3.0)).unwrap();
+        assert_eq!(third.share_at(6), 1.0);
+    }
+
+    #[test]
+    fn a_constant_warm_up_jumps_to_the_rate() {
+        assert_eq!(shares(WarmupForm::Constant, Some(0.125)), [0.125, 0.125, 0.125, 0.125, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn without_steps_the_rate_is_whole_from_the_start() {
+        assert_eq!(Warmup::new(0, WarmupForm::Linear, None).unwrap().share_at(0), 1.0);
+    }
+
+    #[test]
+    fn a_mistaken_warm_up_is_refused() {
+        let refuse = |steps, form, start| Warmup::new(steps, form, start).unwrap_err().to_string();
+        for start in [-0.1, 1.5, f64::NAN] {
+            assert_eq!(
+                refuse(4, WarmupForm::Linear, Some(start)),
+                format!("warmup-start is {start}, but must be between 0 and 1; choose such a value")
+            );
+        }
+        assert!(refuse(4, WarmupForm::Constant, Some(0.0)).contains("above 0 in a constant warm-up"));
+        assert_eq!(
+            refuse(4, WarmupForm::Constant, None),
+            "a constant warm-up needs the share of the rate that it has; give warmup-start, such as the base batch size \
+             over the batch size"
+        );
+        for (option, form, start) in [
+            ("warmup-form", WarmupForm::Constant, Some(0.5)),
+            ("warmup-start", WarmupForm::Linear, Some(0.5)),
+        ] {
+            assert_eq!(
+                refuse(0, form, start),
+                format!(
+                    "option {option} does nothing without a warm-up, and warmup-steps is 0; set warmup-steps above 0 or drop \
+                     {option}"
+                )
+            );
+        }
+    }
+
+    const BASE: BatchCut = BatchCut { batch_size: 48, shards: 3 };
+    const NOW: BatchCut = BatchCut { batch_size: 480, shards: 5 };
+
+    #[test]
+    fn every_reduction_follows_the_rule_of_the_mean() {
+        for (scale, power) in [(ScaleRate::Linear, 1.0), (ScaleRate::Sqrt, 0.5)] {
+            for &reduction in Reduction::ALL {
+                let factor = scale.factor(OptimizerKind::Sgd, reduction, BASE, NOW);
+                let before = reduction.rate_under_mean(0.1, BASE.batch_size, BASE.shards);
+                let after = reduction.rate_under_mean(0.1 * factor, NOW.batch_size, NOW.shards);
+                assert!((after / before / 10_f64.powf(power) - 1.0).abs() < 1e-14, "{scale} {reduction}");
+            }
+        }
+    }
+
+    #[test]
+    fn linear_scaling_changes_nothing_at_all_under_a_sum() {
+        for batch_size in 1..2000 {
+            let now = BatchCut { batch_size, shards: 7 };
+            assert_eq!(ScaleRate::Linear.factor(OptimizerKind::Sgd, Reduction::Sum, BASE, now), 1.0);
+        }
+    }
+
+    #[test]
+    fn root_scaling_under_a_sum_falls_with_the_root_of_the_batch() {
+        let factor = ScaleRate::Sqrt.factor(OptimizerKind::Sgd, Reduction::Sum, BASE, NOW);
+        assert!((factor * 10_f64.sqrt() - 1.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn scale_free_rules_scale_alike_under_every_reduction() {
+        for &reduction in Reduction::ALL {
+            assert_eq!(ScaleRate::Sqrt.factor(OptimizerKind::Adam, reduction, BASE, NOW), 10_f64.sqrt());
+        }
+    }
+
+    #[test]
+    fn no_scaling_leaves_the_rate_alone_whatever_the_batch() {
+        for &reduction in Reduction::ALL {
+            assert_eq!(ScaleRate::None.factor(OptimizerKind::Sgd, reduction, BASE, NOW), 1.0);
+        }
     }
 }

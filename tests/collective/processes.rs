@@ -4,8 +4,8 @@
 
 use crate::ranks::{Random, hard_values, on_ranks};
 use phalanx_collective::{
-    CollectiveError, Collectives, Difference, Incoming, LocalWire, Op, Operation, Outgoing,
-    ProcessCommunicator, Wire, World, reference,
+    CollectiveError, Difference, Incoming, LocalWire, Op, Operation, Outgoing, ProcessCommunicator, Wire,
+    World, reference,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
@@ -74,34 +74,34 @@ fn reductions_are_those_of_the_reference_to_the_bit() {
     }
 }
 
-/// Written once, for threads and for processes.
-fn everything(
-    ranks: &mut impl Collectives,
-    len: usize,
-) -> Result<(Vec<u64>, Vec<[u64; 2]>), CollectiveError> {
-    let own = ranks.rank() as u64;
-    ranks.barrier()?;
-    let mut values: Vec<u64> = (0..len as u64).map(|index| own * 1000 + index).collect();
-    ranks.all_gather(&mut values)?;
-    let mut roots = vec![own; len];
-    ranks.broadcast(&mut roots, ranks.world_size() - 1)?;
-    values.append(&mut roots);
-    ranks.all_reduce(&mut values, Op::Sum)?;
-    // A function that is associative, and not commutative: matrices of two entries.
-    let mut pairs = vec![[own + 1, own * 3]; len];
-    let compose = |left: [u64; 2], right: [u64; 2]| {
-        [left[0].wrapping_mul(right[0]), left[1].wrapping_mul(right[0]).wrapping_add(right[1])]
-    };
-    ranks.all_reduce_with(&mut pairs, compose)?;
-    Ok((values, pairs))
+/// Makes the same calls with the communicator of a thread or of a process: their methods have the same names.
+macro_rules! everything {
+    ($ranks:expr, $len:expr) => {{
+        let (ranks, len) = ($ranks, $len);
+        let own = ranks.rank() as u64;
+        ranks.barrier().unwrap();
+        let mut values: Vec<u64> = (0..len as u64).map(|index| own * 1000 + index).collect();
+        ranks.all_gather(&mut values).unwrap();
+        let mut roots = vec![own; len];
+        ranks.broadcast(&mut roots, ranks.world_size() - 1).unwrap();
+        values.append(&mut roots);
+        ranks.all_reduce(&mut values, Op::Sum).unwrap();
+        // A function that is associative, and not commutative: matrices of two entries.
+        let mut pairs = vec![[own + 1, own * 3]; len];
+        let compose = |left: [u64; 2], right: [u64; 2]| {
+            [left[0].wrapping_mul(right[0]), left[1].wrapping_mul(right[0]).wrapping_add(right[1])]
+        };
+        ranks.all_reduce_with(&mut pairs, compose).unwrap();
+        (values, pairs)
+    }};
 }
 
 #[test]
 fn code_written_for_threads_gets_the_same_from_processes() {
     for size in SIZES {
         for len in LENS {
-            let expected = on_ranks(World::new(size).unwrap(), |mut rank| everything(&mut rank, len));
-            let found = on_processes(size, |mut process| everything(&mut process, len));
+            let expected = on_ranks(World::new(size).unwrap(), |mut rank| everything!(&mut rank, len));
+            let found = on_processes(size, |mut process| everything!(&mut process, len));
             assert_eq!(found, expected, "{size} processes, {len} values");
         }
     }

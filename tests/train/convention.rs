@@ -5,10 +5,10 @@
 use phalanx::data::{Dataset, LoadOptions, Source};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::optim::convention::{
-    BatchRule, Convention, ConventionError, Exactness, Remark, Settings, Target, Translation,
+    BatchRule, Condition, Convention, ConventionError, Destination, Exactness, Recipe, Settings, Translation,
 };
 use phalanx::optim::{
-    EpsForm, MomentumForm, OptimizerKind, OptimizerOptions, Recipe, ScheduleKind, ScheduleOptions,
+    EpsForm, MomentumForm, OptimizerKind, OptimizerOptions, Reduction, ScheduleKind, ScheduleOptions,
 };
 use phalanx::train::{Length, Options, Shards, Trainer};
 
@@ -64,12 +64,18 @@ fn recipe(kind: OptimizerKind) -> Recipe {
     Recipe { options, rate, max_norm: Some(0.1) }
 }
 
+const MEAN: Convention = Convention::Reduction(Reduction::Mean);
+const SUM: Convention = Convention::Reduction(Reduction::Sum);
+const MEAN_OF_SHARD_MEANS: Convention = Convention::Reduction(Reduction::MeanOfShardMeans);
+const SUM_OF_SHARD_MEANS: Convention = Convention::Reduction(Reduction::SumOfShardMeans);
+const MEAN_OF_SHARD_SUMS: Convention = Convention::Reduction(Reduction::MeanOfShardSums);
+
 fn settings(convention: Convention, recipe: Recipe) -> Settings {
     Settings { shards: 4, data_size: Some(1437), drop_last: true, ..Settings::new(convention, recipe, 64) }
 }
 
 fn to(settings: &Settings, convention: Convention) -> Translation {
-    settings.translated(&Target::of(convention)).unwrap()
+    settings.translated(&Destination::of(convention)).unwrap()
 }
 
 #[test]
@@ -77,16 +83,12 @@ fn every_convention_has_the_bits_of_the_mean_for_every_optimizer() {
     let data = digits();
     let steady = ScheduleOptions::default();
     for &kind in OptimizerKind::ALL {
-        let mean = settings(Convention::Mean, recipe(kind));
+        let mean = settings(MEAN, recipe(kind));
         let expected = trained(&mean, &data, steady);
         assert!(
             distance(
                 &expected,
-                &trained(
-                    &settings(Convention::Mean, Recipe { max_norm: None, ..mean.recipe }),
-                    &data,
-                    steady
-                )
+                &trained(&settings(MEAN, Recipe { max_norm: None, ..mean.recipe }), &data, steady)
             ) > 1e-4
         );
         for &convention in Convention::ALL {
@@ -109,8 +111,8 @@ fn divisions_that_round_otherwise_are_not_called_the_same_bits() {
     let data = digits();
     let steady = ScheduleOptions::default();
     for (batch_size, shards, is_same) in [(60, 3, false), (60, 4, false), (64, 4, true)] {
-        let mean = Settings { batch_size, shards, ..settings(Convention::Mean, recipe(OptimizerKind::Sgd)) };
-        let translation = to(&mean, Convention::MeanOfShardMeans);
+        let mean = Settings { batch_size, shards, ..settings(MEAN, recipe(OptimizerKind::Sgd)) };
+        let translation = to(&mean, MEAN_OF_SHARD_MEANS);
         assert_eq!(translation.factor, 1.0);
         assert_eq!(translation.same_bits(), is_same, "{batch_size} samples in {shards} shards");
         let [found, expected] = [&translation.settings, &mean].map(|side| trained(side, &data, steady));
@@ -122,7 +124,7 @@ fn divisions_that_round_otherwise_are_not_called_the_same_bits() {
 fn the_penalty_of_the_whole_data_has_the_same_bits_if_its_size_is_a_power_of_two() {
     let data = digits();
     let steady = ScheduleOptions::default();
-    let mean = Settings { data_size: Some(1024), ..settings(Convention::Mean, recipe(OptimizerKind::Sgd)) };
+    let mean = Settings { data_size: Some(1024), ..settings(MEAN, recipe(OptimizerKind::Sgd)) };
     for convention in [Convention::ObjectiveSum, Convention::ObjectiveMean] {
         let translation = to(&mean, convention);
         assert!(translation.same_bits(), "{convention}");
@@ -149,13 +151,13 @@ fn forms_of_eps_are_translated_by_their_own_power() {
     ] {
         let recipe = recipe(kind);
         let options = OptimizerOptions { eps_form: Some(form), ..recipe.options };
-        let mean = settings(Convention::Mean, Recipe { options, ..recipe });
-        let sum = to(&mean, Convention::Sum);
+        let mean = settings(MEAN, Recipe { options, ..recipe });
+        let sum = to(&mean, SUM);
         assert_eq!(sum.settings.recipe.options.eps, Some(0.01 * 64_f64.powi(power)), "{kind}");
         assert!(sum.same_bits());
         let expected = trained(&mean, &data, steady);
         assert_eq!(bits(&trained(&sum.settings, &data, steady)), bits(&expected), "{kind}");
-        let outside = settings(Convention::Mean, recipe);
+        let outside = settings(MEAN, recipe);
         assert!(
             distance(&trained(&outside, &data, steady), &expected) > 1e-4,
             "{kind}: the form is of no effect"
@@ -171,9 +173,8 @@ fn schedules_of_both_momentum_forms_are_translated_between_sum_and_mean() {
     for &form in MomentumForm::ALL {
         let recipe = recipe(OptimizerKind::Sgd);
         let options = OptimizerOptions { momentum_form: Some(form), ..recipe.options };
-        let mean =
-            Settings { rate_changes: true, ..settings(Convention::Mean, Recipe { options, ..recipe }) };
-        let sum = to(&mean, Convention::Sum);
+        let mean = Settings { rate_changes: true, ..settings(MEAN, Recipe { options, ..recipe }) };
+        let sum = to(&mean, SUM);
         assert!(sum.same_bits());
         assert_eq!(
             bits(&trained(&sum.settings, &data, cosine)),
@@ -188,7 +189,7 @@ fn a_batch_that_is_no_power_of_two_is_exact_up_to_rounding_and_says_so() {
     let data = digits();
     let steady = ScheduleOptions::default();
     for &kind in OptimizerKind::ALL {
-        let mean = Settings { batch_size: 100, ..settings(Convention::Mean, recipe(kind)) };
+        let mean = Settings { batch_size: 100, ..settings(MEAN, recipe(kind)) };
         for &convention in Convention::ALL {
             let translation = to(&mean, convention);
             assert!(translation.changes.iter().all(|change| change.exactness <= Exactness::Rounding));
@@ -196,7 +197,7 @@ fn a_batch_that_is_no_power_of_two_is_exact_up_to_rounding_and_says_so() {
                 distance(&trained(&mean, &data, steady), &trained(&translation.settings, &data, steady));
             assert!(apart < 2e-5, "{kind} in {convention}: {apart:e}");
         }
-        assert!(!to(&mean, Convention::Sum).same_bits());
+        assert!(!to(&mean, SUM).same_bits());
     }
 }
 
@@ -232,45 +233,45 @@ fn a_short_last_batch_is_where_it_is_not_exact_and_the_remark_tells_by_how_much(
     let steady = ScheduleOptions::default();
     let options = OptimizerOptions { l2: 0.02, ..OptimizerOptions::default() };
     let recipe = Recipe { options, rate: 0.1, max_norm: None };
-    let mean = Settings { drop_last: false, ..settings(Convention::Mean, recipe) };
-    let sum = to(&mean, Convention::Sum);
+    let mean = Settings { drop_last: false, ..settings(MEAN, recipe) };
+    let sum = to(&mean, SUM);
     let (r, m) = (1437 % 64, 64);
-    assert!(sum.remarks.contains(&Remark::ShortBatch {
+    assert!(sum.remarks.contains(&Condition::ShortBatch {
         samples: r,
         batch_size: m,
         times: r as f64 / m as f64
     }));
-    assert!(sum.remarks.contains(&Remark::ShortBatchPenalty { samples: r, times: m as f64 / r as f64 }));
+    assert!(sum.remarks.contains(&Condition::ShortBatchPenalty { samples: r, times: m as f64 / r as f64 }));
     assert!(distance(&trained(&mean, &data, steady), &trained(&sum.settings, &data, steady)) > 1e-3);
 
     let sklearn = to(&mean, Convention::ScikitLearn);
-    assert_eq!(sklearn.remarks, [Remark::ShortBatchPenalty { samples: r, times: m as f64 / r as f64 }]);
+    assert_eq!(sklearn.remarks, [Condition::ShortBatchPenalty { samples: r, times: m as f64 / r as f64 }]);
 
     // Between these two the number of shards is all that matters, and it stays.
-    let (from, there) = (Convention::SumOfShardMeans, Convention::MeanOfShardMeans);
+    let (from, there) = (SUM_OF_SHARD_MEANS, MEAN_OF_SHARD_MEANS);
     let uneven = Settings { drop_last: false, batch_size: 66, ..settings(from, recipe) };
     let other = to(&uneven, there);
     assert_eq!((other.remarks.len(), other.factor, other.same_bits()), (0, 0.25, true));
     assert_eq!(bits(&trained(&uneven, &data, steady)), bits(&trained(&other.settings, &data, steady)));
 
     let unknown = Settings { data_size: None, ..mean };
-    assert_eq!(to(&unknown, Convention::Sum).remarks, [Remark::ConstantBatch { batch_size: 64 }]);
-    assert_eq!(to(&unknown, Convention::ScikitLearn).remarks, [Remark::ConstantBatch { batch_size: 64 }]);
+    assert_eq!(to(&unknown, SUM).remarks, [Condition::ConstantBatch { batch_size: 64 }]);
+    assert_eq!(to(&unknown, Convention::ScikitLearn).remarks, [Condition::ConstantBatch { batch_size: 64 }]);
     assert!(to(&unknown, Convention::ObjectiveMean).remarks.is_empty());
-    assert!(to(&Settings { drop_last: true, ..mean }, Convention::Sum).remarks.is_empty());
+    assert!(to(&Settings { drop_last: true, ..mean }, SUM).remarks.is_empty());
 }
 
 #[test]
 fn a_switch_during_a_run_and_zero_norms_and_clipping_are_remarked_on() {
-    let sum = |recipe: Recipe| to(&settings(Convention::Mean, recipe), Convention::Sum).remarks;
-    let state = |name, times| Remark::State { name, times };
+    let sum = |recipe: Recipe| to(&settings(MEAN, recipe), SUM).remarks;
+    let state = |name, times| Condition::State { name, times };
     let sgd = recipe(OptimizerKind::Sgd);
-    assert_eq!(sum(sgd), [state("momentum_buffer", 64.0), Remark::ClipEps { eps: 64e-6 }]);
+    assert_eq!(sum(sgd), [state("momentum_buffer", 64.0), Condition::ClipEps { eps: 64e-6 }]);
     let caffe = OptimizerOptions { momentum_form: Some(MomentumForm::Caffe), ..sgd.options };
     assert_eq!(sum(Recipe { options: caffe, max_norm: None, ..sgd }), []);
     let adam = Recipe { max_norm: None, ..recipe(OptimizerKind::Adam) };
     assert_eq!(sum(adam), [state("exp_avg", 64.0), state("exp_avg_sq", 4096.0)]);
-    assert_eq!(sum(Recipe { max_norm: None, ..recipe(OptimizerKind::Lars) }), [Remark::LarsZeroNorm]);
+    assert_eq!(sum(Recipe { max_norm: None, ..recipe(OptimizerKind::Lars) }), [Condition::LarsZeroNorm]);
 }
 
 #[test]
@@ -278,8 +279,8 @@ fn the_usual_mistakes_are_not_what_is_said() {
     let data = digits();
     let steady = ScheduleOptions::default();
     let apart = |recipe: Recipe, mistake: &dyn Fn(&mut Recipe)| {
-        let mean = settings(Convention::Mean, recipe);
-        let mut sum = to(&mean, Convention::Sum).settings;
+        let mean = settings(MEAN, recipe);
+        let mut sum = to(&mean, SUM).settings;
         mistake(&mut sum.recipe);
         distance(&trained(&mean, &data, steady), &trained(&sum, &data, steady))
     };
@@ -300,10 +301,10 @@ fn the_usual_mistakes_are_not_what_is_said() {
 #[test]
 fn momentum_forms_are_the_same_at_a_constant_rate_alone() {
     let data = digits();
-    let mean = settings(Convention::Mean, recipe(OptimizerKind::Sgd));
-    let target = Target { momentum_form: Some(MomentumForm::Caffe), ..Target::of(Convention::Mean) };
+    let mean = settings(MEAN, recipe(OptimizerKind::Sgd));
+    let target = Destination { momentum_form: Some(MomentumForm::Caffe), ..Destination::of(MEAN) };
     let caffe = mean.translated(&target).unwrap();
-    assert!(!caffe.same_bits() && caffe.remarks.contains(&Remark::FormState { times: 0.05 }));
+    assert!(!caffe.same_bits() && caffe.remarks.contains(&Condition::FormState { times: 0.05 }));
     let steady = ScheduleOptions::default();
     assert!(distance(&trained(&mean, &data, steady), &trained(&caffe.settings, &data, steady)) < 1e-5);
 
@@ -312,7 +313,7 @@ fn momentum_forms_are_the_same_at_a_constant_rate_alone() {
     assert_eq!(changing.translated(&target), Err(ConventionError::ChangingRate { from, to: there }));
     let linear = ScheduleOptions { kind: ScheduleKind::Linear, ..steady };
     assert!(distance(&trained(&mean, &data, linear), &trained(&caffe.settings, &data, linear)) > 1e-3);
-    let plain = settings(Convention::Mean, recipe(OptimizerKind::Adam));
+    let plain = settings(MEAN, recipe(OptimizerKind::Adam));
     assert_eq!(plain.translated(&target), Err(ConventionError::NoMomentum));
 }
 
@@ -320,11 +321,10 @@ fn momentum_forms_are_the_same_at_a_constant_rate_alone() {
 fn uneven_shards_are_refused_where_they_matter() {
     let uneven = |from, there| {
         let settings = Settings { batch_size: 100, shards: 3, ..settings(from, recipe(OptimizerKind::Sgd)) };
-        settings.translated(&Target::of(there))
+        settings.translated(&Destination::of(there))
     };
-    use Convention::{Mean, MeanOfShardMeans, MeanOfShardSums, Sum, SumOfShardMeans};
-    for shard_means in [MeanOfShardMeans, SumOfShardMeans] {
-        for other in [Mean, Sum, MeanOfShardSums] {
+    for shard_means in [MEAN_OF_SHARD_MEANS, SUM_OF_SHARD_MEANS] {
+        for other in [MEAN, SUM, MEAN_OF_SHARD_SUMS] {
             for result in [uneven(shard_means, other), uneven(other, shard_means)] {
                 let Err(ConventionError::UnevenShards { shards: 3, least: 33, most: 34, .. }) = result else {
                     panic!("{shard_means} and {other}: {result:?}")
@@ -332,46 +332,53 @@ fn uneven_shards_are_refused_where_they_matter() {
             }
         }
     }
-    assert!(uneven(MeanOfShardMeans, SumOfShardMeans).is_ok() && uneven(Sum, MeanOfShardSums).is_ok());
+    assert!(
+        uneven(MEAN_OF_SHARD_MEANS, SUM_OF_SHARD_MEANS).is_ok() && uneven(SUM, MEAN_OF_SHARD_SUMS).is_ok()
+    );
     let (data, steady) = (digits(), ScheduleOptions::default());
     let at = |convention| Settings { batch_size: 10, ..settings(convention, recipe(OptimizerKind::Sgd)) };
     assert!(
-        distance(&trained(&at(Mean), &data, steady), &trained(&at(MeanOfShardMeans), &data, steady)) > 1e-3
+        distance(&trained(&at(MEAN), &data, steady), &trained(&at(MEAN_OF_SHARD_MEANS), &data, steady))
+            > 1e-3
     );
 }
 
 #[test]
 fn questions_without_an_answer_are_refused_with_the_reason() {
-    use Convention::{C, Mean, ObjectiveSum, Sum};
-    let base = settings(Mean, recipe(OptimizerKind::Sgd));
+    use Convention::{C, ObjectiveSum};
+    let base = settings(MEAN, recipe(OptimizerKind::Sgd));
     let bare = Settings { recipe: Recipe { options: OptimizerOptions::default(), ..base.recipe }, ..base };
-    let refused = |settings: Settings, target: Target| settings.translated(&target).unwrap_err();
-    let grown = |batch_size, rule| Target { batch_size: Some(batch_size), rule, ..Target::of(Mean) };
+    let refused = |settings: Settings, target: Destination| settings.translated(&target).unwrap_err();
+    let grown =
+        |batch_size, rule| Destination { batch_size: Some(batch_size), rule, ..Destination::of(MEAN) };
     let unknown = Settings { data_size: None, ..base };
     assert_eq!(
-        refused(unknown, Target::of(ObjectiveSum)),
+        refused(unknown, Destination::of(ObjectiveSum)),
         ConventionError::NeedsDataSize { convention: ObjectiveSum }
     );
-    assert_eq!(refused(bare, Target::of(C)), ConventionError::NoPenalty);
-    assert_eq!(refused(Settings { convention: C, ..bare }, Target::of(Mean)), ConventionError::ZeroC);
+    assert_eq!(refused(bare, Destination::of(C)), ConventionError::NoPenalty);
+    assert_eq!(refused(Settings { convention: C, ..bare }, Destination::of(MEAN)), ConventionError::ZeroC);
     assert_eq!(refused(base, grown(128, None)), ConventionError::NeedsRule);
     let rule = BatchRule::Linear;
     assert_eq!(refused(base, grown(64, Some(rule))), ConventionError::UnusedRule { rule });
     let (rule, kind) = (BatchRule::Adam, OptimizerKind::Sgd);
     assert_eq!(refused(base, grown(128, Some(rule))), ConventionError::NotAdam { rule, kind });
     assert_eq!(
-        refused(Settings { batch_size: 0, ..base }, Target::of(Sum)),
+        refused(Settings { batch_size: 0, ..base }, Destination::of(SUM)),
         ConventionError::Zero { what: "batch-size" }
     );
     let small = Settings { data_size: Some(10), ..base };
-    assert_eq!(refused(small, Target::of(Sum)), ConventionError::SmallData { batch_size: 64, data_size: 10 });
-    let lars = Settings { zero_start: true, ..settings(Mean, recipe(OptimizerKind::Lars)) };
-    assert_eq!(refused(lars, Target::of(Sum)), ConventionError::ZeroNorm);
-    assert!(lars.translated(&Target::of(Convention::ScikitLearn)).is_ok());
+    assert_eq!(
+        refused(small, Destination::of(SUM)),
+        ConventionError::SmallData { batch_size: 64, data_size: 10 }
+    );
+    let lars = Settings { zero_start: true, ..settings(MEAN, recipe(OptimizerKind::Lars)) };
+    assert_eq!(refused(lars, Destination::of(SUM)), ConventionError::ZeroNorm);
+    assert!(lars.translated(&Destination::of(Convention::ScikitLearn)).is_ok());
     let huge = Recipe { max_norm: None, ..recipe(OptimizerKind::Adagrad) };
     let huge = OptimizerOptions { initial_accumulator: Some(1e36), ..huge.options };
     let huge = Settings { recipe: Recipe { options: huge, ..base.recipe }, ..base };
-    assert!(matches!(refused(huge, Target::of(Sum)), ConventionError::Optim(_)));
+    assert!(matches!(refused(huge, Destination::of(SUM)), ConventionError::Optim(_)));
 }
 
 #[test]
@@ -379,12 +386,12 @@ fn batch_rules_follow_their_papers_in_both_conventions_and_say_that_they_are_app
     let adam = OptimizerOptions { l2: 0.5, ..OptimizerOptions::new(OptimizerKind::Adam) };
     let recipe = Recipe { options: adam, rate: 0.001, max_norm: None };
     let grown = |convention, rule| {
-        let target = Target { batch_size: Some(256), rule: Some(rule), ..Target::of(convention) };
+        let target = Destination { batch_size: Some(256), rule: Some(rule), ..Destination::of(convention) };
         settings(convention, recipe).translated(&target).unwrap()
     };
     let close =
         |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-12, "{found} {expected}");
-    for (convention, eps, l2) in [(Convention::Mean, 0.5e-8, 0.5), (Convention::Sum, 2e-8, 2.0)] {
+    for (convention, eps, l2) in [(MEAN, 0.5e-8, 0.5), (SUM, 2e-8, 2.0)] {
         let found = grown(convention, BatchRule::Adam);
         let options = found.settings.recipe.options;
         close(found.settings.recipe.rate, 0.002);
@@ -393,20 +400,20 @@ fn batch_rules_follow_their_papers_in_both_conventions_and_say_that_they_are_app
         close(options.eps.unwrap(), eps);
         close(options.l2, l2);
         assert!(found.changes.iter().all(|change| change.exactness == Exactness::Approximate));
-        assert_eq!(found.remarks[0], Remark::Approximation { rule: BatchRule::Adam, growth: 4.0 });
+        assert_eq!(found.remarks[0], Condition::Approximation { rule: BatchRule::Adam, growth: 4.0 });
     }
-    let limit = Target { batch_size: Some(704), rule: Some(BatchRule::Adam), ..Target::of(Convention::Mean) };
-    let error = settings(Convention::Mean, recipe).translated(&limit).unwrap_err();
+    let limit = Destination { batch_size: Some(704), rule: Some(BatchRule::Adam), ..Destination::of(MEAN) };
+    let error = settings(MEAN, recipe).translated(&limit).unwrap_err();
     assert!(matches!(error, ConventionError::BetaOutOfRange { option: "beta1", old: 0.9, .. }), "{error}");
 
     let sgd = Recipe { options: OptimizerOptions::default(), rate: 0.1, max_norm: None };
     for (convention, rule, expected) in [
-        (Convention::Mean, BatchRule::Linear, 0.4),
-        (Convention::Sum, BatchRule::Linear, 0.1),
-        (Convention::Mean, BatchRule::Sqrt, 0.2),
-        (Convention::Sum, BatchRule::Sqrt, 0.05),
+        (MEAN, BatchRule::Linear, 0.4),
+        (SUM, BatchRule::Linear, 0.1),
+        (MEAN, BatchRule::Sqrt, 0.2),
+        (SUM, BatchRule::Sqrt, 0.05),
     ] {
-        let target = Target { batch_size: Some(256), rule: Some(rule), ..Target::of(convention) };
+        let target = Destination { batch_size: Some(256), rule: Some(rule), ..Destination::of(convention) };
         close(settings(convention, sgd).translated(&target).unwrap().settings.recipe.rate, expected);
     }
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use crate::tally::{Tally, count};
 use ndarray::Array2;
 use phalanx::data::{DataError, Dataset, Targets, sample_order};
+use phalanx::internals::BLOCK_LEN;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
-use phalanx::optim::BLOCK_LEN;
 use phalanx::train::{
     Blame, Divergence, Length, OnDivergence, Options, Outcome, Shards, StopReason, Trainer,
 };

@@ -7,9 +7,8 @@ use crate::noisy_quadratic::{Run, distance};
 use ndarray::Array2;
 use phalanx::data::{Dataset, Gathered, LoadOptions, Source, Targets, sample_order};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
-use phalanx::optim::{
-    MomentumForm, OptimizerOptions, Recipe, Reduction, Schedule, ScheduleOptions, WarmupForm,
-};
+use phalanx::optim::convention::Recipe;
+use phalanx::optim::{MomentumForm, OptimizerOptions, Reduction, Schedule, ScheduleOptions, WarmupForm};
 use phalanx::train::{Length, Options, Shards, Trainer};
 use std::sync::Mutex;
 

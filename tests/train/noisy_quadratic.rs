@@ -1,6 +1,8 @@
 //! A problem for the translations: a noisy quadratic of two tensors and three blocks.
 
-use phalanx::optim::{Blocks, Optimizer, Recipe, clip_factor, divide_grads, norm_of_squares, scale_grads};
+use phalanx::internals::{clip_factor, divide_grads, norm_of_squares, scale_grads};
+use phalanx::optim::convention::Recipe;
+use phalanx::optim::{Blocks, Optimizer};
 
 pub const TENSOR_LENS: [usize; 2] = [1500, 7];
 

@@ -10,8 +10,9 @@ use super::optimizers::optimizers;
 use ndarray::Array2;
 use phalanx::collective::{CollectiveError, LocalWire, Wire};
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
+use phalanx::internals::BLOCK_LEN;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, from_fn};
-use phalanx::optim::{BLOCK_LEN, L2Form, OptimizerKind, OptimizerOptions, Reduction};
+use phalanx::optim::{L2Form, OptimizerKind, OptimizerOptions, Reduction};
 use phalanx::train::{
     Divergence, Event, Length, NoiseInterval, NoiseScale, OnDivergence, Options, Outcome, SaveEvery, Shards,
     Snapshot, StopReason, TrainError, Trainer,

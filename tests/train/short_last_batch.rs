@@ -3,8 +3,9 @@
 //! times r/m, which is the same; nor without the short batch.
 
 use phalanx::data::{Dataset, Gathered, LoadOptions, Source, Targets, sample_order};
+use phalanx::internals::divide_grads;
 use phalanx::model::{self, Activation, Loss, Mlp, MlpShape, Model, Samples};
-use phalanx::optim::{Blocks, MomentumForm, Optimizer, OptimizerOptions, Reduction, divide_grads};
+use phalanx::optim::{Blocks, MomentumForm, Optimizer, OptimizerOptions, Reduction};
 use phalanx::train::{Length, Options, Shards, Trainer, score};
 
 /// The first digits, and softmax regression on them.

@@ -2,7 +2,8 @@
 //! and that the usual mistakes do not.
 
 use crate::noisy_quadratic::{Run, TENSOR_LENS, distance};
-use phalanx::optim::{MomentumForm, OptimizerKind, OptimizerOptions, Recipe, Reduction};
+use phalanx::optim::convention::Recipe;
+use phalanx::optim::{MomentumForm, OptimizerKind, OptimizerOptions, Reduction};
 
 const M: f64 = 64.0;
 const STEPS: u64 = 60;

@@ -1,10 +1,10 @@
-//! What can go wrong between ranks.
+//! The errors of collective calls, and the calls as errors name them.
 
-use super::Operation;
+use super::arithmetic::Op;
 use std::fmt;
 use std::time::Duration;
 
-/// Why a collective call failed. Every rank of the round gets the same value.
+/// The reason why a collective call failed. Every rank of the round gets the same value.
 ///
 /// Some [end the world](Self::ends_world): every later call on every rank returns that first cause at once. All others
 /// leave the buffers untouched and the world usable.
@@ -17,7 +17,7 @@ pub enum CollectiveError {
     Mismatch {
         /// The first rank that differs from rank 0.
         rank: usize,
-        /// In what it differs, with both values.
+        /// The difference, with both values.
         difference: Difference,
     },
     /// A rank panicked: inside a function it gave to the reducer, or dropping its communicator while unwinding.
@@ -48,14 +48,14 @@ pub enum CollectiveError {
     },
     /// Not every rank arrived in time.
     TimedOut {
-        /// How long the rank that gave up had waited.
+        /// The time that the rank that gave up had waited.
         waited: Duration,
         /// The ranks that had not arrived, ascending; never empty.
         missing: Vec<usize>,
     },
     /// Somebody called [`AbortHandle::abort`](super::AbortHandle::abort).
     Aborted {
-        /// What the caller gave as the reason.
+        /// The reason that the caller gave.
         reason: String,
     },
     /// The weights of a weighted mean add up to 0.
@@ -85,12 +85,12 @@ pub enum CollectiveError {
     NotOfThisWorld,
     /// A [`Shared`](super::Shared) value needs `world_size + 1` cuts.
     CutCount {
-        /// How many cuts were given.
+        /// The number of cuts given.
         found: usize,
-        /// How many are needed.
+        /// The number needed.
         expected: usize,
     },
-    /// The cuts of a [`Shared`](super::Shared) value do not ascend from 0 to its len.
+    /// The cuts of a [`Shared`](super::Shared) value do not ascend from 0 to its length.
     CutOutOfOrder {
         /// The index of the first cut that is out of order.
         index: usize,
@@ -103,7 +103,32 @@ pub enum CollectiveError {
     },
 }
 
-/// In what the calls of two ranks differ: rank 0's value is `expected`, the other's is `found`.
+/// A call in which all ranks meet, as errors name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// [`Communicator::barrier`](super::Communicator::barrier).
+    Barrier,
+    /// [`Communicator::all_reduce`](super::Communicator::all_reduce).
+    AllReduce(Op),
+    /// [`Communicator::all_reduce_weighted_mean`](super::Communicator::all_reduce_weighted_mean).
+    WeightedMean,
+    /// [`Communicator::all_reduce_with`](super::Communicator::all_reduce_with).
+    AllReduceWith,
+    /// [`Communicator::reduce_scatter`](super::Communicator::reduce_scatter).
+    ReduceScatter(Op),
+    /// [`Communicator::all_gather`](super::Communicator::all_gather).
+    AllGather,
+    /// [`Communicator::broadcast`](super::Communicator::broadcast).
+    Broadcast,
+    /// [`Communicator::lend`](super::Communicator::lend).
+    Lend,
+    /// [`Communicator::update`](super::Communicator::update).
+    Update,
+    /// [`Communicator::rewrite`](super::Communicator::rewrite).
+    Rewrite,
+}
+
+/// The difference between the calls of two ranks: rank 0's value is `expected`, the other's is `found`.
 ///
 /// # Examples
 ///
@@ -121,7 +146,7 @@ pub enum CollectiveError {
 ///     calls.collect::<Vec<_>>().into_iter().map(|call| call.join().unwrap()).collect()
 /// });
 /// let difference = Difference::Operation { expected: Operation::AllReduce(Op::Sum), found: Operation::Barrier };
-/// // All ranks hear the same, and go on.
+/// // All ranks get the same error, and can make further calls.
 /// assert!(errors.iter().all(|error| *error == CollectiveError::Mismatch { rank: 1, difference }));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,7 +222,7 @@ impl fmt::Display for CollectiveError {
 impl CollectiveError {
     /// Returns whether the error ends the world, so that every later collective call on every rank fails with it: true of
     /// [`Panicked`](Self::Panicked), [`Left`](Self::Left), [`Failed`](Self::Failed), [`Spawn`](Self::Spawn),
-    /// [`TimedOut`](Self::TimedOut) and [`Aborted`](Self::Aborted). After any other error the ranks can go on.
+    /// [`TimedOut`](Self::TimedOut) and [`Aborted`](Self::Aborted). After any other error the ranks can make further calls.
     ///
     /// # Examples
     /// ```
@@ -278,6 +303,23 @@ impl fmt::Display for Difference {
                 write!(out, "broadcast from rank {found}, but rank 0 from rank {expected}")
             }
             Self::Shared => out.write_str("updated another shared value than rank 0"),
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Barrier => out.write_str("barrier"),
+            Self::AllReduce(op) => write!(out, "all-reduce ({op})"),
+            Self::WeightedMean => out.write_str("all-reduce (weighted mean)"),
+            Self::AllReduceWith => out.write_str("all-reduce (with a function)"),
+            Self::ReduceScatter(op) => write!(out, "reduce-scatter ({op})"),
+            Self::AllGather => out.write_str("all-gather"),
+            Self::Broadcast => out.write_str("broadcast"),
+            Self::Lend => out.write_str("lend"),
+            Self::Update => out.write_str("update"),
+            Self::Rewrite => out.write_str("rewrite"),
         }
     }
 }

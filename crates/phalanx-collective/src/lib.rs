@@ -1,51 +1,35 @@
 #![doc = include_str!("../README.md")]
 
-#[cfg(feature = "processes")]
-mod collectives;
+mod arithmetic;
 mod communicator;
-mod element;
 mod error;
 mod gate;
-#[cfg(feature = "processes")]
-mod header;
-mod kernel;
 mod loan;
-#[cfg(feature = "processes")]
-mod local_wire;
 #[cfg(feature = "mpi")]
-mod mpi_wire;
-mod op;
+mod mpi;
 #[cfg(feature = "processes")]
-mod process_communicator;
-mod recipe;
-mod reduce;
+mod processes;
+#[doc(hidden)]
 pub mod reference;
 mod round;
-mod segment;
 mod shared;
-mod state;
 mod sync;
 pub mod tree;
-mod wait;
 #[cfg(feature = "processes")]
 mod wire;
-mod world;
 
-#[cfg(feature = "processes")]
-pub use collectives::Collectives;
-pub use communicator::{Communicator, Session};
-pub use element::{Element, Float};
-pub use error::{CollectiveError, Difference};
+pub use arithmetic::{Element, Float, Op};
+pub use communicator::{AbortHandle, Communicator, Session, World};
+pub use error::{CollectiveError, Difference, Operation};
 pub use loan::Peers;
-#[cfg(feature = "processes")]
-pub use local_wire::LocalWire;
 #[cfg(feature = "mpi")]
-pub use mpi_wire::{MpiError, MpiWire};
-pub use op::{Op, Operation};
+pub use mpi::{MpiError, MpiWire};
 #[cfg(feature = "processes")]
-pub use process_communicator::ProcessCommunicator;
-pub use segment::segment;
+pub use processes::ProcessCommunicator;
 pub use shared::Shared;
+pub use tree::segment;
 #[cfg(feature = "processes")]
-pub use wire::{Incoming, Outgoing, Wire, gather_parts};
-pub use world::{AbortHandle, World};
+#[doc(hidden)]
+pub use wire::gather_parts;
+#[cfg(feature = "processes")]
+pub use wire::{Incoming, LocalWire, Outgoing, Wire};

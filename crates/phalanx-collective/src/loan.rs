@@ -3,17 +3,19 @@
 //! # Why this is sound
 //!
 //! - A [`Loan`] holds the borrow of what its rank lent, so its owner cannot touch the memory in another way.
-//! - A loan exists only in an open round in which all ranks lent the same type and len (the calls were compared).
-//! - Each of its methods says which rank touches what. All ranks are in the same method, as they made the same call, and
+//! - A loan exists only in an open round in which all ranks lent the same type and length (the calls were compared).
+//! - The docs of each method state which rank touches what. All ranks are in the same method, as they made the same call, and
 //!   all return from it only after everyone's work has ended ([`Round::work`]).
 #![allow(unsafe_code)] // Ranks read and write each other's slices in place; a copy would double the bytes moved.
 
-use super::round::{self, Call, Round};
-use super::{CollectiveError, Communicator, segment};
+use super::arithmetic::{BLOCK, Fold, Leaves, finish, reduce_two};
+use super::error::CollectiveError;
+use super::round::{self, Call, Round, Seat};
+use super::tree::{fold_ranks, segment};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// What the ranks lend to an opened round: `B` is the borrow of this rank's.
+/// The memory that the ranks lend to an opened round: `B` is the borrow of this rank's.
 #[derive(Debug)]
 pub(super) struct Loan<'c, B> {
     round: Round<'c>,
@@ -23,13 +25,13 @@ pub(super) struct Loan<'c, B> {
 impl<'c, T: Copy + Send + Sync + 'static> Loan<'c, &'c mut [T]> {
     /// Arrives with `call`, lending `values`.
     pub(super) fn of_slice(
-        communicator: &'c mut Communicator,
+        seat: &'c mut Seat,
         call: Call,
         values: &'c mut [T],
     ) -> Result<Self, CollectiveError> {
         assert!(call.lends_slice_of::<T>(values.len()), "the call describes other values than it lends");
         let call = call.lending(values.as_mut_ptr().cast());
-        Ok(Self { round: round::arrive(communicator, call)?, borrow: PhantomData })
+        Ok(Self { round: round::arrive(seat, call)?, borrow: PhantomData })
     }
 
     /// Runs `work` on this rank's [`segment`] of everyone's slices.
@@ -76,14 +78,10 @@ impl<'c, T: Copy + Send + Sync + 'static> Loan<'c, &'c mut [T]> {
 
 impl<'c, X: Sync + 'static> Loan<'c, &'c X> {
     /// Arrives with `call`, lending `own`.
-    pub(super) fn of_value(
-        communicator: &'c mut Communicator,
-        call: Call,
-        own: &'c X,
-    ) -> Result<Self, CollectiveError> {
+    pub(super) fn of_value(seat: &'c mut Seat, call: Call, own: &'c X) -> Result<Self, CollectiveError> {
         assert!(call.lends_slice_of::<X>(1), "the call describes another value than it lends");
         let call = call.lending(std::ptr::from_ref(own).cast_mut().cast());
-        Ok(Self { round: round::arrive(communicator, call)?, borrow: PhantomData })
+        Ok(Self { round: round::arrive(seat, call)?, borrow: PhantomData })
     }
 
     /// Runs `work` with everyone's values, which nobody writes.
@@ -183,7 +181,63 @@ impl<'r, T> Segments<'r, T> {
     }
 }
 
-/// Everyone's values in a [`lend`](Communicator::lend) or an [`update`](Communicator::update). They are lent only to the
+impl<T: Copy> Segments<'_, T> {
+    /// Reduces into the segments of all ranks.
+    pub(super) fn reduce_to_all(&mut self, fold: &impl Fold<T>) {
+        if self.world_size() == 2 {
+            let (first, second) = self.pair_mut(0, 1);
+            return reduce_two(fold, first, second);
+        }
+        for_each_block(self.len(), |block| {
+            self.reduce_block(fold, block.clone());
+            let own = self.rank();
+            for rank in (0..self.world_size()).filter(|&rank| rank != own) {
+                let (result, copy) = self.pair_mut(own, rank);
+                copy[block.clone()].copy_from_slice(&result[block.clone()]);
+            }
+        });
+    }
+
+    /// Reduces into this rank's own segment.
+    pub(super) fn reduce_to_own(&mut self, fold: &impl Fold<T>) {
+        for_each_block(self.len(), |block| self.reduce_block(fold, block));
+    }
+
+    /// As [`reduce_to_all`](Self::reduce_to_all), element by element: for types of any size, of which a block may not fit the stack.
+    pub(super) fn reduce_each_to_all(&mut self, fold: &impl Fold<T>) {
+        if self.world_size() == 2 {
+            let (first, second) = self.pair_mut(0, 1);
+            return reduce_two(fold, first, second);
+        }
+        for index in 0..self.len() {
+            let leaf = |rank| fold.leaf(rank)(self.get(rank)[index]);
+            let combine = |left, right| fold.combine(left, right);
+            let result = fold.finish(fold_ranks(0..self.world_size(), &leaf, &combine));
+            for rank in 0..self.world_size() {
+                self.get_mut(rank)[index] = result;
+            }
+        }
+    }
+
+    /// Writes the result of `block` (indices within the segment) to this rank's own segment.
+    fn reduce_block(&mut self, fold: &impl Fold<T>, block: Range<usize>) {
+        let filling = fold.leaf(0)(self.get(0)[block.start]);
+        let mut roots = [filling; BLOCK];
+        let roots = &mut roots[..block.len()];
+        let slices = |rank| &self.get(rank)[block.clone()];
+        Leaves::<_, _, _, BLOCK> { fold, slices, filling }.combine(0..self.world_size(), roots);
+        let own = self.rank();
+        finish(fold, roots, &mut self.get_mut(own)[block]);
+    }
+}
+
+fn for_each_block(len: usize, mut work: impl FnMut(Range<usize>)) {
+    for start in (0..len).step_by(BLOCK) {
+        work(start..len.min(start + BLOCK));
+    }
+}
+
+/// Everyone's values in a [`lend`](super::Communicator::lend) or an [`update`](super::Communicator::update). They are lent only to the
 /// work:
 ///
 /// ```compile_fail
@@ -225,6 +279,7 @@ impl<'a, X> Peers<'a, X> {
     ///
     /// # Panics
     /// If there is no such rank.
+    #[inline]
     pub fn get(&self, rank: usize) -> &'a X {
         let value = self.round.call(rank).data.cast::<X>();
         // SAFETY: `rank` lends a `&X` until all have departed, which is after the work, which `'a` does not outlive.

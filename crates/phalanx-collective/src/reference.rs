@@ -1,11 +1,13 @@
-//! The slow, obvious, serial versions: what the collective operations mean.
+//! The slow, obvious, serial versions, which define the collective operations.
 //!
 //! Each takes what every rank brings, in rank order, and returns what every rank holds afterwards. Tests compare the
 //! reducer with them bit by bit (the payload of a NaN excepted, which IEEE 754 leaves open).
 //!
-//! All panic if there are no ranks or their lens differ.
+//! All panic if there are no ranks or their lengths differ.
 
-use super::{CollectiveError, Element, Float, Op, segment};
+use super::arithmetic::{Element, Float, Op};
+use super::error::CollectiveError;
+use super::tree::segment;
 
 /// Combines the leaves, at least one, in the fixed tree: level by level, neighbours in pairs, an odd last one kept.
 ///
@@ -39,7 +41,7 @@ pub fn combine_in_tree<A>(leaves: Vec<A>, combine: impl Fn(A, A) -> A) -> A {
 /// Defines [`all_reduce_with`](super::Communicator::all_reduce_with).
 ///
 /// # Panics
-/// If there are no ranks or their lens differ.
+/// If there are no ranks or their lengths differ.
 pub fn all_reduce_with<T: Copy>(ranks: &[Vec<T>], combine: impl Fn(T, T) -> T) -> Vec<T> {
     elements(ranks).map(|leaves| combine_in_tree(leaves, &combine)).collect()
 }
@@ -50,7 +52,7 @@ pub fn all_reduce_with<T: Copy>(ranks: &[Vec<T>], combine: impl Fn(T, T) -> T) -
 /// [`MeanOfIntegers`](CollectiveError::MeanOfIntegers).
 ///
 /// # Panics
-/// If there are no ranks or their lens differ.
+/// If there are no ranks or their lengths differ.
 pub fn all_reduce<T: Element>(ranks: &[Vec<T>], op: Op) -> Result<Vec<T>, CollectiveError> {
     if op == Op::Mean && T::IS_INTEGER {
         return Err(CollectiveError::MeanOfIntegers { element: std::any::type_name::<T>() });
@@ -70,7 +72,7 @@ pub fn all_reduce<T: Element>(ranks: &[Vec<T>], op: Op) -> Result<Vec<T>, Collec
 /// Defines [`all_reduce_weighted_mean`](super::Communicator::all_reduce_weighted_mean), without the total.
 ///
 /// # Panics
-/// If there are no ranks, their lens differ, or there is not one weight for each.
+/// If there are no ranks, their lengths differ, or there is not one weight for each.
 pub fn weighted_mean<T: Float>(ranks: &[Vec<T>], weights: &[f64]) -> Vec<T> {
     assert_eq!(ranks.len(), weights.len(), "one weight for each rank");
     let add = |left, right| left + right;
@@ -88,7 +90,7 @@ pub fn weighted_mean<T: Float>(ranks: &[Vec<T>], weights: &[f64]) -> Vec<T> {
 /// As [`all_reduce`].
 ///
 /// # Panics
-/// If there are no ranks or their lens differ.
+/// If there are no ranks or their lengths differ.
 pub fn reduce_scatter<T: Element>(ranks: &[Vec<T>], op: Op) -> Result<Vec<Vec<T>>, CollectiveError> {
     let reduced = all_reduce(ranks, op)?;
     let mut results = ranks.to_vec();
@@ -102,7 +104,7 @@ pub fn reduce_scatter<T: Element>(ranks: &[Vec<T>], op: Op) -> Result<Vec<Vec<T>
 /// Defines [`all_gather`](super::Communicator::all_gather).
 ///
 /// # Panics
-/// If there are no ranks or their lens differ.
+/// If there are no ranks or their lengths differ.
 pub fn all_gather<T: Copy>(ranks: &[Vec<T>]) -> Vec<T> {
     let len = ranks[0].len();
     (0..ranks.len()).flat_map(|rank| ranks[rank][segment(len, ranks.len(), rank)].to_vec()).collect()
@@ -111,6 +113,6 @@ pub fn all_gather<T: Copy>(ranks: &[Vec<T>]) -> Vec<T> {
 /// For each index, the element of every rank.
 fn elements<T: Copy>(ranks: &[Vec<T>]) -> impl Iterator<Item = Vec<T>> + '_ {
     let len = ranks[0].len();
-    assert!(ranks.iter().all(|values| values.len() == len), "the lens of the ranks differ");
+    assert!(ranks.iter().all(|values| values.len() == len), "the lengths of the ranks differ");
     (0..len).map(|index| ranks.iter().map(|values| values[index]).collect())
 }

@@ -18,22 +18,22 @@
 //! count of rounds as it is and so writes to the same place again, which nobody reads as that round never opens.
 #![allow(unsafe_code)] // Slots are written by one rank and read by all, ordered by the gate of arrivals.
 
-use super::communicator::Communicator;
-use super::element::Element;
-use super::sync::{AtomicU64, Ordering, UnsafeCell};
-use super::{CollectiveError, Difference, Operation};
+use super::error::{CollectiveError, Difference, Operation};
+use super::gate::{Gate, WaitResult, spins_for};
+use super::sync::{Arc, AtomicU64, Mutex, Ordering, UnsafeCell, yield_now};
 use crossbeam::utils::CachePadded;
 use std::any::TypeId;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::time::Duration;
 
 /// The bytes of a payload: one cache line.
 pub(super) const PAYLOAD_BYTES: usize = 64;
 
-/// What a rank says as it arrives. 64 bytes, one cache line.
+/// The call that a rank publishes as it arrives. 64 bytes, one cache line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     operation: Operation,
-    /// The payload beside this call holds a copy of its `len` elements.
+    /// The payload next to this call holds a copy of its `len` elements.
     has_payload: bool,
     element: TypeId,
     element_name: fn() -> &'static str,
@@ -72,7 +72,7 @@ impl Call {
         Self { data, ..self }
     }
 
-    /// True if the call speaks of `len` values of `T`.
+    /// Returns whether the call is about `len` values of `T`.
     pub(super) fn lends_slice_of<T: 'static>(&self, len: usize) -> bool {
         self.element == TypeId::of::<T>() && self.len == len
     }
@@ -104,8 +104,8 @@ struct Offer {
 
 /// The place where one rank publishes its calls.
 #[derive(Debug)]
-pub(super) struct Slot {
-    /// How many rounds the rank has announced itself for.
+struct RankSlot {
+    /// The number of rounds the rank has announced itself for.
     announced: CachePadded<AtomicU64>,
     /// Those of even and of odd rounds.
     offers: [CachePadded<Offer>; 2],
@@ -113,13 +113,13 @@ pub(super) struct Slot {
 
 // SAFETY: an offer is written by its own rank before that rank arrives and read by all after the round opened (ordered
 // by the gate of arrivals); it is written again two rounds later (see the head of this file). The pointer in a call is
-// followed only by `loan`, which says why it may.
-unsafe impl Sync for Slot {}
+// followed only by `loan`, which argues why it may.
+unsafe impl Sync for RankSlot {}
 // SAFETY: as above; a slot owns nothing that is tied to a thread.
-unsafe impl Send for Slot {}
+unsafe impl Send for RankSlot {}
 
-impl Slot {
-    pub(super) fn new() -> Self {
+impl RankSlot {
+    fn new() -> Self {
         let offer = || {
             CachePadded::new(Offer {
                 call: UnsafeCell::new(Call::new::<()>(Operation::Barrier, 0)),
@@ -130,63 +130,125 @@ impl Slot {
     }
 
     /// True from shortly before the rank is counted in round `round`.
-    pub(super) fn is_announced(&self, round: u64) -> bool {
+    fn is_announced(&self, round: u64) -> bool {
         self.announced.load(Ordering::Relaxed) > round
     }
 }
 
-/// An opened round in which all ranks made the same call. It borrows the communicator, so that the rank cannot arrive
-/// in another round, and so overwrite its slot, while this one is in use.
+/// The state that all ranks of one world share.
+///
+/// Two gates count in step with the rounds: a round opens when all have arrived, and its memory is free again when all
+/// have departed. The flag of `arrivals` means that the world failed; it goes up only under the lock of `cause`, so
+/// whoever sees it finds a cause there. The flag of `departures` means that the round that departs was broken by a panic.
 #[derive(Debug)]
-pub(super) struct Round<'c> {
-    communicator: &'c mut Communicator,
-    /// 0 in even rounds, 1 in odd ones.
-    parity: usize,
+pub(super) struct WorldState {
+    arrivals: Gate,
+    departures: Gate,
+    /// The first reason why the world failed, never replaced.
+    cause: Mutex<Option<CollectiveError>>,
+    /// One for each rank.
+    slots: Box<[RankSlot]>,
+    /// The number of looks of a waiting rank before it sleeps.
+    spins: u32,
 }
 
-/// Arrives with `call`, waits for the others, compares.
-pub(super) fn arrive(communicator: &mut Communicator, call: Call) -> Result<Round<'_>, CollectiveError> {
-    communicator.offer().call.with_mut(|slot| {
-        // SAFETY: only this rank writes its offer, and nobody reads it any more (head of this file).
-        unsafe { slot.write(call) }
-    });
-    meet(communicator)
+impl WorldState {
+    pub(super) fn new(size: usize) -> Self {
+        Self {
+            arrivals: Gate::new(),
+            departures: Gate::new(),
+            cause: Mutex::new(None),
+            slots: (0..size).map(|_| RankSlot::new()).collect(),
+            spins: spins_for(size),
+        }
+    }
+
+    #[inline]
+    pub(super) fn size(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Ends the world, unless it has ended already.
+    pub(super) fn fail(&self, reason: CollectiveError) {
+        let mut cause = self.cause.lock();
+        if cause.is_none() {
+            *cause = Some(reason);
+            self.arrivals.flag();
+        }
+    }
+
+    /// Returns why the world failed.
+    ///
+    /// # Panics
+    /// If it did not.
+    #[cold]
+    pub(super) fn cause(&self) -> CollectiveError {
+        self.failure().expect("the flag goes up only after a cause was stored")
+    }
+
+    /// Returns why the world failed, if it did.
+    pub(super) fn failure(&self) -> Option<CollectiveError> {
+        self.cause.lock().clone()
+    }
+
+    /// Waits until round `round` (from 0) opens.
+    fn wait_for_opening(&self, round: u64, timeout: Option<Duration>) -> Result<(), CollectiveError> {
+        let target = (round + 1) * self.size() as u64;
+        match self.arrivals.wait(target, self.spins, timeout) {
+            WaitResult::Reached => Ok(()),
+            WaitResult::Flagged => Err(self.cause()),
+            WaitResult::TimedOut(waited) => self.give_up(round, target, waited),
+        }
+    }
+
+    /// Ends the world for lack of ranks, unless the round opened or the world failed meanwhile.
+    ///
+    /// A rank announces itself before it is counted, so those not announced are missing for certain. If all are
+    /// announced but not all counted, the last one is between the two and about to open the round.
+    #[cold]
+    fn give_up(&self, round: u64, target: u64, waited: Duration) -> Result<(), CollectiveError> {
+        loop {
+            let mut cause = self.cause.lock();
+            let seen = self.arrivals.look();
+            if seen.has_reached(target) {
+                return Ok(());
+            }
+            if let Some(cause) = &*cause {
+                return Err(cause.clone());
+            }
+            let missing = self.missing(round);
+            if !missing.is_empty() && self.arrivals.flag_unless_changed(seen) {
+                return Err(cause.insert(CollectiveError::TimedOut { waited, missing }).clone());
+            }
+            drop(cause);
+            yield_now();
+        }
+    }
+
+    fn missing(&self, round: u64) -> Vec<usize> {
+        (0..self.size()).filter(|&rank| !self.slots[rank].is_announced(round)).collect()
+    }
 }
 
-/// As [`arrive`], with a copy of `values`, which must be few enough: see [`fits_payload`].
-pub(super) fn arrive_with_payload<'c, T: Element>(
-    communicator: &'c mut Communicator,
-    operation: Operation,
-    values: &[T],
-) -> Result<Round<'c>, CollectiveError> {
-    assert!(fits_payload(values), "{} elements do not fit a slot", values.len());
-    communicator.offer().payload.with_mut(|payload| {
-        // SAFETY: as in `arrive`; the values fit, asserted above, and no element is aligned stricter than a u64.
-        unsafe { payload.cast::<T>().copy_from_nonoverlapping(values.as_ptr(), values.len()) }
-    });
-    arrive(communicator, Call { has_payload: true, ..Call::new::<T>(operation, values.len()) })
+/// The place of one rank in its world: what all ranks share, and how far this one has come.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) state: Arc<WorldState>,
+    pub(super) rank: usize,
+    pub(super) timeout: Option<Duration>,
+    /// The number of rounds that opened with this rank.
+    rounds: u64,
+    /// The number of them that ended in a departure; the same on all ranks.
+    departures: u64,
 }
 
-/// True if `values` are few enough to be copied into a slot.
-pub(super) fn fits_payload<T>(values: &[T]) -> bool {
-    size_of_val(values) <= PAYLOAD_BYTES && align_of::<T>() <= align_of::<u64>()
-}
+impl Seat {
+    pub(super) fn new(state: Arc<WorldState>, rank: usize, timeout: Option<Duration>) -> Self {
+        Self { state, rank, timeout, rounds: 0, departures: 0 }
+    }
 
-fn meet(communicator: &mut Communicator) -> Result<Round<'_>, CollectiveError> {
-    let (round, size) = (communicator.rounds, communicator.world_size() as u64);
-    communicator.slot().announced.store(round + 1, Ordering::Relaxed);
-    let state = &*communicator.state;
-    state.arrivals.arrive(round * size, (round + 1) * size).map_err(|_| state.cause())?;
-    state.wait_for_opening(round, communicator.timeout)?;
-    communicator.rounds += 1;
-    let round = Round { communicator, parity: (round % 2) as usize };
-    round.compare()?;
-    Ok(round)
-}
-
-impl Communicator {
-    fn slot(&self) -> &Slot {
-        &self.state.slots[self.rank()]
+    fn slot(&self) -> &RankSlot {
+        &self.state.slots[self.rank]
     }
 
     fn offer(&self) -> &Offer {
@@ -194,20 +256,72 @@ impl Communicator {
     }
 }
 
+/// An opened round in which all ranks made the same call. It borrows the rank's seat, so that the rank cannot arrive
+/// in another round, and so overwrite its slot, while this one is in use.
+#[derive(Debug)]
+pub(super) struct Round<'c> {
+    seat: &'c mut Seat,
+    /// 0 in even rounds, 1 in odd ones.
+    parity: usize,
+}
+
+/// Arrives with `call`, waits for the others, compares.
+pub(super) fn arrive(seat: &mut Seat, call: Call) -> Result<Round<'_>, CollectiveError> {
+    seat.offer().call.with_mut(|slot| {
+        // SAFETY: only this rank writes its offer, and nobody reads it any more (head of this file).
+        unsafe { slot.write(call) }
+    });
+    meet(seat)
+}
+
+/// As [`arrive`], with a copy of `values`, which must be few enough: see [`fits_payload`].
+pub(super) fn arrive_with_payload<'c, T: Copy + Send + Sync + 'static>(
+    seat: &'c mut Seat,
+    operation: Operation,
+    values: &[T],
+) -> Result<Round<'c>, CollectiveError> {
+    assert!(fits_payload(values), "{} elements do not fit a slot", values.len());
+    seat.offer().payload.with_mut(|payload| {
+        // SAFETY: as in `arrive`; the values fit and are aligned no stricter than a u64, asserted above.
+        unsafe { payload.cast::<T>().copy_from_nonoverlapping(values.as_ptr(), values.len()) }
+    });
+    arrive(seat, Call { has_payload: true, ..Call::new::<T>(operation, values.len()) })
+}
+
+/// True if `values` are few enough to be copied into a slot.
+pub(super) fn fits_payload<T>(values: &[T]) -> bool {
+    size_of_val(values) <= PAYLOAD_BYTES && align_of::<T>() <= align_of::<u64>()
+}
+
+fn meet(seat: &mut Seat) -> Result<Round<'_>, CollectiveError> {
+    let (round, size) = (seat.rounds, seat.state.size() as u64);
+    seat.slot().announced.store(round + 1, Ordering::Relaxed);
+    let state = &*seat.state;
+    state.arrivals.arrive(round * size, (round + 1) * size).map_err(|_| state.cause())?;
+    state.wait_for_opening(round, seat.timeout)?;
+    seat.rounds += 1;
+    let round = Round { seat, parity: (round % 2) as usize };
+    round.compare()?;
+    Ok(round)
+}
+
 impl Round<'_> {
+    #[inline]
     pub(super) fn rank(&self) -> usize {
-        self.communicator.rank()
+        self.seat.rank
     }
 
+    #[inline]
     pub(super) fn world_size(&self) -> usize {
-        self.communicator.world_size()
+        self.seat.state.size()
     }
 
-    /// Returns what `rank` said as it arrived.
+    /// Returns the call that `rank` published as it arrived.
+    #[inline]
     pub(super) fn call(&self, rank: usize) -> Call {
-        self.communicator.state.slots[rank].offers[self.parity].call.with(|call| {
+        self.seat.state.slots[rank].offers[self.parity].call.with(|call| {
             // SAFETY: the round is open, so `rank` wrote this before it arrived, and it does not write here again
-            // before this rank has arrived in the next round, which this borrow of the communicator rules out.
+            // before this rank has arrived in the next round, which this borrow of the seat rules out.
             unsafe { *call }
         })
     }
@@ -216,14 +330,14 @@ impl Round<'_> {
     ///
     /// # Panics
     /// If it brought nothing, or elements of another type.
-    pub(super) fn payload<T: Element>(&self, rank: usize) -> &[T] {
+    pub(super) fn payload<T: Copy + Send + Sync + 'static>(&self, rank: usize) -> &[T] {
         let call = self.call(rank);
         assert!(
             call.has_payload && call.element == TypeId::of::<T>(),
             "{} brings no payload",
             call.operation
         );
-        self.communicator.state.slots[rank].offers[self.parity].payload.with(|payload| {
+        self.seat.state.slots[rank].offers[self.parity].payload.with(|payload| {
             // SAFETY: as in `call`; `rank` wrote `len` elements of type T before it arrived.
             unsafe { std::slice::from_raw_parts(payload.cast::<T>(), call.len) }
         })
@@ -245,19 +359,19 @@ impl Round<'_> {
     /// If the work of any rank panics, the world ends, the panic is resumed on that rank and the others get the error.
     pub(super) fn work<R>(self, work: impl FnOnce(&Self) -> R) -> Result<R, CollectiveError> {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&self)));
-        let state = &*self.communicator.state;
+        let state = &*self.seat.state;
         if outcome.is_err() {
             state.fail(CollectiveError::Panicked { rank: self.rank() });
             state.departures.flag();
         }
-        let target = (self.communicator.departures + 1) * self.world_size() as u64;
+        let target = (self.seat.departures + 1) * self.world_size() as u64;
         state.departures.depart(target);
         // Only a panic of this round or an earlier one can be seen here: the next opens only once this rank arrives.
-        let broken = state.departures.wait_whatever(target, state.patience).is_flagged();
-        self.communicator.departures += 1;
+        let broken = state.departures.wait_whatever(target, state.spins).is_flagged();
+        self.seat.departures += 1;
         match outcome {
             Err(panic) => resume_unwind(panic),
-            Ok(_) if broken => Err(self.communicator.state.cause()),
+            Ok(_) if broken => Err(self.seat.state.cause()),
             Ok(result) => Ok(result),
         }
     }

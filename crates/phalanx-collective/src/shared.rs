@@ -23,17 +23,18 @@
 //! from `update`. So a rank that reads after that update finds its own mark.
 #![allow(unsafe_code)] // The params would otherwise be copied to every rank in every step.
 
+use super::communicator::{Communicator, World};
+use super::error::{CollectiveError, Operation};
 use super::loan::{Loan, Peers};
-use super::round::Call;
-use super::state::State;
+use super::round::{Call, WorldState};
 use super::sync::{Arc, AtomicBool, Ordering, UnsafeElement};
-use super::{CollectiveError, Communicator, Operation, World, segment};
+use super::tree::segment;
 use std::ops::Range;
 
 /// One copy of values that all ranks read between rounds, and each rank writes its own segment of inside
 /// [`Communicator::update`].
 ///
-/// What was read cannot be kept over an update:
+/// A slice that was read cannot be kept over an update:
 /// ```compile_fail
 /// # use phalanx_collective::{Shared, World};
 /// let world = World::new(1)?;
@@ -46,7 +47,7 @@ use std::ops::Range;
 /// ```
 #[derive(Debug)]
 pub struct Shared<T> {
-    state: Arc<State>,
+    state: Arc<WorldState>,
     values: Box<[UnsafeElement<T>]>,
     /// `world_size + 1` ascending indices, of which the last is at most the number of values.
     cuts: Box<[usize]>,
@@ -118,8 +119,9 @@ impl<T> Shared<T> {
     ///
     /// # Cost
     /// One atomic load.
+    #[inline]
     pub fn read<'a>(&'a self, communicator: &'a Communicator) -> Result<&'a [T], CollectiveError> {
-        if !self.is_of(&communicator.state) {
+        if !self.is_of(&communicator.seat.state) {
             return Err(CollectiveError::NotOfThisWorld);
         }
         if self.is_torn() {
@@ -134,6 +136,7 @@ impl<T> Shared<T> {
     ///
     /// # Panics
     /// If there is no such rank.
+    #[inline]
     pub fn segment(&self, rank: usize) -> Range<usize> {
         self.cuts[rank]..self.cuts[rank + 1]
     }
@@ -148,7 +151,7 @@ impl<T> Shared<T> {
         self.values.into_vec().into_iter().map(UnsafeElement::into_inner).collect()
     }
 
-    fn is_of(&self, state: &Arc<State>) -> bool {
+    fn is_of(&self, state: &Arc<WorldState>) -> bool {
         Arc::ptr_eq(&self.state, state)
     }
 
@@ -163,7 +166,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// Checks that the cuts ascend, the first being at most, and the last at least, as `ends` say.
+/// Checks that the cuts ascend, the first being at most `ends.0` and the last at least `ends.1`.
 fn check_cuts(
     cuts: &[usize],
     world_size: usize,
@@ -209,7 +212,7 @@ impl Communicator {
     ///
     /// # Errors
     /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld), and as [`lend`](Self::lend). If the work of any rank
-    /// panics, segments may be written in part and [`Shared::is_torn`] says so.
+    /// panics, segments may be written in part and [`Shared::is_torn`] is true.
     ///
     /// # Panics
     /// As [`lend`](Self::lend).
@@ -243,8 +246,8 @@ impl Communicator {
         work: impl FnOnce(Peers<'_, X>, &mut [T]) -> R,
     ) -> Result<R, CollectiveError> {
         let call = Call::new::<X>(Operation::Update, 1).on_subject(std::ptr::from_ref(shared).addr());
-        let (rank, is_foreign) = (self.rank(), !shared.is_of(&self.state));
-        let loan = Loan::of_value(self, call, own)?;
+        let (rank, is_foreign) = (self.rank(), !shared.is_of(&self.seat.state));
+        let loan = Loan::of_value(&mut self.seat, call, own)?;
         if is_foreign {
             return Err(CollectiveError::NotOfThisWorld);
         }
@@ -258,11 +261,11 @@ impl Communicator {
         tear.end(outcome)
     }
 
-    /// Lets rank 0 write all values of `shared`, whoever owns them; it alone runs `work`, and returns what that does.
+    /// Lets rank 0 write all values of `shared`, whoever owns them; it alone runs `work`, and returns the result of that.
     ///
     /// # Errors
     /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld), and as [`lend`](Self::lend). If the work panics, the values may be written in
-    /// part and [`Shared::is_torn`] says so.
+    /// part and [`Shared::is_torn`] is true.
     ///
     /// # Panics
     /// As [`lend`](Self::lend).
@@ -275,8 +278,8 @@ impl Communicator {
         work: impl FnOnce(&mut [T]) -> R,
     ) -> Result<Option<R>, CollectiveError> {
         let call = Call::new::<()>(Operation::Rewrite, 1).on_subject(std::ptr::from_ref(shared).addr());
-        let (rank, is_foreign) = (self.rank(), !shared.is_of(&self.state));
-        let loan = Loan::of_value(self, call, &())?;
+        let (rank, is_foreign) = (self.rank(), !shared.is_of(&self.seat.state));
+        let loan = Loan::of_value(&mut self.seat, call, &())?;
         if is_foreign {
             return Err(CollectiveError::NotOfThisWorld);
         }

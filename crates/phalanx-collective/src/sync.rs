@@ -1,6 +1,6 @@
-//! The locks, atomics, cells, hints and clock of this room, named in one place so that a model checker's can stand in for them.
+//! The locks, atomics, cells, hints and clock of the reducer, named in one place so that a model checker's can stand in for them.
 //!
-//! `reliability/models` builds this room with `--cfg phalanx_models`, brings those of loom or of shuttle, and says what is checked.
+//! `reliability/models` builds the reducer with `--cfg phalanx_models` and those of loom or of shuttle, and describes what is checked.
 
 #[cfg(not(phalanx_models))]
 pub(super) use self::real::*;

@@ -1,4 +1,4 @@
-//! The fixed binary tree in which everything is combined, as a tool over leaf indices.
+//! The segments of a flat vector, one per rank, and the fixed binary tree in which everything is combined.
 //!
 //! [`Node`] `(level j, index k)` covers the leaves `k·2^j .. (k+1)·2^j`. For a number of leaves that is not a power of
 //! two, the incomplete right edge is merged from right to left, which is the same as cutting recursively at the largest
@@ -8,7 +8,7 @@
 //! 7 leaves:   ((0 1) (2 3)) ((4 5) 6)
 //! ```
 //!
-//! So the tree depends on the number of leaves and on nothing else. Whoever holds leaves `a..b` can combine what lies
+//! So the tree depends on the number of leaves and on nothing else. A rank that holds leaves `a..b` can combine what lies
 //! wholly within them, before and apart from everyone else: [`Stack`] keeps the maximal complete subtrees. Combining the
 //! remainders of all, in order, gives the same bits however the leaves were dealt out.
 //!
@@ -31,6 +31,33 @@
 
 use std::ops::Range;
 
+/// Returns the elements that `rank` owns of a vector of `len`: contiguous, in rank order, sizes differing by at most
+/// one, the larger first.
+///
+/// With `q = len / world_size` and `m = len % world_size`, rank `r` owns `r·q + min(r, m) .. (r+1)·q + min(r+1, m)`.
+/// Cuts are not rounded to cache lines: a vector's memory rarely starts on one, and a line shared at each cut is below
+/// what can be measured.
+///
+/// # Panics
+/// If `rank` is not below `world_size`.
+///
+/// # Examples
+/// ```
+/// use phalanx_collective::segment;
+/// let segments: Vec<_> = (0..3).map(|rank| segment(8, 3, rank)).collect();
+/// assert_eq!(segments, [0..3, 3..6, 6..8]);
+/// ```
+#[inline]
+pub fn segment(len: usize, world_size: usize, rank: usize) -> Range<usize> {
+    assert!(
+        rank < world_size,
+        "segment of rank {rank}, but the ranks are fewer than or equal to it: {world_size}"
+    );
+    let (quotient, rest) = (len / world_size, len % world_size);
+    let cut = |rank: usize| rank * quotient + rank.min(rest);
+    cut(rank)..cut(rank + 1)
+}
+
 /// A complete subtree: `2^level` leaves from `index · 2^level`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Node {
@@ -42,6 +69,7 @@ pub struct Node {
 
 impl Node {
     /// Returns the node of one leaf.
+    #[inline]
     pub fn leaf(index: usize) -> Self {
         Self { level: 0, index }
     }
@@ -50,22 +78,26 @@ impl Node {
     ///
     /// # Panics
     /// If they are not counted in a `usize`.
+    #[inline]
     pub fn leaves(self) -> Range<usize> {
         let cut = |index: usize| index.checked_mul(1 << self.level).expect("leaves are counted in a usize");
         cut(self.index)..cut(self.index + 1)
     }
 
     /// Returns the node one level up that covers this one.
+    #[inline]
     pub fn parent(self) -> Self {
         Self { level: self.level + 1, index: self.index / 2 }
     }
 
     /// Returns the other child of the parent.
+    #[inline]
     pub fn sibling(self) -> Self {
         Self { index: self.index ^ 1, ..self }
     }
 
     /// Returns true if `right` is this node's sibling and lies to its right, so that the two merge into the parent.
+    #[inline]
     pub fn merges_with(self, right: Self) -> bool {
         self.index.is_multiple_of(2) && right == self.sibling()
     }
@@ -83,7 +115,7 @@ pub struct Stack<V> {
 }
 
 impl<V> Stack<V> {
-    /// Creates an empty stack with room for any `leaves` successive leaves.
+    /// Creates an empty stack with capacity for any `leaves` successive leaves.
     pub fn with_capacity(leaves: usize) -> Self {
         let levels = leaves.max(1).ilog2() as usize + 1;
         Self { nodes: Vec::with_capacity(2 * levels + 1) }
@@ -155,6 +187,7 @@ pub fn fold<V>(nodes: impl IntoIterator<Item = (Node, V)>, mut merge: impl FnMut
 ///
 /// assert_eq!([2, 3, 4, 5, 8, 9].map(split), [1, 2, 2, 4, 4, 8]);
 /// ```
+#[inline]
 pub fn split(count: usize) -> usize {
     assert!(count >= 2, "a tree of {count} leaves has no branches");
     1 << (count - 1).ilog2()
@@ -203,6 +236,20 @@ mod tests {
     }
 
     #[test]
+    fn segments_are_contiguous_cover_all_and_never_grow_with_the_rank() {
+        for world_size in 1..20 {
+            for len in 0..100 {
+                let segments: Vec<_> = (0..world_size).map(|rank| segment(len, world_size, rank)).collect();
+                assert_eq!(segments[0].start, 0);
+                assert_eq!(segments[world_size - 1].end, len);
+                assert!(segments.windows(2).all(|pair| pair[0].end == pair[1].start));
+                assert!(segments.windows(2).all(|pair| pair[0].len() - pair[1].len() <= 1));
+                assert!(segments[0].len() - segments[world_size - 1].len() <= 1);
+            }
+        }
+    }
+
+    #[test]
     fn the_tree_of_seven_leaves_is_the_one_in_the_docs() {
         assert_eq!(combine_in_tree(names(7), show), "(((0 1) (2 3)) ((4 5) 6))");
     }
@@ -215,7 +262,7 @@ mod tests {
                 let mut remainders = Vec::new();
                 for holder in 0..holders {
                     let mut stack = Stack::with_capacity(count);
-                    for leaf in super::super::segment(count, holders, holder) {
+                    for leaf in segment(count, holders, holder) {
                         stack.push(Node::leaf(leaf), leaf.to_string(), show);
                     }
                     remainders.extend(stack.drain());

@@ -1,15 +1,16 @@
-//! The wire: what processes send each other bytes over.
+//! The wire over which processes send each other bytes, and a wire between the threads of one process.
 
-use super::CollectiveError;
+use super::error::{CollectiveError, Difference};
 use bytemuck::Pod;
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use std::fmt;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes for another process.
 ///
 /// # Examples
-/// See [`LocalWire`](super::LocalWire).
+/// See [`LocalWire`].
 #[derive(Clone, Copy)]
 pub struct Outgoing<'a> {
     /// The process they are for.
@@ -18,10 +19,10 @@ pub struct Outgoing<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Room for the bytes of another process.
+/// A buffer for the bytes of another process.
 ///
 /// # Examples
-/// See [`LocalWire`](super::LocalWire).
+/// See [`LocalWire`].
 pub struct Incoming<'a> {
     /// The process they come from.
     pub from: usize,
@@ -32,7 +33,7 @@ pub struct Incoming<'a> {
 /// One process's end of what connects the processes of a job. They are numbered from 0.
 ///
 /// From one process to another, messages arrive in the order in which they were sent: the k-th that one sends is the k-th that the other
-/// receives, and must have its len. Nothing is combined on the wire, so nothing depends on its order in time.
+/// receives, and must have its length. Nothing is combined on the wire, so nothing depends on its order in time.
 ///
 /// # Examples
 ///
@@ -46,8 +47,8 @@ pub struct Incoming<'a> {
 ///     all[process] = own;
 ///     let others = (0..all.len()).filter(|other| *other != process);
 ///     let outgoing: Vec<_> = others.map(|to| Outgoing { to, bytes: &message }).collect();
-///     let rooms = all.chunks_mut(1).enumerate().filter(|(other, _)| *other != process);
-///     let mut incoming: Vec<_> = rooms.map(|(from, bytes)| Incoming { from, bytes }).collect();
+///     let buffers = all.chunks_mut(1).enumerate().filter(|(other, _)| *other != process);
+///     let mut incoming: Vec<_> = buffers.map(|(from, bytes)| Incoming { from, bytes }).collect();
 ///     wire.exchange(&outgoing, &mut incoming)?;
 ///     Ok(all)
 /// }
@@ -59,14 +60,14 @@ pub trait Wire: Send {
     /// Returns the number of processes.
     fn processes(&self) -> usize;
 
-    /// Sets how long [`exchange`](Self::exchange) waits for others; `None`, as in the beginning, is without limit.
+    /// Sets how long [`exchange`](Self::exchange) waits for others; `None`, the default, is without limit.
     fn set_timeout(&mut self, timeout: Option<Duration>);
 
     /// Sends all of `outgoing` and receives all of `incoming`; returns when both is done.
     ///
     /// # Errors
     /// [`Left`](CollectiveError::Left) if a process that is waited for is gone, [`TimedOut`](CollectiveError::TimedOut),
-    /// [`Mismatch`](CollectiveError::Mismatch) if a message has another len than its room. The ranks that they name are processes. What was
+    /// [`Mismatch`](CollectiveError::Mismatch) if a message has another length than its buffer. The ranks that they name are processes. What was
     /// to be received is then of no meaning, and the wire of no further use.
     ///
     /// # Panics
@@ -78,7 +79,7 @@ pub trait Wire: Send {
     ) -> Result<(), CollectiveError>;
 }
 
-/// Who keeps an end lends it.
+/// A wire that is borrowed is a wire.
 impl<W: Wire + ?Sized> Wire for &mut W {
     fn process(&self) -> usize {
         (**self).process()
@@ -162,4 +163,109 @@ pub fn gather_parts<T: Pod>(
     let outgoing: Vec<_> =
         (0..wire.processes()).filter(|to| *to != process).map(|to| Outgoing { to, bytes }).collect();
     wire.exchange(&outgoing, &mut incoming)
+}
+
+/// A [`Wire`] inside one process: each end stands for a process. Made to try out, and to test, what is to run on a cluster.
+///
+/// # Dropping
+/// A process that drops its end has left: those that wait for it get [`Left`](CollectiveError::Left) once they have received what it had sent.
+///
+/// # Cost
+/// Each message is copied twice.
+///
+/// # Examples
+/// ```
+/// use phalanx_collective::{Incoming, LocalWire, Outgoing, Wire};
+///
+/// std::thread::scope(|scope| {
+///     for mut wire in LocalWire::connect(2) {
+///         scope.spawn(move || {
+///             let (own, other) = (wire.process(), 1 - wire.process());
+///             let mut buffer = [0];
+///             let outgoing = [Outgoing { to: other, bytes: &[own as u8] }];
+///             wire.exchange(&outgoing, &mut [Incoming { from: other, bytes: &mut buffer }]).unwrap();
+///             assert_eq!(buffer, [other as u8]);
+///         });
+///     }
+/// });
+/// ```
+#[derive(Debug)]
+pub struct LocalWire {
+    process: usize,
+    timeout: Option<Duration>,
+    /// By process; this one's is never used.
+    senders: Vec<Sender<Vec<u8>>>,
+    receivers: Vec<Receiver<Vec<u8>>>,
+}
+
+impl LocalWire {
+    /// Connects `processes` processes, each with every other, and returns their ends in order, each to be moved into the thread that
+    /// stands for its process: one that a thread borrows would outlive it, and the others would not learn that it is gone. A loop over
+    /// this iterator gives each thread its own.
+    pub fn connect(processes: usize) -> impl ExactSizeIterator<Item = Self> {
+        let mut ends: Vec<_> = (0..processes)
+            .map(|process| Self { process, timeout: None, senders: Vec::new(), receivers: Vec::new() })
+            .collect();
+        for from in 0..processes {
+            for to in 0..processes {
+                let (sender, receiver) = unbounded();
+                ends[from].senders.push(sender);
+                ends[to].receivers.push(receiver);
+            }
+        }
+        ends.into_iter()
+    }
+}
+
+impl Wire for LocalWire {
+    fn process(&self) -> usize {
+        self.process
+    }
+
+    fn processes(&self) -> usize {
+        self.senders.len()
+    }
+
+    fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.timeout = timeout;
+    }
+
+    fn exchange(
+        &mut self,
+        outgoing: &[Outgoing<'_>],
+        incoming: &mut [Incoming<'_>],
+    ) -> Result<(), CollectiveError> {
+        for Outgoing { to, bytes } in outgoing {
+            assert_ne!(*to, self.process, "a process sends nothing to itself");
+            // Fails if that process has left. Whether it is missed is for what it was to send to show: it may have sent that, or why it
+            // left, and the others must get their messages in any case.
+            let _ = self.senders[*to].send(bytes.to_vec());
+        }
+        let begun = Instant::now();
+        for index in 0..incoming.len() {
+            let Incoming { from, bytes } = &mut incoming[index];
+            assert_ne!(*from, self.process, "a process receives nothing from itself");
+            let receiver = &self.receivers[*from];
+            let message = match self.timeout {
+                Some(timeout) => receiver.recv_timeout(timeout.saturating_sub(begun.elapsed())),
+                None => receiver.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match message {
+                Ok(message) if message.len() == bytes.len() => bytes.copy_from_slice(&message),
+                Ok(message) => {
+                    let difference = Difference::Len { expected: bytes.len(), found: message.len() };
+                    return Err(CollectiveError::Mismatch { rank: *from, difference });
+                }
+                Err(RecvTimeoutError::Disconnected) => return Err(CollectiveError::Left { rank: *from }),
+                Err(RecvTimeoutError::Timeout) => {
+                    let mut missing: Vec<_> = incoming[index..].iter().map(|buffer| buffer.from).collect();
+                    missing.retain(|from| self.receivers[*from].is_empty());
+                    missing.sort_unstable();
+                    missing.dedup();
+                    return Err(CollectiveError::TimedOut { waited: begun.elapsed(), missing });
+                }
+            }
+        }
+        Ok(())
+    }
 }

@@ -1,9 +1,9 @@
 //! Hyper-parameters carried from one convention to another, with what is exact about it and what is not.
 //!
-//! A **convention** says what the gradient of a step is and how the L2 penalty is written ([`Convention`]). **Settings** are
-//! a [`Recipe`](super::Recipe) as said in a convention, with the batch it was found with ([`Settings`]). A **translation**
-//! is the same trajectory in another convention: the new numbers, each with what it was multiplied by ([`Change`]), and
-//! under which conditions they are exact ([`Remark`]); or a refusal with its reason ([`ConventionError`]).
+//! A **convention** determines the gradient of a step and how the L2 penalty is written ([`Convention`]). **Settings** are
+//! a [`Recipe`] as written in a convention, with the batch it was found with ([`Settings`]). A **translation**
+//! is the same trajectory in another convention: the new numbers, each with what it was multiplied by ([`NumberChange`]), and
+//! under which conditions they are exact ([`Condition`]); or a refusal with its reason ([`ConventionError`]).
 //!
 //! With c the gradient of the new convention over that of the old, on a batch of m samples:
 //!
@@ -22,33 +22,523 @@
 //!
 //! # Examples
 //! ```
-//! use phalanx::optim::convention::{Convention, Settings, Target};
-//! use phalanx::optim::{OptimizerOptions, Recipe};
+//! use phalanx::optim::convention::{Destination, Recipe, Settings};
+//! use phalanx::optim::{OptimizerOptions, Reduction};
 //!
 //! let options = OptimizerOptions { momentum: Some(0.9), l2: 0.5, ..OptimizerOptions::default() };
 //! let recipe = Recipe { options, rate: 0.25, max_norm: None };
-//! let mean = Settings { data_size: Some(640), ..Settings::new(Convention::Mean, recipe, 64) };
-//! let sum = mean.translated(&Target::of(Convention::Sum))?;
+//! let mean = Settings { data_size: Some(640), ..Settings::new(Reduction::Mean.into(), recipe, 64) };
+//! let sum = mean.translated(&Destination::of(Reduction::Sum.into()))?;
 //! assert_eq!((sum.settings.recipe.rate, sum.settings.recipe.options.l2), (0.25 / 64.0, 32.0));
 //! assert!(sum.same_bits());
-//! let back = sum.settings.translated(&Target::of(Convention::Mean))?.settings.recipe;
+//! let back = sum.settings.translated(&Destination::of(Reduction::Mean.into()))?.settings.recipe;
 //! assert_eq!((back.rate, back.options.l2), (0.25, 0.5));
 //! # Ok::<(), phalanx::optim::convention::ConventionError>(())
 //! ```
 
-mod agreement;
-mod batch_rule;
-mod change;
-mod error;
-mod kind;
-mod remark;
-mod settings;
 mod translation;
 
-pub use batch_rule::BatchRule;
-pub use change::{Change, Exactness};
-pub use error::ConventionError;
-pub use kind::{Convention, foreign};
-pub use remark::Remark;
-pub use settings::{Settings, Target};
-pub use translation::Translation;
+use super::error::OptimError;
+use super::name::names;
+use super::options::{EpsForm, Hyper, L2Form, MomentumForm, OptimizerKind, OptimizerOptions, positive};
+use super::reduction::Reduction;
+use super::schedule::{BatchCut, ScaleRate};
+use serde::{Deserialize, Serialize};
+
+pub use translation::{Condition, Destination, Exactness, NumberChange, Translation};
+
+/// The definition of the gradient of a step, and of how the L2 penalty is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Convention {
+    /// (Σ g + αw)/m, the α of scikit-learn's `MLPClassifier`: its gradient is a mean, its α is a sum's λ.
+    ScikitLearn,
+    /// The mean of a batch, for the objective (1/N)Σℓ + (λ/2)‖w‖² over all N samples.
+    ObjectiveMean,
+    /// The sum of a batch, for the objective Σℓ + (Λ/2)‖w‖² over all N samples: a batch adds (m/N)Λw.
+    ObjectiveSum,
+    /// The sum of a batch, for the objective C·Σℓ + ½‖w‖² of regularised regressions, divided by C: Λ = 1/C.
+    C,
+    /// The gradient of a reduction, with λw added to it.
+    #[serde(untagged)]
+    Reduction(Reduction),
+}
+
+names!(Convention, "convention", [
+    Reduction(Reduction::Mean) => "mean",
+    Reduction(Reduction::Sum) => "sum",
+    Reduction(Reduction::MeanOfShardMeans) => "mean-of-shard-means",
+    Reduction(Reduction::SumOfShardMeans) => "sum-of-shard-means",
+    Reduction(Reduction::MeanOfShardSums) => "mean-of-shard-sums",
+    ScikitLearn => "scikit-learn",
+    ObjectiveMean => "objective-mean",
+    ObjectiveSum => "objective-sum",
+    C => "c",
+]);
+
+impl Default for Convention {
+    fn default() -> Self {
+        Self::Reduction(Reduction::default())
+    }
+}
+
+impl From<Reduction> for Convention {
+    fn from(reduction: Reduction) -> Self {
+        Self::Reduction(reduction)
+    }
+}
+
+impl Convention {
+    /// Returns the reduction that makes the gradient of a step.
+    #[must_use]
+    pub const fn reduction(self) -> Reduction {
+        match self {
+            Self::Reduction(reduction) => reduction,
+            Self::ScikitLearn | Self::ObjectiveMean => Reduction::Mean,
+            Self::ObjectiveSum | Self::C => Reduction::Sum,
+        }
+    }
+
+    /// Returns the name of L2.
+    #[must_use]
+    pub const fn l2_name(self) -> &'static str {
+        match self {
+            Self::ScikitLearn => "alpha",
+            Self::ObjectiveSum => "Lambda",
+            Self::C => "C",
+            _ => "lambda",
+        }
+    }
+
+    /// Returns the gradient that the penalty is added to in training.
+    #[must_use]
+    pub const fn l2_form(self) -> L2Form {
+        if matches!(self, Self::ScikitLearn) { L2Form::BatchSum } else { L2Form::Gradient }
+    }
+
+    /// Returns whether L2 is written for all the N samples of the data.
+    #[must_use]
+    pub const fn needs_data_size(self) -> bool {
+        matches!(self, Self::ObjectiveSum | Self::C)
+    }
+
+    /// Returns the λ that is added to this convention's gradient of a batch, from L2 as it is written: the λ, α, Λ or C.
+    ///
+    /// # Errors
+    /// [`ConventionError::NeedsDataSize`]; [`ConventionError::ZeroC`] for a C of 0.
+    pub fn read_l2(
+        self,
+        written: f64,
+        batch_size: usize,
+        data_size: Option<usize>,
+    ) -> Result<f64, ConventionError> {
+        let (m, n) = (batch_size as f64, self.data_size(data_size)?);
+        match self {
+            Self::ScikitLearn => Ok(written / m),
+            Self::ObjectiveSum => Ok(written * m / n),
+            Self::C if written == 0.0 => Err(ConventionError::ZeroC),
+            Self::C => Ok(m / (n * written)),
+            _ => Ok(written),
+        }
+    }
+
+    /// Returns the inverse of [`read_l2`](Self::read_l2).
+    ///
+    /// # Errors
+    /// [`ConventionError::NeedsDataSize`]; [`ConventionError::NoPenalty`] for a C without a penalty.
+    pub fn write_l2(
+        self,
+        lambda: f64,
+        batch_size: usize,
+        data_size: Option<usize>,
+    ) -> Result<f64, ConventionError> {
+        let (m, n) = (batch_size as f64, self.data_size(data_size)?);
+        match self {
+            Self::ScikitLearn => Ok(lambda * m),
+            Self::ObjectiveSum => Ok(lambda * n / m),
+            Self::C if lambda == 0.0 => Err(ConventionError::NoPenalty),
+            Self::C => Ok(m / (n * lambda)),
+            _ => Ok(lambda),
+        }
+    }
+
+    fn data_size(self, data_size: Option<usize>) -> Result<f64, ConventionError> {
+        match data_size {
+            Some(samples) => Ok(samples as f64),
+            None if self.needs_data_size() => Err(ConventionError::NeedsDataSize { convention: self }),
+            None => Ok(1.0),
+        }
+    }
+}
+
+/// Everything about an optimizer that depends on whether gradients are sums or means.
+///
+/// # Examples
+/// ```
+/// use phalanx::optim::convention::Recipe;
+/// use phalanx::optim::{OptimizerOptions, Reduction};
+///
+/// let options = OptimizerOptions { momentum: Some(0.9), l2: 0.5, ..OptimizerOptions::default() };
+/// let mean = Recipe { options, rate: 0.25, max_norm: Some(1.0) };
+/// let sum = mean.translated(Reduction::Sum.per_mean(64, 4))?;
+/// assert_eq!((sum.rate, sum.options.l2, sum.max_norm), (0.25 / 64.0, 32.0, Some(64.0)));
+/// # Ok::<(), phalanx::optim::OptimError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recipe {
+    /// The optimizer.
+    pub options: OptimizerOptions,
+    /// The learning rate.
+    pub rate: f64,
+    /// The bound of the global norm of grads, if they are clipped.
+    pub max_norm: Option<f64>,
+}
+
+impl Recipe {
+    /// Returns the same recipe for gradients that are `factor` times as large: m to come from a mean over m samples to their
+    /// sum, 1/m back, c₂/c₁ between any two reductions with their [`per_mean`](Reduction::per_mean).
+    ///
+    /// | | is multiplied by |
+    /// |---|---|
+    /// | rate of sgd | 1/factor |
+    /// | `l2`, ε, `max_norm`, weight decay of sgd | factor |
+    /// | `initial_accumulator`, ε inside of the root | factor² |
+    /// | momentum, β₁, β₂, trust coefficient; rate and weight decay of the scale-free rules | 1 |
+    ///
+    /// The two recipes make the same trajectory, in every bit if the factor is a power of two and nothing underflows or
+    /// overflows, and to about 1e-6 otherwise. One exception: lars treats a tensor of norm 0 as sgd does, at the rate of
+    /// neither convention. When switching during a run, also call
+    /// [`Optimizer::rescale_state`](crate::optim::Optimizer::rescale_state).
+    ///
+    /// # Errors
+    /// Those of [`OptimizerOptions::check`], before and after; [`OptimError::OutOfRange`] if the factor is not a positive
+    /// normal `f32`.
+    pub fn translated(&self, factor: f64) -> Result<Self, OptimError> {
+        let factor = positive("the factor of the gradients", factor)?;
+        let hyper = self.options.check()?;
+        let options = translated_options(&hyper, factor);
+        options.check()?;
+        let rate_factor = if hyper.kind().is_scale_free() { 1.0 } else { factor };
+        Ok(Self {
+            options,
+            rate: self.rate / rate_factor,
+            max_norm: self.max_norm.map(|bound| bound * factor),
+        })
+    }
+}
+
+fn translated_options(hyper: &Hyper, factor: f64) -> OptimizerOptions {
+    let options = hyper.options();
+    let inside = options.eps_form == Some(EpsForm::Inside);
+    let decay_factor = if hyper.kind().is_scale_free() { 1.0 } else { factor };
+    OptimizerOptions {
+        eps: options.eps.map(|eps| eps * if inside { factor * factor } else { factor }),
+        initial_accumulator: options.initial_accumulator.map(|start| start * factor * factor),
+        l2: options.l2 * factor,
+        weight_decay: options.weight_decay * decay_factor,
+        ..options
+    }
+}
+
+/// Hyper-parameters as written in a convention.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settings {
+    /// The convention.
+    pub convention: Convention,
+    /// The numbers. `options.l2` is L2 as the convention writes it: λ, α, Λ or C; `options.l2_form` plays no part.
+    pub recipe: Recipe,
+    /// Samples of a full batch, m.
+    pub batch_size: usize,
+    /// Shards of a full batch, for reductions that count them.
+    pub shards: usize,
+    /// Samples of the training data, N, if known.
+    pub data_size: Option<usize>,
+    /// True if a short last batch is left out.
+    pub drop_last: bool,
+    /// True if the rate is another one in some steps: a schedule, or a warm-up.
+    pub rate_changes: bool,
+    /// True if all params of some tensor start from 0, as the biases of [`Mlp`](crate::model::Mlp) do. Relevant to lars.
+    pub zero_start: bool,
+    /// True if the loss is that of [standardized targets](crate::model::Mlp::standardize_targets), which no other program has by itself.
+    pub standardized_targets: bool,
+}
+
+impl Settings {
+    /// Returns settings of one shard and a constant rate, for data of unknown size.
+    #[must_use]
+    pub fn new(convention: Convention, recipe: Recipe, batch_size: usize) -> Self {
+        Self {
+            convention,
+            recipe,
+            batch_size,
+            shards: 1,
+            data_size: None,
+            drop_last: false,
+            rate_changes: false,
+            zero_start: false,
+            standardized_targets: false,
+        }
+    }
+
+    fn check(&self) -> Result<(), ConventionError> {
+        for (what, count) in [("batch-size", self.batch_size), ("shards", self.shards)] {
+            if count == 0 {
+                return Err(ConventionError::Zero { what });
+            }
+        }
+        match self.data_size {
+            Some(0) => Err(ConventionError::Zero { what: "data-size" }),
+            Some(data_size) if data_size < self.batch_size => {
+                Err(ConventionError::SmallData { batch_size: self.batch_size, data_size })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the settings as Phalanx trains with them: a reduction, and a recipe whose `l2` is added to the gradient that
+    /// its `l2_form` names.
+    ///
+    /// # Errors
+    /// [`ConventionError::NeedsDataSize`] and [`ConventionError::ZeroC`].
+    pub fn runnable(&self) -> Result<(Reduction, Recipe), ConventionError> {
+        let Self { convention, recipe, batch_size, data_size, .. } = *self;
+        let l2_form = convention.l2_form();
+        let l2 = match l2_form {
+            L2Form::Gradient => convention.read_l2(recipe.options.l2, batch_size, data_size)?,
+            L2Form::BatchSum => recipe.options.l2,
+        };
+        let options = OptimizerOptions { l2, l2_form, ..recipe.options };
+        Ok((convention.reduction(), Recipe { options, ..recipe }))
+    }
+}
+
+/// The rules by which settings found with one batch size are carried over to another, κ = m′/m. None gives the same
+/// trajectory. The rate follows [`ScaleRate`] under the mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BatchRule {
+    /// η → κη: Goyal et al. 2017 (arXiv:1706.02677), to be used with a warm-up.
+    Linear,
+    /// η → √κ η: Krizhevsky 2014 (arXiv:1404.5997), Hoffer et al. 2017 (arXiv:1705.08741).
+    Sqrt,
+    /// η → √κ η, β → 1 − κ(1 − β), ε → ε/√κ: Malladi et al. 2022 (arXiv:2205.10287), for adam, adamw and rmsprop.
+    Adam,
+}
+
+names!(BatchRule, "batch rule", [
+    Linear => "linear",
+    Sqrt => "sqrt",
+    Adam => "adam",
+]);
+
+impl BatchRule {
+    /// Returns a recipe of the mean, found with the batches of `old`, for those of `new`.
+    fn applied(self, recipe: &Recipe, old: BatchCut, new: BatchCut) -> Result<Recipe, ConventionError> {
+        let scale = if self == Self::Linear { ScaleRate::Linear } else { ScaleRate::Sqrt };
+        let rate = recipe.rate * scale.factor(recipe.options.kind, Reduction::Mean, old, new);
+        let options = match self {
+            Self::Linear | Self::Sqrt => recipe.options,
+            Self::Adam => {
+                grown_adam(recipe.options.check()?.options(), new.batch_size as f64 / old.batch_size as f64)?
+            }
+        };
+        Ok(Recipe { rate, options, ..*recipe })
+    }
+}
+
+fn grown_adam(options: OptimizerOptions, growth: f64) -> Result<OptimizerOptions, ConventionError> {
+    use OptimizerKind::{Adam, Adamw, Rmsprop};
+    if !matches!(options.kind, Adam | Adamw | Rmsprop) {
+        return Err(ConventionError::NotAdam { rule: BatchRule::Adam, kind: options.kind });
+    }
+    let grown = |option, beta: Option<f64>| beta.map(|beta| grown_beta(option, beta, growth)).transpose();
+    let eps_divisor = if options.eps_form == Some(EpsForm::Inside) { growth } else { growth.sqrt() };
+    Ok(OptimizerOptions {
+        beta1: grown("beta1", options.beta1)?,
+        beta2: grown("beta2", options.beta2)?,
+        eps: options.eps.map(|eps| eps / eps_divisor),
+        ..options
+    })
+}
+
+fn grown_beta(option: &'static str, old: f64, growth: f64) -> Result<f64, ConventionError> {
+    let new = 1.0 - growth * (1.0 - old);
+    if (0.0..1.0).contains(&new) {
+        Ok(new)
+    } else {
+        Err(ConventionError::BetaOutOfRange { option, old, new, growth, limit: (1.0 - old).recip() })
+    }
+}
+
+/// The reason why settings have no exact translation, or are not given well enough to have one.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ConventionError {
+    /// Shards of different sizes, between a reduction that divides each shard and one that does not.
+    #[error(
+        "{from} and {to} are no multiples of each other on batches of {batch_size} samples in {shards} shards: of {most} \
+         and of {least} samples, which weigh differently in a mean of their own; choose a number of shards that divides \
+         the batch, or train with --reduction {from}"
+    )]
+    UnevenShards {
+        /// The reduction of the old convention.
+        from: Reduction,
+        /// That of the new one.
+        to: Reduction,
+        /// Samples of a batch.
+        batch_size: usize,
+        /// Its shards.
+        shards: usize,
+        /// Samples of the smallest shard.
+        least: usize,
+        /// Samples of the largest shard.
+        most: usize,
+    },
+    /// Caffe's momentum keeps the rate of its step with each gradient, PyTorch's does not.
+    #[error(
+        "momentum of the {from} form is that of the {to} form at a constant rate only: once the rate changes, old gradients \
+         keep their own rate in caffe's and take the new one in pytorch's; keep --momentum-form {from}, or correct v by \
+         the quotient of the rates at each change (Goyal et al. 2017, remark 2)"
+    )]
+    ChangingRate {
+        /// The old form.
+        from: MomentumForm,
+        /// The new one.
+        to: MomentumForm,
+    },
+    /// Lars updates a tensor of norm 0 as sgd does, and there is one.
+    #[error(
+        "lars has no exact translation while a tensor is all 0, as biases are at the start: it then takes sgd's step, which \
+         follows the scale of the gradients, and all others do not; start from params without such a tensor (--init), or \
+         choose lamb"
+    )]
+    ZeroNorm,
+    /// Another form of momentum is requested, and there is no momentum.
+    #[error("there is no momentum whose form could change; set a momentum above 0 with sgd or lars")]
+    NoMomentum,
+    /// A rule for other batch sizes that is not for this optimizer.
+    #[error(
+        "the {rule} rule is derived for adam, adamw and rmsprop, and {kind} is neither; choose linear or sqrt"
+    )]
+    NotAdam {
+        /// The rule.
+        rule: BatchRule,
+        /// The optimizer.
+        kind: OptimizerKind,
+    },
+    /// Adam's rule leaves the range of a β.
+    #[error(
+        "{option} of {old:?} becomes {new:.4} on batches {growth:.4} times as large, which is no decay; the adam rule ends at \
+         {limit:.1} times the batch, so choose a batch size below that"
+    )]
+    BetaOutOfRange {
+        /// The β, as an option.
+        option: &'static str,
+        /// Its value.
+        old: f64,
+        /// Its value by the rule.
+        new: f64,
+        /// New batch size over old.
+        growth: f64,
+        /// The growth at which it is 0.
+        limit: f64,
+    },
+    /// A larger or smaller batch makes another trajectory, so that a rule has to be chosen.
+    #[error(
+        "another batch size has no exact translation; choose the approximation: --rule linear, sqrt or adam"
+    )]
+    NeedsRule,
+    /// A rule for another batch size, and the batch stays.
+    #[error("the {rule} rule does nothing at the same batch size; give --to-batch-size, or drop --rule")]
+    UnusedRule {
+        /// The rule.
+        rule: BatchRule,
+    },
+    /// L2 is written for the whole data, whose size is not known.
+    #[error(
+        "the convention {convention} writes L2 for all samples of the data; say how many with --data-size"
+    )]
+    NeedsDataSize {
+        /// The convention.
+        convention: Convention,
+    },
+    /// No penalty at all cannot be written as a C.
+    #[error("without an L2 penalty C is infinite; set --l2 above 0, or choose the convention objective-sum")]
+    NoPenalty,
+    /// A C of 0 leaves nothing of the losses.
+    #[error("a C of 0 leaves nothing of the losses to learn from; set --l2, which is C here, above 0")]
+    ZeroC,
+    /// A count of 0.
+    #[error("{what} is 0; give at least 1")]
+    Zero {
+        /// The thing counted.
+        what: &'static str,
+    },
+    /// Fewer samples than a batch has.
+    #[error(
+        "a batch of {batch_size} samples cannot be filled from data of {data_size}; say the batch size that is meant"
+    )]
+    SmallData {
+        /// Samples of a batch.
+        batch_size: usize,
+        /// Samples of the data.
+        data_size: usize,
+    },
+    /// The optimizer's own options are wrong, before or after.
+    #[error(transparent)]
+    Optim(#[from] OptimError),
+}
+
+impl ConventionError {
+    /// Returns whether the request is at fault, rather than that it has no answer.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        use ConventionError::{
+            NeedsDataSize, NeedsRule, NoMomentum, Optim, SmallData, UnusedRule, Zero, ZeroC,
+        };
+        matches!(
+            self,
+            NeedsDataSize { .. }
+                | NeedsRule
+                | UnusedRule { .. }
+                | NoMomentum
+                | SmallData { .. }
+                | Zero { .. }
+                | ZeroC
+                | Optim(_)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_and_back_is_where_it_was() {
+        for &kind in OptimizerKind::ALL {
+            let options =
+                OptimizerOptions { l2: 0.1, ..OptimizerOptions::new(kind) }.check().unwrap().options();
+            let mean = Recipe { options, rate: kind.default_rate(), max_norm: Some(0.7) };
+            assert_eq!(mean.translated(64.0).unwrap().translated(1.0 / 64.0).unwrap(), mean, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_factor_that_is_no_scale_is_refused() {
+        let recipe = Recipe { options: OptimizerOptions::default(), rate: 0.1, max_norm: None };
+        for factor in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(recipe.translated(factor).is_err(), "{factor}");
+        }
+    }
+
+    #[test]
+    fn a_translation_out_of_range_is_refused() {
+        let options = OptimizerOptions {
+            initial_accumulator: Some(1.0),
+            ..OptimizerOptions::new(OptimizerKind::Adagrad)
+        };
+        let recipe = Recipe { options, rate: 0.1, max_norm: None };
+        assert!(recipe.translated(1e15).is_ok());
+        assert!(recipe.translated(1e25).is_err());
+    }
+}

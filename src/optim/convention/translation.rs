@@ -1,28 +1,58 @@
-//! The same trajectory in another convention.
+//! The same trajectory in another convention: the new numbers, how exact each is, and under which conditions.
 
-use super::super::{
-    Hyper, L2Form, MomentumForm, OptimError, OptimizerKind, OptimizerOptions, Recipe, Reduction,
-};
-use super::agreement::{Agreement, is_power_of_two};
-use super::settings::LastBatch;
-use super::{BatchRule, Change, ConventionError, Exactness, Remark, Settings, Target};
+use super::{BatchRule, Convention, ConventionError, Recipe, Settings};
+use crate::optim::error::OptimError;
+use crate::optim::options::{Hyper, L2Form, MomentumForm, OptimizerKind, OptimizerOptions};
+use crate::optim::reduction::Reduction;
+use crate::optim::schedule::BatchCut;
+use serde::Serialize;
+use std::fmt;
 
-/// What settings come to in another convention.
+/// The destination of a translation; options that are `None` stay.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Destination {
+    /// The convention.
+    pub convention: Convention,
+    /// Another batch size, with the rule that leads there.
+    pub batch_size: Option<usize>,
+    /// The rule.
+    pub rule: Option<BatchRule>,
+    /// Another number of shards.
+    pub shards: Option<usize>,
+    /// Another form of momentum.
+    pub momentum_form: Option<MomentumForm>,
+}
+
+impl Destination {
+    /// Returns the same batches in another convention.
+    #[must_use]
+    pub fn of(convention: Convention) -> Self {
+        Self { convention, ..Self::default() }
+    }
+}
+
+/// Settings in another convention, with the reason of each change.
 ///
 /// # Examples
 ///
 /// ```
-/// use phalanx::optim::convention::{BatchRule, Change, Convention, Exactness, Remark, Settings, Target, Translation};
-/// use phalanx::optim::{OptimizerOptions, Recipe};
+/// use phalanx::optim::convention::{
+///     BatchRule, NumberChange, Condition, Destination, Exactness, Recipe, Settings, Translation,
+/// };
+/// use phalanx::optim::{OptimizerOptions, Reduction};
 ///
 /// let recipe = Recipe { options: OptimizerOptions::default(), rate: 0.1, max_norm: None };
-/// let mean = Settings::new(Convention::Mean, recipe, 64);
-/// let sum: Translation = mean.translated(&Target::of(Convention::Sum))?;
-/// let Change { option, new, exactness, .. } = &sum.changes[0];
+/// let mean = Settings::new(Reduction::Mean.into(), recipe, 64);
+/// let sum: Translation = mean.translated(&Destination::of(Reduction::Sum.into()))?;
+/// let NumberChange { option, new, exactness, .. } = &sum.changes[0];
 /// assert_eq!((*option, *new, *exactness), ("lr", 0.1 / 64.0, Exactness::SameBits));
-/// assert_eq!(sum.remarks, [Remark::ConstantBatch { batch_size: 64 }]);
+/// assert_eq!(sum.remarks, [Condition::ConstantBatch { batch_size: 64 }]);
 ///
-/// let larger = Target { batch_size: Some(256), rule: Some(BatchRule::Linear), ..Target::of(Convention::Mean) };
+/// let larger = Destination {
+///     batch_size: Some(256),
+///     rule: Some(BatchRule::Linear),
+///     ..Destination::of(Reduction::Mean.into())
+/// };
 /// let larger = mean.translated(&larger)?;
 /// assert_eq!((larger.settings.recipe.rate, larger.changes[0].exactness), (0.4, Exactness::Approximate));
 /// # Ok::<(), phalanx::optim::convention::ConventionError>(())
@@ -33,56 +63,32 @@ pub struct Translation {
     pub settings: Settings,
     /// (Gradient of the new convention)/(gradient of the old) on a full batch.
     pub factor: f64,
-    /// What became of each number.
-    pub changes: Vec<Change>,
-    /// Under which conditions it is exact.
-    pub remarks: Vec<Remark>,
+    /// Each number before and after.
+    pub changes: Vec<NumberChange>,
+    /// The conditions under which it is exact.
+    pub remarks: Vec<Condition>,
 }
 
 impl Translation {
-    /// Whether the params have the same bits on full batches: the least of what its changes promise.
+    /// Returns whether the params have the same bits on full batches: the least of what its changes promise.
     #[must_use]
     pub fn same_bits(&self) -> bool {
         self.changes.iter().all(|change| change.exactness == Exactness::SameBits)
     }
-
-    /// The settings as Phalanx trains with them: a reduction, and a recipe whose `l2` is added to what its `l2_form` says.
-    ///
-    /// # Errors
-    /// None that [`Settings::translated`] does not return.
-    pub fn runnable(&self) -> Result<(Reduction, Recipe), ConventionError> {
-        self.settings.runnable()
-    }
 }
 
 impl Settings {
-    /// The settings as Phalanx trains with them: a reduction, and a recipe whose `l2` is added to what its `l2_form` says.
+    /// Returns the same trajectory in another convention, or, for another batch size, the settings by a rule.
     ///
     /// # Errors
-    /// [`ConventionError::NeedsDataSize`] and [`ConventionError::ZeroC`].
-    pub fn runnable(&self) -> Result<(Reduction, Recipe), ConventionError> {
-        let Self { convention, recipe, batch_size, data_size, .. } = *self;
-        let l2_form = convention.l2_form();
-        let l2 = match l2_form {
-            L2Form::Gradient => convention.read_l2(recipe.options.l2, batch_size, data_size)?,
-            L2Form::BatchSum => recipe.options.l2,
-        };
-        let options = OptimizerOptions { l2, l2_form, ..recipe.options };
-        Ok((convention.reduction(), Recipe { options, ..recipe }))
-    }
-
-    /// Says the same trajectory in another convention, or, for another batch size, what a rule makes of it.
-    ///
-    /// # Errors
-    /// [`ConventionError`]: what has no exact translation, with the reason.
-    pub fn translated(&self, target: &Target) -> Result<Translation, ConventionError> {
-        let to = self.moved(target)?;
-        let agreement =
-            Agreement::new(self.convention.reduction(), to.convention.reduction(), [self.cut(), to.cut()]);
+    /// [`ConventionError`] for settings without an exact translation, with the reason.
+    pub fn translated(&self, destination: &Destination) -> Result<Translation, ConventionError> {
+        let to = self.moved(destination)?;
+        let pair = Pair { from: self, to: &to };
         let old = self.with_gradient_l2()?;
-        let (factor, new) = match target.rule {
+        let (factor, new) = match destination.rule {
             None => {
-                let factor = agreement.factor(self.batch_size).ok_or_else(|| self.uneven(&to, agreement))?;
+                let factor = pair.factor(self.batch_size).ok_or_else(|| pair.uneven_error())?;
                 (factor, old.translated(factor)?)
             }
             Some(rule) => self.grown(&old, &to, rule)?,
@@ -90,31 +96,31 @@ impl Settings {
         if old.options.kind == OptimizerKind::Lars && self.zero_start && factor != 1.0 {
             return Err(ConventionError::ZeroNorm);
         }
-        let new = with_form(&new, target.momentum_form, self.rate_changes)?;
+        let new = with_form(&new, destination.momentum_form, self.rate_changes)?;
         let l2 = to.convention.write_l2(new.options.l2, to.batch_size, to.data_size)?;
         let options = OptimizerOptions { l2, ..new.options };
         options.check()?;
-        let to = Settings { recipe: Recipe { options, ..new }, ..to };
-        let mut translation = Translation { settings: to, factor, changes: Vec::new(), remarks: Vec::new() };
-        translation.changes = changes(self, &translation, target.rule, agreement)?;
-        translation.remarks = remarks(self, &translation, target, agreement)?;
-        Ok(translation)
+        let settings = Settings { recipe: Recipe { options, ..new }, ..to };
+        let pair = Pair { from: self, to: &settings };
+        let changes = changes(pair, destination.rule)?;
+        let remarks = conditions(pair, factor, destination.rule)?;
+        Ok(Translation { settings, factor, changes, remarks })
     }
 
-    fn moved(&self, target: &Target) -> Result<Self, ConventionError> {
+    fn moved(&self, destination: &Destination) -> Result<Self, ConventionError> {
         self.check()?;
-        let batch_size = target.batch_size.unwrap_or(self.batch_size);
-        match target.rule {
+        let batch_size = destination.batch_size.unwrap_or(self.batch_size);
+        match destination.rule {
             None if batch_size != self.batch_size => return Err(ConventionError::NeedsRule),
             Some(rule) if batch_size == self.batch_size => return Err(ConventionError::UnusedRule { rule }),
             _ => {}
         }
-        let shards = target.shards.unwrap_or(self.shards);
-        let to = Self { convention: target.convention, batch_size, shards, ..*self };
+        let shards = destination.shards.unwrap_or(self.shards);
+        let to = Self { convention: destination.convention, batch_size, shards, ..*self };
         to.check().map(|()| to)
     }
 
-    /// The recipe with the λ that is added to the gradient of a full batch.
+    /// Returns the recipe with the λ that is added to the gradient of a full batch.
     fn with_gradient_l2(&self) -> Result<Recipe, ConventionError> {
         let options = self.recipe.options;
         let l2 = self.convention.read_l2(options.l2, self.batch_size, self.data_size)?;
@@ -123,23 +129,22 @@ impl Settings {
     }
 
     fn grown(&self, old: &Recipe, to: &Self, rule: BatchRule) -> Result<(f64, Recipe), ConventionError> {
-        let scale = |settings: &Self| {
-            settings
-                .convention
-                .reduction()
-                .per_mean(settings.batch_size, settings.shards.min(settings.batch_size))
-        };
-        let growth = to.batch_size as f64 / self.batch_size as f64;
-        let mean = rule.applied(&old.translated(scale(self).recip())?, growth)?;
+        let scale = |settings: &Self| settings.per_mean(settings.batch_size);
+        let cut = |settings: &Self| BatchCut { batch_size: settings.batch_size, shards: settings.shards };
+        let mean = rule.applied(&old.translated(scale(self).recip())?, cut(self), cut(to))?;
         Ok((scale(to) / scale(self), mean.translated(scale(to))?))
     }
 
-    fn uneven(&self, to: &Self, agreement: Agreement) -> ConventionError {
-        let batch_size = self.batch_size;
-        let shards = agreement.uneven(batch_size).expect("only uneven shards have no factor").min(batch_size);
-        let (from, to) = (self.convention.reduction(), to.convention.reduction());
-        let (least, most) = (batch_size / shards, batch_size.div_ceil(shards));
-        ConventionError::UnevenShards { from, to, batch_size, shards, least, most }
+    /// Returns the kind of the last batch of an epoch.
+    fn last_batch(&self) -> LastBatch {
+        match self.data_size {
+            _ if self.drop_last => LastBatch::Full,
+            None => LastBatch::Unknown,
+            Some(samples) => match samples % self.batch_size {
+                0 => LastBatch::Full,
+                rest => LastBatch::Short(rest),
+            },
+        }
     }
 }
 
@@ -160,48 +165,40 @@ fn with_form(
     }
 }
 
-/// One line for each number that the optimizer has.
-fn changes(
-    from: &Settings,
-    translation: &Translation,
-    rule: Option<BatchRule>,
-    agreement: Agreement,
-) -> Result<Vec<Change>, OptimError> {
-    let to = &translation.settings;
+/// Returns one change for each number that the optimizer has.
+fn changes(pair: Pair<'_>, rule: Option<BatchRule>) -> Result<Vec<NumberChange>, OptimError> {
+    let Pair { from, to } = pair;
     let (old, new) = (from.recipe.options.check()?.options(), to.recipe.options);
-    let form_changes = old.momentum_form != new.momentum_form;
-    let mut changes = Vec::new();
-    let mut push = |option: &'static str, names: [&'static str; 2], old: Option<f64>, new: Option<f64>| {
-        let (Some(old), Some(new)) = (old, new) else { return };
-        let multiple = old == new || is_power_of_two(new / old);
+    let rounds_nothing = pair.rounds_nothing(from.batch_size) && old.momentum_form == new.momentum_form;
+    let has_l2 = old.l2 != 0.0 || new.l2 != 0.0;
+    let numbers = [
+        ("lr", Some(from.recipe.rate), Some(to.recipe.rate)),
+        ("momentum", old.momentum.filter(|momentum| *momentum > 0.0), new.momentum),
+        ("beta1", old.beta1, new.beta1),
+        ("beta2", old.beta2, new.beta2),
+        ("eps", old.eps, new.eps),
+        ("initial-accumulator", old.initial_accumulator, new.initial_accumulator),
+        ("trust-coefficient", old.trust_coefficient, new.trust_coefficient),
+        ("l2", has_l2.then_some(old.l2), Some(new.l2)),
+        ("weight-decay", (old.weight_decay != 0.0).then_some(old.weight_decay), Some(new.weight_decay)),
+        ("clip-grad-norm", from.recipe.max_norm, to.recipe.max_norm),
+    ];
+    let change = |(option, old, new): (&'static str, Option<f64>, Option<f64>)| {
+        let (old, new) = (old?, new?);
+        let names = [from, to].map(|side| if option == "l2" { side.convention.l2_name() } else { option });
         let exactness = match rule {
             Some(_) => Exactness::Approximate,
-            None if multiple && agreement.rounds_nothing(from.batch_size) && !form_changes => {
-                Exactness::SameBits
-            }
+            None if rounds_nothing && (old == new || is_power_of_two(new / old)) => Exactness::SameBits,
             None => Exactness::Rounding,
         };
         let [old_name, new_name] = names;
         let why = why(option, new_name != old_name, [old, new]);
-        changes.push(Change { option, old_name, new_name, old, new, why, exactness });
+        Some(NumberChange { option, old_name, new_name, old, new, why, exactness })
     };
-    push("lr", ["lr"; 2], Some(from.recipe.rate), Some(to.recipe.rate));
-    push("momentum", ["momentum"; 2], old.momentum.filter(|momentum| *momentum > 0.0), new.momentum);
-    push("beta1", ["beta1"; 2], old.beta1, new.beta1);
-    push("beta2", ["beta2"; 2], old.beta2, new.beta2);
-    push("eps", ["eps"; 2], old.eps, new.eps);
-    push("initial-accumulator", ["initial-accumulator"; 2], old.initial_accumulator, new.initial_accumulator);
-    push("trust-coefficient", ["trust-coefficient"; 2], old.trust_coefficient, new.trust_coefficient);
-    let penalised = (old.l2 != 0.0 || new.l2 != 0.0).then_some(());
-    let names = [from.convention.l2_name(), to.convention.l2_name()];
-    push("l2", names, penalised.map(|()| old.l2), Some(new.l2));
-    let decayed = (old.weight_decay != 0.0).then_some(old.weight_decay);
-    push("weight-decay", ["weight-decay"; 2], decayed, Some(new.weight_decay));
-    push("clip-grad-norm", ["clip-grad-norm"; 2], from.recipe.max_norm, to.recipe.max_norm);
-    Ok(changes)
+    Ok(numbers.into_iter().filter_map(change).collect())
 }
 
-/// What was done to a number.
+/// Returns in words what was done to a number.
 fn why(option: &str, renamed: bool, [old, new]: [f64; 2]) -> String {
     let times = new / old;
     let short = |value: f64| format!("{value:.12e}").parse::<f64>().expect("a number was written");
@@ -217,22 +214,18 @@ fn why(option: &str, renamed: bool, [old, new]: [f64; 2]) -> String {
     }
 }
 
-fn remarks(
-    from: &Settings,
-    translation: &Translation,
-    target: &Target,
-    agreement: Agreement,
-) -> Result<Vec<Remark>, ConventionError> {
+/// Returns the conditions of a translation by c, or by a rule.
+fn conditions(pair: Pair<'_>, c: f64, rule: Option<BatchRule>) -> Result<Vec<Condition>, ConventionError> {
+    let Pair { from, to } = pair;
     let hyper = from.recipe.options.check()?;
-    let (c, to) = (translation.factor, &translation.settings);
     let mut remarks = Vec::new();
-    match target.rule {
+    match rule {
         Some(rule) => {
             let growth = to.batch_size as f64 / from.batch_size as f64;
-            remarks.push(Remark::Approximation { rule, growth });
+            remarks.push(Condition::Approximation { rule, growth });
         }
         None => {
-            remarks.extend(last_batch(from, to, agreement, c)?);
+            remarks.extend(last_batch(pair, c)?);
             remarks.extend(state(&hyper, c));
         }
     }
@@ -240,55 +233,51 @@ fn remarks(
         let rate = to.recipe.rate;
         let times =
             if to.recipe.options.momentum_form == Some(MomentumForm::Caffe) { rate } else { rate.recip() };
-        remarks.push(Remark::FormState { times });
+        remarks.push(Condition::FormState { times });
     }
     if hyper.kind() == OptimizerKind::Lars && c != 1.0 {
-        remarks.push(Remark::LarsZeroNorm);
+        remarks.push(Condition::LarsZeroNorm);
     }
     if from.recipe.max_norm.is_some() && c != 1.0 {
-        remarks.push(Remark::ClipEps { eps: 1e-6 * c });
+        remarks.push(Condition::ClipEps { eps: 1e-6 * c });
     }
-    if [from, to].into_iter().any(|side| side.convention == super::Convention::C) {
-        remarks.push(Remark::RateOfC);
+    if [from, to].into_iter().any(|side| side.convention == Convention::C) {
+        remarks.push(Condition::RateOfC);
     }
     if from.standardized_targets {
-        remarks.push(Remark::StandardizedTargets);
+        remarks.push(Condition::StandardizedTargets);
     }
     Ok(remarks)
 }
 
-fn state(hyper: &Hyper, c: f64) -> impl Iterator<Item = Remark> {
+fn state(hyper: &Hyper, c: f64) -> impl Iterator<Item = Condition> {
     let buffers = hyper.state_names().iter().zip(hyper.state_powers());
     buffers
-        .map(move |(&name, power)| Remark::State { name, times: c.powi(*power) })
-        .filter(|remark| !matches!(remark, Remark::State { times, .. } if *times == 1.0))
+        .map(move |(&name, power)| Condition::State { name, times: c.powi(*power) })
+        .filter(|condition| !matches!(condition, Condition::State { times, .. } if *times == 1.0))
 }
 
-/// What is different about a short last batch.
-fn last_batch(
-    from: &Settings,
-    to: &Settings,
-    agreement: Agreement,
-    c: f64,
-) -> Result<Vec<Remark>, ConventionError> {
+/// Returns the conditions that a short last batch adds.
+fn last_batch(pair: Pair<'_>, c: f64) -> Result<Vec<Condition>, ConventionError> {
+    let Pair { from, to } = pair;
     let batch_size = from.batch_size;
     let penalised = from.with_gradient_l2()?.options.l2 != 0.0;
     let samples = match from.last_batch() {
         LastBatch::Full => return Ok(Vec::new()),
         LastBatch::Unknown => {
             let penalty_differs = penalised && from.convention.l2_form() != to.convention.l2_form();
-            let constant = agreement.is_constant(batch_size) && !penalty_differs;
-            return Ok(if constant { Vec::new() } else { vec![Remark::ConstantBatch { batch_size }] });
+            let constant = pair.is_constant(batch_size) && !penalty_differs;
+            return Ok(if constant { Vec::new() } else { vec![Condition::ConstantBatch { batch_size }] });
         }
         LastBatch::Short(samples) => samples,
     };
-    let Some(short) = agreement.factor(samples) else {
-        let shards = agreement.uneven(samples).unwrap_or(1).min(samples);
-        return Ok(vec![Remark::UnevenShortBatch { samples, shards }]);
+    let Some(short) = pair.factor(samples) else {
+        let shards = pair.uneven(samples).unwrap_or(1).min(samples);
+        return Ok(vec![Condition::UnevenShortBatch { samples, shards }]);
     };
     let mut remarks = Vec::new();
     if short != c {
-        remarks.push(Remark::ShortBatch { samples, batch_size, times: short / c });
+        remarks.push(Condition::ShortBatch { samples, batch_size, times: short / c });
     }
     // λ of the last batch over that of a full one, on either side; α alone is divided by the samples of its batch.
     let grows = |side: &Settings| match side.convention.l2_form() {
@@ -297,7 +286,255 @@ fn last_batch(
     };
     let times = grows(to) / grows(from) * c / short;
     if penalised && times != 1.0 {
-        remarks.push(Remark::ShortBatchPenalty { samples, times });
+        remarks.push(Condition::ShortBatchPenalty { samples, times });
     }
     Ok(remarks)
+}
+
+/// The last batch of an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LastBatch {
+    Unknown,
+    Full,
+    Short(usize),
+}
+
+impl Settings {
+    fn divides_shards(&self) -> bool {
+        matches!(self.convention.reduction(), Reduction::MeanOfShardMeans | Reduction::SumOfShardMeans)
+    }
+
+    fn is_even(&self, batch: usize) -> bool {
+        !self.divides_shards() || batch.is_multiple_of(self.shards.min(batch))
+    }
+
+    fn per_mean(&self, batch: usize) -> f64 {
+        self.convention.reduction().per_mean(batch, self.shards.min(batch))
+    }
+
+    fn divisors(&self, batch: usize) -> [Option<f64>; 2] {
+        let (reduction, shards) = (self.convention.reduction(), self.shards.min(batch));
+        let shard_weight = batch as f64 / shards as f64;
+        [reduction.shard_divisor(shard_weight), reduction.step_divisor(shards, batch as f64)]
+    }
+}
+
+/// Settings before and after a translation.
+#[derive(Debug, Clone, Copy)]
+struct Pair<'a> {
+    from: &'a Settings,
+    to: &'a Settings,
+}
+
+impl Pair<'_> {
+    /// Returns c = (gradient of `to`)/(gradient of `from`) on a batch, if it is one number.
+    fn factor(self, batch: usize) -> Option<f64> {
+        let Self { from, to } = self;
+        let is_one = from.divides_shards() && to.divides_shards() && from.shards == to.shards
+            || from.is_even(batch) && to.is_even(batch);
+        is_one.then(|| to.per_mean(batch) / from.per_mean(batch))
+    }
+
+    /// Returns the number of shards of the one that has a mean of its own for each of some uneven shards.
+    fn uneven(self, batch: usize) -> Option<usize> {
+        [self.from, self.to].into_iter().find(|side| !side.is_even(batch)).map(|side| side.shards)
+    }
+
+    /// Returns whether batches of all sizes have the same c.
+    fn is_constant(self, largest: usize) -> bool {
+        let factor = self.factor(largest);
+        let mut others = [1, largest / 2, largest - 1].into_iter().filter(|batch| *batch > 0);
+        others.all(|batch| self.factor(batch) == factor)
+    }
+
+    /// Returns whether every division that only one of both does is by a power of two, so that it rounds nothing.
+    fn rounds_nothing(self, batch: usize) -> bool {
+        let mut divisors = self.from.divisors(batch).into_iter().zip(self.to.divisors(batch));
+        divisors.all(|(from, to)| from == to || [from, to].into_iter().flatten().all(is_power_of_two))
+    }
+
+    fn uneven_error(self) -> ConventionError {
+        let batch_size = self.from.batch_size;
+        let shards = self.uneven(batch_size).expect("only uneven shards have no factor").min(batch_size);
+        let [from, to] = [self.from, self.to].map(|side| side.convention.reduction());
+        let (least, most) = (batch_size / shards, batch_size.div_ceil(shards));
+        ConventionError::UnevenShards { from, to, batch_size, shards, least, most }
+    }
+}
+
+/// Returns whether multiplying by the value rounds nothing.
+fn is_power_of_two(value: f64) -> bool {
+    value.is_normal() && value.to_bits() << 12 == 0
+}
+
+/// The precision to which the trajectory is the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exactness {
+    /// In every bit of the params: only powers of two are multiplied, as long as nothing underflows or overflows.
+    SameBits,
+    /// Up to rounding, about 1e-6 of the params.
+    Rounding,
+    /// Another trajectory, expected to be as good.
+    Approximate,
+}
+
+impl fmt::Display for Exactness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::SameBits => "exact, same bits",
+            Self::Rounding => "exact up to rounding",
+            Self::Approximate => "approximation",
+        })
+    }
+}
+
+/// One number, before and after.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NumberChange {
+    /// The option as written in flags and files.
+    pub option: &'static str,
+    /// Its name in the old convention.
+    pub old_name: &'static str,
+    /// Its name in the new one.
+    pub new_name: &'static str,
+    /// The number in the old convention.
+    pub old: f64,
+    /// The number in the new one.
+    pub new: f64,
+    /// The operation and its reason, in words.
+    pub why: String,
+    /// Its exactness.
+    pub exactness: Exactness,
+}
+
+/// A condition under which a translation is exact, or another fact about it that its numbers do not show.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "about")]
+pub enum Condition {
+    /// It is exact for batches of one size, and the size of the data is not known.
+    ConstantBatch {
+        /// That size, in samples.
+        batch_size: usize,
+    },
+    /// The last batch of an epoch is short, and c is another one there.
+    ShortBatch {
+        /// Its samples, r.
+        samples: usize,
+        /// Those of a full batch, m.
+        batch_size: usize,
+        /// c(r)/c(m): the weight of its gradient over that in the old convention.
+        times: f64,
+    },
+    /// The last batch of an epoch is short, and its shards are uneven: there is no c.
+    UnevenShortBatch {
+        /// Its samples.
+        samples: usize,
+        /// Its shards.
+        shards: usize,
+    },
+    /// The penalty of a short last batch has another weight relative to its gradient than before.
+    ShortBatchPenalty {
+        /// Its samples.
+        samples: usize,
+        /// The quotient of the two weights.
+        times: f64,
+    },
+    /// A switch during a run also changes a buffer that follows the scale of gradients.
+    State {
+        /// The buffer.
+        name: &'static str,
+        /// Its factor.
+        times: f64,
+    },
+    /// Caffe's momentum has the rate inside: v of the one form is η times that of the other.
+    FormState {
+        /// The factor of v on a switch during a run.
+        times: f64,
+    },
+    /// Lars treats a tensor whose params or gradients are all 0 as sgd does.
+    LarsZeroNorm,
+    /// PyTorch's clipping adds a constant to the norm, which ought to be translated too.
+    ClipEps {
+        /// The translation of 1e-6.
+        eps: f64,
+    },
+    /// A rule for another batch size gives another trajectory.
+    Approximation {
+        /// The rule.
+        rule: BatchRule,
+        /// New batch size over old.
+        growth: f64,
+    },
+    /// A C determines the minimum, but no rate.
+    RateOfC,
+    /// The loss, on both sides, is that of standardized targets.
+    StandardizedTargets,
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ConstantBatch { batch_size } => write!(
+                f,
+                "exact if every batch has {batch_size} samples: give --data-size to hear about the last batch of an epoch, \
+                 or train with --drop-last"
+            ),
+            Self::ShortBatch { samples, batch_size, times } => write!(
+                f,
+                "not exact in the last batch of an epoch, of {samples} samples instead of {batch_size}: its update is {} \
+                 times what it was; leave it out with --drop-last on both sides, or choose a batch size that divides \
+                 the data",
+                short(*times)
+            ),
+            Self::UnevenShortBatch { samples, shards } => write!(
+                f,
+                "not exact in the last batch of an epoch, whose {samples} samples make {shards} uneven shards; leave it \
+                 out with --drop-last on both sides"
+            ),
+            Self::ShortBatchPenalty { samples, times } => write!(
+                f,
+                "in the last batch of an epoch, of {samples} samples, L2 weighs {} times what it did beside the gradient",
+                short(*times)
+            ),
+            Self::State { name, times } => write!(
+                f,
+                "when switching during a run, multiply {name} by {times:?} (Optimizer::rescale_state); a new run needs nothing"
+            ),
+            Self::FormState { times } => write!(
+                f,
+                "when switching during a run, multiply momentum_buffer by {times:?}, and keep the rate constant; with a \
+                 changing rate the two forms are not the same"
+            ),
+            Self::LarsZeroNorm => f.write_str(
+                "exact as long as no tensor has a norm of 0 (in the params of --init, and later): lars updates such a tensor as \
+                 sgd would, at the rate of neither convention",
+            ),
+            Self::ClipEps { eps } => write!(
+                f,
+                "there is no constant in the clipping here; PyTorch's clip_grad_norm_ adds 1e-6 to the norm, which is {eps:?} \
+                 in the new convention"
+            ),
+            Self::Approximation { rule, growth } => write!(
+                f,
+                "the {rule} rule is an approximation: batches {} times as large take other steps, so this is another \
+                 trajectory; L2, weight decay, momentum and clipping are left as they are under the mean{}",
+                short(*growth),
+                if *rule == BatchRule::Linear { ", and a warm-up is part of the rule (Goyal et al. 2017)" } else { "" }
+            ),
+            Self::RateOfC => f.write_str(
+                "C Σ loss + ½‖w‖² is divided by C, which does not move its minimum: the rate is one for Σ loss + ‖w‖²/(2C), \
+                 and a rate for the former is 1/C of it",
+            ),
+            Self::StandardizedTargets => f.write_str(
+                "the loss, if it is mse, is that of standardized targets on both sides; rates and penalties found with targets as they are need \
+                 --standardize-targets=false",
+            ),
+        }
+    }
+}
+
+/// Rounds to four significant digits.
+fn short(value: f64) -> f64 {
+    format!("{value:.3e}").parse().expect("a number was written")
 }

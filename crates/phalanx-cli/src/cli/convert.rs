@@ -7,11 +7,10 @@ use anyhow::anyhow;
 use clap::Args;
 use phalanx::model::Loss;
 use phalanx::optim::convention::{
-    BatchRule, Change, Convention, ConventionError, Exactness, Settings, Target, Translation,
+    BatchRule, Convention, ConventionError, Destination, Exactness, NumberChange, Recipe, Settings,
+    Translation,
 };
-use phalanx::optim::{
-    L2Form, MomentumForm, OptimizerKind, OptimizerOptions, Recipe, Reduction, ScheduleKind,
-};
+use phalanx::optim::{L2Form, MomentumForm, OptimizerKind, OptimizerOptions, Reduction, ScheduleKind};
 use phalanx::train::Shards;
 use serde_json::json;
 
@@ -92,7 +91,7 @@ pub(super) fn run(flags: ConvertFlags) -> Result<ExitCode, Failure> {
     refuse_resume(&train)?;
     let from = from(&flags, &train)?;
     let settings = settings_of(&flags, &train, from)?;
-    let target = Target {
+    let target = Destination {
         convention: flags.to.unwrap_or(from),
         batch_size: flags.to_batch_size,
         rule: flags.rule,
@@ -206,7 +205,7 @@ fn shards(train: &TrainFlags, batch_size: usize) -> usize {
 }
 
 /// The number of shards is part of what some conventions mean, and not for the program to choose.
-fn need_shards(train: &TrainFlags, from: Convention, target: &Target) -> Result<(), Failure> {
+fn need_shards(train: &TrainFlags, from: Convention, target: &Destination) -> Result<(), Failure> {
     let counts =
         |convention: &Convention| !matches!(convention.reduction(), Reduction::Mean | Reduction::Sum);
     match [from, target.convention].iter().find(|convention| counts(convention)) {
@@ -247,7 +246,7 @@ fn command(
     settings: &Settings,
     translation: &Translation,
 ) -> Result<Vec<String>, Failure> {
-    let (reduction, recipe) = translation.runnable().map_err(failure)?;
+    let (reduction, recipe) = translation.settings.runnable().map_err(failure)?;
     let new = recipe.options;
     let default = OptimizerOptions::new(new.kind).check().expect("defaults are in range").options();
     let unless = |new: Option<f64>, default: Option<f64>| new.filter(|_| new != default);
@@ -317,7 +316,7 @@ fn gradient(factor: f64) -> String {
     }
 }
 
-fn row(change: &Change) -> Vec<String> {
+fn row(change: &NumberChange) -> Vec<String> {
     let name = if change.old_name == change.new_name || change.option != "l2" {
         change.option.to_owned()
     } else {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Command};
 use phalanx::data::{Column, HeaderRow, InputFormat};
 use phalanx::model::{Activation, Loss};
-use phalanx::optim::convention::foreign;
 use phalanx::optim::{
     EpsForm, Framework, L2Form, MomentumForm, OptimizerKind, Reduction, ScaleRate, ScheduleKind, WarmupForm,
 };
@@ -329,11 +328,26 @@ pub(super) fn names() -> Vec<String> {
 /// Flags that ask for something else than a run, or for another file.
 const NO_KEYS: [&str; 3] = ["config", "print-config", "help"];
 
-/// Reads the name of an optimizer; of some that are not here there is something to say.
+/// Reads the name of an optimizer; the error for some others explains how they relate to the conventions.
 fn optimizer(name: &str) -> Result<OptimizerKind, String> {
     let parsed: Result<OptimizerKind, _> = name.parse();
     parsed.map_err(|error| match foreign(name) {
         Some(text) => format!("{error} (of {name}: {text})"),
         None => error.to_string(),
     })
+}
+
+/// Returns the facts about sum and mean for optimizers that Phalanx does not have, by their usual name.
+fn foreign(optimizer: &str) -> Option<&'static str> {
+    match optimizer {
+        "adadelta" => Some(
+            "there is no exact translation between sum and mean with its one eps, which stands beside squares of gradients \
+             and beside squares of updates, and would have to grow in one place alone",
+        ),
+        "lion" | "sign-sgd" | "signsgd" => Some(
+            "between sum and mean nothing changes for it, since it takes the signs of gradients; only an L2 that is added \
+             to the gradient grows with it",
+        ),
+        _ => None,
+    }
 }

@@ -1,23 +1,23 @@
 //! The communicator of a process: every process is a rank.
 //!
-//! Each call is an exchange of headers, in which all see what all want, and then of segments: each process receives its own segment of
+//! Each call is an exchange of headers, by which all processes learn each other's call, and then of segments: each process receives its own segment of
 //! everyone's values, combines them in the same tree as threads do, and sends the result to all. So `2(n−1)/n` of the values pass each
 //! process's end of the wire, each way, whatever `n`.
 
-use super::element::{Element, Float};
-use super::header::Header;
-use super::kernel::{BLOCK, reduce_slices};
-use super::recipe::{Recipe, WeightedMean, With};
-use super::reduce::{Reduction, choose, total_weight};
-use super::{CollectiveError, Incoming, Op, Operation, Outgoing, Wire, gather_parts, segment};
+use super::arithmetic::{BLOCK, Element, Float, Fold, Op, WeightedMean, With, reduce_slices};
+use super::communicator::{Operands, reduce_by, total_weight};
+use super::error::{CollectiveError, Difference, Operation};
+use super::round::PAYLOAD_BYTES;
+use super::tree::segment;
+use super::wire::{Incoming, Outgoing, Wire, gather_parts};
 use bytemuck::Pod;
+use std::any::{TypeId, type_name};
 use std::ops::Range;
 use std::time::Duration;
 
 /// The handle of one process, through which it meets the others: a [`Communicator`](super::Communicator) over a [`Wire`].
 ///
-/// Its methods mean what those of the communicator of threads mean, to the bit, with a process as a rank; [`Collectives`](super::Collectives)
-/// is the face of both. Elements and values are plain bytes ([`Pod`]), aligned to 8 bytes at most; all processes must have the same
+/// Its methods mean what those of the communicator of threads mean, to the bit, with a process as a rank. Elements and values are plain bytes ([`Pod`]), aligned to 8 bytes at most; all processes must have the same
 /// byte order. Types that the reducer does not know are compared by their size.
 ///
 /// # Errors
@@ -27,11 +27,11 @@ use std::time::Duration;
 ///
 /// A process that panics or exits is a process that left, and so is one that returns early and drops its end of the wire. Its
 /// communicator does not end the world, as a process may make several over one wire: the wire is what the others miss. One that
-/// returns early because of an error [fails](Self::fail), which tells the others why.
+/// returns early because of an error calls [`fail`](Self::fail), which sends the others the reason.
 ///
 /// # Cost
 /// A call takes one latency of the wire for the headers; up to 64 bytes of values travel with them. More take another for the segments
-/// to come and one for the results to go. Room for a segment of everyone is kept from call to call.
+/// to come and one for the results to go. Memory for a segment of everyone is kept from call to call.
 ///
 /// # Examples
 /// ```
@@ -51,15 +51,15 @@ use std::time::Duration;
 pub struct ProcessCommunicator<'w> {
     wire: &'w mut dyn Wire,
     /// Everyone's values of this process's segment, in whole words.
-    room: Vec<u64>,
-    /// Why there are no more calls.
+    buffer: Vec<u64>,
+    /// The reason why no further call is made.
     ended: Option<CollectiveError>,
 }
 
 impl<'w> ProcessCommunicator<'w> {
     /// Makes one over a wire that nobody else uses meanwhile.
     pub fn new(wire: &'w mut dyn Wire) -> Self {
-        Self { wire, room: Vec::new(), ended: None }
+        Self { wire, buffer: Vec::new(), ended: None }
     }
 
     /// Returns this process, from 0.
@@ -77,7 +77,7 @@ impl<'w> ProcessCommunicator<'w> {
         self.wire.set_timeout(timeout);
     }
 
-    /// Ends the world because this process cannot go on, between two calls: every other process's next call fails with
+    /// Ends the world because this process cannot continue, between two calls: every other process's next call fails with
     /// [`Failed`](CollectiveError::Failed), which holds the reason. Returns the cause that the world has ended for on this process, which
     /// is another one if the world had ended before.
     ///
@@ -113,7 +113,7 @@ impl<'w> ProcessCommunicator<'w> {
         let header = Header::of_failure(sent.len());
         for to in others(self.rank(), self.world_size()) {
             let outgoing = [header.as_bytes(), sent].map(|bytes| Outgoing { to, bytes });
-            // A process that cannot be told is gone itself, and the others are told all the same.
+            // A process that cannot be reached is gone itself, and the others are sent the reason all the same.
             let _ = self.wire.exchange(&outgoing, &mut []);
         }
         let cause = CollectiveError::Failed { rank: self.rank(), reason };
@@ -177,11 +177,11 @@ impl<'w> ProcessCommunicator<'w> {
         if Header::holds(values) {
             let headers = self.meet(Header::with_values(operation, values))?;
             let world_size = headers.len();
-            return choose(op, world_size, FromHeaders { headers: &headers, first: 0, results: values });
+            return reduce_by(op, world_size, FromHeaders { headers: &headers, first: 0, results: values });
         }
         self.meet(Header::new::<T>(operation, values.len()))?;
         let world_size = self.world_size();
-        choose(op, world_size, Scattered { communicator: self, values })?;
+        reduce_by(op, world_size, Scattered { communicator: self, values })?;
         self.gather(values)
     }
 
@@ -202,11 +202,11 @@ impl<'w> ProcessCommunicator<'w> {
         if Header::holds(values) {
             let headers = self.meet(Header::with_values(operation, values))?;
             let (first, results) = (own.start, &mut values[own.clone()]);
-            choose(op, world_size, FromHeaders { headers: &headers, first, results })?;
+            reduce_by(op, world_size, FromHeaders { headers: &headers, first, results })?;
             return Ok(own);
         }
         self.meet(Header::new::<T>(operation, values.len()))?;
-        choose(op, world_size, Scattered { communicator: self, values })?;
+        reduce_by(op, world_size, Scattered { communicator: self, values })?;
         Ok(own)
     }
 
@@ -226,8 +226,8 @@ impl<'w> ProcessCommunicator<'w> {
         let header = Header::new::<T>(Operation::WeightedMean, values.len()).with_weight(weight);
         let headers = self.meet(header)?;
         let total = total_weight(headers.len(), |rank| headers[rank].weight())?;
-        let recipe = WeightedMean { weight: |rank: usize| headers[rank].weight(), total };
-        self.scatter::<T, _, BLOCK>(values, &recipe)?;
+        let fold = WeightedMean { weight: |rank: usize| headers[rank].weight(), total };
+        self.scatter::<T, _, BLOCK>(values, &fold)?;
         self.gather(values)?;
         Ok(total)
     }
@@ -256,9 +256,9 @@ impl<'w> ProcessCommunicator<'w> {
         let mut headers = vec![own; world_size];
         let outgoing: Vec<_> =
             others(rank, world_size).map(|to| Outgoing { to, bytes: own.as_bytes() }).collect();
-        let rooms = headers.iter_mut().enumerate().filter(|(from, _)| *from != rank);
+        let buffers = headers.iter_mut().enumerate().filter(|(from, _)| *from != rank);
         let mut incoming: Vec<_> =
-            rooms.map(|(from, header)| Incoming { from, bytes: header.as_bytes_mut() }).collect();
+            buffers.map(|(from, header)| Incoming { from, bytes: header.as_bytes_mut() }).collect();
         self.exchange(&outgoing, &mut incoming)?;
         if let Some((rank, len)) =
             headers.iter().enumerate().find_map(|(rank, header)| Some((rank, header.failure_len()?)))
@@ -283,19 +283,19 @@ impl<'w> ProcessCommunicator<'w> {
     }
 
     /// Reduces this process's segment of everyone's values into its own values.
-    fn scatter<T: Pod, R: Recipe<T>, const N: usize>(
+    fn scatter<T: Pod, R: Fold<T>, const N: usize>(
         &mut self,
         values: &mut [T],
-        recipe: &R,
+        fold: &R,
     ) -> Result<(), CollectiveError> {
         const { assert!(align_of::<T>() <= align_of::<u64>(), "elements are aligned to 8 bytes at most") };
         let (rank, world_size, len) = (self.rank(), self.world_size(), values.len());
         let own = segment(len, world_size, rank);
-        let mut room = std::mem::take(&mut self.room);
+        let mut buffer = std::mem::take(&mut self.buffer);
         let words = (own.len() * world_size * size_of::<T>()).div_ceil(size_of::<u64>());
-        room.resize(room.len().max(words), 0);
+        buffer.resize(buffer.len().max(words), 0);
         let leaves =
-            &mut bytemuck::cast_slice_mut::<u64, u8>(&mut room)[..own.len() * world_size * size_of::<T>()];
+            &mut bytemuck::cast_slice_mut::<u64, u8>(&mut buffer)[..own.len() * world_size * size_of::<T>()];
         let leaves = bytemuck::cast_slice_mut::<u8, T>(leaves);
         leaves[rank * own.len()..][..own.len()].copy_from_slice(&values[own.clone()]);
         let outgoing: Vec<_> = others(rank, world_size)
@@ -314,10 +314,10 @@ impl<'w> ProcessCommunicator<'w> {
             let leaves = |rank: usize| &leaves[rank * own.len()..][..own.len()];
             // Should the caller's function panic, the others wait for results that a later call must not take the place of.
             self.ended = Some(CollectiveError::Panicked { rank });
-            reduce_slices::<T, R, N>(recipe, world_size, leaves, &mut values[own.clone()]);
+            reduce_slices::<T, R, N>(fold, world_size, leaves, &mut values[own.clone()]);
             self.ended = None;
         }
-        self.room = room;
+        self.buffer = buffer;
         exchanged
     }
 
@@ -352,9 +352,9 @@ struct Scattered<'c, 'w, 'v, T> {
     values: &'v mut [T],
 }
 
-impl<T: Element + Pod> Reduction<T> for Scattered<'_, '_, '_, T> {
-    fn run(self, recipe: &impl Recipe<T>) -> Result<(), CollectiveError> {
-        self.communicator.scatter::<T, _, BLOCK>(self.values, recipe)
+impl<T: Element + Pod> Operands<T> for Scattered<'_, '_, '_, T> {
+    fn run(self, fold: &impl Fold<T>) -> Result<(), CollectiveError> {
+        self.communicator.scatter::<T, _, BLOCK>(self.values, fold)
     }
 }
 
@@ -365,11 +365,160 @@ struct FromHeaders<'h, 'v, T> {
     results: &'v mut [T],
 }
 
-impl<T: Element + Pod> Reduction<T> for FromHeaders<'_, '_, T> {
-    fn run(self, recipe: &impl Recipe<T>) -> Result<(), CollectiveError> {
+impl<T: Element + Pod> Operands<T> for FromHeaders<'_, '_, T> {
+    fn run(self, fold: &impl Fold<T>) -> Result<(), CollectiveError> {
         let range = self.first..self.first + self.results.len();
         let leaves = |rank: usize| &self.headers[rank].values::<T>()[range.clone()];
-        reduce_slices::<T, _, BLOCK>(recipe, self.headers.len(), leaves, self.results);
+        reduce_slices::<T, _, BLOCK>(fold, self.headers.len(), leaves, self.results);
         Ok(())
+    }
+}
+
+/// The call of a process, in 64-bit words: the operation, the element type, the length, the root, the bits of the weight, and
+/// few values.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Header([u64; 5 + PAYLOAD_BYTES / 8]);
+
+const OPERATION: usize = 0;
+const ELEMENT: usize = 1;
+const LEN: usize = 2;
+const ROOT: usize = 3;
+const WEIGHT: usize = 4;
+const PAYLOAD: usize = 5;
+
+/// The operations by their word in a header.
+const OPERATIONS: [Operation; 15] = [
+    Operation::Barrier,
+    Operation::Broadcast,
+    Operation::AllGather,
+    Operation::WeightedMean,
+    Operation::AllReduceWith,
+    Operation::AllReduce(Op::Sum),
+    Operation::AllReduce(Op::Mean),
+    Operation::AllReduce(Op::Min),
+    Operation::AllReduce(Op::Max),
+    Operation::AllReduce(Op::Product),
+    Operation::ReduceScatter(Op::Sum),
+    Operation::ReduceScatter(Op::Mean),
+    Operation::ReduceScatter(Op::Min),
+    Operation::ReduceScatter(Op::Max),
+    Operation::ReduceScatter(Op::Product),
+];
+
+/// The word of a process that has failed, in place of an operation.
+const FAILURE: u64 = u64::MAX;
+
+/// The element types that have a word of their own; the word of any other is this many and its size.
+fn elements() -> [(TypeId, &'static str); 8] {
+    fn entry<T: 'static>() -> (TypeId, &'static str) {
+        (TypeId::of::<T>(), type_name::<T>())
+    }
+    [
+        entry::<f32>(),
+        entry::<f64>(),
+        entry::<i32>(),
+        entry::<i64>(),
+        entry::<u32>(),
+        entry::<u64>(),
+        #[cfg(feature = "half")]
+        entry::<half::f16>(),
+        #[cfg(not(feature = "half"))]
+        (TypeId::of::<()>(), "half::f16"),
+        #[cfg(feature = "half")]
+        entry::<half::bf16>(),
+        #[cfg(not(feature = "half"))]
+        (TypeId::of::<()>(), "half::bf16"),
+    ]
+}
+
+impl Header {
+    fn new<T: 'static>(operation: Operation, len: usize) -> Self {
+        let operation = OPERATIONS.iter().position(|known| *known == operation);
+        let element = elements().iter().position(|(id, _)| *id == TypeId::of::<T>());
+        let mut words = [0; 5 + PAYLOAD_BYTES / 8];
+        words[OPERATION] = operation.expect("processes have this operation") as u64;
+        words[ELEMENT] = element.unwrap_or(elements().len() + size_of::<T>()) as u64;
+        words[LEN] = len as u64;
+        Self(words)
+    }
+
+    /// Announces that its process has failed, for a reason of `len` bytes that follows in a message of its own.
+    fn of_failure(len: usize) -> Self {
+        let mut words = [0; 5 + PAYLOAD_BYTES / 8];
+        words[OPERATION] = FAILURE;
+        words[LEN] = len as u64;
+        Self(words)
+    }
+
+    /// The bytes of the reason, if its process has failed.
+    fn failure_len(&self) -> Option<usize> {
+        (self.0[OPERATION] == FAILURE).then_some(self.0[LEN] as usize)
+    }
+
+    fn with_root(mut self, root: usize) -> Self {
+        self.0[ROOT] = root as u64;
+        self
+    }
+
+    fn with_weight(mut self, weight: f64) -> Self {
+        self.0[WEIGHT] = weight.to_bits();
+        self
+    }
+
+    fn weight(&self) -> f64 {
+        f64::from_bits(self.0[WEIGHT])
+    }
+
+    /// Returns whether values are few enough to travel with a header.
+    fn holds<T>(values: &[T]) -> bool {
+        size_of_val(values) <= PAYLOAD_BYTES
+    }
+
+    /// # Panics
+    /// If the values are too many ([`holds`](Self::holds)).
+    fn with_values<T: Pod>(operation: Operation, values: &[T]) -> Self {
+        let mut header = Self::new::<T>(operation, values.len());
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        bytemuck::cast_slice_mut::<u64, u8>(&mut header.0[PAYLOAD..])[..bytes.len()].copy_from_slice(bytes);
+        header
+    }
+
+    /// The values that travelled with it.
+    fn values<T: Pod>(&self) -> &[T] {
+        let bytes = self.0[LEN] as usize * size_of::<T>();
+        bytemuck::cast_slice(&bytemuck::cast_slice::<u64, u8>(&self.0[PAYLOAD..])[..bytes])
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
+    }
+
+    fn as_bytes_mut(&mut self) -> &mut [u8] {
+        bytemuck::cast_slice_mut(&mut self.0)
+    }
+
+    /// Returns in what the call of another process differs from this one, that of process 0.
+    fn difference_to(&self, found: &Self) -> Option<Difference> {
+        let differs = |word: usize| self.0[word] != found.0[word];
+        if differs(OPERATION) {
+            Some(Difference::Operation { expected: self.operation(), found: found.operation() })
+        } else if differs(ELEMENT) {
+            Some(Difference::ElementType { expected: self.element(), found: found.element() })
+        } else if differs(LEN) {
+            Some(Difference::Len { expected: self.0[LEN] as usize, found: found.0[LEN] as usize })
+        } else if differs(ROOT) {
+            Some(Difference::Root { expected: self.0[ROOT] as usize, found: found.0[ROOT] as usize })
+        } else {
+            None
+        }
+    }
+
+    fn operation(&self) -> Operation {
+        OPERATIONS[self.0[OPERATION] as usize]
+    }
+
+    fn element(&self) -> &'static str {
+        elements().get(self.0[ELEMENT] as usize).map_or("a type of the caller's own", |(_, name)| name)
     }
 }

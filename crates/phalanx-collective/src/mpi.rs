@@ -4,7 +4,9 @@
 //! handlers: what fails inside MPI ends the job. What it does not notice, a process that is alive and does not come, is for the timeout of
 //! [`MpiWire`] to notice, which polls its messages instead of waiting for them.
 
-use super::{CollectiveError, Difference, Incoming, Op, Outgoing, Wire};
+use super::arithmetic::Op;
+use super::error::{CollectiveError, Difference};
+use super::wire::{Incoming, Outgoing, Wire};
 use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::environment::Universe;
@@ -24,7 +26,7 @@ use std::time::{Duration, Instant};
 ///
 /// # A process that does not come
 /// MPI cannot take back a message that it has begun to move. So where other wires return [`TimedOut`](CollectiveError::TimedOut), or a
-/// message of another len than its room, this one tells the function that it was [joined](Self::join) with and then aborts the whole
+/// message of another length than its buffer, this one reports the cause to the function given to [`join`](Self::join), and then aborts the whole
 /// job with `MPI_Abort`: [`exchange`](Wire::exchange) does not return. The time counts from the beginning of an exchange.
 ///
 /// # Dropping
@@ -54,11 +56,11 @@ pub struct MpiWire {
     process: usize,
     processes: usize,
     timeout: Option<Duration>,
-    /// Told why the job is about to be aborted.
+    /// Called with the cause before the job is aborted.
     report: Box<dyn Fn(&CollectiveError) + Send>,
 }
 
-/// Why a process cannot join an MPI job.
+/// The reason why a process cannot join an MPI job.
 ///
 /// # Examples
 /// ```no_run
@@ -79,15 +81,15 @@ pub enum MpiError {
 
 /// Most bytes of one message, as MPI counts in an `int`: longer ones are sent in pieces.
 const PIECE: usize = 1 << 30;
-/// Tells our messages from those of others in the same job.
+/// Distinguishes these messages from others in the same job.
 const TAG: i32 = 0x5048;
-/// How long a wait polls without a pause, and until when it yields between polls; later it sleeps.
+/// A wait polls without a pause for `SPIN`, then yields between polls until `YIELD`, then sleeps for `NAP` between polls.
 const SPIN: Duration = Duration::from_micros(50);
 const YIELD: Duration = Duration::from_millis(5);
 const NAP: Duration = Duration::from_micros(50);
 
 impl MpiWire {
-    /// Starts MPI. `report` is told why, should this process abort the job because another does not come.
+    /// Starts MPI. `report` is called with the cause if this process aborts the job because another does not come.
     ///
     /// # Errors
     /// [`MpiError`].
@@ -102,7 +104,7 @@ impl MpiWire {
         Ok(Self { universe: Some(universe), process, processes, timeout: None, report: Box::new(report) })
     }
 
-    /// Leaves the job in peace, once all processes do.
+    /// Leaves the job; returns once all processes do.
     pub fn finish(mut self) {
         drop(self.universe.take());
     }
@@ -111,7 +113,7 @@ impl MpiWire {
     /// a sum.
     ///
     /// # Panics
-    /// If the lens differ.
+    /// If the lengths differ.
     pub fn all_reduce_by_mpi<T: Equivalence>(&self, from: &[T], to: &mut [T], op: Op) {
         assert_eq!(from.len(), to.len(), "as many results as operands");
         let operation = match op {
@@ -172,7 +174,7 @@ fn missing(peers: &[Peer], pending: &[bool]) -> Vec<usize> {
     missing
 }
 
-/// What a request is for.
+/// The message that a request is for.
 #[derive(Clone, Copy)]
 struct Peer {
     process: usize,

@@ -1,0 +1,462 @@
+//! The arithmetic of reductions: the operators, the element types, and the loops over slices.
+//!
+//! For each element the leaves are combined in the fixed tree over the ranks. Two ranks, the most common case, take one
+//! loop without intermediate storage; more go block by block, so that intermediate results stay in the first-level cache.
+
+use super::tree::split;
+use std::fmt;
+use std::ops::Range;
+
+/// The operator of a reduction, applied element by element over the ranks.
+///
+/// The operands are combined in the fixed [`tree`](super::tree) over the ranks, so the result is a function of the
+/// world size and the inputs alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// `Σ x_r`. Integers wrap around.
+    Sum,
+    /// `(Σ x_r) / n` for `n` ranks: the sum, then one division (at most 1 ulp from the exact quotient of the sum).
+    /// Integers are refused.
+    Mean,
+    /// The least `x_r`, as IEEE 754-2019 `minimum`: a NaN of any rank gives NaN, and −0.0 is less than +0.0.
+    Min,
+    /// The greatest `x_r`, as IEEE 754-2019 `maximum`: a NaN of any rank gives NaN, and +0.0 is greater than −0.0.
+    Max,
+    /// `Π x_r`. Integers wrap around.
+    Product,
+}
+
+impl fmt::Display for Op {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Sum => "sum",
+            Self::Mean => "mean",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Product => "product",
+        })
+    }
+}
+
+/// A number that the reducer can reduce: `f32`, `f64`, `i32`, `i64`, `u32`, `u64`; with the feature `half` also
+/// `half::f16` and `half::bf16`, which are reduced in `f32` and rounded once at the end.
+///
+/// Sums and products of integers wrap around. The trait is sealed: for other types there is
+/// [`all_reduce_with`](super::Communicator::all_reduce_with).
+pub trait Element: ElementArithmetic + Copy + Send + Sync + 'static {}
+
+/// An [`Element`] that is a float, and so has a weighted mean.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx_collective::{Element, Float, reference};
+///
+/// fn bytes<T: Element>(values: &[T]) -> usize {
+///     size_of_val(values)
+/// }
+///
+/// fn mean<T: Float>(ranks: &[Vec<T>], weights: &[f64]) -> Vec<T> {
+///     reference::weighted_mean(ranks, weights)
+/// }
+///
+/// assert_eq!(bytes(&[1_u64, 2]), 16);
+/// assert_eq!(mean(&[vec![1.0_f32], vec![5.0]], &[3.0, 1.0]), [2.0]);
+/// ```
+pub trait Float: Element + FloatConversion {}
+
+/// The arithmetic of an element type, in the type `Wide`.
+pub trait ElementArithmetic: Copy {
+    /// The type in which the elements are combined.
+    type Wide: Copy;
+    /// True if a mean is refused.
+    const IS_INTEGER: bool;
+    /// Exact.
+    fn widen(self) -> Self::Wide;
+    /// Rounds to nearest, ties to even.
+    fn narrow(wide: Self::Wide) -> Self;
+    /// `left + right`.
+    fn add(left: Self::Wide, right: Self::Wide) -> Self::Wide;
+    /// `left · right`.
+    fn multiply(left: Self::Wide, right: Self::Wide) -> Self::Wide;
+    /// The lesser, as IEEE 754-2019 `minimum`.
+    fn lesser(left: Self::Wide, right: Self::Wide) -> Self::Wide;
+    /// The greater, as IEEE 754-2019 `maximum`.
+    fn greater(left: Self::Wide, right: Self::Wide) -> Self::Wide;
+    /// `sum / count`; never called for integers.
+    fn divide(sum: Self::Wide, count: usize) -> Self::Wide;
+}
+
+/// Conversions of a float, for arithmetic in f64.
+pub trait FloatConversion {
+    /// Exact.
+    fn to_f64(self) -> f64;
+    /// Rounds to nearest, ties to even.
+    fn from_f64(value: f64) -> Self;
+}
+
+/// The arithmetic of a float type, in itself or in a wider one.
+macro_rules! float {
+    ($type:ty, in $wide:ty: $widen:expr, $narrow:expr, $to_f64:expr, $from_f64:expr) => {
+        impl Element for $type {}
+        impl Float for $type {}
+
+        impl ElementArithmetic for $type {
+            type Wide = $wide;
+            const IS_INTEGER: bool = false;
+
+            #[inline]
+            fn widen(self) -> $wide {
+                $widen(self)
+            }
+
+            #[inline]
+            fn narrow(wide: $wide) -> $type {
+                $narrow(wide)
+            }
+
+            #[inline]
+            fn add(left: $wide, right: $wide) -> $wide {
+                left + right
+            }
+
+            #[inline]
+            fn multiply(left: $wide, right: $wide) -> $wide {
+                left * right
+            }
+
+            /// Written with selects, which vectorise. Equal operands differ at most in the sign of zero, the top bit: `|`
+            /// keeps a minus. A sum has a NaN if an operand has.
+            #[inline]
+            fn lesser(left: $wide, right: $wide) -> $wide {
+                let lower = if left < right { left } else { right };
+                let either = <$wide>::from_bits(left.to_bits() | right.to_bits());
+                let lower = if left == right { either } else { lower };
+                if left.is_nan() || right.is_nan() { left + right } else { lower }
+            }
+
+            /// As `lesser`, with `&` to keep a plus.
+            #[inline]
+            fn greater(left: $wide, right: $wide) -> $wide {
+                let higher = if left > right { left } else { right };
+                let either = <$wide>::from_bits(left.to_bits() & right.to_bits());
+                let higher = if left == right { either } else { higher };
+                if left.is_nan() || right.is_nan() { left + right } else { higher }
+            }
+
+            #[inline]
+            fn divide(sum: $wide, count: usize) -> $wide {
+                sum / count as $wide
+            }
+        }
+
+        impl FloatConversion for $type {
+            #[inline]
+            fn to_f64(self) -> f64 {
+                $to_f64(self)
+            }
+
+            #[inline]
+            fn from_f64(value: f64) -> $type {
+                $from_f64(value)
+            }
+        }
+    };
+}
+
+macro_rules! integer {
+    ($($type:ty),*) => {$(
+        impl Element for $type {}
+
+        impl ElementArithmetic for $type {
+            type Wide = $type;
+            const IS_INTEGER: bool = true;
+
+            #[inline]
+            fn widen(self) -> $type {
+                self
+            }
+
+            #[inline]
+            fn narrow(wide: $type) -> $type {
+                wide
+            }
+
+            #[inline]
+            fn add(left: $type, right: $type) -> $type {
+                left.wrapping_add(right)
+            }
+
+            #[inline]
+            fn multiply(left: $type, right: $type) -> $type {
+                left.wrapping_mul(right)
+            }
+
+            #[inline]
+            fn lesser(left: $type, right: $type) -> $type {
+                left.min(right)
+            }
+
+            #[inline]
+            fn greater(left: $type, right: $type) -> $type {
+                left.max(right)
+            }
+
+            fn divide(_: $type, _: usize) -> $type {
+                unreachable!("a mean of integers is refused before any arithmetic")
+            }
+        }
+    )*};
+}
+
+float!(f32, in f32: |x| x, |x| x, f64::from, |x| x as f32);
+float!(f64, in f64: |x| x, |x| x, |x| x, |x| x);
+integer!(i32, i64, u32, u64);
+#[cfg(feature = "half")]
+float!(half::f16, in f32: half::f16::to_f32, half::f16::from_f32, half::f16::to_f64, half::f16::from_f64);
+#[cfg(feature = "half")]
+float!(half::bf16, in f32: half::bf16::to_f32, half::bf16::from_f32, half::bf16::to_f64, half::bf16::from_f64);
+
+/// The arithmetic of one reduction: `finish(combine(leaf(x_0), leaf(x_1), ...))` over the fixed tree.
+pub(super) trait Fold<T> {
+    /// The type in which elements are combined.
+    type Wide: Copy;
+
+    /// Returns the function that turns an element of `rank` into a leaf. Called once per rank and block, so that what depends on the
+    /// rank stays out of the innermost loop.
+    fn leaf(&self, rank: usize) -> impl Fn(T) -> Self::Wide;
+    /// Combines two neighbours in the tree.
+    fn combine(&self, left: Self::Wide, right: Self::Wide) -> Self::Wide;
+    /// Turns the root of the tree into the result.
+    fn finish(&self, root: Self::Wide) -> T;
+}
+
+/// Sum, product, min, max: an operator on the wide type and nothing else.
+pub(super) struct Plain<F>(pub(super) F);
+
+impl<T: Element, F: Fn(T::Wide, T::Wide) -> T::Wide> Fold<T> for Plain<F> {
+    type Wide = T::Wide;
+
+    fn leaf(&self, _: usize) -> impl Fn(T) -> T::Wide {
+        T::widen
+    }
+
+    #[inline]
+    fn combine(&self, left: T::Wide, right: T::Wide) -> T::Wide {
+        (self.0)(left, right)
+    }
+
+    #[inline]
+    fn finish(&self, root: T::Wide) -> T {
+        T::narrow(root)
+    }
+}
+
+/// `(Σ x_r) / n`: one division, one rounding to the element type.
+pub(super) struct Mean {
+    pub(super) world_size: usize,
+}
+
+impl<T: Element> Fold<T> for Mean {
+    type Wide = T::Wide;
+
+    fn leaf(&self, _: usize) -> impl Fn(T) -> T::Wide {
+        T::widen
+    }
+
+    #[inline]
+    fn combine(&self, left: T::Wide, right: T::Wide) -> T::Wide {
+        T::add(left, right)
+    }
+
+    #[inline]
+    fn finish(&self, root: T::Wide) -> T {
+        T::narrow(T::divide(root, self.world_size))
+    }
+}
+
+/// `(Σ w_r x_r) / (Σ w_r)` in f64, rounded once to the element type.
+pub(super) struct WeightedMean<W> {
+    /// The weight of each rank.
+    pub(super) weight: W,
+    pub(super) total: f64,
+}
+
+impl<T: Float, W: Fn(usize) -> f64> Fold<T> for WeightedMean<W> {
+    type Wide = f64;
+
+    /// A weight of 0 gives the neutral −0.0 whatever the value: `x + −0.0` is `x`, also for −0.0, and 0 · NaN is NaN.
+    fn leaf(&self, rank: usize) -> impl Fn(T) -> f64 {
+        let weight = (self.weight)(rank);
+        move |value| if weight == 0.0 { -0.0 } else { weight * value.to_f64() }
+    }
+
+    #[inline]
+    fn combine(&self, left: f64, right: f64) -> f64 {
+        left + right
+    }
+
+    #[inline]
+    fn finish(&self, root: f64) -> T {
+        T::from_f64(root / self.total)
+    }
+}
+
+/// A function of the caller on values of any type.
+pub(super) struct With<F>(pub(super) F);
+
+impl<T: Copy, F: Fn(T, T) -> T> Fold<T> for With<F> {
+    type Wide = T;
+
+    fn leaf(&self, _: usize) -> impl Fn(T) -> T {
+        |value| value
+    }
+
+    #[inline]
+    fn combine(&self, left: T, right: T) -> T {
+        (self.0)(left, right)
+    }
+
+    #[inline]
+    fn finish(&self, root: T) -> T {
+        root
+    }
+}
+
+/// Elements combined at a time: 4 KiB of f64 for each level of the tree.
+pub(super) const BLOCK: usize = 512;
+
+/// Reduces the leaves of each rank, as many as there are results, in blocks of at most `N`.
+pub(super) fn reduce_slices<'l, T: Copy + 'l, F: Fold<T>, const N: usize>(
+    fold: &F,
+    world_size: usize,
+    leaves: impl Fn(usize) -> &'l [T],
+    results: &mut [T],
+) {
+    for (block, results) in results.chunks_mut(N).enumerate() {
+        let range = block * N..block * N + results.len();
+        let slices = |rank| &leaves(rank)[range.clone()];
+        let filling = fold.leaf(0)(slices(0)[0]);
+        let mut roots = [filling; N];
+        let roots = &mut roots[..results.len()];
+        Leaves::<_, _, _, N> { fold, slices, filling }.combine(0..world_size, roots);
+        finish(fold, roots, results);
+    }
+}
+
+/// The loop of two ranks. A function of its own, as the compiler knows only of exclusive references that are parameters
+/// that they do not overlap.
+#[inline(never)]
+pub(super) fn reduce_two<T: Copy>(fold: &impl Fold<T>, first: &mut [T], second: &mut [T]) {
+    let (left_leaf, right_leaf) = (fold.leaf(0), fold.leaf(1));
+    for (left, right) in first.iter_mut().zip(second) {
+        let result = fold.finish(fold.combine(left_leaf(*left), right_leaf(*right)));
+        *left = result;
+        *right = result;
+    }
+}
+
+/// Turns the roots of the trees into results.
+pub(super) fn finish<T, F: Fold<T>>(fold: &F, roots: &[F::Wide], results: &mut [T]) {
+    for (result, &root) in results.iter_mut().zip(roots) {
+        *result = fold.finish(root);
+    }
+}
+
+/// At most `N` leaves of each rank.
+pub(super) struct Leaves<'a, F, L, W, const N: usize> {
+    pub(super) fold: &'a F,
+    /// Returns the leaves of a rank.
+    pub(super) slices: L,
+    /// Any value, to fill intermediate storage with.
+    pub(super) filling: W,
+}
+
+impl<'l, T: Copy + 'l, F: Fold<T>, L: Fn(usize) -> &'l [T], const N: usize> Leaves<'_, F, L, F::Wide, N> {
+    /// Writes the roots of the trees over `ranks` to `roots`.
+    pub(super) fn combine(&self, ranks: Range<usize>, roots: &mut [F::Wide]) {
+        match ranks.len() {
+            1 => self.load(ranks.start, roots),
+            2 => self.combine_two(ranks.start, roots),
+            count => {
+                let middle = ranks.start + split(count);
+                self.combine(ranks.start..middle, roots);
+                self.combine_right(middle..ranks.end, roots);
+            }
+        }
+    }
+
+    /// Combines `roots` with the trees over `ranks`, which lie to their right.
+    fn combine_right(&self, ranks: Range<usize>, roots: &mut [F::Wide]) {
+        if ranks.len() == 1 {
+            let leaf = self.fold.leaf(ranks.start);
+            for (root, &value) in roots.iter_mut().zip((self.slices)(ranks.start)) {
+                *root = self.fold.combine(*root, leaf(value));
+            }
+            return;
+        }
+        let mut right = [self.filling; N];
+        let right = &mut right[..roots.len()];
+        self.combine(ranks, right);
+        for (root, &right) in roots.iter_mut().zip(&*right) {
+            *root = self.fold.combine(*root, right);
+        }
+    }
+
+    fn load(&self, rank: usize, roots: &mut [F::Wide]) {
+        let leaf = self.fold.leaf(rank);
+        for (root, &value) in roots.iter_mut().zip((self.slices)(rank)) {
+            *root = leaf(value);
+        }
+    }
+
+    fn combine_two(&self, rank: usize, roots: &mut [F::Wide]) {
+        let (left_leaf, right_leaf) = (self.fold.leaf(rank), self.fold.leaf(rank + 1));
+        let pairs = (self.slices)(rank).iter().zip((self.slices)(rank + 1));
+        for (root, (&left, &right)) in roots.iter_mut().zip(pairs) {
+            *root = self.fold.combine(left_leaf(left), right_leaf(right));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minus_zero_is_less_than_plus_zero() {
+        for (left, right) in [(-0.0f32, 0.0), (0.0, -0.0)] {
+            assert!(f32::lesser(left, right).is_sign_negative());
+            assert!(f32::greater(left, right).is_sign_positive());
+        }
+        assert!(f64::greater(-0.0, -0.0).is_sign_negative());
+        assert!(f64::lesser(0.0, 0.0).is_sign_positive());
+    }
+
+    #[test]
+    fn a_nan_on_either_side_gives_nan() {
+        for (left, right) in [(f64::NAN, 1.0), (1.0, f64::NAN), (f64::NEG_INFINITY, f64::NAN)] {
+            assert!(<f64 as ElementArithmetic>::lesser(left, right).is_nan());
+            assert!(<f64 as ElementArithmetic>::greater(left, right).is_nan());
+        }
+    }
+
+    #[test]
+    fn extremes_of_ordinary_and_infinite_floats_are_those_of_the_order() {
+        let values = [f32::NEG_INFINITY, -3.5, -f32::MIN_POSITIVE, 1e-45, 2.0, 7.0, f32::INFINITY];
+        for (index, &left) in values.iter().enumerate() {
+            for &right in &values[index..] {
+                assert_eq!(<f32 as ElementArithmetic>::lesser(left, right), left);
+                assert_eq!(<f32 as ElementArithmetic>::lesser(right, left), left);
+                assert_eq!(<f32 as ElementArithmetic>::greater(left, right), right);
+                assert_eq!(<f32 as ElementArithmetic>::greater(right, left), right);
+            }
+        }
+    }
+
+    #[test]
+    fn sums_and_products_of_integers_wrap() {
+        assert_eq!(<u32 as ElementArithmetic>::add(u32::MAX, 2), 1);
+        assert_eq!(<i64 as ElementArithmetic>::multiply(i64::MAX, 2), -2);
+    }
+}
