@@ -83,6 +83,7 @@ pub mod data;
 pub mod guide;
 pub mod log;
 pub mod model;
+mod num;
 pub mod optim;
 pub mod train;
 mod vectorized;

@@ -1,4 +1,4 @@
-//! From labels as they are written in files to targets, one sample at a time.
+//! What samples map to, and how the labels of a file become targets, one sample at a time.
 //!
 //! Distinct labels become the classes 0 to K − 1 in ascending order, as scikit-learn's `LabelEncoder` has them: by number if all of
 //! them are numbers, else as text, by code point. The names of the classes are the labels as they were first written.
@@ -6,12 +6,199 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::error::{LabelFault, excerpt};
-use super::field::FieldKind;
-use super::{Classes, DataError, Remark, TargetKind, Targets};
+use serde::{Deserialize, Serialize};
+
+use super::error::{DataError, LabelFault, Remark};
+use super::features::select_rows;
+use super::text::{FieldKind, excerpt};
+
+/// The targets of a data set, one per sample.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Targets {
+    /// Classification: the class index of each sample, all below `count`.
+    Classes {
+        /// Class index by sample.
+        labels: Vec<u32>,
+        /// The number of classes, of which some may have no sample.
+        count: usize,
+    },
+    /// Regression: (samples, outputs) numbers, sample by sample.
+    Values {
+        /// The numbers, `outputs` for each sample.
+        values: Vec<f32>,
+        /// Numbers per sample, at least 1.
+        outputs: usize,
+    },
+    /// Samples to predict from.
+    None,
+}
+
+impl Targets {
+    /// Numbers per sample that gathering writes: 0 unless the targets are values.
+    pub(super) fn outputs(&self) -> usize {
+        match self {
+            Targets::Values { outputs, .. } => *outputs,
+            Targets::Classes { .. } | Targets::None => 0,
+        }
+    }
+
+    /// Checks targets handed over by a program: as many as samples, classes below the count, finite values.
+    pub(super) fn check(&self, samples: usize) -> Result<(), DataError> {
+        match self {
+            Targets::Classes { labels, count } => {
+                check_len("labels", labels.len(), samples)?;
+                check_each("label", labels, 1, "a class below the count", |&label| (label as usize) < *count)
+            }
+            Targets::Values { values, outputs } => {
+                let expected = samples.checked_mul((*outputs).max(1));
+                check_len("target values", values.len(), expected.unwrap_or(usize::MAX))?;
+                check_each("target", values, (*outputs).max(1), "a finite number", |v: &f32| v.is_finite())
+            }
+            Targets::None => Ok(()),
+        }
+    }
+
+    /// The targets of some samples, in the order given.
+    pub(super) fn select(&self, samples: &[u32]) -> Targets {
+        match self {
+            Targets::Classes { labels, count } => {
+                Targets::Classes { labels: select_rows(labels, 1, samples), count: *count }
+            }
+            Targets::Values { values, outputs } => {
+                Targets::Values { values: select_rows(values, *outputs, samples), outputs: *outputs }
+            }
+            Targets::None => Targets::None,
+        }
+    }
+
+    /// The names of the classes when no others are known: their indices.
+    pub(super) fn classes_by_index(&self) -> Option<Classes> {
+        match self {
+            Targets::Classes { count, .. } => Some(Classes::indices(*count)),
+            Targets::Values { .. } | Targets::None => None,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Targets::Classes { labels, .. } => size_of_val(labels.as_slice()),
+            Targets::Values { values, .. } => size_of_val(values.as_slice()),
+            Targets::None => 0,
+        }
+    }
+}
+
+/// Checks that there is one of `what` per sample.
+pub(super) fn check_len(what: &'static str, found: usize, expected: usize) -> Result<(), DataError> {
+    if found == expected { Ok(()) } else { Err(DataError::ArrayLen { what, found, expected }) }
+}
+
+/// Checks every number of an array with `width` numbers per sample.
+pub(super) fn check_each<T: Copy>(
+    what: &'static str,
+    values: &[T],
+    width: usize,
+    expected: &'static str,
+    holds: impl Fn(&T) -> bool,
+) -> Result<(), DataError>
+where
+    f64: From<T>,
+{
+    match values.iter().position(|value| !holds(value)) {
+        None => Ok(()),
+        Some(at) => {
+            Err(DataError::ArrayValue { what, sample: at / width, value: f64::from(values[at]), expected })
+        }
+    }
+}
+
+/// What the labels are to be read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetKind {
+    /// Whole numbers and words are classes. Numbers of which one has a fraction are values, if there are more than 20 distinct ones, or
+    /// more than half as many as samples; fewer are refused, as they may be either. So are more than 20 distinct labels if more than half
+    /// of the samples have one of their own, numbers that are written as text (`$3.5`), and words for a missing value (`NA`). Rows of
+    /// several numbers are values unless they are one-hot, which is refused.
+    #[default]
+    Auto,
+    /// Classes, whatever the labels look like.
+    Classes,
+    /// Values, also if all labels are integers.
+    Values,
+    /// Nothing: labels may be absent, and are ignored where present.
+    ///
+    /// A table with the [`features`](LoadOptions::features) of the model has no label column; one with one column more
+    /// has, and it is ignored. Without `features`, a table has one only if it is named. A label or weight column that is named
+    /// and not there is no fault.
+    None,
+}
+
+/// The names of the classes, by class index.
+///
+/// Those of a file are its distinct labels in ascending order, by number if all of them are numbers, else as text, by code point, each
+/// as it was first written. The names are kept with the model, and later files are read with them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Classes {
+    names: Vec<String>,
+}
+
+impl Classes {
+    /// Names classes, the index being the position.
+    pub fn new(names: Vec<String>) -> Self {
+        Classes { names }
+    }
+
+    /// Names `count` classes by their index: "0", "1", ...
+    pub fn indices(count: usize) -> Self {
+        Classes { names: (0..count).map(|index| index.to_string()).collect() }
+    }
+
+    /// The names, by class index.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The number of classes.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no class.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Returns the index of a class by its label; `7`, `7.0` and `+7` are the same label, `07` is another.
+    ///
+    /// # Cost
+    ///
+    /// Looks at every name.
+    pub fn index_of(&self, label: &str) -> Option<usize> {
+        let key = key_of_name(label);
+        self.names.iter().position(|name| key_of_name(name) == key)
+    }
+
+    /// A few words on which classes there are, for messages: "10 classes (0 to 9)".
+    pub(super) fn summary(&self) -> String {
+        let count = self.names.len();
+        let noun = if count == 1 { "class" } else { "classes" };
+        if count > 0 && self.are_indices() {
+            return format!("{count} {noun} (0 to {})", count - 1);
+        }
+        let shown: Vec<_> = self.names.iter().take(5).map(String::as_str).collect();
+        let rest = if count > shown.len() { ", ..." } else { "" };
+        format!("{count} {noun} ({}{rest})", shown.join(", "))
+    }
+
+    fn are_indices(&self) -> bool {
+        self.names.iter().enumerate().all(|(index, name)| *name == index.to_string())
+    }
+}
 
 /// The least number of classes that is refused: a softmax this wide is a sign of a regression read as classes.
 const TOO_MANY_CLASSES: usize = 65_536;
+
 /// From more distinct labels than these on they may be numbers to predict, or names, rather than classes.
 const MANY_CLASSES: usize = 20;
 
@@ -73,11 +260,6 @@ impl Key {
             },
         }
     }
-}
-
-/// Whether two labels are the same, however they are written.
-pub(super) fn is_same(a: &str, b: &str) -> bool {
-    key_of_name(a) == key_of_name(b)
 }
 
 fn finite(value: f64) -> Result<f64, LabelFault> {
@@ -437,21 +619,33 @@ fn value_bits(value: f64) -> Result<u32, LabelFault> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_number_is_found_however_it_is_written() {
+        let classes = Classes::new(vec!["-1".into(), "1".into()]);
+        assert_eq!(classes.index_of("+1"), Some(1));
+        assert_eq!(classes.index_of("-1.0"), Some(0));
+        assert_eq!(classes.index_of("0"), None);
+    }
+
+    #[test]
+    fn the_summary_tells_indices_from_names() {
+        assert_eq!(Classes::indices(10).summary(), "10 classes (0 to 9)");
+        assert_eq!(Classes::new(vec!["ant".into(), "bee".into()]).summary(), "2 classes (ant, bee)");
+    }
+
+    #[test]
+    fn classes_are_kept_as_a_plain_list() {
+        let text = serde_json::to_string(&Classes::indices(2)).unwrap();
+        assert_eq!(text, r#"["0","1"]"#);
+        assert_eq!(serde_json::from_str::<Classes>(&text).unwrap(), Classes::indices(2));
+    }
+
     fn read(kind: TargetKind, labels: &[&str]) -> Result<ReadLabels, String> {
         let mut reader = LabelReader::new(kind, None);
         for label in labels {
             reader.push(label).map_err(|fault| format!("{fault:?}"))?;
         }
         reader.finish("f").map_err(|error| error.to_string())
-    }
-
-    fn classes(kind: TargetKind, labels: &[&str]) -> (Vec<u32>, Vec<String>) {
-        match read(kind, labels).unwrap() {
-            ReadLabels { targets: Targets::Classes { labels, .. }, classes: Some(classes), .. } => {
-                (labels, classes.names().to_vec())
-            }
-            ReadLabels { targets, .. } => panic!("no classes: {targets:?}"),
-        }
     }
 
     fn error(kind: TargetKind, labels: &[&str]) -> String {
@@ -575,5 +769,14 @@ mod tests {
         let labels: Vec<String> = (0..65_536).map(|n| format!("id{n}")).collect();
         assert!(error(TargetKind::Classes, &texts(&labels)).contains("65536th distinct one"));
         assert_eq!(classes(TargetKind::Classes, &texts(&labels[1..])).1.len(), 65_535);
+    }
+
+    fn classes(kind: TargetKind, labels: &[&str]) -> (Vec<u32>, Vec<String>) {
+        match read(kind, labels).unwrap() {
+            ReadLabels { targets: Targets::Classes { labels, .. }, classes: Some(classes), .. } => {
+                (labels, classes.names().to_vec())
+            }
+            ReadLabels { targets, .. } => panic!("no classes: {targets:?}"),
+        }
     }
 }

@@ -14,7 +14,7 @@
 //! | [`Classes`] | the names of the classes, by class index; learned from the training samples, kept with the model |
 //! | [`Fingerprint`] | what tells one data set from another |
 //! | sample order | the order of an epoch, from (seed, epoch) alone: [`sample_order`] |
-//! | gather | to copy the samples of a shard, converted to `f32`, into a [`Gathered`] |
+//! | gather | to copy the samples of a shard, converted to `f32`, into a [`GatherBuffer`] |
 //!
 //! # Guarantees
 //!
@@ -35,62 +35,45 @@
 //! # Examples
 //!
 //! ```
-//! use phalanx::data::{Gathered, LoadOptions, Source, sample_order};
+//! use phalanx::data::{GatherBuffer, LoadOptions, Source, sample_order};
 //!
 //! let source: Source = "digits".parse()?;
 //! let train = source.load(&LoadOptions::default())?.train;
 //! let mut order = vec![0; train.len()];
 //! sample_order(42, 0, &mut order);
 //!
-//! let mut shard = Gathered::new(64, train.features(), 0);
+//! let mut shard = GatherBuffer::new(64, train.features(), 0);
 //! train.gather(&order[..64], &mut shard);
 //! assert_eq!(shard.inputs().dim(), (64, 64));
 //! assert_eq!(shard.labels().len(), 64);
 //! # Ok::<(), phalanx::data::DataError>(())
 //! ```
 
-mod classes;
-mod column;
-mod columns;
 mod dataset;
 mod digits;
 mod error;
 mod features;
-mod field;
-mod fingerprint;
-mod folder;
-mod gathered;
+mod header;
 mod idx;
-mod input;
-mod input_format;
 mod labels;
 mod libsvm;
 mod npy;
-mod npy_header;
+mod options;
 mod order;
-mod remark;
-mod rows;
 mod source;
-mod sparse;
-mod split;
 mod standardize;
 mod stream;
 mod summary;
 mod table;
-mod targets;
+mod text;
 
-pub use classes::Classes;
-pub use column::{Column, HeaderRow};
-pub use columns::Columns;
-pub use dataset::Dataset;
-pub use error::{DataError, LabelFault, LibsvmFault, Place};
+pub use dataset::{Dataset, GatherBuffer, Loaded, Standardize};
+pub use error::{DataError, LabelFault, LibsvmFault, Location, Remark};
 pub(crate) use features::AS_GATHERED;
-pub use fingerprint::Fingerprint;
-pub use gathered::Gathered;
-pub use input_format::InputFormat;
+pub use labels::{Classes, TargetKind, Targets};
+pub use options::{Columns, HeaderRow, InputFormat, LoadOptions};
 pub use order::sample_order;
-pub use remark::Remark;
-pub use source::{LoadOptions, Loaded, Source, TargetKind};
-pub use standardize::{FeatureScale, Standardize};
-pub use summary::DataSummary;
-pub use targets::Targets;
+pub use source::Source;
+pub use standardize::FeatureScale;
+pub use summary::{DataSummary, Fingerprint};
+pub use text::Column;

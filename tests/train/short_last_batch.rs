@@ -2,7 +2,7 @@
 //! and the loss jumps where the rate is near the largest that the model bears. It does not under a sum, nor with the last rate
 //! times r/m, which is the same; nor without the short batch.
 
-use phalanx::data::{Dataset, Gathered, LoadOptions, Source, Targets, sample_order};
+use phalanx::data::{Dataset, GatherBuffer, LoadOptions, Source, Targets, sample_order};
 use phalanx::model::{self, Activation, Loss, Mlp, MlpShape, Model, Samples};
 use phalanx::optim::{Blocks, MomentumForm, Optimizer, OptimizerOptions, Reduction, divide_grads};
 use phalanx::train::{Length, Options, Shards, Trainer, score};
@@ -11,7 +11,7 @@ use phalanx::train::{Length, Options, Shards, Trainer, score};
 fn digits(samples: usize) -> (Dataset, Mlp) {
     let train = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap().train;
     let first: Vec<u32> = (0..samples as u32).collect();
-    let mut gathered = Gathered::new(samples, train.features(), 0);
+    let mut gathered = GatherBuffer::new(samples, train.features(), 0);
     train.gather(&first, &mut gathered);
     let targets = Targets::Classes { labels: gathered.labels().to_vec(), count: 10 };
     let data = Dataset::from_arrays(gathered.inputs().to_owned(), targets, None).unwrap();
@@ -82,7 +82,7 @@ fn by_hand(optimizer: OptimizerOptions) -> Vec<f32> {
     let mut grads = vec![0.0; params.len()];
     let blocks = Blocks::new(&[params.len()]);
     let mut optimizer = Optimizer::new(&optimizer.check().unwrap(), &blocks, 0..blocks.len());
-    let (mut gathered, mut workspace) = (Gathered::new(64, 64, 0), model.workspace(64));
+    let (mut gathered, mut workspace) = (GatherBuffer::new(64, 64, 0), model.workspace(64));
     let mut order = vec![0; data.len()];
     for epoch in 0..3 {
         sample_order(Options::default().seed, epoch, &mut order);
