@@ -85,7 +85,7 @@ pub mod log;
 pub mod model;
 mod num;
 pub mod optim;
+mod simd;
 pub mod train;
-mod vectorized;
 
 pub use phalanx_collective as collective;

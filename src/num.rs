@@ -1,6 +1,6 @@
 //! Small pieces that belong to no module and that all may use: the names of enums, and the largest magnitude.
 
-use crate::vectorized::vectorized;
+use crate::simd::vectorized;
 
 /// Gives an enum its names: `ALL`, `name`, `Display` and `FromStr`, whose error lists the names that exist.
 ///

@@ -1,6 +1,6 @@
 //! The inputs of samples in the types they are stored in, and their conversion to `f32`.
 
-use crate::vectorized::vectorized;
+use crate::simd::vectorized;
 
 /// What a gathered feature is of what a source holds, for those who hand features to a model elsewhere.
 pub(crate) const AS_GATHERED: &str = "Features before standardization, which is part of the graph where the model has one: numbers of \

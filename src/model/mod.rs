@@ -25,33 +25,21 @@ use std::ops::Range;
 
 mod activation;
 mod closure;
-mod fit;
-mod init;
 pub mod kernel;
 mod layer;
 mod loss;
-mod magnitude;
 mod mlp;
-mod mlp_shape;
-mod mlp_workspace;
 mod real;
-mod sample_squares;
 mod samples;
 mod shard_run;
-mod target_scale;
-mod tensor;
 
 pub use activation::Activation;
 pub use closure::{Closure, from_fn};
-pub use fit::{Misfit, TargetShape};
 pub use loss::Loss;
-pub use mlp::Mlp;
-pub use mlp_shape::MlpShape;
-pub use mlp_workspace::MlpWorkspace;
+pub use mlp::{Mlp, MlpShape, MlpWorkspace};
 pub use real::Real;
-pub use samples::{Samples, Score, Targets};
+pub use samples::{Misfit, Samples, Score, TargetShape, Targets, Tensor};
 pub use shard_run::{ShardRun, SubtreeSums};
-pub use tensor::Tensor;
 
 /// A model on flat params.
 ///

@@ -1,10 +1,11 @@
-//! What a model is given, and what it says of it.
+//! The samples that a model is given, its tensors, whether both fit each other, and how well it does.
 
 use std::ops::AddAssign;
 
 use ndarray::ArrayView2;
+use thiserror::Error;
 
-use super::Real;
+use super::real::Real;
 
 /// Samples as dense views: inputs (B, I), one target and perhaps one weight a sample.
 #[derive(Clone, Copy, Debug)]
@@ -91,4 +92,123 @@ impl AddAssign for Score {
             (one, None) | (None, one) => one,
         };
     }
+}
+
+/// Name and shape of one tensor; where it lies follows from the order of a model's tensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Name in a model file, such as `layers.0.weight`.
+    pub name: String,
+    /// Lens of its dimensions, outermost first; the values lie row-major.
+    pub shape: Vec<usize>,
+}
+
+impl Tensor {
+    /// Names a shape.
+    pub fn new(name: impl Into<String>, shape: &[usize]) -> Self {
+        Self { name: name.into(), shape: shape.to_vec() }
+    }
+
+    /// Number of elements: the product of the shape.
+    #[allow(clippy::len_without_is_empty)] // a tensor without elements has no use here
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Number of rows and the len of each; a vector is of rows of one element.
+    pub fn rows(&self) -> (usize, usize) {
+        match self.shape.as_slice() {
+            [rows, inner @ ..] => (*rows, inner.iter().product()),
+            [] => (1, 1),
+        }
+    }
+}
+
+/// What targets look like from afar.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TargetShape {
+    /// One of so many classes.
+    Classes(usize),
+    /// So many values a sample, all between two bounds.
+    Values {
+        /// Values a sample.
+        outputs: usize,
+        /// The least of all.
+        least: f32,
+        /// The largest of all.
+        most: f32,
+    },
+    /// Unknown.
+    None,
+}
+
+/// Why a model cannot learn from some data.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::model::{Activation, Loss, Misfit, Mlp, MlpShape, Model, TargetShape};
+///
+/// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::CrossEntropy);
+/// let model = Mlp::new(MlpShape { inputs: 4, hidden, outputs: 3, activation, loss });
+/// assert_eq!(model.check(4, TargetShape::Classes(3)), Ok(()));
+/// let misfit = model.check(5, TargetShape::Classes(3)).unwrap_err();
+/// assert_eq!(misfit, Misfit::Features { found: 5, expected: 4 });
+/// assert!(misfit.to_string().starts_with("the data has 5 features, but the model takes 4"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum Misfit {
+    /// The samples have another number of features.
+    #[error(
+        "the data has {found} features, but the model takes {expected}; give data of the kind it was made for"
+    )]
+    Features {
+        /// Features of the data.
+        found: usize,
+        /// Inputs of the model.
+        expected: usize,
+    },
+    /// There are more classes than outputs.
+    #[error("the data has {found} classes, but the model tells {expected} apart; give data with labels 0 to {last}", last = expected - 1)]
+    Classes {
+        /// Classes of the data.
+        found: usize,
+        /// Classes of the model.
+        expected: usize,
+    },
+    /// There are more or fewer values than outputs.
+    #[error("the data has {found} target values a sample, but the model has {expected} outputs")]
+    Values {
+        /// Target values of the data.
+        found: usize,
+        /// Outputs of the model.
+        expected: usize,
+    },
+    /// The loss is one of classes, the targets are values.
+    #[error(
+        "the loss {loss} needs class labels, but the targets of the data are values; use mse, or bce for values in 0 to 1"
+    )]
+    NeedsClasses {
+        /// Name of the loss.
+        loss: &'static str,
+    },
+    /// The loss is one of values, the targets are classes.
+    #[error("the loss {loss} needs values, but the targets of the data are class labels; use cross-entropy")]
+    NeedsValues {
+        /// Name of the loss.
+        loss: &'static str,
+    },
+    /// The loss is one of probabilities, the targets are not.
+    #[error(
+        "the loss bce needs targets from 0 to 1, but those of the data go from {least:?} to {most:?}; use mse, or rescale them"
+    )]
+    NotProbabilities {
+        /// The least target.
+        least: f32,
+        /// The largest target.
+        most: f32,
+    },
+    /// There are no targets.
+    #[error("the data has no targets; a model can predict it, but neither learn from it nor be scored on it")]
+    NoTargets,
 }

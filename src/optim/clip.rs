@@ -1,6 +1,6 @@
 //! Sums of squares in one fixed order, and clipping by the global norm.
 
-use crate::vectorized::vectorized;
+use crate::simd::vectorized;
 
 /// Partial sums of [`sum_of_squares`]: enough for the compiler to keep four two-wide adders busy.
 const LANES: usize = 8;

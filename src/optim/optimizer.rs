@@ -9,7 +9,7 @@ use super::{
     state::State,
     sum_of_squares,
 };
-use crate::vectorized::vectorized;
+use crate::simd::vectorized;
 use std::ops::Range;
 
 /// An update rule with the state for one segment of the params.

@@ -1,7 +1,7 @@
 //! The five gradients that sums over shards can be made into, and the one place that divides.
 
 use super::name::names;
-use crate::vectorized::vectorized;
+use crate::simd::vectorized;
 use serde::{Deserialize, Serialize};
 
 /// How per-sample gradients become the one gradient of a step.

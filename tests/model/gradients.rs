@@ -81,7 +81,7 @@ fn every_gradient_agrees_with_central_differences() {
     for (loss, of_classes) in
         [(Loss::CrossEntropy, true), (Loss::Bce, true), (Loss::Bce, false), (Loss::Mse, false)]
     {
-        for activation in Activation::ALL {
+        for &activation in Activation::ALL {
             for hidden in [&[][..], &[4], &[5, 4], &[4, 3, 5]] {
                 for weighted in [false, true] {
                     for start in 0..count(1, 100) as usize {

@@ -2,20 +2,16 @@
 
 use std::ops::Range;
 
-use super::super::init::Uniform;
 use super::super::kernel::{ShardRows, bias_gradient, weight_gradient};
-use super::super::sample_squares::add_row_squares;
-use super::super::{
-    Misfit, MlpWorkspace, Model, Samples, Score, ShardRun, SubtreeSums, TargetShape, Targets, Tensor,
-};
-use super::{Mlp, Place, ROWS_FOR_PARAMS, contiguous, last};
+use super::super::{Misfit, Model, Samples, Score, ShardRun, SubtreeSums, TargetShape, Targets, Tensor};
+use super::{LayerSpan, Mlp, MlpWorkspace, ROWS_FOR_PARAMS, Uniform, add_row_squares, contiguous, last};
 
 impl Model for Mlp {
     type Workspace = MlpWorkspace;
 
     /// `layers.0.weight` (O, I), `layers.0.bias` (O), `layers.1.weight` ...
     fn tensors(&self) -> Vec<Tensor> {
-        let pair = |(l, layer): (usize, &Place)| {
+        let pair = |(l, layer): (usize, &LayerSpan)| {
             let weight = Tensor::new(format!("layers.{l}.weight"), &[layer.outputs, layer.inputs]);
             [weight, Tensor::new(format!("layers.{l}.bias"), &[layer.outputs])]
         };
