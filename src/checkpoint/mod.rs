@@ -13,30 +13,22 @@
 //! * [`write_whole`] and [`write_whole_with`] write a file so that at any moment the old or the new content is there, whole;
 //!   [`remove_leftovers`] removes what they could not when the program was killed.
 
+mod checkpoint_dir;
 mod checkpoint_file;
 mod error;
-mod folder;
-mod history;
+mod load;
 mod model_file;
 mod onnx;
-mod params_hash;
+mod safetensors;
 mod saver;
-mod summary;
-mod tensor_file;
-mod tensors;
 mod whole_file;
-mod writer;
 
-pub use checkpoint_file::{Checkpoint, RunFacts};
+pub use checkpoint_dir::{CheckpointDir, remove_leftovers};
+pub use checkpoint_file::{Checkpoint, History, RunFacts};
 pub use error::{CheckpointError, remedy};
-pub use folder::{CheckpointDir, remove_leftovers};
-pub use history::History;
-pub use model_file::ModelFile;
+pub use load::{FileSummary, TensorSummary, read_tensors, summarize};
+pub use model_file::{ModelFile, params_sha256};
 pub use onnx::OnnxModel;
-pub use params_hash::params_sha256;
-pub use saver::Saver;
-pub use summary::{FileSummary, TensorSummary, summarize};
-pub use tensors::read_tensors;
+pub use saver::{Saver, Writer};
 pub(crate) use whole_file::{PREFIX, make_folder, sync_folder_of};
 pub use whole_file::{write_whole, write_whole_with};
-pub use writer::Writer;

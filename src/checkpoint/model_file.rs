@@ -1,15 +1,16 @@
 //! A trained model with all that is needed to use it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, TensorView, serialize};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::params_hash::hex;
-use super::tensors::{description, params_of, parse, read, understood};
-use super::{Checkpoint, CheckpointDir, CheckpointError, checkpoint_file, params_sha256, write_whole};
+use super::error::CheckpointError;
+use super::safetensors::{params_of, understood};
+use super::whole_file::write_whole;
 use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
 use crate::model::{Loss, Mlp, MlpShape, Model, Tensor};
 
@@ -37,61 +38,6 @@ pub struct ModelFile {
     pub test: Option<Fingerprint>,
     /// What the training samples were taken for: the columns of their table, and their classes.
     pub data: DataSummary,
-}
-
-/// What the metadata say.
-#[derive(Serialize, Deserialize)]
-struct Description {
-    version: u32,
-    /// [`checksum`] of the description, taken while this is empty, and of the params.
-    sha256: String,
-    shape: MlpShape,
-    standardize: Option<Standardize>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    standardize_targets: Option<Standardize>,
-    classes: Option<Classes>,
-    options: BTreeMap<String, serde_json::Value>,
-    #[serde(default)]
-    train: Option<Fingerprint>,
-    #[serde(default)]
-    test: Option<Fingerprint>,
-    #[serde(default)]
-    data: DataSummary,
-}
-
-/// The key of the description among the metadata.
-pub(super) const KEY: &str = "phalanx";
-/// The newest version that is read.
-pub(super) const VERSION: u32 = 2;
-
-/// The version of a file: raised where an older program, which ignores what it does not know, would use the file wrongly. One that
-/// does not know of standardized targets would predict deviations.
-pub(super) fn version(standardize_targets: Option<&Standardize>) -> u32 {
-    if standardize_targets.is_some() { 2 } else { 1 }
-}
-
-/// Builds the model that a file describes, if it can be built.
-pub(super) fn described_model(
-    path: &Path,
-    shape: &MlpShape,
-    standardize_targets: Option<&Standardize>,
-) -> Result<Mlp, CheckpointError> {
-    if shape.params_len().is_none() {
-        return Err(CheckpointError::Shape { path: path.to_owned(), shape: shape.clone() });
-    }
-    let fits = |s: &Standardize| shape.loss == Loss::Mse && s.check(shape.outputs).is_ok();
-    if !standardize_targets.is_none_or(fits) {
-        return Err(CheckpointError::Targets { path: path.to_owned(), shape: shape.clone() });
-    }
-    Ok(model(shape, standardize_targets))
-}
-
-fn model(shape: &MlpShape, standardize_targets: Option<&Standardize>) -> Mlp {
-    let model = Mlp::new(shape.clone());
-    match standardize_targets {
-        Some(s) => model.standardize_targets(s.mean(), s.std()),
-        None => model,
-    }
 }
 
 impl ModelFile {
@@ -136,8 +82,8 @@ impl ModelFile {
         serialize(views, Some(metadata)).expect("names and shapes are those of a model")
     }
 
-    fn description(&self) -> Description {
-        Description {
+    fn description(&self) -> ModelDescription {
+        ModelDescription {
             version: version(self.standardize_targets.as_ref()),
             sha256: String::new(),
             shape: self.shape.clone(),
@@ -151,27 +97,13 @@ impl ModelFile {
         }
     }
 
-    /// Reads `path`, or `model.safetensors` in it if it is a folder. A checkpoint is read as the model that it holds.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read, is damaged, has no description, is of a newer version, or its tensors are not those
-    /// it describes.
-    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let path = if path.is_dir() { model_of_run(path)? } else { path.to_owned() };
-        let bytes = read(&path)?;
-        Self::of_bytes(path, &bytes)
-    }
-
-    pub(super) fn of_bytes(path: PathBuf, bytes: &[u8]) -> Result<Self, CheckpointError> {
-        let file = parse(&path, bytes)?;
-        if description(&path, bytes, checkpoint_file::KEY)?.is_some() {
-            return Ok(Checkpoint::of_bytes(&path, bytes)?.model());
-        }
-        let Some(text) = description(&path, bytes, KEY)? else {
-            return Err(CheckpointError::NoDescription { path });
-        };
-        let Description {
+    /// Reads the model that a description speaks of, the text under [`KEY`].
+    pub(super) fn of_description(
+        path: PathBuf,
+        file: &SafeTensors<'_>,
+        text: &str,
+    ) -> Result<Self, CheckpointError> {
+        let ModelDescription {
             sha256,
             shape,
             standardize,
@@ -182,13 +114,69 @@ impl ModelFile {
             test,
             data,
             ..
-        } = understood(&path, &text, VERSION)?;
+        } = understood(&path, text, VERSION)?;
         let model = described_model(&path, &shape, standardize_targets.as_ref())?;
-        let params = params_of(&path, &file, &model.tensors())?;
+        let params = params_of(&path, file, &model.tensors())?;
         if checksum(&text.replacen(&sha256, "", 1), &params) != sha256 {
             return Err(CheckpointError::Changed { path });
         }
         Ok(Self { shape, params, standardize, standardize_targets, classes, options, train, test, data })
+    }
+}
+
+/// What the metadata say.
+#[derive(Serialize, Deserialize)]
+struct ModelDescription {
+    version: u32,
+    /// [`checksum`] of the description, taken while this is empty, and of the params.
+    sha256: String,
+    shape: MlpShape,
+    standardize: Option<Standardize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    standardize_targets: Option<Standardize>,
+    classes: Option<Classes>,
+    options: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    train: Option<Fingerprint>,
+    #[serde(default)]
+    test: Option<Fingerprint>,
+    #[serde(default)]
+    data: DataSummary,
+}
+
+/// The key of the description among the metadata.
+pub(super) const KEY: &str = "phalanx";
+
+/// The newest version that is read.
+pub(super) const VERSION: u32 = 2;
+
+/// The version of a file: raised where an older program, which ignores what it does not know, would use the file wrongly. One that
+/// does not know of standardized targets would predict deviations.
+pub(super) fn version(standardize_targets: Option<&Standardize>) -> u32 {
+    if standardize_targets.is_some() { 2 } else { 1 }
+}
+
+/// Builds the model that a file describes, if it can be built.
+pub(super) fn described_model(
+    path: &Path,
+    shape: &MlpShape,
+    standardize_targets: Option<&Standardize>,
+) -> Result<Mlp, CheckpointError> {
+    if shape.params_len().is_none() {
+        return Err(CheckpointError::Shape { path: path.to_owned(), shape: shape.clone() });
+    }
+    let fits = |s: &Standardize| shape.loss == Loss::Mse && s.check(shape.outputs).is_ok();
+    if !standardize_targets.is_none_or(fits) {
+        return Err(CheckpointError::Targets { path: path.to_owned(), shape: shape.clone() });
+    }
+    Ok(model(shape, standardize_targets))
+}
+
+fn model(shape: &MlpShape, standardize_targets: Option<&Standardize>) -> Mlp {
+    let model = Mlp::new(shape.clone());
+    match standardize_targets {
+        Some(s) => model.standardize_targets(s.mean(), s.std()),
+        None => model,
     }
 }
 
@@ -203,13 +191,33 @@ fn checksum(description: &str, params: &[f32]) -> String {
     hex(Sha256::new().chain_update(description).chain_update(params_sha256(params)))
 }
 
-/// The model in a run directory, which has one once the run is over.
-fn model_of_run(run: &Path) -> Result<PathBuf, CheckpointError> {
-    let path = run.join("model.safetensors");
-    if !path.exists() && run.join("config.toml").exists() {
-        let checkpoints = CheckpointDir::of_run(run);
-        let newest = checkpoints.steps()?.last().map(|&step| checkpoints.path_of(step));
-        return Err(CheckpointError::NotOver { run: run.to_owned(), newest });
+/// Computes SHA-256 over the little-endian f32 bytes of all tensors in their order, in lower-case hex.
+///
+/// For a perceptron that is layer by layer, weight before bias: the order in which the flat params lie. Two runs with
+/// the same hash have the same params, bit for bit.
+///
+/// # Examples
+///
+/// The same in Python: `hashlib.sha256(b"".join(tensors[name].tobytes() for name in names)).hexdigest()`.
+///
+/// ```
+/// use phalanx::checkpoint::params_sha256;
+///
+/// assert!(params_sha256(&[]).starts_with("e3b0c442"));
+/// ```
+pub fn params_sha256(params: &[f32]) -> String {
+    let mut hash = Sha256::new();
+    for group in params.chunks(1024) {
+        let bytes: Vec<u8> = group.iter().flat_map(|param| param.to_le_bytes()).collect();
+        hash.update(&bytes);
     }
-    Ok(path)
+    hex(hash)
+}
+
+/// The digest in lower-case hex.
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes what is written to it");
+        text
+    })
 }

@@ -4,8 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::checkpoint_file::Checkpoint;
+use super::error::CheckpointError;
 use super::whole_file::PREFIX;
-use super::{Checkpoint, CheckpointError};
 
 /// The folder `checkpoints` of a run, with files `step-00000500.safetensors`, named by the steps done.
 ///

@@ -1,11 +1,70 @@
-//! What is in a safetensors file, whoever wrote it.
+//! Reading a safetensors file of any origin: as a model, as params, or for a summary of what is in it.
 
 use std::path::{Path, PathBuf};
 
-use super::tensors::{description, parse, read};
-use super::{Checkpoint, CheckpointError, ModelFile, checkpoint_file, model_file, params_sha256};
-use crate::model::Model;
+use super::checkpoint_dir::CheckpointDir;
+use super::checkpoint_file::{self, Checkpoint};
+use super::error::CheckpointError;
+use super::model_file::{self, ModelFile, params_sha256};
+use super::safetensors::{collected, description, params_of, parse, read, refuse_unknown};
+use crate::model::{Model, Tensor};
 use crate::train::Position;
+
+impl ModelFile {
+    /// Reads `path`, or `model.safetensors` in it if it is a folder. A checkpoint is read as the model that it holds.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is damaged, has no description, is of a newer version, or its tensors are not those
+    /// it describes.
+    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
+        let path = if path.is_dir() { model_of_run(path)? } else { path.to_owned() };
+        let bytes = read(&path)?;
+        let model = described(&path, &bytes)?.map(|(model, _)| model);
+        model.ok_or(CheckpointError::NoDescription { path })
+    }
+}
+
+/// Returns the model that a file describes, and where the run stands if it is a checkpoint; `None` if it describes none.
+fn described(path: &Path, bytes: &[u8]) -> Result<Option<(ModelFile, Option<Position>)>, CheckpointError> {
+    let file = parse(path, bytes)?;
+    if description(path, bytes, checkpoint_file::KEY)?.is_some() {
+        let checkpoint = Checkpoint::of_bytes(path, bytes)?;
+        return Ok(Some((checkpoint.model(), Some(*checkpoint.snapshot.position()))));
+    }
+    let text = description(path, bytes, model_file::KEY)?;
+    let model = text.map(|text| ModelFile::of_description(path.to_owned(), &file, &text)).transpose()?;
+    Ok(model.map(|model| (model, None)))
+}
+
+/// The model in a run directory, which has one once the run is over.
+fn model_of_run(run: &Path) -> Result<PathBuf, CheckpointError> {
+    let path = run.join("model.safetensors");
+    if !path.exists() && run.join("config.toml").exists() {
+        let checkpoints = CheckpointDir::of_run(run);
+        let newest = checkpoints.steps()?.last().map(|&step| checkpoints.path_of(step));
+        return Err(CheckpointError::NotOver { run: run.to_owned(), newest });
+    }
+    Ok(path)
+}
+
+/// Reads the flat params of a model with these `tensors` from a safetensors file, whoever wrote it. Of a checkpoint only the
+/// params are read.
+///
+/// # Errors
+///
+/// If the file cannot be read, is no whole safetensors file, lacks a tensor or has one too many, or one of them has
+/// another shape, another type than F32, or a value that is not finite.
+pub fn read_tensors(path: &Path, tensors: &[Tensor]) -> Result<Vec<f32>, CheckpointError> {
+    let bytes = read(path)?;
+    let file = parse(path, &bytes)?;
+    if description(path, &bytes, checkpoint_file::KEY)?.is_none() {
+        return params_of(path, &file, tensors);
+    }
+    let found = Checkpoint::of_bytes(path, &bytes)?.model().model().tensors();
+    refuse_unknown(path, found.iter().map(|tensor| tensor.name.as_str()), tensors)?;
+    collected(path, &file, tensors)
+}
 
 /// What [`summarize`] finds.
 #[derive(Clone, Debug)]
@@ -77,15 +136,8 @@ pub fn summarize(path: &Path) -> Result<FileSummary, CheckpointError> {
         element: format!("{:?}", view.dtype()),
     });
     let mut tensors: Vec<TensorSummary> = tensors.collect();
-    let has = |key| Ok::<_, CheckpointError>(description(&path, &bytes, key)?.is_some());
-    let (model, position) = if has(checkpoint_file::KEY)? {
-        let checkpoint = Checkpoint::of_bytes(&path, &bytes)?;
-        (Some(checkpoint.model()), Some(*checkpoint.snapshot.position()))
-    } else if has(model_file::KEY)? {
-        (Some(ModelFile::of_bytes(path.clone(), &bytes)?), None)
-    } else {
-        (None, None)
-    };
+    let (model, position) = described(&path, &bytes)?.unzip();
+    let position = position.flatten();
     match &model {
         Some(model) => {
             let order: Vec<String> = model.model().tensors().into_iter().map(|tensor| tensor.name).collect();
