@@ -17,26 +17,31 @@ use crate::model::{Loss, Mlp, MlpShape, Model, Tensor};
 /// A model file: params as tensors (`layers.0.weight` of shape (out, in), `layers.0.bias` ...), and a description in
 /// the metadata under the one key `phalanx`, as JSON. The description begins with a SHA-256 over itself and the params,
 /// so that a file with a changed bit is refused.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelFile {
     /// How the model is built.
     pub shape: MlpShape,
     /// Its flat params.
+    #[serde(skip)]
     pub params: Vec<f32>,
     /// What was done to the features it learned from, and must be done to those it is used on.
     pub standardize: Option<Standardize>,
     /// The mean and deviation of each target that its outputs are in deviations from, if it learned standardized targets; predictions
     /// are in the units of the targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standardize_targets: Option<Standardize>,
     /// Names of its classes, by index; none for values.
     pub classes: Option<Classes>,
     /// The options of the run that made it, by flag.
     pub options: BTreeMap<String, serde_json::Value>,
     /// The samples that it was trained on; none in files of older versions.
+    #[serde(default)]
     pub train: Option<Fingerprint>,
     /// The samples that it was tested on, if it was.
+    #[serde(default)]
     pub test: Option<Fingerprint>,
     /// What the training samples were taken for: the columns of their table, and their classes.
+    #[serde(default)]
     pub data: DataSummary,
 }
 
@@ -77,24 +82,11 @@ impl ModelFile {
                 )
             })
             .collect();
-        let description = serde_json::to_string(&self.description()).expect("a description is plain data");
+        let version = version(self.standardize_targets.as_ref());
+        let description = ModelDescription { version, sha256: "", model: self };
+        let description = serde_json::to_string(&description).expect("a description is plain data");
         let metadata = HashMap::from([(KEY.to_owned(), sealed(&description, &self.params))]);
         serialize(views, Some(metadata)).expect("names and shapes are those of a model")
-    }
-
-    fn description(&self) -> ModelDescription {
-        ModelDescription {
-            version: version(self.standardize_targets.as_ref()),
-            sha256: String::new(),
-            shape: self.shape.clone(),
-            standardize: self.standardize.clone(),
-            standardize_targets: self.standardize_targets.clone(),
-            classes: self.classes.clone(),
-            options: self.options.clone(),
-            train: self.train.clone(),
-            test: self.test.clone(),
-            data: self.data.clone(),
-        }
     }
 
     /// Reads the model that a description speaks of, the text under [`KEY`].
@@ -103,45 +95,30 @@ impl ModelFile {
         file: &SafeTensors<'_>,
         text: &str,
     ) -> Result<Self, CheckpointError> {
-        let ModelDescription {
-            sha256,
-            shape,
-            standardize,
-            standardize_targets,
-            classes,
-            options,
-            train,
-            test,
-            data,
-            ..
-        } = understood(&path, text, VERSION)?;
-        let model = described_model(&path, &shape, standardize_targets.as_ref())?;
-        let params = params_of(&path, file, &model.tensors())?;
-        if checksum(&text.replacen(&sha256, "", 1), &params) != sha256 {
+        let ModelChecksum { sha256 } = understood(&path, text, VERSION)?;
+        let mut model: Self = understood(&path, text, VERSION)?;
+        let described = described_model(&path, &model.shape, model.standardize_targets.as_ref())?;
+        model.params = params_of(&path, file, &described.tensors())?;
+        if checksum(&text.replacen(&sha256, "", 1), &model.params) != sha256 {
             return Err(CheckpointError::Changed { path });
         }
-        Ok(Self { shape, params, standardize, standardize_targets, classes, options, train, test, data })
+        Ok(model)
     }
 }
 
-/// What the metadata say.
-#[derive(Serialize, Deserialize)]
-struct ModelDescription {
+/// The metadata of a model file.
+#[derive(Serialize)]
+struct ModelDescription<'a> {
     version: u32,
     /// [`checksum`] of the description, taken while this is empty, and of the params.
+    sha256: &'a str,
+    #[serde(flatten)]
+    model: &'a ModelFile,
+}
+
+#[derive(Deserialize)]
+struct ModelChecksum {
     sha256: String,
-    shape: MlpShape,
-    standardize: Option<Standardize>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    standardize_targets: Option<Standardize>,
-    classes: Option<Classes>,
-    options: BTreeMap<String, serde_json::Value>,
-    #[serde(default)]
-    train: Option<Fingerprint>,
-    #[serde(default)]
-    test: Option<Fingerprint>,
-    #[serde(default)]
-    data: DataSummary,
 }
 
 /// The key of the description among the metadata.

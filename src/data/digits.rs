@@ -34,19 +34,13 @@ const SPLIT_SEED: u64 = 1998;
 /// part its share within one sample.
 pub(super) fn load(options: &LoadOptions) -> Result<Loaded, DataError> {
     let (pixels, labels) = unpack();
-    let mut reader = LabelReader::new(options.target, options.classes.as_ref());
-    for (row, &label) in labels.iter().enumerate() {
-        reader.push_number(f64::from(label)).map_err(|fault| DataError::Label {
-            file: "digits".to_string(),
-            row: row + 1,
-            place: Location::Line(row as u64 + 1),
-            fault,
-        })?;
+    let mut reader = LabelReader::new("digits", options.target, options.classes.as_ref());
+    for (&label, line) in labels.iter().zip(1..) {
+        reader.push_number(f64::from(label), || Location::Line(line))?;
     }
-    let labels_read = reader.finish("digits")?;
     let stored = Stored::U8 { values: pixels, zero: ZERO, divisor: DIVISOR };
     let features = Features { stored, columns: PIXELS, shape: vec![8, 8] };
-    let all = Dataset::of_file("digits", features, labels_read)?;
+    let all = Dataset::of_file("digits", features, reader.finish()?)?;
     let (train, test) = parts(&labels);
     Ok(Loaded { train: all.select(&train), test: Some(all.select(&test)) })
 }

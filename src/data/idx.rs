@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::dataset::{Dataset, Loaded};
 use super::error::{DataError, Location};
 use super::features::{Features, Stored};
-use super::labels::{Classes, LabelReader, ReadLabels, TargetKind};
+use super::labels::{Classes, LabelReader, ReadLabels, TargetKind, check_counts};
 use super::options::LoadOptions;
 use super::stream::{Input, Stream};
 
@@ -106,39 +106,21 @@ impl ImagePart {
             (Some(labels), Some(path)) => {
                 let labels_file = path.display().to_string();
                 check_counts(&images_file, features.rows(), &labels_file, labels.bytes.len())?;
-                read_labels(&labels_file, &labels.bytes, LabelReader::new(target, classes))?
+                read_labels(&labels.bytes, LabelReader::new(&labels_file, target, classes))?
             }
-            _ => LabelReader::new(TargetKind::None, None).finish(&images_file)?,
+            _ => LabelReader::none(),
         };
         Dataset::of_file(&images_file, features, labels)
     }
 }
 
-fn check_counts(
-    samples_file: &str,
-    samples: usize,
-    labels_file: &str,
-    labels: usize,
-) -> Result<(), DataError> {
-    if samples == labels {
-        return Ok(());
-    }
-    let (samples_file, labels_file) = (samples_file.to_string(), labels_file.to_string());
-    Err(DataError::Counts { samples_file, samples, labels_file, labels })
-}
-
 /// The labels' bytes follow a header of eight.
-fn read_labels(file: &str, labels: &[u8], mut reader: LabelReader<'_>) -> Result<ReadLabels, DataError> {
+fn read_labels(labels: &[u8], mut reader: LabelReader<'_>) -> Result<ReadLabels, DataError> {
     reader.reserve(labels.len());
-    for (at, &label) in labels.iter().enumerate() {
-        reader.push_number(f64::from(label)).map_err(|fault| DataError::Label {
-            file: file.to_string(),
-            row: at + 1,
-            place: Location::Byte(8 + at as u64),
-            fault,
-        })?;
+    for (&label, byte) in labels.iter().zip(8..) {
+        reader.push_number(f64::from(label), || Location::Byte(byte))?;
     }
-    reader.finish(file)
+    reader.finish()
 }
 
 const UNSIGNED_BYTE: u8 = 0x08;

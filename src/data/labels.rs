@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{DataError, LabelFault, Remark};
+use super::error::{DataError, LabelFault, Location, Remark};
 use super::features::select_rows;
 use super::text::{FieldKind, excerpt};
 
@@ -86,6 +86,20 @@ impl Targets {
             Targets::None => 0,
         }
     }
+}
+
+/// Checks that a file of labels has as many as the file of samples has samples.
+pub(super) fn check_counts(
+    samples_file: &str,
+    samples: usize,
+    labels_file: &str,
+    labels: usize,
+) -> Result<(), DataError> {
+    if samples == labels {
+        return Ok(());
+    }
+    let (samples_file, labels_file) = (samples_file.to_string(), labels_file.to_string());
+    Err(DataError::Counts { samples_file, samples, labels_file, labels })
 }
 
 /// Checks that there is one of `what` per sample.
@@ -299,6 +313,8 @@ struct Label {
 /// either is refused.
 #[derive(Debug)]
 pub(super) struct LabelReader<'a> {
+    /// The name of the file, for messages.
+    file: String,
     mode: Mode,
     classes: Option<&'a Classes>,
     /// One per sample; its meaning is the mode's.
@@ -325,7 +341,7 @@ pub(super) struct ReadLabels {
 
 impl<'a> LabelReader<'a> {
     /// Reads labels as `kind` says, with the classes of the model or the training samples if there are any.
-    pub fn new(kind: TargetKind, classes: Option<&'a Classes>) -> Self {
+    pub fn new(file: &str, kind: TargetKind, classes: Option<&'a Classes>) -> Self {
         let classes = classes.filter(|_| matches!(kind, TargetKind::Auto | TargetKind::Classes));
         let mode = match (kind, classes) {
             (TargetKind::None, _) => Mode::Ignored,
@@ -337,6 +353,7 @@ impl<'a> LabelReader<'a> {
         let names = classes.map_or(&[][..], Classes::names);
         let known = names.iter().zip(0..).map(|(name, index)| (key_of_name(name), index));
         LabelReader {
+            file: file.to_owned(),
             mode,
             classes,
             entries: Vec::new(),
@@ -356,8 +373,38 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    /// Takes the next label as text.
-    pub fn push(&mut self, text: &str) -> Result<(), LabelFault> {
+    /// Returns the labels of a file whose samples have none, or whose labels are not wanted.
+    pub fn none() -> ReadLabels {
+        ReadLabels { targets: Targets::None, classes: None, remarks: Vec::new() }
+    }
+
+    /// Takes the next label as text; `location` is asked for an error alone.
+    pub fn push(&mut self, text: &str, location: impl FnOnce() -> Location) -> Result<(), DataError> {
+        let taken = self.take_text(text);
+        taken.map_err(|fault| self.error(fault, location()))
+    }
+
+    /// Takes the next label as a number.
+    pub fn push_number(&mut self, number: f64, location: impl FnOnce() -> Location) -> Result<(), DataError> {
+        let taken = self.take_number(number);
+        taken.map_err(|fault| self.error(fault, location()))
+    }
+
+    /// Takes the next label as an integer.
+    pub fn push_integer(
+        &mut self,
+        number: i128,
+        location: impl FnOnce() -> Location,
+    ) -> Result<(), DataError> {
+        let taken = self.take_integer(number);
+        taken.map_err(|fault| self.error(fault, location()))
+    }
+
+    fn error(&self, fault: LabelFault, place: Location) -> DataError {
+        DataError::Label { file: self.file.clone(), row: self.entries.len() + 1, place, fault }
+    }
+
+    fn take_text(&mut self, text: &str) -> Result<(), LabelFault> {
         match self.mode {
             Mode::Ignored => Ok(()),
             Mode::Values | Mode::ManyIntegers => self.push_value(parse_value(text)?),
@@ -394,8 +441,7 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    /// Takes the next label as a number.
-    pub fn push_number(&mut self, number: f64) -> Result<(), LabelFault> {
+    fn take_number(&mut self, number: f64) -> Result<(), LabelFault> {
         match self.mode {
             Mode::Ignored => Ok(()),
             Mode::Values | Mode::ManyIntegers => self.push_value(finite(number)?),
@@ -405,8 +451,7 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    /// Takes the next label as an integer.
-    pub fn push_integer(&mut self, number: i128) -> Result<(), LabelFault> {
+    fn take_integer(&mut self, number: i128) -> Result<(), LabelFault> {
         match self.mode {
             Mode::Ignored => Ok(()),
             Mode::Values | Mode::ManyIntegers => self.push_value(number as f64),
@@ -498,18 +543,18 @@ impl<'a> LabelReader<'a> {
     }
 
     /// What the labels of a file came to.
-    pub fn finish(mut self, file: &str) -> Result<ReadLabels, DataError> {
+    pub fn finish(mut self) -> Result<ReadLabels, DataError> {
         let mut remarks = Vec::new();
         if self.mode == Mode::Undecided {
-            remarks.extend(self.decide(file)?);
+            remarks.extend(self.decide()?);
         }
         if let (Mode::Undecided | Mode::Classes, Some((label, other))) = (self.mode, &self.respelled) {
             let (label, other) = (format!("{label:?}"), format!("{other:?}"));
-            remarks.push(Remark::Respelled { file: file.to_string(), label, other });
+            remarks.push(Remark::Respelled { file: self.file.clone(), label, other });
         }
         if let (Mode::Values, Some(value)) = (self.mode, self.rounded) {
             let (what, text) = ("the labels".to_string(), value.to_string());
-            remarks.push(Remark::Rounded { file: file.to_string(), what, text });
+            remarks.push(Remark::Rounded { file: self.file.clone(), what, text });
         }
         let (targets, classes) = match self.mode {
             Mode::Ignored => (Targets::None, None),
@@ -521,15 +566,15 @@ impl<'a> LabelReader<'a> {
                 let classes = self.classes.expect("known classes were given").clone();
                 (Targets::Classes { labels: self.entries, count: classes.len() }, Some(classes))
             }
-            Mode::ManyIntegers => return Err(self.too_many(file)),
-            Mode::Undecided | Mode::Classes => self.finish_classes(file)?,
+            Mode::ManyIntegers => return Err(self.too_many()),
+            Mode::Undecided | Mode::Classes => self.finish_classes()?,
         };
         Ok(ReadLabels { targets, classes, remarks })
     }
 
     /// Decides whether labels are classes or values where nobody said so.
-    fn decide(&mut self, file: &str) -> Result<Option<Remark>, DataError> {
-        let (file, samples, distinct) = (file.to_string(), self.entries.len(), self.keys.len());
+    fn decide(&mut self) -> Result<Option<Remark>, DataError> {
+        let (file, samples, distinct) = (self.file.clone(), self.entries.len(), self.keys.len());
         // Each label its own: fewer samples may well be one of each class.
         let are_single = distinct == samples && distinct > 8;
         let are_many = distinct > MANY_CLASSES || are_single;
@@ -557,9 +602,9 @@ impl<'a> LabelReader<'a> {
         }))
     }
 
-    fn finish_classes(mut self, file: &str) -> Result<(Targets, Option<Classes>), DataError> {
+    fn finish_classes(mut self) -> Result<(Targets, Option<Classes>), DataError> {
         if self.keys.len() >= TOO_MANY_CLASSES {
-            return Err(self.too_many(file));
+            return Err(self.too_many());
         }
         let order = self.sorted();
         let mut finals = vec![0; order.len()];
@@ -585,10 +630,10 @@ impl<'a> LabelReader<'a> {
     }
 
     /// Names the last label that still had a place.
-    fn too_many(&self, file: &str) -> DataError {
+    fn too_many(&self) -> DataError {
         let last = self.keys.last().expect("too many is more than none");
         let (label, row) = (excerpt(&last.name), last.row);
-        DataError::TooManyClasses { file: file.to_string(), label, row, most: self.keys.len() as u64 }
+        DataError::TooManyClasses { file: self.file.clone(), label, row, most: self.keys.len() as u64 }
     }
 }
 
@@ -641,11 +686,11 @@ mod tests {
     }
 
     fn read(kind: TargetKind, labels: &[&str]) -> Result<ReadLabels, String> {
-        let mut reader = LabelReader::new(kind, None);
+        let mut reader = LabelReader::new("f", kind, None);
         for label in labels {
-            reader.push(label).map_err(|fault| format!("{fault:?}"))?;
+            reader.push(label, || Location::Line(0)).map_err(|error| format!("{error:?}"))?;
         }
-        reader.finish("f").map_err(|error| error.to_string())
+        reader.finish().map_err(|error| error.to_string())
     }
 
     fn error(kind: TargetKind, labels: &[&str]) -> String {

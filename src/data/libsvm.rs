@@ -22,7 +22,7 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
         file: input.name(),
         line: 0,
         sparse: Sparse::default(),
-        labels: LabelReader::new(options.target, options.classes.as_ref()),
+        labels: LabelReader::new(&input.name(), options.target, options.classes.as_ref()),
         label_is_optional: options.target == TargetKind::None,
         widest: 0,
         rounded: None,
@@ -99,12 +99,8 @@ impl RowReader<'_> {
         if text.contains(',') {
             return Err(self.fault(LibsvmFault::MultiLabel { text: excerpt(text) }));
         }
-        self.labels.push(text).map_err(|fault| DataError::Label {
-            file: self.file.clone(),
-            row: self.sparse.ends.len() + 1,
-            place: Location::Line(self.line),
-            fault,
-        })
+        let line = self.line;
+        self.labels.push(text, || Location::Line(line))
     }
 
     /// Reads one pair, whose index must be above `previous`; gives its index.
@@ -179,7 +175,7 @@ impl RowReader<'_> {
         if columns == 0 {
             return Err(DataError::Empty { file: self.file, expected: "index:value pair" });
         }
-        let labels = self.labels.finish(&self.file)?;
+        let labels = self.labels.finish()?;
         let mut data =
             Dataset::of_file(&self.file, Features::flat(Stored::Sparse(self.sparse), columns), labels)?;
         if let Some((index, text)) = self.rounded {

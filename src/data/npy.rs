@@ -7,7 +7,7 @@
 use super::dataset::Dataset;
 use super::error::{DataError, Location};
 use super::features::{Features, Stored};
-use super::labels::{LabelReader, ReadLabels, TargetKind, Targets};
+use super::labels::{LabelReader, ReadLabels, TargetKind, Targets, check_counts};
 use super::options::LoadOptions;
 use super::stream::{Input, Stream};
 
@@ -25,21 +25,12 @@ pub(super) fn load(
     let file = inputs.name();
     let features = Array::open(inputs)?.features()?;
     let labels = match (labels, options.target) {
-        (_, TargetKind::None) | (None, TargetKind::Auto) => {
-            LabelReader::new(TargetKind::None, None).finish(&file)?
-        }
+        (_, TargetKind::None) | (None, TargetKind::Auto) => LabelReader::none(),
         (None, TargetKind::Classes) => return Err(DataError::NoLabels { file, expected: "classes" }),
         (None, TargetKind::Values) => return Err(DataError::NoLabels { file, expected: "values" }),
         (Some(labels), _) => {
             let array = Array::open(labels)?;
-            if array.layout.shape[0] != features.rows() {
-                return Err(DataError::Counts {
-                    samples_file: file,
-                    samples: features.rows(),
-                    labels_file: array.stream.file,
-                    labels: array.layout.shape[0],
-                });
-            }
+            check_counts(&file, features.rows(), &array.stream.file, array.layout.shape[0])?;
             array.targets(options)?
         }
     };
@@ -82,11 +73,8 @@ impl<'a> Array<'a> {
             if are_rows && values.chunks_exact(outputs).all(is_one_hot) {
                 return Err(DataError::OneHot { file: self.stream.file, outputs });
             }
-            return Ok(ReadLabels {
-                targets: Targets::Values { values, outputs },
-                classes: None,
-                remarks: Vec::new(),
-            });
+            let targets = Targets::Values { values, outputs };
+            return Ok(ReadLabels { targets, classes: None, remarks: Vec::new() });
         }
         if outputs != 1 {
             return Err(DataError::Header {
@@ -98,23 +86,13 @@ impl<'a> Array<'a> {
                     .to_string(),
             });
         }
-        let mut reader = LabelReader::new(options.target, options.classes.as_ref());
+        let mut reader = LabelReader::new(&self.stream.file, options.target, options.classes.as_ref());
         reader.reserve(self.layout.len);
-        let labels = self.read_scalars(|spot, scalar| {
-            let pushed = match scalar {
-                Scalar::Integer(number) => reader.push_integer(number),
-                Scalar::Float(number) => reader.push_number(number),
-            };
-            let row = spot.at + 1;
-            pushed.map_err(|fault| DataError::Label {
-                file: spot.file.to_string(),
-                row,
-                place: spot.location(),
-                fault,
-            })
-        });
-        labels?;
-        reader.finish(&self.stream.file)
+        self.read_scalars(|spot, scalar| match scalar {
+            Scalar::Integer(number) => reader.push_integer(number, || spot.location()),
+            Scalar::Float(number) => reader.push_number(number, || spot.location()),
+        })?;
+        reader.finish()
     }
 
     /// Reads all elements of N bytes, and puts what `convert` returns for each where it belongs, samples first.

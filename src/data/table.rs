@@ -10,10 +10,10 @@ use std::io::{BufRead, BufReader, Read};
 use csv_core::{ReadRecordResult, Reader};
 
 use super::dataset::Dataset;
-use super::error::{DataError, LabelFault, Location, Remark};
+use super::error::{DataError, Location, Remark};
 use super::features::{Features, Stored};
 use super::header::{decide_columns, is_label_name};
-use super::labels::{Classes, LabelReader, TargetKind, Targets, is_rounded};
+use super::labels::{Classes, LabelReader, Targets, is_rounded};
 use super::options::{Columns, HeaderRow, LoadOptions};
 use super::stream::{Input, Stream, check_is_text};
 use super::text::{FieldKind, excerpt};
@@ -36,7 +36,7 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
     if has_names && !rows.next()? {
         return Err(empty(rows));
     }
-    let mut table = TableReader::new(input, rows.file_bytes(), columns, options)?;
+    let mut table = TableReader::new(input, &rows, columns, options)?;
     loop {
         table.read_row(&rows)?;
         if !rows.next()? {
@@ -129,10 +129,11 @@ impl<'a> TableReader<'a> {
     /// Makes room for what the file can hold: a row for each line, of two bytes a field at least, as lines may be empty.
     fn new(
         input: &Input,
-        file_bytes: u64,
+        rows: &Rows,
         columns: Columns,
         options: &'a LoadOptions,
     ) -> Result<Self, DataError> {
+        let (file, file_bytes) = (&rows.file, rows.file_bytes());
         let most = file_bytes as usize / (2 * columns.count()) + 1;
         let rows = Stream::count(input, b'\n')?.map_or(0, |lines| most.min(lines + 1));
         let numbers = rows * columns.features().len();
@@ -149,7 +150,7 @@ impl<'a> TableReader<'a> {
         let last = columns.count() - 1;
         let empty = Some(last)
             .filter(|last| is_default && columns.names().is_some() && columns.ignored().contains(last));
-        let mut labels = LabelReader::new(options.target, options.classes.as_ref());
+        let mut labels = LabelReader::new(file, options.target, options.classes.as_ref());
         labels.reserve(if columns.label().is_some() { rows } else { 0 });
         Ok(TableReader {
             labels,
@@ -204,33 +205,25 @@ impl<'a> TableReader<'a> {
     }
 
     fn read_label(&mut self, rows: &Rows, column: usize, field: &[u8]) -> Result<(), DataError> {
-        let file = || rows.file.clone();
-        let Ok(text) = std::str::from_utf8(field) else {
-            return Err(DataError::NotUtf8 { file: file(), place: self.place(rows, column) });
-        };
-        self.labels.push(text).map_err(|fault: LabelFault| DataError::Label {
-            file: file(),
-            row: self.samples + 1,
-            place: self.place(rows, column),
-            fault,
-        })
+        let columns = &self.columns;
+        let location = || location(columns, rows, column);
+        match std::str::from_utf8(field) {
+            Ok(text) => self.labels.push(text, location),
+            Err(_) => Err(DataError::NotUtf8 { file: rows.file.clone(), place: location() }),
+        }
     }
 
     fn read_weight(&self, rows: &Rows, column: usize, field: &[u8]) -> Result<f32, DataError> {
         parse(field).filter(|weight| *weight >= 0.0).ok_or_else(|| DataError::Weight {
             file: rows.file.clone(),
-            place: self.place(rows, column),
+            place: location(&self.columns, rows, column),
             text: excerpt(&String::from_utf8_lossy(field)),
         })
     }
 
-    fn place(&self, rows: &Rows, column: usize) -> Location {
-        Location::Field { line: rows.line(), column: self.columns.text(column) }
-    }
-
     /// Says in which way a field is no number.
     fn not_a_number(&self, rows: &Rows, column: usize, field: &[u8]) -> DataError {
-        let (file, place) = (rows.file.clone(), self.place(rows, column));
+        let (file, place) = (rows.file.clone(), location(&self.columns, rows, column));
         let text = String::from_utf8_lossy(field);
         let text = text.trim();
         match text.parse::<f64>() {
@@ -248,8 +241,8 @@ impl<'a> TableReader<'a> {
 
     fn finish(mut self, file: &str) -> Result<Dataset, DataError> {
         let labels = match self.columns.label() {
-            Some(_) => self.labels.finish(file)?,
-            None => LabelReader::new(TargetKind::None, None).finish(file)?,
+            Some(_) => self.labels.finish()?,
+            None => LabelReader::none(),
         };
         let features = Features::flat(self.numbers.stored(), self.columns.features().len());
         let mut data = Dataset::of_file(file, features, labels)?.with_weights(self.weights);
@@ -265,7 +258,11 @@ impl<'a> TableReader<'a> {
     }
 }
 
-/// The text of a field whose number is another as f32.
+fn location(columns: &Columns, rows: &Rows, column: usize) -> Location {
+    Location::Field { line: rows.line(), column: columns.text(column) }
+}
+
+/// Returns the text of a field whose number is another as f32.
 fn rounded(field: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(field).ok()?.trim();
     let is_another = match text.parse::<i128>() {

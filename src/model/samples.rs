@@ -157,57 +157,32 @@ pub enum TargetShape {
 /// assert!(misfit.to_string().starts_with("the data has 5 features, but the model takes 4"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Error)]
+#[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
 pub enum Misfit {
     /// The samples have another number of features.
     #[error(
         "the data has {found} features, but the model takes {expected}; give data of the kind it was made for"
     )]
-    Features {
-        /// Features of the data.
-        found: usize,
-        /// Inputs of the model.
-        expected: usize,
-    },
+    Features { found: usize, expected: usize },
     /// There are more classes than outputs.
     #[error("the data has {found} classes, but the model tells {expected} apart; give data with labels 0 to {last}", last = expected - 1)]
-    Classes {
-        /// Classes of the data.
-        found: usize,
-        /// Classes of the model.
-        expected: usize,
-    },
+    Classes { found: usize, expected: usize },
     /// There are more or fewer values than outputs.
     #[error("the data has {found} target values a sample, but the model has {expected} outputs")]
-    Values {
-        /// Target values of the data.
-        found: usize,
-        /// Outputs of the model.
-        expected: usize,
-    },
+    Values { found: usize, expected: usize },
     /// The loss is one of classes, the targets are values.
     #[error(
         "the loss {loss} needs class labels, but the targets of the data are values; use mse, or bce for values in 0 to 1"
     )]
-    NeedsClasses {
-        /// Name of the loss.
-        loss: &'static str,
-    },
+    NeedsClasses { loss: &'static str },
     /// The loss is one of values, the targets are classes.
     #[error("the loss {loss} needs values, but the targets of the data are class labels; use cross-entropy")]
-    NeedsValues {
-        /// Name of the loss.
-        loss: &'static str,
-    },
+    NeedsValues { loss: &'static str },
     /// The loss is one of probabilities, the targets are not.
     #[error(
         "the loss bce needs targets from 0 to 1, but those of the data go from {least:?} to {most:?}; use mse, or rescale them"
     )]
-    NotProbabilities {
-        /// The least target.
-        least: f32,
-        /// The largest target.
-        most: f32,
-    },
+    NotProbabilities { least: f32, most: f32 },
     /// There are no targets.
     #[error("the data has no targets; a model can predict it, but neither learn from it nor be scored on it")]
     NoTargets,
