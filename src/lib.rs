@@ -89,3 +89,26 @@ mod simd;
 pub mod train;
 
 pub use phalanx_collective as collective;
+
+/// What the tests, the benches and the program need and no user of the library does; it may change with every version.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::checkpoint::checkpoint_dir::remove_leftovers;
+    pub use crate::checkpoint::error::remedy;
+    pub use crate::checkpoint::load::{FileSummary, TensorSummary, summarize};
+    pub use crate::checkpoint::whole_file::{write_whole, write_whole_with};
+    pub use crate::data::dataset::GatherBuffer;
+    pub use crate::data::error::{LabelFault, LibsvmFault, Location};
+    pub use crate::data::order::sample_order;
+    pub use crate::data::standardize::FeatureScale;
+    pub use crate::model::mlp::MlpWorkspace;
+    pub use crate::model::real::Real;
+
+    /// The products of a layer.
+    pub mod kernel {
+        pub use crate::model::kernel::{
+            Epilogue, Linear, Panels, Scratch, ShardRows, backward_bias, backward_weight, bias_gradient,
+            weight_gradient,
+        };
+    }
+}

@@ -13,7 +13,8 @@ use super::whole_file::PREFIX;
 /// # Examples
 ///
 /// ```
-/// use phalanx::checkpoint::{CheckpointDir, remove_leftovers};
+/// use phalanx::checkpoint::CheckpointDir;
+/// use phalanx::internals::remove_leftovers;
 ///
 /// let run = tempfile::tempdir()?;
 /// let dir = CheckpointDir::of_run(run.path());

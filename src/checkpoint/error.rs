@@ -106,7 +106,7 @@ fn way_on(run: &Path, newest: Option<&Path>) -> String {
 ///
 /// ```
 /// let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
-/// assert_eq!(phalanx::checkpoint::remedy(&full), "make room, or write elsewhere");
+/// assert_eq!(phalanx::internals::remedy(&full), "make room, or write elsewhere");
 /// ```
 pub fn remedy(source: &io::Error) -> &'static str {
     match source.kind() {

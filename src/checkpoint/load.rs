@@ -103,7 +103,8 @@ pub struct TensorSummary {
 /// # Examples
 ///
 /// ```
-/// use phalanx::checkpoint::{FileSummary, ModelFile, TensorSummary, read_tensors, summarize, write_whole};
+/// use phalanx::checkpoint::{ModelFile, read_tensors};
+/// use phalanx::internals::{FileSummary, TensorSummary, summarize, write_whole};
 /// use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 ///
 /// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);

@@ -13,22 +13,23 @@
 //! * [`write_whole`] and [`write_whole_with`] write a file so that at any moment the old or the new content is there, whole;
 //!   [`remove_leftovers`] removes what they could not when the program was killed.
 
-mod checkpoint_dir;
+pub(crate) mod checkpoint_dir;
 mod checkpoint_file;
-mod error;
-mod load;
+pub(crate) mod error;
+pub(crate) mod load;
 mod model_file;
 mod onnx;
 mod safetensors;
 mod saver;
-mod whole_file;
+pub(crate) mod whole_file;
 
-pub use checkpoint_dir::{CheckpointDir, remove_leftovers};
+pub use checkpoint_dir::CheckpointDir;
+pub(crate) use checkpoint_dir::remove_leftovers;
 pub use checkpoint_file::{Checkpoint, History, RunFacts};
-pub use error::{CheckpointError, remedy};
-pub use load::{FileSummary, TensorSummary, read_tensors, summarize};
+pub use error::CheckpointError;
+pub(crate) use error::remedy;
+pub use load::read_tensors;
 pub use model_file::{ModelFile, params_sha256};
 pub use onnx::OnnxModel;
 pub use saver::{Saver, Writer};
-pub(crate) use whole_file::{PREFIX, make_folder, sync_folder_of};
-pub use whole_file::{write_whole, write_whole_with};
+pub(crate) use whole_file::{PREFIX, make_folder, sync_folder_of, write_whole, write_whole_with};

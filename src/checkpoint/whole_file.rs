@@ -35,7 +35,7 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), CheckpointError> {
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("squares.txt");
-/// phalanx::checkpoint::write_whole_with(&path, |file| {
+/// phalanx::internals::write_whole_with(&path, |file| {
 ///     let mut out = BufWriter::new(file);
 ///     (0..3).try_for_each(|x| writeln!(out, "{}", x * x))?;
 ///     out.flush()

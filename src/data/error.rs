@@ -13,7 +13,8 @@ pub(super) const ACCEPTED: &str = "digits, a folder of IDX files, FILE.csv, X.np
 /// # Examples
 ///
 /// ```
-/// use phalanx::data::{DataError, LibsvmFault, LoadOptions, Location, Source};
+/// use phalanx::data::{DataError, LoadOptions, Source};
+/// use phalanx::internals::{LibsvmFault, Location};
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("sparse.libsvm");
@@ -346,7 +347,8 @@ fn advice_on_number(text: &str) -> &'static str {
 /// # Examples
 ///
 /// ```
-/// use phalanx::data::{DataError, LabelFault, LoadOptions, Source};
+/// use phalanx::data::{DataError, LoadOptions, Source};
+/// use phalanx::internals::LabelFault;
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("prices.csv");

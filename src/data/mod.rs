@@ -35,7 +35,8 @@
 //! # Examples
 //!
 //! ```
-//! use phalanx::data::{GatherBuffer, LoadOptions, Source, sample_order};
+//! use phalanx::data::{LoadOptions, Source};
+//! use phalanx::internals::{GatherBuffer, sample_order};
 //!
 //! let source: Source = "digits".parse()?;
 //! let train = source.load(&LoadOptions::default())?.train;
@@ -49,9 +50,9 @@
 //! # Ok::<(), phalanx::data::DataError>(())
 //! ```
 
-mod dataset;
+pub(crate) mod dataset;
 mod digits;
-mod error;
+pub(crate) mod error;
 mod features;
 mod header;
 mod idx;
@@ -59,21 +60,21 @@ mod labels;
 mod libsvm;
 mod npy;
 mod options;
-mod order;
+pub(crate) mod order;
 mod source;
-mod standardize;
+pub(crate) mod standardize;
 mod stream;
 mod summary;
 mod table;
 mod text;
 
-pub use dataset::{Dataset, GatherBuffer, Loaded, Standardize};
-pub use error::{DataError, LabelFault, LibsvmFault, Location, Remark};
+pub(crate) use dataset::GatherBuffer;
+pub use dataset::{Dataset, Loaded, Standardize};
+pub use error::{DataError, Remark};
 pub(crate) use features::AS_GATHERED;
 pub use labels::{Classes, TargetKind, Targets};
 pub use options::{Columns, HeaderRow, InputFormat, LoadOptions};
-pub use order::sample_order;
+pub(crate) use order::sample_order;
 pub use source::Source;
-pub use standardize::FeatureScale;
 pub use summary::{DataSummary, Fingerprint};
 pub use text::Column;

@@ -27,7 +27,7 @@ use super::error::DataError;
 ///
 /// ```
 /// let mut order = [0; 10];
-/// phalanx::data::sample_order(42, 0, &mut order);
+/// phalanx::internals::sample_order(42, 0, &mut order);
 /// assert_eq!(order, [7, 8, 6, 4, 5, 2, 1, 9, 3, 0]);
 /// ```
 ///

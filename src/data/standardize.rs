@@ -106,7 +106,8 @@ impl FeatureScale {
     ///
     /// ```
     /// use ndarray::array;
-    /// use phalanx::data::{Dataset, FeatureScale, Targets};
+    /// use phalanx::data::{Dataset, Targets};
+    /// use phalanx::internals::FeatureScale;
     ///
     /// let data = Dataset::from_arrays(array![[0.5, 700.0, 0.0], [-0.5, 900.0, 0.0]], Targets::None, None)?;
     /// let [smallest, largest] = FeatureScale::extremes(&data)?.expect("some feature is not 0");

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::activation::sigmoid;
 use super::real::Real;
-use super::samples::{Misfit, Samples, Score, TargetShape, Targets};
+use super::samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape};
 use crate::num::names;
 use crate::simd::vectorized;
 
@@ -34,25 +34,25 @@ names!(Loss, "loss", [CrossEntropy => "cross-entropy", Bce => "bce", Mse => "mse
 
 impl Loss {
     /// Says whether a model of so many outputs can be held against such targets.
-    pub(super) fn check(self, outputs: usize, targets: TargetShape) -> Result<(), Misfit> {
+    pub(super) fn check(self, outputs: usize, targets: TargetShape) -> Result<(), DataMismatch> {
         match (self, targets) {
-            (_, TargetShape::None) => Err(Misfit::NoTargets),
+            (_, TargetShape::None) => Err(DataMismatch::NoTargets),
             (Self::CrossEntropy, TargetShape::Values { .. }) => {
-                Err(Misfit::NeedsClasses { loss: self.name() })
+                Err(DataMismatch::NeedsClasses { loss: self.name() })
             }
-            (Self::Mse, TargetShape::Classes(_)) => Err(Misfit::NeedsValues { loss: self.name() }),
+            (Self::Mse, TargetShape::Classes(_)) => Err(DataMismatch::NeedsValues { loss: self.name() }),
             (Self::Bce, TargetShape::Classes(_)) if outputs > 1 => {
-                Err(Misfit::NeedsValues { loss: self.name() })
+                Err(DataMismatch::NeedsValues { loss: self.name() })
             }
             (_, TargetShape::Classes(found)) => {
                 let expected = if self == Self::Bce { 2 } else { outputs };
-                if found > expected { Err(Misfit::Classes { found, expected }) } else { Ok(()) }
+                if found > expected { Err(DataMismatch::Classes { found, expected }) } else { Ok(()) }
             }
             (_, TargetShape::Values { outputs: found, .. }) if found != outputs => {
-                Err(Misfit::Values { found, expected: outputs })
+                Err(DataMismatch::Values { found, expected: outputs })
             }
             (Self::Bce, TargetShape::Values { least, most, .. }) if least < 0.0 || most > 1.0 => {
-                Err(Misfit::NotProbabilities { least, most })
+                Err(DataMismatch::NotProbabilities { least, most })
             }
             (_, TargetShape::Values { .. }) => Ok(()),
         }
@@ -214,7 +214,7 @@ impl<R: Real> SampleTarget<'_, R> {
     }
 }
 
-impl<'a, R: Real> Targets<'a, R> {
+impl<'a, R: Real> BatchTargets<'a, R> {
     fn of(&self, index: usize) -> SampleTarget<'a, R> {
         match *self {
             Self::Classes(labels) => SampleTarget::Class(labels[index] as usize),
@@ -348,7 +348,7 @@ impl TargetScale {
 
     /// Replaces the outputs of one sample by e.
     fn errors<R: Real>(&self, row: &mut [R], samples: &Samples<'_, R>, index: usize) {
-        let Targets::Values(values) = samples.targets else { panic!("mse needs values") };
+        let BatchTargets::Values(values) = samples.targets else { panic!("mse needs values") };
         let values = values.to_slice().expect("target values lie row-major");
         let targets = &values[index * row.len()..][..row.len()];
         for (((z, target), mean), std) in row.iter_mut().zip(targets).zip(&self.mean).zip(&self.std) {

@@ -14,7 +14,7 @@ use super::kernel::{Epilogue, Panels};
 use super::layer::{Layer, LayerProducts};
 use super::loss::{Loss, TargetScale};
 use super::real::Real;
-use super::samples::{Misfit, Samples};
+use super::samples::{DataMismatch, Samples};
 use super::shard_run::ShardRun;
 use crate::num::largest_magnitude;
 use crate::simd::vectorized;
@@ -192,10 +192,10 @@ impl Mlp {
     ///
     /// # Errors
     ///
-    /// [`Misfit::Features`] if the model takes another number.
-    pub fn check_features(&self, found: usize) -> Result<(), Misfit> {
+    /// [`DataMismatch::Features`] if the model takes another number.
+    pub fn check_features(&self, found: usize) -> Result<(), DataMismatch> {
         let expected = self.shape.inputs;
-        if found == expected { Ok(()) } else { Err(Misfit::Features { found, expected }) }
+        if found == expected { Ok(()) } else { Err(DataMismatch::Features { found, expected }) }
     }
 
     /// Makes a workspace for up to `max_samples` samples, in f32 or f64.
@@ -397,7 +397,8 @@ fn contiguous<'a, R>(inputs: &ArrayView2<'a, R>) -> &'a [R] {
 ///
 /// ```
 /// use ndarray::array;
-/// use phalanx::model::{Activation, Loss, Mlp, MlpShape, MlpWorkspace, Model, Real, Samples, Targets};
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, BatchTargets};
+/// use phalanx::internals::{MlpWorkspace, Real};
 ///
 /// fn sum<R: Real>(values: &[R]) -> R {
 ///     values.iter().copied().sum()
@@ -408,7 +409,7 @@ fn contiguous<'a, R>(inputs: &ArrayView2<'a, R>) -> &'a [R] {
 /// // Made once for the largest number of samples, used again in each call.
 /// let mut workspace: MlpWorkspace = model.workspace(1);
 /// let inputs = array![[1.0, -1.0]];
-/// let samples = Samples { inputs: inputs.view(), targets: Targets::Classes(&[0]), weights: None };
+/// let samples = Samples { inputs: inputs.view(), targets: BatchTargets::Classes(&[0]), weights: None };
 /// let mut grads = [0.0; 6];
 /// let loss = model.gradient(&[0.0; 6], &samples, &mut grads, &mut workspace);
 /// assert!((loss - 2_f64.ln()).abs() < 1e-6);

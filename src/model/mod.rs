@@ -17,7 +17,7 @@
 //! * [`Mlp`] is the multi-layer perceptron, and with no hidden layer linear, softmax or logistic regression.
 //! * [`Samples`] is what a model is given, [`ShardRun`] several shards of them; [`Score`] is what it says of samples it does not learn from.
 //! * [`Activation`] and [`Loss`] are PyTorch's, each with its derivative beside it.
-//! * [`Misfit`] says why a model and data do not fit each other.
+//! * [`DataMismatch`] says why a model and data do not fit each other.
 //! * [`kernel`] holds the products of a layer, whose bits do not depend on who computes them.
 //! * [`Real`] is f32, or f64 where gradients are checked against central differences.
 
@@ -25,20 +25,19 @@ use std::ops::Range;
 
 mod activation;
 mod closure;
-pub mod kernel;
+pub(crate) mod kernel;
 mod layer;
 mod loss;
-mod mlp;
-mod real;
+pub(crate) mod mlp;
+pub(crate) mod real;
 mod samples;
 mod shard_run;
 
 pub use activation::Activation;
 pub use closure::{Closure, from_fn};
 pub use loss::Loss;
-pub use mlp::{Mlp, MlpShape, MlpWorkspace};
-pub use real::Real;
-pub use samples::{Misfit, Samples, Score, TargetShape, Targets, Tensor};
+pub use mlp::{Mlp, MlpShape};
+pub use samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape, Tensor};
 pub use shard_run::{ShardRun, SubtreeSums};
 
 /// A model on flat params.
@@ -50,7 +49,7 @@ pub use shard_run::{ShardRun, SubtreeSums};
 /// A line through the origin, y = p·x, under the squared error:
 ///
 /// ```
-/// use phalanx::model::{Model, Samples, Score, Targets, Tensor};
+/// use phalanx::model::{Model, Samples, Score, BatchTargets, Tensor};
 ///
 /// struct Slope;
 ///
@@ -68,7 +67,7 @@ pub use shard_run::{ShardRun, SubtreeSums};
 ///     fn workspace(&self, _max_samples: usize) {}
 ///
 ///     fn gradient(&self, params: &[f32], samples: &Samples<'_>, grads: &mut [f32], _: &mut ()) -> f64 {
-///         let Targets::Values(values) = samples.targets else { panic!("a slope needs values") };
+///         let BatchTargets::Values(values) = samples.targets else { panic!("a slope needs values") };
 ///         grads[0] = 0.0;
 ///         let mut loss_sum = 0.0;
 ///         for (x, y) in samples.inputs.iter().zip(values) {
@@ -101,8 +100,8 @@ pub trait Model: Sync {
     ///
     /// # Errors
     ///
-    /// A [`Misfit`] if not. Without an implementation of its own a model takes whatever it is given.
-    fn check(&self, features: usize, targets: TargetShape) -> Result<(), Misfit> {
+    /// A [`DataMismatch`] if not. Without an implementation of its own a model takes whatever it is given.
+    fn check(&self, features: usize, targets: TargetShape) -> Result<(), DataMismatch> {
         let _ = (features, targets);
         Ok(())
     }

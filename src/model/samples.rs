@@ -13,14 +13,14 @@ pub struct Samples<'a, R = f32> {
     /// Inputs, (B, I), rows contiguous.
     pub inputs: ArrayView2<'a, R>,
     /// What the model should say, B of them.
-    pub targets: Targets<'a, R>,
+    pub targets: BatchTargets<'a, R>,
     /// Weight of each sample, B of them; without, each weighs 1.
     pub weights: Option<&'a [R]>,
 }
 
 /// The targets of B samples.
 #[derive(Clone, Copy, Debug)]
-pub enum Targets<'a, R = f32> {
+pub enum BatchTargets<'a, R = f32> {
     /// One class index a sample.
     Classes(&'a [u32]),
     /// Values, (B, K).
@@ -147,18 +147,18 @@ pub enum TargetShape {
 /// # Examples
 ///
 /// ```
-/// use phalanx::model::{Activation, Loss, Misfit, Mlp, MlpShape, Model, TargetShape};
+/// use phalanx::model::{Activation, Loss, DataMismatch, Mlp, MlpShape, Model, TargetShape};
 ///
 /// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::CrossEntropy);
 /// let model = Mlp::new(MlpShape { inputs: 4, hidden, outputs: 3, activation, loss });
 /// assert_eq!(model.check(4, TargetShape::Classes(3)), Ok(()));
 /// let misfit = model.check(5, TargetShape::Classes(3)).unwrap_err();
-/// assert_eq!(misfit, Misfit::Features { found: 5, expected: 4 });
+/// assert_eq!(misfit, DataMismatch::Features { found: 5, expected: 4 });
 /// assert!(misfit.to_string().starts_with("the data has 5 features, but the model takes 4"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Error)]
 #[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
-pub enum Misfit {
+pub enum DataMismatch {
     /// The samples have another number of features.
     #[error(
         "the data has {found} features, but the model takes {expected}; give data of the kind it was made for"

@@ -23,7 +23,7 @@ use super::whereabouts::Whereabouts;
 use super::{BatchParts, NoiseScale, Phase, PhaseTimes, Plan, TrainError};
 use crate::collective::Shared;
 use crate::data::{self, Dataset, GatherBuffer};
-use crate::model::{Model, Samples, Targets};
+use crate::model::{BatchTargets, Model, Samples};
 use crate::optim::Optimizer;
 
 /// What a rank keeps from step to step. Nothing in it is allocated after the first steps.
@@ -376,9 +376,9 @@ pub(super) fn gathered_for(data: &Dataset, samples: usize) -> GatherBuffer {
 /// The gathered samples as a model takes them: the seam between the rooms of data and of models.
 pub(super) fn samples_of(gathered: &GatherBuffer) -> Samples<'_> {
     let targets = match (gathered.labels(), gathered.values()) {
-        ([], values) if values.ncols() == 0 => Targets::None,
-        ([], values) => Targets::Values(values),
-        (labels, _) => Targets::Classes(labels),
+        ([], values) if values.ncols() == 0 => BatchTargets::None,
+        ([], values) => BatchTargets::Values(values),
+        (labels, _) => BatchTargets::Classes(labels),
     };
     Samples { inputs: gathered.inputs(), targets, weights: gathered.weights() }
 }

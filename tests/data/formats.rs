@@ -8,9 +8,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ndarray::{Array2, array};
 use phalanx::data::{
-    Classes, Column, Dataset, GatherBuffer, HeaderRow, LoadOptions, Loaded, Source, Standardize, TargetKind,
-    Targets,
+    Classes, Column, Dataset, HeaderRow, LoadOptions, Loaded, Source, Standardize, TargetKind, Targets,
 };
+use phalanx::internals::GatherBuffer;
 use tempfile::{TempDir, tempdir};
 
 /// Files of a test, in a folder of their own.

@@ -3,7 +3,8 @@
 use std::fs;
 
 use ndarray::{Array2, array};
-use phalanx::data::{Dataset, GatherBuffer, InputFormat, LoadOptions, Source};
+use phalanx::data::{Dataset, InputFormat, LoadOptions, Source};
+use phalanx::internals::GatherBuffer;
 
 fn inputs(data: &Dataset) -> Array2<f32> {
     let mut all = GatherBuffer::new(data.len(), data.features(), 0);

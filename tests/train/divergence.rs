@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::tally::{Tally, count};
 use ndarray::Array2;
-use phalanx::data::{DataError, Dataset, Targets, sample_order};
+use phalanx::data::{DataError, Dataset, Targets};
+use phalanx::internals::sample_order;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
 use phalanx::optim::BLOCK_LEN;
 use phalanx::train::{

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use crate::noisy_quadratic::{Run, distance};
 use ndarray::Array2;
-use phalanx::data::{Dataset, GatherBuffer, LoadOptions, Source, Targets, sample_order};
+use phalanx::data::{Dataset, LoadOptions, Source, Targets};
+use phalanx::internals::{GatherBuffer, sample_order};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
 use phalanx::optim::{
     MomentumForm, OptimizerOptions, Recipe, Reduction, Schedule, ScheduleOptions, WarmupForm,

@@ -2,7 +2,8 @@
 //! and the loss jumps where the rate is near the largest that the model bears. It does not under a sum, nor with the last rate
 //! times r/m, which is the same; nor without the short batch.
 
-use phalanx::data::{Dataset, GatherBuffer, LoadOptions, Source, Targets, sample_order};
+use phalanx::data::{Dataset, LoadOptions, Source, Targets};
+use phalanx::internals::{GatherBuffer, sample_order};
 use phalanx::model::{self, Activation, Loss, Mlp, MlpShape, Model, Samples};
 use phalanx::optim::{Blocks, MomentumForm, Optimizer, OptimizerOptions, Reduction, divide_grads};
 use phalanx::train::{Length, Options, Shards, Trainer, score};
@@ -88,7 +89,7 @@ fn by_hand(optimizer: OptimizerOptions) -> Vec<f32> {
         sample_order(Options::default().seed, epoch, &mut order);
         for batch in order.chunks(64) {
             data.gather(batch, &mut gathered);
-            let targets = model::Targets::Classes(gathered.labels());
+            let targets = model::BatchTargets::Classes(gathered.labels());
             let samples = Samples { inputs: gathered.inputs(), targets, weights: None };
             model.gradient(&params, &samples, &mut grads, &mut workspace);
             divide_grads(&mut grads, batch.len() as f64);

@@ -21,7 +21,7 @@ use crate::simd::{Arithmetic, Kernel, PanelLine, WIDTH, run};
 /// # Examples
 ///
 /// ```
-/// use phalanx::model::kernel::{Panels, Scratch, ShardRows, bias_gradient, weight_gradient};
+/// use phalanx::internals::kernel::{Panels, Scratch, ShardRows, bias_gradient, weight_gradient};
 ///
 /// // One layer of two inputs and one output; two ranks have a shard each, of one sample and of two.
 /// let mut panels = [Panels::default(), Panels::default()];
