@@ -42,12 +42,12 @@ impl CheckpointDir {
         Self { path: run.join("checkpoints") }
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the checkpoint after so many steps is or will be.
+    /// Returns the path of the checkpoint after `step` steps, present or not.
     pub fn path_of(&self, step: u64) -> PathBuf {
         self.path.join(format!("step-{step:08}.safetensors"))
     }

@@ -23,24 +23,24 @@ use crate::train::{EpochEnd, PhaseTimes, Position, Quality, Snapshot};
 /// of each epoch. All else is JSON in the metadata, under the one key `phalanx-checkpoint`. It has the CRC32C of each tensor, and begins with one over itself: so that covers the whole.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// What is the same in all checkpoints of a run.
+    /// The facts that are the same in all checkpoints of a run.
     pub facts: Arc<RunFacts>,
     /// Params, optimizer state and position.
     pub snapshot: Arc<Snapshot>,
-    /// How good the params are, if they were measured at the end of a whole epoch.
+    /// The quality of the params, if it was measured at the end of a whole epoch.
     pub quality: Option<Quality>,
     /// Times of the epochs before.
     pub history: History,
 }
 
-/// What is the same in all checkpoints of a run.
+/// The facts that are the same in all checkpoints of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunFacts {
-    /// How the model is built.
+    /// The shape of the model.
     pub shape: MlpShape,
-    /// What was done to the features.
+    /// The standardization of the features.
     pub standardize: Option<Standardize>,
-    /// What the targets were standardized by, if they were.
+    /// The standardization of the targets, if they were standardized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standardize_targets: Option<Standardize>,
     /// Names of the classes, by index; none for values.
@@ -51,7 +51,7 @@ pub struct RunFacts {
     pub train: Fingerprint,
     /// The test samples, if there are any.
     pub test: Option<Fingerprint>,
-    /// What the training samples were taken for.
+    /// The summary of how the training samples were interpreted.
     #[serde(default)]
     pub data: DataSummary,
 }
@@ -64,7 +64,7 @@ pub struct History {
     pub epoch_secs: Vec<f64>,
     /// Samples per second of the fastest of them; 0 without any.
     pub samples_per_sec: f64,
-    /// Where rank 0 spent its time in them.
+    /// The time that rank 0 spent in each phase of them.
     pub phases: PhaseTimes,
     /// Seconds that the program ran, until the checkpoint was taken.
     pub wall_secs: f64,
@@ -83,7 +83,7 @@ impl History {
     }
 }
 
-/// What the metadata say.
+/// The metadata of a checkpoint.
 #[derive(Serialize, Deserialize)]
 struct CheckpointDescription {
     version: u32,
@@ -95,7 +95,7 @@ struct CheckpointDescription {
     /// Names of the optimizer's state vectors.
     state: Vec<String>,
     quality: Option<Quality>,
-    /// Whether the best params so far are here too.
+    /// True if the file also has the best params so far.
     #[serde(default)]
     best: bool,
     history: History,
@@ -220,7 +220,7 @@ impl Checkpoint {
     }
 }
 
-/// How good a checkpoint's params are, by its description alone: the tensors are not looked at.
+/// Returns the quality of a checkpoint's params from its description alone: the tensors are not read.
 pub(super) fn quality_of(path: &Path) -> Result<Option<Quality>, CheckpointError> {
     let bytes = read(path)?;
     Ok(described(path, &bytes)?.quality())

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use crate::model::MlpShape;
 
-/// Why a file could not be read or written.
+/// An error of reading or writing a file.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
 pub enum CheckpointError {
@@ -91,7 +91,7 @@ pub enum CheckpointError {
     Changed { path: PathBuf },
 }
 
-/// What to do about a run without a model.
+/// Returns the advice about a run without a model.
 fn way_on(run: &Path, newest: Option<&Path>) -> String {
     let resume = format!("go on with phalanx train --resume {}", run.display());
     match newest {

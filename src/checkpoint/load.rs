@@ -66,7 +66,7 @@ pub fn read_tensors(path: &Path, tensors: &[Tensor]) -> Result<Vec<f32>, Checkpo
     collected(path, &file, tensors)
 }
 
-/// What [`summarize`] finds.
+/// The result of [`summarize`].
 #[derive(Clone, Debug)]
 pub struct FileSummary {
     /// The file that was read.
@@ -77,7 +77,7 @@ pub struct FileSummary {
     pub tensors: Vec<TensorSummary>,
     /// The whole model, if the file describes one.
     pub model: Option<ModelFile>,
-    /// Where the run stands, if the file is a checkpoint.
+    /// The position of the run, if the file is a checkpoint.
     pub position: Option<Position>,
     /// [`params_sha256`] of that model.
     pub params_sha256: Option<String>,
@@ -94,7 +94,7 @@ pub struct TensorSummary {
     pub element: String,
 }
 
-/// Says what is in a file, or in `model.safetensors` of a run directory.
+/// Returns a summary of a file, or of `model.safetensors` of a run directory.
 ///
 /// # Errors
 ///

@@ -19,12 +19,12 @@ use crate::model::{Loss, Mlp, MlpShape, Model, Tensor};
 /// so that a file with a changed bit is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelFile {
-    /// How the model is built.
+    /// The shape of the model.
     pub shape: MlpShape,
     /// Its flat params.
     #[serde(skip)]
     pub params: Vec<f32>,
-    /// What was done to the features it learned from, and must be done to those it is used on.
+    /// The standardization of the features it learned from, which features it is used on need too.
     pub standardize: Option<Standardize>,
     /// The mean and deviation of each target that its outputs are in deviations from, if it learned standardized targets; predictions
     /// are in the units of the targets.
@@ -40,7 +40,7 @@ pub struct ModelFile {
     /// The samples that it was tested on, if it was.
     #[serde(default)]
     pub test: Option<Fingerprint>,
-    /// What the training samples were taken for: the columns of their table, and their classes.
+    /// The summary of how the training samples were interpreted: the columns of their table, and their classes.
     #[serde(default)]
     pub data: DataSummary,
 }
@@ -64,7 +64,7 @@ impl ModelFile {
         write_whole(path, &self.to_bytes())
     }
 
-    /// The bytes of the file: a function of its content alone.
+    /// Returns the bytes of the file: a function of its content alone.
     fn to_bytes(&self) -> Vec<u8> {
         let bytes: Vec<u8> = self.params.iter().flat_map(|param| param.to_le_bytes()).collect();
         let mut start = 0;

@@ -75,13 +75,13 @@ const MAX_HEADER: usize = 8 << 20;
 
 const MAX_QUOTES: usize = 160_000;
 
-/// Whether a header is one that this room reads and writes. In memory an entry takes many times its bytes in the file, so their number is
+/// Returns whether a header is within the bounds for reading and writing. In memory an entry takes many times its bytes in the file, so their number is
 /// bounded before they are parsed.
 fn is_readable(header: &[u8]) -> bool {
     header.len() <= MAX_HEADER && header.iter().filter(|&&byte| byte == b'"').count() <= MAX_QUOTES
 }
 
-/// What of a range lies in each of the pieces that follow one another.
+/// Returns the parts of consecutive pieces that lie in a range.
 pub(super) fn cut<'a>(pieces: impl Iterator<Item = &'a [f32]>, range: &Range<usize>) -> Vec<&'a [f32]> {
     let mut start = 0;
     let within = pieces.map(|piece| {

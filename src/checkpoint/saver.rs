@@ -81,7 +81,7 @@ impl Saver {
     ///
     /// # Errors
     ///
-    /// What the first failure of the [`Writer`] was.
+    /// The first failure of the [`Writer`].
     pub fn finish(self, outcome: Option<&Outcome>) -> Result<(), CheckpointError> {
         if let Some(snapshot) = outcome.and_then(Outcome::snapshot) {
             self.save(Arc::new(snapshot));
@@ -122,7 +122,7 @@ impl Subscriber for Saver {
 ///
 /// # Cost
 ///
-/// What a core takes for one pass of checksums and one copy to the system: 58 ms for 784-2048-2048-10 with momentum (46 MB), on two
+/// The time of a core for one pass of checksums and one copy to the system: 58 ms for 784-2048-2048-10 with momentum (46 MB), on two
 /// cores that six other programs computed on. Who trains on all cores gives that much of one.
 #[derive(Debug)]
 pub struct Writer {
@@ -154,7 +154,7 @@ impl Writer {
         Ok(Self { sender, thread: thread.map_err(|source| CheckpointError::Thread { source })? })
     }
 
-    /// Hands a checkpoint over, without waiting.
+    /// Queues a checkpoint, without waiting.
     pub fn save(&self, checkpoint: Checkpoint) {
         // Nobody is there to take it after a failure, of which the end tells.
         let _ = self.sender.send(checkpoint);
@@ -164,7 +164,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// What the first failure was.
+    /// The first failure.
     ///
     /// # Panics
     ///
@@ -179,7 +179,7 @@ impl Writer {
 struct StoredCheckpoints {
     dir: CheckpointDir,
     keep: NonZero<usize>,
-    /// What the best is judged by.
+    /// The metric that determines the best.
     metric: Metric,
     /// By step, ascending.
     there: Vec<(u64, Option<Quality>)>,

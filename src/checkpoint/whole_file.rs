@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::CheckpointError;
 
-/// How the names of files begin that are not whole yet.
+/// The first characters in the names of files that are not whole yet.
 pub(crate) const PREFIX: &str = ".writing-";
 
 /// Writes `content` to `path`: beside it under another name, fsync, rename, fsync of the folder. Whatever happens in

@@ -120,7 +120,7 @@ impl Dataset {
         self.features.rows()
     }
 
-    /// Whether there are no samples.
+    /// Returns whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -342,12 +342,12 @@ impl GatherBuffer {
         }
     }
 
-    /// The number of samples gathered last.
+    /// Returns the number of samples gathered last.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether nothing is gathered.
+    /// Returns whether the buffer is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

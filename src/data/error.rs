@@ -7,7 +7,7 @@ use super::text::{Column, FieldKind, listed, number};
 /// The sources that [`Source`](super::Source) accepts, for messages.
 pub(super) const ACCEPTED: &str = "digits, a folder of IDX files, FILE.csv, X.npy,Y.npy, X.npy, FILE.libsvm or FILE.svm (.csv, .libsvm and .svm also as .gz)";
 
-/// Where in a file something was found. Lines, rows and columns given by number in text files count from 1 as editors do,
+/// A place in a file. Lines, rows and columns given by number in text files count from 1 as editors do,
 /// except columns, which count from 0 as [`Column::Number`] does; bytes count from 0.
 ///
 /// # Examples
@@ -62,7 +62,7 @@ impl fmt::Display for Location {
     }
 }
 
-/// Why data could not be read or used. Each text names the place, what was found, what was expected, and what to do.
+/// An error of reading or using data. Each text names the place, what was found, what was expected, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
@@ -328,7 +328,7 @@ fn found_text(text: &str) -> String {
     if text.is_empty() { "an empty field".to_owned() } else { format!("{text:?}") }
 }
 
-/// What to do about a field that is no number.
+/// Returns the advice about a field that is not a number.
 fn advice_on_number(text: &str) -> &'static str {
     match FieldKind::of(text) {
         FieldKind::Empty | FieldKind::Missing => {
@@ -342,7 +342,7 @@ fn advice_on_number(text: &str) -> &'static str {
     }
 }
 
-/// Why a label cannot be used.
+/// The reason why a label cannot be used.
 ///
 /// # Examples
 ///
@@ -423,7 +423,7 @@ impl LabelFault {
     }
 }
 
-/// What is wrong in a line of a libsvm file.
+/// The fault in a line of a libsvm file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
 pub enum LibsvmFault {
@@ -472,7 +472,7 @@ impl LibsvmFault {
     }
 }
 
-/// Something that a reader decided on its own, or that looks like a mistake; each is one sentence that names the file.
+/// A decision that a reader made on its own, or a possible mistake that it found; each is one sentence that names the file.
 ///
 /// # Examples
 ///

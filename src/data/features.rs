@@ -2,7 +2,7 @@
 
 use crate::simd::vectorized;
 
-/// What a gathered feature is of what a source holds, for those who hand features to a model elsewhere.
+/// The relation of gathered features to the content of a source, for programs that feed features to an exported model.
 pub(crate) const AS_GATHERED: &str = "Features before standardization, which is part of the graph where the model has one: numbers of \
     CSV, npy and libsvm files as they are, pixels of IDX images / 255, pixels of the built-in digits (x - 5) / 3.";
 
@@ -29,7 +29,7 @@ pub(super) enum Stored {
 /// Samples of which only the numbers that are not 0 are kept, row after row.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sparse {
-    /// Where each row ends in `columns` and `values`; row r starts where r − 1 ends.
+    /// The end of each row in `columns` and `values`; row r starts where r − 1 ends.
     pub ends: Vec<usize>,
     /// The feature of each number, ascending within a row.
     pub columns: Vec<u32>,
@@ -131,7 +131,7 @@ impl Features {
         Features { stored, columns, shape: self.shape.clone() }
     }
 
-    /// How a stored byte becomes a feature, in words, if it does not stay what it is.
+    /// Returns the conversion of a stored byte to a feature in words, if there is one.
     pub fn scale(&self) -> Option<String> {
         match &self.stored {
             Stored::U8 { zero: 0.0, divisor, .. } if *divisor != 1.0 => Some(format!("pixel / {divisor}")),

@@ -21,7 +21,7 @@ pub(super) fn decide_columns(
     }
 }
 
-/// Whether a column of this name is likely to be the label.
+/// Returns whether a column of this name is likely to be the label.
 pub(super) fn is_label_name(name: &str) -> bool {
     ["label", "labels", "target", "class", "y"].contains(&name.to_lowercase().as_str())
 }
@@ -128,7 +128,7 @@ impl FirstRow<'_> {
         Err(self.unknown(&format!("its label {:?} is a word that the model does not know", excerpt(text))))
     }
 
-    /// Says that columns are taken by position, and which is the label.
+    /// Returns the remark that columns are taken by position, and which is the label.
     fn taken_by_position(&self, columns: &Columns) -> Option<Remark> {
         let label = columns.label.map(|label| columns.text(label));
         let (file, file_has_names) = (self.file.to_owned(), columns.names.is_some());
@@ -246,7 +246,7 @@ impl FirstRow<'_> {
         })
     }
 
-    /// Whether a table to predict from has no label, by the number of its columns.
+    /// Returns whether a table to predict from has no label, by the number of its columns.
     fn is_label_absent(&self, weight: Option<usize>) -> Result<bool, DataError> {
         // A column without a name is none; an empty field of a sample is a fault whatever comes of this.
         let found = self.texts.iter().filter(|text| !text.is_empty()).count();
@@ -262,7 +262,7 @@ impl FirstRow<'_> {
         }
     }
 
-    /// Whether the row names the columns rather than being a sample, where the options leave that open: it does if all its features
+    /// Returns whether the row names the columns rather than being a sample, where the options leave that open: it does if all its features
     /// are words. What may be either is refused, as a wrong guess would lose a sample or invent one.
     fn names_columns(&self, label: Option<usize>, weight: Option<usize>) -> Result<bool, DataError> {
         match self.options.header {
@@ -299,7 +299,7 @@ impl FirstRow<'_> {
         }
     }
 
-    /// In which way the numbers of the row look like names: those that pandas gives to columns that have none, or years.
+    /// Returns the way in which the numbers of the row look like names: those that pandas gives to columns that have none, or years.
     fn counts(&self, label: Option<usize>, weight: Option<usize>) -> Option<&'static str> {
         let is_word = |column: usize| FieldKind::of(self.texts[column]) == FieldKind::Word;
         let has_word_label = label.is_some_and(is_word);
@@ -447,7 +447,7 @@ impl FirstRow<'_> {
         }
     }
 
-    /// Where a name stands, if it does.
+    /// Returns the position of a name, if it is there.
     fn position(&self, name: &str) -> Result<Option<usize>, DataError> {
         let mut found = (0..self.texts.len()).filter(|&at| self.texts[at] == name);
         match (found.next(), found.next()) {

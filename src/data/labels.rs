@@ -126,7 +126,7 @@ where
     }
 }
 
-/// What the labels are to be read as.
+/// The interpretation of labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TargetKind {
     /// Whole numbers and words are classes. Numbers of which one has a fraction are values, if there are more than 20 distinct ones, or
@@ -141,7 +141,7 @@ pub enum TargetKind {
     Values,
     /// Nothing: labels may be absent, and are ignored where present.
     ///
-    /// A table with the [`features`](LoadOptions::features) of the model has no label column; one with one column more
+    /// A table with the [`features`](super::LoadOptions::features) of the model has no label column; one with one column more
     /// has, and it is ignored. Without `features`, a table has one only if it is named. A label or weight column that is named
     /// and not there is no fault.
     None,
@@ -178,7 +178,7 @@ impl Classes {
         self.names.len()
     }
 
-    /// Whether there is no class.
+    /// Returns whether there is no class.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
@@ -216,7 +216,7 @@ const TOO_MANY_CLASSES: usize = 65_536;
 /// From more distinct labels than these on they may be numbers to predict, or names, rather than classes.
 const MANY_CLASSES: usize = 20;
 
-/// What makes two labels the same: `7`, `7.0` and `+7` are one number, `07` is a text of its own, as in a postcode.
+/// The identity of a label: `7`, `7.0` and `+7` are one number, `07` is a text of its own, as in a postcode.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Whole(i128),
@@ -280,7 +280,7 @@ fn finite(value: f64) -> Result<f64, LabelFault> {
     if value.is_finite() { Ok(value) } else { Err(LabelFault::NotFinite { value }) }
 }
 
-/// What the labels read so far are taken for.
+/// The interpretation of the labels read so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// `entries` are indices into `keys`, in order of appearance; classes or values, decided at the end.
@@ -331,7 +331,7 @@ pub(super) struct LabelReader<'a> {
     rounded: Option<f64>,
 }
 
-/// What labels came to.
+/// The targets that labels resulted in.
 pub(super) struct ReadLabels {
     pub targets: Targets,
     /// The names of the classes, if the targets are classes.
@@ -490,7 +490,7 @@ impl<'a> LabelReader<'a> {
         Ok(())
     }
 
-    /// Whether one more distinct label would be too many for classes: then numbers are held as values, as a table of
+    /// Returns whether one more distinct label would be too many for classes: then numbers are held as values, as a table of
     /// all-different labels would take ten times the memory of the file.
     fn is_full(&self) -> bool {
         self.text.is_none() && self.keys.len() >= TOO_MANY_CLASSES
@@ -542,7 +542,7 @@ impl<'a> LabelReader<'a> {
         self.mode = if self.fraction.is_some() { Mode::Values } else { Mode::ManyIntegers };
     }
 
-    /// What the labels of a file came to.
+    /// Returns the targets, and the classes if there are any.
     pub fn finish(mut self) -> Result<ReadLabels, DataError> {
         let mut remarks = Vec::new();
         if self.mode == Mode::Undecided {
@@ -637,7 +637,7 @@ impl<'a> LabelReader<'a> {
     }
 }
 
-/// Whether f32 holds another number, where whole numbers are as far apart as f32 has them, and f64 still tells them apart.
+/// Returns whether f32 rounds the number, where whole numbers are as far apart as f32 has them, and f64 still tells them apart.
 pub(super) fn is_rounded(value: f64) -> bool {
     (16_777_216.0..9_007_199_254_740_992.0).contains(&value.abs()) && f64::from(value as f32) != value
 }

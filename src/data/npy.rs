@@ -248,7 +248,7 @@ fn is_one_hot(row: &[f32]) -> bool {
     row.iter().all(|&x| x == 0.0 || x == 1.0) && row.iter().filter(|&&x| x == 1.0).count() == 1
 }
 
-/// Which element of which file, for messages.
+/// An element of a file, for messages.
 struct Spot<'a> {
     file: &'a str,
     layout: &'a ArrayLayout,
@@ -270,7 +270,7 @@ impl Spot<'_> {
     }
 }
 
-/// How the elements of an array lie in the file.
+/// The layout of an array in its file.
 #[derive(Debug, Clone)]
 struct ArrayLayout {
     element: NpyElement,
@@ -280,7 +280,7 @@ struct ArrayLayout {
     shape: Vec<usize>,
     /// The product of `shape`.
     len: usize,
-    /// Where the elements start.
+    /// The byte at which the elements start.
     start_byte: u64,
 }
 
@@ -315,7 +315,7 @@ impl ArrayLayout {
         self.shape[1..].iter().product()
     }
 
-    /// Where the element that is `at`-th in the file belongs, samples first.
+    /// Returns the index, samples first, of the element that is `at`-th in the file.
     fn position(&self, at: usize) -> usize {
         if !self.is_fortran {
             return at;
@@ -382,7 +382,7 @@ fn element_of(stream: &Stream<'_>, descr: &str) -> Result<(bool, NpyElement), Da
 
 type Dictionary = (String, bool, Vec<u64>);
 
-/// Where in the text, and what was expected there.
+/// The position in the text, and the expectation there.
 type ParseFault = (usize, &'static str);
 
 /// Reads the subset of Python that `numpy.save` writes.

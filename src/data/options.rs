@@ -6,16 +6,16 @@ use super::labels::{Classes, TargetKind};
 use super::text::Column;
 use crate::num::names;
 
-/// How to read a source. Options that a format has no use for (columns, outside of tables) are ignored by it.
+/// Options for reading a source. Those that a format has no use for (columns, outside of tables) are ignored by it.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
     /// The label column of a table; by default the last.
     pub label_column: Option<Column>,
     /// The column of a table with the samples' weights; by default none.
     pub weight_column: Option<Column>,
-    /// Whether a table has a header row.
+    /// The presence of a header row in a table.
     pub header: HeaderRow,
-    /// What the labels are to be read as.
+    /// The interpretation of labels.
     pub target: TargetKind,
     /// The features that the samples must have: the model's. Sparse samples may have fewer, the rest being 0.
     pub features: Option<usize>,
@@ -26,7 +26,7 @@ pub struct LoadOptions {
     pub classes: Option<Classes>,
 }
 
-/// Whether the first row of a table names its columns.
+/// The presence of names of columns in the first row of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeaderRow {
@@ -42,7 +42,7 @@ pub enum HeaderRow {
 
 names!(HeaderRow, "choice", [Auto => "auto", Present => "present", Absent => "absent"]);
 
-/// How samples are written where no file name says it: on standard input, in a pipe, in a file of any ending.
+/// The format of samples where no file name determines it: on standard input, in a pipe, in a file of any ending.
 ///
 /// A table or libsvm lines may be packed with gzip; on standard input that is seen by how the bytes begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -96,7 +96,7 @@ pub struct Columns {
     pub(super) weight: Option<usize>,
 }
 
-/// What a file has as [`Columns`].
+/// [`Columns`] as a file has them, before they are checked.
 #[derive(Deserialize)]
 struct Unchecked {
     names: Option<Vec<String>>,

@@ -10,7 +10,7 @@ use super::options::{Columns, InputFormat, LoadOptions};
 use super::stream::Input;
 use super::{digits, idx, libsvm, npy, table};
 
-/// Where samples come from.
+/// The source of samples.
 ///
 /// | text | source |
 /// |---|---|
@@ -45,7 +45,7 @@ enum Kind {
     Libsvm(Origin),
 }
 
-/// Where one stream of bytes comes from.
+/// The origin of one stream of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Origin {
     File(PathBuf),
@@ -107,7 +107,7 @@ impl Source {
     ///
     /// # Cost
     ///
-    /// Memory: what the samples take as stored ([`Dataset::storage_bytes`]), and while reading no more than twice the size of
+    /// Memory: what the samples take as stored ([`Dataset::storage_bytes`](super::Dataset::storage_bytes)), and while reading no more than twice the size of
     /// the decompressed file plus 16 MiB for the formats with a header (IDX, npy). Time: MNIST's four `.gz` files take about
     /// 0.25 s on two cores. What comes from standard input or a pipe, at most 1 GiB of it, is held in addition to its samples while they
     /// are read; a fault ends the reading where it is found.

@@ -11,7 +11,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::error::DataError;
 
-/// How a gzip file begins (RFC 1952).
+/// The first bytes of a gzip file (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Most bytes of a stream: they are held in memory, and a stream may have no end.
@@ -30,10 +30,10 @@ pub(super) enum Input {
     Stream { name: String, held: RefCell<Held> },
 }
 
-/// What was taken from a stream so far.
+/// The bytes that were read from a stream so far.
 pub(super) struct Held {
     bytes: Vec<u8>,
-    /// What else there may be; none after its end.
+    /// The rest of the stream; `None` after its end.
     rest: Option<Box<dyn Read>>,
 }
 
@@ -117,7 +117,7 @@ impl Input {
         Input::Stream { name, held: RefCell::new(Held { bytes: Vec::new(), rest: Some(Box::new(reader)) }) }
     }
 
-    /// What it is called in messages.
+    /// Returns the name of the input, for messages.
     pub fn name(&self) -> String {
         match self {
             Input::File(path) => path.display().to_string(),
@@ -125,7 +125,7 @@ impl Input {
         }
     }
 
-    /// Whether it is packed, by how it begins; a file whose ending says so should be.
+    /// Returns whether the input is packed with gzip, by its first bytes or the ending of its name.
     pub fn is_gzip(&self) -> io::Result<bool> {
         match self {
             Input::File(path) if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz")) => {
@@ -146,7 +146,7 @@ impl Input {
     }
 }
 
-/// How many bytes an input has as it lies there.
+/// The size of an input in bytes, packed or not.
 pub(super) enum Size<'a> {
     Known(u64),
     Held(&'a RefCell<Held>),
@@ -161,7 +161,7 @@ impl Size<'_> {
         }
     }
 
-    /// Whether the input ends after `len` bytes; a stream is read that far.
+    /// Returns whether the input ends after `len` bytes; a stream is read that far.
     pub fn is(&self, len: u64) -> io::Result<bool> {
         match self {
             Self::Known(bytes) => Ok(*bytes == len),
@@ -172,7 +172,7 @@ impl Size<'_> {
         }
     }
 
-    /// Whether all of the input is known to be there.
+    /// Returns whether the total size is known.
     pub fn is_known(&self) -> bool {
         match self {
             Self::Known(_) => true,
@@ -190,7 +190,7 @@ const BOMB_BYTES: u64 = 64 << 20;
 
 const BOMB_RATIO: u64 = 256;
 
-/// How far a buffer for decompressed bytes grows at once. Growth by doubling could hold three times what is there while it
+/// The step by which a buffer for decompressed bytes grows. Growth by doubling could hold three times what is there while it
 /// moves; growth by a step holds at most twice that and one step.
 const STEP: u64 = 8 << 20;
 
@@ -204,7 +204,7 @@ enum Inner<'a> {
 
 /// An input read from front to back; what is packed is decompressed on the way.
 pub(super) struct Stream<'a> {
-    /// What the input is called, for messages.
+    /// The name of the input, for messages.
     pub file: String,
     /// Bytes of the input as it lies there.
     size: Size<'a>,
@@ -231,7 +231,7 @@ impl<'a> Stream<'a> {
         self.size.bytes()
     }
 
-    /// How often a byte occurs in a plain input; `None` for a packed one, where counting would mean to decompress twice, and for a
+    /// Counts a byte in a plain input; `None` for a packed one, where counting would mean to decompress twice, and for a
     /// stream that has not ended, as it may not.
     ///
     /// Room can then be made once: vectors that grow by doubling hold three times their content while they move.

@@ -8,7 +8,7 @@ use super::labels::{Classes, Targets};
 use super::options::Columns;
 use super::text::listed;
 
-/// What tells one data set from another: sizes, and a checksum of all numbers as they are stored, of targets, class names and
+/// The fingerprint of a data set: sizes, and a checksum of all numbers as they are stored, of targets, class names and
 /// weights. Two sets with the same fingerprint are the same unless somebody made them so; standardization is not looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
@@ -20,7 +20,7 @@ pub struct Fingerprint {
     pub crc32c: String,
 }
 
-/// What the reader of a data set took its samples for: kept with a model, and printed before a run.
+/// The summary of how a reader interpreted its samples: stored with a model, and printed before a run.
 ///
 /// # Examples
 ///
@@ -40,14 +40,14 @@ pub struct Fingerprint {
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct DataSummary {
-    /// What the columns of the table are for; `None` if the samples come from elsewhere.
+    /// The columns of the table and their uses; `None` if the samples come from another format.
     pub columns: Option<Columns>,
-    /// How pixels are scaled, such as "pixel / 255"; `None` if features are as they are stored.
+    /// The scaling of pixels, such as "pixel / 255"; `None` if features are as they are stored.
     #[serde(default)]
     pub scale: Option<String>,
     /// The number of samples of each class, whatever their weights; `None` unless the targets are classes.
     pub class_counts: Option<Vec<usize>>,
-    /// What the reader decided on its own, or found odd: a sentence each.
+    /// The remarks of the reader, a sentence each.
     pub remarks: Vec<String>,
 }
 

@@ -57,7 +57,7 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
     Ok(data)
 }
 
-/// Whether the first line, taken for a sample, may name columns after all, such as wavelengths: its label is a word that no other
+/// Returns whether the first line, read as a sample, may name columns after all, such as wavelengths: its label is a word that no other
 /// sample has, and is the name of a label, or stands among numbers, or among classes of two samples each or more.
 fn is_odd_class(data: &Dataset, first: &[String]) -> bool {
     let (Targets::Classes { labels, count }, Some(columns)) = (data.targets(), data.columns()) else {
@@ -98,7 +98,7 @@ fn empty(rows: Rows<'_>) -> DataError {
     DataError::Empty { file: rows.file, expected: "row of numbers and a label" }
 }
 
-/// What a column is for.
+/// The use of a column.
 #[derive(Clone, Copy)]
 enum Role {
     /// The feature of this number.
@@ -113,7 +113,7 @@ struct TableReader<'a> {
     columns: Columns,
     numbers: Numbers,
     labels: LabelReader<'a>,
-    /// What each column is for, in the order of the file.
+    /// The use of each column, in the order of the file.
     roles: Vec<Role>,
     /// The features of the row at hand, in their order.
     row: Vec<f32>,
@@ -221,7 +221,7 @@ impl<'a> TableReader<'a> {
         })
     }
 
-    /// Says in which way a field is no number.
+    /// Returns the error of a field that is not a number.
     fn not_a_number(&self, rows: &Rows, column: usize, field: &[u8]) -> DataError {
         let (file, place) = (rows.file.clone(), location(&self.columns, rows, column));
         let text = String::from_utf8_lossy(field);
@@ -333,9 +333,9 @@ pub(super) struct Rows<'a> {
     parser: Reader,
     /// The fields of the row at hand, one after the other.
     text: Vec<u8>,
-    /// Where each of them ends.
+    /// The end of each of them.
     ends: Vec<usize>,
-    /// How many of them there are.
+    /// The number of fields.
     count: usize,
     /// Bytes of the input before the row at hand, and before the next.
     start: u64,
@@ -408,7 +408,7 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// What a wrong quote in the row at hand says: in the first, that other characters than commas separate fields.
+    /// Returns the error of a wrong quote in the current row; in the first row it may show that fields are not separated by commas.
     fn quote_fault(&self, fault: QuoteFault, is_first: bool) -> DataError {
         let (file, line) = (self.file.clone(), self.line());
         let separators = match fault {
@@ -449,7 +449,7 @@ impl<'a> Rows<'a> {
         Stream::open(self.input).ok().and_then(|stream| line_of(stream, self.start)).unwrap_or(0)
     }
 
-    /// Whether blank lines stand before the row at hand, if no field has a line feed in it.
+    /// Returns whether blank lines precede the current row, if no field has a line feed in it.
     pub(super) fn follows_a_blank_line(&self) -> bool {
         self.line_feeds[0] > self.line_feeds[1] + 1
     }
@@ -459,10 +459,10 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// How a text file may begin.
+/// The byte order mark with which a text file may begin.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Where in a row the bytes stand, for quotes: the parser takes any, and with them rows that follow.
+/// The position in a row with respect to quotes: the parser accepts any quote, and with it the rows that follow.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Quotes {
     FieldStart,

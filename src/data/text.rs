@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Names a column of a table.
 ///
-/// Text that is a whole number is a number; a column whose *name* is a number is found by its position.
+/// Text that is a whole number is a position; a column whose *name* is a number is found by its position.
 ///
 /// # Examples
 ///
@@ -61,7 +61,7 @@ impl fmt::Display for Column {
     }
 }
 
-/// What the text of a field looks like.
+/// The kind of text in a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FieldKind {
     /// Nothing, or spaces.

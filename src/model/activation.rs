@@ -61,7 +61,7 @@ impl Activation {
         );
     }
 
-    /// What the variance of the weights before it is multiplied by, so that signals keep their size through layers.
+    /// Returns the factor for the variance of the weights before the activation, so that signals keep their size through layers.
     pub(super) fn gain(self) -> f32 {
         match self {
             Self::Relu | Self::Gelu => 2.0,
@@ -69,7 +69,7 @@ impl Activation {
         }
     }
 
-    /// What the backward pass reads: the output a, or the input z.
+    /// Returns the side that the backward pass reads: the output a, or the input z.
     pub(super) fn keeps(self) -> Keeps {
         match self {
             Self::Gelu => Keeps::Input,
@@ -78,7 +78,7 @@ impl Activation {
     }
 }
 
-/// Which side of an activation its derivative is computed from.
+/// The side of an activation that its derivative is computed from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keeps {
     Input,

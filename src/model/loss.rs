@@ -8,7 +8,7 @@ use super::samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape};
 use crate::num::names;
 use crate::simd::vectorized;
 
-/// What is made small. ℓ is the loss of one sample, z its K outputs, t its target; p = softmax(z), σ the logistic
+/// The loss function. ℓ is the loss of one sample, z its K outputs, t its target; p = softmax(z), σ the logistic
 /// function.
 ///
 /// | name | targets | ℓ | ∂ℓ/∂z_k |
@@ -33,7 +33,7 @@ pub enum Loss {
 names!(Loss, "loss", [CrossEntropy => "cross-entropy", Bce => "bce", Mse => "mse"]);
 
 impl Loss {
-    /// Says whether a model of so many outputs can be held against such targets.
+    /// Checks that a model of `outputs` outputs can be scored on targets of this kind.
     pub(super) fn check(self, outputs: usize, targets: TargetShape) -> Result<(), DataMismatch> {
         match (self, targets) {
             (_, TargetShape::None) => Err(DataMismatch::NoTargets),
@@ -179,7 +179,7 @@ impl Loss {
         score
     }
 
-    /// The class that outputs speak for: the first of the largest, or with one output whether it is above 0.
+    /// Returns the class of outputs: the first of the largest, or with one output whether it is above 0.
     pub fn class<R: Real>(self, outputs: &[R]) -> usize {
         if outputs.len() == 1 {
             return usize::from(outputs[0] > R::ZERO);

@@ -19,7 +19,7 @@ use super::shard_run::ShardRun;
 use crate::num::largest_magnitude;
 use crate::simd::vectorized;
 
-/// What an [`Mlp`](super::Mlp) is made of; a model file carries it.
+/// The shape of an [`Mlp`]; a model file carries it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MlpShape {
     /// Features of a sample.
@@ -30,7 +30,7 @@ pub struct MlpShape {
     pub outputs: usize,
     /// The function after each hidden layer.
     pub activation: Activation,
-    /// What is made small.
+    /// The loss function.
     pub loss: Loss,
 }
 
@@ -72,12 +72,12 @@ pub struct Mlp {
     targets: Option<TargetScale>,
 }
 
-/// How many values of samples may be read by a rank for each param, rather than gradients: they come from another core, as the
+/// The most values of samples that a rank reads for each param, rather than gradients: they come from another core, as the
 /// gradients would, but spare them being written and read twice. 784-128-10 with 128 samples has 1.3 and gains, softmax
 /// regression with 128 has 13 and would take a fourth longer.
 const ROWS_FOR_PARAMS: usize = 4;
 
-/// Where one layer lies in the flat params.
+/// The place of one layer in the flat params.
 #[derive(Clone, Debug)]
 struct LayerSpan {
     inputs: usize,
@@ -165,7 +165,7 @@ impl Mlp {
         Self { targets, ..self }
     }
 
-    /// What it is made of.
+    /// The shape of the model.
     pub fn shape(&self) -> &MlpShape {
         &self.shape
     }
@@ -188,7 +188,7 @@ impl Mlp {
         2 * (3 * all - self.layers.first().map_or(0, weights))
     }
 
-    /// Says whether samples with so many features can be predicted.
+    /// Checks the number of features of samples to predict.
     ///
     /// # Errors
     ///
@@ -366,7 +366,7 @@ impl Mlp {
         self.backward(params, samples.len(), workspace);
     }
 
-    /// What no sum of some samples' gradients exceeds: |Σ ∂z a| ≤ B·max|∂z|·max|a|, added up over the layers.
+    /// Returns a bound of all sums of samples' gradients: |Σ ∂z a| ≤ B·max|∂z|·max|a|, added up over the layers.
     fn bound(&self, inputs: &[f32], workspace: &MlpWorkspace) -> f64 {
         let samples = workspace.samples() as f64;
         let layers = self.layers.iter().enumerate().map(|(l, place)| {
@@ -391,7 +391,7 @@ fn contiguous<'a, R>(inputs: &ArrayView2<'a, R>) -> &'a [R] {
     inputs.to_slice().expect("the rows of inputs follow one another")
 }
 
-/// What [`Mlp`](super::Mlp) computes in. Rows beyond those of the samples in hand are left over from other calls.
+/// The buffers in which an [`Mlp`] computes. Rows beyond those of the samples in hand are left over from other calls.
 ///
 /// # Examples
 ///
@@ -424,7 +424,7 @@ pub struct MlpWorkspace<R: LayerProducts = f32> {
     pub(super) deltas: Vec<Vec<R>>,
     /// A_{l−1} of each layer, packed, if the gradient is cut by params.
     pub(super) panels: Vec<Panels>,
-    /// Where each shard ends among the samples in hand.
+    /// The end of each shard among the current samples.
     pub(super) ends: Vec<usize>,
     pub(super) scratch: R::Scratch,
 }

@@ -15,11 +15,12 @@
 //!
 //! * [`Model`] is the trait: implement it for a model of your own, or wrap a closure with [`from_fn`].
 //! * [`Mlp`] is the multi-layer perceptron, and with no hidden layer linear, softmax or logistic regression.
-//! * [`Samples`] is what a model is given, [`ShardRun`] several shards of them; [`Score`] is what it says of samples it does not learn from.
+//! * [`Samples`] are the input of a model, [`ShardRun`] several shards of them; [`Score`] is the result of evaluating it.
 //! * [`Activation`] and [`Loss`] are PyTorch's, each with its derivative beside it.
-//! * [`DataMismatch`] says why a model and data do not fit each other.
-//! * [`kernel`] holds the products of a layer, whose bits do not depend on who computes them.
-//! * [`Real`] is f32, or f64 where gradients are checked against central differences.
+//! * [`DataMismatch`] is the reason why a model and data do not fit each other.
+//!
+//! The products of a layer are kernels whose bits do not depend on who computes them. The number type of the perceptron is f32, or
+//! f64 where tests check gradients against central differences.
 
 use std::ops::Range;
 

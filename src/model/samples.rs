@@ -12,7 +12,7 @@ use super::real::Real;
 pub struct Samples<'a, R = f32> {
     /// Inputs, (B, I), rows contiguous.
     pub inputs: ArrayView2<'a, R>,
-    /// What the model should say, B of them.
+    /// The targets, B of them.
     pub targets: BatchTargets<'a, R>,
     /// Weight of each sample, B of them; without, each weighs 1.
     pub weights: Option<&'a [R]>,
@@ -35,7 +35,7 @@ impl<R: Real> Samples<'_, R> {
         self.inputs.nrows()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -51,7 +51,7 @@ impl<R: Real> Samples<'_, R> {
     }
 }
 
-/// How well a model does on some samples. Scores of parts add up to the score of the whole.
+/// The result of evaluating a model on some samples. Scores of parts add up to the score of the whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Score {
     /// Σ w_i ℓ_i.
@@ -99,7 +99,7 @@ impl AddAssign for Score {
 pub struct Tensor {
     /// Name in a model file, such as `layers.0.weight`.
     pub name: String,
-    /// Lens of its dimensions, outermost first; the values lie row-major.
+    /// Lengths of its dimensions, outermost first; the values lie row-major.
     pub shape: Vec<usize>,
 }
 
@@ -115,7 +115,7 @@ impl Tensor {
         self.shape.iter().product()
     }
 
-    /// Number of rows and the len of each; a vector is of rows of one element.
+    /// Number of rows and the length of each; a vector is of rows of one element.
     pub fn rows(&self) -> (usize, usize) {
         match self.shape.as_slice() {
             [rows, inner @ ..] => (*rows, inner.iter().product()),
@@ -124,7 +124,7 @@ impl Tensor {
     }
 }
 
-/// What targets look like from afar.
+/// The kind and the extent of targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TargetShape {
     /// One of so many classes.
@@ -142,7 +142,7 @@ pub enum TargetShape {
     None,
 }
 
-/// Why a model cannot learn from some data.
+/// The reason why a model cannot learn from some data.
 ///
 /// # Examples
 ///

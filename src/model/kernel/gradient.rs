@@ -16,7 +16,7 @@ use super::tile::{
 };
 use crate::simd::{Arithmetic, Kernel, PanelLine, WIDTH, run};
 
-/// What a gradient is summed over: rows of consecutive shards that lie together, such as those of one rank.
+/// A part of the rows that a gradient is summed over: rows of consecutive shards that lie together, such as those of one rank.
 ///
 /// # Examples
 ///
@@ -46,7 +46,7 @@ pub struct ShardRows<'a> {
     pub d_outputs: &'a [f32],
     /// A (R, I), packed.
     pub inputs: &'a Panels,
-    /// Where each shard ends among the rows; R is the last end, and without shards 0.
+    /// The end of each shard among the rows; R is the last end, and without shards 0.
     pub ends: &'a [usize],
 }
 
@@ -94,7 +94,7 @@ const RESULTS: usize = 128;
 ///
 /// # Panics
 ///
-/// If there is no shard, the ends descend, or the lens do not fit.
+/// If there is no shard, the ends descend, or the lengths do not fit.
 ///
 /// # Cost
 ///
@@ -132,7 +132,7 @@ pub fn backward_weight(
 ///
 /// # Panics
 ///
-/// If there is no shard, the ends descend, the lens do not fit, or the segment reaches beyond O·I.
+/// If there is no shard, the ends descend, the lengths do not fit, or the segment reaches beyond O·I.
 ///
 /// # Cost
 ///
@@ -383,7 +383,7 @@ const LINES: usize = 4;
 ///
 /// # Panics
 ///
-/// If there is no shard, the ends descend, or the lens do not fit.
+/// If there is no shard, the ends descend, or the lengths do not fit.
 ///
 /// # Cost
 ///
@@ -401,7 +401,7 @@ pub fn backward_bias(d_outputs: &[f32], ends: &[usize], d_bias: &mut [f32], scra
 ///
 /// # Panics
 ///
-/// If there is no shard, the ends descend, the lens do not fit, or the segment reaches beyond O.
+/// If there is no shard, the ends descend, the lengths do not fit, or the segment reaches beyond O.
 ///
 /// # Cost
 ///
@@ -479,14 +479,14 @@ impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> BiasGradient<'_, P> {
     }
 }
 
-/// What is to be done when a shard has come.
+/// A step through the tree, taken when the sum of a shard has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TreeStep {
     /// Nodes that wait before.
     waiting: usize,
-    /// How many of them, from the right, the shard's sum is combined with.
+    /// The number of these, from the right, that the shard's sum is combined with.
     merges: usize,
-    /// Whether the root is complete then.
+    /// True if the root is complete then.
     pub(super) is_last: bool,
 }
 

@@ -24,7 +24,7 @@ impl Panels {
     ///
     /// # Panics
     ///
-    /// If the len is not R·I.
+    /// If the length is not R·I.
     ///
     /// # Cost
     ///
@@ -151,7 +151,7 @@ pub struct Scratch {
     packed: Panels,
 }
 
-/// How many of each a call needs.
+/// The sizes that a call needs.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Needs {
     pub(super) panels: usize,

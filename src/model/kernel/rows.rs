@@ -16,7 +16,7 @@ use super::panels::{Buffers, Needs, Scratch, pack_strip, pack_transposed, unpack
 use super::tile::{Tile, add_products, add_products_of_rows, height, with_height, zeros};
 use crate::simd::{self, Arithmetic, Kernel, PanelLine, WIDTH};
 
-/// What is done with an output before it is written.
+/// The function applied to an output before it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Epilogue {
     /// Nothing.
@@ -43,7 +43,7 @@ impl<'a> Linear<'a> {
     ///
     /// # Panics
     ///
-    /// If either is empty, or their lens do not fit.
+    /// If either is empty, or their lengths do not fit.
     pub fn new(weight: &'a [f32], bias: &'a [f32]) -> Self {
         assert!(!bias.is_empty(), "a layer has an output");
         let inputs = weight.len() / bias.len();
@@ -58,7 +58,7 @@ impl<'a> Linear<'a> {
     ///
     /// # Panics
     ///
-    /// If the lens do not fit.
+    /// If the lengths do not fit.
     ///
     /// # Cost
     ///
@@ -83,7 +83,7 @@ impl<'a> Linear<'a> {
     ///
     /// # Panics
     ///
-    /// If the lens do not fit.
+    /// If the lengths do not fit.
     ///
     /// # Cost
     ///
@@ -205,7 +205,7 @@ struct DepthBlock<'a> {
     /// N.
     width: usize,
     bias: Option<&'a [f32]>,
-    /// Whether relu is applied: the chains end here.
+    /// True if relu is applied: the chains end here.
     has_relu: bool,
 }
 
@@ -261,7 +261,7 @@ impl DepthBlock<'_> {
 /// M outputs' part of the weight.
 #[derive(Clone, Copy)]
 enum Left<'a, const M: usize> {
-    /// Where they lie.
+    /// Rows of the weight, in place.
     Rows([&'a [f32]; M]),
     /// Side by side.
     Packed(&'a [[f32; M]]),

@@ -144,7 +144,7 @@ pub(super) fn height(rows: usize, most: usize) -> usize {
     if strips <= 3 { rows.div_ceil(strips) } else { most }
 }
 
-/// How many of the next strips are as high as the first.
+/// Returns the number of next strips that are as high as the first.
 pub(super) fn strips_of_one_height(rows: usize, most: usize) -> usize {
     let first = height(rows, most);
     let mut left = rows;
