@@ -50,26 +50,26 @@ pub(crate) trait Kernel {
 /// Runs `kernel` with the best arithmetic of this machine, the same in every call.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn run(kernel: impl Kernel) {
-    match *MACHINE {
-        Machine::Avx512(avx512) => avx512.run(kernel),
-        Machine::Avx2(avx2) => avx2.run(kernel),
-        Machine::Other => Separate.run(kernel),
+    match *INSTRUCTION_SET {
+        InstructionSet::Avx512(avx512) => avx512.run(kernel),
+        InstructionSet::Avx2(avx2) => avx2.run(kernel),
+        InstructionSet::Other => Separate.run(kernel),
     }
 }
 
 /// The best instruction set of this machine.
 #[cfg(target_arch = "x86_64")]
-enum Machine {
+enum InstructionSet {
     Avx512(Avx512),
     Avx2(Avx2),
     Other,
 }
 
 #[cfg(target_arch = "x86_64")]
-static MACHINE: LazyLock<Machine> = LazyLock::new(|| match (Avx512::detect(), Avx2::detect()) {
-    (Some(avx512), _) => Machine::Avx512(avx512),
-    (None, Some(avx2)) => Machine::Avx2(avx2),
-    (None, None) => Machine::Other,
+static INSTRUCTION_SET: LazyLock<InstructionSet> = LazyLock::new(|| match (Avx512::detect(), Avx2::detect()) {
+    (Some(avx512), _) => InstructionSet::Avx512(avx512),
+    (None, Some(avx2)) => InstructionSet::Avx2(avx2),
+    (None, None) => InstructionSet::Other,
 });
 
 /// Runs `kernel` with the arithmetic of this machine, which is known when compiling.
