@@ -9,7 +9,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
-use phalanx::model::kernel::{Epilogue, Linear, Scratch, backward_bias, backward_weight};
+use phalanx::internals::kernel::{Epilogue, Linear, Scratch, backward_bias, backward_weight};
 
 /// (B, I, O): MNIST with 128 hidden on one and two ranks, its last layer, two wide networks, the digits.
 const LAYERS: [(usize, usize, usize); 10] = [

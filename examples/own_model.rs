@@ -19,7 +19,7 @@ struct Poisson {
 impl Poisson {
     /// Walks over the samples with their rate λ, what was counted, and their weight.
     fn each(&self, params: &[f32], samples: &Samples<'_>, mut visit: impl FnMut(usize, f32, f32, f32)) {
-        let model::Targets::Values(counts) = samples.targets else {
+        let model::BatchTargets::Values(counts) = samples.targets else {
             panic!("Poisson regression needs counts")
         };
         let (weights, bias) = params.split_at(self.features);

@@ -81,16 +81,36 @@
 pub mod checkpoint;
 pub mod data;
 pub mod guide;
-#[doc(hidden)]
-pub mod internals {
-    //! Functions for the tests, benches and the program of this workspace; no part of the interface.
-    pub use crate::optim::blocks::{BLOCK_LEN, clip_factor, norm_of_squares, scale_grads, sum_of_squares};
-    pub use crate::optim::reduction::divide_grads;
-}
 pub mod log;
 pub mod model;
+mod num;
 pub mod optim;
+mod simd;
 pub mod train;
-mod vectorized;
 
 pub use phalanx_collective as collective;
+
+/// What the tests, the benches and the program need and no user of the library does; it may change with every version.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::checkpoint::checkpoint_dir::remove_leftovers;
+    pub use crate::checkpoint::error::remedy;
+    pub use crate::checkpoint::load::{FileSummary, TensorSummary, summarize};
+    pub use crate::checkpoint::whole_file::{write_whole, write_whole_with};
+    pub use crate::data::dataset::GatherBuffer;
+    pub use crate::data::error::{LabelFault, LibsvmFault, Location};
+    pub use crate::data::order::sample_order;
+    pub use crate::data::standardize::FeatureScale;
+    pub use crate::model::mlp::MlpWorkspace;
+    pub use crate::model::real::Real;
+    pub use crate::optim::blocks::{BLOCK_LEN, clip_factor, norm_of_squares, scale_grads, sum_of_squares};
+    pub use crate::optim::reduction::divide_grads;
+
+    /// The products of a layer.
+    pub mod kernel {
+        pub use crate::model::kernel::{
+            Epilogue, Linear, Panels, Scratch, ShardRows, backward_bias, backward_weight, bias_gradient,
+            weight_gradient,
+        };
+    }
+}

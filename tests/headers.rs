@@ -14,8 +14,9 @@ use std::path::Path;
 
 use bad_source::{gz, npy, npy_text};
 use flate2::{Compression, GzBuilder};
-use phalanx::checkpoint::{ModelFile, summarize};
+use phalanx::checkpoint::ModelFile;
 use phalanx::data::{LoadOptions, Source, TargetKind};
+use phalanx::internals::summarize;
 use tally::Tally;
 
 #[global_allocator]

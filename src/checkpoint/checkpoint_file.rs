@@ -1,4 +1,4 @@
-//! All that a run goes on from, on disk.
+//! All that a run is resumed from, on disk.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -8,38 +8,39 @@ use std::sync::Arc;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::model_file::{VERSION, described_model, version};
-use super::tensor_file::{Entry, cut, write};
-use super::tensors::{append, description, parse, read, refuse_others, understood};
+use super::error::CheckpointError;
+use super::model_file::{ModelFile, VERSION, described_model, version};
+use super::safetensors::{
+    TensorEntry, append, cut, description, parse, read, refuse_others, understood, write,
+};
 use super::whole_file::write_whole_with;
-use super::{CheckpointError, History, ModelFile};
 use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
 use crate::model::{Mlp, MlpShape, Model, Tensor};
-use crate::train::{Position, Quality, Snapshot};
+use crate::train::{EpochEnd, PhaseTimes, Position, Quality, Snapshot};
 
 /// A checkpoint file: a safetensors file of the params, named as in a [`ModelFile`]; of the optimizer's state, as
 /// `optimizer.exp_avg.layers.0.weight`; of the best params so far, if the run keeps them, as `best.layers.0.weight`; and of the seconds
 /// of each epoch. All else is JSON in the metadata, under the one key `phalanx-checkpoint`. It has the CRC32C of each tensor, and begins with one over itself: so that covers the whole.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
-    /// What is the same in all checkpoints of a run.
+    /// The facts that are the same in all checkpoints of a run.
     pub facts: Arc<RunFacts>,
     /// Params, optimizer state and position.
     pub snapshot: Arc<Snapshot>,
-    /// How good the params are, if they were measured at the end of a whole epoch.
+    /// The quality of the params, if it was measured at the end of a whole epoch.
     pub quality: Option<Quality>,
     /// Times of the epochs before.
     pub history: History,
 }
 
-/// What is the same in all checkpoints of a run.
+/// The facts that are the same in all checkpoints of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunFacts {
-    /// How the model is built.
+    /// The shape of the model.
     pub shape: MlpShape,
-    /// What was done to the features.
+    /// The standardization of the features.
     pub standardize: Option<Standardize>,
-    /// What the targets were standardized by, if they were.
+    /// The standardization of the targets, if they were standardized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standardize_targets: Option<Standardize>,
     /// Names of the classes, by index; none for values.
@@ -50,14 +51,41 @@ pub struct RunFacts {
     pub train: Fingerprint,
     /// The test samples, if there are any.
     pub test: Option<Fingerprint>,
-    /// What the training samples were taken for.
+    /// The summary of how the training samples were interpreted.
     #[serde(default)]
     pub data: DataSummary,
 }
 
-/// What the metadata say.
+/// Times of the epochs that are done, for the results of the whole run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct History {
+    /// Seconds of each whole epoch. A tensor of its own in the file: there may be millions.
+    #[serde(skip)]
+    pub epoch_secs: Vec<f64>,
+    /// Samples per second of the fastest of them; 0 without any.
+    pub samples_per_sec: f64,
+    /// The time that rank 0 spent in each phase of them.
+    pub phases: PhaseTimes,
+    /// Seconds that the program ran, until the checkpoint was taken.
+    pub wall_secs: f64,
+}
+
+impl History {
+    /// Counts a whole epoch, or the times of the part of one that a run ended with: of that, neither the seconds are an epoch's nor the
+    /// speed the best.
+    pub fn add(&mut self, end: &EpochEnd) {
+        self.phases += end.phases;
+        if end.is_whole {
+            self.epoch_secs.push(end.elapsed.as_secs_f64());
+            let speed = Some(end.samples_per_sec()).filter(|speed| speed.is_finite());
+            self.samples_per_sec = self.samples_per_sec.max(speed.unwrap_or(0.0));
+        }
+    }
+}
+
+/// The metadata of a checkpoint.
 #[derive(Serialize, Deserialize)]
-struct Description {
+struct CheckpointDescription {
     version: u32,
     /// Of this description, taken while this is empty.
     crc32c: String,
@@ -67,14 +95,14 @@ struct Description {
     /// Names of the optimizer's state vectors.
     state: Vec<String>,
     quality: Option<Quality>,
-    /// Whether the best params so far are here too.
+    /// True if the file also has the best params so far.
     #[serde(default)]
     best: bool,
     history: History,
     facts: RunFacts,
 }
 
-impl Description {
+impl CheckpointDescription {
     /// The quality at the end of a whole epoch. Files of older versions also have that of a part of one.
     fn quality(&self) -> Option<Quality> {
         self.quality.filter(|_| self.position.batch == 0)
@@ -83,6 +111,7 @@ impl Description {
 
 /// The key of the description among the metadata.
 pub(super) const KEY: &str = "phalanx-checkpoint";
+
 const EPOCH_SECS: &str = "history.epoch_secs";
 
 impl Checkpoint {
@@ -98,7 +127,7 @@ impl Checkpoint {
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         let entries = self.entries();
         let sums = entries.iter().map(|entry| (entry.tensor.name.clone(), hex(entry.crc32c())));
-        let description = Description {
+        let description = CheckpointDescription {
             version: version(self.facts.standardize_targets.as_ref()),
             crc32c: String::new(),
             tensors: sums.collect(),
@@ -114,23 +143,23 @@ impl Checkpoint {
         write_whole_with(path, |file| write(file, &entries, KEY, sealed))
     }
 
-    fn entries(&self) -> Vec<Entry<'_>> {
+    fn entries(&self) -> Vec<TensorEntry<'_>> {
         let snapshot = &self.snapshot;
         let tensors = ranges(&self.facts.shape);
-        let mut entries = vec![Entry::of_f64(EPOCH_SECS, &self.history.epoch_secs)];
+        let mut entries = vec![TensorEntry::of_f64(EPOCH_SECS, &self.history.epoch_secs)];
         let params = tensors
             .iter()
-            .map(|(tensor, range)| Entry::of_f32(tensor.clone(), cut(snapshot.params(), range)));
+            .map(|(tensor, range)| TensorEntry::of_f32(tensor.clone(), cut(snapshot.params(), range)));
         entries.extend(params);
         if snapshot.has_best() {
             let best = tensors
                 .iter()
-                .map(|(tensor, range)| Entry::of_f32(of_best(tensor), cut(snapshot.best(), range)));
+                .map(|(tensor, range)| TensorEntry::of_f32(of_best(tensor), cut(snapshot.best(), range)));
             entries.extend(best);
         }
         for (index, name) in snapshot.state_names().iter().enumerate() {
             let state = tensors.iter().map(|(tensor, range)| {
-                Entry::of_f32(of_state(name, tensor), cut(snapshot.state(index), range))
+                TensorEntry::of_f32(of_state(name, tensor), cut(snapshot.state(index), range))
             });
             entries.extend(state);
         }
@@ -150,9 +179,10 @@ impl Checkpoint {
         let file = parse(path, bytes)?;
         let found = described(path, bytes)?;
         let quality = found.quality();
-        let Description { tensors: sums, position, state: names, best, mut history, facts, .. } = found;
+        let CheckpointDescription { tensors: sums, position, state: names, best, mut history, facts, .. } =
+            found;
         let model = described_model(path, &facts.shape, facts.standardize_targets.as_ref())?;
-        let reader = Reader { path, file: &file, sums: &sums };
+        let reader = TensorReader { path, file: &file, sums: &sums };
         let tensors: Vec<Tensor> = model.tensors();
         let of_states =
             names.iter().map(|name| tensors.iter().map(|tensor| of_state(name, tensor)).collect());
@@ -190,17 +220,17 @@ impl Checkpoint {
     }
 }
 
-/// How good a checkpoint's params are, by its description alone: the tensors are not looked at.
+/// Returns the quality of a checkpoint's params from its description alone: the tensors are not read.
 pub(super) fn quality_of(path: &Path) -> Result<Option<Quality>, CheckpointError> {
     let bytes = read(path)?;
     Ok(described(path, &bytes)?.quality())
 }
 
 /// The description, if it is the one that was written.
-fn described(path: &Path, bytes: &[u8]) -> Result<Description, CheckpointError> {
+fn described(path: &Path, bytes: &[u8]) -> Result<CheckpointDescription, CheckpointError> {
     let text = description(path, bytes, KEY)?
         .ok_or_else(|| CheckpointError::NoCheckpoint { path: path.to_owned() })?;
-    let description: Description = understood(path, &text, VERSION)?;
+    let description: CheckpointDescription = understood(path, &text, VERSION)?;
     if checksum(&text.replacen(&description.crc32c, "", 1)) != description.crc32c {
         return Err(CheckpointError::Changed { path: path.to_owned() });
     }
@@ -208,13 +238,13 @@ fn described(path: &Path, bytes: &[u8]) -> Result<Description, CheckpointError> 
 }
 
 /// Takes tensors out of a file, each with its checksum.
-struct Reader<'a> {
+struct TensorReader<'a> {
     path: &'a Path,
     file: &'a SafeTensors<'a>,
     sums: &'a BTreeMap<String, String>,
 }
 
-impl Reader<'_> {
+impl TensorReader<'_> {
     fn view(
         &self,
         name: &str,

@@ -1,42 +1,32 @@
-//! What a run leaves on disk to be used again: the model file and checkpoints.
+//! The files that a run writes to be used again: the model file and checkpoints.
 //!
-//! * [`ModelFile`] is a trained model with all that is needed to use it: params, shape, standardizations, class names, and
-//!   the options it was trained with. It is a safetensors file whose tensors are named as PyTorch's `Linear` names them.
-//! * [`Checkpoint`] is all that a run goes on from, a safetensors file too. [`CheckpointDir`] is the folder of a run's, where the
-//!   newest whole one is found; [`Saver`] makes them while a run goes on, [`Writer`] is the thread that writes them and keeps the newest
-//!   and the best.
-//! * [`RunFacts`], [`History`] are what a checkpoint says beside params, state and position, and how good the params are.
+//! * [`ModelFile`] is a trained model with everything needed to use it: params, shape, standardizations, class names, and
+//!   the options it was trained with. It is a safetensors file whose tensors are named as those of PyTorch's `Linear`.
+//! * [`Checkpoint`] is everything a run is resumed from, a safetensors file too. [`CheckpointDir`] is the folder of a run's checkpoints,
+//!   in which the newest undamaged one is found; [`Saver`] makes checkpoints during a run, and [`Writer`] is the thread that writes
+//!   them and deletes all but the newest and the best.
+//! * [`RunFacts`] and [`History`] are the parts of a checkpoint in addition to params, optimizer state and position.
 //! * [`OnnxModel`] is a trained model for other programs to run.
-//! * [`read_tensors`] takes params out of any safetensors file with the tensors of a model, PyTorch's for example.
-//! * [`summarize`] says what is in a file without knowing whose it is.
+//! * [`read_tensors`] reads params from any safetensors file with the tensors of a model, PyTorch's for example.
 //! * [`params_sha256`] is the fingerprint of params.
-//! * [`write_whole`] and [`write_whole_with`] write a file so that at any moment the old or the new content is there, whole;
-//!   [`remove_leftovers`] removes what they could not when the program was killed.
 
+pub(crate) mod checkpoint_dir;
 mod checkpoint_file;
-mod error;
-mod folder;
-mod history;
+pub(crate) mod error;
+pub(crate) mod load;
 mod model_file;
 mod onnx;
-mod params_hash;
+mod safetensors;
 mod saver;
-mod summary;
-mod tensor_file;
-mod tensors;
-mod whole_file;
-mod writer;
+pub(crate) mod whole_file;
 
-pub use checkpoint_file::{Checkpoint, RunFacts};
-pub use error::{CheckpointError, remedy};
-pub use folder::{CheckpointDir, remove_leftovers};
-pub use history::History;
-pub use model_file::ModelFile;
+pub use checkpoint_dir::CheckpointDir;
+pub(crate) use checkpoint_dir::remove_leftovers;
+pub use checkpoint_file::{Checkpoint, History, RunFacts};
+pub use error::CheckpointError;
+pub(crate) use error::remedy;
+pub use load::read_tensors;
+pub use model_file::{ModelFile, params_sha256};
 pub use onnx::OnnxModel;
-pub use params_hash::params_sha256;
-pub use saver::Saver;
-pub use summary::{FileSummary, TensorSummary, summarize};
-pub use tensors::read_tensors;
-pub(crate) use whole_file::{PREFIX, make_folder, sync_folder_of};
-pub use whole_file::{write_whole, write_whole_with};
-pub use writer::Writer;
+pub use saver::{Saver, Writer};
+pub(crate) use whole_file::{PREFIX, make_folder, sync_folder_of, write_whole, write_whole_with};

@@ -1,66 +1,129 @@
 //! A trained model with all that is needed to use it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, TensorView, serialize};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::params_hash::hex;
-use super::tensors::{description, params_of, parse, read, understood};
-use super::{Checkpoint, CheckpointDir, CheckpointError, checkpoint_file, params_sha256, write_whole};
+use super::error::CheckpointError;
+use super::safetensors::{params_of, understood};
+use super::whole_file::write_whole;
 use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
 use crate::model::{Loss, Mlp, MlpShape, Model, Tensor};
 
 /// A model file: params as tensors (`layers.0.weight` of shape (out, in), `layers.0.bias` ...), and a description in
 /// the metadata under the one key `phalanx`, as JSON. The description begins with a SHA-256 over itself and the params,
 /// so that a file with a changed bit is refused.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelFile {
-    /// How the model is built.
+    /// The shape of the model.
     pub shape: MlpShape,
     /// Its flat params.
+    #[serde(skip)]
     pub params: Vec<f32>,
-    /// What was done to the features it learned from, and must be done to those it is used on.
+    /// The standardization of the features it learned from, which features it is used on need too.
     pub standardize: Option<Standardize>,
     /// The mean and deviation of each target that its outputs are in deviations from, if it learned standardized targets; predictions
     /// are in the units of the targets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standardize_targets: Option<Standardize>,
     /// Names of its classes, by index; none for values.
     pub classes: Option<Classes>,
     /// The options of the run that made it, by flag.
     pub options: BTreeMap<String, serde_json::Value>,
     /// The samples that it was trained on; none in files of older versions.
+    #[serde(default)]
     pub train: Option<Fingerprint>,
     /// The samples that it was tested on, if it was.
+    #[serde(default)]
     pub test: Option<Fingerprint>,
-    /// What the training samples were taken for: the columns of their table, and their classes.
+    /// The summary of how the training samples were interpreted: the columns of their table, and their classes.
+    #[serde(default)]
     pub data: DataSummary,
 }
 
-/// What the metadata say.
-#[derive(Serialize, Deserialize)]
-struct Description {
+impl ModelFile {
+    /// Returns the model, ready to compute.
+    ///
+    /// # Panics
+    ///
+    /// If the shape and the standardization of targets do not fit each other; those of a [loaded](Self::load) file do.
+    pub fn model(&self) -> Mlp {
+        model(&self.shape, self.standardize_targets.as_ref())
+    }
+
+    /// Writes the file whole.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Write`]; what was there before is then untouched.
+    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
+        write_whole(path, &self.to_bytes())
+    }
+
+    /// Returns the bytes of the file: a function of its content alone.
+    fn to_bytes(&self) -> Vec<u8> {
+        let bytes: Vec<u8> = self.params.iter().flat_map(|param| param.to_le_bytes()).collect();
+        let mut start = 0;
+        let views: Vec<(String, TensorView<'_>)> = self
+            .model()
+            .tensors()
+            .into_iter()
+            .map(|Tensor { name, shape }| {
+                let len_bytes = 4 * shape.iter().product::<usize>();
+                let data = &bytes[start..start + len_bytes];
+                start += len_bytes;
+                (
+                    name,
+                    TensorView::new(Dtype::F32, shape, data).expect("the slice is as long as the shape says"),
+                )
+            })
+            .collect();
+        let version = version(self.standardize_targets.as_ref());
+        let description = ModelDescription { version, sha256: "", model: self };
+        let description = serde_json::to_string(&description).expect("a description is plain data");
+        let metadata = HashMap::from([(KEY.to_owned(), sealed(&description, &self.params))]);
+        serialize(views, Some(metadata)).expect("names and shapes are those of a model")
+    }
+
+    /// Reads the model that a description speaks of, the text under [`KEY`].
+    pub(super) fn of_description(
+        path: PathBuf,
+        file: &SafeTensors<'_>,
+        text: &str,
+    ) -> Result<Self, CheckpointError> {
+        let ModelChecksum { sha256 } = understood(&path, text, VERSION)?;
+        let mut model: Self = understood(&path, text, VERSION)?;
+        let described = described_model(&path, &model.shape, model.standardize_targets.as_ref())?;
+        model.params = params_of(&path, file, &described.tensors())?;
+        if checksum(&text.replacen(&sha256, "", 1), &model.params) != sha256 {
+            return Err(CheckpointError::Changed { path });
+        }
+        Ok(model)
+    }
+}
+
+/// The metadata of a model file.
+#[derive(Serialize)]
+struct ModelDescription<'a> {
     version: u32,
     /// [`checksum`] of the description, taken while this is empty, and of the params.
+    sha256: &'a str,
+    #[serde(flatten)]
+    model: &'a ModelFile,
+}
+
+#[derive(Deserialize)]
+struct ModelChecksum {
     sha256: String,
-    shape: MlpShape,
-    standardize: Option<Standardize>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    standardize_targets: Option<Standardize>,
-    classes: Option<Classes>,
-    options: BTreeMap<String, serde_json::Value>,
-    #[serde(default)]
-    train: Option<Fingerprint>,
-    #[serde(default)]
-    test: Option<Fingerprint>,
-    #[serde(default)]
-    data: DataSummary,
 }
 
 /// The key of the description among the metadata.
 pub(super) const KEY: &str = "phalanx";
+
 /// The newest version that is read.
 pub(super) const VERSION: u32 = 2;
 
@@ -94,104 +157,6 @@ fn model(shape: &MlpShape, standardize_targets: Option<&Standardize>) -> Mlp {
     }
 }
 
-impl ModelFile {
-    /// Returns the model, ready to compute.
-    ///
-    /// # Panics
-    ///
-    /// If the shape and the standardization of targets do not fit each other; those of a [loaded](Self::load) file do.
-    pub fn model(&self) -> Mlp {
-        model(&self.shape, self.standardize_targets.as_ref())
-    }
-
-    /// Writes the file whole.
-    ///
-    /// # Errors
-    ///
-    /// [`CheckpointError::Write`]; what was there before is then untouched.
-    pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
-        write_whole(path, &self.to_bytes())
-    }
-
-    /// The bytes of the file: a function of its content alone.
-    fn to_bytes(&self) -> Vec<u8> {
-        let bytes: Vec<u8> = self.params.iter().flat_map(|param| param.to_le_bytes()).collect();
-        let mut start = 0;
-        let views: Vec<(String, TensorView<'_>)> = self
-            .model()
-            .tensors()
-            .into_iter()
-            .map(|Tensor { name, shape }| {
-                let len_bytes = 4 * shape.iter().product::<usize>();
-                let data = &bytes[start..start + len_bytes];
-                start += len_bytes;
-                (
-                    name,
-                    TensorView::new(Dtype::F32, shape, data).expect("the slice is as long as the shape says"),
-                )
-            })
-            .collect();
-        let description = serde_json::to_string(&self.description()).expect("a description is plain data");
-        let metadata = HashMap::from([(KEY.to_owned(), sealed(&description, &self.params))]);
-        serialize(views, Some(metadata)).expect("names and shapes are those of a model")
-    }
-
-    fn description(&self) -> Description {
-        Description {
-            version: version(self.standardize_targets.as_ref()),
-            sha256: String::new(),
-            shape: self.shape.clone(),
-            standardize: self.standardize.clone(),
-            standardize_targets: self.standardize_targets.clone(),
-            classes: self.classes.clone(),
-            options: self.options.clone(),
-            train: self.train.clone(),
-            test: self.test.clone(),
-            data: self.data.clone(),
-        }
-    }
-
-    /// Reads `path`, or `model.safetensors` in it if it is a folder. A checkpoint is read as the model that it holds.
-    ///
-    /// # Errors
-    ///
-    /// If the file cannot be read, is damaged, has no description, is of a newer version, or its tensors are not those
-    /// it describes.
-    pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let path = if path.is_dir() { model_of_run(path)? } else { path.to_owned() };
-        let bytes = read(&path)?;
-        Self::of_bytes(path, &bytes)
-    }
-
-    pub(super) fn of_bytes(path: PathBuf, bytes: &[u8]) -> Result<Self, CheckpointError> {
-        let file = parse(&path, bytes)?;
-        if description(&path, bytes, checkpoint_file::KEY)?.is_some() {
-            return Ok(Checkpoint::of_bytes(&path, bytes)?.model());
-        }
-        let Some(text) = description(&path, bytes, KEY)? else {
-            return Err(CheckpointError::NoDescription { path });
-        };
-        let Description {
-            sha256,
-            shape,
-            standardize,
-            standardize_targets,
-            classes,
-            options,
-            train,
-            test,
-            data,
-            ..
-        } = understood(&path, &text, VERSION)?;
-        let model = described_model(&path, &shape, standardize_targets.as_ref())?;
-        let params = params_of(&path, &file, &model.tensors())?;
-        if checksum(&text.replacen(&sha256, "", 1), &params) != sha256 {
-            return Err(CheckpointError::Changed { path });
-        }
-        Ok(Self { shape, params, standardize, standardize_targets, classes, options, train, test, data })
-    }
-}
-
 /// Writes the checksum into a description whose checksum is empty.
 fn sealed(description: &str, params: &[f32]) -> String {
     let sha256 = checksum(description, params);
@@ -203,13 +168,33 @@ fn checksum(description: &str, params: &[f32]) -> String {
     hex(Sha256::new().chain_update(description).chain_update(params_sha256(params)))
 }
 
-/// The model in a run directory, which has one once the run is over.
-fn model_of_run(run: &Path) -> Result<PathBuf, CheckpointError> {
-    let path = run.join("model.safetensors");
-    if !path.exists() && run.join("config.toml").exists() {
-        let checkpoints = CheckpointDir::of_run(run);
-        let newest = checkpoints.steps()?.last().map(|&step| checkpoints.path_of(step));
-        return Err(CheckpointError::NotOver { run: run.to_owned(), newest });
+/// Computes SHA-256 over the little-endian f32 bytes of all tensors in their order, in lower-case hex.
+///
+/// For a perceptron that is layer by layer, weight before bias: the order in which the flat params lie. Two runs with
+/// the same hash have the same params, bit for bit.
+///
+/// # Examples
+///
+/// The same in Python: `hashlib.sha256(b"".join(tensors[name].tobytes() for name in names)).hexdigest()`.
+///
+/// ```
+/// use phalanx::checkpoint::params_sha256;
+///
+/// assert!(params_sha256(&[]).starts_with("e3b0c442"));
+/// ```
+pub fn params_sha256(params: &[f32]) -> String {
+    let mut hash = Sha256::new();
+    for group in params.chunks(1024) {
+        let bytes: Vec<u8> = group.iter().flat_map(|param| param.to_le_bytes()).collect();
+        hash.update(&bytes);
     }
-    Ok(path)
+    hex(hash)
+}
+
+/// The digest in lower-case hex.
+fn hex(hash: Sha256) -> String {
+    hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a string takes what is written to it");
+        text
+    })
 }

@@ -1,10 +1,18 @@
-//! Has a run saved while it goes on.
+//! Saving a run while it goes on: checkpoints are made on the run's thread and written by another one.
 
+use std::mem::take;
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
-use super::{Checkpoint, CheckpointError, History, RunFacts, Writer};
-use crate::train::{EpochEnd, Event, Outcome, Quality, Snapshot, Subscriber, SubscriberError};
+use super::checkpoint_dir::{CheckpointDir, remove};
+use super::checkpoint_file::{Checkpoint, History, RunFacts, quality_of};
+use super::error::CheckpointError;
+use super::whole_file::make_folder;
+use crate::train::{EpochEnd, Event, Metric, Outcome, Quality, Snapshot, Subscriber, SubscriberError};
 
 /// Makes a checkpoint of each snapshot that a run hands out, and gives it to the [`Writer`]: a subscriber of the run.
 ///
@@ -73,7 +81,7 @@ impl Saver {
     ///
     /// # Errors
     ///
-    /// What the first failure of the [`Writer`] was.
+    /// The first failure of the [`Writer`].
     pub fn finish(self, outcome: Option<&Outcome>) -> Result<(), CheckpointError> {
         if let Some(snapshot) = outcome.and_then(Outcome::snapshot) {
             self.save(Arc::new(snapshot));
@@ -105,5 +113,136 @@ impl Subscriber for Saver {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// Writes checkpoints on a thread of its own, one after the other, and keeps the newest and the best.
+///
+/// A checkpoint is on disk for good before an older one is removed.
+///
+/// # Cost
+///
+/// The time of a core for one pass of checksums and one copy to the system: 58 ms for 784-2048-2048-10 with momentum (46 MB), on two
+/// cores that six other programs computed on. Who trains on all cores gives that much of one.
+#[derive(Debug)]
+pub struct Writer {
+    sender: Sender<Checkpoint>,
+    thread: JoinHandle<Result<(), CheckpointError>>,
+}
+
+impl Writer {
+    /// Begins to write to a folder, which is made at the first checkpoint. It keeps the newest `keep`, and of all
+    /// with a [`Quality`] the best by the metric. Those after the step `from`, where the run goes on, are damaged or of a course that
+    /// is left: they go once the first is written.
+    ///
+    /// If one cannot be written, `on_failure` is called and no other is; [`finish`](Self::finish) says why.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Folder`], [`CheckpointError::Thread`].
+    pub fn start(
+        dir: CheckpointDir,
+        keep: NonZero<usize>,
+        from: u64,
+        metric: Metric,
+        on_failure: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, CheckpointError> {
+        let mut kept = StoredCheckpoints::of(dir, keep, from, metric)?;
+        let (sender, receiver) = channel();
+        let work = move || kept.write_all(&receiver).inspect_err(|_| on_failure());
+        let thread = thread::Builder::new().name("checkpoints".to_owned()).spawn(work);
+        Ok(Self { sender, thread: thread.map_err(|source| CheckpointError::Thread { source })? })
+    }
+
+    /// Queues a checkpoint, without waiting.
+    pub fn save(&self, checkpoint: Checkpoint) {
+        // Nobody is there to take it after a failure, of which the end tells.
+        let _ = self.sender.send(checkpoint);
+    }
+
+    /// Waits until all is written.
+    ///
+    /// # Errors
+    ///
+    /// The first failure.
+    ///
+    /// # Panics
+    ///
+    /// If the thread has.
+    pub fn finish(self) -> Result<(), CheckpointError> {
+        drop(self.sender);
+        self.thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+/// The checkpoints that are there.
+struct StoredCheckpoints {
+    dir: CheckpointDir,
+    keep: NonZero<usize>,
+    /// The metric that determines the best.
+    metric: Metric,
+    /// By step, ascending.
+    there: Vec<(u64, Option<Quality>)>,
+    /// Steps of those to be removed.
+    left: Vec<u64>,
+}
+
+impl StoredCheckpoints {
+    fn of(
+        dir: CheckpointDir,
+        keep: NonZero<usize>,
+        from: u64,
+        metric: Metric,
+    ) -> Result<Self, CheckpointError> {
+        let (steps, left): (Vec<u64>, _) = dir.steps()?.into_iter().partition(|step| *step <= from);
+        // One that is damaged is the best of nothing.
+        let there = steps.into_iter().map(|step| (step, quality_of(&dir.path_of(step)).ok().flatten()));
+        Ok(Self { there: there.collect(), dir, keep, metric, left })
+    }
+
+    fn write_all(&mut self, receiver: &Receiver<Checkpoint>) -> Result<(), CheckpointError> {
+        receiver.iter().try_for_each(|checkpoint| self.write(checkpoint))
+    }
+
+    fn write(&mut self, checkpoint: Checkpoint) -> Result<(), CheckpointError> {
+        let (step, quality) = (checkpoint.snapshot.position().step, checkpoint.quality);
+        let path = self.dir.path_of(step);
+        make_folder(self.dir.path())
+            .map_err(|source| CheckpointError::Write { path: path.clone(), source })?;
+        checkpoint.save(&path)?;
+        // Its buffers are free again.
+        drop(checkpoint);
+        let left = take(&mut self.left).into_iter().filter(|left| *left != step);
+        left.into_iter().try_for_each(|left| self.remove(left))?;
+        // The last step may have been saved while the run went on, and is once more at its end.
+        self.there.retain(|(other, _)| *other < step);
+        self.there.push((step, quality));
+        self.thin_out()
+    }
+
+    fn thin_out(&mut self) -> Result<(), CheckpointError> {
+        let best = self.best();
+        let older = self.there.len().saturating_sub(self.keep.get());
+        let is_kept = |index: usize, step: u64| index >= older || Some(step) == best;
+        let gone = self.there.iter().enumerate().filter(|(index, (step, _))| !is_kept(*index, *step));
+        gone.map(|(_, (step, _))| *step).try_for_each(|step| self.remove(step))?;
+        let mut index = 0..;
+        self.there.retain(|(step, _)| index.next().is_some_and(|index| is_kept(index, *step)));
+        Ok(())
+    }
+
+    /// The step of the best, the earlier of two as good.
+    fn best(&self) -> Option<u64> {
+        let measured = self.there.iter().filter_map(|(step, quality)| Some((*step, (*quality)?)));
+        measured
+            .reduce(|best, next| {
+                let gain = next.1.gain_over(&best.1, self.metric);
+                if gain.is_some_and(|gain| gain > 0.0) { next } else { best }
+            })
+            .map(|(step, _)| step)
+    }
+
+    fn remove(&self, step: u64) -> Result<(), CheckpointError> {
+        remove(&self.dir.path_of(step))
     }
 }

@@ -2,13 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use tempfile::Builder;
+use super::error::CheckpointError;
 
-use super::CheckpointError;
-
-/// How the names of files begin that are not whole yet.
+/// The first characters in the names of files that are not whole yet.
 pub(crate) const PREFIX: &str = ".writing-";
 
 /// Writes `content` to `path`: beside it under another name, fsync, rename, fsync of the folder. Whatever happens in
@@ -35,7 +35,7 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), CheckpointError> {
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("squares.txt");
-/// phalanx::checkpoint::write_whole_with(&path, |file| {
+/// phalanx::internals::write_whole_with(&path, |file| {
 ///     let mut out = BufWriter::new(file);
 ///     (0..3).try_for_each(|x| writeln!(out, "{}", x * x))?;
 ///     out.flush()
@@ -97,14 +97,43 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    // Not by `tempfile_in`: it is for its owner alone, and its error names the file beside, of which nobody knows.
-    let mut beside =
-        Builder::new().prefix(PREFIX).make_in(folder_of(path), |beside| File::create_new(beside))?;
-    write(beside.as_file_mut())?;
-    beside.as_file().sync_all()?;
-    // Not by `persist`, which goes past libc: there the tests look on, and make each call fail.
-    let (_file, beside) = beside.keep().map_err(|error| error.error)?;
-    fs::rename(&beside, path).inspect_err(|_| _ = fs::remove_file(&beside))
+    let mut beside = TemporaryFile::create(folder_of(path))?;
+    write(&mut beside.file)?;
+    beside.file.sync_all()?;
+    fs::rename(&beside.path, path)?;
+    beside.is_renamed = true;
+    Ok(())
+}
+
+/// A file next to the one that it will replace; removed again unless it has been renamed.
+struct TemporaryFile {
+    file: File,
+    path: PathBuf,
+    is_renamed: bool,
+}
+
+impl TemporaryFile {
+    /// Creates a file under a name that no other has: [`PREFIX`], the number of the process, and a counter.
+    fn create(folder: &Path) -> io::Result<Self> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = COUNTER.fetch_add(1, Ordering::Relaxed);
+            let path = folder.join(format!("{PREFIX}{}-{number}", process::id()));
+            match File::create_new(&path) {
+                // Left by a process of this number that was killed.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                created => return created.map(|file| Self { file, path, is_renamed: false }),
+            }
+        }
+    }
+}
+
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        if !self.is_renamed {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Elsewhere than on Unix a folder cannot be opened for it.

@@ -1,14 +1,13 @@
-//! Samples with their targets and weights.
+//! Samples with their targets and weights, and the buffer that a rank gathers some of them into.
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
+use serde::{Deserialize, Serialize};
 
-use super::error::excerpt;
-use super::features::{Features, MAX_FEATURES, Stored};
-use super::gathered::Gathered;
-use super::labels::ReadLabels;
-use super::standardize::apply;
-use super::targets::{check_each, check_len};
-use super::{Classes, Columns, DataError, Place, Remark, Standardize, Targets};
+use super::error::{DataError, Location, Remark};
+use super::features::{Features, MAX_FEATURES, Stored, select_rows};
+use super::labels::{Classes, ReadLabels, Targets, check_each, check_len};
+use super::options::Columns;
+use super::text::excerpt;
 
 /// Samples in memory, in the type they are stored in, until a rank gathers some of them as `f32`.
 ///
@@ -88,7 +87,7 @@ impl Dataset {
             return Err(DataError::TooManySamples { file: file.to_string(), found: samples });
         }
         if columns > MAX_FEATURES {
-            let place = Place::Line(1);
+            let place = Location::Line(1);
             return Err(DataError::TooManyFeatures { file: file.to_string(), place, found: columns });
         }
         let (columns, remarks) = (None, Vec::new());
@@ -121,7 +120,7 @@ impl Dataset {
         self.features.rows()
     }
 
-    /// Whether there are no samples.
+    /// Returns whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -199,18 +198,18 @@ impl Dataset {
     /// # Cost
     ///
     /// One pass over the rows; no allocation within the capacity of the buffer.
-    pub fn gather(&self, samples: &[u32], into: &mut Gathered) {
+    pub fn gather(&self, samples: &[u32], into: &mut GatherBuffer) {
         assert_eq!(into.features, self.features(), "the buffer is for these features");
         assert_eq!(into.outputs, self.targets.outputs(), "the buffer is for these outputs");
         let inputs = into.start(samples.len());
         self.features.gather(samples, inputs);
         if let Some(standardize) = &self.standardize {
-            apply(standardize, inputs);
+            standardize.apply(inputs);
         }
         self.gather_targets(samples, into);
     }
 
-    fn gather_targets(&self, samples: &[u32], into: &mut Gathered) {
+    fn gather_targets(&self, samples: &[u32], into: &mut GatherBuffer) {
         into.labels.clear();
         into.values.clear();
         into.weights.clear();
@@ -274,7 +273,7 @@ impl Dataset {
             features: self.features.select(samples),
             targets: self.targets.select(samples),
             classes: self.classes.clone(),
-            weights: self.weights.as_ref().map(|weights| super::targets::select(weights, 1, samples)),
+            weights: self.weights.as_ref().map(|weights| select_rows(weights, 1, samples)),
             standardize: self.standardize.clone(),
             columns: self.columns.clone(),
             remarks: self.remarks.clone(),
@@ -282,9 +281,186 @@ impl Dataset {
     }
 }
 
+/// The samples of a source.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::data::{Fingerprint, LoadOptions, Loaded, Source};
+///
+/// let digits: Source = "digits".parse()?;
+/// let Loaded { train, test } = digits.load(&LoadOptions::default())?;
+/// let Fingerprint { samples, features, .. } = train.fingerprint();
+/// assert_eq!((samples, features), (1437, 64));
+/// assert_ne!(Some(train.fingerprint()), test.map(|test| test.fingerprint()));
+/// # Ok::<(), phalanx::data::DataError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The training samples, or all samples of a source that has no test part. **Empty** for a folder that has nothing but
+    /// t10k files, which serves evaluation: whoever trains must check.
+    pub train: Dataset,
+    /// The test samples, if the source has some of its own. Their labels are read with the training samples' classes.
+    pub test: Option<Dataset>,
+}
+
+/// The samples of one shard, converted to `f32`, ready for a forward and backward pass. One per rank, used again for every
+/// shard: gathering within `max_samples` allocates nothing.
+#[derive(Debug, Clone)]
+pub struct GatherBuffer {
+    /// Samples gathered last.
+    len: usize,
+    features: usize,
+    outputs: usize,
+    /// Room for (capacity, features) numbers; only the first `len` samples are those gathered last.
+    inputs: Vec<f32>,
+    /// `len` class indices, or empty.
+    labels: Vec<u32>,
+    /// `len` × `outputs` numbers, or empty.
+    values: Vec<f32>,
+    /// `len` weights, if `weighted`.
+    weights: Vec<f32>,
+    weighted: bool,
+}
+
+impl GatherBuffer {
+    /// Makes room for `max_samples` samples of `features` inputs and `outputs` target values (0 for classes).
+    ///
+    /// # Cost
+    ///
+    /// 4 × `max_samples` × (`features` + `outputs` + 2) bytes.
+    pub fn new(max_samples: usize, features: usize, outputs: usize) -> Self {
+        GatherBuffer {
+            len: 0,
+            features,
+            outputs,
+            inputs: vec![0.0; max_samples * features],
+            labels: Vec::with_capacity(max_samples),
+            values: Vec::with_capacity(max_samples * outputs),
+            weights: Vec::with_capacity(max_samples),
+            weighted: false,
+        }
+    }
+
+    /// Returns the number of samples gathered last.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether the buffer is empty.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The inputs, (samples, features).
+    pub fn inputs(&self) -> ArrayView2<'_, f32> {
+        ArrayView2::from_shape((self.len, self.features), &self.inputs[..self.len * self.features])
+            .expect("the slice has that many numbers")
+    }
+
+    /// The class index of each sample; empty unless the targets are classes.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
+    /// The target values, (samples, outputs); outputs is 0 unless the targets are values.
+    pub fn values(&self) -> ArrayView2<'_, f32> {
+        ArrayView2::from_shape((self.len, self.outputs), &self.values)
+            .expect("the slice has that many numbers")
+    }
+
+    /// The weight of each sample, if the data has weights.
+    pub fn weights(&self) -> Option<&[f32]> {
+        self.weighted.then_some(self.weights.as_slice())
+    }
+
+    /// Replaces the inputs of samples of weight 0 by zeros: they count for nothing, but 0 times infinity would be NaN.
+    pub fn clear_weightless(&mut self) {
+        if self.weighted {
+            for (row, weight) in self.inputs.chunks_exact_mut(self.features).zip(&self.weights) {
+                if *weight == 0.0 {
+                    row.fill(0.0);
+                }
+            }
+        }
+    }
+
+    /// Sets the number of samples and gives the room for their inputs.
+    fn start(&mut self, samples: usize) -> &mut [f32] {
+        let numbers = samples * self.features;
+        if self.inputs.len() < numbers {
+            self.inputs.resize(numbers, 0.0);
+        }
+        self.len = samples;
+        &mut self.inputs[..numbers]
+    }
+}
+
+/// Mean and standard deviation of each feature, or of each target, learned from the training samples and kept with the model.
+///
+/// mean_j = (1/n) Σ x_ij, std_j = √((1/n) Σ (x_ij − mean_j)²), the population's; a feature that never varies gets the
+/// deviation 1, hence gathers as 0 where it keeps its value.
+///
+/// # Examples
+///
+/// ```
+/// use ndarray::array;
+/// use phalanx::data::{Dataset, Standardize, Targets};
+///
+/// let data = Dataset::from_arrays(array![[1.0, 5.0], [3.0, 5.0]], Targets::None, None)?;
+/// let standardize = Standardize::learn(&data)?;
+/// assert_eq!((standardize.mean(), standardize.std()), (&[2.0, 5.0][..], &[1.0, 1.0][..]));
+/// # Ok::<(), phalanx::data::DataError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Standardize {
+    mean: Vec<f32>,
+    std: Vec<f32>,
+}
+
+impl Standardize {
+    pub(super) fn new(mean: Vec<f32>, std: Vec<f32>) -> Self {
+        Self { mean, std }
+    }
+
+    /// The mean of each feature.
+    pub fn mean(&self) -> &[f32] {
+        &self.mean
+    }
+
+    /// The divisor of each feature: its standard deviation, or 1 if it never varies.
+    pub fn std(&self) -> &[f32] {
+        &self.std
+    }
+
+    /// Checks what came from a file, which may hold anything, for this number of features or targets.
+    pub(crate) fn check(&self, expected: usize) -> Result<(), DataError> {
+        for found in [self.mean.len(), self.std.len()] {
+            if found != expected {
+                return Err(DataError::StandardizeLen { found, expected });
+            }
+        }
+        for (feature, (&mean, &std)) in self.mean.iter().zip(&self.std).enumerate() {
+            if !(mean.is_finite() && std.is_finite() && std > 0.0) {
+                return Err(DataError::StandardizeValue { feature, mean, std });
+            }
+        }
+        Ok(())
+    }
+
+    /// Standardizes rows of (samples, features) in place.
+    fn apply(&self, rows: &mut [f32]) {
+        for row in rows.chunks_exact_mut(self.mean.len()) {
+            for ((x, mean), std) in row.iter_mut().zip(&self.mean).zip(&self.std) {
+                *x = (*x - mean) / std;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array2, array, s};
+    use ndarray::{array, s};
 
     use super::*;
 
@@ -295,7 +471,7 @@ mod tests {
     #[test]
     fn gathering_follows_the_sample_numbers_given() {
         let data = Dataset::from_arrays(array![[1.0], [2.0]], values(), Some(vec![0.0, 3.0])).unwrap();
-        let mut shard = Gathered::new(3, 1, 2);
+        let mut shard = GatherBuffer::new(3, 1, 2);
         data.gather(&[1, 0, 1], &mut shard);
         assert_eq!(shard.inputs(), array![[2.0], [1.0], [2.0]]);
         assert_eq!(shard.values(), array![[3.0, 4.0], [1.0, 2.0], [3.0, 4.0]]);
@@ -306,7 +482,7 @@ mod tests {
     #[test]
     fn a_smaller_gather_after_a_larger_one_leaves_nothing_behind() {
         let data = Dataset::from_arrays(array![[1.0], [2.0]], values(), None).unwrap();
-        let mut shard = Gathered::new(2, 1, 2);
+        let mut shard = GatherBuffer::new(2, 1, 2);
         data.gather(&[0, 1], &mut shard);
         data.gather(&[1], &mut shard);
         assert_eq!((shard.len(), shard.inputs()), (1, array![[2.0]].view()));
@@ -325,7 +501,7 @@ mod tests {
     #[test]
     fn gathering_within_capacity_moves_no_buffer() {
         let data = Dataset::from_arrays(array![[1.0], [2.0]], values(), Some(vec![1.0, 1.0])).unwrap();
-        let mut shard = Gathered::new(2, 1, 2);
+        let mut shard = GatherBuffer::new(2, 1, 2);
         let before = (shard.inputs.as_ptr(), shard.values.as_ptr(), shard.weights.as_ptr());
         data.gather(&[0, 1], &mut shard);
         assert_eq!(before, (shard.inputs.as_ptr(), shard.values.as_ptr(), shard.weights.as_ptr()));
@@ -334,7 +510,7 @@ mod tests {
     #[test]
     fn arrays_in_any_memory_order_read_the_same() {
         let array = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
-        let mut shard = Gathered::new(2, 2, 0);
+        let mut shard = GatherBuffer::new(2, 2, 0);
         for view in [array.slice(s![.., 1..]), array.slice(s![.., ..;-2])] {
             for owned in [view.to_owned(), view.t().as_standard_layout().into_owned().reversed_axes()] {
                 Dataset::from_arrays(owned, Targets::None, None).unwrap().gather(&[0, 1], &mut shard);

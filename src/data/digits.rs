@@ -7,17 +7,26 @@
 
 use std::io::Read;
 
+use super::dataset::{Dataset, Loaded};
+use super::error::{DataError, Location};
 use super::features::{Features, Stored};
 use super::labels::LabelReader;
-use super::{DataError, Dataset, LoadOptions, Loaded, sample_order};
+use super::options::LoadOptions;
+use super::order::sample_order;
 
 const PACKED: &[u8] = include_bytes!("digits.csv.gz");
+
 const SAMPLES: usize = 1_797;
+
 const PIXELS: usize = 64;
+
 const ZERO: f32 = 5.0;
+
 const DIVISOR: f32 = 3.0;
+
 /// A fifth of the samples, rounded up.
 const TEST_SAMPLES: usize = 360;
+
 /// The split is part of the data: it depends on this number only, never on the run's seed.
 const SPLIT_SEED: u64 = 1998;
 
@@ -25,19 +34,13 @@ const SPLIT_SEED: u64 = 1998;
 /// part its share within one sample.
 pub(super) fn load(options: &LoadOptions) -> Result<Loaded, DataError> {
     let (pixels, labels) = unpack();
-    let mut reader = LabelReader::new(options.target, options.classes.as_ref());
-    for (row, &label) in labels.iter().enumerate() {
-        reader.push_number(f64::from(label)).map_err(|fault| DataError::Label {
-            file: "digits".to_string(),
-            row: row + 1,
-            place: super::Place::Line(row as u64 + 1),
-            fault,
-        })?;
+    let mut reader = LabelReader::new("digits", options.target, options.classes.as_ref());
+    for (&label, line) in labels.iter().zip(1..) {
+        reader.push_number(f64::from(label), || Location::Line(line))?;
     }
-    let labels_read = reader.finish("digits")?;
     let stored = Stored::U8 { values: pixels, zero: ZERO, divisor: DIVISOR };
     let features = Features { stored, columns: PIXELS, shape: vec![8, 8] };
-    let all = Dataset::of_file("digits", features, labels_read)?;
+    let all = Dataset::of_file("digits", features, reader.finish()?)?;
     let (train, test) = parts(&labels);
     Ok(Loaded { train: all.select(&train), test: Some(all.select(&test)) })
 }
@@ -85,7 +88,8 @@ fn test_shares(labels: &[u8]) -> [usize; 10] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Gathered, Targets};
+    use super::super::dataset::GatherBuffer;
+    use super::super::labels::{TargetKind, Targets};
     use super::*;
 
     fn loaded() -> (Dataset, Dataset) {
@@ -122,7 +126,7 @@ mod tests {
         assert_eq!((&pixels[..6], labels[0]), (&[0, 0, 5, 13, 9, 1][..], 0));
         let (train, _) = loaded();
         let (first, _) = parts(&labels);
-        let mut one = Gathered::new(1, 64, 0);
+        let mut one = GatherBuffer::new(1, 64, 0);
         train.gather(&[0], &mut one);
         let sample = first[0] as usize;
         let expected: Vec<f32> =
@@ -134,10 +138,7 @@ mod tests {
     #[test]
     fn the_labels_may_be_read_as_values_or_left_out() {
         let target = |target| load(&LoadOptions { target, ..LoadOptions::default() }).unwrap().train;
-        assert!(matches!(
-            target(super::super::TargetKind::Values).targets(),
-            Targets::Values { outputs: 1, .. }
-        ));
-        assert_eq!(target(super::super::TargetKind::None).targets(), &Targets::None);
+        assert!(matches!(target(TargetKind::Values).targets(), Targets::Values { outputs: 1, .. }));
+        assert_eq!(target(TargetKind::None).targets(), &Targets::None);
     }
 }

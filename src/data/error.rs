@@ -1,20 +1,20 @@
-//! What can be wrong with data, with the values found.
+//! Errors and remarks: what can be wrong with data, with the values found, and what a reader decided on its own.
 
 use std::fmt;
 
-use super::Column;
-use super::field::FieldKind;
+use super::text::{Column, FieldKind, listed, number};
 
 /// The sources that [`Source`](super::Source) accepts, for messages.
 pub(super) const ACCEPTED: &str = "digits, a folder of IDX files, FILE.csv, X.npy,Y.npy, X.npy, FILE.libsvm or FILE.svm (.csv, .libsvm and .svm also as .gz)";
 
-/// Where in a file something was found. Lines, rows and columns given by number in text files count from 1 as editors do,
+/// A place in a file. Lines, rows and columns given by number in text files count from 1 as editors do,
 /// except columns, which count from 0 as [`Column::Number`] does; bytes count from 0.
 ///
 /// # Examples
 ///
 /// ```
-/// use phalanx::data::{DataError, LibsvmFault, LoadOptions, Place, Source};
+/// use phalanx::data::{DataError, LoadOptions, Source};
+/// use phalanx::internals::{LibsvmFault, Location};
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("sparse.libsvm");
@@ -23,12 +23,12 @@ pub(super) const ACCEPTED: &str = "digits, a folder of IDX files, FILE.csv, X.np
 /// let error = source.load(&LoadOptions::default()).unwrap_err();
 /// assert!(error.to_string().contains("line 2"), "{error}");
 /// let DataError::Libsvm { line, fault, .. } = error else { panic!("{error}") };
-/// assert_eq!(Place::Line(line), Place::Line(2));
+/// assert_eq!(Location::Line(line), Location::Line(2));
 /// assert!(matches!(fault, LibsvmFault::NotAscending { previous: 3, found: 2 }));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// The line of a text file.
     Line(u64),
     /// A field of a table: the file's line and the column's name, or its number when there is no header.
@@ -51,46 +51,18 @@ pub enum Place {
     },
 }
 
-/// The beginning of a text, for messages: what a damaged file has in place of a number may be all of it.
-pub(super) fn excerpt(text: &str) -> String {
-    const MOST: usize = 60;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_string(),
-    }
-}
-
-/// A field that is no number, for a message.
-fn found_text(text: &str) -> String {
-    if text.is_empty() { "an empty field".to_owned() } else { format!("{text:?}") }
-}
-
-/// What to do about a field that is no number.
-fn advice_on_number(text: &str) -> &'static str {
-    match FieldKind::of(text) {
-        FieldKind::Empty | FieldKind::Missing => {
-            "fill in the missing value, or remove the sample or the column"
-        }
-        FieldKind::NumberAsText => "write it as a plain number, such as 1234.5",
-        FieldKind::Boolean => "write 0 for false and 1 for true",
-        FieldKind::Number | FieldKind::Word => {
-            "replace words by numbers, or, to train, name the label or weight column with --label-column or --weight-column"
-        }
-    }
-}
-
-impl fmt::Display for Place {
+impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::Line(line) => write!(f, "line {line}"),
-            Place::Field { line, column } => write!(f, "line {line}, column {column}"),
-            Place::Byte(byte) => write!(f, "byte {byte}"),
-            Place::Entry { row, column, byte } => write!(f, "row {row}, column {column} (byte {byte})"),
+            Location::Line(line) => write!(f, "line {line}"),
+            Location::Field { line, column } => write!(f, "line {line}, column {column}"),
+            Location::Byte(byte) => write!(f, "byte {byte}"),
+            Location::Entry { row, column, byte } => write!(f, "row {row}, column {column} (byte {byte})"),
         }
     }
 }
 
-/// Why data could not be read or used. Each text names the place, what was found, what was expected, and what to do.
+/// An error of reading or using data. Each text names the place, what was found, what was expected, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 #[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
@@ -117,7 +89,7 @@ pub enum DataError {
     TooManySamples { file: String, found: u64 },
     /// A sample too wide to be gathered.
     #[error("{place} of {file}: feature {found}, expected at most 16777216; hash or renumber the features")]
-    TooManyFeatures { file: String, place: Place, found: u64 },
+    TooManyFeatures { file: String, place: Location, found: u64 },
     /// A table of more columns than rows are read with.
     #[error(
         "line {line} of {file} has more than {most} columns, the most that a table may have; give wider samples as npy or libsvm"
@@ -130,15 +102,15 @@ pub enum DataError {
     LongRow { file: String, line: u64, most: usize },
     /// NaN or an infinity where a number is needed.
     #[error("{value:?} in {place} of {file}, expected a finite number; fill in or remove the sample")]
-    NotFinite { file: String, place: Place, value: f64 },
+    NotFinite { file: String, place: Location, value: f64 },
     /// A number too large for f32.
     #[error("{text} in {place} of {file} is beyond the range of f32 (3.4e38); rescale the column")]
-    OutOfRange { file: String, place: Place, text: String },
+    OutOfRange { file: String, place: Location, text: String },
     /// An integer that f32 would round.
     #[error(
         "{value} in {place} of {file} is not exact in f32 (integers up to 16777216 are); store the features as f4 or f8"
     )]
-    NotExact { file: String, place: Place, value: i128 },
+    NotExact { file: String, place: Location, value: i128 },
     /// Labels were asked for, but the source holds none.
     #[error("{file} holds no labels, but {expected} are asked for; add them, for npy as X.npy,Y.npy")]
     NoLabels { file: String, expected: &'static str },
@@ -186,7 +158,7 @@ pub enum DataError {
         if *.may_be_name { "pass --header present if the line names the columns, or " } else { "" },
         advice_on_number(text)
     )]
-    NotNumber { file: String, place: Place, text: String, may_be_name: bool },
+    NotNumber { file: String, place: Location, text: String, may_be_name: bool },
     /// A line with more or fewer fields than the first.
     #[error("{found} field{} in line {line} of {file}, expected {expected} as in its first row; fix the line", if *.found == 1 { "" } else { "s" })]
     Ragged { file: String, line: u64, found: usize, expected: usize },
@@ -271,14 +243,14 @@ pub enum DataError {
     Columns { file: String, found: usize, features: usize, all: usize },
     /// A weight that is negative, infinite or no number.
     #[error("weight {text:?} in {place} of {file}, expected a finite number of 0 or more; fix the field")]
-    Weight { file: String, place: Place, text: String },
+    Weight { file: String, place: Location, text: String },
     /// Text that is not UTF-8.
     #[error("{place} of {file} is not UTF-8 text; save the file as UTF-8")]
-    NotUtf8 { file: String, place: Place },
+    NotUtf8 { file: String, place: Location },
 
     /// A label that cannot be used.
     #[error("{} in row {row} of {file} ({place}), {}", .fault.found(), .fault.expected())]
-    Label { file: String, row: usize, place: Place, fault: LabelFault },
+    Label { file: String, row: usize, place: Location, fault: LabelFault },
     /// More classes than a classifier is meant for.
     #[error(
         "label {label} in row {row} of {file} is the {most}th distinct one, expected fewer classes; if the labels are numbers to predict, \
@@ -351,18 +323,32 @@ pub enum DataError {
     SplitEmpty { share: f64, samples: usize, side: &'static str },
 }
 
-/// Writes a number in as few letters as read it back, whole ones without a point.
-fn number(value: f64) -> String {
-    let text = format!("{value:?}");
-    text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
+/// A field that is no number, for a message.
+fn found_text(text: &str) -> String {
+    if text.is_empty() { "an empty field".to_owned() } else { format!("{text:?}") }
 }
 
-/// Why a label cannot be used.
+/// Returns the advice about a field that is not a number.
+fn advice_on_number(text: &str) -> &'static str {
+    match FieldKind::of(text) {
+        FieldKind::Empty | FieldKind::Missing => {
+            "fill in the missing value, or remove the sample or the column"
+        }
+        FieldKind::NumberAsText => "write it as a plain number, such as 1234.5",
+        FieldKind::Boolean => "write 0 for false and 1 for true",
+        FieldKind::Number | FieldKind::Word => {
+            "replace words by numbers, or, to train, name the label or weight column with --label-column or --weight-column"
+        }
+    }
+}
+
+/// The reason why a label cannot be used.
 ///
 /// # Examples
 ///
 /// ```
-/// use phalanx::data::{DataError, LabelFault, LoadOptions, Source};
+/// use phalanx::data::{DataError, LoadOptions, Source};
+/// use phalanx::internals::LabelFault;
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("prices.csv");
@@ -437,7 +423,7 @@ impl LabelFault {
     }
 }
 
-/// What is wrong in a line of a libsvm file.
+/// The fault in a line of a libsvm file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
 pub enum LibsvmFault {
@@ -482,6 +468,116 @@ impl LibsvmFault {
             LibsvmFault::NoLabel { .. } => {
                 "the line to begin with a label; add it, or only predict from this file"
             }
+        }
+    }
+}
+
+/// A decision that a reader made on its own, or a possible mistake that it found; each is one sentence that names the file.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::data::{LoadOptions, Remark, Source};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("indexed.csv");
+/// std::fs::write(&path, ",width,kind\n0,1.5,rose\n1,3,iris\n")?;
+/// let source: Source = path.to_str().expect("the path is text").parse()?;
+/// let data = source.load(&LoadOptions::default())?.train;
+/// assert_eq!(data.features(), 1);
+/// assert!(matches!(&data.remarks()[0], Remark::Unnamed { columns, .. } if *columns == [0]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
+pub enum Remark {
+    /// Columns without a name, in a table that names its columns, are ignored.
+    Unnamed { file: String, columns: Vec<usize> },
+    /// Named columns that the model has no use for are ignored.
+    Extra { file: String, columns: Vec<String> },
+    /// The columns are taken in the order of the training data, as the file has no names, or the model has none to match them with.
+    /// `label` is the column that is taken for the label, if one is.
+    ByPosition { file: String, count: usize, file_has_names: bool, label: Option<String> },
+    /// A feature counts the samples.
+    Counts { file: String, column: String, first: u64 },
+    /// A column that is not the label has the name of one.
+    OtherLabel { file: String, label: String, other: String },
+    /// Many distinct whole numbers were taken as classes.
+    ManyClasses { file: String, classes: usize, samples: usize, least: String, most: String },
+    /// Labels that are written in several ways, and are the same number.
+    Respelled { file: String, label: String, other: String },
+    /// A whole number that f32 rounds to another; `what` is the feature or the labels.
+    Rounded { file: String, what: String, text: String },
+    /// The names are too many, or too long, to be kept with a model.
+    NamesNotKept { file: String, columns: usize },
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unnamed { file, columns } => {
+                let is_one = columns.len() == 1;
+                let columns = listed(columns.iter().map(usize::to_string));
+                let (noun, has, is) =
+                    if is_one { ("column", "has", "is") } else { ("columns", "have", "are") };
+                let them = if is_one { "it to make it a feature" } else { "them to make them features" };
+                write!(
+                    f,
+                    "{file}: {noun} {columns}, which {has} no name in line 1, {is} ignored; name {them}"
+                )
+            }
+            Self::Extra { file, columns } => {
+                let noun = if columns.len() == 1 { "column" } else { "columns" };
+                let columns = listed(columns.iter().map(|name| format!("{name:?}")));
+                write!(f, "{file}: ignored {noun} {columns}, which the model has no use for")
+            }
+            Self::ByPosition { file, count, file_has_names, label } => {
+                let why = if *file_has_names {
+                    "the model was trained without names of columns"
+                } else {
+                    "no names of columns"
+                };
+                let columns = if *count == 1 { "column" } else { "columns" };
+                write!(
+                    f,
+                    "{file}: {why}; its {count} {columns} are taken in the order of the training data"
+                )?;
+                match label {
+                    Some(label) => write!(f, ", column {label} as the label"),
+                    None => Ok(()),
+                }
+            }
+            Self::Respelled { file, label, other } => write!(
+                f,
+                "{file}: the labels {label} and {other} are the same number, and one class, named as it is written first"
+            ),
+            Self::Rounded { file, what, text } => write!(
+                f,
+                "{file}: {text} in {what} becomes another number in f32, which holds all whole numbers up to 16777216 only; subtract a constant from \
+                 all of them, or remove a column of ids"
+            ),
+            Self::Counts { file, column, first } => write!(
+                f,
+                "{file}: feature {column} counts the samples ({first}, {}, {}, ...); if it is an index, remove the column",
+                first + 1,
+                first + 2
+            ),
+            Self::OtherLabel { file, label, other } => write!(
+                f,
+                "{file}: the label is {label}, the last column, and {other} is a feature; if that is the label, pass --label-column {}",
+                other.trim_matches('"')
+            ),
+            Self::ManyClasses { file, classes, samples, least, most } => write!(
+                f,
+                "{file}: the labels of {samples} samples are {classes} distinct whole numbers from {least} to {most}, taken as classes; if \
+                 they are numbers to predict, pass --loss mse (or --loss cross-entropy if they are classes)"
+            ),
+            Self::NamesNotKept { file, columns } => write!(
+                f,
+                "{file}: the names of its {columns} columns are too long to be kept with the model; later files are read by the order of \
+                 their columns"
+            ),
         }
     }
 }

@@ -1,10 +1,8 @@
 //! The inputs of samples in the types they are stored in, and their conversion to `f32`.
 
-use super::sparse::Sparse;
-use super::targets::select;
-use crate::vectorized::vectorized;
+use crate::simd::vectorized;
 
-/// What a gathered feature is of what a source holds, for those who hand features to a model elsewhere.
+/// The relation of gathered features to the content of a source, for programs that feed features to an exported model.
 pub(crate) const AS_GATHERED: &str = "Features before standardization, which is part of the graph where the model has one: numbers of \
     CSV, npy and libsvm files as they are, pixels of IDX images / 255, pixels of the built-in digits (x - 5) / 3.";
 
@@ -26,6 +24,55 @@ pub(super) enum Stored {
     F32(Vec<f32>),
     F64(Vec<f64>),
     Sparse(Sparse),
+}
+
+/// Samples of which only the numbers that are not 0 are kept, row after row.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sparse {
+    /// The end of each row in `columns` and `values`; row r starts where r − 1 ends.
+    pub ends: Vec<usize>,
+    /// The feature of each number, ascending within a row.
+    pub columns: Vec<u32>,
+    /// The numbers.
+    pub values: Vec<f32>,
+}
+
+impl Sparse {
+    /// The features and numbers of a row.
+    pub fn row(&self, row: usize) -> (&[u32], &[f32]) {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        let range = start..self.ends[row];
+        (&self.columns[range.clone()], &self.values[range])
+    }
+
+    /// Writes the rows given, dense, into `out` of (rows, features).
+    pub fn gather(&self, samples: &[u32], features: usize, out: &mut [f32]) {
+        for (&sample, row) in samples.iter().zip(out.chunks_exact_mut(features)) {
+            row.fill(0.0);
+            let (columns, values) = self.row(sample as usize);
+            for (&column, &value) in columns.iter().zip(values) {
+                row[column as usize] = value;
+            }
+        }
+    }
+
+    /// The rows given, in that order.
+    pub fn select(&self, samples: &[u32]) -> Sparse {
+        let mut chosen = Sparse::default();
+        for &sample in samples {
+            let (columns, values) = self.row(sample as usize);
+            chosen.columns.extend_from_slice(columns);
+            chosen.values.extend_from_slice(values);
+            chosen.ends.push(chosen.values.len());
+        }
+        chosen
+    }
+
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.ends.as_slice())
+            + size_of_val(self.columns.as_slice())
+            + size_of_val(self.values.as_slice())
+    }
 }
 
 /// The inputs of all samples: (samples, columns).
@@ -74,17 +121,17 @@ impl Features {
         let columns = self.columns;
         let stored = match &self.stored {
             Stored::U8 { values, zero, divisor } => {
-                Stored::U8 { values: select(values, columns, samples), zero: *zero, divisor: *divisor }
+                Stored::U8 { values: select_rows(values, columns, samples), zero: *zero, divisor: *divisor }
             }
-            Stored::I8(values) => Stored::I8(select(values, columns, samples)),
-            Stored::F32(values) => Stored::F32(select(values, columns, samples)),
-            Stored::F64(values) => Stored::F64(select(values, columns, samples)),
+            Stored::I8(values) => Stored::I8(select_rows(values, columns, samples)),
+            Stored::F32(values) => Stored::F32(select_rows(values, columns, samples)),
+            Stored::F64(values) => Stored::F64(select_rows(values, columns, samples)),
             Stored::Sparse(sparse) => Stored::Sparse(sparse.select(samples)),
         };
         Features { stored, columns, shape: self.shape.clone() }
     }
 
-    /// How a stored byte becomes a feature, in words, if it does not stay what it is.
+    /// Returns the conversion of a stored byte to a feature in words, if there is one.
     pub fn scale(&self) -> Option<String> {
         match &self.stored {
             Stored::U8 { zero: 0.0, divisor, .. } if *divisor != 1.0 => Some(format!("pixel / {divisor}")),
@@ -125,6 +172,16 @@ impl Features {
     fn filled_percent(&self, sparse: &Sparse) -> f64 {
         100.0 * sparse.values.len() as f64 / (self.rows().max(1) as f64 * self.columns as f64)
     }
+}
+
+/// Returns the rows of `width` numbers each, for the samples given.
+pub(super) fn select_rows<T: Copy>(values: &[T], width: usize, samples: &[u32]) -> Vec<T> {
+    let mut chosen = Vec::with_capacity(samples.len() * width);
+    for &sample in samples {
+        let start = sample as usize * width;
+        chosen.extend_from_slice(&values[start..start + width]);
+    }
+    chosen
 }
 
 /// Converts contiguous rows; one such loop per stored type.

@@ -1,12 +1,127 @@
 //! IDX, the format of MNIST: two zero bytes, an element type, a number of extents, the extents (big endian), the elements.
 //!
+//! A source is a folder of such files under MNIST's names: `train-images-idx3-ubyte` and its kin, plain or `.gz`.
+//!
 //! Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits, "File formats".
 
-use std::path::Path;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
-use super::DataError;
-use super::input::Input;
-use super::stream::Stream;
+use super::dataset::{Dataset, Loaded};
+use super::error::{DataError, Location};
+use super::features::{Features, Stored};
+use super::labels::{Classes, LabelReader, ReadLabels, TargetKind, check_counts};
+use super::options::LoadOptions;
+use super::stream::{Input, Stream};
+
+/// Pixels are bytes, gathered as byte / 255.
+const DIVISOR: f32 = 255.0;
+
+/// The images of a part, and its labels.
+type PartFiles = (PathBuf, Option<PathBuf>);
+
+/// Reads the training part and the test part, each if it is there, side by side.
+///
+/// The labels of the test part are read with the classes of the training part.
+pub(super) fn load(folder: &Path, options: &LoadOptions) -> Result<Loaded, DataError> {
+    let train = find_part(folder, "train", options.target)?;
+    let test = find_part(folder, "t10k", options.target)?;
+    if train.is_none() && test.is_none() {
+        return Err(DataError::FolderEmpty { folder: folder.display().to_string() });
+    }
+    let (train, test) = rayon::join(|| read_part(train), || read_part(test));
+    let (train, test) = (train?, test?);
+    let train = train.map(|part| part.finish(options.target, options.classes.as_ref())).transpose()?;
+    let classes = options.classes.as_ref().or(train.as_ref().and_then(Dataset::classes));
+    let test = test.map(|part| part.finish(options.target, classes)).transpose()?;
+    match (train, test) {
+        (Some(train), test) => same_features(folder, &train, test.as_ref()).map(|()| Loaded { train, test }),
+        (None, Some(test)) => Ok(Loaded { train: test.select(&[]), test: Some(test) }),
+        (None, None) => unreachable!("one of the parts was found"),
+    }
+}
+
+fn same_features(folder: &Path, train: &Dataset, test: Option<&Dataset>) -> Result<(), DataError> {
+    match test {
+        Some(test) if test.features() != train.features() => Err(DataError::FeatureCount {
+            file: format!("the t10k part of {}", folder.display()),
+            found: test.features(),
+            expected: train.features(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The files of a part, if it has any; a part whose labels are not wanted may lack them.
+fn find_part(folder: &Path, part: &str, target: TargetKind) -> Result<Option<PartFiles>, DataError> {
+    let images = find(folder, &format!("{part}-images"), "idx3-ubyte");
+    let labels = find(folder, &format!("{part}-labels"), "idx1-ubyte");
+    let pair = |present, absent| {
+        let folder = folder.display().to_string();
+        Err(DataError::FolderPair { folder, present, absent })
+    };
+    let (images_name, labels_name) =
+        (format!("{part}-images-idx3-ubyte"), format!("{part}-labels-idx1-ubyte"));
+    match (images, labels) {
+        (None, None) => Ok(None),
+        (None, Some(_)) => pair(labels_name, images_name),
+        (Some(images), _) if target == TargetKind::None => Ok(Some((images, None))),
+        (Some(_), None) => pair(images_name, labels_name),
+        (Some(images), Some(labels)) => Ok(Some((images, Some(labels)))),
+    }
+}
+
+/// A file under one of the names in use: with a hyphen or a dot before `idx`, plain or `.gz`, in this order.
+fn find(folder: &Path, stem: &str, kind: &str) -> Option<PathBuf> {
+    ["-", "."]
+        .iter()
+        .flat_map(|joint| ["", ".gz"].map(|end| folder.join(format!("{stem}{joint}{kind}{end}"))))
+        .find(|path| path.is_file())
+}
+
+/// A part as it is in its files.
+struct ImagePart {
+    files: PartFiles,
+    images: Idx,
+    labels: Option<Idx>,
+}
+
+fn read_part(files: Option<PartFiles>) -> Result<Option<ImagePart>, DataError> {
+    let Some(files) = files else { return Ok(None) };
+    let (images, labels) = rayon::join(
+        || Idx::read(&files.0, 2..=4),
+        || files.1.as_ref().map(|labels| Idx::read(labels, 1..=1)).transpose(),
+    );
+    Ok(Some(ImagePart { images: images?, labels: labels?, files }))
+}
+
+impl ImagePart {
+    fn finish(self, target: TargetKind, classes: Option<&Classes>) -> Result<Dataset, DataError> {
+        let images_file = self.files.0.display().to_string();
+        let shape = self.images.extents[1..].to_vec();
+        let columns = shape.iter().product();
+        let stored = Stored::U8 { values: self.images.bytes, zero: 0.0, divisor: DIVISOR };
+        let features = Features { stored, columns, shape };
+        let labels = match (&self.labels, &self.files.1) {
+            (Some(labels), Some(path)) => {
+                let labels_file = path.display().to_string();
+                check_counts(&images_file, features.rows(), &labels_file, labels.bytes.len())?;
+                read_labels(&labels.bytes, LabelReader::new(&labels_file, target, classes))?
+            }
+            _ => LabelReader::none(),
+        };
+        Dataset::of_file(&images_file, features, labels)
+    }
+}
+
+/// The labels' bytes follow a header of eight.
+fn read_labels(labels: &[u8], mut reader: LabelReader<'_>) -> Result<ReadLabels, DataError> {
+    reader.reserve(labels.len());
+    for (&label, byte) in labels.iter().zip(8..) {
+        reader.push_number(f64::from(label), || Location::Byte(byte))?;
+    }
+    reader.finish()
+}
 
 const UNSIGNED_BYTE: u8 = 0x08;
 
@@ -20,7 +135,7 @@ pub(super) struct Idx {
 
 impl Idx {
     /// Reads a file with a number of extents in `dimensions`.
-    pub fn read(path: &Path, dimensions: std::ops::RangeInclusive<u8>) -> Result<Idx, DataError> {
+    pub fn read(path: &Path, dimensions: RangeInclusive<u8>) -> Result<Idx, DataError> {
         let input = Input::of(path)?;
         let mut stream = Stream::open(&input)?;
         let mut magic = [0; 4];
@@ -43,11 +158,7 @@ fn big_endian(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }
 
-fn check_magic(
-    file: &str,
-    magic: [u8; 4],
-    dimensions: std::ops::RangeInclusive<u8>,
-) -> Result<(), DataError> {
+fn check_magic(file: &str, magic: [u8; 4], dimensions: RangeInclusive<u8>) -> Result<(), DataError> {
     let fault = |byte, part, found, expected| {
         Err(DataError::Header { file: file.to_string(), byte, part, found, expected })
     };

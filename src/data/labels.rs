@@ -1,4 +1,4 @@
-//! From labels as they are written in files to targets, one sample at a time.
+//! What samples map to, and how the labels of a file become targets, one sample at a time.
 //!
 //! Distinct labels become the classes 0 to K − 1 in ascending order, as scikit-learn's `LabelEncoder` has them: by number if all of
 //! them are numbers, else as text, by code point. The names of the classes are the labels as they were first written.
@@ -6,16 +6,217 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::error::{LabelFault, excerpt};
-use super::field::FieldKind;
-use super::{Classes, DataError, Remark, TargetKind, Targets};
+use serde::{Deserialize, Serialize};
+
+use super::error::{DataError, LabelFault, Location, Remark};
+use super::features::select_rows;
+use super::text::{FieldKind, excerpt};
+
+/// The targets of a data set, one per sample.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Targets {
+    /// Classification: the class index of each sample, all below `count`.
+    Classes {
+        /// Class index by sample.
+        labels: Vec<u32>,
+        /// The number of classes, of which some may have no sample.
+        count: usize,
+    },
+    /// Regression: (samples, outputs) numbers, sample by sample.
+    Values {
+        /// The numbers, `outputs` for each sample.
+        values: Vec<f32>,
+        /// Numbers per sample, at least 1.
+        outputs: usize,
+    },
+    /// Samples to predict from.
+    None,
+}
+
+impl Targets {
+    /// Numbers per sample that gathering writes: 0 unless the targets are values.
+    pub(super) fn outputs(&self) -> usize {
+        match self {
+            Targets::Values { outputs, .. } => *outputs,
+            Targets::Classes { .. } | Targets::None => 0,
+        }
+    }
+
+    /// Checks targets handed over by a program: as many as samples, classes below the count, finite values.
+    pub(super) fn check(&self, samples: usize) -> Result<(), DataError> {
+        match self {
+            Targets::Classes { labels, count } => {
+                check_len("labels", labels.len(), samples)?;
+                check_each("label", labels, 1, "a class below the count", |&label| (label as usize) < *count)
+            }
+            Targets::Values { values, outputs } => {
+                let expected = samples.checked_mul((*outputs).max(1));
+                check_len("target values", values.len(), expected.unwrap_or(usize::MAX))?;
+                check_each("target", values, (*outputs).max(1), "a finite number", |v: &f32| v.is_finite())
+            }
+            Targets::None => Ok(()),
+        }
+    }
+
+    /// The targets of some samples, in the order given.
+    pub(super) fn select(&self, samples: &[u32]) -> Targets {
+        match self {
+            Targets::Classes { labels, count } => {
+                Targets::Classes { labels: select_rows(labels, 1, samples), count: *count }
+            }
+            Targets::Values { values, outputs } => {
+                Targets::Values { values: select_rows(values, *outputs, samples), outputs: *outputs }
+            }
+            Targets::None => Targets::None,
+        }
+    }
+
+    /// The names of the classes when no others are known: their indices.
+    pub(super) fn classes_by_index(&self) -> Option<Classes> {
+        match self {
+            Targets::Classes { count, .. } => Some(Classes::indices(*count)),
+            Targets::Values { .. } | Targets::None => None,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Targets::Classes { labels, .. } => size_of_val(labels.as_slice()),
+            Targets::Values { values, .. } => size_of_val(values.as_slice()),
+            Targets::None => 0,
+        }
+    }
+}
+
+/// Checks that a file of labels has as many as the file of samples has samples.
+pub(super) fn check_counts(
+    samples_file: &str,
+    samples: usize,
+    labels_file: &str,
+    labels: usize,
+) -> Result<(), DataError> {
+    if samples == labels {
+        return Ok(());
+    }
+    let (samples_file, labels_file) = (samples_file.to_string(), labels_file.to_string());
+    Err(DataError::Counts { samples_file, samples, labels_file, labels })
+}
+
+/// Checks that there is one of `what` per sample.
+pub(super) fn check_len(what: &'static str, found: usize, expected: usize) -> Result<(), DataError> {
+    if found == expected { Ok(()) } else { Err(DataError::ArrayLen { what, found, expected }) }
+}
+
+/// Checks every number of an array with `width` numbers per sample.
+pub(super) fn check_each<T: Copy>(
+    what: &'static str,
+    values: &[T],
+    width: usize,
+    expected: &'static str,
+    holds: impl Fn(&T) -> bool,
+) -> Result<(), DataError>
+where
+    f64: From<T>,
+{
+    match values.iter().position(|value| !holds(value)) {
+        None => Ok(()),
+        Some(at) => {
+            Err(DataError::ArrayValue { what, sample: at / width, value: f64::from(values[at]), expected })
+        }
+    }
+}
+
+/// The interpretation of labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TargetKind {
+    /// Whole numbers and words are classes. Numbers of which one has a fraction are values, if there are more than 20 distinct ones, or
+    /// more than half as many as samples; fewer are refused, as they may be either. So are more than 20 distinct labels if more than half
+    /// of the samples have one of their own, numbers that are written as text (`$3.5`), and words for a missing value (`NA`). Rows of
+    /// several numbers are values unless they are one-hot, which is refused.
+    #[default]
+    Auto,
+    /// Classes, whatever the labels look like.
+    Classes,
+    /// Values, also if all labels are integers.
+    Values,
+    /// Nothing: labels may be absent, and are ignored where present.
+    ///
+    /// A table with the [`features`](super::LoadOptions::features) of the model has no label column; one with one column more
+    /// has, and it is ignored. Without `features`, a table has one only if it is named. A label or weight column that is named
+    /// and not there is no fault.
+    None,
+}
+
+/// The names of the classes, by class index.
+///
+/// Those of a file are its distinct labels in ascending order, by number if all of them are numbers, else as text, by code point, each
+/// as it was first written. The names are kept with the model, and later files are read with them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Classes {
+    names: Vec<String>,
+}
+
+impl Classes {
+    /// Names classes, the index being the position.
+    pub fn new(names: Vec<String>) -> Self {
+        Classes { names }
+    }
+
+    /// Names `count` classes by their index: "0", "1", ...
+    pub fn indices(count: usize) -> Self {
+        Classes { names: (0..count).map(|index| index.to_string()).collect() }
+    }
+
+    /// The names, by class index.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The number of classes.
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Returns whether there is no class.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Returns the index of a class by its label; `7`, `7.0` and `+7` are the same label, `07` is another.
+    ///
+    /// # Cost
+    ///
+    /// Looks at every name.
+    pub fn index_of(&self, label: &str) -> Option<usize> {
+        let key = key_of_name(label);
+        self.names.iter().position(|name| key_of_name(name) == key)
+    }
+
+    /// A few words on which classes there are, for messages: "10 classes (0 to 9)".
+    pub(super) fn summary(&self) -> String {
+        let count = self.names.len();
+        let noun = if count == 1 { "class" } else { "classes" };
+        if count > 0 && self.are_indices() {
+            return format!("{count} {noun} (0 to {})", count - 1);
+        }
+        let shown: Vec<_> = self.names.iter().take(5).map(String::as_str).collect();
+        let rest = if count > shown.len() { ", ..." } else { "" };
+        format!("{count} {noun} ({}{rest})", shown.join(", "))
+    }
+
+    fn are_indices(&self) -> bool {
+        self.names.iter().enumerate().all(|(index, name)| *name == index.to_string())
+    }
+}
 
 /// The least number of classes that is refused: a softmax this wide is a sign of a regression read as classes.
 const TOO_MANY_CLASSES: usize = 65_536;
+
 /// From more distinct labels than these on they may be numbers to predict, or names, rather than classes.
 const MANY_CLASSES: usize = 20;
 
-/// What makes two labels the same: `7`, `7.0` and `+7` are one number, `07` is a text of its own, as in a postcode.
+/// The identity of a label: `7`, `7.0` and `+7` are one number, `07` is a text of its own, as in a postcode.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Whole(i128),
@@ -75,16 +276,11 @@ impl Key {
     }
 }
 
-/// Whether two labels are the same, however they are written.
-pub(super) fn is_same(a: &str, b: &str) -> bool {
-    key_of_name(a) == key_of_name(b)
-}
-
 fn finite(value: f64) -> Result<f64, LabelFault> {
     if value.is_finite() { Ok(value) } else { Err(LabelFault::NotFinite { value }) }
 }
 
-/// What the labels read so far are taken for.
+/// The interpretation of the labels read so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     /// `entries` are indices into `keys`, in order of appearance; classes or values, decided at the end.
@@ -117,6 +313,8 @@ struct Label {
 /// either is refused.
 #[derive(Debug)]
 pub(super) struct LabelReader<'a> {
+    /// The name of the file, for messages.
+    file: String,
     mode: Mode,
     classes: Option<&'a Classes>,
     /// One per sample; its meaning is the mode's.
@@ -133,7 +331,7 @@ pub(super) struct LabelReader<'a> {
     rounded: Option<f64>,
 }
 
-/// What labels came to.
+/// The targets that labels resulted in.
 pub(super) struct ReadLabels {
     pub targets: Targets,
     /// The names of the classes, if the targets are classes.
@@ -143,7 +341,7 @@ pub(super) struct ReadLabels {
 
 impl<'a> LabelReader<'a> {
     /// Reads labels as `kind` says, with the classes of the model or the training samples if there are any.
-    pub fn new(kind: TargetKind, classes: Option<&'a Classes>) -> Self {
+    pub fn new(file: &str, kind: TargetKind, classes: Option<&'a Classes>) -> Self {
         let classes = classes.filter(|_| matches!(kind, TargetKind::Auto | TargetKind::Classes));
         let mode = match (kind, classes) {
             (TargetKind::None, _) => Mode::Ignored,
@@ -155,6 +353,7 @@ impl<'a> LabelReader<'a> {
         let names = classes.map_or(&[][..], Classes::names);
         let known = names.iter().zip(0..).map(|(name, index)| (key_of_name(name), index));
         LabelReader {
+            file: file.to_owned(),
             mode,
             classes,
             entries: Vec::new(),
@@ -174,8 +373,38 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    /// Takes the next label as text.
-    pub fn push(&mut self, text: &str) -> Result<(), LabelFault> {
+    /// Returns the labels of a file whose samples have none, or whose labels are not wanted.
+    pub fn none() -> ReadLabels {
+        ReadLabels { targets: Targets::None, classes: None, remarks: Vec::new() }
+    }
+
+    /// Takes the next label as text; `location` is asked for an error alone.
+    pub fn push(&mut self, text: &str, location: impl FnOnce() -> Location) -> Result<(), DataError> {
+        let taken = self.take_text(text);
+        taken.map_err(|fault| self.error(fault, location()))
+    }
+
+    /// Takes the next label as a number.
+    pub fn push_number(&mut self, number: f64, location: impl FnOnce() -> Location) -> Result<(), DataError> {
+        let taken = self.take_number(number);
+        taken.map_err(|fault| self.error(fault, location()))
+    }
+
+    /// Takes the next label as an integer.
+    pub fn push_integer(
+        &mut self,
+        number: i128,
+        location: impl FnOnce() -> Location,
+    ) -> Result<(), DataError> {
+        let taken = self.take_integer(number);
+        taken.map_err(|fault| self.error(fault, location()))
+    }
+
+    fn error(&self, fault: LabelFault, place: Location) -> DataError {
+        DataError::Label { file: self.file.clone(), row: self.entries.len() + 1, place, fault }
+    }
+
+    fn take_text(&mut self, text: &str) -> Result<(), LabelFault> {
         match self.mode {
             Mode::Ignored => Ok(()),
             Mode::Values | Mode::ManyIntegers => self.push_value(parse_value(text)?),
@@ -212,8 +441,7 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    /// Takes the next label as a number.
-    pub fn push_number(&mut self, number: f64) -> Result<(), LabelFault> {
+    fn take_number(&mut self, number: f64) -> Result<(), LabelFault> {
         match self.mode {
             Mode::Ignored => Ok(()),
             Mode::Values | Mode::ManyIntegers => self.push_value(finite(number)?),
@@ -223,8 +451,7 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    /// Takes the next label as an integer.
-    pub fn push_integer(&mut self, number: i128) -> Result<(), LabelFault> {
+    fn take_integer(&mut self, number: i128) -> Result<(), LabelFault> {
         match self.mode {
             Mode::Ignored => Ok(()),
             Mode::Values | Mode::ManyIntegers => self.push_value(number as f64),
@@ -263,7 +490,7 @@ impl<'a> LabelReader<'a> {
         Ok(())
     }
 
-    /// Whether one more distinct label would be too many for classes: then numbers are held as values, as a table of
+    /// Returns whether one more distinct label would be too many for classes: then numbers are held as values, as a table of
     /// all-different labels would take ten times the memory of the file.
     fn is_full(&self) -> bool {
         self.text.is_none() && self.keys.len() >= TOO_MANY_CLASSES
@@ -315,19 +542,19 @@ impl<'a> LabelReader<'a> {
         self.mode = if self.fraction.is_some() { Mode::Values } else { Mode::ManyIntegers };
     }
 
-    /// What the labels of a file came to.
-    pub fn finish(mut self, file: &str) -> Result<ReadLabels, DataError> {
+    /// Returns the targets, and the classes if there are any.
+    pub fn finish(mut self) -> Result<ReadLabels, DataError> {
         let mut remarks = Vec::new();
         if self.mode == Mode::Undecided {
-            remarks.extend(self.decide(file)?);
+            remarks.extend(self.decide()?);
         }
         if let (Mode::Undecided | Mode::Classes, Some((label, other))) = (self.mode, &self.respelled) {
             let (label, other) = (format!("{label:?}"), format!("{other:?}"));
-            remarks.push(Remark::Respelled { file: file.to_string(), label, other });
+            remarks.push(Remark::Respelled { file: self.file.clone(), label, other });
         }
         if let (Mode::Values, Some(value)) = (self.mode, self.rounded) {
             let (what, text) = ("the labels".to_string(), value.to_string());
-            remarks.push(Remark::Rounded { file: file.to_string(), what, text });
+            remarks.push(Remark::Rounded { file: self.file.clone(), what, text });
         }
         let (targets, classes) = match self.mode {
             Mode::Ignored => (Targets::None, None),
@@ -339,15 +566,15 @@ impl<'a> LabelReader<'a> {
                 let classes = self.classes.expect("known classes were given").clone();
                 (Targets::Classes { labels: self.entries, count: classes.len() }, Some(classes))
             }
-            Mode::ManyIntegers => return Err(self.too_many(file)),
-            Mode::Undecided | Mode::Classes => self.finish_classes(file)?,
+            Mode::ManyIntegers => return Err(self.too_many()),
+            Mode::Undecided | Mode::Classes => self.finish_classes()?,
         };
         Ok(ReadLabels { targets, classes, remarks })
     }
 
     /// Decides whether labels are classes or values where nobody said so.
-    fn decide(&mut self, file: &str) -> Result<Option<Remark>, DataError> {
-        let (file, samples, distinct) = (file.to_string(), self.entries.len(), self.keys.len());
+    fn decide(&mut self) -> Result<Option<Remark>, DataError> {
+        let (file, samples, distinct) = (self.file.clone(), self.entries.len(), self.keys.len());
         // Each label its own: fewer samples may well be one of each class.
         let are_single = distinct == samples && distinct > 8;
         let are_many = distinct > MANY_CLASSES || are_single;
@@ -375,9 +602,9 @@ impl<'a> LabelReader<'a> {
         }))
     }
 
-    fn finish_classes(mut self, file: &str) -> Result<(Targets, Option<Classes>), DataError> {
+    fn finish_classes(mut self) -> Result<(Targets, Option<Classes>), DataError> {
         if self.keys.len() >= TOO_MANY_CLASSES {
-            return Err(self.too_many(file));
+            return Err(self.too_many());
         }
         let order = self.sorted();
         let mut finals = vec![0; order.len()];
@@ -403,14 +630,14 @@ impl<'a> LabelReader<'a> {
     }
 
     /// Names the last label that still had a place.
-    fn too_many(&self, file: &str) -> DataError {
+    fn too_many(&self) -> DataError {
         let last = self.keys.last().expect("too many is more than none");
         let (label, row) = (excerpt(&last.name), last.row);
-        DataError::TooManyClasses { file: file.to_string(), label, row, most: self.keys.len() as u64 }
+        DataError::TooManyClasses { file: self.file.clone(), label, row, most: self.keys.len() as u64 }
     }
 }
 
-/// Whether f32 holds another number, where whole numbers are as far apart as f32 has them, and f64 still tells them apart.
+/// Returns whether f32 rounds the number, where whole numbers are as far apart as f32 has them, and f64 still tells them apart.
 pub(super) fn is_rounded(value: f64) -> bool {
     (16_777_216.0..9_007_199_254_740_992.0).contains(&value.abs()) && f64::from(value as f32) != value
 }
@@ -437,21 +664,33 @@ fn value_bits(value: f64) -> Result<u32, LabelFault> {
 mod tests {
     use super::*;
 
-    fn read(kind: TargetKind, labels: &[&str]) -> Result<ReadLabels, String> {
-        let mut reader = LabelReader::new(kind, None);
-        for label in labels {
-            reader.push(label).map_err(|fault| format!("{fault:?}"))?;
-        }
-        reader.finish("f").map_err(|error| error.to_string())
+    #[test]
+    fn a_number_is_found_however_it_is_written() {
+        let classes = Classes::new(vec!["-1".into(), "1".into()]);
+        assert_eq!(classes.index_of("+1"), Some(1));
+        assert_eq!(classes.index_of("-1.0"), Some(0));
+        assert_eq!(classes.index_of("0"), None);
     }
 
-    fn classes(kind: TargetKind, labels: &[&str]) -> (Vec<u32>, Vec<String>) {
-        match read(kind, labels).unwrap() {
-            ReadLabels { targets: Targets::Classes { labels, .. }, classes: Some(classes), .. } => {
-                (labels, classes.names().to_vec())
-            }
-            ReadLabels { targets, .. } => panic!("no classes: {targets:?}"),
+    #[test]
+    fn the_summary_tells_indices_from_names() {
+        assert_eq!(Classes::indices(10).summary(), "10 classes (0 to 9)");
+        assert_eq!(Classes::new(vec!["ant".into(), "bee".into()]).summary(), "2 classes (ant, bee)");
+    }
+
+    #[test]
+    fn classes_are_kept_as_a_plain_list() {
+        let text = serde_json::to_string(&Classes::indices(2)).unwrap();
+        assert_eq!(text, r#"["0","1"]"#);
+        assert_eq!(serde_json::from_str::<Classes>(&text).unwrap(), Classes::indices(2));
+    }
+
+    fn read(kind: TargetKind, labels: &[&str]) -> Result<ReadLabels, String> {
+        let mut reader = LabelReader::new("f", kind, None);
+        for label in labels {
+            reader.push(label, || Location::Line(0)).map_err(|error| format!("{error:?}"))?;
         }
+        reader.finish().map_err(|error| error.to_string())
     }
 
     fn error(kind: TargetKind, labels: &[&str]) -> String {
@@ -575,5 +814,14 @@ mod tests {
         let labels: Vec<String> = (0..65_536).map(|n| format!("id{n}")).collect();
         assert!(error(TargetKind::Classes, &texts(&labels)).contains("65536th distinct one"));
         assert_eq!(classes(TargetKind::Classes, &texts(&labels[1..])).1.len(), 65_535);
+    }
+
+    fn classes(kind: TargetKind, labels: &[&str]) -> (Vec<u32>, Vec<String>) {
+        match read(kind, labels).unwrap() {
+            ReadLabels { targets: Targets::Classes { labels, .. }, classes: Some(classes), .. } => {
+                (labels, classes.names().to_vec())
+            }
+            ReadLabels { targets, .. } => panic!("no classes: {targets:?}"),
+        }
     }
 }

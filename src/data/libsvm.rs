@@ -4,13 +4,13 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use super::error::excerpt;
-use super::features::{Features, MAX_FEATURES, Stored};
-use super::input::Input;
-use super::labels::{LabelReader, is_rounded};
-use super::sparse::Sparse;
-use super::stream::{Stream, check_is_text};
-use super::{DataError, Dataset, LibsvmFault, LoadOptions, Place, Remark, TargetKind};
+use super::dataset::Dataset;
+use super::error::{DataError, LibsvmFault, Location, Remark};
+use super::features::{Features, MAX_FEATURES, Sparse, Stored};
+use super::labels::{LabelReader, TargetKind, is_rounded};
+use super::options::LoadOptions;
+use super::stream::{Input, Stream, check_is_text};
+use super::text::excerpt;
 
 /// Most bytes of a line: a hundred for each of the features that a sample may have would be too many to hold.
 const MAX_LINE_BYTES: u64 = 64 << 20;
@@ -22,7 +22,7 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
         file: input.name(),
         line: 0,
         sparse: Sparse::default(),
-        labels: LabelReader::new(options.target, options.classes.as_ref()),
+        labels: LabelReader::new(&input.name(), options.target, options.classes.as_ref()),
         label_is_optional: options.target == TargetKind::None,
         widest: 0,
         rounded: None,
@@ -76,7 +76,7 @@ impl RowReader<'_> {
 
     fn read_line(&mut self, line: &[u8]) -> Result<(), DataError> {
         let Ok(text) = std::str::from_utf8(line) else {
-            return Err(DataError::NotUtf8 { file: self.file.clone(), place: Place::Line(self.line) });
+            return Err(DataError::NotUtf8 { file: self.file.clone(), place: Location::Line(self.line) });
         };
         let text = text.split('#').next().unwrap_or_default().trim_start_matches('\u{feff}');
         let mut words = text.split_ascii_whitespace().peekable();
@@ -99,12 +99,8 @@ impl RowReader<'_> {
         if text.contains(',') {
             return Err(self.fault(LibsvmFault::MultiLabel { text: excerpt(text) }));
         }
-        self.labels.push(text).map_err(|fault| DataError::Label {
-            file: self.file.clone(),
-            row: self.sparse.ends.len() + 1,
-            place: Place::Line(self.line),
-            fault,
-        })
+        let line = self.line;
+        self.labels.push(text, || Location::Line(line))
     }
 
     /// Reads one pair, whose index must be above `previous`; gives its index.
@@ -128,7 +124,7 @@ impl RowReader<'_> {
             return Err(self.fault(LibsvmFault::NotAscending { previous, found }));
         }
         if found > MAX_FEATURES {
-            let (file, place) = (self.file.clone(), Place::Line(self.line));
+            let (file, place) = (self.file.clone(), Location::Line(self.line));
             return Err(DataError::TooManyFeatures { file, place, found });
         }
         let text = value;
@@ -146,7 +142,7 @@ impl RowReader<'_> {
 
     fn read_value(&self, index: &str, text: &str) -> Result<f32, DataError> {
         let file = || self.file.clone();
-        let place = || Place::Field { line: self.line, column: excerpt(index) };
+        let place = || Location::Field { line: self.line, column: excerpt(index) };
         match text.parse::<f32>() {
             Ok(value) if value.is_finite() => Ok(value),
             Ok(_) if text.bytes().any(|byte| byte.is_ascii_digit()) => {
@@ -179,7 +175,7 @@ impl RowReader<'_> {
         if columns == 0 {
             return Err(DataError::Empty { file: self.file, expected: "index:value pair" });
         }
-        let labels = self.labels.finish(&self.file)?;
+        let labels = self.labels.finish()?;
         let mut data =
             Dataset::of_file(&self.file, Features::flat(Stored::Sparse(self.sparse), columns), labels)?;
         if let Some((index, text)) = self.rounded {

@@ -1,96 +1,75 @@
-//! Samples: where they come from, how they are kept, in which order and shape they reach a step.
+//! Samples: where they come from, how they are stored, and in which order and shape they reach a step.
 //!
-//! # Words
+//! # Vocabulary
 //!
 //! | word | meaning |
 //! |---|---|
-//! | [`Source`] | what the user names: `digits`, a folder in IDX, a CSV, npy or libsvm file, or standard input in an [`InputFormat`] |
+//! | [`Source`] | the name that the user gives: `digits`, a folder of IDX files, a CSV, npy or libsvm file, or standard input in an [`InputFormat`] |
 //! | [`Dataset`] | samples with their targets and weights, in the type they are **stored** in (u8 images stay u8) |
 //! | feature | one column of the inputs; an image of 28 × 28 pixels has 784, row by row |
-//! | target | what a sample should map to: a class ([`Targets::Classes`]) or numbers ([`Targets::Values`]) |
+//! | target | the output that a sample should map to: a class ([`Targets::Classes`]) or numbers ([`Targets::Values`]) |
 //! | label | a target as it is written in a file: `7`, `-1`, `setosa` |
-//! | [`Columns`] | the columns of a table: their names, and what each is for; kept with the model, so that later tables are read alike |
-//! | [`Remark`] | what a reader decided on its own, or found odd, for the user to know |
-//! | [`Classes`] | the names of the classes, by class index; learned from the training samples, kept with the model |
-//! | [`Fingerprint`] | what tells one data set from another |
-//! | sample order | the order of an epoch, from (seed, epoch) alone: [`sample_order`] |
-//! | gather | to copy the samples of a shard, converted to `f32`, into a [`Gathered`] |
+//! | [`Columns`] | the columns of a table: their names and uses; stored with the model, so that later tables are read alike |
+//! | [`Remark`] | a decision that a reader made on its own, or something odd that it found |
+//! | [`Classes`] | the names of the classes, by class index; learned from the training samples, stored with the model |
+//! | [`Fingerprint`] | sizes and a checksum, which distinguish one data set from another |
+//! | sample order | the order of an epoch, from (seed, epoch) alone |
+//! | gather | to copy the samples of a shard into a buffer, converted to `f32` ([`Dataset::gather`]) |
 //!
 //! # Guarantees
 //!
-//! - What a file holds wrongly is an error that names the file, the line or byte, what was found and what was expected.
-//!   Nothing is skipped, filled in or clamped. What may be read in two ways is refused, with the options that settle it; what a reader
-//!   does decide is a [`Remark`].
-//! - A header is never believed before the file can hold what it promises: reading IDX and npy takes at most twice the size
-//!   of the (decompressed) file plus 16 MiB, and a row of a table has at most 262,144 columns and 4 MiB. A packed file that unpacks to
-//!   absurdly more than its size is refused.
-//! - The gathered bits depend on the stored samples and on [`Standardize`] alone. Targets are gathered as they are stored: a model
-//!   [standardizes them](crate::model::Mlp::standardize_targets) if it is told to.
+//! - Invalid content of a file is an error that names the file, the line or byte, the value found and the one expected.
+//!   Nothing is skipped, filled in or clamped. Content that can be read in two ways is refused, with the options that settle it;
+//!   each decision that a reader does make is a [`Remark`].
+//! - A header is never trusted before the file can hold what it promises: reading IDX and npy takes at most twice the size
+//!   of the (decompressed) file plus 16 MiB, and a row of a table has at most 262,144 columns and 4 MiB. A packed file that
+//!   unpacks to absurdly more than its size is refused.
+//! - The gathered bits depend on the stored samples and on [`Standardize`] alone. Targets are gathered as they are stored; a
+//!   model [standardizes them](crate::model::Mlp::standardize_targets) on request.
 //!
 //! # Trade-offs
 //!
-//! Samples live in memory, all of them: a data set larger than memory is out of scope. In return a sample order can be
+//! All samples are in memory: a data set larger than memory is out of scope. In return a sample order can be
 //! a true permutation of all samples, and gathering is a copy.
 //!
 //! # Examples
 //!
 //! ```
-//! use phalanx::data::{Gathered, LoadOptions, Source, sample_order};
+//! use phalanx::data::{LoadOptions, Loaded, Source};
 //!
 //! let source: Source = "digits".parse()?;
-//! let train = source.load(&LoadOptions::default())?.train;
-//! let mut order = vec![0; train.len()];
-//! sample_order(42, 0, &mut order);
-//!
-//! let mut shard = Gathered::new(64, train.features(), 0);
-//! train.gather(&order[..64], &mut shard);
-//! assert_eq!(shard.inputs().dim(), (64, 64));
-//! assert_eq!(shard.labels().len(), 64);
+//! let Loaded { train, test } = source.load(&LoadOptions::default())?;
+//! assert_eq!((train.len(), train.features()), (1_437, 64));
+//! assert_eq!(train.describe(), "u8 images 8 × 8");
+//! assert_eq!(test.map(|test| test.len()), Some(360));
 //! # Ok::<(), phalanx::data::DataError>(())
 //! ```
 
-mod classes;
-mod column;
-mod columns;
-mod dataset;
+pub(crate) mod dataset;
 mod digits;
-mod error;
+pub(crate) mod error;
 mod features;
-mod field;
-mod fingerprint;
-mod folder;
-mod gathered;
+mod header;
 mod idx;
-mod input;
-mod input_format;
 mod labels;
 mod libsvm;
 mod npy;
-mod npy_header;
-mod order;
-mod remark;
-mod rows;
+mod options;
+pub(crate) mod order;
 mod source;
-mod sparse;
-mod split;
-mod standardize;
+pub(crate) mod standardize;
 mod stream;
 mod summary;
 mod table;
-mod targets;
+mod text;
 
-pub use classes::Classes;
-pub use column::{Column, HeaderRow};
-pub use columns::Columns;
-pub use dataset::Dataset;
-pub use error::{DataError, LabelFault, LibsvmFault, Place};
+pub(crate) use dataset::GatherBuffer;
+pub use dataset::{Dataset, Loaded, Standardize};
+pub use error::{DataError, Remark};
 pub(crate) use features::AS_GATHERED;
-pub use fingerprint::Fingerprint;
-pub use gathered::Gathered;
-pub use input_format::InputFormat;
-pub use order::sample_order;
-pub use remark::Remark;
-pub use source::{LoadOptions, Loaded, Source, TargetKind};
-pub use standardize::{FeatureScale, Standardize};
-pub use summary::DataSummary;
-pub use targets::Targets;
+pub use labels::{Classes, TargetKind, Targets};
+pub use options::{Columns, HeaderRow, InputFormat, LoadOptions};
+pub(crate) use order::sample_order;
+pub use source::Source;
+pub use summary::{DataSummary, Fingerprint};
+pub use text::Column;

@@ -1,15 +1,20 @@
-//! Arrays of numpy: inputs of (samples, ...), labels of (samples) or (samples, outputs).
+//! Arrays of numpy, of the npy format, versions 1 to 3: inputs of (samples, ...), labels of (samples) or (samples, outputs).
+//!
+//! The header is a Python dictionary with the keys `descr`, `fortran_order` and `shape`.
+//!
+//! Source: NumPy enhancement proposal 1 and `numpy.lib.format`.
 
-use super::error::Place;
+use super::dataset::Dataset;
+use super::error::{DataError, Location};
 use super::features::{Features, Stored};
-use super::input::Input;
-use super::labels::{LabelReader, ReadLabels};
-use super::npy_header::{Element, Layout};
-use super::stream::Stream;
-use super::{DataError, Dataset, LoadOptions, TargetKind, Targets};
+use super::labels::{LabelReader, ReadLabels, TargetKind, Targets, check_counts};
+use super::options::LoadOptions;
+use super::stream::{Input, Stream};
 
 /// Elements converted at once; a multiple of every element size.
 const BLOCK_BYTES: usize = 1 << 16;
+/// A dictionary of three short entries takes 118 bytes; the limit only keeps a hostile length from being read.
+const MAX_HEADER: u64 = 1 << 16;
 
 /// Reads inputs and labels; without labels, inputs alone.
 pub(super) fn load(
@@ -20,21 +25,12 @@ pub(super) fn load(
     let file = inputs.name();
     let features = Array::open(inputs)?.features()?;
     let labels = match (labels, options.target) {
-        (_, TargetKind::None) | (None, TargetKind::Auto) => {
-            LabelReader::new(TargetKind::None, None).finish(&file)?
-        }
+        (_, TargetKind::None) | (None, TargetKind::Auto) => LabelReader::none(),
         (None, TargetKind::Classes) => return Err(DataError::NoLabels { file, expected: "classes" }),
         (None, TargetKind::Values) => return Err(DataError::NoLabels { file, expected: "values" }),
         (Some(labels), _) => {
             let array = Array::open(labels)?;
-            if array.layout.shape[0] != features.rows() {
-                return Err(DataError::Counts {
-                    samples_file: file,
-                    samples: features.rows(),
-                    labels_file: array.stream.file,
-                    labels: array.layout.shape[0],
-                });
-            }
+            check_counts(&file, features.rows(), &array.stream.file, array.layout.shape[0])?;
             array.targets(options)?
         }
     };
@@ -44,32 +40,18 @@ pub(super) fn load(
 /// An array whose header is read and whose elements are not.
 struct Array<'a> {
     stream: Stream<'a>,
-    layout: Layout,
+    layout: ArrayLayout,
 }
 
 impl<'a> Array<'a> {
     fn open(input: &'a Input) -> Result<Array<'a>, DataError> {
         let mut stream = Stream::open(input)?;
-        let layout = Layout::read(&mut stream)?;
+        let layout = ArrayLayout::read(&mut stream)?;
         Ok(Array { stream, layout })
     }
 
-    /// The elements in the type they have, where `f32` can take its values as they are; else as `f32` if that is exact.
     fn features(mut self) -> Result<Features, DataError> {
-        let stored = match self.layout.element {
-            Element::Bool | Element::U8 => {
-                Stored::U8 { values: self.read(|_, x: u8| Ok(x))?, zero: 0.0, divisor: 1.0 }
-            }
-            Element::I8 => Stored::I8(self.read(|_, x: i8| Ok(x))?),
-            Element::U16 => Stored::F32(self.read(|_, x: u16| Ok(f32::from(x)))?),
-            Element::I16 => Stored::F32(self.read(|_, x: i16| Ok(f32::from(x)))?),
-            Element::U32 => Stored::F32(self.read(|place, x: u32| exact(i128::from(x), place))?),
-            Element::I32 => Stored::F32(self.read(|place, x: i32| exact(i128::from(x), place))?),
-            Element::U64 => Stored::F32(self.read(|place, x: u64| exact(i128::from(x), place))?),
-            Element::I64 => Stored::F32(self.read(|place, x: i64| exact(i128::from(x), place))?),
-            Element::F32 => Stored::F32(self.read(|place, x: f32| finite(f64::from(x), place).map(|()| x))?),
-            Element::F64 => Stored::F64(self.read(|place, x: f64| finite(x, place).map(|()| x))?),
-        };
+        let stored = self.read_features()?;
         Ok(Features { stored, columns: self.layout.columns(), shape: self.shape() })
     }
 
@@ -87,15 +69,12 @@ impl<'a> Array<'a> {
         // Rows of several floats can only be values, unless they are classes in another form.
         let are_rows = is_auto && outputs != 1 && self.layout.element.is_float();
         if (options.target == TargetKind::Values && outputs != 1) || are_rows {
-            let values = self.read_numbers(|place, number| value(number, place))?;
+            let values = self.read_scalars(|spot, scalar| value(scalar, spot))?;
             if are_rows && values.chunks_exact(outputs).all(is_one_hot) {
                 return Err(DataError::OneHot { file: self.stream.file, outputs });
             }
-            return Ok(ReadLabels {
-                targets: Targets::Values { values, outputs },
-                classes: None,
-                remarks: Vec::new(),
-            });
+            let targets = Targets::Values { values, outputs };
+            return Ok(ReadLabels { targets, classes: None, remarks: Vec::new() });
         }
         if outputs != 1 {
             return Err(DataError::Header {
@@ -107,59 +86,32 @@ impl<'a> Array<'a> {
                     .to_string(),
             });
         }
-        let mut reader = LabelReader::new(options.target, options.classes.as_ref());
+        let mut reader = LabelReader::new(&self.stream.file, options.target, options.classes.as_ref());
         reader.reserve(self.layout.len);
-        let fault = |place: &Spot, fault| {
-            let row = place.at + 1;
-            DataError::Label { file: place.file.to_string(), row, place: place.place(), fault }
-        };
-        let mut push = |place: &Spot, number: i128| reader.push_integer(number).map_err(|f| fault(place, f));
-        match self.layout.element {
-            Element::U64 => drop(self.read(|place, x: u64| push(place, x.into()))?),
-            Element::I64 => drop(self.read(|place, x: i64| push(place, x.into()))?),
-            _ => drop(
-                self.read_numbers(|place, number| reader.push_number(number).map_err(|f| fault(place, f)))?,
-            ),
-        }
-        reader.finish(&self.stream.file)
+        self.read_scalars(|spot, scalar| match scalar {
+            Scalar::Integer(number) => reader.push_integer(number, || spot.location()),
+            Scalar::Float(number) => reader.push_number(number, || spot.location()),
+        })?;
+        reader.finish()
     }
 
-    /// Reads elements of any type by way of `f64`.
-    fn read_numbers<U: Clone + Default>(
+    /// Reads all elements of N bytes, and puts what `convert` returns for each where it belongs, samples first.
+    fn read<const N: usize, U: Clone + Default>(
         &mut self,
-        mut convert: impl FnMut(&Spot, f64) -> Result<U, DataError>,
-    ) -> Result<Vec<U>, DataError> {
-        match self.layout.element {
-            Element::Bool | Element::U8 => self.read(|place, x: u8| convert(place, x.into())),
-            Element::I8 => self.read(|place, x: i8| convert(place, x.into())),
-            Element::U16 => self.read(|place, x: u16| convert(place, x.into())),
-            Element::I16 => self.read(|place, x: i16| convert(place, x.into())),
-            Element::U32 => self.read(|place, x: u32| convert(place, x.into())),
-            Element::I32 => self.read(|place, x: i32| convert(place, x.into())),
-            Element::U64 => self.read(|place, x: u64| convert(place, exact64(x.into(), place)?)),
-            Element::I64 => self.read(|place, x: i64| convert(place, exact64(x.into(), place)?)),
-            Element::F32 => self.read(|place, x: f32| convert(place, x.into())),
-            Element::F64 => self.read(|place, x: f64| convert(place, x)),
-        }
-    }
-
-    /// Reads all elements as `T`, and puts what `convert` makes of each where it belongs, samples first.
-    fn read<T: Number, U: Clone + Default>(
-        &mut self,
-        mut convert: impl FnMut(&Spot, T) -> Result<U, DataError>,
+        mut convert: impl FnMut(&Spot, [u8; N]) -> Result<U, DataError>,
     ) -> Result<Vec<U>, DataError> {
         let Array { stream, layout } = self;
         let mut values = vec![U::default(); layout.len];
         let mut block = vec![0; BLOCK_BYTES];
-        let promised = layout.start_byte + (layout.len * size_of::<T>()) as u64;
+        let promised = layout.start_byte + (layout.len * N) as u64;
         let mut at = 0;
         while at < layout.len {
-            let count = (layout.len - at).min(BLOCK_BYTES / size_of::<T>());
-            let bytes = &mut block[..count * size_of::<T>()];
+            let count = (layout.len - at).min(BLOCK_BYTES / N);
+            let bytes = &mut block[..count * N];
             stream.read_header(bytes, promised)?;
-            for element in bytes.chunks_exact(size_of::<T>()) {
+            for element in bytes.as_chunks::<N>().0 {
                 let spot = Spot { file: &stream.file, layout, at: layout.position(at), file_at: at };
-                values[spot.at] = convert(&spot, T::decode(element, layout.is_big_endian))?;
+                values[spot.at] = convert(&spot, *element)?;
                 at += 1;
             }
         }
@@ -168,10 +120,138 @@ impl<'a> Array<'a> {
     }
 }
 
-/// Which element of which file, for messages.
+/// The element types that are read, a line each: its name in numpy, its type here, how features of it are stored, the conversion of
+/// a feature to that, and what it is as a label.
+///
+/// Features stay in the type they have where `f32` can take its values as they are; else they become `f32` if that is exact.
+macro_rules! element_types {
+    ($($element:ident $name:literal $type:ty: $stored:expr, $convert:expr, $scalar:ident;)+) => {
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        enum NpyElement {
+            $($element),+
+        }
+
+        impl NpyElement {
+            fn named(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$element),)+
+                    _ => None,
+                }
+            }
+
+            fn bytes(self) -> usize {
+                match self {
+                    $(Self::$element => size_of::<$type>()),+
+                }
+            }
+
+            fn is_float(self) -> bool {
+                match self {
+                    $(Self::$element => matches!(Scalar::$scalar(Default::default()), Scalar::Float(_))),+
+                }
+            }
+        }
+
+        impl Array<'_> {
+            /// Reads the elements as features.
+            fn read_features(&mut self) -> Result<Stored, DataError> {
+                let is_big_endian = self.layout.is_big_endian;
+                Ok(match self.layout.element {
+                    $(NpyElement::$element => $stored(self.read(|spot, bytes| {
+                        let convert: fn($type, &Spot) -> Result<_, DataError> = $convert;
+                        convert(decoded!($type, bytes, is_big_endian), spot)
+                    })?)),+
+                })
+            }
+
+            /// Reads the elements as labels or target values.
+            fn read_scalars<U: Clone + Default>(
+                &mut self,
+                mut convert: impl FnMut(&Spot, Scalar) -> Result<U, DataError>,
+            ) -> Result<Vec<U>, DataError> {
+                let is_big_endian = self.layout.is_big_endian;
+                match self.layout.element {
+                    $(NpyElement::$element => self.read(|spot, bytes| {
+                        convert(spot, Scalar::$scalar(decoded!($type, bytes, is_big_endian).into()))
+                    })),+
+                }
+            }
+        }
+    };
+}
+
+macro_rules! decoded {
+    ($type:ty, $bytes:expr, $is_big_endian:expr) => {
+        if $is_big_endian { <$type>::from_be_bytes($bytes) } else { <$type>::from_le_bytes($bytes) }
+    };
+}
+
+element_types! {
+    Bool "b1" u8: stored_bytes, as_it_is, Integer;
+    U8 "u1" u8: stored_bytes, as_it_is, Integer;
+    I8 "i1" i8: Stored::I8, as_it_is, Integer;
+    U16 "u2" u16: Stored::F32, exact, Integer;
+    I16 "i2" i16: Stored::F32, exact, Integer;
+    U32 "u4" u32: Stored::F32, exact, Integer;
+    I32 "i4" i32: Stored::F32, exact, Integer;
+    U64 "u8" u64: Stored::F32, exact, Integer;
+    I64 "i8" i64: Stored::F32, exact, Integer;
+    F32 "f4" f32: Stored::F32, finite, Float;
+    F64 "f8" f64: Stored::F64, finite, Float;
+}
+
+/// An element of any type, without loss.
+enum Scalar {
+    Integer(i128),
+    Float(f64),
+}
+
+fn stored_bytes(values: Vec<u8>) -> Stored {
+    Stored::U8 { values, zero: 0.0, divisor: 1.0 }
+}
+
+fn as_it_is<T>(x: T, _: &Spot) -> Result<T, DataError> {
+    Ok(x)
+}
+
+/// Returns the integer as `f32`, if that changes nothing.
+fn exact(x: impl Into<i128>, spot: &Spot) -> Result<f32, DataError> {
+    let x = x.into();
+    if (x as f32) as i128 == x { Ok(x as f32) } else { Err(spot.not_exact(x)) }
+}
+
+/// Refuses NaN, infinities, and what would be infinite as `f32`.
+fn finite<T: Copy + Into<f64>>(x: T, spot: &Spot) -> Result<T, DataError> {
+    let (file, place, value) = (spot.file, spot, x.into());
+    if !value.is_finite() {
+        return Err(DataError::NotFinite { file: file.to_string(), place: place.location(), value });
+    }
+    if !(value as f32).is_finite() {
+        let text = format!("{value:?}");
+        return Err(DataError::OutOfRange { file: file.to_string(), place: place.location(), text });
+    }
+    Ok(x)
+}
+
+/// Returns a target value; an integer must be exact in `f64`.
+fn value(scalar: Scalar, spot: &Spot) -> Result<f32, DataError> {
+    let number = match scalar {
+        Scalar::Integer(x) if (x as f64) as i128 == x => x as f64,
+        Scalar::Integer(x) => return Err(spot.not_exact(x)),
+        Scalar::Float(x) => x,
+    };
+    finite(number, spot).map(|x| x as f32)
+}
+
+/// Returns whether a row has one 1, and zeros otherwise.
+fn is_one_hot(row: &[f32]) -> bool {
+    row.iter().all(|&x| x == 0.0 || x == 1.0) && row.iter().filter(|&&x| x == 1.0).count() == 1
+}
+
+/// An element of a file, for messages.
 struct Spot<'a> {
     file: &'a str,
-    layout: &'a Layout,
+    layout: &'a ArrayLayout,
     /// Samples first.
     at: usize,
     /// In the order of the file.
@@ -179,64 +259,213 @@ struct Spot<'a> {
 }
 
 impl Spot<'_> {
-    fn place(&self) -> Place {
+    fn location(&self) -> Location {
         let columns = self.layout.columns();
         let byte = self.layout.start_byte + (self.file_at * self.layout.element.bytes()) as u64;
-        Place::Entry { row: (self.at / columns) as u64 + 1, column: (self.at % columns) as u64, byte }
+        Location::Entry { row: (self.at / columns) as u64 + 1, column: (self.at % columns) as u64, byte }
+    }
+
+    fn not_exact(&self, value: i128) -> DataError {
+        DataError::NotExact { file: self.file.to_string(), place: self.location(), value }
     }
 }
 
-/// Refuses NaN, infinities, and what would be infinite as `f32`.
-fn finite(x: f64, spot: &Spot) -> Result<(), DataError> {
-    let file = || spot.file.to_string();
-    if !x.is_finite() {
-        return Err(DataError::NotFinite { file: file(), place: spot.place(), value: x });
+/// The layout of an array in its file.
+#[derive(Debug, Clone)]
+struct ArrayLayout {
+    element: NpyElement,
+    is_big_endian: bool,
+    is_fortran: bool,
+    /// At least one extent, all above 0.
+    shape: Vec<usize>,
+    /// The product of `shape`.
+    len: usize,
+    /// The byte at which the elements start.
+    start_byte: u64,
+}
+
+impl ArrayLayout {
+    /// Reads a header, and checks that the file holds exactly what it promises.
+    fn read(stream: &mut Stream<'_>) -> Result<ArrayLayout, DataError> {
+        let text = read_text(stream)?;
+        let dictionary = Parser { text: &text, at: 0 }.dictionary();
+        let start_byte = stream.read_bytes;
+        let (descr, is_fortran, shape) = dictionary.map_err(|(at, expected)| DataError::Header {
+            file: stream.file.clone(),
+            byte: start_byte - text.len() as u64 + at as u64,
+            part: "npy header",
+            found: format!("{:?}", text[at..].chars().take(20).collect::<String>()),
+            expected: expected.to_string(),
+        })?;
+        let (is_big_endian, element) = element_of(stream, &descr)?;
+        let len = shape.iter().try_fold(1u64, |product, &extent| product.checked_mul(extent));
+        if shape.is_empty() || len == Some(0) {
+            let expected = "sample; the array has no dimension, or one of extent 0";
+            return Err(DataError::Empty { file: stream.file.clone(), expected });
+        }
+        let bytes = len.and_then(|len| len.checked_mul(element.bytes() as u64));
+        stream.check_promise(bytes.unwrap_or(u64::MAX))?;
+        let len = len.expect("the file holds that many elements") as usize;
+        let shape = shape.into_iter().map(|extent| extent as usize).collect();
+        Ok(ArrayLayout { element, is_big_endian, is_fortran, shape, len, start_byte })
     }
-    if !(x as f32).is_finite() {
-        return Err(DataError::OutOfRange { file: file(), place: spot.place(), text: format!("{x:?}") });
+
+    /// Features per sample: the product of all extents but the first.
+    fn columns(&self) -> usize {
+        self.shape[1..].iter().product()
     }
-    Ok(())
-}
 
-fn value(x: f64, spot: &Spot) -> Result<f32, DataError> {
-    finite(x, spot).map(|()| x as f32)
-}
-
-/// Whether a row has one 1, and zeros otherwise.
-fn is_one_hot(row: &[f32]) -> bool {
-    row.iter().all(|&x| x == 0.0 || x == 1.0) && row.iter().filter(|&&x| x == 1.0).count() == 1
-}
-
-/// The integer as `f32`, if that changes nothing.
-fn exact(x: i128, spot: &Spot) -> Result<f32, DataError> {
-    if (x as f32) as i128 == x {
-        return Ok(x as f32);
+    /// Returns the index, samples first, of the element that is `at`-th in the file.
+    fn position(&self, at: usize) -> usize {
+        if !self.is_fortran {
+            return at;
+        }
+        let (mut rest, mut position, mut stride) = (at, 0, self.len);
+        for &extent in &self.shape {
+            stride /= extent;
+            position += rest % extent * stride;
+            rest /= extent;
+        }
+        position
     }
-    Err(DataError::NotExact { file: spot.file.to_string(), place: spot.place(), value: x })
 }
 
-/// The integer as `f64`, if that changes nothing.
-fn exact64(x: i128, spot: &Spot) -> Result<f64, DataError> {
-    if (x as f64) as i128 == x {
-        return Ok(x as f64);
+fn read_text(stream: &mut Stream<'_>) -> Result<String, DataError> {
+    let fault = |stream: &Stream<'_>, byte, part, found, expected: &str| DataError::Header {
+        file: stream.file.clone(),
+        byte,
+        part,
+        found,
+        expected: expected.to_string(),
+    };
+    let mut magic = [0; 8];
+    stream.read_header(&mut magic, 10)?;
+    if magic[..6] != *b"\x93NUMPY" {
+        let found = format!("{:?}", magic[..6].escape_ascii().to_string());
+        return Err(fault(stream, 0, "magic text", found, "\"\\x93NUMPY\", an npy file"));
     }
-    Err(DataError::NotExact { file: spot.file.to_string(), place: spot.place(), value: x })
+    let mut length = [0; 4];
+    let length_bytes = match magic[6] {
+        1 => 2,
+        2 | 3 => 4,
+        other => return Err(fault(stream, 6, "npy version", other.to_string(), "1, 2 or 3; save it again")),
+    };
+    stream.read_header(&mut length[..length_bytes], 8 + length_bytes as u64)?;
+    let length = u64::from(u32::from_le_bytes(length));
+    if length > MAX_HEADER {
+        return Err(fault(stream, 8, "header length", length.to_string(), "at most 65536"));
+    }
+    let promised = stream.read_bytes + length;
+    let mut text = vec![0; length as usize];
+    stream.read_header(&mut text, promised)?;
+    let byte = promised - length;
+    String::from_utf8(text).map_err(|_| fault(stream, byte, "npy header", "no text".to_string(), "UTF-8"))
 }
 
-/// A number as bytes in either order.
-trait Number: Copy {
-    fn decode(bytes: &[u8], is_big_endian: bool) -> Self;
+/// Returns the byte order and the type of a `descr` such as `<f8`.
+fn element_of(stream: &Stream<'_>, descr: &str) -> Result<(bool, NpyElement), DataError> {
+    let (order, kind) = descr.split_at_checked(1).unwrap_or_default();
+    let is_big_endian = match order {
+        "<" | "|" => Some(false),
+        ">" => Some(true),
+        "=" => Some(cfg!(target_endian = "big")),
+        _ => None,
+    };
+    is_big_endian.zip(NpyElement::named(kind)).ok_or_else(|| DataError::Header {
+        file: stream.file.clone(),
+        byte: 10,
+        part: "element type",
+        found: format!("{descr:?}"),
+        expected: "f4, f8, b1, or an integer type; convert numbers with .astype('f4'), and class names with np.unique(y, return_inverse=True)[1]".to_string(),
+    })
 }
 
-macro_rules! number {
-    ($($type:ty)*) => {$(
-        impl Number for $type {
-            fn decode(bytes: &[u8], is_big_endian: bool) -> Self {
-                let bytes = bytes.try_into().expect("a chunk has the size of its element");
-                if is_big_endian { <$type>::from_be_bytes(bytes) } else { <$type>::from_le_bytes(bytes) }
+type Dictionary = (String, bool, Vec<u64>);
+
+/// The position in the text, and the expectation there.
+type ParseFault = (usize, &'static str);
+
+/// Reads the subset of Python that `numpy.save` writes.
+struct Parser<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl Parser<'_> {
+    fn dictionary(&mut self) -> Result<Dictionary, ParseFault> {
+        let (mut descr, mut fortran, mut shape) = (None, None, None);
+        self.expect("{", "a dictionary, \"{...}\"")?;
+        while !self.take("}") {
+            let start = self.at;
+            let key = self.string()?;
+            self.expect(":", "\":\"")?;
+            match key.as_str() {
+                "descr" => descr = Some(self.string()?),
+                "fortran_order" => fortran = Some(self.boolean()?),
+                "shape" => shape = Some(self.tuple()?),
+                _ => return Err((start, "the keys descr, fortran_order and shape")),
+            }
+            if !self.take(",") {
+                self.expect("}", "\",\" or \"}\"")?;
+                break;
             }
         }
-    )*};
-}
+        let missing = (0, "the keys descr, fortran_order and shape");
+        self.skip_space();
+        if self.at != self.text.len() {
+            return Err((self.at, "nothing after \"}\""));
+        }
+        Ok((descr.ok_or(missing)?, fortran.ok_or(missing)?, shape.ok_or(missing)?))
+    }
 
-number!(u8 i8 u16 i16 u32 i32 u64 i64 f32 f64);
+    fn skip_space(&mut self) {
+        let rest = &self.text[self.at..];
+        self.at += rest.len() - rest.trim_start().len();
+    }
+
+    fn take(&mut self, token: &str) -> bool {
+        self.skip_space();
+        let found = self.text[self.at..].starts_with(token);
+        self.at += if found { token.len() } else { 0 };
+        found
+    }
+
+    fn expect(&mut self, token: &str, expected: &'static str) -> Result<(), ParseFault> {
+        if self.take(token) { Ok(()) } else { Err((self.at, expected)) }
+    }
+
+    fn string(&mut self) -> Result<String, ParseFault> {
+        const EXPECTED: &str = "a quoted text (an array of one plain element type)";
+        self.skip_space();
+        let rest = &self.text[self.at..];
+        let quote =
+            rest.chars().next().filter(|quote| matches!(quote, '\'' | '"')).ok_or((self.at, EXPECTED))?;
+        let end = rest[1..].find(quote).ok_or((self.at, EXPECTED))?;
+        self.at += end + 2;
+        Ok(rest[1..=end].to_string())
+    }
+
+    fn boolean(&mut self) -> Result<bool, ParseFault> {
+        if self.take("True") {
+            return Ok(true);
+        }
+        self.expect("False", "True or False").map(|()| false)
+    }
+
+    fn tuple(&mut self) -> Result<Vec<u64>, ParseFault> {
+        let mut numbers = Vec::new();
+        self.expect("(", "a tuple, \"(...)\"")?;
+        while !self.take(")") {
+            self.skip_space();
+            let rest = &self.text[self.at..];
+            let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            numbers.push(rest[..digits].parse().map_err(|_| (self.at, "an extent"))?);
+            self.at += digits;
+            if !self.take(",") {
+                self.expect(")", "\",\" or \")\"")?;
+                break;
+            }
+        }
+        Ok(numbers)
+    }
+}

@@ -4,13 +4,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::input::Input;
-use super::{
-    Classes, Column, Columns, DataError, Dataset, HeaderRow, InputFormat, Remark, digits, folder, libsvm,
-    npy, table,
-};
+use super::dataset::Loaded;
+use super::error::{DataError, Remark};
+use super::options::{Columns, InputFormat, LoadOptions};
+use super::stream::Input;
+use super::{digits, idx, libsvm, npy, table};
 
-/// Where samples come from.
+/// The source of samples.
 ///
 /// | text | source |
 /// |---|---|
@@ -45,7 +45,7 @@ enum Kind {
     Libsvm(Origin),
 }
 
-/// Where one stream of bytes comes from.
+/// The origin of one stream of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Origin {
     File(PathBuf),
@@ -72,6 +72,69 @@ impl fmt::Display for Origin {
         match self {
             Self::File(path) => write!(f, "{}", path.display()),
             Self::Stdin => f.write_str("stdin"),
+        }
+    }
+}
+
+impl Source {
+    /// Names what holds samples in a format, whatever its name says: `-` is standard input, anything else a file or a pipe.
+    ///
+    /// Standard input and pipes can be loaded once; errors call the first `stdin`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::data::{InputFormat, Source};
+    ///
+    /// assert_eq!(Source::in_format("-", InputFormat::Csv).to_string(), "stdin");
+    /// assert_eq!(Source::in_format("table.txt", InputFormat::Csv).to_string(), "table.txt");
+    /// ```
+    pub fn in_format(text: &str, format: InputFormat) -> Self {
+        let origin = if text == "-" { Origin::Stdin } else { text.into() };
+        let kind = match format {
+            InputFormat::Csv => Kind::Table(origin),
+            InputFormat::Npy => Kind::Npy { inputs: origin, labels: None },
+            InputFormat::Libsvm => Kind::Libsvm(origin),
+        };
+        Source { kind }
+    }
+
+    /// Reads all samples.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError`], naming file, place, finding and expectation.
+    ///
+    /// # Cost
+    ///
+    /// Memory: what the samples take as stored ([`Dataset::storage_bytes`](super::Dataset::storage_bytes)), and while reading no more than twice the size of
+    /// the decompressed file plus 16 MiB for the formats with a header (IDX, npy). Time: MNIST's four `.gz` files take about
+    /// 0.25 s on two cores. What comes from standard input or a pipe, at most 1 GiB of it, is held in addition to its samples while they
+    /// are read; a fault ends the reading where it is found.
+    pub fn load(&self, options: &LoadOptions) -> Result<Loaded, DataError> {
+        let mut loaded = match &self.kind {
+            Kind::Digits => digits::load(options)?,
+            Kind::Folder(path) => idx::load(path, options)?,
+            Kind::Table(origin) => Loaded { train: table::load(&origin.input()?, options)?, test: None },
+            Kind::Npy { inputs, labels } => {
+                let labels = labels.as_ref().map(Origin::input).transpose()?;
+                Loaded { train: npy::load(&inputs.input()?, labels.as_ref(), options)?, test: None }
+            }
+            Kind::Libsvm(origin) => Loaded { train: libsvm::load(&origin.input()?, options)?, test: None },
+        };
+        let names = options.columns.as_ref().and_then(Columns::names);
+        if names.is_some() && !matches!(self.kind, Kind::Table(_)) {
+            let (file, count) = (self.to_string(), loaded.train.features());
+            let (file_has_names, label) = (false, None);
+            loaded.train.add_remark(Remark::ByPosition { file, count, file_has_names, label });
+        }
+        match options.features {
+            Some(expected) if expected != loaded.train.features() => Err(DataError::FeatureCount {
+                file: self.to_string(),
+                found: loaded.train.features(),
+                expected,
+            }),
+            _ => Ok(loaded),
         }
     }
 }
@@ -125,133 +188,6 @@ impl fmt::Display for Source {
             Kind::Npy { inputs: origin, labels: None } | Kind::Table(origin) | Kind::Libsvm(origin) => {
                 write!(f, "{origin}")
             }
-        }
-    }
-}
-
-/// What the labels are to be read as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TargetKind {
-    /// Whole numbers and words are classes. Numbers of which one has a fraction are values, if there are more than 20 distinct ones, or
-    /// more than half as many as samples; fewer are refused, as they may be either. So are more than 20 distinct labels if more than half
-    /// of the samples have one of their own, numbers that are written as text (`$3.5`), and words for a missing value (`NA`). Rows of
-    /// several numbers are values unless they are one-hot, which is refused.
-    #[default]
-    Auto,
-    /// Classes, whatever the labels look like.
-    Classes,
-    /// Values, also if all labels are integers.
-    Values,
-    /// Nothing: labels may be absent, and are ignored where present.
-    ///
-    /// A table with the [`features`](LoadOptions::features) of the model has no label column; one with one column more
-    /// has, and it is ignored. Without `features`, a table has one only if it is named. A label or weight column that is named
-    /// and not there is no fault.
-    None,
-}
-
-/// How to read a source. Options that a format has no use for (columns, outside of tables) are ignored by it.
-#[derive(Debug, Clone, Default)]
-pub struct LoadOptions {
-    /// The label column of a table; by default the last.
-    pub label_column: Option<Column>,
-    /// The column of a table with the samples' weights; by default none.
-    pub weight_column: Option<Column>,
-    /// Whether a table has a header row.
-    pub header: HeaderRow,
-    /// What the labels are to be read as.
-    pub target: TargetKind,
-    /// The features that the samples must have: the model's. Sparse samples may have fewer, the rest being 0.
-    pub features: Option<usize>,
-    /// The columns of the table that the model was trained on, or of the training samples. A table that names its columns is then read by
-    /// these names, another one in their order, and the label and weight columns above are not looked at.
-    pub columns: Option<Columns>,
-    /// The classes of the model or the training samples, which every label must be one of.
-    pub classes: Option<Classes>,
-}
-
-/// The samples of a source.
-///
-/// # Examples
-///
-/// ```
-/// use phalanx::data::{Fingerprint, LoadOptions, Loaded, Source};
-///
-/// let digits: Source = "digits".parse()?;
-/// let Loaded { train, test } = digits.load(&LoadOptions::default())?;
-/// let Fingerprint { samples, features, .. } = train.fingerprint();
-/// assert_eq!((samples, features), (1437, 64));
-/// assert_ne!(Some(train.fingerprint()), test.map(|test| test.fingerprint()));
-/// # Ok::<(), phalanx::data::DataError>(())
-/// ```
-#[derive(Debug, Clone)]
-pub struct Loaded {
-    /// The training samples, or all samples of a source that has no test part. **Empty** for a folder that has nothing but
-    /// t10k files, which serves evaluation: whoever trains must check.
-    pub train: Dataset,
-    /// The test samples, if the source has some of its own. Their labels are read with the training samples' classes.
-    pub test: Option<Dataset>,
-}
-
-impl Source {
-    /// Names what holds samples in a format, whatever its name says: `-` is standard input, anything else a file or a pipe.
-    ///
-    /// Standard input and pipes can be loaded once; errors call the first `stdin`.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use phalanx::data::{InputFormat, Source};
-    ///
-    /// assert_eq!(Source::in_format("-", InputFormat::Csv).to_string(), "stdin");
-    /// assert_eq!(Source::in_format("table.txt", InputFormat::Csv).to_string(), "table.txt");
-    /// ```
-    pub fn in_format(text: &str, format: InputFormat) -> Self {
-        let origin = if text == "-" { Origin::Stdin } else { text.into() };
-        let kind = match format {
-            InputFormat::Csv => Kind::Table(origin),
-            InputFormat::Npy => Kind::Npy { inputs: origin, labels: None },
-            InputFormat::Libsvm => Kind::Libsvm(origin),
-        };
-        Source { kind }
-    }
-
-    /// Reads all samples.
-    ///
-    /// # Errors
-    ///
-    /// [`DataError`], naming file, place, finding and expectation.
-    ///
-    /// # Cost
-    ///
-    /// Memory: what the samples take as stored ([`Dataset::storage_bytes`]), and while reading no more than twice the size of
-    /// the decompressed file plus 16 MiB for the formats with a header (IDX, npy). Time: MNIST's four `.gz` files take about
-    /// 0.25 s on two cores. What comes from standard input or a pipe, at most 1 GiB of it, is held in addition to its samples while they
-    /// are read; a fault ends the reading where it is found.
-    pub fn load(&self, options: &LoadOptions) -> Result<Loaded, DataError> {
-        let mut loaded = match &self.kind {
-            Kind::Digits => digits::load(options)?,
-            Kind::Folder(path) => folder::load(path, options)?,
-            Kind::Table(origin) => Loaded { train: table::load(&origin.input()?, options)?, test: None },
-            Kind::Npy { inputs, labels } => {
-                let labels = labels.as_ref().map(Origin::input).transpose()?;
-                Loaded { train: npy::load(&inputs.input()?, labels.as_ref(), options)?, test: None }
-            }
-            Kind::Libsvm(origin) => Loaded { train: libsvm::load(&origin.input()?, options)?, test: None },
-        };
-        let names = options.columns.as_ref().and_then(Columns::names);
-        if names.is_some() && !matches!(self.kind, Kind::Table(_)) {
-            let (file, count) = (self.to_string(), loaded.train.features());
-            let (file_has_names, label) = (false, None);
-            loaded.train.add_remark(Remark::ByPosition { file, count, file_has_names, label });
-        }
-        match options.features {
-            Some(expected) if expected != loaded.train.features() => Err(DataError::FeatureCount {
-                file: self.to_string(),
-                found: loaded.train.features(),
-                expected,
-            }),
-            _ => Ok(loaded),
         }
     }
 }

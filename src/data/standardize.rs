@@ -1,32 +1,9 @@
-//! Standardization: each feature less its mean, over its deviation.
+//! Learning a standardization from samples, and the magnitudes of features.
 
-use serde::{Deserialize, Serialize};
-
-use super::features::Stored;
-use super::sparse::Sparse;
-use super::{DataError, Dataset, Targets};
-
-/// Mean and standard deviation of each feature, or of each target, learned from the training samples and kept with the model.
-///
-/// mean_j = (1/n) Σ x_ij, std_j = √((1/n) Σ (x_ij − mean_j)²), the population's; a feature that never varies gets the
-/// deviation 1, hence gathers as 0 where it keeps its value.
-///
-/// # Examples
-///
-/// ```
-/// use ndarray::array;
-/// use phalanx::data::{Dataset, Standardize, Targets};
-///
-/// let data = Dataset::from_arrays(array![[1.0, 5.0], [3.0, 5.0]], Targets::None, None)?;
-/// let standardize = Standardize::learn(&data)?;
-/// assert_eq!((standardize.mean(), standardize.std()), (&[2.0, 5.0][..], &[1.0, 1.0][..]));
-/// # Ok::<(), phalanx::data::DataError>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Standardize {
-    mean: Vec<f32>,
-    std: Vec<f32>,
-}
+use super::dataset::{Dataset, Standardize};
+use super::error::DataError;
+use super::features::{Sparse, Stored};
+use super::labels::Targets;
 
 impl Standardize {
     /// Learns mean and deviation from the samples as they are gathered (pixels scaled), before any standardization that the
@@ -41,10 +18,8 @@ impl Standardize {
     /// Two passes over the samples, one addition per number each; about 50 bytes per feature while learning.
     pub fn learn(data: &Dataset) -> Result<Standardize, DataError> {
         let (mean, variance) = moments(data)?;
-        let learned = Standardize {
-            mean: mean.into_iter().map(|mean| mean as f32).collect(),
-            std: variance.into_iter().map(deviation).collect(),
-        };
+        let mean = mean.into_iter().map(|mean| mean as f32).collect();
+        let learned = Standardize::new(mean, variance.into_iter().map(deviation).collect());
         learned.check(data.features()).map(|()| learned)
     }
 
@@ -89,42 +64,17 @@ impl Standardize {
             });
         };
         let total: f64 = (0..data.len()).map(weight).sum();
-        let mut learned = Standardize { mean: Vec::new(), std: Vec::new() };
+        let (mut means, mut deviations) = (Vec::new(), Vec::new());
         for output in 0..outputs {
             let target = |sample: usize| f64::from(values[sample * outputs + output]);
             let average = |term: &dyn Fn(f64) -> f64| {
                 (0..data.len()).map(|sample| weight(sample) * term(target(sample))).sum::<f64>() / total
             };
             let mean = target(first) + average(&|t| t - target(first));
-            learned.mean.push(mean as f32);
-            learned.std.push(deviation(average(&|t| (t - mean).powi(2))));
+            means.push(mean as f32);
+            deviations.push(deviation(average(&|t| (t - mean).powi(2))));
         }
-        Ok(learned)
-    }
-
-    /// The mean of each feature.
-    pub fn mean(&self) -> &[f32] {
-        &self.mean
-    }
-
-    /// The divisor of each feature: its standard deviation, or 1 if it never varies.
-    pub fn std(&self) -> &[f32] {
-        &self.std
-    }
-
-    /// Checks what came from a file, which may hold anything, for this number of features or targets.
-    pub(crate) fn check(&self, expected: usize) -> Result<(), DataError> {
-        for found in [self.mean.len(), self.std.len()] {
-            if found != expected {
-                return Err(DataError::StandardizeLen { found, expected });
-            }
-        }
-        for (feature, (&mean, &std)) in self.mean.iter().zip(&self.std).enumerate() {
-            if !(mean.is_finite() && std.is_finite() && std > 0.0) {
-                return Err(DataError::StandardizeValue { feature, mean, std });
-            }
-        }
-        Ok(())
+        Ok(Standardize::new(means, deviations))
     }
 }
 
@@ -156,7 +106,8 @@ impl FeatureScale {
     ///
     /// ```
     /// use ndarray::array;
-    /// use phalanx::data::{Dataset, FeatureScale, Targets};
+    /// use phalanx::data::{Dataset, Targets};
+    /// use phalanx::internals::FeatureScale;
     ///
     /// let data = Dataset::from_arrays(array![[0.5, 700.0, 0.0], [-0.5, 900.0, 0.0]], Targets::None, None)?;
     /// let [smallest, largest] = FeatureScale::extremes(&data)?.expect("some feature is not 0");
@@ -196,15 +147,6 @@ fn moments(data: &Dataset) -> Result<(Vec<f64>, Vec<f64>), DataError> {
 fn deviation(variance: f64) -> f32 {
     let deviation = variance.sqrt() as f32;
     if deviation == 0.0 { 1.0 } else { deviation }
-}
-
-/// Standardizes rows of (samples, features) in place.
-pub(super) fn apply(standardize: &Standardize, rows: &mut [f32]) {
-    for row in rows.chunks_exact_mut(standardize.mean.len()) {
-        for ((x, mean), std) in row.iter_mut().zip(&standardize.mean).zip(&standardize.std) {
-            *x = (*x - mean) / std;
-        }
-    }
 }
 
 /// Mean and variance of each column of dense samples. Sums run over x − (the first sample's x): for a column that never
@@ -258,8 +200,8 @@ fn sparse_moments(sparse: &Sparse, columns: usize) -> (Vec<f64>, Vec<f64>) {
 mod tests {
     use ndarray::{Array2, array};
 
+    use super::super::dataset::GatherBuffer;
     use super::super::features::Features;
-    use super::super::{Gathered, Targets};
     use super::*;
 
     fn data(array: Array2<f32>) -> Dataset {
@@ -285,7 +227,7 @@ mod tests {
         let learned = Standardize::learn(&constant).unwrap();
         assert_eq!((learned.mean(), learned.std()), (&[0.1][..], &[1.0][..]));
         constant.standardize(learned).unwrap();
-        let mut row = Gathered::new(1, 1, 0);
+        let mut row = GatherBuffer::new(1, 1, 0);
         constant.gather(&[7], &mut row);
         assert_eq!(row.inputs(), array![[0.0]]);
     }
@@ -303,7 +245,7 @@ mod tests {
         let learned = Standardize::learn(&sparse).unwrap();
         assert_eq!(learned, Standardize::learn(&data(dense)).unwrap());
         sparse.standardize(learned).unwrap();
-        let mut row = Gathered::new(1, 3, 0);
+        let mut row = GatherBuffer::new(1, 3, 0);
         sparse.gather(&[2], &mut row);
         let std = (43.0f64 / 16.0).sqrt() as f32;
         assert_eq!(row.inputs()[[0, 0]], (0.0 - 1.25) / std);

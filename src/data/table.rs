@@ -1,16 +1,22 @@
 //! Tables of comma-separated values: one sample a line, plain or `.gz`.
 //!
+//! A row takes some 8 bytes a field in addition to its text, and a name some 24 more, so that a file of commas alone would take 16
+//! times its size; therefore no row is without bound. The parser is that of csv; its reader would take rows of any size.
+//!
 //! Source: RFC 4180, also with lines that end in a line feed alone, blank lines, and spaces around numbers.
 
-use super::columns::is_label_name;
-use super::error::{LabelFault, Place, excerpt};
+use std::io::{BufRead, BufReader, Read};
+
+use csv_core::{ReadRecordResult, Reader};
+
+use super::dataset::Dataset;
+use super::error::{DataError, Location, Remark};
 use super::features::{Features, Stored};
-use super::field::FieldKind;
-use super::input::Input;
-use super::labels::{LabelReader, is_rounded};
-use super::rows::Rows;
-use super::stream::{Stream, check_is_text};
-use super::{Classes, Columns, DataError, Dataset, HeaderRow, LoadOptions, Remark, TargetKind, Targets};
+use super::header::{decide_columns, is_label_name};
+use super::labels::{Classes, LabelReader, Targets, is_rounded};
+use super::options::{Columns, HeaderRow, LoadOptions};
+use super::stream::{Input, Stream, check_is_text};
+use super::text::{FieldKind, excerpt};
 
 /// Reads a table.
 pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, DataError> {
@@ -23,14 +29,14 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
     let first: Option<Vec<String>> =
         rows.fields().map(|field| String::from_utf8(field.to_vec()).ok()).collect();
     let Some(first) = first else {
-        return Err(DataError::NotUtf8 { file: rows.file, place: Place::Line(line) });
+        return Err(DataError::NotUtf8 { file: rows.file, place: Location::Line(line) });
     };
-    let (columns, remarks) = Columns::decide(&rows.file, line, &first, options)?;
+    let (columns, remarks) = decide_columns(&rows.file, line, &first, options)?;
     let has_names = columns.names().is_some();
     if has_names && !rows.next()? {
         return Err(empty(rows));
     }
-    let mut table = Table::new(input, rows.file_bytes(), columns, options)?;
+    let mut table = TableReader::new(input, &rows, columns, options)?;
     loop {
         table.read_row(&rows)?;
         if !rows.next()? {
@@ -51,7 +57,7 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
     Ok(data)
 }
 
-/// Whether the first line, taken for a sample, may name columns after all, such as wavelengths: its label is a word that no other
+/// Returns whether the first line, read as a sample, may name columns after all, such as wavelengths: its label is a word that no other
 /// sample has, and is the name of a label, or stands among numbers, or among classes of two samples each or more.
 fn is_odd_class(data: &Dataset, first: &[String]) -> bool {
     let (Targets::Classes { labels, count }, Some(columns)) = (data.targets(), data.columns()) else {
@@ -92,7 +98,7 @@ fn empty(rows: Rows<'_>) -> DataError {
     DataError::Empty { file: rows.file, expected: "row of numbers and a label" }
 }
 
-/// What a column is for.
+/// The use of a column.
 #[derive(Clone, Copy)]
 enum Role {
     /// The feature of this number.
@@ -103,11 +109,11 @@ enum Role {
 }
 
 /// A table read so far.
-struct Table<'a> {
+struct TableReader<'a> {
     columns: Columns,
     numbers: Numbers,
     labels: LabelReader<'a>,
-    /// What each column is for, in the order of the file.
+    /// The use of each column, in the order of the file.
     roles: Vec<Role>,
     /// The features of the row at hand, in their order.
     row: Vec<f32>,
@@ -119,14 +125,15 @@ struct Table<'a> {
     samples: usize,
 }
 
-impl<'a> Table<'a> {
+impl<'a> TableReader<'a> {
     /// Makes room for what the file can hold: a row for each line, of two bytes a field at least, as lines may be empty.
     fn new(
         input: &Input,
-        file_bytes: u64,
+        rows: &Rows,
         columns: Columns,
         options: &'a LoadOptions,
     ) -> Result<Self, DataError> {
+        let (file, file_bytes) = (&rows.file, rows.file_bytes());
         let most = file_bytes as usize / (2 * columns.count()) + 1;
         let rows = Stream::count(input, b'\n')?.map_or(0, |lines| most.min(lines + 1));
         let numbers = rows * columns.features().len();
@@ -143,9 +150,9 @@ impl<'a> Table<'a> {
         let last = columns.count() - 1;
         let empty = Some(last)
             .filter(|last| is_default && columns.names().is_some() && columns.ignored().contains(last));
-        let mut labels = LabelReader::new(options.target, options.classes.as_ref());
+        let mut labels = LabelReader::new(file, options.target, options.classes.as_ref());
         labels.reserve(if columns.label().is_some() { rows } else { 0 });
-        Ok(Table {
+        Ok(TableReader {
             labels,
             roles,
             row: vec![0.0; columns.features().len()],
@@ -165,7 +172,7 @@ impl<'a> Table<'a> {
         }
         if expected == 1 && self.samples > 0 && rows.follows_a_blank_line() {
             // Elsewhere a line without anything is no row; here it is one without its number.
-            let place = Place::Field { line: rows.line().saturating_sub(1), column: self.columns.text(0) };
+            let place = Location::Field { line: rows.line().saturating_sub(1), column: self.columns.text(0) };
             let (file, text) = (rows.file.clone(), String::new());
             return Err(DataError::NotNumber { file, place, text, may_be_name: false });
         }
@@ -198,33 +205,25 @@ impl<'a> Table<'a> {
     }
 
     fn read_label(&mut self, rows: &Rows, column: usize, field: &[u8]) -> Result<(), DataError> {
-        let file = || rows.file.clone();
-        let Ok(text) = std::str::from_utf8(field) else {
-            return Err(DataError::NotUtf8 { file: file(), place: self.place(rows, column) });
-        };
-        self.labels.push(text).map_err(|fault: LabelFault| DataError::Label {
-            file: file(),
-            row: self.samples + 1,
-            place: self.place(rows, column),
-            fault,
-        })
+        let columns = &self.columns;
+        let location = || location(columns, rows, column);
+        match std::str::from_utf8(field) {
+            Ok(text) => self.labels.push(text, location),
+            Err(_) => Err(DataError::NotUtf8 { file: rows.file.clone(), place: location() }),
+        }
     }
 
     fn read_weight(&self, rows: &Rows, column: usize, field: &[u8]) -> Result<f32, DataError> {
         parse(field).filter(|weight| *weight >= 0.0).ok_or_else(|| DataError::Weight {
             file: rows.file.clone(),
-            place: self.place(rows, column),
+            place: location(&self.columns, rows, column),
             text: excerpt(&String::from_utf8_lossy(field)),
         })
     }
 
-    fn place(&self, rows: &Rows, column: usize) -> Place {
-        Place::Field { line: rows.line(), column: self.columns.text(column) }
-    }
-
-    /// Says in which way a field is no number.
+    /// Returns the error of a field that is not a number.
     fn not_a_number(&self, rows: &Rows, column: usize, field: &[u8]) -> DataError {
-        let (file, place) = (rows.file.clone(), self.place(rows, column));
+        let (file, place) = (rows.file.clone(), location(&self.columns, rows, column));
         let text = String::from_utf8_lossy(field);
         let text = text.trim();
         match text.parse::<f64>() {
@@ -242,8 +241,8 @@ impl<'a> Table<'a> {
 
     fn finish(mut self, file: &str) -> Result<Dataset, DataError> {
         let labels = match self.columns.label() {
-            Some(_) => self.labels.finish(file)?,
-            None => LabelReader::new(TargetKind::None, None).finish(file)?,
+            Some(_) => self.labels.finish()?,
+            None => LabelReader::none(),
         };
         let features = Features::flat(self.numbers.stored(), self.columns.features().len());
         let mut data = Dataset::of_file(file, features, labels)?.with_weights(self.weights);
@@ -251,14 +250,19 @@ impl<'a> Table<'a> {
             let (file, what) = (file.to_string(), format!("column {}", self.columns.text(column)));
             data.add_remark(Remark::Rounded { file, what, text });
         }
-        if let Some(remark) = self.columns.fit_to_keep(file) {
-            data.add_remark(remark);
+        if self.columns.drop_long_names() {
+            let (file, columns) = (file.to_string(), self.columns.count());
+            data.add_remark(Remark::NamesNotKept { file, columns });
         }
         Ok(data.with_columns(self.columns))
     }
 }
 
-/// The text of a field whose number is another as f32.
+fn location(columns: &Columns, rows: &Rows, column: usize) -> Location {
+    Location::Field { line: rows.line(), column: columns.text(column) }
+}
+
+/// Returns the text of a field whose number is another as f32.
 fn rounded(field: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(field).ok()?.trim();
     let is_another = match text.parse::<i128>() {
@@ -311,6 +315,221 @@ impl Numbers {
         match self {
             Numbers::Bytes(values) => Stored::U8 { values, zero: 0.0, divisor: 1.0 },
             Numbers::Floats(values) => Stored::F32(values),
+        }
+    }
+}
+
+/// Most columns of a table.
+const MAX_COLUMNS: usize = 1 << 18;
+
+/// Most bytes in the fields of a row.
+const MAX_ROW_BYTES: usize = 4 << 20;
+
+/// The rows of an input; [`next`](Self::next) goes to the first.
+pub(super) struct Rows<'a> {
+    pub(super) file: String,
+    input: &'a Input,
+    stream: BufReader<Stream<'a>>,
+    parser: Reader,
+    /// The fields of the row at hand, one after the other.
+    text: Vec<u8>,
+    /// The end of each of them.
+    ends: Vec<usize>,
+    /// The number of fields.
+    count: usize,
+    /// Bytes of the input before the row at hand, and before the next.
+    start: u64,
+    next: u64,
+    /// Line feeds before the row at hand ended, and before the one before did.
+    line_feeds: [u64; 2],
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn open(input: &'a Input) -> Result<Self, DataError> {
+        let stream = Stream::open(input)?;
+        Ok(Rows {
+            file: stream.file.clone(),
+            input,
+            stream: BufReader::new(stream),
+            parser: Reader::new(),
+            text: vec![0; 1 << 10],
+            ends: vec![0; 1 << 5],
+            count: 0,
+            start: 0,
+            next: 0,
+            line_feeds: [0; 2],
+        })
+    }
+
+    /// Goes to the next row; false at the end.
+    pub(super) fn next(&mut self) -> Result<bool, DataError> {
+        self.start = self.next;
+        let mut len = 0;
+        let mut quotes = Quotes::FieldStart;
+        self.count = 0;
+        loop {
+            let bytes = match self.stream.fill_buf() {
+                Ok(bytes) => bytes,
+                Err(cause) => return Err(self.stream.get_ref().error(cause)),
+            };
+            let (result, read, written, ended) =
+                self.parser.read_record(bytes, &mut self.text[len..], &mut self.ends[self.count..]);
+            let is_first = self.start == 0 && self.next == 0;
+            let text = bytes[..read].strip_prefix(BYTE_ORDER_MARK).filter(|_| is_first);
+            let followed = quotes.follow(text.unwrap_or(&bytes[..read]));
+            self.stream.consume(read);
+            if let Err(fault) = followed {
+                return Err(self.quote_fault(fault, is_first));
+            }
+            self.next += read as u64;
+            len += written;
+            self.count += ended;
+            match result {
+                ReadRecordResult::InputEmpty => {}
+                ReadRecordResult::OutputFull if grow(&mut self.text, MAX_ROW_BYTES) => {}
+                ReadRecordResult::OutputEndsFull if grow(&mut self.ends, MAX_COLUMNS) => {}
+                ReadRecordResult::OutputFull => {
+                    let (file, line) = (self.file.clone(), self.line());
+                    return Err(DataError::LongRow { file, line, most: MAX_ROW_BYTES });
+                }
+                ReadRecordResult::OutputEndsFull => {
+                    let (file, line) = (self.file.clone(), self.line());
+                    return Err(DataError::WideRow { file, line, most: MAX_COLUMNS });
+                }
+                ReadRecordResult::Record if quotes == Quotes::Within => {
+                    return Err(self.quote_fault(QuoteFault::Open, false));
+                }
+                ReadRecordResult::Record => {
+                    self.line_feeds = [self.parser.line(), self.line_feeds[0]];
+                    return Ok(true);
+                }
+                ReadRecordResult::End => return Ok(false),
+            }
+        }
+    }
+
+    /// Returns the error of a wrong quote in the current row; in the first row it may show that fields are not separated by commas.
+    fn quote_fault(&self, fault: QuoteFault, is_first: bool) -> DataError {
+        let (file, line) = (self.file.clone(), self.line());
+        let separators = match fault {
+            QuoteFault::Behind(b';') => Some("semicolons"),
+            QuoteFault::Behind(b'\t') => Some("tabs"),
+            QuoteFault::Behind(b'|') => Some("vertical bars"),
+            _ => None,
+        };
+        if let Some(found) = separators.filter(|_| is_first) {
+            return DataError::Delimiter { file, line, found };
+        }
+        let what = match fault {
+            QuoteFault::Behind(_) => "text behind a closing quote",
+            QuoteFault::Inside => "a quote within a field without quotes",
+            QuoteFault::Open => "a quote that is not closed",
+        };
+        DataError::Quote { file, line, what }
+    }
+
+    /// Number of fields of the row at hand.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The fields of the row at hand.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends[..self.count].iter().map(move |&end| {
+            let field = &self.text[start..end];
+            start = end;
+            field
+        })
+    }
+
+    /// The line, from 1, where the row at hand starts. Counted by reading the input again, as only an error asks for it; 0 if the file
+    /// has changed so that it cannot be told.
+    pub(super) fn line(&self) -> u64 {
+        Stream::open(self.input).ok().and_then(|stream| line_of(stream, self.start)).unwrap_or(0)
+    }
+
+    /// Returns whether blank lines precede the current row, if no field has a line feed in it.
+    pub(super) fn follows_a_blank_line(&self) -> bool {
+        self.line_feeds[0] > self.line_feeds[1] + 1
+    }
+
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.stream.get_ref().file_bytes()
+    }
+}
+
+/// The byte order mark with which a text file may begin.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// The position in a row with respect to quotes: the parser accepts any quote, and with it the rows that follow.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    FieldStart,
+    /// In a field without quotes.
+    Plain,
+    /// Between the quotes of a field.
+    Within,
+    /// Behind a quote in a quoted field, which ends it unless another follows.
+    Behind,
+}
+
+/// A quote that is not one of a quoted field.
+#[derive(Clone, Copy)]
+enum QuoteFault {
+    /// This byte stands behind a quote that closes a field.
+    Behind(u8),
+    /// It stands in a field without quotes.
+    Inside,
+    /// The input ends before it is closed.
+    Open,
+}
+
+impl Quotes {
+    /// Follows bytes; refuses a quote that neither opens nor closes a field, nor is doubled.
+    fn follow(&mut self, bytes: &[u8]) -> Result<(), QuoteFault> {
+        if matches!(*self, Self::FieldStart | Self::Plain) && !bytes.contains(&b'"') {
+            // What is all there is in most tables.
+            if let Some(last) = bytes.last() {
+                let is_end = matches!(last, b',' | b'\n' | b'\r');
+                *self = if is_end { Self::FieldStart } else { Self::Plain };
+            }
+            return Ok(());
+        }
+        for &byte in bytes {
+            *self = match (*self, byte) {
+                (Self::Within, b'"') => Self::Behind,
+                (Self::Within, _) => Self::Within,
+                (Self::FieldStart | Self::Behind, b'"') => Self::Within,
+                (_, b',' | b'\n' | b'\r') => Self::FieldStart,
+                (Self::Behind, byte) => return Err(QuoteFault::Behind(byte)),
+                (Self::Plain, b'"') => return Err(QuoteFault::Inside),
+                (Self::FieldStart | Self::Plain, _) => Self::Plain,
+            };
+        }
+        Ok(())
+    }
+}
+
+/// Makes room for twice as much, up to `most`; false if that is there.
+fn grow<T: Copy + Default>(room: &mut Vec<T>, most: usize) -> bool {
+    let (found, wanted) = (room.len(), (2 * room.len()).min(most));
+    room.resize(wanted, T::default());
+    wanted > found
+}
+
+/// The line of the first byte from `start` on that is not part of a line's end.
+fn line_of(mut stream: Stream<'_>, start: u64) -> Option<u64> {
+    let (mut line, mut at) = (1, 0);
+    let mut block = [0; 1 << 14];
+    loop {
+        let count = stream.read(&mut block).ok().filter(|&count| count > 0)?;
+        for &byte in &block[..count] {
+            if at >= start && byte != b'\n' && byte != b'\r' {
+                return Some(line);
+            }
+            line += u64::from(byte == b'\n');
+            at += 1;
         }
     }
 }

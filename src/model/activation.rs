@@ -1,12 +1,10 @@
 //! Activation functions, each beside its derivative.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
-use super::Real;
-use crate::vectorized::vectorized;
+use super::real::Real;
+use crate::num::names;
+use crate::simd::vectorized;
 
 /// The function between two layers, applied to each element.
 ///
@@ -31,20 +29,9 @@ pub enum Activation {
     Gelu,
 }
 
+names!(Activation, "activation", [Relu => "relu", Tanh => "tanh", Sigmoid => "sigmoid", Gelu => "gelu"]);
+
 impl Activation {
-    /// Every activation.
-    pub const ALL: [Self; 4] = [Self::Relu, Self::Tanh, Self::Sigmoid, Self::Gelu];
-
-    /// Its name on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Relu => "relu",
-            Self::Tanh => "tanh",
-            Self::Sigmoid => "sigmoid",
-            Self::Gelu => "gelu",
-        }
-    }
-
     /// Replaces each z by a = f(z).
     pub(super) fn forward<R: Real>(self, values: &mut [R]) {
         vectorized(
@@ -74,7 +61,7 @@ impl Activation {
         );
     }
 
-    /// What the variance of the weights before it is multiplied by, so that signals keep their size through layers.
+    /// Returns the factor for the variance of the weights before the activation, so that signals keep their size through layers.
     pub(super) fn gain(self) -> f32 {
         match self {
             Self::Relu | Self::Gelu => 2.0,
@@ -82,7 +69,7 @@ impl Activation {
         }
     }
 
-    /// What the backward pass reads: the output a, or the input z.
+    /// Returns the side that the backward pass reads: the output a, or the input z.
     pub(super) fn keeps(self) -> Keeps {
         match self {
             Self::Gelu => Keeps::Input,
@@ -91,7 +78,7 @@ impl Activation {
     }
 }
 
-/// Which side of an activation its derivative is computed from.
+/// The side of an activation that its derivative is computed from.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Keeps {
     Input,
@@ -125,20 +112,5 @@ fn map<R: Real>(values: &mut [R], f: impl Fn(R) -> R) {
 fn zip<R: Real>(kept: &[R], grads: &mut [R], f: impl Fn(R, R) -> R) {
     for (kept, grad) in kept.iter().zip(grads) {
         *grad = f(*kept, *grad);
-    }
-}
-
-impl fmt::Display for Activation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Activation {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|activation| activation.name() == text);
-        found.ok_or_else(|| format!("unknown activation '{text}', expected relu, tanh, sigmoid or gelu"))
     }
 }

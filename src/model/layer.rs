@@ -3,8 +3,8 @@
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-use super::Real;
 use super::kernel::{Epilogue, Linear, Scratch, backward_bias, backward_weight};
+use super::real::Real;
 
 /// The weight (O, I) and bias (O) of a layer.
 #[derive(Clone, Copy)]

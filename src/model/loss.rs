@@ -1,15 +1,14 @@
 //! Loss functions, each beside its derivative.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 use super::activation::sigmoid;
-use super::{Misfit, Real, Samples, Score, TargetShape, Targets};
-use crate::vectorized::vectorized;
+use super::real::Real;
+use super::samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape};
+use crate::num::names;
+use crate::simd::vectorized;
 
-/// What is made small. ℓ is the loss of one sample, z its K outputs, t its target; p = softmax(z), σ the logistic
+/// The loss function. ℓ is the loss of one sample, z its K outputs, t its target; p = softmax(z), σ the logistic
 /// function.
 ///
 /// | name | targets | ℓ | ∂ℓ/∂z_k |
@@ -31,39 +30,29 @@ pub enum Loss {
     Mse,
 }
 
+names!(Loss, "loss", [CrossEntropy => "cross-entropy", Bce => "bce", Mse => "mse"]);
+
 impl Loss {
-    /// Every loss.
-    pub const ALL: [Self; 3] = [Self::CrossEntropy, Self::Bce, Self::Mse];
-
-    /// Its name on the command line and in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CrossEntropy => "cross-entropy",
-            Self::Bce => "bce",
-            Self::Mse => "mse",
-        }
-    }
-
-    /// Says whether a model of so many outputs can be held against such targets.
-    pub(super) fn check(self, outputs: usize, targets: TargetShape) -> Result<(), Misfit> {
+    /// Checks that a model of `outputs` outputs can be scored on targets of this kind.
+    pub(super) fn check(self, outputs: usize, targets: TargetShape) -> Result<(), DataMismatch> {
         match (self, targets) {
-            (_, TargetShape::None) => Err(Misfit::NoTargets),
+            (_, TargetShape::None) => Err(DataMismatch::NoTargets),
             (Self::CrossEntropy, TargetShape::Values { .. }) => {
-                Err(Misfit::NeedsClasses { loss: self.name() })
+                Err(DataMismatch::NeedsClasses { loss: self.name() })
             }
-            (Self::Mse, TargetShape::Classes(_)) => Err(Misfit::NeedsValues { loss: self.name() }),
+            (Self::Mse, TargetShape::Classes(_)) => Err(DataMismatch::NeedsValues { loss: self.name() }),
             (Self::Bce, TargetShape::Classes(_)) if outputs > 1 => {
-                Err(Misfit::NeedsValues { loss: self.name() })
+                Err(DataMismatch::NeedsValues { loss: self.name() })
             }
             (_, TargetShape::Classes(found)) => {
                 let expected = if self == Self::Bce { 2 } else { outputs };
-                if found > expected { Err(Misfit::Classes { found, expected }) } else { Ok(()) }
+                if found > expected { Err(DataMismatch::Classes { found, expected }) } else { Ok(()) }
             }
             (_, TargetShape::Values { outputs: found, .. }) if found != outputs => {
-                Err(Misfit::Values { found, expected: outputs })
+                Err(DataMismatch::Values { found, expected: outputs })
             }
             (Self::Bce, TargetShape::Values { least, most, .. }) if least < 0.0 || most > 1.0 => {
-                Err(Misfit::NotProbabilities { least, most })
+                Err(DataMismatch::NotProbabilities { least, most })
             }
             (_, TargetShape::Values { .. }) => Ok(()),
         }
@@ -110,7 +99,7 @@ impl Loss {
     fn backward_rows<'a, R: Real>(
         self,
         outputs: &mut [R],
-        target: impl Fn(usize) -> Target<'a, R>,
+        target: impl Fn(usize) -> SampleTarget<'a, R>,
         losses: &mut [R],
     ) {
         let width = outputs.len() / losses.len();
@@ -124,7 +113,7 @@ impl Loss {
         }
     }
 
-    fn backward_row<R: Real>(self, row: &mut [R], target: Target<'_, R>) {
+    fn backward_row<R: Real>(self, row: &mut [R], target: SampleTarget<'_, R>) {
         match (self, target) {
             (Self::Bce, target) => {
                 let share = R::ONE / R::from_f64(row.len() as f64);
@@ -143,10 +132,10 @@ impl Loss {
     }
 
     /// The loss of one sample.
-    fn loss<R: Real>(self, row: &[R], target: Target<'_, R>) -> R {
+    fn loss<R: Real>(self, row: &[R], target: SampleTarget<'_, R>) -> R {
         let outputs = R::from_f64(row.len() as f64);
         match (self, target) {
-            (Self::CrossEntropy, Target::Class(class)) => {
+            (Self::CrossEntropy, SampleTarget::Class(class)) => {
                 let largest = largest(row);
                 row.iter().map(|z| (*z - largest).exp()).sum::<R>().ln() + (largest - row[class])
             }
@@ -163,7 +152,9 @@ impl Loss {
                     row.iter().enumerate().map(|(k, z)| (*z - target.value(k)) * (*z - target.value(k)));
                 squares.sum::<R>() / outputs
             }
-            (Self::CrossEntropy, Target::Values(_)) => panic!("cross-entropy needs classes, not values"),
+            (Self::CrossEntropy, SampleTarget::Values(_)) => {
+                panic!("cross-entropy needs classes, not values")
+            }
         }
     }
 
@@ -179,7 +170,7 @@ impl Loss {
             let target = samples.targets.of(index);
             score.loss_sum += weight * self.loss(row, target).to_f64();
             score.weight += weight;
-            if let (Some(correct), Target::Class(class)) = (&mut score.correct, target)
+            if let (Some(correct), SampleTarget::Class(class)) = (&mut score.correct, target)
                 && self.class(row) == class
             {
                 *correct += weight;
@@ -188,7 +179,7 @@ impl Loss {
         score
     }
 
-    /// The class that outputs speak for: the first of the largest, or with one output whether it is above 0.
+    /// Returns the class of outputs: the first of the largest, or with one output whether it is above 0.
     pub fn class<R: Real>(self, outputs: &[R]) -> usize {
         if outputs.len() == 1 {
             return usize::from(outputs[0] > R::ZERO);
@@ -208,13 +199,13 @@ impl Loss {
 
 /// The target of one sample.
 #[derive(Clone, Copy)]
-enum Target<'a, R> {
+enum SampleTarget<'a, R> {
     Class(usize),
     Values(&'a [R]),
 }
 
-impl<R: Real> Target<'_, R> {
-    /// Target of output k; class 1 of 2 is the value 1.
+impl<R: Real> SampleTarget<'_, R> {
+    /// SampleTarget of output k; class 1 of 2 is the value 1.
     fn value(&self, k: usize) -> R {
         match self {
             Self::Class(class) => R::from_f64(*class as f64),
@@ -223,14 +214,14 @@ impl<R: Real> Target<'_, R> {
     }
 }
 
-impl<'a, R: Real> Targets<'a, R> {
-    fn of(&self, index: usize) -> Target<'a, R> {
+impl<'a, R: Real> BatchTargets<'a, R> {
+    fn of(&self, index: usize) -> SampleTarget<'a, R> {
         match *self {
-            Self::Classes(labels) => Target::Class(labels[index] as usize),
+            Self::Classes(labels) => SampleTarget::Class(labels[index] as usize),
             Self::Values(values) => {
                 let columns = values.ncols();
                 let values = values.to_slice().expect("target values lie row-major");
-                Target::Values(&values[index * columns..][..columns])
+                SampleTarget::Values(&values[index * columns..][..columns])
             }
             Self::None => panic!("samples without targets have no loss"),
         }
@@ -249,12 +240,12 @@ const SAMPLES: usize = 64;
 #[inline(always)]
 fn cross_entropy_backward<'a, R: Real>(
     outputs: &mut [R],
-    target: impl Fn(usize) -> Target<'a, R>,
+    target: impl Fn(usize) -> SampleTarget<'a, R>,
     losses: &mut [R],
 ) {
     let class = |index| match target(index) {
-        Target::Class(class) => class,
-        Target::Values(_) => panic!("cross-entropy needs classes, not values"),
+        SampleTarget::Class(class) => class,
+        SampleTarget::Values(_) => panic!("cross-entropy needs classes, not values"),
     };
     let width = outputs.len() / losses.len();
     for (index, (row, loss)) in outputs.chunks_exact_mut(width).zip(&mut *losses).enumerate() {
@@ -284,17 +275,96 @@ fn largest<R: Real>(row: &[R]) -> R {
     row[1..].iter().fold(row[0], |largest, z| if *z > largest { *z } else { largest })
 }
 
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
+/// Mean m_k and standard deviation s_k of each target k. With z_k an output of the model and t_k its target:
+///
+/// | | |
+/// |---|---|
+/// | error, in deviations | e_k = z_k − (t_k − m_k)/s_k |
+/// | gradient | ∂ℓ/∂z_k = 2 e_k/K, that of (1/K) Σ_k e_k² |
+/// | loss, in squared units | (1/K) Σ_k s_k² e_k² |
+/// | prediction | s_k z_k + m_k |
+///
+/// The loss is that of the predictions, up to rounding; it is taken of e_k because s_k z_k + m_k − t_k would cancel digits.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct TargetScale {
+    mean: Vec<f32>,
+    std: Vec<f32>,
+}
+
+impl TargetScale {
+    /// One finite mean and one finite deviation above 0 for each output.
+    pub(super) fn new(mean: &[f32], std: &[f32], outputs: usize) -> Self {
+        assert_eq!((mean.len(), std.len()), (outputs, outputs), "a mean and a deviation for each output");
+        assert!(mean.iter().all(|mean| mean.is_finite()), "means are finite: {mean:?}");
+        assert!(std.iter().all(|std| std.is_finite() && *std > 0.0), "deviations are above 0: {std:?}");
+        Self { mean: mean.to_vec(), std: std.to_vec() }
+    }
+
+    /// Adds up the weighted losses of `outputs` (B, K), and replaces each output by w_i ∂ℓ_i/∂z, divided by `divisor` if there is
+    /// one. A sample of weight 0 is ignored, whatever its outputs are.
+    pub(super) fn backward<R: Real>(
+        &self,
+        outputs: &mut [R],
+        samples: &Samples<'_, R>,
+        divisor: Option<R>,
+    ) -> f64 {
+        let width = self.mean.len();
+        let share = R::from_f64(2.0) / R::from_f64(width as f64);
+        let mut loss_sum = 0.0;
+        for (index, row) in outputs.chunks_exact_mut(width).enumerate() {
+            let weight = samples.weight(index);
+            if weight == R::ZERO {
+                row.fill(R::ZERO);
+                continue;
+            }
+            self.errors(row, samples, index);
+            loss_sum += weight.to_f64() * self.loss(row);
+            let factor = divisor.map_or(weight, |divisor| weight / divisor);
+            row.iter_mut().for_each(|value| *value = *value * share * factor);
+        }
+        loss_sum
+    }
+
+    /// Scores `outputs` (B, K), which it replaces by their errors.
+    pub(super) fn score<R: Real>(&self, outputs: &mut [R], samples: &Samples<'_, R>) -> Score {
+        let mut score = Score::default();
+        for (index, row) in outputs.chunks_exact_mut(self.mean.len()).enumerate() {
+            let weight = samples.weight(index).to_f64();
+            if weight != 0.0 {
+                self.errors(row, samples, index);
+                score.loss_sum += weight * self.loss(row);
+                score.weight += weight;
+            }
+        }
+        score
+    }
+
+    /// Replaces the outputs of one sample by its predictions.
+    pub(super) fn predict<R: Real>(&self, outputs: &mut [R]) {
+        for ((z, mean), std) in outputs.iter_mut().zip(&self.mean).zip(&self.std) {
+            *z = *z * real(*std) + real(*mean);
+        }
+    }
+
+    /// Replaces the outputs of one sample by e.
+    fn errors<R: Real>(&self, row: &mut [R], samples: &Samples<'_, R>, index: usize) {
+        let BatchTargets::Values(values) = samples.targets else { panic!("mse needs values") };
+        let values = values.to_slice().expect("target values lie row-major");
+        let targets = &values[index * row.len()..][..row.len()];
+        for (((z, target), mean), std) in row.iter_mut().zip(targets).zip(&self.mean).zip(&self.std) {
+            *z = *z - (*target - real(*mean)) / real(*std);
+        }
+    }
+
+    /// The loss of one sample with these errors. The squares are those of the gradient's precision, so that a loss overflows where
+    /// that of unstandardized targets would; their scale is f64's.
+    fn loss<R: Real>(&self, errors: &[R]) -> f64 {
+        let scaled =
+            errors.iter().zip(&self.std).map(|(e, std)| (*e * *e).to_f64() * f64::from(*std).powi(2));
+        scaled.sum::<f64>() / self.std.len() as f64
     }
 }
 
-impl FromStr for Loss {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|loss| loss.name() == text);
-        found.ok_or_else(|| format!("unknown loss '{text}', expected cross-entropy, bce or mse"))
-    }
+fn real<R: Real>(value: f32) -> R {
+    R::from_f64(f64::from(value))
 }

@@ -1,16 +1,57 @@
-//! The multi-layer perceptron.
+//! The multi-layer perceptron: its shape, where its layers lie in the params, the forward and the backward pass.
 
 mod as_model;
 
 use std::ops::Range;
 
-use super::activation::Keeps;
+use ndarray::{ArrayView2, ArrayViewMut2};
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
+
+use super::activation::{Activation, Keeps};
 use super::kernel::{Epilogue, Panels};
 use super::layer::{Layer, LayerProducts};
-use super::magnitude::largest_magnitude;
-use super::target_scale::TargetScale;
-use super::{Activation, Loss, Misfit, MlpShape, MlpWorkspace, Real, Samples, ShardRun};
-use ndarray::{ArrayView2, ArrayViewMut2};
+use super::loss::{Loss, TargetScale};
+use super::real::Real;
+use super::samples::{DataMismatch, Samples};
+use super::shard_run::ShardRun;
+use crate::num::largest_magnitude;
+use crate::simd::vectorized;
+
+/// The shape of an [`Mlp`]; a model file carries it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MlpShape {
+    /// Features of a sample.
+    pub inputs: usize,
+    /// Widths of the hidden layers; none of them gives linear, logistic or softmax regression.
+    pub hidden: Vec<usize>,
+    /// K: classes, or values to predict.
+    pub outputs: usize,
+    /// The function after each hidden layer.
+    pub activation: Activation,
+    /// The loss function.
+    pub loss: Loss,
+}
+
+impl MlpShape {
+    /// Number of params, Σ (I + 1)·O; `None` if a layer is 0 wide or the number exceeds what can be addressed.
+    pub fn params_len(&self) -> Option<usize> {
+        let widths = self.widths();
+        if widths.contains(&0) {
+            return None;
+        }
+        widths.windows(2).try_fold(0_usize, |sum, pair| {
+            let layer = pair[0].checked_add(1)?.checked_mul(pair[1])?;
+            sum.checked_add(layer).filter(|sum| *sum <= isize::MAX as usize / size_of::<f64>())
+        })
+    }
+
+    /// Inputs, hidden widths, outputs.
+    pub(super) fn widths(&self) -> Vec<usize> {
+        [self.inputs].into_iter().chain(self.hidden.iter().copied()).chain([self.outputs]).collect()
+    }
+}
 
 /// A multi-layer perceptron of any depth.
 ///
@@ -27,25 +68,25 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 #[derive(Clone, Debug)]
 pub struct Mlp {
     shape: MlpShape,
-    layers: Vec<Place>,
+    layers: Vec<LayerSpan>,
     targets: Option<TargetScale>,
 }
 
-/// How many values of samples may be read by a rank for each param, rather than gradients: they come from another core, as the
+/// The most values of samples that a rank reads for each param, rather than gradients: they come from another core, as the
 /// gradients would, but spare them being written and read twice. 784-128-10 with 128 samples has 1.3 and gains, softmax
 /// regression with 128 has 13 and would take a fourth longer.
 const ROWS_FOR_PARAMS: usize = 4;
 
-/// Where one layer lies in the flat params.
+/// The place of one layer in the flat params.
 #[derive(Clone, Debug)]
-struct Place {
+struct LayerSpan {
     inputs: usize,
     outputs: usize,
     weight: Range<usize>,
     bias: Range<usize>,
 }
 
-impl Place {
+impl LayerSpan {
     /// (I, O).
     fn shape(&self) -> (usize, usize) {
         (self.inputs, self.outputs)
@@ -75,7 +116,7 @@ impl Mlp {
                 let weight = start..start + pair[0] * pair[1];
                 let bias = weight.end..weight.end + pair[1];
                 start = bias.end;
-                Place { inputs: pair[0], outputs: pair[1], weight, bias }
+                LayerSpan { inputs: pair[0], outputs: pair[1], weight, bias }
             })
             .collect();
         Self { shape, layers, targets: None }
@@ -124,7 +165,7 @@ impl Mlp {
         Self { targets, ..self }
     }
 
-    /// What it is made of.
+    /// The shape of the model.
     pub fn shape(&self) -> &MlpShape {
         &self.shape
     }
@@ -142,19 +183,19 @@ impl Mlp {
     /// assert_eq!(mlp.flops_per_sample(), 2 * (2 * 784 * 128 + 3 * 128 * 10));
     /// ```
     pub fn flops_per_sample(&self) -> u64 {
-        let weights = |layer: &Place| layer.weight.len() as u64;
+        let weights = |layer: &LayerSpan| layer.weight.len() as u64;
         let all: u64 = self.layers.iter().map(weights).sum();
         2 * (3 * all - self.layers.first().map_or(0, weights))
     }
 
-    /// Says whether samples with so many features can be predicted.
+    /// Checks the number of features of samples to predict.
     ///
     /// # Errors
     ///
-    /// [`Misfit::Features`] if the model takes another number.
-    pub fn check_features(&self, found: usize) -> Result<(), Misfit> {
+    /// [`DataMismatch::Features`] if the model takes another number.
+    pub fn check_features(&self, found: usize) -> Result<(), DataMismatch> {
         let expected = self.shape.inputs;
-        if found == expected { Ok(()) } else { Err(Misfit::Features { found, expected }) }
+        if found == expected { Ok(()) } else { Err(DataMismatch::Features { found, expected }) }
     }
 
     /// Makes a workspace for up to `max_samples` samples, in f32 or f64.
@@ -325,7 +366,7 @@ impl Mlp {
         self.backward(params, samples.len(), workspace);
     }
 
-    /// What no sum of some samples' gradients exceeds: |Σ ∂z a| ≤ B·max|∂z|·max|a|, added up over the layers.
+    /// Returns a bound of all sums of samples' gradients: |Σ ∂z a| ≤ B·max|∂z|·max|a|, added up over the layers.
     fn bound(&self, inputs: &[f32], workspace: &MlpWorkspace) -> f64 {
         let samples = workspace.samples() as f64;
         let layers = self.layers.iter().enumerate().map(|(l, place)| {
@@ -348,4 +389,146 @@ fn last<R: LayerProducts>(workspace: &mut MlpWorkspace<R>, samples: usize, outpu
 /// The values of inputs (B, I), row after row.
 fn contiguous<'a, R>(inputs: &ArrayView2<'a, R>) -> &'a [R] {
     inputs.to_slice().expect("the rows of inputs follow one another")
+}
+
+/// The buffers in which an [`Mlp`] computes. Rows beyond those of the samples in hand are left over from other calls.
+///
+/// # Examples
+///
+/// ```
+/// use ndarray::array;
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, BatchTargets};
+/// use phalanx::internals::{MlpWorkspace, Real};
+///
+/// fn sum<R: Real>(values: &[R]) -> R {
+///     values.iter().copied().sum()
+/// }
+///
+/// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::CrossEntropy);
+/// let model = Mlp::new(MlpShape { inputs: 2, hidden, outputs: 2, activation, loss });
+/// // Made once for the largest number of samples, used again in each call.
+/// let mut workspace: MlpWorkspace = model.workspace(1);
+/// let inputs = array![[1.0, -1.0]];
+/// let samples = Samples { inputs: inputs.view(), targets: BatchTargets::Classes(&[0]), weights: None };
+/// let mut grads = [0.0; 6];
+/// let loss = model.gradient(&[0.0; 6], &samples, &mut grads, &mut workspace);
+/// assert!((loss - 2_f64.ln()).abs() < 1e-6);
+/// assert_eq!(sum(&grads), 0.0);
+/// ```
+pub struct MlpWorkspace<R: LayerProducts = f32> {
+    /// A_l of each layer, (B, O); of the last layer Z_L and then ∂ℓ/∂Z_L.
+    pub(super) outputs: Vec<Vec<R>>,
+    /// Z_l of each hidden layer whose activation keeps its input; otherwise empty.
+    pub(super) kept: Vec<Vec<R>>,
+    /// ∂ℓ/∂Z_l of a hidden layer, (B, O).
+    pub(super) deltas: Vec<Vec<R>>,
+    /// A_{l−1} of each layer, packed, if the gradient is cut by params.
+    pub(super) panels: Vec<Panels>,
+    /// The end of each shard among the current samples.
+    pub(super) ends: Vec<usize>,
+    pub(super) scratch: R::Scratch,
+}
+
+impl<R: LayerProducts> MlpWorkspace<R> {
+    /// Samples in hand.
+    pub(super) fn samples(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// ∂ℓ/∂Z_l (B, O) and A_{l−1} (B, I) of the samples in hand, whose A_0 is `inputs`, for a layer of (I, O).
+    pub(super) fn rows<'a>(&'a self, l: usize, (ins, outs): (usize, usize), inputs: &'a [R]) -> [&'a [R]; 2] {
+        let inputs = if l == 0 { inputs } else { &self.outputs[l - 1] };
+        [self.delta(l, outs), &inputs[..self.samples() * ins]]
+    }
+
+    /// ∂ℓ/∂Z_l (B, O) of the samples in hand.
+    pub(super) fn delta(&self, l: usize, outs: usize) -> &[R] {
+        &self.deltas.get(l).unwrap_or(&self.outputs[l])[..self.samples() * outs]
+    }
+}
+
+/// The ChaCha stream of initial params. Of the same seed, sample orders use the streams 0, 1, 2 ..., one an epoch, and the
+/// split of a test part the last one.
+const STREAM: u64 = u64::MAX - 1;
+
+/// Draws numbers of U(−bound, bound) from a seed; ChaCha8's values are promised to be the same on all machines and
+/// in all versions of the crate.
+pub(super) struct Uniform(ChaCha8Rng);
+
+impl Uniform {
+    pub(super) fn new(seed: u64) -> Self {
+        let mut generator = ChaCha8Rng::seed_from_u64(seed);
+        generator.set_stream(STREAM);
+        Self(generator)
+    }
+
+    /// Fills `params` with 2·bound·(u − ½), u one of the 2²⁴ multiples of 2⁻²⁴ in [0, 1).
+    pub(super) fn fill(&mut self, params: &mut [f32], bound: f32) {
+        for param in params {
+            let unit = (self.0.next_u32() >> 8) as f32 * 2.0_f32.powi(-24);
+            *param = (unit - 0.5) * (2.0 * bound);
+        }
+    }
+}
+
+/// Adds ‖∂W_i‖² + ‖∂b_i‖² = |δ_i|² (|a_i|² + 1) to `squares[i]` for each row of ∂Z (B, O) and A (B, I): of one sample
+/// ∂W = δ aᵀ, whose squares add up to the product of both sums, and ∂b = δ.
+///
+/// In f64, where the square of an f32 is exact, and in one order: the bits of a row do not depend on the others. Goodfellow 2015,
+/// "Efficient per-example gradient computations", arXiv:1510.01799.
+pub(super) fn add_row_squares(
+    d_outputs: &[f32],
+    inputs: &[f32],
+    (ins, outs): (usize, usize),
+    squares: &mut [f64],
+) {
+    let rows = d_outputs.chunks_exact(outs).zip(inputs.chunks_exact(ins));
+    vectorized(
+        #[inline(always)]
+        || {
+            for ((delta, input), square) in rows.zip(squares) {
+                *square += sum_of_squares(delta) * (sum_of_squares(input) + 1.0);
+            }
+        },
+    );
+}
+
+/// Partial sums: two vectors of the widest machines, so that one addition need not wait for the last.
+const LANES: usize = 16;
+
+#[inline(always)]
+fn sum_of_squares(values: &[f32]) -> f64 {
+    let mut lanes = [0.0_f64; LANES];
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane += f64::from(x) * f64::from(x);
+        }
+    }
+    for (lane, &x) in lanes.iter_mut().zip(rest) {
+        *lane += f64::from(x) * f64::from(x);
+    }
+    lanes.iter().sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_square_of_a_sample_is_that_of_its_outer_product() {
+        let (ins, outs, rows) = (37, 5, 3);
+        let value = |i: usize| ((i * 31) % 17) as f32 - 8.0;
+        let d_outputs: Vec<f32> = (0..rows * outs).map(value).collect();
+        let inputs: Vec<f32> = (0..rows * ins).map(|i| value(i + 7)).collect();
+        let mut found = vec![1.0; rows];
+        add_row_squares(&d_outputs, &inputs, (ins, outs), &mut found);
+        for (row, found) in found.iter().enumerate() {
+            let (delta, input) = (&d_outputs[row * outs..][..outs], &inputs[row * ins..][..ins]);
+            // Whole numbers, so that any order is exact.
+            let weight = delta.iter().flat_map(|d| input.iter().map(move |a| f64::from(d * a).powi(2)));
+            let bias = delta.iter().map(|d| f64::from(*d).powi(2));
+            assert_eq!(*found, 1.0 + weight.chain(bias).sum::<f64>());
+        }
+    }
 }

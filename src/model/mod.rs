@@ -15,43 +15,31 @@
 //!
 //! * [`Model`] is the trait: implement it for a model of your own, or wrap a closure with [`from_fn`].
 //! * [`Mlp`] is the multi-layer perceptron, and with no hidden layer linear, softmax or logistic regression.
-//! * [`Samples`] is what a model is given, [`ShardRun`] several shards of them; [`Score`] is what it says of samples it does not learn from.
+//! * [`Samples`] are the input of a model, [`ShardRun`] several shards of them; [`Score`] is the result of evaluating it.
 //! * [`Activation`] and [`Loss`] are PyTorch's, each with its derivative beside it.
-//! * [`Misfit`] says why a model and data do not fit each other.
-//! * [`kernel`] holds the products of a layer, whose bits do not depend on who computes them.
-//! * [`Real`] is f32, or f64 where gradients are checked against central differences.
+//! * [`DataMismatch`] is the reason why a model and data do not fit each other.
+//!
+//! The products of a layer are kernels whose bits do not depend on who computes them. The number type of the perceptron is f32, or
+//! f64 where tests check gradients against central differences.
 
 use std::ops::Range;
 
 mod activation;
 mod closure;
-mod fit;
-mod init;
-pub mod kernel;
+pub(crate) mod kernel;
 mod layer;
 mod loss;
-mod magnitude;
-mod mlp;
-mod mlp_shape;
-mod mlp_workspace;
-mod real;
-mod sample_squares;
+pub(crate) mod mlp;
+pub(crate) mod real;
 mod samples;
 mod shard_run;
-mod target_scale;
-mod tensor;
 
 pub use activation::Activation;
 pub use closure::{Closure, from_fn};
-pub use fit::{Misfit, TargetShape};
 pub use loss::Loss;
-pub use mlp::Mlp;
-pub use mlp_shape::MlpShape;
-pub use mlp_workspace::MlpWorkspace;
-pub use real::Real;
-pub use samples::{Samples, Score, Targets};
+pub use mlp::{Mlp, MlpShape};
+pub use samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape, Tensor};
 pub use shard_run::{ShardRun, SubtreeSums};
-pub use tensor::Tensor;
 
 /// A model on flat params.
 ///
@@ -62,7 +50,7 @@ pub use tensor::Tensor;
 /// A line through the origin, y = p·x, under the squared error:
 ///
 /// ```
-/// use phalanx::model::{Model, Samples, Score, Targets, Tensor};
+/// use phalanx::model::{Model, Samples, Score, BatchTargets, Tensor};
 ///
 /// struct Slope;
 ///
@@ -80,7 +68,7 @@ pub use tensor::Tensor;
 ///     fn workspace(&self, _max_samples: usize) {}
 ///
 ///     fn gradient(&self, params: &[f32], samples: &Samples<'_>, grads: &mut [f32], _: &mut ()) -> f64 {
-///         let Targets::Values(values) = samples.targets else { panic!("a slope needs values") };
+///         let BatchTargets::Values(values) = samples.targets else { panic!("a slope needs values") };
 ///         grads[0] = 0.0;
 ///         let mut loss_sum = 0.0;
 ///         for (x, y) in samples.inputs.iter().zip(values) {
@@ -113,8 +101,8 @@ pub trait Model: Sync {
     ///
     /// # Errors
     ///
-    /// A [`Misfit`] if not. Without an implementation of its own a model takes whatever it is given.
-    fn check(&self, features: usize, targets: TargetShape) -> Result<(), Misfit> {
+    /// A [`DataMismatch`] if not. Without an implementation of its own a model takes whatever it is given.
+    fn check(&self, features: usize, targets: TargetShape) -> Result<(), DataMismatch> {
         let _ = (features, targets);
         Ok(())
     }

@@ -1,25 +1,26 @@
-//! What a model is given, and what it says of it.
+//! The samples that a model is given, its tensors, whether both fit each other, and how well it does.
 
 use std::ops::AddAssign;
 
 use ndarray::ArrayView2;
+use thiserror::Error;
 
-use super::Real;
+use super::real::Real;
 
 /// Samples as dense views: inputs (B, I), one target and perhaps one weight a sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Samples<'a, R = f32> {
     /// Inputs, (B, I), rows contiguous.
     pub inputs: ArrayView2<'a, R>,
-    /// What the model should say, B of them.
-    pub targets: Targets<'a, R>,
+    /// The targets, B of them.
+    pub targets: BatchTargets<'a, R>,
     /// Weight of each sample, B of them; without, each weighs 1.
     pub weights: Option<&'a [R]>,
 }
 
 /// The targets of B samples.
 #[derive(Clone, Copy, Debug)]
-pub enum Targets<'a, R = f32> {
+pub enum BatchTargets<'a, R = f32> {
     /// One class index a sample.
     Classes(&'a [u32]),
     /// Values, (B, K).
@@ -34,7 +35,7 @@ impl<R: Real> Samples<'_, R> {
         self.inputs.nrows()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no samples.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -50,7 +51,7 @@ impl<R: Real> Samples<'_, R> {
     }
 }
 
-/// How well a model does on some samples. Scores of parts add up to the score of the whole.
+/// The result of evaluating a model on some samples. Scores of parts add up to the score of the whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Score {
     /// Σ w_i ℓ_i.
@@ -91,4 +92,98 @@ impl AddAssign for Score {
             (one, None) | (None, one) => one,
         };
     }
+}
+
+/// Name and shape of one tensor; where it lies follows from the order of a model's tensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Name in a model file, such as `layers.0.weight`.
+    pub name: String,
+    /// Lengths of its dimensions, outermost first; the values lie row-major.
+    pub shape: Vec<usize>,
+}
+
+impl Tensor {
+    /// Names a shape.
+    pub fn new(name: impl Into<String>, shape: &[usize]) -> Self {
+        Self { name: name.into(), shape: shape.to_vec() }
+    }
+
+    /// Number of elements: the product of the shape.
+    #[allow(clippy::len_without_is_empty)] // a tensor without elements has no use here
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Number of rows and the length of each; a vector is of rows of one element.
+    pub fn rows(&self) -> (usize, usize) {
+        match self.shape.as_slice() {
+            [rows, inner @ ..] => (*rows, inner.iter().product()),
+            [] => (1, 1),
+        }
+    }
+}
+
+/// The kind and the extent of targets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TargetShape {
+    /// One of so many classes.
+    Classes(usize),
+    /// So many values a sample, all between two bounds.
+    Values {
+        /// Values a sample.
+        outputs: usize,
+        /// The least of all.
+        least: f32,
+        /// The largest of all.
+        most: f32,
+    },
+    /// Unknown.
+    None,
+}
+
+/// The reason why a model cannot learn from some data.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::model::{Activation, Loss, DataMismatch, Mlp, MlpShape, Model, TargetShape};
+///
+/// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::CrossEntropy);
+/// let model = Mlp::new(MlpShape { inputs: 4, hidden, outputs: 3, activation, loss });
+/// assert_eq!(model.check(4, TargetShape::Classes(3)), Ok(()));
+/// let misfit = model.check(5, TargetShape::Classes(3)).unwrap_err();
+/// assert_eq!(misfit, DataMismatch::Features { found: 5, expected: 4 });
+/// assert!(misfit.to_string().starts_with("the data has 5 features, but the model takes 4"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Error)]
+#[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
+pub enum DataMismatch {
+    /// The samples have another number of features.
+    #[error(
+        "the data has {found} features, but the model takes {expected}; give data of the kind it was made for"
+    )]
+    Features { found: usize, expected: usize },
+    /// There are more classes than outputs.
+    #[error("the data has {found} classes, but the model tells {expected} apart; give data with labels 0 to {last}", last = expected - 1)]
+    Classes { found: usize, expected: usize },
+    /// There are more or fewer values than outputs.
+    #[error("the data has {found} target values a sample, but the model has {expected} outputs")]
+    Values { found: usize, expected: usize },
+    /// The loss is one of classes, the targets are values.
+    #[error(
+        "the loss {loss} needs class labels, but the targets of the data are values; use mse, or bce for values in 0 to 1"
+    )]
+    NeedsClasses { loss: &'static str },
+    /// The loss is one of values, the targets are classes.
+    #[error("the loss {loss} needs values, but the targets of the data are class labels; use cross-entropy")]
+    NeedsValues { loss: &'static str },
+    /// The loss is one of probabilities, the targets are not.
+    #[error(
+        "the loss bce needs targets from 0 to 1, but those of the data go from {least:?} to {most:?}; use mse, or rescale them"
+    )]
+    NotProbabilities { least: f32, most: f32 },
+    /// There are no targets.
+    #[error("the data has no targets; a model can predict it, but neither learn from it nor be scored on it")]
+    NoTargets,
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::s;
 
-use super::{Model, Samples, Targets};
+use super::{BatchTargets, Model, Samples};
 
 /// Successive shards. Where their gradients are combined there are 2ʲ of them, and they are combined in the fixed binary tree:
 /// neighbours first, then neighbours of neighbours, always left + right.
@@ -13,14 +13,14 @@ use super::{Model, Samples, Targets};
 ///
 /// ```
 /// use ndarray::array;
-/// use phalanx::model::{Model, Samples, ShardRun, SubtreeSums, Targets, from_fn};
+/// use phalanx::model::{Model, Samples, ShardRun, SubtreeSums, BatchTargets, from_fn};
 ///
 /// let sum = from_fn(vec![0.0], |_: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
 ///     grads[0] = samples.inputs.sum();
 ///     f64::from(grads[0])
 /// });
 /// let inputs = array![[1.0], [2.0], [4.0]];
-/// let samples = Samples { inputs: inputs.view(), targets: Targets::None, weights: None };
+/// let samples = Samples { inputs: inputs.view(), targets: BatchTargets::None, weights: None };
 /// // A shard of two samples and one of one, each divided by its number.
 /// let shards = ShardRun { samples, bounds: &[0, 2, 3], divisors: Some(&[2.0, 1.0]) };
 /// let (mut grads, mut spare, mut losses) = ([0.0], vec![0.0; sum.spare_gradients(2)], [0.0; 2]);
@@ -120,9 +120,9 @@ impl<'a> Samples<'a> {
     /// If the range reaches beyond the samples.
     pub fn range(&self, range: Range<usize>) -> Samples<'a> {
         let targets = match self.targets {
-            Targets::Classes(labels) => Targets::Classes(&labels[range.clone()]),
-            Targets::Values(values) => Targets::Values(values.slice_move(s![range.clone(), ..])),
-            Targets::None => Targets::None,
+            BatchTargets::Classes(labels) => BatchTargets::Classes(&labels[range.clone()]),
+            BatchTargets::Values(values) => BatchTargets::Values(values.slice_move(s![range.clone(), ..])),
+            BatchTargets::None => BatchTargets::None,
         };
         let weights = self.weights.map(|weights| &weights[range.clone()]);
         Samples { inputs: self.inputs.slice_move(s![range, ..]), targets, weights }

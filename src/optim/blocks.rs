@@ -1,7 +1,7 @@
 //! Blocks, the fixed pieces of the params over which norms are added up and which segments are made of; and clipping by
 //! the global norm.
 
-use crate::vectorized::vectorized;
+use crate::simd::vectorized;
 use std::ops::Range;
 
 /// The largest number of params of a block: with its grads and two states it stays in a first-level cache of 32 KiB.

@@ -7,7 +7,7 @@ use super::rules::{
     Adagrad, Adam, Apply, Lamb, Rmsprop, Velocity, add_l2, local_rate, localise, trust_ratio,
 };
 use super::state::{NoDecay, StateBuffers};
-use crate::vectorized::vectorized;
+use crate::simd::vectorized;
 use std::ops::Range;
 
 /// An update rule with the state for one segment of the params.

@@ -1,7 +1,7 @@
 //! The five reductions of sums over shards to the gradient of a step, and the one place that divides.
 
 use super::name::names;
-use crate::vectorized::vectorized;
+use crate::simd::vectorized;
 use serde::{Deserialize, Serialize};
 
 /// The rule by which per-sample gradients become the one gradient of a step.

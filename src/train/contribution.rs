@@ -14,13 +14,13 @@ use super::step::{Asked, gathered_for, samples_of};
 use super::whereabouts::Whereabouts;
 use super::{BatchParts, Phase, Plan};
 use crate::collective::tree::Node;
-use crate::data::{Dataset, Gathered};
+use crate::data::{Dataset, GatherBuffer};
 use crate::model::{Model, ShardRun};
 
 /// A rank's shards of a step, and what else the ranks must agree on.
 pub(super) struct Contribution<W> {
     /// Where samples are gathered.
-    gathered: Gathered,
+    gathered: GatherBuffer,
     workspace: W,
     /// Where the shards in hand start among their samples, and where the last ends.
     bounds: Vec<usize>,

@@ -11,7 +11,7 @@ use super::shards::part;
 use super::step::{gathered_for, samples_of};
 use crate::data::{Dataset, sample_order};
 use crate::model::Model;
-use crate::vectorized::vectorized;
+use crate::simd::vectorized;
 
 /// What to do with a step whose loss or gradient is no finite number.
 ///

@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use super::{Metric, Outcome, Phase, SubscriberError};
 use crate::collective::CollectiveError;
-use crate::model::Misfit;
+use crate::model::DataMismatch;
 use crate::optim::{OptimError, OptimizerKind};
 
 /// Why a run could not begin, or did not end well.
@@ -203,7 +203,7 @@ pub enum TrainError {
     },
     /// The model and the data do not fit each other.
     #[error(transparent)]
-    Misfit(#[from] Misfit),
+    Misfit(#[from] DataMismatch),
     /// Something is wrong about the optimizer, the rate or the schedule.
     #[error(transparent)]
     Optim(#[from] OptimError),

@@ -49,8 +49,9 @@ mod tests {
 
     use super::*;
     use crate::data::{Dataset, LoadOptions, Source};
+    use crate::internals::MlpWorkspace;
     use crate::model::{
-        Activation, Loss, Mlp, MlpShape, MlpWorkspace, Model, Samples, Score, ShardRun, SubtreeSums, Tensor,
+        Activation, Loss, Mlp, MlpShape, Model, Samples, Score, ShardRun, SubtreeSums, Tensor,
     };
     use crate::train::{Length, Options, SaveEvery, Shards, TrainError, Trainer};
 

@@ -76,7 +76,7 @@ impl Gradients {
 
 /// left += right.
 pub(super) fn add(left: &mut [f32], right: &[f32]) {
-    crate::vectorized::vectorized(
+    crate::simd::vectorized(
         #[inline(always)]
         || left.iter_mut().zip(right).for_each(|(left, right)| *left += right),
     );

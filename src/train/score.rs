@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::TrainError;
 use super::memory::is_given;
 use super::step::{gathered_for, samples_of};
-use crate::data::{Dataset, Gathered, Targets};
+use crate::data::{Dataset, GatherBuffer, Targets};
 use crate::model::{Mlp, Model, Score, TargetShape};
 
 /// Samples that are scored or predicted in one call of the model.
@@ -129,7 +129,7 @@ pub(super) struct Scorer<'a, M: Model> {
     model: &'a M,
     data: &'a Dataset,
     samples: Vec<u32>,
-    gathered: Gathered,
+    gathered: GatherBuffer,
     workspace: M::Workspace,
 }
 

@@ -22,8 +22,8 @@ use super::shards::part;
 use super::whereabouts::Whereabouts;
 use super::{BatchParts, NoiseScale, Phase, PhaseTimes, Plan, TrainError};
 use crate::collective::Shared;
-use crate::data::{self, Dataset, Gathered};
-use crate::model::{Model, Samples, Targets};
+use crate::data::{self, Dataset, GatherBuffer};
+use crate::model::{BatchTargets, Model, Samples};
 use crate::optim::Optimizer;
 
 /// What a rank keeps from step to step. Nothing in it is allocated after the first steps.
@@ -365,20 +365,20 @@ impl StepResult {
 }
 
 /// A buffer for so many samples of a data set.
-pub(super) fn gathered_for(data: &Dataset, samples: usize) -> Gathered {
+pub(super) fn gathered_for(data: &Dataset, samples: usize) -> GatherBuffer {
     let outputs = match data.targets() {
         data::Targets::Values { outputs, .. } => *outputs,
         _ => 0,
     };
-    Gathered::new(samples, data.features(), outputs)
+    GatherBuffer::new(samples, data.features(), outputs)
 }
 
 /// The gathered samples as a model takes them: the seam between the rooms of data and of models.
-pub(super) fn samples_of(gathered: &Gathered) -> Samples<'_> {
+pub(super) fn samples_of(gathered: &GatherBuffer) -> Samples<'_> {
     let targets = match (gathered.labels(), gathered.values()) {
-        ([], values) if values.ncols() == 0 => Targets::None,
-        ([], values) => Targets::Values(values),
-        (labels, _) => Targets::Classes(labels),
+        ([], values) if values.ncols() == 0 => BatchTargets::None,
+        ([], values) => BatchTargets::Values(values),
+        (labels, _) => BatchTargets::Classes(labels),
     };
     Samples { inputs: gathered.inputs(), targets, weights: gathered.weights() }
 }

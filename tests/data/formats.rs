@@ -8,9 +8,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ndarray::{Array2, array};
 use phalanx::data::{
-    Classes, Column, Dataset, Gathered, HeaderRow, LoadOptions, Loaded, Source, Standardize, TargetKind,
-    Targets,
+    Classes, Column, Dataset, HeaderRow, LoadOptions, Loaded, Source, Standardize, TargetKind, Targets,
 };
+use phalanx::internals::GatherBuffer;
 use tempfile::{TempDir, tempdir};
 
 /// Files of a test, in a folder of their own.
@@ -45,7 +45,7 @@ fn inputs(data: &Dataset) -> Array2<f32> {
         Targets::Values { outputs, .. } => *outputs,
         _ => 0,
     };
-    let mut all = Gathered::new(data.len(), data.features(), outputs);
+    let mut all = GatherBuffer::new(data.len(), data.features(), outputs);
     data.gather(&(0..data.len() as u32).collect::<Vec<_>>(), &mut all);
     all.inputs().to_owned()
 }
@@ -256,7 +256,7 @@ fn mnist_has_its_published_counts_and_first_digit() {
     assert_eq!(labels[..10], [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]);
     let Targets::Classes { labels, count: 10 } = test.targets() else { panic!("ten classes") };
     assert_eq!(labels[..10], [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]);
-    let mut one = Gathered::new(1, 784, 0);
+    let mut one = GatherBuffer::new(1, 784, 0);
     loaded.train.gather(&[0], &mut one);
     let row = one.inputs().slice(ndarray::s![0, 5 * 28 + 12..5 * 28 + 24]).to_vec();
     let pixels = [3, 18, 18, 18, 126, 136, 175, 26, 166, 255, 247, 127].map(|p| p as f32 / 255.0);

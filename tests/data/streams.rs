@@ -3,10 +3,11 @@
 use std::fs;
 
 use ndarray::{Array2, array};
-use phalanx::data::{Dataset, Gathered, InputFormat, LoadOptions, Source};
+use phalanx::data::{Dataset, InputFormat, LoadOptions, Source};
+use phalanx::internals::GatherBuffer;
 
 fn inputs(data: &Dataset) -> Array2<f32> {
-    let mut all = Gathered::new(data.len(), data.features(), 0);
+    let mut all = GatherBuffer::new(data.len(), data.features(), 0);
     data.gather(&(0..data.len() as u32).collect::<Vec<_>>(), &mut all);
     all.inputs().to_owned()
 }
@@ -18,7 +19,7 @@ fn a_format_that_is_said_counts_and_not_the_name() {
     fs::write(&path, "1 1:2 3:4\n").unwrap();
     let loaded = Source::in_format(&path, InputFormat::Libsvm).load(&LoadOptions::default()).unwrap();
     assert_eq!(inputs(&loaded.train), array![[2.0, 0.0, 4.0]]);
-    for format in InputFormat::ALL {
+    for &format in InputFormat::ALL {
         assert_eq!(format.name().parse(), Ok(format));
     }
 }

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use phalanx::checkpoint::{
-    Checkpoint, CheckpointError, History, ModelFile, RunFacts, params_sha256, read_tensors, summarize,
+    Checkpoint, CheckpointError, History, ModelFile, RunFacts, params_sha256, read_tensors,
 };
 use phalanx::data::{Classes, LoadOptions, Source};
+use phalanx::internals::summarize;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::train::{Position, Snapshot};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 
 use super::tally::{Tally, count};
 use ndarray::Array2;
-use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, Targets};
+use phalanx::model::{Activation, BatchTargets, Loss, Mlp, MlpShape, Model, Samples};
 
 const SAMPLES: usize = 5;
 const INPUTS: usize = 3;
@@ -24,8 +24,8 @@ struct Case {
 impl Case {
     fn samples(&self) -> Samples<'_, f64> {
         let targets = match &self.values {
-            Some(values) => Targets::Values(values.view()),
-            None => Targets::Classes(&self.labels),
+            Some(values) => BatchTargets::Values(values.view()),
+            None => BatchTargets::Classes(&self.labels),
         };
         Samples { inputs: self.inputs.view(), targets, weights: self.weights.as_deref() }
     }
@@ -81,7 +81,7 @@ fn every_gradient_agrees_with_central_differences() {
     for (loss, of_classes) in
         [(Loss::CrossEntropy, true), (Loss::Bce, true), (Loss::Bce, false), (Loss::Mse, false)]
     {
-        for activation in Activation::ALL {
+        for &activation in Activation::ALL {
             for hidden in [&[][..], &[4], &[5, 4], &[4, 3, 5]] {
                 for weighted in [false, true] {
                     for start in 0..count(1, 100) as usize {
@@ -152,7 +152,7 @@ fn a_score_agrees_with_the_gradient_about_the_loss() {
     let inputs = ndarray::arr2(&[[0.5_f32, -1.0], [2.0, 0.25], [-0.75, 1.5]]);
     let samples = Samples {
         inputs: inputs.view(),
-        targets: Targets::Classes(&[0, 1, 1]),
+        targets: BatchTargets::Classes(&[0, 1, 1]),
         weights: Some(&[1.0, 2.0, 0.5]),
     };
     let mut workspace = mlp.workspace(8);

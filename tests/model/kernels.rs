@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
 use phalanx::collective::tree::{Node, Stack, fold};
-use phalanx::model::kernel::{
+use phalanx::internals::kernel::{
     Epilogue, Linear, Panels, Scratch, ShardRows, backward_bias, backward_weight, bias_gradient,
     weight_gradient,
 };

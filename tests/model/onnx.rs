@@ -242,7 +242,7 @@ fn check_to(model: &ModelFile, names: &[(&str, usize)], tolerance: f64) {
 
 #[test]
 fn the_graph_computes_what_predict_says() {
-    for activation in Activation::ALL {
+    for &activation in Activation::ALL {
         for hidden in [&[][..], &[9], &[9, 5, 7]] {
             let mut classes = model(hidden, 3, activation, Loss::CrossEntropy);
             classes.classes = Some(Classes::indices(3));

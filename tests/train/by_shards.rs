@@ -1,6 +1,7 @@
 //! A perceptron whose gradient is computed shard by shard, as the definition has it.
 
-use phalanx::model::{Mlp, MlpWorkspace, Model, Samples, Score, ShardRun, SubtreeSums, Tensor};
+use phalanx::internals::MlpWorkspace;
+use phalanx::model::{Mlp, Model, Samples, Score, ShardRun, SubtreeSums, Tensor};
 
 /// A perceptron that keeps to itself how long the gradients of samples are, and that it can be cut by params.
 pub struct ByShards<'a>(pub &'a Mlp);

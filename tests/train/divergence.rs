@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use crate::tally::{Tally, count};
 use ndarray::Array2;
-use phalanx::data::{DataError, Dataset, Targets, sample_order};
-use phalanx::internals::BLOCK_LEN;
+use phalanx::data::{DataError, Dataset, Targets};
+use phalanx::internals::{BLOCK_LEN, sample_order};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
 use phalanx::train::{
     Blame, Divergence, Length, OnDivergence, Options, Outcome, Shards, StopReason, Trainer,

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 
 use crate::noisy_quadratic::{Run, distance};
 use ndarray::Array2;
-use phalanx::data::{Dataset, Gathered, LoadOptions, Source, Targets, sample_order};
+use phalanx::data::{Dataset, LoadOptions, Source, Targets};
+use phalanx::internals::{GatherBuffer, sample_order};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
 use phalanx::optim::convention::Recipe;
 use phalanx::optim::{MomentumForm, OptimizerOptions, Reduction, Schedule, ScheduleOptions, WarmupForm};
@@ -16,7 +17,7 @@ use std::sync::Mutex;
 fn digits(weight: Option<f32>) -> Dataset {
     let train = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap().train;
     let all: Vec<u32> = (0..train.len() as u32).collect();
-    let mut gathered = Gathered::new(all.len(), train.features(), 0);
+    let mut gathered = GatherBuffer::new(all.len(), train.features(), 0);
     train.gather(&all, &mut gathered);
     let targets = Targets::Classes { labels: gathered.labels().to_vec(), count: 10 };
     let weights = weight.map(|weight| vec![weight; all.len()]);

@@ -46,10 +46,10 @@ fn exact<M: Model>(model: &M, params: &[f32], data: &Dataset) -> [f64; 2] {
     let mut workspace = model.workspace(1);
     let (mut sum, mut squares) = (vec![0.0; params.len()], 0.0);
     let mut grads = vec![0.0; params.len()];
-    let mut gathered = phalanx::data::Gathered::new(1, data.features(), 0);
+    let mut gathered = phalanx::internals::GatherBuffer::new(1, data.features(), 0);
     for sample in 0..data.len() {
         data.gather(&[sample as u32], &mut gathered);
-        let targets = phalanx::model::Targets::Classes(gathered.labels());
+        let targets = phalanx::model::BatchTargets::Classes(gathered.labels());
         model.gradient(
             params,
             &Samples { inputs: gathered.inputs(), targets, weights: None },

@@ -2,8 +2,8 @@
 //! and the loss jumps where the rate is near the largest that the model bears. It does not under a sum, nor with the last rate
 //! times r/m, which is the same; nor without the short batch.
 
-use phalanx::data::{Dataset, Gathered, LoadOptions, Source, Targets, sample_order};
-use phalanx::internals::divide_grads;
+use phalanx::data::{Dataset, LoadOptions, Source, Targets};
+use phalanx::internals::{GatherBuffer, divide_grads, sample_order};
 use phalanx::model::{self, Activation, Loss, Mlp, MlpShape, Model, Samples};
 use phalanx::optim::{Blocks, MomentumForm, Optimizer, OptimizerOptions, Reduction};
 use phalanx::train::{Length, Options, Shards, Trainer, score};
@@ -12,7 +12,7 @@ use phalanx::train::{Length, Options, Shards, Trainer, score};
 fn digits(samples: usize) -> (Dataset, Mlp) {
     let train = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap().train;
     let first: Vec<u32> = (0..samples as u32).collect();
-    let mut gathered = Gathered::new(samples, train.features(), 0);
+    let mut gathered = GatherBuffer::new(samples, train.features(), 0);
     train.gather(&first, &mut gathered);
     let targets = Targets::Classes { labels: gathered.labels().to_vec(), count: 10 };
     let data = Dataset::from_arrays(gathered.inputs().to_owned(), targets, None).unwrap();
@@ -83,13 +83,13 @@ fn by_hand(optimizer: OptimizerOptions) -> Vec<f32> {
     let mut grads = vec![0.0; params.len()];
     let blocks = Blocks::new(&[params.len()]);
     let mut optimizer = Optimizer::new(&optimizer.check().unwrap(), &blocks, 0..blocks.len());
-    let (mut gathered, mut workspace) = (Gathered::new(64, 64, 0), model.workspace(64));
+    let (mut gathered, mut workspace) = (GatherBuffer::new(64, 64, 0), model.workspace(64));
     let mut order = vec![0; data.len()];
     for epoch in 0..3 {
         sample_order(Options::default().seed, epoch, &mut order);
         for batch in order.chunks(64) {
             data.gather(batch, &mut gathered);
-            let targets = model::Targets::Classes(gathered.labels());
+            let targets = model::BatchTargets::Classes(gathered.labels());
             let samples = Samples { inputs: gathered.inputs(), targets, weights: None };
             model.gradient(&params, &samples, &mut grads, &mut workspace);
             divide_grads(&mut grads, batch.len() as f64);

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use phalanx::checkpoint::{Checkpoint, ModelFile, summarize};
+use phalanx::checkpoint::{Checkpoint, ModelFile};
+use phalanx::internals::summarize;
 use phalanx::data::{Column, LoadOptions, Source, TargetKind};
 
 /// A folder of this process, which whoever runs it takes away with `TMPDIR`.

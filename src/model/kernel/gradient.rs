@@ -1,21 +1,82 @@
-//! The gradient of a layer's weight.
+//! The gradients of a layer's weight and bias: sums over the rows of shards, combined in the tree over the shards.
+//!
+//! # The tree, for sums that come one shard after the other
+//!
+//! A node that covers 2^j shards from a multiple of 2^j on is complete as soon as the last of them has come; then it is
+//! left + right. What is complete and waits for its right neighbour is a stack with a place for each 1 in the binary
+//! number of shards that have come: adding a shard carries over every 1 at its end. The incomplete right edge is
+//! combined from right to left, when the last shard has come.
 
 use std::ops::Range;
 use std::slice::ChunksExact;
 
-use super::Panels;
-use super::arithmetic::{Arithmetic, Job, run};
-use super::lines::{Line, WIDTH};
-use super::panels::pack_strip;
-use super::scratch::{Buffers, Needs, Scratch};
-use super::shards::{ShardRows, check};
-use super::strips::{height, strips_of_one_height, with_height};
-use super::tile::{add_products, zeros};
-use super::turn::{Turn, levels};
+use super::panels::{Buffers, Needs, Panels, Scratch, pack_strip};
+use super::tile::{
+    Tile, add, add_products, height, load_part, store, strips_of_one_height, with_height, zeros,
+};
+use crate::simd::{Arithmetic, Kernel, PanelLine, WIDTH, run};
+
+/// A part of the rows that a gradient is summed over: rows of consecutive shards that lie together, such as those of one rank.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::internals::kernel::{Panels, Scratch, ShardRows, bias_gradient, weight_gradient};
+///
+/// // One layer of two inputs and one output; two ranks have a shard each, of one sample and of two.
+/// let mut panels = [Panels::default(), Panels::default()];
+/// panels[0].pack(&[1.0, 2.0], (1, 2));
+/// panels[1].pack(&[3.0, 4.0, 5.0, 6.0], (2, 2));
+/// let parts = [
+///     ShardRows { d_outputs: &[1.0], inputs: &panels[0], ends: &[1] },
+///     ShardRows { d_outputs: &[1.0, -1.0], inputs: &panels[1], ends: &[2] },
+/// ];
+/// let (mut scratch, mut weight, mut bias) = (Scratch::default(), [0.0; 2], [0.0]);
+/// weight_gradient(parts.into_iter(), (1, 2), 0..2, &mut scratch, &mut |range, values| {
+///     weight[range].copy_from_slice(values);
+/// });
+/// bias_gradient(parts.into_iter(), 1, 0..1, &mut scratch, &mut |range, values| {
+///     bias[range].copy_from_slice(values);
+/// });
+/// assert_eq!((weight, bias), ([1.0 + 3.0 - 5.0, 2.0 + 4.0 - 6.0], [1.0 + 1.0 - 1.0]));
+/// ```
+#[derive(Clone, Copy)]
+pub struct ShardRows<'a> {
+    /// ∂Z (R, O), row-major.
+    pub d_outputs: &'a [f32],
+    /// A (R, I), packed.
+    pub inputs: &'a Panels,
+    /// The end of each shard among the rows; R is the last end, and without shards 0.
+    pub ends: &'a [usize],
+}
+
+impl ShardRows<'_> {
+    /// R.
+    pub(super) fn rows(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+}
+
+/// Checks that the parts are of O columns, and of I if that is asked, and have a shard.
+pub(super) fn check<'a>(parts: impl Iterator<Item = ShardRows<'a>>, outs: usize, ins: Option<usize>) {
+    let mut shards = 0;
+    for part in parts {
+        let (rows, ends) = (part.rows(), part.ends);
+        assert!(ends.is_sorted(), "shards follow one another: {ends:?}");
+        assert_eq!(part.d_outputs.len(), rows * outs, "d_outputs (R, O) with R = {rows}, O = {outs}");
+        if let Some(ins) = ins {
+            let found = part.inputs.shape();
+            assert!(rows == 0 || found == (rows, ins), "inputs {found:?} are (R, I) = {:?}", (rows, ins));
+        }
+        shards += ends.len();
+    }
+    assert!(shards > 0, "a gradient has a shard");
+}
 
 /// Panels and strips whose tiles are computed together: with 32 rows a shard their operands take 13 KB of the first cache
 /// and are read from there several times instead of from the caches behind it.
 const PANELS: usize = 4;
+
 const STRIPS: usize = 3;
 
 /// Most panels of the results that are handed on together: a piece is a whole row of most layers, so that who takes it reads
@@ -33,7 +94,7 @@ const RESULTS: usize = 128;
 ///
 /// # Panics
 ///
-/// If there is no shard, the ends descend, or the lens do not fit.
+/// If there is no shard, the ends descend, or the lengths do not fit.
 ///
 /// # Cost
 ///
@@ -71,7 +132,7 @@ pub fn backward_weight(
 ///
 /// # Panics
 ///
-/// If there is no shard, the ends descend, the lens do not fit, or the segment reaches beyond O·I.
+/// If there is no shard, the ends descend, the lengths do not fit, or the segment reaches beyond O·I.
 ///
 /// # Cost
 ///
@@ -114,7 +175,7 @@ pub(super) struct Gradient<'s, P> {
     pub(super) sink: &'s mut dyn FnMut(Range<usize>, &mut [f32]),
 }
 
-impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> Job for Gradient<'_, P> {
+impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> Kernel for Gradient<'_, P> {
     #[inline(always)]
     fn run(self, arithmetic: impl Arithmetic) {
         run_on(arithmetic, self);
@@ -221,7 +282,7 @@ impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> Block<P> {
         &self,
         arithmetic: A,
         left: &[f32],
-        waiting: &mut [Line],
+        waiting: &mut [PanelLine],
         results: &mut [f32],
     ) {
         let left = left.as_chunks::<M>().0;
@@ -236,7 +297,7 @@ impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> Block<P> {
                         rows: start..end,
                         strips: left.chunks_exact(self.rows),
                         place: before + start..before + end,
-                        turn: Turn::new(shard, self.shards),
+                        turn: TreeStep::new(shard, self.shards),
                         all: &self.panels,
                     };
                     tiles.run(arithmetic, panels.clone(), waiting, results);
@@ -256,7 +317,7 @@ struct Tiles<'a, const M: usize> {
     strips: ChunksExact<'a, [f32; M]>,
     /// The shard's rows in a strip.
     place: Range<usize>,
-    turn: Turn,
+    turn: TreeStep,
     /// Panels of the results.
     all: &'a Range<usize>,
 }
@@ -267,7 +328,7 @@ impl<const M: usize> Tiles<'_, M> {
         &self,
         arithmetic: A,
         panels: Range<usize>,
-        waiting: &mut [Line],
+        waiting: &mut [PanelLine],
         results: &mut [f32],
     ) {
         let mut panel = panels.start;
@@ -289,10 +350,10 @@ impl<const M: usize> Tiles<'_, M> {
         &self,
         arithmetic: A,
         panel: usize,
-        waiting: &mut [Line],
+        waiting: &mut [PanelLine],
         results: &mut [f32],
     ) {
-        let mut panels: [&[Line]; N] = [&[]; N];
+        let mut panels: [&[PanelLine]; N] = [&[]; N];
         for (n, lines) in panels.iter_mut().enumerate() {
             *lines = self.inputs.get(panel + n, self.rows.clone());
         }
@@ -314,10 +375,159 @@ impl<const M: usize> Tiles<'_, M> {
     }
 }
 
+/// Lines whose columns are added up together: the four cache lines of a row that a core reads at its best.
+const LINES: usize = 4;
+
+/// Writes ∂b (O) = Σ over shards of Σ ∂Z, for ∂Z (R, O), row-major: the rows of a shard in order, the shards in the tree,
+/// as [`backward_weight`](super::backward_weight) has it.
+///
+/// # Panics
+///
+/// If there is no shard, the ends descend, or the lengths do not fit.
+///
+/// # Cost
+///
+/// R·O additions.
+pub fn backward_bias(d_outputs: &[f32], ends: &[usize], d_bias: &mut [f32], scratch: &mut Scratch) {
+    let (outs, inputs) = (d_bias.len(), &Panels::default());
+    let part = ShardRows { d_outputs, inputs, ends };
+    bias_gradient(std::iter::once(part), outs, 0..outs, scratch, &mut |range, values| {
+        d_bias[range].copy_from_slice(values);
+    });
+}
+
+/// Computes a segment of what [`backward_bias`] writes, from rows that lie in several parts, and hands it to `sink` piece by
+/// piece, as [`weight_gradient`](super::weight_gradient) does. The inputs of the parts are not read.
+///
+/// # Panics
+///
+/// If there is no shard, the ends descend, the lengths do not fit, or the segment reaches beyond O.
+///
+/// # Cost
+///
+/// R additions for each index.
+pub fn bias_gradient<'a>(
+    parts: impl Iterator<Item = ShardRows<'a>> + Clone,
+    outs: usize,
+    segment: Range<usize>,
+    scratch: &mut Scratch,
+    sink: &mut dyn FnMut(Range<usize>, &mut [f32]),
+) {
+    check(parts.clone(), outs, None);
+    assert!(segment.end <= outs, "{segment:?} of O = {outs}");
+    run(BiasGradient { parts, outs, segment, scratch, sink });
+}
+
+struct BiasGradient<'s, P> {
+    parts: P,
+    outs: usize,
+    segment: Range<usize>,
+    scratch: &'s mut Scratch,
+    sink: &'s mut dyn FnMut(Range<usize>, &mut [f32]),
+}
+
+impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> Kernel for BiasGradient<'_, P> {
+    #[inline(always)]
+    fn run(mut self, arithmetic: impl Arithmetic) {
+        let Range { mut start, end } = self.segment;
+        while start < end {
+            let piece = start..end.min(start + LINES * WIDTH);
+            start = piece.end;
+            if piece.len() == LINES * WIDTH {
+                self.add_up::<LINES>(arithmetic, piece);
+            } else {
+                for first in piece.clone().step_by(WIDTH) {
+                    self.add_up::<1>(arithmetic, first..piece.end.min(first + WIDTH));
+                }
+            }
+        }
+    }
+}
+
+impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> BiasGradient<'_, P> {
+    /// Adds up some columns, at most L lines of them.
+    #[inline(always)]
+    fn add_up<const L: usize>(&mut self, arithmetic: impl Arithmetic, columns: Range<usize>) {
+        let shards = self.parts.clone().map(|part| part.ends.len()).sum();
+        let needs = Needs { tiles: levels(shards) * L, ..Needs::default() };
+        let waiting = self.scratch.lend(needs).tiles;
+        let mut index = 0;
+        let mut results = [[0.0; WIDTH]; L];
+        for part in self.parts.clone() {
+            let mut start = 0;
+            for &end in part.ends {
+                let mut sum: Tile<_, 1, L> = zeros(arithmetic);
+                for row in part.d_outputs[start * self.outs..end * self.outs].chunks_exact(self.outs) {
+                    let row = &row[columns.clone()];
+                    for (line, sum) in sum[0].iter_mut().enumerate() {
+                        let piece = line * WIDTH..row.len().min((line + 1) * WIDTH);
+                        *sum = arithmetic.add(*sum, load_part(arithmetic, row, piece));
+                    }
+                }
+                let turn = TreeStep::new(index, shards);
+                sum = turn.take(arithmetic, sum, waiting, L);
+                if turn.is_last {
+                    for (values, sum) in results.iter_mut().zip(sum[0]) {
+                        arithmetic.store(sum, values);
+                    }
+                }
+                (start, index) = (end, index + 1);
+            }
+        }
+        let len = columns.len();
+        (self.sink)(columns, &mut results.as_flattened_mut()[..len]);
+    }
+}
+
+/// A step through the tree, taken when the sum of a shard has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TreeStep {
+    /// Nodes that wait before.
+    waiting: usize,
+    /// The number of these, from the right, that the shard's sum is combined with.
+    merges: usize,
+    /// True if the root is complete then.
+    pub(super) is_last: bool,
+}
+
+impl TreeStep {
+    /// The turn of shard `index` of `shards`.
+    pub(super) fn new(index: usize, shards: usize) -> Self {
+        let (waiting, is_last) = (index.count_ones() as usize, index + 1 == shards);
+        let merges = if is_last { waiting } else { index.trailing_ones() as usize };
+        Self { waiting, merges, is_last }
+    }
+
+    /// Combines the sum of a shard with those that wait for it, and leaves it to wait unless it is the last.
+    ///
+    /// Node n that waits is in `levels[n · level_len..]`.
+    #[inline(always)]
+    pub(super) fn take<A: Arithmetic, const M: usize, const N: usize>(
+        self,
+        arithmetic: A,
+        mut sum: Tile<A::Vector, M, N>,
+        levels: &mut [PanelLine],
+        level_len: usize,
+    ) -> Tile<A::Vector, M, N> {
+        for merge in 1..=self.merges {
+            sum = add(arithmetic, &levels[(self.waiting - merge) * level_len..], sum);
+        }
+        if !self.is_last {
+            store(arithmetic, &sum, &mut levels[(self.waiting - self.merges) * level_len..]);
+        }
+        sum
+    }
+}
+
+/// Most nodes of `shards` shards that wait at a time.
+pub(super) fn levels(shards: usize) -> usize {
+    shards.ilog2() as usize + 1
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::arithmetic::Separate;
     use super::*;
+    use crate::simd::Separate;
 
     #[test]
     fn portable_arithmetic_gives_the_same_gradient_of_integers() {
@@ -337,5 +547,29 @@ mod tests {
         });
         backward_weight(&d_outputs, &inputs, &ends, &mut expected, &mut scratch);
         assert_eq!(found, expected);
+    }
+
+    /// The tree by its definition: cut at the largest power of two below the number of shards.
+    fn by_definition(sums: &[f32]) -> f32 {
+        match sums {
+            [sum] => *sum,
+            _ => {
+                let (left, right) = sums.split_at(1 << (sums.len() - 1).ilog2());
+                by_definition(left) + by_definition(right)
+            }
+        }
+    }
+
+    #[test]
+    fn turns_build_the_tree_that_is_cut_at_powers_of_two() {
+        for shards in 1..70 {
+            let sums: Vec<f32> = (0..shards).map(|shard| 1.0 / (3.0 + shard as f32)).collect();
+            let (mut waiting, mut root) = (vec![PanelLine::ZERO; levels(shards)], 0.0);
+            for (shard, sum) in sums.iter().enumerate() {
+                let turn = TreeStep::new(shard, shards);
+                [[[root, ..]]] = turn.take(Separate, [[[*sum; 16]]], &mut waiting, 1);
+            }
+            assert_eq!(root, by_definition(&sums), "{shards} shards");
+        }
     }
 }

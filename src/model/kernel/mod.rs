@@ -38,7 +38,7 @@
 //! # Examples
 //!
 //! ```
-//! use phalanx::model::kernel::{Epilogue, Linear, Scratch, backward_bias, backward_weight};
+//! use phalanx::internals::kernel::{Epilogue, Linear, Scratch, backward_bias, backward_weight};
 //!
 //! // Two inputs, one output: z = 2 a_0 + 3 a_1 + 1.
 //! let (layer, mut scratch) = (Linear::new(&[2.0, 3.0], &[1.0]), Scratch::default());
@@ -54,26 +54,67 @@
 //! assert_eq!((d_weight, d_bias), ([6.0, 1.0], [2.0]));
 //! ```
 
-mod arithmetic;
-#[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
-mod bias;
 mod gradient;
-mod linear;
-mod lines;
 mod panels;
 mod rows;
-mod scratch;
-mod shards;
-mod strips;
 mod tile;
-mod turn;
 
-pub use bias::{backward_bias, bias_gradient};
-pub use gradient::{backward_weight, weight_gradient};
-pub use linear::{Epilogue, Linear};
-pub use panels::Panels;
-pub use scratch::Scratch;
-pub use shards::ShardRows;
+pub use gradient::{ShardRows, backward_bias, backward_weight, bias_gradient, weight_gradient};
+pub use panels::{Panels, Scratch};
+pub use rows::{Epilogue, Linear};
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::gradient::Gradient;
+    use super::rows::{RowProduct, Weight};
+    use super::*;
+    use crate::simd::{Arithmetic, Avx2, Avx512};
+
+    const ROWS: usize = 45;
+
+    const INS: usize = 600;
+
+    const OUTS: usize = 70;
+
+    fn thirds(len: usize) -> Vec<f32> {
+        (0..len).map(|i| (i % 101) as f32 / 3.0 - 16.0).collect()
+    }
+
+    fn product(arithmetic: impl Arithmetic, weight: Weight<'_>, shape: (usize, usize)) -> Vec<f32> {
+        let mut outputs = vec![0.0; ROWS * shape.1];
+        arithmetic.run(RowProduct {
+            inputs: &thirds(ROWS * shape.0),
+            weight,
+            shape,
+            bias: Some(&thirds(shape.1)),
+            epilogue: Epilogue::Relu,
+            outputs: &mut outputs,
+            scratch: &mut Scratch::default(),
+        });
+        outputs
+    }
+
+    #[test]
+    fn avx_512_gives_the_bits_of_avx2() {
+        let (Some(avx512), Some(avx2)) = (Avx512::detect(), Avx2::detect()) else { return };
+        let values = thirds(INS * OUTS);
+        for (weight, shape) in [(Weight::Rows(&values), (INS, OUTS)), (Weight::Columns(&values), (OUTS, INS))]
+        {
+            assert_eq!(product(avx512, weight, shape), product(avx2, weight, shape));
+        }
+        let (d_outputs, inputs, ends) = (thirds(ROWS * OUTS), thirds(ROWS * INS), [8, 16, 17, 30, 45]);
+        let (mut found, mut expected) = (vec![0.0; OUTS * INS], vec![0.0; OUTS * INS]);
+        let (mut scratch, mut packed) = (Scratch::default(), Panels::default());
+        packed.pack(&inputs, (ROWS, INS));
+        avx2.run(Gradient {
+            parts: std::iter::once(ShardRows { d_outputs: &d_outputs, inputs: &packed, ends: &ends }),
+            shape: (OUTS, INS),
+            rows: 0..OUTS,
+            columns: 0..INS,
+            scratch: &mut scratch,
+            sink: &mut |range, values| expected[range].copy_from_slice(values),
+        });
+        backward_weight(&d_outputs, &inputs, &ends, &mut found, &mut scratch);
+        assert_eq!(found, expected);
+    }
+}

@@ -1,9 +1,9 @@
-//! Packing operands into panels of sixteen columns, which the inner loop reads line after line, and the way back.
+//! Memory that kernels work in: operands packed into panels of sixteen columns, which the inner loop reads line after line, the way
+//! back, and the buffers of a thread.
 
 use std::ops::Range;
 
-use super::arithmetic::{Arithmetic, EIGHT, Job, run};
-use super::lines::{Line, WIDTH};
+use crate::simd::{Arithmetic, EIGHT, Kernel, PanelLine, WIDTH, run};
 
 /// The inputs A (R, I) of a layer, packed for the gradient of its weight by who has them, for all who compute a part of it.
 ///
@@ -13,7 +13,7 @@ use super::lines::{Line, WIDTH};
 #[derive(Default)]
 pub struct Panels {
     /// Panel after panel, each with a line for each row.
-    lines: Vec<Line>,
+    lines: Vec<PanelLine>,
     rows: usize,
     /// I.
     columns: usize,
@@ -24,7 +24,7 @@ impl Panels {
     ///
     /// # Panics
     ///
-    /// If the len is not R·I.
+    /// If the length is not R·I.
     ///
     /// # Cost
     ///
@@ -33,7 +33,7 @@ impl Panels {
         assert_eq!(inputs.len(), rows * columns, "inputs (R, I) with R = {rows}, I = {columns}");
         (self.rows, self.columns) = (rows, columns);
         let lines = rows * columns.div_ceil(WIDTH);
-        self.lines.resize(lines, Line::ZERO);
+        self.lines.resize(lines, PanelLine::ZERO);
         if rows > 0 {
             run(Packing { inputs, panels: self });
         }
@@ -41,7 +41,7 @@ impl Panels {
 
     /// The rows of a panel.
     #[inline(always)]
-    pub(super) fn get(&self, panel: usize, rows: Range<usize>) -> &[Line] {
+    pub(super) fn get(&self, panel: usize, rows: Range<usize>) -> &[PanelLine] {
         &self.lines[panel * self.rows..][rows]
     }
 
@@ -56,7 +56,7 @@ struct Packing<'a> {
     panels: &'a mut Panels,
 }
 
-impl Job for Packing<'_> {
+impl Kernel for Packing<'_> {
     #[inline(always)]
     fn run(self, _: impl Arithmetic) {
         let Panels { lines, rows, columns } = self.panels;
@@ -68,15 +68,15 @@ impl Job for Packing<'_> {
 
 /// Packs `panel[k][c] = values[k · stride + columns.start + c]`, and zeros beyond the columns.
 #[inline(always)]
-fn pack_straight(values: &[f32], stride: usize, columns: Range<usize>, panel: &mut [Line]) {
+fn pack_straight(values: &[f32], stride: usize, columns: Range<usize>, panel: &mut [PanelLine]) {
     let rows = panel.iter_mut().zip(values.chunks(stride));
     if columns.len() == WIDTH {
         for (line, row) in rows {
-            *line = Line::load(&row[columns.start..]);
+            *line = PanelLine::load(&row[columns.start..]);
         }
     } else {
         for (line, row) in rows {
-            *line = Line::load_part(&row[columns.clone()]);
+            *line = PanelLine::load_part(&row[columns.clone()]);
         }
     }
 }
@@ -87,7 +87,7 @@ pub(super) fn pack_transposed(
     arithmetic: impl Arithmetic,
     (rows, stride): (&[f32], usize),
     count: usize,
-    panel: &mut [Line],
+    panel: &mut [PanelLine],
 ) {
     for column in (0..WIDTH).step_by(EIGHT) {
         if column + EIGHT <= count {
@@ -109,7 +109,7 @@ pub(super) fn pack_transposed(
 #[inline(always)]
 pub(super) fn unpack_transposed(
     arithmetic: impl Arithmetic,
-    panel: &[Line],
+    panel: &[PanelLine],
     (rows, stride): (&mut [f32], usize),
     count: usize,
 ) {
@@ -130,5 +130,100 @@ pub(super) fn unpack_transposed(
 pub(super) fn pack_strip<const M: usize>(values: &[f32], stride: usize, strip: &mut [[f32; M]]) {
     for (to, row) in strip.iter_mut().zip(values.chunks(stride)) {
         *to = *row.first_chunk().expect("a row has as many values as the strip is wide");
+    }
+}
+
+/// Buffers of one thread for all kernels: packed operands and unfinished tiles.
+///
+/// They grow to what the largest call needs and stay, so that later calls allocate nothing. What they hold between calls
+/// has no meaning: one scratch serves all layers.
+///
+/// # Cost
+///
+/// Up to 140,000 f32 and 256 for each output or input of the widest layer (O, I); for gradients of R rows, R·O, 2,300 for each
+/// level of the tree over the shards, 74,000, and R·I where the inputs come unpacked.
+#[derive(Default)]
+pub struct Scratch {
+    panels: Vec<PanelLine>,
+    left: Vec<f32>,
+    tiles: Vec<PanelLine>,
+    results: Vec<f32>,
+    packed: Panels,
+}
+
+/// The sizes that a call needs.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Needs {
+    pub(super) panels: usize,
+    pub(super) left: usize,
+    pub(super) tiles: usize,
+    pub(super) results: usize,
+}
+
+/// The buffers of one call, each as long as was asked for.
+pub(super) struct Buffers<'a> {
+    /// The operand that is read line after line, packed.
+    pub(super) panels: &'a mut [PanelLine],
+    /// The operand that is read value by value, packed.
+    pub(super) left: &'a mut [f32],
+    /// Tiles that wait.
+    pub(super) tiles: &'a mut [PanelLine],
+    /// Values that are handed on, from the start of a cache line.
+    pub(super) results: &'a mut [f32],
+}
+
+impl Scratch {
+    /// Lends what a call needs, with any content.
+    pub(super) fn lend(&mut self, needs: Needs) -> Buffers<'_> {
+        Buffers {
+            panels: at_least(&mut self.panels, needs.panels, PanelLine::ZERO),
+            left: at_least(&mut self.left, needs.left, 0.0),
+            tiles: at_least(&mut self.tiles, needs.tiles, PanelLine::ZERO),
+            results: aligned(&mut self.results, needs.results),
+        }
+    }
+
+    /// Takes a buffer for packed inputs out, until it is [kept](Self::keep_packed) again.
+    pub(super) fn take_packed(&mut self) -> Panels {
+        std::mem::take(&mut self.packed)
+    }
+
+    pub(super) fn keep_packed(&mut self, packed: Panels) {
+        self.packed = packed;
+    }
+}
+
+fn at_least<T: Copy>(values: &mut Vec<T>, len: usize, filling: T) -> &mut [T] {
+    if values.len() < len {
+        values.resize(len, filling);
+    }
+    &mut values[..len]
+}
+
+/// As many values, from the start of a cache line, so that no line that is stored crosses from one to the next.
+fn aligned(values: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    let values = at_least(values, len + WIDTH, 0.0);
+    let start = values.as_ptr().align_offset(size_of::<PanelLine>()).min(WIDTH);
+    &mut values[start..start + len]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_lent_once_is_lent_again_without_growing() {
+        let mut scratch = Scratch::default();
+        let needs = Needs { panels: 100, left: 70, tiles: 30, results: 20 };
+        scratch.lend(needs);
+        let pointers = |scratch: &Scratch| {
+            let Scratch { panels, left, tiles, results, .. } = scratch;
+            (panels.as_ptr(), left.as_ptr(), tiles.as_ptr(), results.as_ptr())
+        };
+        let before = pointers(&scratch);
+        let lent = scratch.lend(Needs { left: 50, ..needs });
+        assert_eq!((lent.panels.len(), lent.left.len(), lent.tiles.len()), (100, 50, 30));
+        assert_eq!((lent.results.len(), lent.results.as_ptr().addr() % 64), (20, 0));
+        assert_eq!(pointers(&scratch), before);
     }
 }

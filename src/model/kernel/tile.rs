@@ -1,14 +1,14 @@
-//! The tile: some rows of one line, or of two side by side, that registers hold while products are added to them.
+//! The tile: some rows of one line, or of two side by side, that registers hold while products are added to them; and the strips, each
+//! as high as a tile, that rows are cut into.
 //!
 //! Loops over `0..M`, not iterators and closures over arrays: what the compiler does not inline into a
-//! [`Job`](super::arithmetic::Job) is compiled for the oldest machine, and a tile that is passed to it by address leaves
+//! [`Kernel`](crate::simd::Kernel) is compiled for the oldest machine, and a tile that is passed to it by address leaves
 //! the registers.
 #![allow(clippy::needless_range_loop)]
 
 use std::ops::Range;
 
-use super::arithmetic::Arithmetic;
-use super::lines::{Line, WIDTH};
+use crate::simd::{Arithmetic, PanelLine, WIDTH};
 
 /// M rows of N lines.
 pub(super) type Tile<V, const M: usize, const N: usize> = [[V; N]; M];
@@ -25,7 +25,7 @@ pub(super) fn zeros<A: Arithmetic, const M: usize, const N: usize>(arithmetic: A
 pub(super) fn add_products_of_rows<A: Arithmetic, const M: usize, const N: usize>(
     arithmetic: A,
     mut left: [&[f32]; M],
-    right: [&[Line]; N],
+    right: [&[PanelLine]; N],
     mut tile: Tile<A::Vector, M, N>,
 ) -> Tile<A::Vector, M, N> {
     let depth = right[0].len();
@@ -47,7 +47,7 @@ pub(super) fn add_products_of_rows<A: Arithmetic, const M: usize, const N: usize
 pub(super) fn add_products<A: Arithmetic, const M: usize, const N: usize>(
     arithmetic: A,
     left: &[[f32; M]],
-    right: [&[Line]; N],
+    right: [&[PanelLine]; N],
     mut tile: Tile<A::Vector, M, N>,
 ) -> Tile<A::Vector, M, N> {
     let right = of_depth(right, left.len());
@@ -61,7 +61,7 @@ pub(super) fn add_products<A: Arithmetic, const M: usize, const N: usize>(
 }
 
 #[inline(always)]
-fn of_depth<const N: usize>(mut right: [&[Line]; N], depth: usize) -> [&[Line]; N] {
+fn of_depth<const N: usize>(mut right: [&[PanelLine]; N], depth: usize) -> [&[PanelLine]; N] {
     for n in 0..N {
         right[n] = &right[n][..depth];
     }
@@ -69,7 +69,11 @@ fn of_depth<const N: usize>(mut right: [&[Line]; N], depth: usize) -> [&[Line]; 
 }
 
 #[inline(always)]
-fn load_lines<A: Arithmetic, const N: usize>(arithmetic: A, right: [&[Line]; N], k: usize) -> [A::Vector; N] {
+fn load_lines<A: Arithmetic, const N: usize>(
+    arithmetic: A,
+    right: [&[PanelLine]; N],
+    k: usize,
+) -> [A::Vector; N] {
     let mut lines = [arithmetic.splat(0.0); N];
     for n in 0..N {
         lines[n] = arithmetic.load(&right[n][k].0);
@@ -95,7 +99,7 @@ fn add_product<A: Arithmetic, const N: usize>(
 #[inline(always)]
 pub(super) fn add<A: Arithmetic, const M: usize, const N: usize>(
     arithmetic: A,
-    left: &[Line],
+    left: &[PanelLine],
     mut right: Tile<A::Vector, M, N>,
 ) -> Tile<A::Vector, M, N> {
     let left = &left[..M * N];
@@ -112,7 +116,7 @@ pub(super) fn add<A: Arithmetic, const M: usize, const N: usize>(
 pub(super) fn store<A: Arithmetic, const M: usize, const N: usize>(
     arithmetic: A,
     tile: &Tile<A::Vector, M, N>,
-    lines: &mut [Line],
+    lines: &mut [PanelLine],
 ) {
     let lines = &mut lines[..M * N];
     for m in 0..M {
@@ -128,6 +132,72 @@ pub(super) fn load_part<A: Arithmetic>(arithmetic: A, values: &[f32], columns: R
     let values = &values[columns];
     match values.first_chunk::<WIDTH>() {
         Some(sixteen) => arithmetic.load(sixteen),
-        None => arithmetic.load(&Line::load_part(values).0),
+        None => arithmetic.load(&PanelLine::load_part(values).0),
+    }
+}
+
+/// Rows of the next strip when `rows`, at least one, are left and a tile has at most `most`: as many, but the last three
+/// strips are even. A multiply-add takes four cycles and two start in each, so that a tile of few registers leaves the
+/// processor waiting; even strips, of more than one, are never that low.
+pub(super) fn height(rows: usize, most: usize) -> usize {
+    let strips = rows.div_ceil(most);
+    if strips <= 3 { rows.div_ceil(strips) } else { most }
+}
+
+/// Returns the number of next strips that are as high as the first.
+pub(super) fn strips_of_one_height(rows: usize, most: usize) -> usize {
+    let first = height(rows, most);
+    let mut left = rows;
+    while left > 0 && height(left, most) == first {
+        left -= first;
+    }
+    (rows - left) / first
+}
+
+/// Calls `$function::<A, M>(...)`, M being `$height`, 1 to 12: the compiler must know how many registers there are. Heights
+/// above the `A::HEIGHT` of an arithmetic do not occur, and are not compiled for it.
+macro_rules! with_height {
+    ($arithmetic:ident, $height:expr, $($function:ident).+ ($($argument:expr),* $(,)?)) => {
+        match $height {
+            12 if $arithmetic::HEIGHT >= 12 => $($function).+::<$arithmetic, 12>($($argument),*),
+            11 if $arithmetic::HEIGHT >= 11 => $($function).+::<$arithmetic, 11>($($argument),*),
+            10 if $arithmetic::HEIGHT >= 10 => $($function).+::<$arithmetic, 10>($($argument),*),
+            9 if $arithmetic::HEIGHT >= 9 => $($function).+::<$arithmetic, 9>($($argument),*),
+            8 if $arithmetic::HEIGHT >= 8 => $($function).+::<$arithmetic, 8>($($argument),*),
+            7 if $arithmetic::HEIGHT >= 7 => $($function).+::<$arithmetic, 7>($($argument),*),
+            6 => $($function).+::<$arithmetic, 6>($($argument),*),
+            5 => $($function).+::<$arithmetic, 5>($($argument),*),
+            4 => $($function).+::<$arithmetic, 4>($($argument),*),
+            3 => $($function).+::<$arithmetic, 3>($($argument),*),
+            2 => $($function).+::<$arithmetic, 2>($($argument),*),
+            1 => $($function).+::<$arithmetic, 1>($($argument),*),
+            height => unreachable!("a strip of {height} rows"),
+        }
+    };
+}
+pub(super) use with_height;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strips_cover_all_rows_and_are_low_only_where_rows_are_few() {
+        for most in [6, 12] {
+            for rows in 1..200 {
+                let mut heights = Vec::new();
+                while heights.iter().sum::<usize>() < rows {
+                    heights.push(height(rows - heights.iter().sum::<usize>(), most));
+                }
+                assert_eq!(heights.iter().sum::<usize>(), rows);
+                assert!(heights.iter().all(|height| *height <= most));
+                assert!(
+                    rows <= most || heights.iter().all(|height| *height >= most / 2),
+                    "{rows}: {heights:?}"
+                );
+                let first = heights.iter().take_while(|height| **height == heights[0]).count();
+                assert_eq!(strips_of_one_height(rows, most), first);
+            }
+        }
     }
 }

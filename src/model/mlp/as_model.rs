@@ -2,20 +2,18 @@
 
 use std::ops::Range;
 
-use super::super::init::Uniform;
 use super::super::kernel::{ShardRows, bias_gradient, weight_gradient};
-use super::super::sample_squares::add_row_squares;
 use super::super::{
-    Misfit, MlpWorkspace, Model, Samples, Score, ShardRun, SubtreeSums, TargetShape, Targets, Tensor,
+    BatchTargets, DataMismatch, Model, Samples, Score, ShardRun, SubtreeSums, TargetShape, Tensor,
 };
-use super::{Mlp, Place, ROWS_FOR_PARAMS, contiguous, last};
+use super::{LayerSpan, Mlp, MlpWorkspace, ROWS_FOR_PARAMS, Uniform, add_row_squares, contiguous, last};
 
 impl Model for Mlp {
     type Workspace = MlpWorkspace;
 
     /// `layers.0.weight` (O, I), `layers.0.bias` (O), `layers.1.weight` ...
     fn tensors(&self) -> Vec<Tensor> {
-        let pair = |(l, layer): (usize, &Place)| {
+        let pair = |(l, layer): (usize, &LayerSpan)| {
             let weight = Tensor::new(format!("layers.{l}.weight"), &[layer.outputs, layer.inputs]);
             [weight, Tensor::new(format!("layers.{l}.bias"), &[layer.outputs])]
         };
@@ -26,7 +24,7 @@ impl Model for Mlp {
         self.layers.last().map_or(0, |layer| layer.bias.end)
     }
 
-    fn check(&self, features: usize, targets: TargetShape) -> Result<(), Misfit> {
+    fn check(&self, features: usize, targets: TargetShape) -> Result<(), DataMismatch> {
         self.check_features(features)?;
         self.shape.loss.check(self.shape.outputs, targets)
     }
@@ -142,7 +140,7 @@ impl Model for Mlp {
 
     fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut MlpWorkspace) -> Score {
         if samples.is_empty() {
-            let correct = matches!(samples.targets, Targets::Classes(_)).then_some(0.0);
+            let correct = matches!(samples.targets, BatchTargets::Classes(_)).then_some(0.0);
             return Score { correct, ..Score::default() };
         }
         self.forward(params, contiguous(&samples.inputs), samples.len(), workspace);

@@ -7,11 +7,13 @@ use std::path::Path;
 use crate::report::figure::short_number;
 use crate::report::grouped;
 use anyhow::anyhow;
-use phalanx::checkpoint::{ModelFile, summarize};
+use phalanx::checkpoint::ModelFile;
 use phalanx::data::{
-    Classes, Column, DataError, Dataset, FeatureScale, Fingerprint, HeaderRow, InputFormat, LoadOptions,
-    Loaded, Source, Standardize, TargetKind, Targets,
+    Classes, Column, DataError, Dataset, Fingerprint, HeaderRow, InputFormat, LoadOptions, Loaded, Source,
+    Standardize, TargetKind, Targets,
 };
+use phalanx::internals::FeatureScale;
+use phalanx::internals::summarize;
 use phalanx::model::Loss;
 use serde_json::Value;
 

@@ -7,8 +7,9 @@ use std::process::ExitCode;
 
 use crate::report::{Table, grouped};
 use clap::Args;
-use phalanx::checkpoint::{FileSummary, ModelFile, summarize};
+use phalanx::checkpoint::ModelFile;
 use phalanx::data::{Column, Dataset, HeaderRow, InputFormat, Source, Targets};
+use phalanx::internals::{FileSummary, summarize};
 use phalanx::model::Loss;
 
 use super::auto::Auto;

@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use clap::{Args, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, roman};
-use phalanx::checkpoint::write_whole;
+use phalanx::internals::write_whole;
 
 use super::failure::Failure;
 use super::nearest::nearest;

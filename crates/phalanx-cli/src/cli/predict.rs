@@ -11,8 +11,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use phalanx::checkpoint::{ModelFile, write_whole_with};
+use phalanx::checkpoint::ModelFile;
 use phalanx::data::{Column, HeaderRow, InputFormat};
+use phalanx::internals::write_whole_with;
 use phalanx::train::predict;
 
 use super::failure::Failure;

@@ -7,8 +7,9 @@ use crate::report::page::{RunRecord, Tested, is_run_page, loss_figure, run_page}
 use crate::report::{Table, grouped};
 use anyhow::anyhow;
 use clap::Args;
-use phalanx::checkpoint::{CheckpointDir, ModelFile, write_whole};
+use phalanx::checkpoint::{CheckpointDir, ModelFile};
 use phalanx::data::HeaderRow;
+use phalanx::internals::write_whole;
 use phalanx::train::{predict, score};
 
 use super::failure::Failure;

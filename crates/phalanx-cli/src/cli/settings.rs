@@ -224,7 +224,7 @@ fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Result<MlpSha
         Targets::Classes { .. } if loss == Loss::Bce => 1,
         Targets::Classes { count, .. } => *count,
         Targets::Values { outputs, .. } => *outputs,
-        Targets::None => return Err(phalanx::model::Misfit::NoTargets.into()),
+        Targets::None => return Err(phalanx::model::DataMismatch::NoTargets.into()),
     };
     let shape = MlpShape {
         inputs: data.features(),

@@ -14,7 +14,7 @@ use crate::sweep::{
 };
 use anyhow::anyhow;
 use clap::Args;
-use phalanx::checkpoint::write_whole;
+use phalanx::internals::write_whole;
 use phalanx::log::RunDir;
 use phalanx::model::Mlp;
 use phalanx::optim::Reduction;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use phalanx::checkpoint::remedy;
+use phalanx::internals::remedy;
 use phalanx::train::TrainError;
 
 /// Why a sweep cannot be.

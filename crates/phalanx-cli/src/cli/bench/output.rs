@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
-use phalanx::checkpoint::write_whole;
+use phalanx::internals::write_whole;
 
 use super::super::failure::Failure;
 use super::super::output;

@@ -9,8 +9,8 @@ use crate::bench::{
 };
 use crate::report::Table;
 use clap::Args;
-use phalanx::checkpoint::write_whole;
 use phalanx::data::Dataset;
+use phalanx::internals::write_whole;
 use phalanx::model::{Mlp, Model};
 use serde::Serialize;
 

@@ -1,158 +1,30 @@
-//! The columns of a table: which are features, which is the label, which the weight.
+//! The first row of a table: whether it names the columns, and which of them are features, label and weight.
 
-use serde::{Deserialize, Serialize};
+use super::error::{DataError, Remark};
+use super::labels::{Classes, TargetKind};
+use super::options::{Columns, HeaderRow, LoadOptions};
+use super::text::{Column, FieldKind, excerpt, listed};
 
-use super::field::FieldKind;
-use super::remark::{Remark, listed};
-use super::{Classes, Column, DataError, HeaderRow, LoadOptions, TargetKind};
-
-/// The columns of a table: their names, if its first line has them, and what each is for.
-///
-/// Those of the training table are kept with the model, so that later tables are read alike: columns that both name are matched by
-/// name, whatever their order; otherwise they are taken in the order of the training table.
-///
-/// # Examples
-///
-/// ```
-/// use phalanx::data::{Columns, LoadOptions, Source};
-///
-/// let folder = tempfile::tempdir()?;
-/// let write = |name: &str, text: &str| {
-///     let path = folder.path().join(name);
-///     std::fs::write(&path, text).map(|()| path.to_str().expect("the path is text").to_owned())
-/// };
-/// let source: Source = write("train.csv", "a,b,kind\n1,10,x\n2,20,y\n")?.parse()?;
-/// let train = source.load(&LoadOptions::default())?.train;
-/// let columns: &Columns = train.columns().expect("it is a table");
-/// assert_eq!((columns.features(), columns.label()), (&[0, 1][..], Some(2)));
-/// assert_eq!(columns.text(1), "\"b\"");
-///
-/// let other: Source = write("other.csv", "kind,id,b,a\ny,7,20,2\n")?.parse()?;
-/// let options = LoadOptions { columns: train.columns().cloned(), ..LoadOptions::default() };
-/// let other = other.load(&LoadOptions { classes: train.classes().cloned(), ..options })?.train;
-/// assert_eq!(other.features_of(0), [2.0, 20.0]);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Unchecked")]
-pub struct Columns {
-    names: Option<Vec<String>>,
-    count: usize,
-    features: Vec<usize>,
-    label: Option<usize>,
-    weight: Option<usize>,
-}
-
-/// What a file has as [`Columns`].
-#[derive(Deserialize)]
-struct Unchecked {
-    names: Option<Vec<String>>,
-    count: usize,
-    features: Vec<usize>,
-    label: Option<usize>,
-    weight: Option<usize>,
-}
-
-impl TryFrom<Unchecked> for Columns {
-    type Error = String;
-
-    fn try_from(found: Unchecked) -> Result<Self, String> {
-        let Unchecked { names, count, features, label, weight } = found;
-        if let Some(names) = names.as_ref().filter(|names| names.len() != count) {
-            return Err(format!("{} names for {count} columns", names.len()));
-        }
-        match features.iter().chain(&label).chain(&weight).find(|column| **column >= count) {
-            Some(column) => Err(format!("column {column} of {count}")),
-            None => Ok(Self { names, count, features, label, weight }),
-        }
+/// Decides what the columns of a table are for, from its first row (at `line`) and the options.
+pub(super) fn decide_columns(
+    file: &str,
+    line: u64,
+    first: &[String],
+    options: &LoadOptions,
+) -> Result<(Columns, Vec<Remark>), DataError> {
+    let texts: Vec<&str> = first.iter().map(|text| text.trim()).collect();
+    let row = FirstRow { file, line, texts: &texts, options };
+    row.check_delimiter()?;
+    match &options.columns {
+        Some(known) => row.like(known),
+        None => row.anew(),
     }
 }
 
-impl Columns {
-    /// Returns the names of all columns, without the spaces around them, if the first line of the table has them.
-    pub fn names(&self) -> Option<&[String]> {
-        self.names.as_deref()
-    }
-
-    /// Returns the number of columns of the table, ignored ones included.
-    pub fn count(&self) -> usize {
-        self.count
-    }
-
-    /// Returns the column of each feature, from 0, in the order of the features.
-    pub fn features(&self) -> &[usize] {
-        &self.features
-    }
-
-    /// Returns the column of the label, from 0.
-    pub fn label(&self) -> Option<usize> {
-        self.label
-    }
-
-    /// Returns the column of the samples' weights, from 0.
-    pub fn weight(&self) -> Option<usize> {
-        self.weight
-    }
-
-    /// Returns the columns that are neither a feature nor the label nor the weight, ascending.
-    pub fn ignored(&self) -> Vec<usize> {
-        let mut is_used = vec![false; self.count];
-        self.used().for_each(|column| is_used[column] = true);
-        (0..self.count).filter(|&column| !is_used[column]).collect()
-    }
-
-    /// Returns a column as a message names it: its name in quotes, or its number where it has no name.
-    pub fn text(&self, column: usize) -> String {
-        match self.name(column).filter(|name| !name.is_empty()) {
-            Some(name) => format!("{name:?}"),
-            None => column.to_string(),
-        }
-    }
-
-    fn name(&self, column: usize) -> Option<&str> {
-        self.names.as_ref().and_then(|names| names.get(column)).map(String::as_str)
-    }
-
-    fn used(&self) -> impl Iterator<Item = usize> {
-        self.features.iter().copied().chain(self.label).chain(self.weight)
-    }
-
-    /// Decides what the columns of a table are for, from its first row (at `line`) and the options.
-    pub(super) fn decide(
-        file: &str,
-        line: u64,
-        first: &[String],
-        options: &LoadOptions,
-    ) -> Result<(Columns, Vec<Remark>), DataError> {
-        let first: Vec<&str> = first.iter().map(|text| text.trim()).collect();
-        let row = FirstRow { file, line, texts: &first, options };
-        row.check_delimiter()?;
-        match &options.columns {
-            Some(known) => row.like(known),
-            None => row.anew(),
-        }
-    }
-
-    /// The columns without their names, if those are more than a model file takes.
-    pub(super) fn fit_to_keep(&mut self, file: &str) -> Option<Remark> {
-        let names = self.names.as_ref()?;
-        let bytes: usize = names.iter().map(String::len).sum();
-        if names.len() <= MOST_NAMES && bytes <= MOST_NAME_BYTES {
-            return None;
-        }
-        self.names = None;
-        Some(Remark::NamesNotKept { file: file.to_owned(), columns: self.count })
-    }
-}
-
-/// Whether a column of this name is likely to be the label.
+/// Returns whether a column of this name is likely to be the label.
 pub(super) fn is_label_name(name: &str) -> bool {
     ["label", "labels", "target", "class", "y"].contains(&name.to_lowercase().as_str())
 }
-
-/// Most names of columns, and most bytes in them, that are kept: headers of model files are bounded.
-const MOST_NAMES: usize = 1 << 13;
-const MOST_NAME_BYTES: usize = 1 << 20;
 
 /// The first row of a table, from which its columns are decided. Texts are without the spaces around them.
 struct FirstRow<'a> {
@@ -253,13 +125,10 @@ impl FirstRow<'_> {
         if FieldKind::of(text) != FieldKind::Word || self.options.classes.as_ref().is_some_and(is_known) {
             return Ok(());
         }
-        Err(self.unknown(&format!(
-            "its label {:?} is a word that the model does not know",
-            super::error::excerpt(text)
-        )))
+        Err(self.unknown(&format!("its label {:?} is a word that the model does not know", excerpt(text))))
     }
 
-    /// Says that columns are taken by position, and which is the label.
+    /// Returns the remark that columns are taken by position, and which is the label.
     fn taken_by_position(&self, columns: &Columns) -> Option<Remark> {
         let label = columns.label.map(|label| columns.text(label));
         let (file, file_has_names) = (self.file.to_owned(), columns.names.is_some());
@@ -377,7 +246,7 @@ impl FirstRow<'_> {
         })
     }
 
-    /// Whether a table to predict from has no label, by the number of its columns.
+    /// Returns whether a table to predict from has no label, by the number of its columns.
     fn is_label_absent(&self, weight: Option<usize>) -> Result<bool, DataError> {
         // A column without a name is none; an empty field of a sample is a fault whatever comes of this.
         let found = self.texts.iter().filter(|text| !text.is_empty()).count();
@@ -393,7 +262,7 @@ impl FirstRow<'_> {
         }
     }
 
-    /// Whether the row names the columns rather than being a sample, where the options leave that open: it does if all its features
+    /// Returns whether the row names the columns rather than being a sample, where the options leave that open: it does if all its features
     /// are words. What may be either is refused, as a wrong guess would lose a sample or invent one.
     fn names_columns(&self, label: Option<usize>, weight: Option<usize>) -> Result<bool, DataError> {
         match self.options.header {
@@ -416,7 +285,7 @@ impl FirstRow<'_> {
         match (word, number, other) {
             (Some(_), None, None) => Ok(true),
             (Some(word), Some(other), _) | (Some(word), None, Some(other)) => {
-                let (word, other) = (super::error::excerpt(word), super::error::excerpt(other));
+                let (word, other) = (excerpt(word), excerpt(other));
                 Err(self.unknown(&format!("it has the word {word:?}, but also {other:?}")))
             }
             (None, None, Some(other)) => {
@@ -430,7 +299,7 @@ impl FirstRow<'_> {
         }
     }
 
-    /// In which way the numbers of the row look like names: those that pandas gives to columns that have none, or years.
+    /// Returns the way in which the numbers of the row look like names: those that pandas gives to columns that have none, or years.
     fn counts(&self, label: Option<usize>, weight: Option<usize>) -> Option<&'static str> {
         let is_word = |column: usize| FieldKind::of(self.texts[column]) == FieldKind::Word;
         let has_word_label = label.is_some_and(is_word);
@@ -578,7 +447,7 @@ impl FirstRow<'_> {
         }
     }
 
-    /// Where a name stands, if it does.
+    /// Returns the position of a name, if it is there.
     fn position(&self, name: &str) -> Result<Option<usize>, DataError> {
         let mut found = (0..self.texts.len()).filter(|&at| self.texts[at] == name);
         match (found.next(), found.next()) {

@@ -4,15 +4,17 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::checkpoint_file::Checkpoint;
+use super::error::CheckpointError;
 use super::whole_file::PREFIX;
-use super::{Checkpoint, CheckpointError};
 
 /// The folder `checkpoints` of a run, with files `step-00000500.safetensors`, named by the steps done.
 ///
 /// # Examples
 ///
 /// ```
-/// use phalanx::checkpoint::{CheckpointDir, remove_leftovers};
+/// use phalanx::checkpoint::CheckpointDir;
+/// use phalanx::internals::remove_leftovers;
 ///
 /// let run = tempfile::tempdir()?;
 /// let dir = CheckpointDir::of_run(run.path());
@@ -40,12 +42,12 @@ impl CheckpointDir {
         Self { path: run.join("checkpoints") }
     }
 
-    /// Where it is.
+    /// Returns the path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the checkpoint after so many steps is or will be.
+    /// Returns the path of the checkpoint after `step` steps, present or not.
     pub fn path_of(&self, step: u64) -> PathBuf {
         self.path.join(format!("step-{step:08}.safetensors"))
     }

@@ -1,0 +1,78 @@
+//! Small pieces that belong to no module and that all may use: the names of enums, and the largest magnitude.
+
+use crate::simd::vectorized;
+
+/// Gives an enum its names: `ALL`, `name`, `Display` and `FromStr`, whose error lists the names that exist.
+///
+/// `names!(Loss, "loss", [Mse => "mse", ...])`; the second argument is the noun of the error.
+macro_rules! names {
+    ($type:ident, $what:literal, [$($variant:ident => $name:literal),+ $(,)?]) => {
+        impl $type {
+            /// Every choice, in the order of its documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The kebab-case name, as in flags and files.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name),+
+                }
+            }
+        }
+
+        impl std::fmt::Display for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let found = Self::ALL.iter().copied().find(|choice| choice.name() == text);
+                found.ok_or_else(|| $crate::num::unknown_name($what, text, &[$($name),+]))
+            }
+        }
+    };
+}
+
+pub(crate) use names;
+
+/// Returns the text of the error about a name that no choice has.
+pub(crate) fn unknown_name(what: &str, found: &str, expected: &[&str]) -> String {
+    let (last, others) = expected.split_last().expect("an enum has a choice");
+    format!("unknown {what} '{found}', expected {} or {last}", others.join(", "))
+}
+
+/// Returns the largest magnitude among the values; NaN if one is NaN, and 0 of none.
+///
+/// By the bits, whose order is that of magnitudes with NaN above infinity: without branches, so that it takes many values
+/// at a time.
+pub(crate) fn largest_magnitude(values: &[f32]) -> f32 {
+    let magnitude = |value: &f32| (value.to_bits() & 0x7fff_ffff) as i32;
+    let largest = vectorized(
+        #[inline(always)]
+        || values.iter().fold(0, |largest, value| largest.max(magnitude(value))),
+    );
+    f32::from_bits(largest as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_magnitude_is_that_of_either_sign_and_a_nan_is_not_lost() {
+        assert_eq!(largest_magnitude(&[]), 0.0);
+        assert_eq!(largest_magnitude(&[1.0, -3.0, 2.0]), 3.0);
+        assert_eq!(largest_magnitude(&[1.0, f32::NEG_INFINITY]), f32::INFINITY);
+        assert!(largest_magnitude(&[f32::INFINITY, -f32::NAN, 1.0]).is_nan());
+    }
+
+    #[test]
+    fn the_error_about_a_name_lists_those_that_exist() {
+        assert_eq!(unknown_name("loss", "l2", &["bce", "mse"]), "unknown loss 'l2', expected bce or mse");
+        assert_eq!(unknown_name("x", "d", &["a", "b", "c"]), "unknown x 'd', expected a, b or c");
+    }
+}
