@@ -1,17 +1,18 @@
-//! What can go wrong in training.
+//! The errors of training.
 
 use std::any::Any;
+use std::error::Error;
 use std::io;
 
-use thiserror::Error;
-
-use super::{Metric, Outcome, Phase, SubscriberError};
+use super::options::Metric;
+use super::outcome::Outcome;
+use super::phase::Phase;
 use crate::collective::CollectiveError;
 use crate::model::Misfit;
 use crate::optim::{OptimError, OptimizerKind};
 
-/// Why a run could not begin, or did not end well.
-#[derive(Debug, Error)]
+/// The reason why a run could not begin, or failed.
+#[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// A penalty on the sum of a batch, and a gradient that is no sum divided by the weight of the batch.
     #[error(
@@ -292,6 +293,9 @@ pub enum TrainError {
     #[error(transparent)]
     Collective(#[from] CollectiveError),
 }
+
+/// The reason why a subscriber cannot continue.
+pub type SubscriberError = Box<dyn Error + Send + Sync>;
 
 impl TrainError {
     /// The error of a rank that was last seen in a step, counted from 0, and a phase of it.
