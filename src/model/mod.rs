@@ -17,7 +17,7 @@
 //!   [`FusedModel`] and [`SegmentModel`] are what a perceptron adds to it for speed.
 //! * [`Mlp`] is the multi-layer perceptron, and with no hidden layer linear, softmax or logistic regression.
 //! * [`Samples`] are given to a model, [`ShardRun`] are several shards of them; [`Score`] is its result on samples that it does not learn from.
-//! * [`Activation`] and [`Loss`] are PyTorch's, each with its derivative beside it.
+//! * [`Activation`] and [`Loss`] are PyTorch's, each with its derivative next to it.
 //! * [`Misfit`] is the reason why a model and data do not fit each other.
 //! * [`kernel`] holds the products of a layer, whose bits do not depend on who computes them.
 //! * [`Real`] is f32, or f64 where gradients are checked against central differences.

@@ -10,7 +10,7 @@ use crate::collective::tree::{Node, Stack};
 use crate::model::{Model, segment_model};
 use crate::optim::Reduction;
 
-/// What all ranks of a step know of its shards.
+/// Totals of a step's shards, the same on every rank.
 #[derive(Default)]
 pub(super) struct StepTotals {
     pub(super) sums: StepSums,
@@ -28,7 +28,7 @@ pub(super) struct StepSums {
     pub(super) weight: f64,
     /// S, the number of shards that the reduction counts.
     pub(super) shards: usize,
-    /// What the undivided gradient of no param exceeds; NaN if that is not known.
+    /// Bound that the undivided gradient of no param exceeds; NaN if there is none.
     pub(super) bound: f64,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct FarSubtrees<'a> {
     pub(super) after: Vec<(Node, &'a [f32])>,
 }
 
-/// What a rank needs to combine a segment of the gradient of all shards.
+/// The buffers of a rank for combining a segment of the gradient of all shards.
 pub(super) struct Combiner<W> {
     tree: Tree,
     /// The model's workspace for it, if it reduces by segment.

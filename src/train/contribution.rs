@@ -20,7 +20,7 @@ pub(super) struct Contribution<W> {
     /// The buffer for samples.
     gathered: Gathered,
     workspace: W,
-    /// Where the shards in hand start among their samples, and where the last ends.
+    /// Boundaries of the shards in hand among their samples.
     bounds: Vec<usize>,
     /// `None` if the model reduces by segment.
     gradients: Option<Gradients>,
@@ -30,7 +30,7 @@ pub(super) struct Contribution<W> {
     weights: Vec<f64>,
     /// Divisor of the gradient of each of them, if the reduction has one.
     divisors: Vec<f32>,
-    /// What no gradient of the rank's samples exceeds; NaN if that is not known.
+    /// Bound that no gradient of the rank's samples exceeds; NaN if there is none.
     bound: f64,
     /// |w_i ∂ℓ_i|² of each sample in hand, if the noise scale is measured from samples.
     squares: Vec<f64>,
@@ -63,7 +63,7 @@ pub(super) struct Batch<'a> {
     pub(super) samples: &'a [u32],
     /// The number of shards that they are cut into.
     pub(super) shards: usize,
-    /// Whether the gradient noise scale is measured.
+    /// True if the gradient noise scale is measured.
     pub(super) noise: bool,
 }
 
@@ -208,7 +208,7 @@ impl<W> Contribution<W> {
         &self.parts
     }
 
-    /// Returns what no gradient of the rank's samples exceeds; NaN if that is not known.
+    /// Returns a bound that no gradient of the rank's samples exceeds; NaN if there is none.
     pub(super) fn bound(&self) -> f64 {
         self.bound
     }

@@ -25,7 +25,7 @@ use crate::collective::tree::Node;
 use crate::collective::{Incoming, Outgoing, Peers};
 use crate::model::Model;
 
-/// What a rank tells all others of its shards; nothing in a run of one process.
+/// Messages of each rank to all others about its shards; empty in a run of one process.
 #[derive(Default)]
 pub(super) struct Exchange {
     /// Its request, the bound of its gradients, then loss and weight of each of its shards.
@@ -133,21 +133,21 @@ impl<'a> Routes<'a> {
         (0..self.plan.processes()).filter(move |other| *other != process)
     }
 
-    /// The ranks of other processes whose segments a thread of this one combines.
+    /// Returns the ranks of other processes whose segments a thread of this one combines.
     fn sent_by(&self, thread: usize) -> impl Iterator<Item = usize> + use<> {
         let own = self.plan.layout().ranks_of(self.process());
         let mine = part(self.plan.ranks() - own.len(), own.len(), thread);
         mine.map(move |other| if other < own.start { other } else { other + own.len() })
     }
 
-    /// The thread of a process that combines the segment of a rank of another.
+    /// Returns the thread of a process that combines the segment of a rank of another.
     fn sender(&self, process: usize, rank: usize) -> usize {
         let own = self.plan.layout().ranks_of(process);
         let index = if rank < own.start { rank } else { rank - own.len() };
         part_of(self.plan.ranks() - own.len(), own.len(), index)
     }
 
-    /// The messages from one process to another: the sender of each, and the ranks whose segments it holds.
+    /// Returns the messages from one process to another: the sender of each, and the ranks whose segments it holds.
     fn messages(&self, from: usize, to: usize) -> Vec<(usize, Range<usize>)> {
         let mut messages: Vec<(usize, Range<usize>)> = Vec::new();
         for rank in self.plan.layout().ranks_of(to) {
@@ -160,12 +160,12 @@ impl<'a> Routes<'a> {
         messages
     }
 
-    /// The params of some successive ranks.
+    /// Returns the params of some successive ranks.
     fn params_of(&self, ranks: &Range<usize>) -> Range<usize> {
         self.plan.segment(ranks.start).start..self.plan.segment(ranks.end - 1).end
     }
 
-    /// Where in the outbox of its thread a message of this process begins.
+    /// Returns the index at which a message of this process begins in the outbox of its thread.
     fn place_of(&self, thread: usize, ranks: &Range<usize>) -> usize {
         let before = self.sent_by(thread).take_while(|sent| *sent != ranks.start);
         let params: usize = before.map(|sent| self.plan.segment(sent).len()).sum();

@@ -27,7 +27,7 @@ pub(super) struct Norms {
     pairs: RankValues<[f64; 2]>,
 }
 
-/// What a rank knows of its segment of the reduced gradient, for the other ranks of its process.
+/// The check of a rank's segment of the reduced gradient, for the other ranks of its process.
 #[derive(Default)]
 pub(super) struct LocalCheck {
     is_finite: bool,
@@ -35,7 +35,7 @@ pub(super) struct LocalCheck {
     squares: Vec<f64>,
 }
 
-/// What all ranks together know of the reduced gradient.
+/// The check of the whole reduced gradient, the same on every rank.
 #[derive(Clone, Copy)]
 pub(super) struct GlobalCheck {
     pub(super) is_finite: bool,
@@ -44,7 +44,7 @@ pub(super) struct GlobalCheck {
 }
 
 impl GlobalCheck {
-    /// Returns what the ranks of one process know together.
+    /// Returns the check of all ranks of one process together.
     pub(super) fn of(peers: &Peers<'_, LocalCheck>) -> Self {
         let square = peers.iter().flat_map(|local| &local.squares).sum();
         Self { is_finite: peers.iter().all(|local| local.is_finite), square }
@@ -91,7 +91,7 @@ impl Norms {
         &self.local
     }
 
-    /// Returns what all ranks know together, in rounds of its own. The sum of squares is finite if, and only if, all of the gradient is.
+    /// Returns the check of all ranks together, in separate rounds. The sum of squares is finite if, and only if, all of the gradient is.
     pub(super) fn check_all(
         &mut self,
         ranks: &mut Ranks<'_>,

@@ -26,37 +26,37 @@ pub struct Options {
     pub threads: usize,
     /// Samples in one step over all ranks.
     pub batch_size: usize,
-    /// How many shards a batch is cut into.
+    /// The number of shards that a batch is cut into.
     pub shards: Shards,
-    /// How per-sample gradients become the one gradient of a step.
+    /// The way from per-sample gradients to the one gradient of a step.
     pub reduction: Reduction,
-    /// When to stop.
+    /// The length of the run.
     pub length: Length,
     /// The optimizer and its constants.
     pub optimizer: OptimizerOptions,
     /// Learning rate before scaling and schedule; `None` is the default of the optimizer.
     pub rate: Option<f64>,
-    /// How the rate changes over the run.
+    /// The schedule of the rate over the run.
     pub schedule: ScheduleOptions,
-    /// How the rate follows the batch size.
+    /// The rule by which the rate follows the batch size.
     pub scale_rate: ScaleRate,
     /// The batch size that `rate` was found with, which `scale_rate` needs.
     pub base_batch_size: Option<usize>,
     /// Largest global norm of the reduced gradient; a longer one is scaled down to it.
     pub clip_grad_norm: Option<f64>,
-    /// Whether a short last batch is left out.
+    /// True to leave out a short last batch.
     pub drop_last: bool,
-    /// Whether each epoch takes the samples in an order of its own; otherwise as they are stored.
+    /// True to shuffle the samples anew in each epoch; false to take them as they are stored.
     pub shuffle: bool,
     /// The metric that params are judged by at the end of each whole epoch; `None` for the first of [`Metric::ALL`] that the data allow.
     pub metric: Option<Metric>,
-    /// How much better than the best so far an epoch must be to be the best; more than 0 in any case.
+    /// The gain over the best so far that an epoch must exceed to be the best; at least 0.
     pub min_gain: f64,
     /// Ends the run once this number of epochs has passed since the best; `None` for never.
     pub early_stop: Option<u64>,
-    /// Whether a copy of the best params is kept, for [`Outcome::best_params`](super::Outcome::best_params).
+    /// True to keep a copy of the best params, for [`Outcome::best_params`](super::Outcome::best_params).
     pub keep_best: bool,
-    /// How often the gradient noise scale is measured; `None` for never. The params have the same bits either way.
+    /// The interval at which the gradient noise scale is measured; `None` for never. The params have the same bits either way.
     pub noise_scale: Option<NoiseInterval>,
     /// Every `n`-th step reports the global norm of its gradient, as every step that clips does; 0 for no others.
     /// It then writes the reduced gradient down, and reads it once more. The params have the same bits either way.
@@ -65,7 +65,7 @@ pub struct Options {
     pub on_divergence: OnDivergence,
     /// Seed of initial params and sample order.
     pub seed: u64,
-    /// How long a rank waits for the others before the run fails; `None` waits as long as they live. A subscriber
+    /// The time that a rank waits for the others before the run fails; `None` waits as long as they live. A subscriber
     /// that is a thousand steps behind holds up rank 0, and thereby the others.
     pub timeout: Option<Duration>,
 }
@@ -100,7 +100,7 @@ impl Default for Options {
     }
 }
 
-/// How often the gradient noise scale is measured.
+/// The interval at which the gradient noise scale is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoiseInterval {
     /// Every [`NoiseInterval::AUTO`] steps, which costs a perceptron at most 2 % of its time.
@@ -116,7 +116,7 @@ impl NoiseInterval {
     pub const AUTO: u64 = 10;
 }
 
-/// When a run is complete.
+/// The length of a complete run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
     /// After this number of passes over the training samples.
@@ -125,7 +125,7 @@ pub enum Length {
     Steps(u64),
 }
 
-/// How many shards a batch is cut into: part of the mathematics, never derived from the number of threads.
+/// The number of shards that a batch is cut into: part of the mathematics, never derived from the number of threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shards {
     /// Chosen from the batch size alone, see [`Shards::count`].
@@ -146,7 +146,7 @@ const MOST: usize = 64;
 const MOST_SAMPLES: usize = 1024;
 
 impl Shards {
-    /// Number of shards of a batch of `batch_size` samples.
+    /// Returns the number of shards of a batch of `batch_size` samples.
     ///
     /// `auto` is batch_size/32, at least 4 if that leaves 8 samples a shard, at most 64 unless a shard would exceed
     /// 1024 samples: 1 for 8 samples, 4 for 32 to 128, 8 for 256, 32 for 1024, 64 from 2048 to 65536.
@@ -291,7 +291,7 @@ pub enum OnDivergence {
     /// The run ends, with the params before the step.
     #[default]
     Stop,
-    /// The step changes nothing, and the run goes on with the next; its loss does not count. The run ends all the same if no step of a
+    /// The step changes nothing, and the run continues with the next; its loss does not count. The run ends all the same if no step of a
     /// whole epoch is left, or if an update has made params infinite, as the optimizer's state has changed then.
     Skip,
 }
@@ -324,7 +324,7 @@ impl FromStr for OnDivergence {
     }
 }
 
-/// How often a run hands out a [`Snapshot`](super::Snapshot) of itself.
+/// The interval at which a run hands out a [`Snapshot`](super::Snapshot) of itself.
 ///
 /// As text: `500` or `500steps`, `2epochs`, `90s`, `10min`, `1h`; or `never`. It changes no bit of the run.
 ///
@@ -339,7 +339,7 @@ impl FromStr for OnDivergence {
 /// assert_eq!(SaveEvery::Epochs(1).to_string(), "1epoch");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "Written")]
+#[serde(into = "String", try_from = "SaveEveryText")]
 pub enum SaveEvery {
     /// Every `n` steps.
     Steps(u64),
@@ -351,21 +351,21 @@ pub enum SaveEvery {
     Never,
 }
 
-/// How it may be written in a file.
+/// Its forms in a file.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected a number of steps, or text such as \"10min\"")]
-enum Written {
+enum SaveEveryText {
     Number(i64),
     Text(String),
 }
 
-impl TryFrom<Written> for SaveEvery {
+impl TryFrom<SaveEveryText> for SaveEvery {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Self, String> {
+    fn try_from(written: SaveEveryText) -> Result<Self, String> {
         match written {
-            Written::Number(number) => number.to_string().parse(),
-            Written::Text(text) => text.parse(),
+            SaveEveryText::Number(number) => number.to_string().parse(),
+            SaveEveryText::Text(text) => text.parse(),
         }
     }
 }

@@ -21,7 +21,8 @@ use crate::optim::Optimizer;
 /// use phalanx::data::{Dataset, Targets};
 /// use phalanx::model::{Samples, from_fn};
 /// use phalanx::optim::{OptimizerKind, OptimizerOptions};
-/// use phalanx::train::{EpochSums, Length, Options, Outcome, Position, Snapshot, StateVector, StopReason, Trainer};
+/// use phalanx::train::position::EpochSums;
+/// use phalanx::train::{Length, Options, Outcome, Position, Snapshot, StateVector, StopReason, Trainer};
 ///
 /// let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [6.0]], Targets::None, None)?;
 /// let mean = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
@@ -53,13 +54,13 @@ pub struct Outcome {
     pub state: Vec<StateVector>,
     /// Steps done.
     pub steps: u64,
-    /// Where it stands; meaningless if it diverged, as the params then are those before the last step.
+    /// Its position; meaningless if it diverged, as the params then are those before the last step.
     pub position: Position,
     /// The reason why it ended.
     pub reason: StopReason,
-    /// Where it diverged, if it did.
+    /// The step that diverged, if one did.
     pub divergence: Option<Divergence>,
-    /// Where each rank spent its time, in rank order, since the run began or was resumed; scoring is in none of the phases.
+    /// The times of each rank, in rank order, since the run began or was resumed; scoring is in none of the phases.
     pub phases: Vec<PhaseTimes>,
     /// The params of the best epoch, [`Position::best`], if they were to be [kept](super::Options::keep_best) and an epoch was done.
     pub best_params: Option<Vec<f32>>,
@@ -111,7 +112,7 @@ pub enum StopReason {
 /// The end of a run on one rank.
 pub(super) struct RankOutcome {
     pub(super) reason: StopReason,
-    /// Where the last step was found to diverge, and which samples of the order were its batch.
+    /// The point at which the last step diverged, if it did, and its batch among the sample order.
     pub(super) diverged: Option<(DivergedAt, Range<usize>)>,
     pub(super) optimizer: Optimizer,
     pub(super) position: Position,
@@ -156,7 +157,7 @@ pub(super) fn outcome(ranks: &[RankOutcome], params: Vec<f32>, keep_best: bool) 
 pub struct Divergence {
     /// The step, counted from 1.
     pub step: u64,
-    /// Where in it.
+    /// The value that diverged.
     pub blame: Blame,
 }
 

@@ -111,12 +111,12 @@ pub(super) struct PhaseRecord {
     word: CachePadded<AtomicU64>,
     /// Called in each phase that the rank enters.
     #[cfg(test)]
-    pub(super) fault: Option<Fault>,
+    pub(super) hook: Option<PhaseHook>,
 }
 
-/// A function of the step and the phase that panics in one of them.
+/// A function of the step and the phase that a rank enters, for tests.
 #[cfg(test)]
-pub(super) type Fault = Box<dyn Fn(u64, Phase) + Send + Sync>;
+pub(super) type PhaseHook = Box<dyn Fn(u64, Phase) + Send + Sync>;
 
 impl PhaseRecord {
     /// Returns where the rank was last: the step, counted from 0, and the phase.
@@ -130,7 +130,7 @@ impl PhaseRecord {
 pub(super) struct PhaseClock {
     record: Arc<PhaseRecord>,
     account: Account,
-    /// When the account was opened.
+    /// The time at which the account was opened.
     since: Instant,
     spent: EpochTime,
 }
@@ -164,7 +164,7 @@ impl PhaseClock {
         self.record.word.store(step << 8 | phase as u64, Ordering::Relaxed);
         self.charge(phase.account());
         #[cfg(test)]
-        self.record.fault.iter().for_each(|fault| fault(step, phase));
+        self.record.hook.iter().for_each(|hook| hook(step, phase));
     }
 
     /// Charges the time from now on to waiting, in the phase in hand.

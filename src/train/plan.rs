@@ -172,7 +172,7 @@ impl Plan {
         self.max_batch_samples().div_ceil(self.shards)
     }
 
-    /// How gradients are reduced.
+    /// The reduction of gradients.
     pub fn reduction(&self) -> Reduction {
         self.options.reduction
     }
@@ -257,12 +257,12 @@ impl Plan {
         self.metric
     }
 
-    /// How much better than the best so far an epoch must at least be.
+    /// The gain over the best so far that an epoch must exceed.
     pub fn min_gain(&self) -> f64 {
         self.options.min_gain
     }
 
-    /// Whether a copy of the best params is kept.
+    /// True if a copy of the best params is kept.
     pub fn keep_best(&self) -> bool {
         self.options.keep_best
     }
@@ -392,9 +392,9 @@ pub(super) struct StepSpec {
     pub(super) number: u64,
     /// The learning rate.
     pub(super) rate: f64,
-    /// Whether the gradient noise scale is measured.
+    /// True if the gradient noise scale is measured.
     pub(super) noise: bool,
-    /// Whether the norm of the gradient is reported.
+    /// True if the norm of the gradient is reported.
     pub(super) norm: bool,
 }
 

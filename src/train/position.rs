@@ -1,4 +1,4 @@
-//! Where a run stands between two steps.
+//! The position of a run between two steps, and the best of its epochs so far.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use super::noise_scale::NoiseScale;
 use super::options::{Metric, SaveEvery};
 use super::phase::PhaseTimes;
 
-/// Where a run stands between two steps. Its times aside, it is the same for any number of threads.
+/// The position of a run between two steps. Its times aside, it is the same for any number of threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     /// Steps done: where the schedule continues.
@@ -45,7 +45,7 @@ pub struct EpochSums {
     pub weight: f64,
     /// Wall time, scoring and saving left out.
     pub elapsed: Duration,
-    /// Where rank 0 spent it.
+    /// The phases in which rank 0 spent it.
     pub phases: PhaseTimes,
 }
 
@@ -91,7 +91,8 @@ impl Position {
 /// # Examples
 ///
 /// ```
-/// use phalanx::train::{Best, Metric, Quality};
+/// use phalanx::train::Metric;
+/// use phalanx::train::position::{Best, Quality};
 ///
 /// let quality = |accuracy, loss| Quality { test_accuracy: Some(accuracy), test_loss: Some(loss), train_loss: None };
 /// let best = Best { epoch: 2, step: 69, quality: quality(0.75, 0.5) };
@@ -120,7 +121,7 @@ impl Quality {
         }
     }
 
-    /// How much better it is than another by a metric, below 0 if it is worse. What was measured is infinitely better than what was not;
+    /// Returns the gain over another by a metric, below 0 if it is worse. What was measured is infinitely better than what was not;
     /// `None` if this was not.
     pub fn gain_over(&self, other: &Self, metric: Metric) -> Option<f64> {
         let own = self.value(metric)?;
@@ -136,7 +137,7 @@ pub struct Best {
     pub epoch: u64,
     /// Steps done at its end.
     pub step: u64,
-    /// How good the params were then.
+    /// The measurements of the params then.
     pub quality: Quality,
 }
 
@@ -153,7 +154,7 @@ impl SaveClock {
         Self { every, step: start.step, epoch: start.epoch, at: Instant::now() }
     }
 
-    /// Whether the run is to be saved after the next step, made from `position`. One that could not be stays due; at the end
+    /// Returns whether the run is to be saved after the next step, made from `position`. A save that was missed stays due; at the end
     /// of an epoch if it counts epochs.
     pub(super) fn is_due(&self, position: &Position, steps_per_epoch: u64) -> bool {
         match self.every {

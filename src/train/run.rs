@@ -26,7 +26,7 @@ pub(super) struct RunContext<'a, M> {
     pub(super) save_every: SaveEvery,
     pub(super) buffers: [Arc<SnapshotBuffers>; 2],
     pub(super) rollback: Rollback,
-    /// Where each thread is.
+    /// The phase that each thread is in.
     pub(super) phases: Vec<Arc<PhaseRecord>>,
     pub(super) stop: &'a AtomicBool,
     /// Set once a subscriber has failed: the ranks stop after the step in hand.
@@ -132,11 +132,11 @@ mod tests {
     use crate::model::{
         Activation, FusedModel, Loss, Mlp, MlpShape, MlpWorkspace, Model, Samples, Score, ShardRun, Tensor,
     };
-    use crate::train::phase::Fault;
+    use crate::train::phase::PhaseHook;
     use crate::train::{Length, Options, Phase, SaveEvery, Shards, TrainError, Trainer};
 
     /// A panic in the `attempt`th time, counted from 1, that a phase of a step is entered.
-    fn panic_in(step: u64, phase: Phase, attempt: u64) -> Fault {
+    fn panic_in(step: u64, phase: Phase, attempt: u64) -> PhaseHook {
         let entered = AtomicU64::new(0);
         Box::new(move |at, entering| {
             if (at, entering) == (step, phase) && entered.fetch_add(1, Ordering::Relaxed) + 1 == attempt {
@@ -233,7 +233,7 @@ mod tests {
                 .save_every(SaveEvery::Steps(STEP + 1))
         }
 
-        /// The params after so many whole steps.
+        /// Returns the params after `steps` whole steps.
         fn after(&self, options: &Options, steps: u64) -> Vec<f32> {
             let options = Options { length: Length::Steps(steps), threads: 1, ..options.clone() };
             Trainer::new(&self.model, &self.train, options).run().unwrap().params
@@ -256,7 +256,7 @@ mod tests {
         ]
     }
 
-    /// What is wrong with the end of a run, if anything.
+    /// Returns what is wrong with the end of a run, if anything.
     fn wrong(
         run: impl FnOnce() -> Result<crate::train::Outcome, TrainError>,
         (rank, step, phase): (usize, u64, Phase),

@@ -1,4 +1,4 @@
-//! Which rank computes what: shards of a batch, and ranks of processes. Arithmetic alone.
+//! The split of work: shards of a batch, ranks of processes, subtrees of shards. Arithmetic alone.
 
 use std::ops::Range;
 

@@ -18,7 +18,7 @@ pub struct Snapshot {
     names: Vec<String>,
     /// Segments in the order of the params.
     segments: Vec<Segment>,
-    /// Where the segments are returned to.
+    /// The buffers that the segments are returned to.
     home: Option<Arc<SnapshotBuffers>>,
 }
 
@@ -32,13 +32,13 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// One of so many params and state vectors, all 0.
+    /// Returns one of `len` params and `vectors` state vectors, all 0.
     pub(super) fn zeroed(len: usize, vectors: usize, has_best: bool) -> Self {
         let best = if has_best { vec![0.0; len] } else { Vec::new() };
         Self { params: vec![0.0; len], state: vec![vec![0.0; len]; vectors], best }
     }
 
-    /// All its vectors, in one order.
+    /// Returns all its vectors, in a fixed order.
     pub(super) fn vectors(&self) -> impl Iterator<Item = &Vec<f32>> {
         self.state.iter().chain([&self.params, &self.best])
     }
@@ -50,13 +50,13 @@ impl Segment {
 }
 
 impl Snapshot {
-    /// Puts together what was read from somewhere: flat params, and by name the optimizer's state vectors of the same len.
+    /// Makes a snapshot of flat params, and by name the optimizer's state vectors of the same length.
     pub fn new(position: Position, params: Vec<f32>, state: Vec<(String, Vec<f32>)>) -> Self {
         let (names, state) = state.into_iter().unzip();
         Self { position, names, segments: vec![Segment { params, state, best: Vec::new() }], home: None }
     }
 
-    /// With the best params so far, of the len of the params; none if there are 0.
+    /// Adds the best params so far, of the length of the params; none if there are 0.
     pub fn with_best(self, best: Vec<f32>) -> Self {
         let Segment { params, state, .. } = self.joined();
         Self {
@@ -67,7 +67,7 @@ impl Snapshot {
         }
     }
 
-    /// Everything in one piece.
+    /// Returns everything in one piece.
     pub(super) fn joined(&self) -> Segment {
         let state = (0..self.names.len()).map(|index| joined(self.state(index))).collect();
         Segment { params: joined(self.params()), state, best: joined(self.best()) }
@@ -87,32 +87,32 @@ impl Snapshot {
         &mut self.segments
     }
 
-    /// Where the run stands.
+    /// Returns the position of the run.
     pub fn position(&self) -> &Position {
         &self.position
     }
 
-    /// The flat params, in pieces.
+    /// Returns the flat params, in pieces.
     pub fn params(&self) -> impl Iterator<Item = &[f32]> {
         self.segments.iter().map(|segment| segment.params.as_slice())
     }
 
-    /// The best params so far, in pieces; empty if the run does not [keep](super::Options::keep_best) them, or no epoch is done.
+    /// Returns the best params so far, in pieces; empty if the run does not [keep](super::Options::keep_best) them, or no epoch is done.
     pub fn best(&self) -> impl Iterator<Item = &[f32]> {
         self.segments.iter().map(|segment| segment.best.as_slice())
     }
 
-    /// Whether the best params so far are here.
+    /// Returns whether the best params so far are here.
     pub fn has_best(&self) -> bool {
         self.best().any(|piece| !piece.is_empty())
     }
 
-    /// Names of the optimizer's state vectors.
+    /// Returns the names of the optimizer's state vectors.
     pub fn state_names(&self) -> &[String] {
         &self.names
     }
 
-    /// A state vector, given by the index of its name, in pieces as the params.
+    /// Returns a state vector, given by the index of its name, in pieces as the params.
     ///
     /// # Panics
     ///
@@ -123,7 +123,7 @@ impl Snapshot {
 }
 
 impl Clone for Snapshot {
-    /// Copies everything, into one piece that is nobody else's.
+    /// Copies everything into one piece of its own.
     fn clone(&self) -> Self {
         Self { position: self.position, names: self.names.clone(), segments: vec![self.joined()], home: None }
     }
@@ -201,7 +201,7 @@ fn copy(from: &[f32], to: &mut Vec<f32>) {
     to.extend_from_slice(from);
 }
 
-/// Where the first step begins, with whole vectors: no state at the beginning of a run, and no best params if there are none.
+/// The start of the first step, with whole vectors: no state at the beginning of a run, and no best params if there are none.
 #[derive(Default)]
 pub(super) struct Start {
     pub(super) position: Position,

@@ -18,7 +18,7 @@ use super::shards::part;
 use crate::model::Model;
 use crate::optim::{Optimizer, Update, divide_grads};
 
-/// What a rank keeps from step to step. Nothing in it is allocated after the first steps.
+/// The state of a rank from step to step. Nothing in it is allocated after the first steps.
 pub(super) struct Step<'a, M: Model> {
     run: &'a RunContext<'a, M>,
     contribution: Contribution<M::Workspace>,
@@ -33,7 +33,7 @@ pub(super) struct Step<'a, M: Model> {
     pub(super) clock: PhaseClock,
 }
 
-/// What all ranks know after a step.
+/// The result of a step, the same on every rank.
 #[derive(Clone, Copy)]
 pub(super) struct StepResult {
     pub(super) spec: StepSpec,
@@ -43,11 +43,11 @@ pub(super) struct StepResult {
     /// The noise scale, if the step measured it.
     pub(super) noise_scale: Option<NoiseScale>,
     pub(super) request: Request,
-    /// Where the step diverged, if it did; the params are then those before it.
+    /// The point at which the step diverged, if it did; the params are then those before it.
     pub(super) divergence: Option<DivergedAt>,
 }
 
-/// How far a rank came with its segment in the round of the reduction.
+/// The state of a rank's segment after the round of the reduction.
 enum Reduced {
     /// The params are updated, or the step changes nothing.
     Done,
@@ -295,7 +295,7 @@ struct Pieces<'s> {
     params: &'s mut [f32],
     old: MutexGuard<'s, OldSegment>,
     update: Update<'s>,
-    /// Whether all params updated so far are.
+    /// True if all params updated so far are.
     is_finite: bool,
     clock: &'s mut PhaseClock,
 }

@@ -89,7 +89,7 @@ pub struct StepEnd {
     pub grad_norm: Option<f64>,
     /// The gradient noise scale up to this step, if it was measured in it.
     pub noise_scale: Option<NoiseScale>,
-    /// Whether the loss or the gradient was NaN or infinite, so that nothing was changed.
+    /// True if the loss or the gradient was NaN or infinite, so that nothing was changed.
     pub diverged: bool,
 }
 
@@ -116,11 +116,11 @@ pub struct EpochEnd {
     /// Score on the test samples, if there are any.
     pub test: Option<Score>,
     /// False for the part of an epoch that a run ends with: it was stopped, its steps were done, or it diverged. Such a part is never
-    /// the [best](super::Best) epoch.
+    /// the [best](super::position::Best) epoch.
     pub is_whole: bool,
     /// Wall time of the epoch: sample order, gathering, computing and updates, without the scoring of test samples.
     pub elapsed: Duration,
-    /// Where rank 0 spent it.
+    /// The phases in which rank 0 spent it.
     pub phases: PhaseTimes,
 }
 
@@ -259,7 +259,7 @@ const MESSAGES: usize = 4096;
 /// Copies of the params that it may be ahead: one can be made while another is being read.
 const COPIES: usize = 2;
 
-/// How long the thread of the subscribers rests once they have received all there is. Rank 0 would otherwise wake it in every step, on a
+/// The time that the thread of the subscribers rests once they have received all there is. Rank 0 would otherwise wake it in every step, on a
 /// core that another rank computes on: steps of 100 µs took a twentieth longer.
 const REST: Duration = Duration::from_millis(1);
 

@@ -28,7 +28,7 @@ use crate::model::Model;
 ///
 /// # Examples
 ///
-/// The mean of four numbers by a model of one's own, on two threads:
+/// The mean of four numbers by a custom model, on two threads:
 ///
 /// ```
 /// use ndarray::array;
@@ -62,7 +62,7 @@ pub struct Trainer<'a, M> {
     subscribers: Subscribers<'a>,
     /// A rank, and what is called in each phase that it enters.
     #[cfg(test)]
-    fault: Option<(usize, super::phase::Fault)>,
+    fault: Option<(usize, super::phase::PhaseHook)>,
 }
 
 impl<'a, M: Model> Trainer<'a, M> {
@@ -90,8 +90,8 @@ impl<'a, M: Model> Trainer<'a, M> {
         Self { test: Some(test), ..self }
     }
 
-    /// Scores the test samples after these steps as well, counted from 1, each told as an [`Event::Score`]. The order plays no
-    /// part; without test samples there is nothing to tell.
+    /// Scores the test samples after these steps as well, counted from 1, each reported as an [`Event::Score`]. The order plays no
+    /// part; without test samples there is nothing to report.
     pub fn score_at(self, mut steps: Vec<u64>) -> Self {
         steps.sort_unstable();
         Self { score_at: steps, ..self }
@@ -102,10 +102,10 @@ impl<'a, M: Model> Trainer<'a, M> {
         Self { initial: Some(params), ..self }
     }
 
-    /// Goes on from where a run with the same data, model and options was saved, to the bits that it would have come to:
+    /// Resumes a run with the same data, model and options from a snapshot; the result is bit-identical to an uninterrupted run,
     /// with any number of threads, and from the middle of an epoch.
     ///
-    /// Nobody checks that data and options are the same, only that the snapshot fits them. A longer run is one way to change
+    /// The trainer does not check that data and options are the same, only that the snapshot fits them. A longer run is one way to change
     /// them; a schedule that depends on its length changes with it.
     ///
     /// # Examples
@@ -134,7 +134,7 @@ impl<'a, M: Model> Trainer<'a, M> {
         Self { resumed: Some(snapshot), ..self }
     }
 
-    /// Hands out an [`Event::Snapshot`] so often; never by default.
+    /// Hands out an [`Event::Snapshot`] at this interval; never by default.
     ///
     /// # Cost
     ///
@@ -144,7 +144,7 @@ impl<'a, M: Model> Trainer<'a, M> {
         Self { save_every: every, ..self }
     }
 
-    /// Has a subscriber hear what happens. There may be several, who are told in the order in which they came.
+    /// Adds a subscriber to the run's events. There may be several, which receive them in the order in which they were added.
     ///
     /// # Examples
     ///
@@ -174,7 +174,7 @@ impl<'a, M: Model> Trainer<'a, M> {
         self
     }
 
-    /// Has a function hear what happens: a [subscriber](Self::subscribe) that cannot fail.
+    /// Adds a function that receives the run's events: a [subscriber](Self::subscribe) that cannot fail.
     ///
     /// # Examples
     ///
@@ -214,7 +214,7 @@ impl<'a, M: Model> Trainer<'a, M> {
     /// [`run`](Self::run). The threads may differ: a rank is one of any process.
     ///
     /// Params, losses and state have the bits of one process alone, whatever the processes and their threads; each process ends with the
-    /// whole [`Outcome`]. All subscribers hear of the same steps and epochs, but process 0 alone hands out an [`Event::Snapshot`]. A
+    /// whole [`Outcome`]. All subscribers receive the same steps and epochs, but process 0 alone hands out an [`Event::Snapshot`]. A
     /// [stop flag](Self::stop_on) of any process, and a subscriber that fails, stop all. A process that fails otherwise leaves the others
     /// waiting: they end with [`TrainError::Processes`], at the latest after [`Options::timeout`].
     ///
@@ -260,15 +260,15 @@ impl<'a, M: Model> Trainer<'a, M> {
 
     /// Plants a fault into a rank.
     #[cfg(test)]
-    pub(super) fn fault(self, rank: usize, fault: super::phase::Fault) -> Self {
+    pub(super) fn fault(self, rank: usize, fault: super::phase::PhaseHook) -> Self {
         Self { fault: Some((rank, fault)), ..self }
     }
 
-    /// What the options come to; a run that is resumed is checked against it.
+    /// Returns the plan of the run; a snapshot to resume from is checked against it.
     ///
     /// # Errors
     ///
-    /// If the options, the data, the model and the snapshot to go on from do not fit each other, or nothing is left to do.
+    /// If the options, the data, the model and the snapshot to resume from do not fit each other, or nothing is left to do.
     pub fn plan(&self) -> Result<Plan, TrainError> {
         if matches!(self.save_every, SaveEvery::Steps(0) | SaveEvery::Epochs(0)) {
             return Err(TrainError::ZeroSaveEvery);
@@ -523,10 +523,10 @@ fn rank_0_owns(len: usize, ranks: usize) -> Vec<usize> {
 #[cfg(test)]
 fn plant(
     phases: impl Iterator<Item = PhaseRecord>,
-    mut fault: Option<(usize, super::phase::Fault)>,
+    mut fault: Option<(usize, super::phase::PhaseHook)>,
 ) -> impl Iterator<Item = PhaseRecord> {
     phases.enumerate().map(move |(rank, mut record)| {
-        record.fault = fault.take_if(|(struck, _)| *struck == rank).map(|(_, fault)| fault);
+        record.hook = fault.take_if(|(struck, _)| *struck == rank).map(|(_, fault)| fault);
         record
     })
 }

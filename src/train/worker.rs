@@ -36,7 +36,7 @@ pub(super) struct Worker<'a, 'p, M: Model> {
     saves: SaveClock,
     /// Over all epochs that are done.
     phases: PhaseTimes,
-    /// Where the last step diverged, if it did, and its batch.
+    /// The point at which the last step diverged, if it did, and its batch.
     diverged: Option<(DivergedAt, Range<usize>)>,
 }
 
