@@ -121,6 +121,7 @@ mod combiner;
 mod contribution;
 mod error;
 mod exchange;
+#[doc(hidden)]
 pub mod noise_scale;
 mod norms;
 mod options;
@@ -141,6 +142,7 @@ mod worker;
 
 pub use error::{SubscriberError, TrainError};
 pub use noise_scale::{NoiseEstimate, NoiseScale};
+#[doc(hidden)]
 pub use norms::all_finite;
 pub use options::{Length, Metric, NoiseInterval, OnDivergence, Options, SaveEvery, Shards};
 pub use outcome::{Blame, Divergence, Outcome, StateVector, StopReason};
