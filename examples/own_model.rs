@@ -1,4 +1,4 @@
-//! A model of one's own: Poisson regression, which counts things per minute, say, and is not among the built-in losses.
+//! A custom model: Poisson regression, for counts of things per minute, say, which is not among the built-in losses.
 //!
 //! λ = exp(w·x + b), loss λ − y ln λ, gradient (λ − y)·x. Only this is written here; shards, threads, the all-reduce, momentum
 //! and the schedule are Phalanx's.
@@ -17,7 +17,7 @@ struct Poisson {
 }
 
 impl Poisson {
-    /// Walks over the samples with their rate λ, what was counted, and their weight.
+    /// Visits each sample with its rate λ, its count, and its weight.
     fn each(&self, params: &[f32], samples: &Samples<'_>, mut visit: impl FnMut(usize, f32, f32, f32)) {
         let model::BatchTargets::Values(counts) = samples.targets else {
             panic!("Poisson regression needs counts")

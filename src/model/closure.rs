@@ -28,7 +28,7 @@ where
     Closure { initial, gradient }
 }
 
-/// What [`from_fn`] makes.
+/// A model made by [`from_fn`].
 ///
 /// # Examples
 ///
@@ -51,7 +51,7 @@ impl<F> Model for Closure<F>
 where
     F: Fn(&[f32], &Samples<'_>, &mut [f32]) -> f64 + Sync,
 {
-    /// A gradient nobody asked for, written when only the score is wanted.
+    /// Space for the gradient that the function writes when only the score is needed.
     type Workspace = Vec<f32>;
 
     fn tensors(&self) -> Vec<Tensor> {

@@ -10,12 +10,12 @@ use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use super::activation::{Activation, Keeps};
+use super::fused::ShardRun;
 use super::kernel::{Epilogue, Panels};
 use super::layer::{Layer, LayerProducts};
 use super::loss::{Loss, TargetScale};
 use super::real::Real;
 use super::samples::{DataMismatch, Samples};
-use super::shard_run::ShardRun;
 use crate::num::largest_magnitude;
 use crate::simd::vectorized;
 

@@ -1,14 +1,23 @@
-//! How the contributions of all ranks become the gradient of a step.
+//! The combination of all ranks' contributions into the gradient of a step.
 
 use std::ops::Range;
 
-use super::contribution::{Contribution, reduces_by_segment};
-use super::tree::{BLOCK, Push, Subtrees, Tree};
-use super::{BatchParts, Plan};
+use super::contribution::{Contribution, Request, add, reduces_by_segment};
+use super::noise_scale::BatchParts;
+use super::plan::Plan;
 use crate::collective::Peers;
-use crate::collective::tree::Node;
-use crate::model::Model;
+use crate::collective::tree::{Node, Stack};
+use crate::model::{Model, segment_model};
 use crate::optim::Reduction;
+
+/// Totals of a step's shards, the same on every rank.
+#[derive(Default)]
+pub(super) struct StepTotals {
+    pub(super) sums: StepSums,
+    pub(super) request: Request,
+    /// The parts of the batch; empty unless the step measures the noise scale.
+    pub(super) parts: BatchParts,
+}
 
 /// Sums over the samples of one step, the same on every rank.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -19,24 +28,20 @@ pub(super) struct StepSums {
     pub(super) weight: f64,
     /// S, the number of shards that the reduction counts.
     pub(super) shards: usize,
-    /// What the undivided gradient of no param exceeds; NaN if that is not known.
+    /// Bound that the undivided gradient of no param exceeds; NaN if there is none.
     pub(super) bound: f64,
 }
 
-/// Adds up what the ranks say of their shards, shard by shard in order.
-pub(super) fn step_sums<W>(reduction: Reduction, peers: &Peers<'_, Contribution<W>>) -> StepSums {
-    let mut sums = StepSums::default();
-    let shards = peers.iter().flat_map(Contribution::shards);
-    shards.for_each(|(loss, weight)| sums.add_shard(reduction, loss, weight));
-    sums.bound = peers.iter().map(Contribution::bound).sum();
-    sums
-}
-
-/// Adds up what the ranks say of the parts of their shards, shard by shard in order.
-pub(super) fn batch_parts<W>(peers: &Peers<'_, Contribution<W>>) -> BatchParts {
-    let mut all = BatchParts::default();
-    peers.iter().flat_map(Contribution::parts).for_each(|shard| all.append(shard));
-    all
+impl StepTotals {
+    /// Adds up the contributions of one process, shard by shard in order.
+    pub(super) fn of<W>(reduction: Reduction, peers: &Peers<'_, Contribution<W>>) -> Self {
+        let (mut sums, mut parts) = (StepSums::default(), BatchParts::default());
+        let shards = peers.iter().flat_map(Contribution::shards);
+        shards.for_each(|(loss, weight)| sums.add_shard(reduction, loss, weight));
+        sums.bound = peers.iter().map(Contribution::bound).sum();
+        peers.iter().flat_map(Contribution::parts).for_each(|shard| parts.append(shard));
+        Self { sums, request: peers.get(0).request, parts }
+    }
 }
 
 impl StepSums {
@@ -47,7 +52,7 @@ impl StepSums {
         self.shards += usize::from(reduction.counts_shard(weight));
     }
 
-    /// Whether the gradient, divided by `divisor`, cannot but be finite. The bound is one of exact arithmetic: of the factor
+    /// Returns whether the gradient, divided by `divisor`, is guaranteed to be finite. The bound is one of exact arithmetic: of the factor
     /// 2 rounding takes less than a tenth for a million samples.
     pub(super) fn is_surely_finite(&self, divisor: Option<f64>) -> bool {
         let largest = 2.0 * self.bound / divisor.unwrap_or(1.0).min(1.0);
@@ -55,39 +60,66 @@ impl StepSums {
     }
 }
 
-/// Where pieces of a gradient go: indices among the params, and values that are the receiver's to change.
+/// Receives pieces of a gradient: indices among the params, and values that it may change.
 pub(super) type Sink<'a> = &'a mut dyn FnMut(Range<usize>, &mut [f32]);
 
-/// What a rank needs to compute a segment of the gradient of all shards.
+/// The subtrees that other processes have for a segment, before and after those of this one; none in one process.
+#[derive(Default)]
+pub(super) struct FarSubtrees<'a> {
+    /// The first subtree of this process, if it has one; by segment it is the only one.
+    pub(super) own: Option<Node>,
+    pub(super) before: Vec<(Node, &'a [f32])>,
+    pub(super) after: Vec<(Node, &'a [f32])>,
+}
+
+/// The buffers of a rank for combining a segment of the gradient of all shards.
 pub(super) struct Combiner<W> {
     tree: Tree,
-    /// The model's room, if it reduces by segment.
+    /// The model's workspace for it, if it reduces by segment.
     by_segment: Option<W>,
 }
 
-impl<W> Combiner<W> {
+impl<W: 'static> Combiner<W> {
     /// Reserves what the plan needs.
     pub(super) fn new<M: Model<Workspace = W>>(plan: &Plan, model: &M) -> Self {
         let by_segment = reduces_by_segment(plan, model).then(|| model.workspace(0));
         Self { tree: Tree::new(plan.shards_of(plan.max_batch_samples())), by_segment }
     }
 
-    /// Hands the gradient of the step for the params in `segment` to `sink`, piece by piece: all shards combined in the fixed
+    /// Passes the gradient of the step for the params in `segment` to `sink`, piece by piece: all shards combined in the fixed
     /// tree, not yet divided.
     pub(super) fn combine<M: Model<Workspace = W>>(
         &mut self,
         model: &M,
         peers: &Peers<'_, Contribution<W>>,
         segment: Range<usize>,
+        far: &FarSubtrees<'_>,
         sink: Sink<'_>,
     ) {
-        match &mut self.by_segment {
-            None => self.tree.combine(segment, &mut |range, push| hand_on(peers, range, push), sink),
-            Some(room) => model.segment_gradient(workspaces(peers), segment, room, sink),
+        let (tree, first) = (&mut self.tree, segment.start);
+        match (&mut self.by_segment, far.own) {
+            (Some(spare), _) if far.is_empty() => segment_gradient(model, peers, segment, spare, sink),
+            (Some(spare), Some(own)) => {
+                segment_gradient(model, peers, segment, spare, &mut |range, values| {
+                    for (range, values) in blocks(range).zip(values.chunks(BLOCK)) {
+                        let (before, after) =
+                            (cut(&far.before, &range, first), cut(&far.after, &range, first));
+                        let root = tree.combine(before.chain([(own, values)]).chain(after), range.len());
+                        sink(range, root);
+                    }
+                });
+            }
+            _ => {
+                for range in blocks(segment) {
+                    let (before, after) = (cut(&far.before, &range, first), cut(&far.after, &range, first));
+                    let root = tree.combine(before.chain(subtrees(peers, &range)).chain(after), range.len());
+                    sink(range, root);
+                }
+            }
         }
     }
 
-    /// Writes the gradient of this process's shards, which there are some of, for the params in `segment`: subtree by subtree.
+    /// Writes the gradient of this process's shards, of which there is one or more, for the params in `segment`: subtree by subtree.
     pub(super) fn fold<M: Model<Workspace = W>>(
         &mut self,
         model: &M,
@@ -96,61 +128,110 @@ impl<W> Combiner<W> {
         to: &mut [f32],
     ) {
         let (first, len) = (segment.start, segment.len());
-        match &mut self.by_segment {
-            None => {
-                let write = |index: usize, range: Range<usize>, values: &[f32]| {
-                    to[index * len + range.start - first..][..values.len()].copy_from_slice(values);
-                };
-                self.tree.fold(segment, &mut |range, push| hand_on(peers, range, push), write);
-            }
-            Some(room) => model.segment_gradient(workspaces(peers), segment, room, &mut |range, values| {
+        if let Some(spare) = &mut self.by_segment {
+            return segment_gradient(model, peers, segment, spare, &mut |range, values| {
                 to[range.start - first..range.end - first].copy_from_slice(values);
-            }),
+            });
+        }
+        for range in blocks(segment) {
+            for (index, values) in self.tree.fold(subtrees(peers, &range), range.len()).enumerate() {
+                to[index * len + range.start - first..][..values.len()].copy_from_slice(values);
+            }
         }
     }
+}
 
-    /// As [`combine`](Self::combine), where other processes have the subtrees before and after those of this one's shards, whose first, if
-    /// there is any, is `own`. By segment it is the only one.
-    pub(super) fn combine_between<M: Model<Workspace = W>>(
-        &mut self,
-        (model, own): (&M, Option<Node>),
-        peers: &Peers<'_, Contribution<W>>,
-        segment: Range<usize>,
-        before: Subtrees<'_>,
-        after: Subtrees<'_>,
-        sink: Sink<'_>,
-    ) {
-        let tree = &mut self.tree;
-        let (Some(room), Some(own)) = (&mut self.by_segment, own) else {
-            let mut all = |range: Range<usize>, push: Push<'_>| {
-                before(range.clone(), push);
-                hand_on(peers, range.clone(), push);
-                after(range, push);
-            };
-            return tree.combine(segment, &mut all, sink);
-        };
-        model.segment_gradient(workspaces(peers), segment, room, &mut |range, values| {
-            let mut start = range.start;
-            for values in values.chunks(BLOCK) {
-                let range = start..start + values.len();
-                start = range.end;
-                let mut all = |push: Push<'_>| {
-                    before(range.clone(), push);
-                    push(own, values);
-                    after(range.clone(), push);
-                };
-                tree.combine_block(range.clone(), &mut all, sink);
-            }
-        });
+impl FarSubtrees<'_> {
+    fn is_empty(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty()
     }
 }
 
-/// The subtrees that the ranks of this process have, in a range of the params.
-fn hand_on<W>(peers: &Peers<'_, Contribution<W>>, range: Range<usize>, push: Push<'_>) {
-    peers.iter().flat_map(Contribution::gradients).for_each(|(node, all)| push(node, &all[range.clone()]));
+/// Returns the subtrees that the ranks of this process have, in a range of the params.
+fn subtrees<'a, W: 'a>(
+    peers: &Peers<'a, Contribution<W>>,
+    range: &Range<usize>,
+) -> impl Iterator<Item = (Node, &'a [f32])> {
+    let range = range.clone();
+    let all = peers.iter().flat_map(Contribution::gradients);
+    all.map(move |(node, values)| (node, &values[range.clone()]))
 }
 
-fn workspaces<'a, W>(peers: &Peers<'a, Contribution<W>>) -> impl Iterator<Item = &'a W> + Clone {
-    let peers = peers.clone();
-    (0..peers.len()).map(move |rank| peers.get(rank).workspace())
+/// Returns a range of subtrees whose values begin with the param `first`.
+fn cut<'a>(
+    subtrees: &'a [(Node, &'a [f32])],
+    range: &Range<usize>,
+    first: usize,
+) -> impl Iterator<Item = (Node, &'a [f32])> {
+    let range = range.start - first..range.end - first;
+    subtrees.iter().map(move |(node, values)| (*node, &values[range.clone()]))
+}
+
+/// Computes a segment of the gradient of this process's shards, from what the model kept of the samples of its ranks.
+fn segment_gradient<M: Model>(
+    model: &M,
+    peers: &Peers<'_, Contribution<M::Workspace>>,
+    segment: Range<usize>,
+    spare: &mut M::Workspace,
+    sink: Sink<'_>,
+) {
+    let workspace_of = |rank: usize| peers.get(rank).workspace();
+    let model = segment_model(model).expect("the model reduces by segment");
+    model.segment_gradient(peers.len(), &workspace_of, segment, spare, sink);
+}
+
+/// The buffers in which gradients are combined, block by block, in the fixed tree over the shards.
+struct Tree {
+    /// Nodes with the block that holds each.
+    stack: Stack<usize>,
+    blocks: Vec<[f32; BLOCK]>,
+}
+
+/// Elements that are combined at a time: few enough for all nodes on the stack to stay in the first cache.
+const BLOCK: usize = 1024;
+
+fn blocks(segment: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    segment.clone().step_by(BLOCK).map(move |start| start..segment.end.min(start + BLOCK))
+}
+
+impl Tree {
+    /// Reserves what `shards` shards need, however they are spread over ranks.
+    fn new(shards: usize) -> Self {
+        // A binary counter of n leaves holds at most log2(n) + 1 nodes, one that comes, and more if the first is not leaf 0.
+        let depth = 2 * (shards.max(1).ilog2() as usize + 1) + 1;
+        Self { stack: Stack::with_capacity(shards), blocks: vec![[0.0; BLOCK]; depth] }
+    }
+
+    /// Combines subtrees that cover all shards, of `len` values each, and returns the values of the root.
+    fn combine<'a>(&mut self, subtrees: impl Iterator<Item = (Node, &'a [f32])>, len: usize) -> &mut [f32] {
+        self.push(subtrees);
+        let blocks = &mut self.blocks;
+        let root = self.stack.finish(|left, right| merge(blocks, left, right, len));
+        &mut blocks[root.expect("a step has a shard")][..len]
+    }
+
+    /// Combines subtrees of some successive shards as far as the tree allows, and returns the values of each that is left, in order.
+    fn fold<'a>(
+        &mut self,
+        subtrees: impl Iterator<Item = (Node, &'a [f32])>,
+        len: usize,
+    ) -> impl Iterator<Item = &[f32]> {
+        self.push(subtrees);
+        let blocks = &self.blocks;
+        self.stack.drain().map(move |(_, block)| &blocks[block][..len])
+    }
+
+    fn push<'a>(&mut self, subtrees: impl Iterator<Item = (Node, &'a [f32])>) {
+        for (node, values) in subtrees {
+            let (blocks, block, len) = (&mut self.blocks, self.stack.nodes().len(), values.len());
+            blocks[block][..len].copy_from_slice(values);
+            self.stack.push(node, block, |left, right| merge(blocks, left, right, len));
+        }
+    }
+}
+
+fn merge(blocks: &mut [[f32; BLOCK]], left: usize, right: usize, len: usize) -> usize {
+    let (before, from_right) = blocks.split_at_mut(right);
+    add(&mut before[left][..len], &from_right[0][..len]);
+    left
 }

@@ -1,98 +1,106 @@
-//! What one rank brings to a step.
-//!
-//! Either the gradients of its shards, combined as far as the tree allows; or, with a model that reduces by segment, what it
-//! computed of its samples on the way to them.
+//! The contribution of one rank to a step: the gradients of its shards, combined as far as the tree allows; or, with a model that reduces
+//! by segment, what it computed of its samples on the way to them. The definition is by shards, and the bits are the same.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use super::crossing::{Crossing, subtrees};
-use super::gradients::Gradients;
-use super::noise::{Parts, measures_shards};
-use super::shards::part;
-use super::step::{Asked, gathered_for, samples_of};
-use super::whereabouts::Whereabouts;
-use super::{BatchParts, Phase, Plan};
-use crate::collective::tree::Node;
-use crate::data::{Dataset, GatherBuffer};
-use crate::model::{Model, ShardRun};
+use super::noise_scale::BatchParts;
+use super::phase::{Phase, PhaseClock};
+use super::plan::Plan;
+use super::run::RunContext;
+use super::samples::{gathered_for, samples_of};
+use super::shards::{part, pieces};
+use crate::collective::tree::{Node, Stack};
+use crate::data::GatherBuffer;
+use crate::model::{Model, ShardRun, segment_model};
+use crate::optim::sum_of_squares;
+use crate::simd::vectorized;
 
-/// A rank's shards of a step, and what else the ranks must agree on.
+/// The shards of one rank in a step, and the rest that all ranks must know of it.
 pub(super) struct Contribution<W> {
-    /// Where samples are gathered.
+    /// The buffer for samples.
     gathered: GatherBuffer,
     workspace: W,
-    /// Where the shards in hand start among their samples, and where the last ends.
+    /// Boundaries of the shards in hand among their samples.
     bounds: Vec<usize>,
-    /// Without them, the model reduces by segment.
+    /// `None` if the model reduces by segment.
     gradients: Option<Gradients>,
     /// Loss sum of each of the rank's shards, in their order.
     losses: Vec<f64>,
     /// w_k of each of them.
     weights: Vec<f64>,
-    /// What the gradient of each of them is divided by, if the reduction says so.
+    /// Divisor of the gradient of each of them, if the reduction has one.
     divisors: Vec<f32>,
-    /// What no gradient of the rank's samples exceeds; NaN if that is not known.
+    /// Bound that no gradient of the rank's samples exceeds; NaN if there is none.
     bound: f64,
-    /// What the gradient noise scale is measured from.
-    parts: Parts,
-    /// What this rank asks all to do after this step; rank 0 is heard.
-    pub(super) asked: Asked,
-    /// What is sent to, and comes from, other processes.
-    pub(super) crossing: Crossing,
-    whereabouts: Arc<Whereabouts>,
+    /// |w_i ∂ℓ_i|² of each sample in hand, if the noise scale is measured from samples.
+    squares: Vec<f64>,
+    /// One entry a shard, in their order, in a step that measures the noise scale.
+    parts: Vec<BatchParts>,
+    pub(super) request: Request,
+    /// Subtrees of this process for segments of others, which this thread sends: segment by segment, and of each subtree by subtree.
+    pub(super) outbox: Vec<f32>,
+    /// On the first thread: the subtrees of other processes for the params that this one owns, process by process, segment by segment, and
+    /// of each subtree by subtree.
+    pub(super) inbox: Vec<f32>,
+}
+
+/// A request of rank 0 to all ranks, for after a step; any rank may request to stop.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Request {
+    pub(super) stop: bool,
+    /// To save the run, in these of its two buffers.
+    pub(super) save: Option<usize>,
 }
 
 /// Most samples that are computed in one go, unless one shard has more: enough for products to be efficient, few enough for
 /// the memory of a rank to be bounded by a shard or this.
 const PIECE_SAMPLES: usize = 1024;
 
-/// Shards of a step, and which of its samples they are.
+/// The samples of a step, and their shards.
 #[derive(Clone, Copy)]
 pub(super) struct Batch<'a> {
-    /// The samples of the step, in order.
+    /// The samples, in order.
     pub(super) samples: &'a [u32],
     /// The number of shards that they are cut into.
     pub(super) shards: usize,
-    /// Whether the gradient noise scale is measured on it.
-    pub(super) measured: bool,
+    /// True if the gradient noise scale is measured.
+    pub(super) noise: bool,
 }
 
-impl<W> Contribution<W> {
+impl<W: 'static> Contribution<W> {
     /// Reserves what any step of the plan needs of a rank.
-    pub(super) fn new<M: Model<Workspace = W>>(
-        plan: &Plan,
-        model: &M,
-        data: &Dataset,
-        (rank, whereabouts): (usize, Arc<Whereabouts>),
-    ) -> Self {
+    pub(super) fn new<M: Model<Workspace = W>>(run: &RunContext<'_, M>, rank: usize) -> Self {
+        let (plan, model) = (&run.plan, run.model);
         let by_segment = reduces_by_segment(plan, model);
-        let most = if by_segment { most_of_a_run(plan) } else { most_shards(plan) };
+        let most = if by_segment { most_of_a_run(plan) } else { most_of_a_piece(plan, model) };
         let samples = (most * plan.max_shard_samples()).min(plan.max_batch_samples());
         let count = runs(plan, rank).map(|shards| shards.len()).max().unwrap_or(0);
+        let measures = plan.noise_interval().is_some();
         Self {
-            gathered: gathered_for(data, samples),
+            gathered: gathered_for(run.train, samples),
             workspace: model.workspace(samples),
             bounds: Vec::with_capacity(most + 1),
-            gradients: (!by_segment).then(|| Gradients::new(plan, model, rank, most)),
+            gradients: (!by_segment).then(|| Gradients::new(plan, model, rank)),
             losses: Vec::with_capacity(count),
             weights: Vec::with_capacity(count),
             divisors: Vec::with_capacity(count),
             bound: f64::NAN,
-            parts: Parts::new(plan, model, count, samples),
-            asked: Asked::default(),
-            crossing: Crossing::default(),
-            whereabouts,
+            squares: vec![0.0; if measures && !measures_shards(plan, model) { samples } else { 0 }],
+            parts: Vec::with_capacity(if measures { count } else { 0 }),
+            request: Request::default(),
+            outbox: Vec::new(),
+            inbox: Vec::new(),
         }
     }
 
-    /// Computes the rank's shards of a batch.
+    /// Computes the rank's `shards` of a batch.
     pub(super) fn compute<M: Model<Workspace = W>>(
         &mut self,
-        plan: &Plan,
-        (model, params, data): (&M, &[f32], &Dataset),
+        run: &RunContext<'_, M>,
+        params: &[f32],
         batch: Batch<'_>,
         shards: Range<usize>,
+        clock: &mut PhaseClock,
     ) {
         self.losses.clear();
         self.weights.clear();
@@ -101,57 +109,65 @@ impl<W> Contribution<W> {
         self.bound = 0.0;
         if let Some(gradients) = &mut self.gradients {
             gradients.clear();
-            let one_by_one = batch.measured && measures_shards(plan, model);
-            let most = if one_by_one { 1 } else { most_shards(plan) };
+            let one_by_one = batch.noise && measures_shards(&run.plan, run.model);
+            let most = if one_by_one { 1 } else { most_of_a_piece(&run.plan, run.model) };
             for node in pieces(shards, most) {
-                self.piece(plan, (model, params, data), batch, node.leaves(), Some(node));
+                self.compute_piece(run, params, batch, node.leaves(), Some(node), clock);
             }
         } else {
-            self.piece(plan, (model, params, data), batch, shards, None);
+            self.compute_piece(run, params, batch, shards, None, clock);
         }
     }
 
     /// Computes some shards in one go, which are the subtree of a node unless the model reduces by segment.
-    fn piece<M: Model<Workspace = W>>(
+    fn compute_piece<M: Model<Workspace = W>>(
         &mut self,
-        plan: &Plan,
-        (model, params, data): (&M, &[f32], &Dataset),
+        run: &RunContext<'_, M>,
+        params: &[f32],
         batch: Batch<'_>,
         shards: Range<usize>,
         node: Option<Node>,
+        clock: &mut PhaseClock,
     ) {
-        let bound =
-            |shard: usize| (shard > 0).then(|| part(batch.samples.len(), batch.shards, shard - 1).end);
-        let first = bound(shards.start).unwrap_or(0);
+        let bound = |shard: usize| {
+            if shard == 0 { 0 } else { part(batch.samples.len(), batch.shards, shard - 1).end }
+        };
+        let first = bound(shards.start);
         self.bounds.clear();
-        self.bounds.extend((shards.start..=shards.end).map(|shard| bound(shard).unwrap_or(0) - first));
+        self.bounds.extend((shards.start..=shards.end).map(|shard| bound(shard) - first));
         let samples = &batch.samples[first..first + self.bounds[shards.len()]];
-        self.whereabouts.enter(Phase::Load);
-        data.gather(samples, &mut self.gathered);
+        clock.enter(Phase::Load);
+        run.train.gather(samples, &mut self.gathered);
         self.gathered.clear_weightless();
         let place = self.weights.len();
-        self.weigh(plan);
+        self.weigh(&run.plan);
         let divisors = (!self.divisors.is_empty()).then(|| &self.divisors[place..]);
         let shards = ShardRun { samples: samples_of(&self.gathered), bounds: &self.bounds, divisors };
-        let losses = &mut self.losses[place..];
-        self.whereabouts.enter(Phase::Gradient);
-        match (&mut self.gradients, node) {
-            (Some(gradients), Some(node)) => {
-                let gradient = gradients.compute(&shards, losses, (model, params, &mut self.workspace));
-                if batch.measured && !model.knows_sample_squares() {
-                    self.parts.note_shard(&shards, gradient);
-                }
-                gradients.push(node);
+        let (losses, workspace) = (&mut self.losses[place..], &mut self.workspace);
+        clock.enter(Phase::Gradient);
+        let (fused, by_segment) = (run.model.fused(), segment_model(run.model));
+        if let (Some(gradients), Some(node)) = (&mut self.gradients, node) {
+            let grads = gradients.slot();
+            match fused {
+                Some(model) => model.subtree_gradient(params, &shards, grads, losses, workspace),
+                None => losses[0] = shard_gradient(run.model, params, &shards, grads, workspace),
             }
-            _ => model.propagate(params, &shards, losses, &mut self.workspace),
+            if batch.noise && by_segment.is_none() {
+                self.parts.push(parts_of_shard(&shards, grads));
+            }
+            gradients.push(node);
+        } else if let Some(model) = by_segment {
+            model.propagate(params, &shards, losses, workspace);
         }
-        self.bound += model.gradient_bound(&shards, &self.workspace);
-        if batch.measured && model.knows_sample_squares() {
-            self.parts.note_samples(&shards, model, &self.workspace);
+        self.bound += fused.map_or(f64::NAN, |model| model.gradient_bound(&shards, workspace));
+        if let (true, Some(model)) = (batch.noise, by_segment) {
+            let squares = &mut self.squares[..shards.all_samples().len()];
+            model.sample_squares(&shards, squares, workspace);
+            self.parts.extend(parts_of_samples(&shards, squares));
         }
     }
 
-    /// Notes the weights of the shards in hand, and what they are divided by.
+    /// Notes the weights of the shards in hand, and their divisors.
     fn weigh(&mut self, plan: &Plan) {
         let samples = samples_of(&self.gathered);
         for pair in self.bounds.windows(2) {
@@ -163,56 +179,182 @@ impl<W> Contribution<W> {
             self.divisors.extend(plan.reduction().shard_divisor(divided).map(|divisor| divisor as f32));
         }
     }
+}
 
-    /// The subtrees with their gradients, in the order of the shards; none if the model reduces by segment.
+impl<W> Contribution<W> {
+    /// Returns the subtrees with their gradients, in the order of the shards; none if the model reduces by segment.
     pub(super) fn gradients(&self) -> impl Iterator<Item = (Node, &[f32])> {
         self.gradients.iter().flat_map(Gradients::iter)
     }
 
-    /// The gradient of all of the rank's shards, if they are one subtree and the model does not reduce by segment.
+    /// Returns the gradient of all of the rank's shards, if they are one subtree and the model does not reduce by segment.
     pub(super) fn sole_gradient(&self) -> Option<&[f32]> {
         let mut gradients = self.gradients();
         gradients.next().filter(|_| gradients.next().is_none()).map(|(_, gradient)| gradient)
     }
 
-    /// What the model left of the rank's samples, if it reduces by segment.
+    /// Returns what the model kept of the rank's samples, if it reduces by segment.
     pub(super) fn workspace(&self) -> &W {
         &self.workspace
     }
 
-    /// Loss sum and weight of each shard, in order.
+    /// Returns loss sum and weight of each shard, in order.
     pub(super) fn shards(&self) -> impl Iterator<Item = (f64, f64)> {
         self.losses.iter().copied().zip(self.weights.iter().copied())
     }
 
-    /// What the noise scale is measured from, shard by shard in order; nothing unless the step measures it.
-    pub(super) fn parts(&self) -> impl Iterator<Item = &BatchParts> {
-        self.parts.iter()
+    /// Returns what the noise scale is measured from, shard by shard in order; nothing unless the step measures it.
+    pub(super) fn parts(&self) -> &[BatchParts] {
+        &self.parts
     }
 
-    /// What no gradient of the rank's samples exceeds; NaN if that is not known.
+    /// Returns a bound that no gradient of the rank's samples exceeds; NaN if there is none.
     pub(super) fn bound(&self) -> f64 {
         self.bound
     }
 }
 
-/// Whether the gradients of a plan's steps are cut by params, not by shards: if the model asks for it, and the samples of each rank
-/// are few enough to be kept until all ranks have theirs, and no gradient of a shard is asked for. Over several processes only if this one
-/// has several threads, and the shards of each are one subtree. The bits are the same.
+/// Writes the divided gradient of the one shard there is and returns its loss sum; 0 and 0 if it weighs 0, whatever the model computes.
+fn shard_gradient<M: Model>(
+    model: &M,
+    params: &[f32],
+    shard: &ShardRun<'_>,
+    grads: &mut [f32],
+    workspace: &mut M::Workspace,
+) -> f64 {
+    let samples = shard.all_samples();
+    if samples.total_weight() == 0.0 {
+        grads.fill(0.0);
+        return 0.0;
+    }
+    let loss = model.gradient(params, &samples, grads, workspace);
+    if let Some([divisor]) = shard.divisors {
+        grads.iter_mut().for_each(|grad| *grad /= divisor);
+    }
+    loss
+}
+
+/// Returns a shard as the one part that its whole gradient is.
+fn parts_of_shard(shard: &ShardRun<'_>, gradient: &[f32]) -> BatchParts {
+    let (mut weight, mut squares) = (0.0, 0.0);
+    sample_weights(shard, 0).for_each(|w| (weight, squares) = (weight + w, squares + w * w));
+    let mut parts = BatchParts::default();
+    parts.add(sum_of_squares(gradient), weight, squares);
+    parts
+}
+
+/// Returns each shard as the parts that its samples are, given the squares of their gradients.
+fn parts_of_samples(shards: &ShardRun<'_>, squares: &[f64]) -> impl Iterator<Item = BatchParts> {
+    let first = shards.bounds[0];
+    (0..shards.len()).map(move |shard| {
+        let mut parts = BatchParts::default();
+        let squares = &squares[shards.bounds[shard] - first..];
+        for (weight, square) in sample_weights(shards, shard).zip(squares) {
+            parts.add(*square, weight, weight * weight);
+        }
+        parts
+    })
+}
+
+/// Returns w_i of each sample of a shard, divided as its gradient is.
+fn sample_weights(shards: &ShardRun<'_>, shard: usize) -> impl Iterator<Item = f64> {
+    let divisor = shards.divisors.map_or(1.0, |divisors| f64::from(divisors[shard]));
+    let samples = shards.samples;
+    (shards.bounds[shard]..shards.bounds[shard + 1]).map(move |i| f64::from(samples.weight(i)) / divisor)
+}
+
+/// The gradients of a rank's shards, one for each subtree that the shards are combined to without those of others.
+struct Gradients {
+    params_len: usize,
+    /// One gradient a slot.
+    slots: Vec<f32>,
+    /// The subtrees in the order of the shards, each with its slot: the k-th is in slot k.
+    nodes: Stack<usize>,
+}
+
+impl Gradients {
+    /// Reserves what any step of the plan needs of a rank.
+    fn new<M: Model>(plan: &Plan, model: &M, rank: usize) -> Self {
+        let most = most_of_a_piece(plan, model);
+        let least = if measures_shards(plan, model) { 1 } else { most };
+        // A short last batch may have fewer shards, and thereby other subtrees.
+        let slots = runs(plan, rank)
+            .flat_map(|shards| [most, least].map(|most| slots_for(pieces(shards.clone(), most))))
+            .max()
+            .unwrap_or(0);
+        let count = runs(plan, rank).map(|shards| shards.len()).max().unwrap_or(0);
+        let params_len = plan.params_len();
+        Self { params_len, slots: vec![0.0; params_len * slots], nodes: Stack::with_capacity(count) }
+    }
+
+    fn clear(&mut self) {
+        drop(self.nodes.drain());
+    }
+
+    /// Returns the slot for the gradient of the next subtree, which [`push`](Self::push) must follow.
+    fn slot(&mut self) -> &mut [f32] {
+        let (len, slot) = (self.params_len, self.nodes.nodes().len());
+        &mut self.slots[slot * len..][..len]
+    }
+
+    /// Combines the subtree just computed with those before.
+    fn push(&mut self, node: Node) {
+        let (len, slot) = (self.params_len, self.nodes.nodes().len());
+        let slots = &mut self.slots;
+        self.nodes.push(node, slot, |left, right| {
+            let (before, from_right) = slots.split_at_mut(right * len);
+            add(&mut before[left * len..][..len], &from_right[..len]);
+            left
+        });
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (Node, &[f32])> {
+        let gradient = |slot: usize| &self.slots[slot * self.params_len..][..self.params_len];
+        self.nodes.nodes().iter().map(move |(node, slot)| (*node, gradient(*slot)))
+    }
+}
+
+/// left += right.
+pub(super) fn add(left: &mut [f32], right: &[f32]) {
+    vectorized(
+        #[inline(always)]
+        || left.iter_mut().zip(right).for_each(|(left, right)| *left += right),
+    );
+}
+
+/// Returns the number of slots that pushing `nodes` one after the other takes at most at a time.
+fn slots_for(nodes: impl Iterator<Item = Node>) -> usize {
+    let mut stack = Stack::with_capacity(0);
+    nodes.fold(0, |most, node| {
+        let needed = stack.nodes().len() + 1;
+        stack.push(node, (), |(), ()| ());
+        most.max(needed)
+    })
+}
+
+/// Returns whether the gradients of a plan's steps are cut by params, not by shards: if the model asks for it, and the samples of each rank
+/// are few enough to be kept until all ranks have theirs, and no gradient of a shard is needed. Over several processes only if this one
+/// has several threads, and the shards of each are one subtree.
 pub(super) fn reduces_by_segment<M: Model>(plan: &Plan, model: &M) -> bool {
     if plan.processes() > 1 && plan.threads() == 1 {
         // Its gradient is sent as it is: 3 % faster for 784-512-512-10, two processes and batches of 256.
         return false;
     }
     let few = most_of_a_run(plan) * plan.max_shard_samples() <= PIECE_SAMPLES;
-    let whole = |batch| {
+    let is_whole = |batch| {
         let shards = plan.shards_of(batch);
         plan.processes() == 1
-            || (0..plan.processes()).all(|process| subtrees(plan, process, shards).count() <= 1)
+            || (0..plan.processes()).all(|process| plan.subtrees_in(process, shards).count() <= 1)
     };
-    few && batches(plan).all(whole)
-        && !measures_shards(plan, model)
-        && model.reduces_by_segment(plan.max_batch_samples().div_ceil(plan.processes()))
+    let samples = plan.max_batch_samples().div_ceil(plan.processes());
+    few && batches(plan).all(is_whole)
+        && segment_model(model).is_some_and(|model| model.reduces_by_segment(samples))
+}
+
+/// Returns whether a step that measures the noise scale computes the gradients of shards one by one, as the model does not know those of
+/// samples. The choice depends on the model alone.
+fn measures_shards<M: Model>(plan: &Plan, model: &M) -> bool {
+    plan.noise_interval().is_some() && segment_model(model).is_none()
 }
 
 /// Samples of a full batch and of the short last one.
@@ -221,20 +363,8 @@ fn batches(plan: &Plan) -> impl Iterator<Item = usize> + use<> {
 }
 
 /// The rank's shards in a full batch and in the short last one.
-pub(super) fn runs(plan: &Plan, rank: usize) -> impl Iterator<Item = Range<usize>> {
+fn runs(plan: &Plan, rank: usize) -> impl Iterator<Item = Range<usize>> {
     batches(plan).map(move |batch| part(plan.shards_of(batch), plan.ranks(), rank))
-}
-
-/// Cuts a run of shards into subtrees of at most `most` shards, as large as can be.
-pub(super) fn pieces(shards: Range<usize>, most: usize) -> impl Iterator<Item = Node> {
-    let Range { mut start, end } = shards;
-    std::iter::from_fn(move || {
-        let left = (end - start).min(most);
-        let level = start.trailing_zeros().min(left.checked_ilog2()?);
-        let node = Node { level, index: start >> level };
-        start = node.leaves().end;
-        Some(node)
-    })
 }
 
 /// Most shards that a rank has: those of the first, as larger parts come first.
@@ -242,25 +372,9 @@ fn most_of_a_run(plan: &Plan) -> usize {
     part(plan.shards_of(plan.max_batch_samples()), plan.ranks(), 0).len()
 }
 
-/// Most shards of a piece.
-fn most_shards(plan: &Plan) -> usize {
+/// Most shards that are computed in one go by shards.
+fn most_of_a_piece<M: Model>(plan: &Plan, model: &M) -> usize {
     let shards = plan.shards_of(plan.max_batch_samples());
-    (PIECE_SAMPLES / plan.max_shard_samples()).clamp(1, shards.max(1))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn pieces_are_whole_subtrees_that_follow_one_another(start in 0_usize..70, len in 0_usize..70, most in 1_usize..20) {
-            let nodes: Vec<Node> = pieces(start..start + len, most).collect();
-            let leaves: Vec<usize> = nodes.iter().flat_map(|node| node.leaves()).collect();
-            prop_assert_eq!(leaves, (start..start + len).collect::<Vec<_>>());
-            prop_assert!(nodes.iter().all(|node| node.leaves().len() <= most));
-        }
-    }
+    let most = if model.fused().is_some() { PIECE_SAMPLES / plan.max_shard_samples() } else { 1 };
+    most.clamp(1, shards.max(1))
 }

@@ -1,17 +1,18 @@
-//! What can go wrong in training.
+//! The errors of training.
 
 use std::any::Any;
+use std::error::Error;
 use std::io;
 
-use thiserror::Error;
-
-use super::{Metric, Outcome, Phase, SubscriberError};
+use super::options::Metric;
+use super::outcome::Outcome;
+use super::phase::Phase;
 use crate::collective::CollectiveError;
 use crate::model::DataMismatch;
 use crate::optim::{OptimError, OptimizerKind};
 
-/// Why a run could not begin, or did not end well.
-#[derive(Debug, Error)]
+/// The reason why a run could not begin, or failed.
+#[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// A penalty on the sum of a batch, and a gradient that is no sum divided by the weight of the batch.
     #[error(
@@ -75,7 +76,7 @@ pub enum TrainError {
     /// The largest norm of a gradient is not above 0.
     #[error("a gradient cannot be clipped to a norm of {found:?}; give a number above 0")]
     ClipNorm {
-        /// What was asked for.
+        /// The norm given.
         found: f64,
     },
     /// The gradient noise scale is to be measured in no step.
@@ -103,7 +104,7 @@ pub enum TrainError {
         "the base batch size {found} has no effect without scaling of the rate; choose linear or sqrt, or drop it"
     )]
     UnusedBaseBatch {
-        /// What was given.
+        /// The value given.
         found: usize,
     },
     /// The params to start from are not those of the model.
@@ -117,7 +118,7 @@ pub enum TrainError {
     /// The run is to be saved every 0 steps or epochs.
     #[error("a run cannot be saved every 0 steps or epochs; give at least 1, or never")]
     ZeroSaveEvery,
-    /// The params to go on from are not those of the model.
+    /// The params to resume from are not those of the model.
     #[error(
         "{found} params were saved, but the model has {expected}; the model cannot change when a run is resumed"
     )]
@@ -127,7 +128,7 @@ pub enum TrainError {
         /// Params of the model.
         expected: usize,
     },
-    /// The state to go on from is not that of the optimizer.
+    /// The state to resume from is not that of the optimizer.
     #[error(
         "the saved state of the optimizer is {found:?}, but {kind} with these options keeps {expected:?}; the optimizer cannot change when a run is resumed"
     )]
@@ -159,18 +160,18 @@ pub enum TrainError {
         /// Samples of a batch now.
         batch_size: usize,
     },
-    /// A metric needs what is not there.
+    /// A metric needs data that is missing.
     #[error("the params cannot be judged by {metric} without {missing}; give some, or choose another metric")]
     Metric {
         /// The metric.
         metric: Metric,
-        /// What it needs.
+        /// The missing data.
         missing: &'static str,
     },
-    /// The least gain is below 0 or no number.
+    /// The least gain is negative or NaN.
     #[error("an epoch cannot be the best with a gain of more than {found:?}; give a number of 0 or more")]
     MinGain {
-        /// What was given.
+        /// The value given.
         found: f64,
     },
     /// The run would stop before it could have a best epoch.
@@ -204,7 +205,7 @@ pub enum TrainError {
     /// The model and the data do not fit each other.
     #[error(transparent)]
     Misfit(#[from] DataMismatch),
-    /// Something is wrong about the optimizer, the rate or the schedule.
+    /// The optimizer, the rate or the schedule is invalid.
     #[error(transparent)]
     Optim(#[from] OptimError),
     /// The system does not give the memory that the model needs.
@@ -232,7 +233,7 @@ pub enum TrainError {
         samples: usize,
         /// Their features.
         features: usize,
-        /// What is needed.
+        /// The memory needed.
         bytes: usize,
     },
     /// A thread could not be started.
@@ -240,7 +241,7 @@ pub enum TrainError {
     Spawn {
         /// Rank without a thread.
         rank: usize,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The processes of a run were not started alike.
@@ -250,17 +251,17 @@ pub enum TrainError {
     Disagreement {
         /// The first process that differs from process 0.
         process: usize,
-        /// In what it differs.
+        /// The value that differs.
         what: String,
-        /// What it is there.
+        /// The value there.
         found: String,
-        /// What it is in process 0.
+        /// The value in process 0.
         expected: String,
     },
-    /// The processes could not go on together. The ranks that the source names are processes.
+    /// The processes could not continue together. The ranks that the source names are processes.
     #[error("{}", of_processes(source))]
     Processes {
-        /// Why.
+        /// The cause.
         source: CollectiveError,
     },
     /// A rank panicked.
@@ -270,31 +271,34 @@ pub enum TrainError {
         rank: usize,
         /// The step, counted from 1.
         step: u64,
-        /// What it was doing.
+        /// The phase it was in.
         phase: Phase,
-        /// What it panicked with.
+        /// The message of the panic.
         message: String,
         /// The params as the last whole step left them, also if this one was in the middle of its update.
         params: Vec<f32>,
     },
-    /// A subscriber panicked, and nobody hears the ranks.
+    /// A subscriber panicked, and nothing receives the events of the ranks.
     #[error("the subscribers of the run are gone")]
     SubscribersGone,
-    /// A subscriber could not go on.
+    /// A subscriber failed.
     #[error("{source}")]
     Subscriber {
-        /// Why.
+        /// The cause.
         source: SubscriberError,
-        /// What the run came to until then.
+        /// The outcome of the run until then.
         outcome: Box<Outcome>,
     },
-    /// The ranks could not go on together.
+    /// The ranks could not continue together.
     #[error(transparent)]
     Collective(#[from] CollectiveError),
 }
 
+/// The reason why a subscriber cannot continue.
+pub type SubscriberError = Box<dyn Error + Send + Sync>;
+
 impl TrainError {
-    /// The error of a rank that was last seen in a step, counted from 0, and a phase of it.
+    /// Returns the error of a rank that was last in a step, counted from 0, and a phase of it.
     pub(super) fn panicked(rank: usize, (step, phase): (u64, Phase), payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<&str>().map(ToString::to_string);
         let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
@@ -302,7 +306,7 @@ impl TrainError {
         Self::Panicked { rank, step: step + 1, phase, message, params: Vec::new() }
     }
 
-    /// How far an error is from the cause: what a rank did itself comes before what it hears of others.
+    /// Returns the distance of an error from the cause: an error of the rank itself comes before one that others caused.
     pub(super) fn remoteness(&self) -> u8 {
         match self {
             Self::Spawn { .. } | Self::Panicked { .. } => 0,
@@ -312,7 +316,7 @@ impl TrainError {
     }
 }
 
-/// What went wrong between processes, in words for those.
+/// Returns the text of an error between processes.
 fn of_processes(source: &CollectiveError) -> String {
     match source {
         CollectiveError::Left { rank } => {

@@ -1,15 +1,15 @@
-//! The gradient noise scale: what it is estimated from, and how. Arithmetic alone; who measures what stands in `noise.rs`.
+//! The gradient noise scale and its estimate. Arithmetic alone; `contribution.rs` measures the parts of a batch.
 
 use serde::{Deserialize, Serialize};
 
 /// Estimates the gradient noise scale of a run, B_simple = tr(Σ)/|G|².
 ///
-/// G is the gradient of the loss of all samples, Σ the covariance of the gradients of single ones. A batch of B samples says
+/// G is the gradient of the loss of all samples, Σ the covariance of the gradients of single ones. A batch of B samples gives
 /// G with a noise of tr(Σ)/B, so that B_simple is the batch size at which noise and gradient are equally long. A step with the
 /// best rate does 1/(1 + B_simple/B) of what the exact gradient would: batches far below waste steps, those far beyond
 /// waste samples.
 ///
-/// Each measuring step gives one [`NoiseMeasurement`]. A single one says next to nothing, as |G|² is the small difference of
+/// Each measuring step gives one [`NoiseMeasurement`]. A single one carries next to no information, as |G|² is the small difference of
 /// large numbers where batches are small. B_simple is the ratio of two **separate** averages of many, since a mean of ratios would
 /// be biased. Two such averages are kept:
 ///
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 /// # Examples
 ///
 /// ```
-/// use phalanx::train::{BatchParts, NoiseScale};
+/// use phalanx::train::noise_scale::{BatchParts, NoiseScale};
 ///
 /// let mut scale = NoiseScale::default();
 /// // Gradients of two samples each, in one dimension: G = 1 and Σ = 4.
@@ -50,7 +50,7 @@ pub struct NoiseScale {
     measurements: u64,
 }
 
-/// What the gradients of the parts of one batch add up to. A part is a shard, or a single sample.
+/// Sums over the gradients of the parts of one batch. A part is a shard, or a single sample.
 ///
 /// Part k has samples i ∈ k of weights w_i. It knows |s_k|², s_k = Σ w_i g_i being its gradient sum, w_k = Σ w_i and
 /// q_k = Σ w_i². Dividing gradients by something divides the weights by it.
@@ -66,12 +66,12 @@ pub struct BatchParts {
     sample_squares: f64,
 }
 
-/// What one step says of the gradient and its noise, both without bias.
+/// Estimates of the gradient and its noise from one step, both without bias.
 ///
 /// # Examples
 ///
 /// ```
-/// use phalanx::train::{BatchParts, NoiseMeasurement};
+/// use phalanx::train::noise_scale::{BatchParts, NoiseMeasurement};
 ///
 /// // Two samples whose gradients are 1 and 3.
 /// let mut parts = BatchParts::default();
@@ -86,7 +86,7 @@ pub struct NoiseMeasurement {
     pub gradient_square: f64,
     /// An estimate of tr(Σ).
     pub noise_trace: f64,
-    /// W² − Σ w_k²: what it counts beside other measurements.
+    /// W² − Σ w_k²: its weight among other measurements.
     pub pairs: f64,
 }
 
@@ -120,7 +120,7 @@ struct NoiseAverage {
 
 /// Fewer measurements than this, or as many of uneven weight as count like these, do not know their own spread.
 const FEWEST: f64 = 8.0;
-/// |G|² must be so many of its standard errors above 0 for something to be divided by it.
+/// |G|² must be this many of its standard errors above 0 for something to be divided by it.
 const CLEAR_OF_ZERO: f64 = 2.0;
 
 impl BatchParts {
@@ -168,8 +168,8 @@ impl BatchParts {
     ///
     /// |𝒢|² = (|s|² − Σ|s_k|²) / (W² − Σ w_k²),  𝒮 = (Σ|s_k|² − |𝒢|² Σ w_k²) / Q,
     ///
-    /// without bias whatever the sizes and weights of the parts are. With sample weights this holds if they say how much a sample
-    /// counts and nothing of its gradient; the noise of a batch is then that of W²/Q samples.
+    /// without bias whatever the sizes and weights of the parts are. With sample weights this holds if they are independent of a
+    /// sample's gradient; the noise of a batch is then that of W²/Q samples.
     ///
     /// `None` if fewer than two parts have any weight.
     pub fn measure(&self, whole_square: f64) -> Option<NoiseMeasurement> {
@@ -186,7 +186,7 @@ impl NoiseScale {
     pub fn add(&mut self, measurement: NoiseMeasurement) {
         self.measurements += 1;
         let t = self.measurements as f64;
-        // Beside i(i + 1)(i + 2) for i = t, what came before counts as (t − 1)/(t + 2) of what it did beside t − 1.
+        // Compared with i(i + 1)(i + 2) for i = t, the earlier measurements count (t − 1)/(t + 2) of what they did at t − 1.
         self.recent.fade((t - 1.0) / (t + 2.0));
         self.recent.add(&measurement);
         self.whole.add(&measurement);
@@ -223,7 +223,7 @@ impl NoiseScale {
         self.recent.estimate()
     }
 
-    /// The same over the whole run, Σ 𝒮/Σ |𝒢|². The first steps, whose gradients are the longest, have most to say in it.
+    /// The same over the whole run, Σ 𝒮/Σ |𝒢|². The first steps, whose gradients are the longest, dominate it.
     pub fn whole(&self) -> Option<NoiseEstimate> {
         self.whole.estimate()
     }

@@ -1,16 +1,16 @@
-//! Norms over all ranks: of the whole gradient for clipping, of tensors for LARS and LAMB.
+//! Checks of the gradient over all ranks: whether it is finite, its norm for clipping, and the norms of tensors for LARS and LAMB.
 //!
-//! Each rank adds the squares of its own blocks; all see those of all, and add blocks in the same order.
+//! Each rank adds the squares of its own blocks; all ranks see those of all, and add blocks in the same order.
 
 use std::ops::Range;
-use std::time::{Duration, Instant};
 
-use bytemuck::Pod;
-
-use super::ranks::Ranks;
-use super::{Plan, TrainError};
-use crate::collective::Peers;
+use super::error::TrainError;
+use super::phase::PhaseClock;
+use super::plan::Plan;
+use super::ranks::{RankValues, Ranks};
+use crate::collective::{Peers, Shared};
 use crate::optim::{Blocks, Optimizer, clip_factor, scale_grads};
+use crate::simd::vectorized;
 
 /// Buffers of one rank for the norms of a step.
 pub(super) struct Norms {
@@ -21,30 +21,34 @@ pub(super) struct Norms {
     /// Boundaries of the ranks' runs of blocks.
     cuts: Vec<usize>,
     /// Squares of the reduced gradient, one sum a block.
-    squares: Exchanged<f64>,
-    /// What the rank says of its part of the gradient where no norms are needed.
-    seen: Seen,
-    /// What the optimizer wants to know of each block.
-    pairs: Exchanged<[f64; 2]>,
-    /// Time spent in exchanges.
-    waited: Duration,
+    squares: RankValues<f64>,
+    local: LocalCheck,
+    /// The squares that the optimizer needs of each block.
+    pairs: RankValues<[f64; 2]>,
 }
 
-/// What all ranks together know of the reduced gradient.
+/// The check of a rank's segment of the reduced gradient, for the other ranks of its process.
+#[derive(Default)]
+pub(super) struct LocalCheck {
+    is_finite: bool,
+    /// Its squares, one sum a block; none unless they are needed.
+    squares: Vec<f64>,
+}
+
+/// The check of the whole reduced gradient, the same on every rank.
 #[derive(Clone, Copy)]
-pub(super) struct Known {
-    /// Whether all of it is finite.
-    pub(super) finite: bool,
-    /// The sum of its squares, if they were asked for.
+pub(super) struct GlobalCheck {
+    pub(super) is_finite: bool,
+    /// The sum of its squares, if they are needed.
     pub(super) square: f64,
 }
 
-/// What a rank knows of its part of the reduced gradient.
-pub(super) struct Seen {
-    /// Whether all of it is.
-    pub(super) finite: bool,
-    /// Its squares, one sum a block; nothing unless they were asked for.
-    pub(super) squares: Vec<f64>,
+impl GlobalCheck {
+    /// Returns the check of all ranks of one process together.
+    pub(super) fn of(peers: &Peers<'_, LocalCheck>) -> Self {
+        let square = peers.iter().flat_map(|local| &local.squares).sum();
+        Self { is_finite: peers.iter().all(|local| local.is_finite), square }
+    }
 }
 
 impl Norms {
@@ -54,127 +58,114 @@ impl Norms {
         Self {
             clip_norm: plan.clip_grad_norm(),
             of_tensors,
-            squares: Exchanged::new(run.len(), plan.blocks().len()),
-            seen: Seen { finite: true, squares: Vec::with_capacity(run.len()) },
-            pairs: Exchanged::new(own, all),
+            squares: RankValues { own: vec![0.0; run.len()], all: Vec::with_capacity(plan.blocks().len()) },
+            local: LocalCheck { is_finite: true, squares: Vec::with_capacity(run.len()) },
+            pairs: RankValues { own: vec![[0.0; 2]; own], all: Vec::with_capacity(all) },
             run,
             cuts: plan.block_cuts().to_vec(),
-            waited: Duration::ZERO,
         }
     }
 
-    /// Whether a step needs any.
+    /// Returns whether each step needs norms before its update.
     pub(super) fn needed(&self) -> bool {
         self.of_tensors || self.clip_norm.is_some()
     }
 
-    /// Whether gradients are clipped.
+    /// Returns whether gradients are clipped.
     pub(super) fn clips(&self) -> bool {
         self.clip_norm.is_some()
     }
 
-    /// Whether a value is true on every rank.
-    pub(super) fn agree(&mut self, ranks: &mut Ranks<'_>, value: bool) -> Result<bool, TrainError> {
-        let start = Instant::now();
-        let agreed = ranks.all(value)?;
-        self.waited += start.elapsed();
-        Ok(agreed)
-    }
-
-    /// Says of the rank's part of the gradient whether it is finite, and of `measured` grads the squares.
-    pub(super) fn see(&mut self, finite: bool, measured: Option<(&Blocks, &[f32])>) -> &Seen {
-        self.seen.finite = finite;
-        self.seen.squares.clear();
+    /// Checks the rank's segment: whether it is finite, and the squares of `measured` grads.
+    pub(super) fn check(&mut self, is_finite: bool, measured: Option<(&Blocks, &[f32])>) {
+        self.local.is_finite = is_finite;
+        self.local.squares.clear();
         if let Some((blocks, grads)) = measured {
-            self.seen.squares.resize(self.run.len(), 0.0);
-            blocks.sums_of_squares(self.run.clone(), grads, &mut self.seen.squares);
+            self.local.squares.resize(self.run.len(), 0.0);
+            blocks.sums_of_squares(self.run.clone(), grads, &mut self.local.squares);
         }
-        &self.seen
     }
 
-    /// What ranks in several processes [see](Self::see) together.
-    pub(super) fn see_all(
+    /// Returns the last [check](Self::check).
+    pub(super) fn local(&self) -> &LocalCheck {
+        &self.local
+    }
+
+    /// Returns the check of all ranks together, in separate rounds. The sum of squares is finite if, and only if, all of the gradient is.
+    pub(super) fn check_all(
         &mut self,
         ranks: &mut Ranks<'_>,
-        finite: bool,
+        is_finite: bool,
         measured: Option<(&Blocks, &[f32])>,
-    ) -> Result<Known, TrainError> {
-        match measured {
-            Some((blocks, grads)) => {
-                let square = self.square(ranks, blocks, grads)?;
-                Ok(Known { finite: square.is_finite(), square })
-            }
-            None => Ok(Known { finite: self.agree(ranks, finite)?, square: 0.0 }),
-        }
+        clock: &mut PhaseClock,
+    ) -> Result<GlobalCheck, TrainError> {
+        let check = if let Some((blocks, grads)) = measured {
+            blocks.sums_of_squares(self.run.clone(), grads, &mut self.squares.own);
+            clock.wait();
+            self.squares.gather(ranks, |rank| self.cuts[rank]..self.cuts[rank + 1])?;
+            let square: f64 = self.squares.all.iter().sum();
+            GlobalCheck { is_finite: square.is_finite(), square }
+        } else {
+            clock.wait();
+            GlobalCheck { is_finite: ranks.all(is_finite)?, square: 0.0 }
+        };
+        clock.work();
+        Ok(check)
     }
 
-    /// The sum of the squares of the whole gradient, of which each rank has its part. It is finite if, and only if, all of the gradient is.
-    pub(super) fn square(
+    /// Prepares the update of the rank's segment: clips the gradient if the norm of the whole is too large, and takes the optimizer's first
+    /// phase, whose results all ranks get.
+    pub(super) fn prepare(
         &mut self,
         ranks: &mut Ranks<'_>,
-        blocks: &Blocks,
-        grads: &[f32],
-    ) -> Result<f64, TrainError> {
-        blocks.sums_of_squares(self.run.clone(), grads, &mut self.squares.own);
-        self.waited += self.squares.exchange(ranks, &self.cuts)?;
-        Ok(self.squares.all.iter().sum())
-    }
-
-    /// Scales the rank's part of the gradient if clipping is on and the norm of the whole is too large.
-    pub(super) fn clip(&self, norm: Option<f64>, grads: &mut [f32]) {
+        square: f64,
+        optimizer: &mut Optimizer,
+        params: &Shared<f32>,
+        grads: &mut [f32],
+        clock: &mut PhaseClock,
+    ) -> Result<(), TrainError> {
         if let Some(max_norm) = self.clip_norm {
-            let norm = norm.expect("clipping asked for the norm");
-            scale_grads(grads, clip_factor(norm, max_norm));
+            scale_grads(grads, clip_factor(square.sqrt(), max_norm));
         }
-    }
-
-    /// The optimizer's first phase.
-    pub(super) fn prepare(&mut self, optimizer: &mut Optimizer, params: &[f32], grads: &mut [f32]) {
-        optimizer.prepare(params, grads, &mut self.pairs.own);
-    }
-
-    /// Lets all ranks see what the first phase found.
-    pub(super) fn exchange(&mut self, ranks: &mut Ranks<'_>) -> Result<(), TrainError> {
+        let segment = params.segment(ranks.thread());
+        optimizer.prepare(&params.read(&ranks.comm)?[segment], grads, &mut self.pairs.own);
         if self.of_tensors {
-            self.waited += self.pairs.exchange(ranks, &self.cuts)?;
+            clock.wait();
+            self.pairs.gather(ranks, |rank| self.cuts[rank]..self.cuts[rank + 1])?;
         }
         Ok(())
     }
 
-    /// The time spent in exchanges since the last call.
-    pub(super) fn take_waited(&mut self) -> Duration {
-        std::mem::take(&mut self.waited)
-    }
-
-    /// The optimizer's second phase.
-    pub(super) fn finish(&self, optimizer: &mut Optimizer, rate: f64, params: &mut [f32], grads: &mut [f32]) {
-        optimizer.finish(rate, params, grads, &self.pairs.all);
-    }
-}
-
-/// Values of which each rank has some, and then all.
-struct Exchanged<T> {
-    own: Vec<T>,
-    all: Vec<T>,
-}
-
-impl<T: Pod + Default + Send + Sync> Exchanged<T> {
-    fn new(own: usize, all: usize) -> Self {
-        Self { own: vec![T::default(); own], all: Vec::with_capacity(all) }
-    }
-
-    /// Each rank has the values between its cuts. Returns how long it took: next to nothing but waiting.
-    fn exchange(&mut self, ranks: &mut Ranks<'_>, cuts: &[usize]) -> Result<Duration, TrainError> {
-        let start = Instant::now();
-        ranks.gather(&self.own, &mut self.all, |rank| cuts[rank]..cuts[rank + 1])?;
-        Ok(start.elapsed())
+    /// Updates the rank's segment, by the optimizer's second phase if there was a first.
+    pub(super) fn update(&self, optimizer: &mut Optimizer, rate: f64, params: &mut [f32], grads: &mut [f32]) {
+        if self.needed() {
+            optimizer.finish(rate, params, grads, &self.pairs.all);
+        } else {
+            optimizer.update(rate, params, grads);
+        }
     }
 }
 
-impl Known {
-    /// What the ranks of one process see.
-    pub(super) fn of(peers: &Peers<'_, Seen>) -> Self {
-        let square = peers.iter().flat_map(|seen| &seen.squares).sum();
-        Self { finite: peers.iter().all(|seen| seen.finite), square }
-    }
+/// Returns whether no value is NaN or infinite. All ranks check the params so after each update.
+///
+/// # Cost
+///
+/// A few instructions for 16 values, without an early end. Of a step of 128 samples or more it takes 0.3 to 0.7 %, of one of 32 samples
+/// with 102,000 params 2.4 % (a Xeon with AVX-512, 135 GB/s out of the first cache; `cargo bench --bench divergence`).
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::train::all_finite;
+///
+/// assert!(all_finite(&[0.0, -1.0, f32::MAX]));
+/// assert!(!all_finite(&[0.0, f32::NEG_INFINITY]) && !all_finite(&[f32::NAN]));
+/// ```
+pub fn all_finite(values: &[f32]) -> bool {
+    let magnitude = |value: &f32| (value.to_bits() & 0x7fff_ffff) as i32;
+    let largest = vectorized(
+        #[inline(always)]
+        || values.iter().fold(0, |largest, value| largest.max(magnitude(value))),
+    );
+    largest < f32::INFINITY.to_bits() as i32
 }

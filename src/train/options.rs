@@ -1,8 +1,11 @@
-//! What a caller wants of a training run.
+//! Options of a training run, and the choices that its fields take: unchecked.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
-use super::{Metric, OnDivergence, Shards};
+use serde::{Deserialize, Serialize};
+
 use crate::optim::{OptimizerOptions, Reduction, ScaleRate, ScheduleOptions};
 
 /// Options of a run, unchecked; [`Plan::new`](super::Plan::new) checks them.
@@ -23,46 +26,46 @@ pub struct Options {
     pub threads: usize,
     /// Samples in one step over all ranks.
     pub batch_size: usize,
-    /// How many shards a batch is cut into.
+    /// The number of shards that a batch is cut into.
     pub shards: Shards,
-    /// How per-sample gradients become the one gradient of a step.
+    /// The way from per-sample gradients to the one gradient of a step.
     pub reduction: Reduction,
-    /// When to stop.
+    /// The length of the run.
     pub length: Length,
     /// The optimizer and its constants.
     pub optimizer: OptimizerOptions,
     /// Learning rate before scaling and schedule; `None` is the default of the optimizer.
     pub rate: Option<f64>,
-    /// How the rate changes over the run.
+    /// The schedule of the rate over the run.
     pub schedule: ScheduleOptions,
-    /// How the rate follows the batch size.
+    /// The rule by which the rate follows the batch size.
     pub scale_rate: ScaleRate,
     /// The batch size that `rate` was found with, which `scale_rate` needs.
     pub base_batch_size: Option<usize>,
     /// Largest global norm of the reduced gradient; a longer one is scaled down to it.
     pub clip_grad_norm: Option<f64>,
-    /// Whether a short last batch is left out.
+    /// True to leave out a short last batch.
     pub drop_last: bool,
-    /// Whether each epoch takes the samples in an order of its own; otherwise as they are stored.
+    /// True to shuffle the samples anew in each epoch; false to take them as they are stored.
     pub shuffle: bool,
-    /// What the params are judged by at the end of each whole epoch; `None` for the first of [`Metric::ALL`] that the data allow.
+    /// The metric that params are judged by at the end of each whole epoch; `None` for the first of [`Metric::ALL`] that the data allow.
     pub metric: Option<Metric>,
-    /// How much better than the best so far an epoch must be to be the best; more than 0 in any case.
+    /// The gain over the best so far that an epoch must exceed to be the best; at least 0.
     pub min_gain: f64,
-    /// Ends the run once so many epochs have passed since the best; `None` for never.
+    /// Ends the run once this number of epochs has passed since the best; `None` for never.
     pub early_stop: Option<u64>,
-    /// Whether a copy of the best params is kept, for [`Outcome::best_params`](super::Outcome::best_params).
+    /// True to keep a copy of the best params, for [`Outcome::best_params`](super::Outcome::best_params).
     pub keep_best: bool,
-    /// How often the gradient noise scale is measured; `None` for never. The params have the same bits either way.
+    /// The interval at which the gradient noise scale is measured; `None` for never. The params have the same bits either way.
     pub noise_scale: Option<NoiseInterval>,
-    /// The last of every so many steps tells the global norm of its gradient, as every one does that clips; 0 for no more than those.
+    /// Every `n`-th step reports the global norm of its gradient, as every step that clips does; 0 for no others.
     /// It then writes the reduced gradient down, and reads it once more. The params have the same bits either way.
     pub grad_norm_every: u64,
-    /// What to do with a step whose loss or gradient is no finite number.
+    /// The reaction to a step whose loss or gradient is NaN or infinite.
     pub on_divergence: OnDivergence,
     /// Seed of initial params and sample order.
     pub seed: u64,
-    /// How long a rank waits for the others before the run fails; `None` waits as long as they live. A subscriber
+    /// The time that a rank waits for the others before the run fails; `None` waits as long as they live. A subscriber
     /// that is a thousand steps behind holds up rank 0, and thereby the others.
     pub timeout: Option<Duration>,
 }
@@ -97,12 +100,12 @@ impl Default for Options {
     }
 }
 
-/// How often the gradient noise scale is measured.
+/// The interval at which the gradient noise scale is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoiseInterval {
     /// Every [`NoiseInterval::AUTO`] steps, which costs a perceptron at most 2 % of its time.
     Auto,
-    /// Every so many steps.
+    /// Every `n` steps.
     Steps(u64),
 }
 
@@ -113,11 +116,360 @@ impl NoiseInterval {
     pub const AUTO: u64 = 10;
 }
 
-/// When a run is complete.
+/// The length of a complete run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// After so many passes over the training samples.
+    /// After this number of passes over the training samples.
     Epochs(u64),
-    /// After so many updates, in the middle of an epoch if need be.
+    /// After this number of updates, in the middle of an epoch if need be.
     Steps(u64),
+}
+
+/// The number of shards that a batch is cut into: part of the mathematics, never derived from the number of threads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shards {
+    /// Chosen from the batch size alone, see [`Shards::count`].
+    Auto,
+    /// This number. A batch of fewer samples has one shard a sample.
+    Count(usize),
+}
+
+/// With `auto`, a shard has about this many samples: fewer make thin matrix products.
+const SAMPLES_OF_A_SHARD: usize = 32;
+/// With `auto`, small batches are still cut into this many, to feed as many threads ...
+const FEWEST: usize = 4;
+/// ... as long as each has this many samples.
+const FEWEST_SAMPLES: usize = 8;
+/// With `auto`, more shards than this feed no machine better, but cost a combination each ...
+const MOST: usize = 64;
+/// ... up to this many samples a shard, which bound the memory of a rank.
+const MOST_SAMPLES: usize = 1024;
+
+impl Shards {
+    /// Returns the number of shards of a batch of `batch_size` samples.
+    ///
+    /// `auto` is batch_size/32, at least 4 if that leaves 8 samples a shard, at most 64 unless a shard would exceed
+    /// 1024 samples: 1 for 8 samples, 4 for 32 to 128, 8 for 256, 32 for 1024, 64 from 2048 to 65536.
+    pub fn count(self, batch_size: usize) -> usize {
+        match self {
+            Self::Count(count) => count,
+            Self::Auto => {
+                let small = FEWEST.min(batch_size / FEWEST_SAMPLES);
+                let count = (batch_size / SAMPLES_OF_A_SHARD).clamp(small.max(1), MOST);
+                count.max(batch_size.div_ceil(MOST_SAMPLES))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Shards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Count(count) => count.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Shards {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            _ => text
+                .parse()
+                .map(Self::Count)
+                .map_err(|_| format!("'{text}' is not a number of shards, nor 'auto'")),
+        }
+    }
+}
+
+/// A measure that params are judged by.
+///
+/// # Examples
+///
+/// Ends a run once two epochs bring no gain of more than 0.01 in the test loss, with the params of the best:
+///
+/// ```
+/// use phalanx::data::{LoadOptions, Source};
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+/// use phalanx::train::{Length, Metric, Options, StopReason, Trainer};
+///
+/// let digits: Source = "digits".parse()?;
+/// let data = digits.load(&LoadOptions::default())?;
+/// let (hidden, activation, loss) = (vec![16], Activation::Relu, Loss::CrossEntropy);
+/// let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
+/// let options = Options {
+///     metric: Some(Metric::TestLoss),
+///     min_gain: 0.01,
+///     early_stop: Some(2),
+///     keep_best: true,
+///     length: Length::Epochs(100),
+///     ..Options::default()
+/// };
+/// let test = data.test.expect("the digits have test samples");
+/// let outcome = Trainer::new(&model, &data.train, options).test(&test).run()?;
+/// assert_eq!(outcome.reason, StopReason::StoppedEarly);
+/// let best = outcome.position.best.expect("more than one epoch was done");
+/// assert_eq!(best.epoch + 1 + 2, outcome.position.epoch);
+/// assert_ne!(outcome.chosen_params(), outcome.params);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// Share of the test samples whose class is predicted right: the more, the better.
+    TestAccuracy,
+    /// Mean loss of a test sample: the less, the better.
+    TestLoss,
+    /// Mean loss of a training sample over the epoch, each before its update: the less, the better.
+    TrainLoss,
+}
+
+impl Metric {
+    /// All of them. Where none is asked for, a run takes the first that its data allow.
+    pub const ALL: [Self; 3] = [Self::TestAccuracy, Self::TestLoss, Self::TrainLoss];
+
+    /// The name, as in flags and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TestAccuracy => "test-accuracy",
+            Self::TestLoss => "test-loss",
+            Self::TrainLoss => "train-loss",
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Metric {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|metric| metric.name() == text);
+        let names = || Self::ALL.map(Self::name).join(", ");
+        named.ok_or_else(|| format!("unknown metric '{text}'; choose one of {}", names()))
+    }
+}
+
+/// The reaction to a step whose loss or gradient is NaN or infinite.
+///
+/// # Examples
+///
+/// A model whose loss overflows on one of the samples:
+///
+/// ```
+/// use ndarray::array;
+/// use phalanx::data::{Dataset, Targets};
+/// use phalanx::model::{Samples, from_fn};
+/// use phalanx::train::{Blame, OnDivergence, Options, StopReason, Trainer};
+///
+/// let data = Dataset::from_arrays(array![[1.0], [2.0], [1e30], [6.0]], Targets::None, None)?;
+/// let mean = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+///     grads[0] = samples.inputs.iter().map(|x| 2.0 * (params[0] - x)).sum();
+///     samples.inputs.iter().map(|x| f64::from((params[0] - x).powi(2))).sum()
+/// });
+/// let options = Options { batch_size: 1, ..Options::default() };
+/// let stopped = Trainer::new(&mean, &data, options.clone()).run()?;
+/// assert_eq!(stopped.reason, StopReason::Diverged);
+/// assert_eq!(stopped.divergence.unwrap().blame, Blame::Loss { shard: 0 });
+///
+/// let skipping = Options { on_divergence: OnDivergence::Skip, ..options };
+/// let outcome = Trainer::new(&mean, &data, skipping).run()?;
+/// assert_eq!((outcome.reason, outcome.position.skipped), (StopReason::Completed, 10));
+/// assert!((1.0..6.0).contains(&outcome.params[0]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnDivergence {
+    /// The run ends, with the params before the step.
+    #[default]
+    Stop,
+    /// The step changes nothing, and the run continues with the next; its loss does not count. The run ends all the same if no step of a
+    /// whole epoch is left, or if an update has made params infinite, as the optimizer's state has changed then.
+    Skip,
+}
+
+impl OnDivergence {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Stop, Self::Skip];
+
+    /// The name, as in flags and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+impl fmt::Display for OnDivergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for OnDivergence {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Self::ALL.into_iter().find(|choice| choice.name() == text);
+        named.ok_or_else(|| format!("unknown choice '{text}'; choose stop or skip"))
+    }
+}
+
+/// The interval at which a run hands out a [`Snapshot`](super::Snapshot) of itself.
+///
+/// As text: `500` or `500steps`, `2epochs`, `90s`, `10min`, `1h`; or `never`. It changes no bit of the run.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use phalanx::train::SaveEvery;
+///
+/// assert_eq!("500".parse(), Ok(SaveEvery::Steps(500)));
+/// assert_eq!("1.5min".parse(), Ok(SaveEvery::Time(Duration::from_secs(90))));
+/// assert_eq!(SaveEvery::Epochs(1).to_string(), "1epoch");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "SaveEveryText")]
+pub enum SaveEvery {
+    /// Every `n` steps.
+    Steps(u64),
+    /// Every `n` epochs, at the end of one.
+    Epochs(u64),
+    /// Each time this long has passed, in the middle of an epoch.
+    Time(Duration),
+    /// Not while it runs.
+    Never,
+}
+
+/// Its forms in a file.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a number of steps, or text such as \"10min\"")]
+enum SaveEveryText {
+    Number(i64),
+    Text(String),
+}
+
+impl TryFrom<SaveEveryText> for SaveEvery {
+    type Error = String;
+
+    fn try_from(written: SaveEveryText) -> Result<Self, String> {
+        match written {
+            SaveEveryText::Number(number) => number.to_string().parse(),
+            SaveEveryText::Text(text) => text.parse(),
+        }
+    }
+}
+
+impl From<SaveEvery> for String {
+    fn from(every: SaveEvery) -> Self {
+        every.to_string()
+    }
+}
+
+impl FromStr for SaveEvery {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || {
+            format!(
+                "'{text}' is no time between saves; give steps (500), epochs (2epochs), time (90s, 10min, 1h) or never"
+            )
+        };
+        let (number, unit) =
+            text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+        let number = number.trim();
+        let count = || number.parse::<u64>().ok().filter(|count| *count > 0).ok_or_else(expected);
+        let time = |secs: f64| {
+            let time =
+                number.parse().ok().and_then(|count: f64| Duration::try_from_secs_f64(count * secs).ok());
+            time.filter(|time| !time.is_zero()).map(Self::Time).ok_or_else(expected)
+        };
+        match unit {
+            "never" if number.is_empty() => Ok(Self::Never),
+            "" | "step" | "steps" => count().map(Self::Steps),
+            "epoch" | "epochs" => count().map(Self::Epochs),
+            "s" => time(1.0),
+            "min" => time(60.0),
+            "h" => time(3600.0),
+            _ => Err(expected()),
+        }
+    }
+}
+
+impl fmt::Display for SaveEvery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plural = |count: u64| if count == 1 { "" } else { "s" };
+        match self {
+            Self::Steps(count) => write!(f, "{count}step{}", plural(*count)),
+            Self::Epochs(count) => write!(f, "{count}epoch{}", plural(*count)),
+            Self::Time(time) => {
+                let secs = time.as_secs();
+                match (time.subsec_nanos(), secs % 3600, secs % 60) {
+                    (0, 0, _) => write!(f, "{}h", secs / 3600),
+                    (0, _, 0) => write!(f, "{}min", secs / 60),
+                    _ => write!(f, "{}s", time.as_secs_f64()),
+                }
+            }
+            Self::Never => f.write_str("never"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_feeds_as_many_threads_as_it_promises() {
+        for (batch_size, shards) in [
+            (1, 1),
+            (7, 1),
+            (8, 1),
+            (16, 2),
+            (32, 4),
+            (64, 4),
+            (128, 4),
+            (256, 8),
+            (1024, 32),
+            (60_000, 64),
+            (100_000, 98),
+        ] {
+            assert_eq!(Shards::Auto.count(batch_size), shards, "batch of {batch_size}");
+        }
+    }
+
+    #[test]
+    fn every_way_to_say_it_is_read_back_from_what_it_prints() {
+        for text in ["1step", "500steps", "1epoch", "2epochs", "0.25s", "30s", "90s", "10min", "1h", "never"]
+        {
+            assert_eq!(text.parse::<SaveEvery>().unwrap().to_string(), text);
+        }
+        for (text, same) in [("500", "500steps"), ("60s", "1min"), ("60 min", "1h"), ("1.5h", "90min")] {
+            assert_eq!(text.parse::<SaveEvery>(), same.parse());
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_between_saves_is_refused() {
+        for text in ["", "0", "-1", "1.5", "0s", "-1min", "nan s", "1e30h", "s", "5 minutes", "1never", "inf"]
+        {
+            assert!(text.parse::<SaveEvery>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_metric_is_read_from_what_it_prints() {
+        assert_eq!(Metric::ALL.map(|metric| metric.to_string().parse()), Metric::ALL.map(Ok));
+        assert!("accuracy".parse::<Metric>().is_err());
+    }
 }

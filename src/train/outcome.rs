@@ -1,9 +1,18 @@
-//! What a run ends with.
+//! The result of a run, and where it diverged.
 
-use super::worker::Finished;
-use super::{Divergence, NoiseScale, PhaseTimes, Position, Snapshot};
+use std::fmt;
+use std::ops::Range;
 
-/// What a run ends with.
+use super::noise_scale::NoiseScale;
+use super::phase::PhaseTimes;
+use super::position::Position;
+use super::samples::{gathered_for, samples_of};
+use super::snapshot::Snapshot;
+use crate::data::Dataset;
+use crate::model::Model;
+use crate::optim::Optimizer;
+
+/// The result of a run.
 ///
 /// # Examples
 ///
@@ -12,7 +21,8 @@ use super::{Divergence, NoiseScale, PhaseTimes, Position, Snapshot};
 /// use phalanx::data::{Dataset, Targets};
 /// use phalanx::model::{Samples, from_fn};
 /// use phalanx::optim::{OptimizerKind, OptimizerOptions};
-/// use phalanx::train::{EpochSums, Length, Options, Outcome, Position, Snapshot, StateVector, StopReason, Trainer};
+/// use phalanx::train::position::EpochSums;
+/// use phalanx::train::{Length, Options, Outcome, Position, Snapshot, StateVector, StopReason, Trainer};
 ///
 /// let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [6.0]], Targets::None, None)?;
 /// let mean = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
@@ -30,7 +40,7 @@ use super::{Divergence, NoiseScale, PhaseTimes, Position, Snapshot};
 /// let Position { step, epoch, batch, sums: EpochSums { samples, .. }, .. } = outcome.position;
 /// assert_eq!((step, epoch, batch, samples), (3, 1, 1, 2));
 ///
-/// // What goes on from there comes to the bits of a run that was not cut short.
+/// // A run resumed from there ends in the bits of an uninterrupted one.
 /// let snapshot: Snapshot = outcome.snapshot().expect("the run did not diverge");
 /// let longer = Trainer::new(&mean, &data, run(8)).resume(snapshot).run()?;
 /// assert_eq!(longer.params, Trainer::new(&mean, &data, run(8)).run()?.params);
@@ -40,17 +50,17 @@ use super::{Divergence, NoiseScale, PhaseTimes, Position, Snapshot};
 pub struct Outcome {
     /// The params.
     pub params: Vec<f32>,
-    /// The optimizer's state, one vector of the len of the params for each of its names.
+    /// The optimizer's state, one vector of the length of the params for each of its names.
     pub state: Vec<StateVector>,
     /// Steps done.
     pub steps: u64,
-    /// Where it stands; of no use if it diverged, as the params then are those before the last step.
+    /// Its position; meaningless if it diverged, as the params then are those before the last step.
     pub position: Position,
-    /// Why it ended.
+    /// The reason why it ended.
     pub reason: StopReason,
-    /// What it diverged by, if it did.
+    /// The step that diverged, if one did.
     pub divergence: Option<Divergence>,
-    /// Where each rank spent its time, in rank order, since the run began or was resumed; scoring is in none of the phases.
+    /// The times of each rank, in rank order, since the run began or was resumed; scoring is in none of the phases.
     pub phases: Vec<PhaseTimes>,
     /// The params of the best epoch, [`Position::best`], if they were to be [kept](super::Options::keep_best) and an epoch was done.
     pub best_params: Option<Vec<f32>>,
@@ -59,12 +69,12 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The params that the run was for: the best, if they were [kept](super::Options::keep_best), else those it ended with.
+    /// Returns the params that the run was for: the best, if they were [kept](super::Options::keep_best), else those it ended with.
     pub fn chosen_params(&self) -> &[f32] {
         self.best_params.as_ref().unwrap_or(&self.params)
     }
 
-    /// What a longer run could go on from; `None` if this one diverged.
+    /// Returns what a longer run can be resumed from; `None` if this one diverged.
     ///
     /// # Cost
     ///
@@ -86,32 +96,154 @@ pub struct StateVector {
     pub values: Vec<f32>,
 }
 
-/// Why a run ended.
+/// The reason why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
     /// All its steps were done.
     Completed,
-    /// So many epochs as [`Options::early_stop`](super::Options::early_stop) says were no better than the best before them.
+    /// The number of epochs that [`Options::early_stop`](super::Options::early_stop) gives brought no gain over the best before them.
     StoppedEarly,
     /// The stop flag was set; the step in hand was finished first.
     Interrupted,
-    /// The loss, the gradient or what the update made of the params was no finite number; the params are those before that step.
+    /// The loss, the gradient or the updated params were NaN or infinite; the params are those before that step.
     Diverged,
 }
 
-/// Puts the ranks' parts of the optimizer's state together; they lie in the order of the ranks.
-pub(super) fn outcome(finished: &[Finished], params: Vec<f32>, keep_best: bool) -> Outcome {
-    let Finished { reason, position, .. } = finished[0];
-    let names: Vec<&str> = finished[0].optimizer.state().map(|(name, _)| name).collect();
-    let state = names.into_iter().enumerate().map(|(index, name)| {
-        let parts = finished.iter().filter_map(|rank| rank.optimizer.state().nth(index));
+/// The end of a run on one rank.
+pub(super) struct RankOutcome {
+    pub(super) reason: StopReason,
+    /// The point at which the last step diverged, if it did, and its batch among the sample order.
+    pub(super) diverged: Option<(DivergedAt, Range<usize>)>,
+    pub(super) optimizer: Optimizer,
+    pub(super) position: Position,
+    /// The rank's segment of the best params.
+    pub(super) best: Vec<f32>,
+    pub(super) phases: PhaseTimes,
+}
+
+/// Joins the ranks' segments of the optimizer's state and of the best params, which lie in the order of the ranks.
+pub(super) fn outcome(ranks: &[RankOutcome], params: Vec<f32>, keep_best: bool) -> Outcome {
+    let RankOutcome { reason, position, .. } = ranks[0];
+    let names = ranks[0].optimizer.state().map(|(name, _)| name).enumerate();
+    let state = names.map(|(index, name)| {
+        let parts = ranks.iter().filter_map(|rank| rank.optimizer.state().nth(index));
         StateVector { name, values: parts.flat_map(|(_, values)| values).copied().collect() }
     });
-    let best: Vec<f32> = finished.iter().flat_map(|rank| &rank.best).copied().collect();
-    let best_params = (keep_best && position.best.is_some()).then_some(best);
-    let phases = finished.iter().map(|rank| rank.phases).collect();
-    let noise_scale = (position.noise_scale.measurements() > 0).then_some(position.noise_scale);
-    let (state, steps) = (state.collect(), position.step);
-    let divergence = None;
-    Outcome { params, state, steps, position, reason, divergence, phases, best_params, noise_scale }
+    let best = || ranks.iter().flat_map(|rank| &rank.best).copied().collect();
+    Outcome {
+        params,
+        state: state.collect(),
+        steps: position.step,
+        position,
+        reason,
+        divergence: None,
+        phases: ranks.iter().map(|rank| rank.phases).collect(),
+        best_params: (keep_best && position.best.is_some()).then(best),
+        noise_scale: (position.noise_scale.measurements() > 0).then_some(position.noise_scale),
+    }
+}
+
+/// The step that diverged, and where in it.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::train::{Blame, Divergence};
+///
+/// let divergence = Divergence { step: 17, blame: Blame::Loss { shard: 3 } };
+/// assert_eq!(divergence.to_string(), "step 17: the loss of shard 3 is no finite number");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Divergence {
+    /// The step, counted from 1.
+    pub step: u64,
+    /// The value that diverged.
+    pub blame: Blame,
+}
+
+/// The first value that was NaN or infinite: shards in their order, their loss before their gradient, tensors in the order of the params.
+/// Shards are those of the step, counted from 0, whichever rank had them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The loss of a shard.
+    Loss {
+        /// The shard.
+        shard: usize,
+    },
+    /// The gradient of a tensor, in a shard.
+    Gradient {
+        /// The tensor.
+        tensor: String,
+        /// The shard.
+        shard: usize,
+    },
+    /// The gradient of the whole step, though that of each shard is finite.
+    Sum,
+    /// A tensor of the params after the update, though the gradient was finite. The params before it are kept.
+    Update {
+        /// The tensor.
+        tensor: String,
+    },
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "step {}: ", self.step)?;
+        match &self.blame {
+            Blame::Loss { shard } => write!(f, "the loss of shard {shard} is no finite number"),
+            Blame::Gradient { tensor, shard } => {
+                write!(f, "the gradient of {tensor} is no finite number in shard {shard}")
+            }
+            Blame::Sum => f.write_str("the gradient is no finite number, though that of each shard is"),
+            Blame::Update { tensor } => write!(f, "its update made {tensor} infinite, or no number"),
+        }
+    }
+}
+
+/// The point at which a step was found to diverge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DivergedAt {
+    /// In its loss or in its gradient: nothing was changed.
+    Gradient,
+    /// In this param, the first of them, after the update: params are as before, the optimizer's state is not.
+    Param(usize),
+}
+
+/// Finds the first of the shards whose loss or gradient is NaN or infinite, by computing them again one by one.
+pub(super) fn blame<'s, M: Model>(
+    model: &M,
+    data: &Dataset,
+    params: &[f32],
+    shards: impl Iterator<Item = &'s [u32]> + Clone,
+) -> Blame {
+    let most = shards.clone().map(<[u32]>::len).max().unwrap_or(0);
+    let (mut gathered, mut workspace) = (gathered_for(data, most), model.workspace(most));
+    let mut grads = vec![0.0; params.len()];
+    for (shard, samples) in shards.enumerate() {
+        data.gather(samples, &mut gathered);
+        gathered.clear_weightless();
+        let samples = samples_of(&gathered);
+        if samples.total_weight() == 0.0 {
+            continue;
+        }
+        grads.fill(0.0);
+        let loss = model.gradient(params, &samples, &mut grads, &mut workspace);
+        if !loss.is_finite() {
+            return Blame::Loss { shard };
+        }
+        if let Some(param) = grads.iter().position(|grad| !grad.is_finite()) {
+            return Blame::Gradient { tensor: tensor_of(model, param), shard };
+        }
+    }
+    Blame::Sum
+}
+
+/// Returns the name of the tensor that a param belongs to.
+pub(super) fn tensor_of<M: Model>(model: &M, param: usize) -> String {
+    let mut end = 0;
+    let tensor = model.tensors().into_iter().find(|tensor| {
+        end += tensor.len();
+        param < end
+    });
+    tensor.expect("a param belongs to a tensor").name
 }

@@ -1,15 +1,17 @@
-//! What options come to on given data and a given model: checked, and complete.
-
-mod check;
+//! A plan: options on given data and a given model, checked and complete.
 
 use std::ops::Range;
 
-use self::check::{check, check_data, metric, noise_interval};
-use super::place::Place;
-use super::shards::part;
-use super::{Best, Length, Metric, OnDivergence, Options, Quality, Shards, TrainError};
-use crate::data::Dataset;
-use crate::model::{Model, Tensor};
+use super::error::TrainError;
+use super::options::{Length, Metric, NoiseInterval, OnDivergence, Options, Shards};
+use super::position::{Best, Position, Quality};
+use super::samples::{memory_is_given, target_shape};
+use super::score::check_score_weights;
+use super::shards::{RankLayout, part, pieces};
+use super::snapshot::Snapshot;
+use crate::collective::tree::Node;
+use crate::data::{Dataset, Targets};
+use crate::model::{Model, Tensor, segment_model};
 use crate::optim::{BatchCut, Blocks, Hyper, L2Form, Reduction, ScaleRate, Schedule};
 
 /// A run that can begin: nothing in it is left to choose, and every choice fits the others.
@@ -38,28 +40,18 @@ use crate::optim::{BatchCut, Blocks, Hyper, L2Form, Reduction, ScaleRate, Schedu
 /// ```
 #[derive(Clone, Debug)]
 pub struct Plan {
-    place: Place,
-    batch_size: usize,
+    options: Options,
+    layout: RankLayout,
     shards: usize,
-    reduction: Reduction,
     train_samples: usize,
     test_samples: usize,
-    drop_last: bool,
-    shuffle: bool,
-    seed: u64,
     total_steps: u64,
     hyper: Hyper,
     /// The rate after scaling, before the schedule.
     rate: f64,
     schedule: Schedule,
-    clip_grad_norm: Option<f64>,
     metric: Metric,
-    min_gain: f64,
-    early_stop: Option<u64>,
-    keep_best: bool,
     noise_interval: Option<u64>,
-    grad_norm_every: u64,
-    on_divergence: OnDivergence,
     blocks: Blocks,
     /// Boundaries of the ranks' runs of blocks.
     block_cuts: Vec<usize>,
@@ -96,73 +88,68 @@ impl Plan {
         let biases = model.tensors().iter().map(|tensor| tensor.shape.len() == 1).collect();
         let blocks = Blocks::of_rows(&tensors).with_biases(biases);
         Ok(Self {
-            place: Place::alone(options.threads),
-            batch_size: options.batch_size,
+            layout: RankLayout::alone(options.threads),
             shards,
-            reduction: options.reduction,
             train_samples: train.len(),
             test_samples: test.map_or(0, Dataset::len),
-            drop_last: options.drop_last,
-            shuffle: options.shuffle,
-            seed: options.seed,
             total_steps,
             hyper,
             rate,
             schedule: Schedule::new(&options.schedule, rate, total_steps, steps_per_epoch)?,
-            clip_grad_norm: options.clip_grad_norm,
             metric,
-            min_gain: options.min_gain,
-            early_stop: options.early_stop,
-            keep_best: options.keep_best,
             noise_interval: noise_interval(options, model, largest)?,
-            grad_norm_every: options.grad_norm_every,
-            on_divergence: options.on_divergence,
             block_cuts: blocks.cut(options.threads),
             blocks,
+            options: options.clone(),
         })
     }
 
-    /// The plan of a process among several.
-    pub(super) fn at(self, place: Place) -> Self {
-        Self { block_cuts: self.blocks.cut(place.ranks()), place, ..self }
+    /// Returns the plan of a process among several.
+    pub(super) fn at(self, layout: RankLayout) -> Self {
+        Self { block_cuts: self.blocks.cut(layout.ranks()), layout, ..self }
     }
 
     /// Threads of this process, each a rank.
     pub fn threads(&self) -> usize {
-        self.place.ranks_of(self.place.process()).len()
+        self.layout.ranks_of(self.layout.process()).len()
     }
 
     /// Number of ranks, over all processes.
     pub fn ranks(&self) -> usize {
-        self.place.ranks()
+        self.layout.ranks()
     }
 
     /// Number of processes that [share](super::Trainer::across) the run.
     pub fn processes(&self) -> usize {
-        self.place.processes()
+        self.layout.processes()
     }
 
-    /// Which ranks are in which process.
-    pub(super) fn place(&self) -> &Place {
-        &self.place
+    /// The ranks of each process.
+    pub(super) fn layout(&self) -> &RankLayout {
+        &self.layout
     }
 
-    /// The shards of a process, of a step that has so many.
-    pub(super) fn shards_in(&self, process: usize, shards: usize) -> Range<usize> {
-        let ranks = self.place.ranks_of(process);
+    /// Returns the shards of a process, of a step that has `shards` shards.
+    fn shards_in(&self, process: usize, shards: usize) -> Range<usize> {
+        let ranks = self.layout.ranks_of(process);
         let of = |rank| part(shards, self.ranks(), rank);
         of(ranks.start).start..of(ranks.end - 1).end
     }
 
+    /// Returns the subtrees of the shards of a process, in their order, of a step that has `shards` shards.
+    pub(super) fn subtrees_in(&self, process: usize, shards: usize) -> impl Iterator<Item = Node> + use<> {
+        pieces(self.shards_in(process, shards), usize::MAX)
+    }
+
     /// The params that the ranks of a process own.
     pub(super) fn params_in(&self, process: usize) -> Range<usize> {
-        let ranks = self.place.ranks_of(process);
+        let ranks = self.layout.ranks_of(process);
         self.blocks.params_range(self.block_cuts[ranks.start]..self.block_cuts[ranks.end])
     }
 
     /// Samples of a full batch.
     pub fn batch_size(&self) -> usize {
-        self.batch_size
+        self.options.batch_size
     }
 
     /// Shards of the largest batch. A batch of fewer samples than that has one shard a sample.
@@ -177,7 +164,7 @@ impl Plan {
 
     /// Samples of the largest batch: a batch size beyond the data makes one short batch of all of it.
     pub fn max_batch_samples(&self) -> usize {
-        self.batch_size.min(self.train_samples)
+        self.options.batch_size.min(self.train_samples)
     }
 
     /// Samples of the largest shard.
@@ -185,9 +172,9 @@ impl Plan {
         self.max_batch_samples().div_ceil(self.shards)
     }
 
-    /// How gradients are reduced.
+    /// The reduction of gradients.
     pub fn reduction(&self) -> Reduction {
-        self.reduction
+        self.options.reduction
     }
 
     /// Training samples.
@@ -207,17 +194,17 @@ impl Plan {
 
     /// Whether each epoch has a sample order of its own.
     pub fn shuffle(&self) -> bool {
-        self.shuffle
+        self.options.shuffle
     }
 
     /// Seed of initial params and sample order.
     pub fn seed(&self) -> u64 {
-        self.seed
+        self.options.seed
     }
 
     /// Steps of one pass over the training samples.
     pub fn steps_per_epoch(&self) -> u64 {
-        steps_per_epoch(self.train_samples, self.batch_size, self.drop_last)
+        steps_per_epoch(self.train_samples, self.options.batch_size, self.options.drop_last)
     }
 
     /// Steps of the run.
@@ -227,13 +214,13 @@ impl Plan {
 
     /// Samples of the short last batch; `None` if all batches of an epoch are full, or the last is left out.
     pub fn short_batch(&self) -> Option<usize> {
-        let rest = self.train_samples % self.batch_size;
-        (rest > 0 && !self.drop_last).then_some(rest)
+        let rest = self.train_samples % self.options.batch_size;
+        (rest > 0 && !self.options.drop_last).then_some(rest)
     }
 
     /// The batches of an epoch, as ranges of the sample order.
     pub fn batches(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (batch_size, samples) = (self.batch_size, self.train_samples);
+        let (batch_size, samples) = (self.options.batch_size, self.train_samples);
         (0..self.steps_per_epoch() as usize).map(move |step| {
             let start = step * batch_size;
             start..samples.min(start + batch_size)
@@ -245,7 +232,7 @@ impl Plan {
         &self.hyper
     }
 
-    /// What λ of the coupled penalty is divided by in a step of total weight `weight`.
+    /// Returns what λ of the coupled penalty is divided by in a step of total weight `weight`.
     pub(super) fn l2_divisor(&self, weight: f64) -> f64 {
         if self.hyper.l2_form() == L2Form::BatchSum { weight } else { 1.0 }
     }
@@ -262,37 +249,37 @@ impl Plan {
 
     /// Largest global norm of the reduced gradient.
     pub fn clip_grad_norm(&self) -> Option<f64> {
-        self.clip_grad_norm
+        self.options.clip_grad_norm
     }
 
-    /// What the params are judged by.
+    /// The metric that params are judged by.
     pub fn metric(&self) -> Metric {
         self.metric
     }
 
-    /// How much better than the best so far an epoch must at least be.
+    /// The gain over the best so far that an epoch must exceed.
     pub fn min_gain(&self) -> f64 {
-        self.min_gain
+        self.options.min_gain
     }
 
-    /// Whether a copy of the best params is kept.
+    /// True if a copy of the best params is kept.
     pub fn keep_best(&self) -> bool {
-        self.keep_best
+        self.options.keep_best
     }
 
     /// Epochs without gain after which the run ends.
     pub fn early_stop(&self) -> Option<u64> {
-        self.early_stop
+        self.options.early_stop
     }
 
-    /// Whether an epoch is better than the best before it.
+    /// Returns whether an epoch is better than the best before it.
     pub(super) fn is_gain(&self, now: &Quality, best: &Quality) -> bool {
-        now.gain_over(best, self.metric).is_some_and(|gain| gain > self.min_gain)
+        now.gain_over(best, self.metric).is_some_and(|gain| gain > self.options.min_gain)
     }
 
-    /// Whether the run has gone on for too long since its best epoch, after so many epochs.
+    /// Returns whether the run is over `early_stop` epochs past its best epoch, after `epochs` epochs.
     pub(super) fn is_stale(&self, best: &Best, epochs: u64) -> bool {
-        self.early_stop.is_some_and(|patience| epochs.saturating_sub(best.epoch + 1) >= patience)
+        self.options.early_stop.is_some_and(|patience| epochs.saturating_sub(best.epoch + 1) >= patience)
     }
 
     /// Steps from one measurement of the gradient noise scale to the next; `None` if it is not measured.
@@ -300,19 +287,20 @@ impl Plan {
         self.noise_interval
     }
 
-    /// What is done with a step whose loss or gradient is no finite number.
+    /// The reaction to a step whose loss or gradient is NaN or infinite.
     pub fn on_divergence(&self) -> OnDivergence {
-        self.on_divergence
+        self.options.on_divergence
     }
 
-    /// Whether a step, counted from 0, tells the norm of its gradient though it does not clip.
-    pub(super) fn tells_grad_norm(&self, step: u64) -> bool {
-        self.grad_norm_every != 0 && (step + 1).is_multiple_of(self.grad_norm_every)
-    }
-
-    /// Whether a step, counted from 0, measures the noise scale: the last of every so many.
-    pub(super) fn measures_noise(&self, step: u64) -> bool {
-        self.noise_interval.is_some_and(|interval| (step + 1).is_multiple_of(interval))
+    /// Returns a step, counted from 0.
+    pub(super) fn step(&self, number: u64) -> StepSpec {
+        let is_due = |every: u64| every != 0 && (number + 1).is_multiple_of(every);
+        StepSpec {
+            number,
+            rate: self.rate_at(number),
+            noise: self.noise_interval.is_some_and(is_due),
+            norm: is_due(self.options.grad_norm_every),
+        }
     }
 
     /// The blocks that params are cut into for norms.
@@ -330,29 +318,99 @@ impl Plan {
         self.blocks.params_range(self.block_run(rank))
     }
 
-    /// Number of params that a rank owns.
-    pub(super) fn segment_len(&self, rank: usize) -> usize {
-        self.segment(rank).len()
-    }
-
     /// Boundaries of all ranks' runs of blocks.
     pub(super) fn block_cuts(&self) -> &[usize] {
         &self.block_cuts
     }
 
+    /// Checks that a run of this plan can stand where the snapshot was taken, and has steps left.
+    pub(super) fn check_resumed(&self, snapshot: &Snapshot) -> Result<(), TrainError> {
+        let (found, expected) = (snapshot.state_names(), self.hyper().state_names());
+        if found != expected {
+            let (kind, found) = (self.hyper().kind(), found.to_vec());
+            return Err(TrainError::ResumedState { kind, found, expected });
+        }
+        let of_state = (0..found.len()).map(|index| snapshot.state(index).map(<[f32]>::len).sum());
+        let best = snapshot.has_best().then(|| snapshot.best().map(<[f32]>::len).sum());
+        let mut lengths = [snapshot.params().map(<[f32]>::len).sum()].into_iter().chain(of_state).chain(best);
+        if let Some(found) = lengths.find(|len: &usize| *len != self.params_len()) {
+            return Err(TrainError::ResumedParams { found, expected: self.params_len() });
+        }
+        let (steps_per_epoch, batch_size) = (self.steps_per_epoch(), self.batch_size());
+        let position = snapshot.position();
+        let Position { step, epoch, batch, .. } = *position;
+        if !position.fits(steps_per_epoch, batch_size as u64) {
+            let samples = position.sums.samples;
+            return Err(TrainError::ResumedPosition {
+                step,
+                epoch,
+                batch,
+                samples,
+                steps_per_epoch,
+                batch_size,
+            });
+        }
+        if self.keep_best() && position.best.is_some() && !snapshot.has_best() {
+            return Err(TrainError::ResumedBest);
+        }
+        if let Some(best) = position.best.filter(|best| self.is_stale(best, epoch)) {
+            return Err(TrainError::StoppedEarly { epoch, best: best.epoch + 1 });
+        }
+        if step >= self.total_steps() {
+            return Err(TrainError::NothingLeft { step, total: self.total_steps() });
+        }
+        Ok(())
+    }
+
+    /// Checks that the system gives the least memory that a run holds: params and the copy that is kept of them, a gradient, the
+    /// optimizer's state, the best params and the samples of a shard a rank. An error here is better than the end of the program by an
+    /// allocation that fails on the way.
+    pub(super) fn check_memory(&self, features: usize) -> Result<(), TrainError> {
+        let (params, state) = (self.params_len(), self.hyper.state_names().len());
+        let vectors = 3 + state + usize::from(self.options.keep_best);
+        let samples = self.max_shard_samples() * self.threads().min(self.shards);
+        let numbers = params.saturating_mul(vectors).saturating_add(samples.saturating_mul(features));
+        let bytes = numbers.saturating_mul(size_of::<f32>());
+        if memory_is_given(bytes) {
+            Ok(())
+        } else {
+            Err(TrainError::Memory { params, samples, features, bytes })
+        }
+    }
+
     /// Boundaries of the segments of the params that this process's ranks own.
     pub(super) fn param_cuts(&self) -> Vec<usize> {
-        let Range { start, end } = self.place.ranks_of(self.place.process());
+        let Range { start, end } = self.layout.ranks_of(self.layout.process());
         self.block_cuts[start..=end].iter().map(|block| self.blocks.params_range(0..*block).end).collect()
     }
 }
 
-/// Shards of a batch of so many samples: none is empty.
+/// A step of a run.
+#[derive(Clone, Copy)]
+pub(super) struct StepSpec {
+    /// The step, counted from 0.
+    pub(super) number: u64,
+    /// The learning rate.
+    pub(super) rate: f64,
+    /// True if the gradient noise scale is measured.
+    pub(super) noise: bool,
+    /// True if the norm of the gradient is reported.
+    pub(super) norm: bool,
+}
+
+impl StepSpec {
+    /// Returns whether more is asked of the step than its update, which has the same bits either way.
+    pub(super) fn measures(&self) -> bool {
+        self.noise || self.norm
+    }
+}
+
+/// Returns the shards of a batch of `samples` samples, none of which is empty.
 fn shards_of(shards: Shards, samples: usize) -> usize {
     shards.count(samples).min(samples)
 }
 
-/// The rate given, or the default of the optimizer, carried over to the batch size.
+/// Returns the rate given, or the default of the optimizer, scaled to the batch size.
 fn scaled_rate(options: &Options, hyper: &Hyper, now: BatchCut) -> Result<f64, TrainError> {
     let rate = options.rate.unwrap_or_else(|| hyper.kind().default_rate());
     let (scale, base) = (options.scale_rate, options.base_batch_size);
@@ -370,4 +428,103 @@ fn scaled_rate(options: &Options, hyper: &Hyper, now: BatchCut) -> Result<f64, T
 fn steps_per_epoch(samples: usize, batch_size: usize, drop_last: bool) -> u64 {
     let steps = if drop_last { samples / batch_size } else { samples.div_ceil(batch_size) };
     steps as u64
+}
+
+/// Checks the options by themselves.
+fn check(options: &Options) -> Result<(), TrainError> {
+    if options.threads == 0 {
+        return Err(TrainError::ZeroThreads);
+    }
+    if options.batch_size == 0 {
+        return Err(TrainError::ZeroBatch);
+    }
+    if options.shards == Shards::Count(0) {
+        return Err(TrainError::ZeroShards);
+    }
+    if matches!(options.length, Length::Epochs(0) | Length::Steps(0)) {
+        return Err(TrainError::ZeroLength);
+    }
+    match options.clip_grad_norm {
+        Some(found) if !(found > 0.0 && found.is_finite()) => Err(TrainError::ClipNorm { found }),
+        _ => Ok(()),
+    }
+}
+
+/// Checks the data against the options and the model.
+fn check_data<M: Model>(
+    options: &Options,
+    model: &M,
+    train: &Dataset,
+    test: Option<&Dataset>,
+) -> Result<(), TrainError> {
+    let samples = train.len();
+    if samples == 0 {
+        return Err(TrainError::NoSamples);
+    }
+    if options.drop_last && samples < options.batch_size {
+        return Err(TrainError::NoWholeBatch { samples, batch_size: options.batch_size });
+    }
+    if let Some(weights) = train.weights() {
+        check_weights(weights)?;
+    }
+    test.map_or(Ok(()), check_score_weights)?;
+    for data in [Some(train), test].into_iter().flatten() {
+        model.check(data.features(), target_shape(data))?;
+    }
+    Ok(())
+}
+
+/// Returns the metric asked for, or the first that the data allow.
+fn metric(options: &Options, test: Option<&Dataset>) -> Result<Metric, TrainError> {
+    if !(options.min_gain >= 0.0 && options.min_gain.is_finite()) {
+        return Err(TrainError::MinGain { found: options.min_gain });
+    }
+    if options.early_stop == Some(0) {
+        return Err(TrainError::ZeroEarlyStop);
+    }
+    let has_classes = test.is_some_and(|test| matches!(test.targets(), Targets::Classes { .. }));
+    let missing = |metric| match metric {
+        Metric::TestAccuracy | Metric::TestLoss if test.is_none() => Some("test samples"),
+        Metric::TestAccuracy if !has_classes => Some("test samples that have classes"),
+        _ => None,
+    };
+    match options.metric {
+        None => {
+            let first = Metric::ALL.into_iter().find(|metric| missing(*metric).is_none());
+            Ok(first.expect("the training loss is always there"))
+        }
+        Some(metric) => {
+            missing(metric).map_or(Ok(metric), |missing| Err(TrainError::Metric { metric, missing }))
+        }
+    }
+}
+
+/// Checks that every sum of some of the weights can divide a gradient.
+fn check_weights(weights: &[f32]) -> Result<(), TrainError> {
+    let positive = || weights.iter().copied().filter(|weight| *weight > 0.0);
+    let (least, total) = (positive().fold(f32::INFINITY, f32::min), positive().map(f64::from).sum::<f64>());
+    if total == 0.0 {
+        return Err(TrainError::ZeroWeight { samples: weights.len() });
+    }
+    if least < f32::MIN_POSITIVE || total > f64::from(f32::MAX) {
+        return Err(TrainError::ExtremeWeights { least, total });
+    }
+    Ok(())
+}
+
+/// Returns the interval at which the noise scale is measured, if the largest batch has parts to compare.
+fn noise_interval<M: Model>(options: &Options, model: &M, largest: usize) -> Result<Option<u64>, TrainError> {
+    let interval = match options.noise_scale {
+        None => return Ok(None),
+        Some(NoiseInterval::Auto) => NoiseInterval::AUTO,
+        Some(NoiseInterval::Steps(0)) => return Err(TrainError::ZeroNoiseInterval),
+        Some(NoiseInterval::Steps(steps)) => steps,
+    };
+    if largest < 2 {
+        return Err(TrainError::NoiseOfOneSample);
+    }
+    if segment_model(model).is_none() && shards_of(options.shards, largest) < 2 {
+        return Err(TrainError::NoiseOfOneShard { samples: largest });
+    }
+    Ok(Some(interval))
 }

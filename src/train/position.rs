@@ -1,22 +1,23 @@
-//! Where a run stands between two steps.
+//! The position of a run between two steps, and the best of its epochs so far.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::step::StepResult;
-use super::{Best, NoiseScale, PhaseTimes};
+use super::noise_scale::NoiseScale;
+use super::options::{Metric, SaveEvery};
+use super::phase::PhaseTimes;
 
-/// Where a run stands between two steps. Its times aside, it is the same for any number of threads.
+/// The position of a run between two steps. Its times aside, it is the same for any number of threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
-    /// Steps done: what the schedule goes on from.
+    /// Steps done: where the schedule continues.
     pub step: u64,
     /// 0-based epoch of the next step, whose sample order follows from it and the seed.
     pub epoch: u64,
     /// Batches of that epoch that are done.
     pub batch: u64,
-    /// Updates that the optimizer has counted, which steps of total weight 0 are not: what bias corrections go on from.
+    /// Updates that the optimizer has counted, which steps of total weight 0 are not: where bias corrections continue.
     pub updates: u64,
     /// Steps that were [skipped](super::OnDivergence::Skip).
     #[serde(default)]
@@ -44,42 +45,157 @@ pub struct EpochSums {
     pub weight: f64,
     /// Wall time, scoring and saving left out.
     pub elapsed: Duration,
-    /// Where rank 0 spent it.
+    /// The phases in which rank 0 spent it.
     pub phases: PhaseTimes,
 }
 
 impl Position {
     /// Counts a step.
-    pub(super) fn add(&mut self, samples: usize, result: &StepResult, updates: u64) {
-        self.step += 1;
-        self.batch += 1;
-        self.updates = updates;
-        self.weightless += u64::from(result.sums.weight == 0.0);
-        self.sums.samples += samples as u64;
-        self.sums.loss += result.sums.loss;
-        self.sums.weight += result.sums.weight;
+    pub(super) fn add(&mut self, samples: usize, loss: f64, weight: f64) {
+        self.take(samples);
+        self.weightless += u64::from(weight == 0.0);
+        self.sums.loss += loss;
+        self.sums.weight += weight;
     }
 
-    /// Counts a step that is skipped: its loss is none.
+    /// Counts a step that is skipped, whose loss does not count.
     pub(super) fn skip(&mut self, samples: usize) {
+        self.take(samples);
+        self.skipped += 1;
+    }
+
+    fn take(&mut self, samples: usize) {
         self.step += 1;
         self.batch += 1;
-        self.skipped += 1;
         self.sums.samples += samples as u64;
     }
 
-    /// Goes on to the next epoch if all batches of this one are done.
+    /// Moves on to the next epoch if all batches of this one are done.
     pub(super) fn turn(&mut self, steps_per_epoch: u64) {
         if self.batch == steps_per_epoch {
             *self = Self { epoch: self.epoch + 1, batch: 0, sums: EpochSums::default(), ..*self };
         }
     }
 
-    /// Whether a run with so many steps an epoch, and so many samples in each but the last, can stand here.
+    /// Returns whether a run of `steps_per_epoch` steps an epoch, with `batch_size` samples in each but the last, can stand here.
     pub(super) fn fits(&self, steps_per_epoch: u64, batch_size: u64) -> bool {
         let steps = self.epoch.checked_mul(steps_per_epoch).and_then(|steps| steps.checked_add(self.batch));
         self.batch < steps_per_epoch
             && steps == Some(self.step)
             && self.batch.checked_mul(batch_size) == Some(self.sums.samples)
+    }
+}
+
+/// Measurements at the end of an epoch, of the params as they were then; a value that is NaN or infinite counts as not measured.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::train::Metric;
+/// use phalanx::train::position::{Best, Quality};
+///
+/// let quality = |accuracy, loss| Quality { test_accuracy: Some(accuracy), test_loss: Some(loss), train_loss: None };
+/// let best = Best { epoch: 2, step: 69, quality: quality(0.75, 0.5) };
+/// let now = quality(0.5, 0.25);
+/// assert_eq!(now.gain_over(&best.quality, Metric::TestAccuracy), Some(-0.25));
+/// assert_eq!(now.gain_over(&best.quality, Metric::TestLoss), Some(0.25));
+/// assert_eq!(now.gain_over(&best.quality, Metric::TrainLoss), None);
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Share of the test samples whose class is predicted right.
+    pub test_accuracy: Option<f64>,
+    /// Mean loss of a test sample.
+    pub test_loss: Option<f64>,
+    /// Mean loss of a training sample over the epoch.
+    pub train_loss: Option<f64>,
+}
+
+impl Quality {
+    /// The value of a metric, if it was measured.
+    pub fn value(&self, metric: Metric) -> Option<f64> {
+        match metric {
+            Metric::TestAccuracy => self.test_accuracy,
+            Metric::TestLoss => self.test_loss,
+            Metric::TrainLoss => self.train_loss,
+        }
+    }
+
+    /// Returns the gain over another by a metric, below 0 if it is worse. What was measured is infinitely better than what was not;
+    /// `None` if this was not.
+    pub fn gain_over(&self, other: &Self, metric: Metric) -> Option<f64> {
+        let own = self.value(metric)?;
+        let Some(other) = other.value(metric) else { return Some(f64::INFINITY) };
+        Some(if metric == Metric::TestAccuracy { own - other } else { other - own })
+    }
+}
+
+/// The best epoch of a run so far.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// 0-based epoch.
+    pub epoch: u64,
+    /// Steps done at its end.
+    pub step: u64,
+    /// The measurements of the params then.
+    pub quality: Quality,
+}
+
+/// The last save, as rank 0 knows it.
+pub(super) struct SaveClock {
+    every: SaveEvery,
+    step: u64,
+    epoch: u64,
+    at: Instant,
+}
+
+impl SaveClock {
+    pub(super) fn new(every: SaveEvery, start: &Position) -> Self {
+        Self { every, step: start.step, epoch: start.epoch, at: Instant::now() }
+    }
+
+    /// Returns whether the run is to be saved after the next step, made from `position`. A save that was missed stays due; at the end
+    /// of an epoch if it counts epochs.
+    pub(super) fn is_due(&self, position: &Position, steps_per_epoch: u64) -> bool {
+        match self.every {
+            SaveEvery::Steps(steps) => (position.step + 1) / steps > self.step / steps,
+            SaveEvery::Epochs(epochs) => {
+                position.batch + 1 == steps_per_epoch && (position.epoch + 1) / epochs > self.epoch / epochs
+            }
+            SaveEvery::Time(time) => self.at.elapsed() >= time,
+            SaveEvery::Never => false,
+        }
+    }
+
+    pub(super) fn saved(&mut self, position: &Position) {
+        *self = Self { every: self.every, step: position.step, epoch: position.epoch, at: Instant::now() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_save_that_was_missed_stays_due() {
+        let clock = SaveClock::new(SaveEvery::Steps(5), &Position::default());
+        let due = |step| clock.is_due(&Position { step, ..Position::default() }, 100);
+        assert_eq!([3, 4, 5, 11].map(due), [false, true, true, true]);
+        let clock = SaveClock::new(SaveEvery::Epochs(2), &Position::default());
+        let due = |epoch, batch| clock.is_due(&Position { epoch, batch, ..Position::default() }, 10);
+        assert_eq!(
+            [due(0, 9), due(1, 8), due(1, 9), due(2, 3), due(2, 9)],
+            [false, false, true, false, true]
+        );
+    }
+
+    #[test]
+    fn more_accuracy_is_a_gain_and_so_is_less_loss() {
+        let of = |test_accuracy, test_loss| Quality { test_accuracy, test_loss, train_loss: None };
+        let (a, b, none) = (of(Some(0.75), Some(2.0)), of(Some(0.5), Some(1.0)), Quality::default());
+        assert_eq!(Metric::ALL.map(|metric| a.gain_over(&b, metric)), [Some(0.25), Some(-1.0), None]);
+        assert_eq!(a.gain_over(&a, Metric::TestLoss), Some(0.0));
+        assert_eq!(a.gain_over(&none, Metric::TestLoss), Some(f64::INFINITY));
+        assert_eq!(none.gain_over(&a, Metric::TestLoss), None);
     }
 }

@@ -8,11 +8,10 @@ use std::ops::Range;
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::TrainError;
-use super::memory::is_given;
-use super::step::{gathered_for, samples_of};
-use crate::data::{Dataset, GatherBuffer, Targets};
-use crate::model::{Mlp, Model, Score, TargetShape};
+use super::error::TrainError;
+use super::samples::{gathered_for, memory_is_given, samples_of, target_shape};
+use crate::data::{Dataset, GatherBuffer};
+use crate::model::{Mlp, Model, Score};
 
 /// Samples that are scored or predicted in one call of the model.
 const GROUP: usize = 256;
@@ -91,12 +90,12 @@ pub(super) fn check_score_weights(data: &Dataset) -> Result<(), TrainError> {
     }
 }
 
-/// Asks the system for what gathering the groups takes, one a thread, and gives it back.
+/// Checks that the system gives the memory for gathering the groups, one a thread.
 fn check_memory(data: &Dataset) -> Result<(), TrainError> {
     let at_a_time = rayon::current_num_threads().min(groups(data));
     let (samples, features) = (at_a_time * GROUP.min(data.len()), data.features());
     let bytes = samples.saturating_mul(features).saturating_mul(size_of::<f32>());
-    if is_given(bytes) { Ok(()) } else { Err(TrainError::ScoreMemory { samples, features, bytes }) }
+    if memory_is_given(bytes) { Ok(()) } else { Err(TrainError::ScoreMemory { samples, features, bytes }) }
 }
 
 /// Number of groups of a data set.
@@ -109,19 +108,6 @@ pub(super) fn sum(groups: impl IntoIterator<Item = Score>) -> Score {
     let mut total = Score::default();
     groups.into_iter().for_each(|group| total += group);
     total
-}
-
-/// What the targets of a data set look like to a model.
-pub(super) fn target_shape(data: &Dataset) -> TargetShape {
-    match data.targets() {
-        Targets::Classes { count, .. } => TargetShape::Classes(*count),
-        Targets::Values { values, outputs } => {
-            let least = values.iter().copied().fold(f32::INFINITY, f32::min);
-            let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            TargetShape::Values { outputs: *outputs, least, most }
-        }
-        Targets::None => TargetShape::None,
-    }
 }
 
 /// Buffers to score one group after the other.

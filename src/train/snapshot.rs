@@ -1,12 +1,13 @@
-//! All that a run goes on from.
+//! All that a run is resumed from, and the buffers that ranks copy it into.
 
 use std::mem::take;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Position;
-use super::slot::Slot;
+use super::position::Position;
+use crate::optim::Optimizer;
 
-/// All that a run goes on from, taken between two steps: plain data, and the same for any number of threads.
+/// All that a run is resumed from, taken between two steps: plain data, and the same for any number of threads.
 ///
 /// Those of [`Event::Snapshot`](super::Event::Snapshot) lie in buffers that the run uses again. There are two of them: keep a
 /// [clone](Clone), not the snapshot itself, for longer than it takes to write it, or the run cannot take others meanwhile.
@@ -16,28 +17,28 @@ pub struct Snapshot {
     /// Of the state vectors, as the optimizer calls them.
     names: Vec<String>,
     /// Segments in the order of the params.
-    parts: Vec<Part>,
-    /// Where the parts go back to.
-    home: Option<Arc<Slot>>,
+    segments: Vec<Segment>,
+    /// The buffers that the segments are returned to.
+    home: Option<Arc<SnapshotBuffers>>,
 }
 
 /// A segment of the params, and of each state vector.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Part {
+pub(super) struct Segment {
     pub(super) params: Vec<f32>,
     pub(super) state: Vec<Vec<f32>>,
     /// The best params so far; empty if the run does not keep them, or has none yet.
     pub(super) best: Vec<f32>,
 }
 
-impl Part {
-    /// One of so many params and state vectors, all 0.
+impl Segment {
+    /// Returns one of `len` params and `vectors` state vectors, all 0.
     pub(super) fn zeroed(len: usize, vectors: usize, has_best: bool) -> Self {
         let best = if has_best { vec![0.0; len] } else { Vec::new() };
         Self { params: vec![0.0; len], state: vec![vec![0.0; len]; vectors], best }
     }
 
-    /// All its vectors, in one order.
+    /// Returns all its vectors, in a fixed order.
     pub(super) fn vectors(&self) -> impl Iterator<Item = &Vec<f32>> {
         self.state.iter().chain([&self.params, &self.best])
     }
@@ -49,84 +50,89 @@ impl Part {
 }
 
 impl Snapshot {
-    /// Puts together what was read from somewhere: flat params, and by name the optimizer's state vectors of the same len.
+    /// Makes a snapshot of flat params, and by name the optimizer's state vectors of the same length.
     pub fn new(position: Position, params: Vec<f32>, state: Vec<(String, Vec<f32>)>) -> Self {
         let (names, state) = state.into_iter().unzip();
-        Self { position, names, parts: vec![Part { params, state, best: Vec::new() }], home: None }
+        Self { position, names, segments: vec![Segment { params, state, best: Vec::new() }], home: None }
     }
 
-    /// With the best params so far, of the len of the params; none if there are 0.
+    /// Adds the best params so far, of the length of the params; none if there are 0.
     pub fn with_best(self, best: Vec<f32>) -> Self {
-        let Part { params, state, .. } = self.joined();
+        let Segment { params, state, .. } = self.joined();
         Self {
-            parts: vec![Part { params, state, best }],
+            segments: vec![Segment { params, state, best }],
             home: None,
             position: self.position,
             names: self.names.clone(),
         }
     }
 
-    /// Everything in one piece.
-    fn joined(&self) -> Part {
+    /// Returns everything in one piece.
+    pub(super) fn joined(&self) -> Segment {
         let state = (0..self.names.len()).map(|index| joined(self.state(index))).collect();
-        Part { params: joined(self.params()), state, best: joined(self.best()) }
+        Segment { params: joined(self.params()), state, best: joined(self.best()) }
     }
 
-    pub(super) fn lent(position: Position, names: Vec<String>, parts: Vec<Part>, home: Arc<Slot>) -> Self {
-        Self { position, names, parts, home: Some(home) }
+    pub(super) fn lent(
+        position: Position,
+        names: Vec<String>,
+        segments: Vec<Segment>,
+        home: Arc<SnapshotBuffers>,
+    ) -> Self {
+        Self { position, names, segments, home: Some(home) }
     }
 
-    /// Its parts, to which those of other processes may be added.
-    pub(super) fn parts_mut(&mut self) -> &mut Vec<Part> {
-        &mut self.parts
+    /// Its segments, to which those of other processes may be added.
+    pub(super) fn segments_mut(&mut self) -> &mut Vec<Segment> {
+        &mut self.segments
     }
 
-    /// Where the run stands.
+    /// Returns the position of the run.
     pub fn position(&self) -> &Position {
         &self.position
     }
 
-    /// The flat params, in pieces.
+    /// Returns the flat params, in pieces.
     pub fn params(&self) -> impl Iterator<Item = &[f32]> {
-        self.parts.iter().map(|part| part.params.as_slice())
+        self.segments.iter().map(|segment| segment.params.as_slice())
     }
 
-    /// The best params so far, in pieces; empty if the run does not [keep](super::Options::keep_best) them, or no epoch is done.
+    /// Returns the best params so far, in pieces; empty if the run does not [keep](super::Options::keep_best) them, or no epoch is done.
     pub fn best(&self) -> impl Iterator<Item = &[f32]> {
-        self.parts.iter().map(|part| part.best.as_slice())
+        self.segments.iter().map(|segment| segment.best.as_slice())
     }
 
-    /// Whether the best params so far are here.
+    /// Returns whether the best params so far are here.
     pub fn has_best(&self) -> bool {
         self.best().any(|piece| !piece.is_empty())
     }
 
-    /// Names of the optimizer's state vectors.
+    /// Returns the names of the optimizer's state vectors.
     pub fn state_names(&self) -> &[String] {
         &self.names
     }
 
-    /// A state vector, given by the index of its name, in pieces as the params.
+    /// Returns a state vector, given by the index of its name, in pieces as the params.
     ///
     /// # Panics
     ///
     /// If there is no such vector.
     pub fn state(&self, index: usize) -> impl Iterator<Item = &[f32]> {
-        self.parts.iter().map(move |part| part.state[index].as_slice())
+        self.segments.iter().map(move |segment| segment.state[index].as_slice())
     }
 }
 
 impl Clone for Snapshot {
-    /// Copies everything, into one piece that is nobody else's.
+    /// Copies everything into one piece of its own.
     fn clone(&self) -> Self {
-        Self { position: self.position, names: self.names.clone(), parts: vec![self.joined()], home: None }
+        Self { position: self.position, names: self.names.clone(), segments: vec![self.joined()], home: None }
     }
 }
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
         if let Some(home) = self.home.take() {
-            home.take_back(take(&mut self.parts));
+            home.take_back(take(&mut self.segments));
         }
     }
 }
@@ -134,4 +140,70 @@ impl Drop for Snapshot {
 /// Pieces as one vector.
 pub(super) fn joined<'a>(pieces: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
     pieces.flatten().copied().collect()
+}
+
+/// Buffers for one snapshot, empty until first used.
+///
+/// There are two, so that one can be filled while the other is being written. Each rank fills its own segment, all meet, and rank 0 takes the
+/// segments away as a [`Snapshot`]; they come back when that is dropped. No step waits for buffers that are away: the save stays due.
+#[derive(Debug)]
+pub(super) struct SnapshotBuffers {
+    /// One a rank, which alone writes it.
+    segments: Vec<Mutex<Segment>>,
+    /// Set by rank 0 when it takes the segments, cleared when they are back.
+    away: AtomicBool,
+}
+
+impl SnapshotBuffers {
+    /// Returns two of them for `ranks` ranks.
+    pub(super) fn two(ranks: usize) -> [Arc<Self>; 2] {
+        [(); 2].map(|()| {
+            let segments = (0..ranks).map(|_| Mutex::default()).collect();
+            Arc::new(Self { segments, away: AtomicBool::new(false) })
+        })
+    }
+
+    /// Returns whether its segments are here. Only rank 0 takes them, so to it this stays true once it is.
+    pub(super) fn are_here(&self) -> bool {
+        !self.away.load(Ordering::Acquire)
+    }
+
+    /// Copies what a rank owns into its segment: the only thing that a save costs it. Allocates at the first time.
+    pub(super) fn fill(&self, rank: usize, params: &[f32], best: &[f32], optimizer: &Optimizer) {
+        let mut segment = own(&self.segments[rank]);
+        segment.state.resize_with(optimizer.state().count(), Vec::new);
+        copy(params, &mut segment.params);
+        copy(best, &mut segment.best);
+        optimizer.state().zip(&mut segment.state).for_each(|((_, values), to)| copy(values, to));
+    }
+
+    /// Takes the segments away, filled by all ranks before.
+    pub(super) fn take(self: &Arc<Self>, position: Position, optimizer: &Optimizer) -> Snapshot {
+        self.away.store(true, Ordering::Relaxed);
+        let segments = self.segments.iter().map(|segment| take(&mut *own(segment))).collect();
+        let names = optimizer.state().map(|(name, _)| name.to_owned()).collect();
+        Snapshot::lent(position, names, segments, Arc::clone(self))
+    }
+
+    pub(super) fn take_back(&self, segments: Vec<Segment>) {
+        self.segments.iter().zip(segments).for_each(|(place, segment)| *own(place) = segment);
+        self.away.store(false, Ordering::Release);
+    }
+}
+
+/// A rank that panicked in the middle of a copy ends the run; what it left is overwritten or dropped.
+fn own(segment: &Mutex<Segment>) -> MutexGuard<'_, Segment> {
+    segment.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn copy(from: &[f32], to: &mut Vec<f32>) {
+    to.clear();
+    to.extend_from_slice(from);
+}
+
+/// The start of the first step, with whole vectors: no state at the beginning of a run, and no best params if there are none.
+#[derive(Default)]
+pub(super) struct Start {
+    pub(super) position: Position,
+    pub(super) values: Segment,
 }

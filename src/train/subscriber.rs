@@ -1,23 +1,198 @@
-//! Who hears what a run tells.
+//! The events of a run, the subscribers that receive them, and the channel from rank 0 to them.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
-use super::event::Message;
-use super::{EpochParams, Event};
+use crossbeam::channel::{Receiver, Sender, bounded};
 
-/// Hears what a run tells: on the thread that called [`Trainer::run`](super::Trainer::run), while the ranks go on, in the order in which
-/// it happened.
+use super::error::{SubscriberError, TrainError};
+use super::noise_scale::NoiseScale;
+use super::phase::PhaseTimes;
+use super::plan::Plan;
+use super::position::Quality;
+use super::snapshot::Snapshot;
+use crate::model::Score;
+
+/// Something that happened in a run, in the order in which it did.
 ///
-/// The logs and files of a run are such subscribers: [`log::Metrics`](crate::log::Metrics), [`checkpoint::Saver`](crate::checkpoint::Saver).
+/// # Examples
+///
+/// ```
+/// use phalanx::data::{LoadOptions, Source};
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+/// use phalanx::train::{EpochEnd, Event, Length, Options, PhaseTimes, StepEnd, StepScore, Trainer};
+///
+/// let digits: Source = "digits".parse()?;
+/// let data = digits.load(&LoadOptions::default())?;
+/// let (hidden, activation, loss) = (vec![16], Activation::Relu, Loss::CrossEntropy);
+/// let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
+/// let options = Options { length: Length::Epochs(2), threads: 2, ..Options::default() };
+/// let test = data.test.expect("the digits have test samples");
+/// let trainer = Trainer::new(&model, &data.train, options).test(&test).score_at(vec![5]);
+/// let mut losses = Vec::new();
+/// trainer
+///     .on_event(|event| match event {
+///         Event::Start(plan) => assert_eq!(plan.total_steps(), 46),
+///         Event::Step(StepEnd { step, loss, grad_norm, .. }) => {
+///             assert!(*step >= 1 && loss.is_finite() && grad_norm.is_none());
+///         }
+///         Event::Score(StepScore { step, test }) => assert!(*step == 5 && test.accuracy() > Some(0.1)),
+///         Event::Epoch(end) => {
+///             let EpochEnd { train_loss, phases: PhaseTimes { compute, .. }, elapsed, .. } = end;
+///             assert!(compute < elapsed && end.samples_per_sec() > 0.0);
+///             losses.push(*train_loss);
+///         }
+///         _ => {}
+///     })
+///     .run()?;
+/// assert!(losses[1] < losses[0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Everything is checked, and the first step begins.
+    Start(&'a Plan),
+    /// A step was done.
+    Step(StepEnd),
+    /// The test samples were scored between epochs, see [`Trainer::score_at`](super::Trainer::score_at).
+    Score(StepScore),
+    /// An epoch was done and scored.
+    Epoch(EpochEnd),
+    /// The params as an epoch leaves them, after its [`Epoch`](Self::Epoch), for subscribers that
+    /// [want](super::Subscriber::wants_params) them.
+    Params(EpochParams<'a>),
+    /// The run is to be [saved](super::Trainer::save_every); the steps continue meanwhile. At the end of an epoch it comes after
+    /// that.
+    Snapshot(Arc<Snapshot>),
+}
+
+/// The result of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepEnd {
+    /// Steps done, this one included.
+    pub step: u64,
+    /// 0-based epoch it belongs to.
+    pub epoch: u64,
+    /// Samples of its batch.
+    pub samples: usize,
+    /// Σ w_i over its batch. 0 means that nothing was changed.
+    pub weight: f64,
+    /// Mean loss of its samples before the update, whatever the reduction; NaN if their weight is 0.
+    pub loss: f64,
+    /// Learning rate it was made with.
+    pub rate: f64,
+    /// Global norm of the reduced gradient before clipping, if there is any, or it is [asked
+    /// for](super::Options::grad_norm_every).
+    pub grad_norm: Option<f64>,
+    /// The gradient noise scale up to this step, if it was measured in it.
+    pub noise_scale: Option<NoiseScale>,
+    /// True if the loss or the gradient was NaN or infinite, so that nothing was changed.
+    pub diverged: bool,
+}
+
+/// The score after a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepScore {
+    /// Steps done.
+    pub step: u64,
+    /// Score on the test samples.
+    pub test: Score,
+}
+
+/// The result of one epoch, or of the part of one that a run ends with. An epoch that was resumed in the middle is reported whole.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EpochEnd {
+    /// 0-based epoch.
+    pub epoch: u64,
+    /// Steps done since the run began.
+    pub step: u64,
+    /// Samples taken in this epoch.
+    pub samples: u64,
+    /// Mean loss of a sample over the steps of this epoch, each before its update; NaN if their weight is 0.
+    pub train_loss: f64,
+    /// Score on the test samples, if there are any.
+    pub test: Option<Score>,
+    /// False for the part of an epoch that a run ends with: it was stopped, its steps were done, or it diverged. Such a part is never
+    /// the [best](super::position::Best) epoch.
+    pub is_whole: bool,
+    /// Wall time of the epoch: sample order, gathering, computing and updates, without the scoring of test samples.
+    pub elapsed: Duration,
+    /// The phases in which rank 0 spent it.
+    pub phases: PhaseTimes,
+}
+
+impl EpochEnd {
+    /// Returns the samples per second of this epoch.
+    pub fn samples_per_sec(&self) -> f64 {
+        self.samples as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+impl Quality {
+    /// Returns the measurements at the end of an epoch.
+    pub fn of(end: &EpochEnd) -> Self {
+        let finite = |value: f64| value.is_finite().then_some(value);
+        Self {
+            test_accuracy: end.test.as_ref().and_then(Score::accuracy).and_then(finite),
+            test_loss: end.test.as_ref().map(Score::mean_loss).and_then(finite),
+            train_loss: finite(end.train_loss),
+        }
+    }
+}
+
+/// The params after an epoch, or after the part of one that a run ends with.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::train::{EpochParams, Event, Subscriber, SubscriberError};
+///
+/// /// The global norm of the params after each epoch.
+/// struct Norms(Vec<f64>);
+///
+/// impl Subscriber for Norms {
+///     fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+///         if let Event::Params(EpochParams { params, .. }) = event {
+///             let squares = params.iter().map(|param| f64::from(*param) * f64::from(*param));
+///             self.0.push(squares.sum::<f64>().sqrt());
+///         }
+///         Ok(())
+///     }
+///
+///     fn wants_params(&self) -> bool {
+///         true
+///     }
+/// }
+///
+/// let mut norms = Norms(Vec::new());
+/// norms.hear(&Event::Params(EpochParams { epoch: 0, step: 23, params: &[3.0, -4.0] }))?;
+/// assert_eq!(norms.0, [5.0]);
+/// # Ok::<(), SubscriberError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EpochParams<'a> {
+    /// 0-based epoch.
+    pub epoch: u64,
+    /// Steps done since the run began.
+    pub step: u64,
+    /// The flat params.
+    pub params: &'a [f32],
+}
+
+/// A receiver of a run's events, in the order in which they happened: on the thread that called
+/// [`Trainer::run`](super::Trainer::run), while the ranks continue.
+///
+/// The logs and files of a run are subscribers: [`log::Metrics`](crate::log::Metrics), [`checkpoint::Saver`](crate::checkpoint::Saver).
 ///
 /// # Examples
 ///
 /// ```
 /// use phalanx::train::{Event, Subscriber, SubscriberError};
 ///
-/// /// Ends the run once somebody puts a file there.
+/// /// Ends the run once this file exists.
 /// struct StopFile(std::path::PathBuf);
 ///
 /// impl Subscriber for StopFile {
@@ -30,29 +205,26 @@ use super::{EpochParams, Event};
 /// }
 /// ```
 pub trait Subscriber {
-    /// Hears an event.
+    /// Receives an event.
     ///
     /// # Errors
     ///
-    /// What keeps it from its work, such as a disk that is full: it hears nothing more, and the run ends after the step in hand, with
+    /// The reason why it cannot continue, such as a full disk: it receives nothing more, and the run ends after the step in hand, with
     /// [`TrainError::Subscriber`](super::TrainError::Subscriber).
     fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError>;
 
-    /// Whether [`Event::Params`] are to be told, which they are not by default: to all subscribers, if one wants them.
+    /// Returns whether it wants [`Event::Params`]; false by default. If one subscriber wants them, all receive them.
     ///
     /// # Cost
     ///
-    /// Rank 0 copies the params at the end of each epoch, into one of two buffers; it waits if the subscribers have not yet heard of
-    /// those of two epochs before.
+    /// Rank 0 copies the params at the end of each epoch, into one of two buffers; it waits if the subscribers have not yet
+    /// received those of two epochs before.
     fn wants_params(&self) -> bool {
         false
     }
 }
 
-/// Why a subscriber cannot go on.
-pub type SubscriberError = Box<dyn Error + Send + Sync>;
-
-/// Who keeps a subscriber lends it to the run.
+/// A caller that keeps its subscriber lends it to the run.
 impl<S: Subscriber + ?Sized> Subscriber for &mut S {
     fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         (**self).hear(event)
@@ -63,10 +235,10 @@ impl<S: Subscriber + ?Sized> Subscriber for &mut S {
     }
 }
 
-/// A function that hears.
-pub(super) struct Ear<F>(pub(super) F);
+/// A function as a subscriber that cannot fail.
+pub(super) struct Callback<F>(pub(super) F);
 
-impl<F: FnMut(&Event<'_>)> Subscriber for Ear<F> {
+impl<F: FnMut(&Event<'_>)> Subscriber for Callback<F> {
     fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         (self.0)(event);
         Ok(())
@@ -75,52 +247,156 @@ impl<F: FnMut(&Event<'_>)> Subscriber for Ear<F> {
 
 /// All subscribers of a run.
 #[derive(Default)]
-pub(super) struct Audience<'a> {
+pub(super) struct Subscribers<'a> {
     subscribers: Vec<Box<dyn Subscriber + 'a>>,
-    /// Why the first that failed did.
-    failed: Option<SubscriberError>,
+    /// The error of the first that failed.
+    failure: Option<SubscriberError>,
 }
 
-impl<'a> Audience<'a> {
+/// Messages that rank 0 may be ahead of the subscribers.
+const MESSAGES: usize = 4096;
+
+/// Copies of the params that it may be ahead: one can be made while another is being read.
+const COPIES: usize = 2;
+
+/// The time that the thread of the subscribers rests once they have received all there is. Rank 0 would otherwise wake it in every step, on a
+/// core that another rank computes on: steps of 100 µs took a twentieth longer.
+const REST: Duration = Duration::from_millis(1);
+
+/// A message from rank 0: an event, or the params of one.
+enum Message {
+    Event(Event<'static>),
+    Params { epoch: u64, step: u64, params: Vec<f32> },
+}
+
+/// Rank 0's end of the channel to the subscribers.
+pub(super) struct EventSender {
+    messages: Sender<Message>,
+    /// Buffers for params, if a subscriber wants those, which come back once they have been read.
+    buffers: Option<Receiver<Vec<f32>>>,
+}
+
+/// The subscribers' end of the channel.
+pub(super) struct EventReceiver {
+    messages: Receiver<Message>,
+    buffers: Sender<Vec<f32>>,
+}
+
+impl EventSender {
+    pub(super) fn send(&self, event: Event<'static>) -> Result<(), TrainError> {
+        self.messages.send(Message::Event(event)).map_err(|_| TrainError::SubscribersGone)
+    }
+
+    /// Sends the params after an epoch, if a subscriber wants them. Waits until the subscribers have read those of the epoch before the
+    /// last, so that there are at most two copies.
+    pub(super) fn send_params(&self, epoch: u64, step: u64, params: &[f32]) -> Result<(), TrainError> {
+        let Some(buffers) = &self.buffers else { return Ok(()) };
+        let mut copy = buffers.recv().map_err(|_| TrainError::SubscribersGone)?;
+        copy.clear();
+        copy.extend_from_slice(params);
+        let message = Message::Params { epoch, step, params: copy };
+        self.messages.send(message).map_err(|_| TrainError::SubscribersGone)
+    }
+}
+
+impl<'a> Subscribers<'a> {
     pub(super) fn add(&mut self, subscriber: impl Subscriber + 'a) {
         self.subscribers.push(Box::new(subscriber));
     }
 
-    pub(super) fn wants_params(&self) -> bool {
-        self.subscribers.iter().any(|subscriber| subscriber.wants_params())
+    /// Returns both ends of a channel to them.
+    pub(super) fn channel(&self) -> (EventSender, EventReceiver) {
+        let (sender, receiver) = bounded(MESSAGES);
+        let (returned, buffers) = bounded(COPIES);
+        (0..COPIES).try_for_each(|_| returned.send(Vec::new())).expect("the channel holds all");
+        let wants_params = self.subscribers.iter().any(|subscriber| subscriber.wants_params());
+        let sender = EventSender { messages: sender, buffers: wants_params.then_some(buffers) };
+        (sender, EventReceiver { messages: receiver, buffers: returned })
     }
 
-    /// Tells all, in the order in which they subscribed. `quit` is raised once one fails.
-    pub(super) fn tell(&mut self, event: &Event<'_>, quit: &AtomicBool) {
-        let Self { subscribers, failed } = self;
+    /// Passes an event to all, in the order in which they subscribed. Sets `quit` once one fails.
+    pub(super) fn notify(&mut self, event: &Event<'_>, quit: &AtomicBool) {
+        let Self { subscribers, failure } = self;
         subscribers.retain_mut(|subscriber| match subscriber.hear(event) {
             Ok(()) => true,
             Err(error) => {
                 quit.store(true, Ordering::Relaxed);
-                failed.get_or_insert(error);
+                failure.get_or_insert(error);
                 false
             }
         });
     }
 
-    /// Returns the buffer of the message, if it has one.
-    pub(super) fn tell_of(&mut self, message: Message, quit: &AtomicBool) -> Option<Vec<f32>> {
-        let event = match message {
-            Message::Step(step) => Event::Step(step),
-            Message::Score(score) => Event::Score(score),
-            Message::Epoch(epoch) => Event::Epoch(epoch),
+    /// Passes on all events until rank 0 has ended.
+    pub(super) fn deliver(&mut self, from: EventReceiver, quit: &AtomicBool) {
+        let EventReceiver { messages, buffers } = from;
+        let mut pass_on = |message| match message {
+            Message::Event(event) => self.notify(&event, quit),
             Message::Params { epoch, step, params } => {
-                self.tell(&Event::Params(EpochParams { epoch, step, params: &params }), quit);
-                return Some(params);
+                self.notify(&Event::Params(EpochParams { epoch, step, params: &params }), quit);
+                // Nobody takes it if rank 0 has ended.
+                let _ = buffers.send(params);
             }
-            Message::Snapshot(snapshot) => Event::Snapshot(Arc::new(snapshot)),
         };
-        self.tell(&event, quit);
-        None
+        while let Ok(message) = messages.recv() {
+            pass_on(message);
+            messages.try_iter().for_each(&mut pass_on);
+            thread::sleep(REST);
+        }
     }
 
-    /// Why the first that failed did.
+    /// Returns the error of the first that failed.
     pub(super) fn into_failure(self) -> Option<SubscriberError> {
-        self.failed
+        self.failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use crate::data::{Dataset, Targets};
+    use crate::model::{Samples, from_fn};
+    use crate::train::{Event, Length, Options, Subscriber, SubscriberError, Trainer};
+
+    /// Notes the step and the params of each epoch.
+    struct Notes(Vec<(u64, Vec<f32>)>);
+
+    impl Subscriber for Notes {
+        fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+            if let Event::Params(told) = event {
+                self.0.push((told.step, told.params.to_vec()));
+            }
+            Ok(())
+        }
+
+        fn wants_params(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn params_are_told_after_each_epoch_and_the_part_of_one_as_the_run_has_them_there() {
+        let samples = array![[1.0], [2.0], [3.0], [6.0]];
+        let data = Dataset::from_arrays(samples, Targets::None, None).unwrap();
+        let model = from_fn(vec![0.0; 3], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+            grads.iter_mut().zip(params).for_each(|(grad, param)| {
+                *grad = samples.inputs.iter().map(|x| param - x).sum();
+            });
+            0.0
+        });
+        let trainer = |steps, threads| {
+            let length = Length::Steps(steps);
+            Trainer::new(&model, &data, Options { batch_size: 2, threads, length, ..Options::default() })
+        };
+        for threads in 1..=3 {
+            let mut notes = Notes(Vec::new());
+            trainer(41, threads).subscribe(&mut notes).run().unwrap();
+            let steps: Vec<u64> = notes.0.iter().map(|(step, _)| *step).collect();
+            assert_eq!(steps, (2..=40).step_by(2).chain([41]).collect::<Vec<_>>());
+            for (step, params) in notes.0 {
+                assert_eq!(params, trainer(step, 1).run().unwrap().params, "step {step}, {threads} threads");
+            }
+        }
     }
 }

@@ -1,29 +1,34 @@
-//! Starts the ranks of a run and hears what they tell.
+//! A run: starts one thread a rank, passes their events to the subscribers, and joins them.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 
-use super::agreement::Agreement;
-use super::kept::{Kept, last_whole};
-use super::memory::check_memory;
-use super::outcome::outcome;
-use super::processes::Processes;
-use super::ranks::Ranks;
-use super::run::{Broken, Run};
-use super::slot::Slot;
-use super::start::{self, Start};
-use super::subscriber::{Audience, Ear};
-use super::threads::train_on;
-use super::{Event, Options, Outcome, Plan, SaveEvery, Snapshot, Subscriber, TrainError};
+use super::error::TrainError;
+use super::options::{Options, SaveEvery};
+use super::outcome::{
+    Blame, DivergedAt, Divergence, Outcome, RankOutcome, StopReason, blame, outcome, tensor_of,
+};
+use super::phase::PhaseRecord;
+use super::plan::Plan;
+use super::position::Position;
+use super::ranks::{Processes, Ranks};
+use super::run::{Rollback, RunContext};
+use super::score::Scorer;
+use super::shards::part;
+use super::snapshot::{Segment, Snapshot, SnapshotBuffers, Start};
+use super::subscriber::{Callback, Event, Subscriber, Subscribers};
+use super::worker::Worker;
 use crate::collective::{Shared, Wire, World};
-use crate::data::Dataset;
+use crate::data::{Dataset, sample_order};
 use crate::model::Model;
 
 /// Trains a model on data.
 ///
 /// # Examples
 ///
-/// The mean of four numbers by a model of one's own, on two threads:
+/// The mean of four numbers by a custom model, on two threads:
 ///
 /// ```
 /// use ndarray::array;
@@ -54,9 +59,10 @@ pub struct Trainer<'a, M> {
     save_every: SaveEvery,
     stop: Option<&'a AtomicBool>,
     wire: Option<Box<dyn Wire + 'a>>,
-    audience: Audience<'a>,
+    subscribers: Subscribers<'a>,
+    /// A rank, and what is called in each phase that it enters.
     #[cfg(test)]
-    pub(super) fault: Option<super::fault::Fault>,
+    fault: Option<(usize, super::phase::PhaseHook)>,
 }
 
 impl<'a, M: Model> Trainer<'a, M> {
@@ -73,7 +79,7 @@ impl<'a, M: Model> Trainer<'a, M> {
             save_every: SaveEvery::Never,
             stop: None,
             wire: None,
-            audience: Audience::default(),
+            subscribers: Subscribers::default(),
             #[cfg(test)]
             fault: None,
         }
@@ -84,8 +90,8 @@ impl<'a, M: Model> Trainer<'a, M> {
         Self { test: Some(test), ..self }
     }
 
-    /// Scores the test samples after these steps as well, counted from 1, each told as an [`Event::Score`]. The order plays no
-    /// part; without test samples there is nothing to tell.
+    /// Scores the test samples after these steps as well, counted from 1, each reported as an [`Event::Score`]. The order plays no
+    /// part; without test samples there is nothing to report.
     pub fn score_at(self, mut steps: Vec<u64>) -> Self {
         steps.sort_unstable();
         Self { score_at: steps, ..self }
@@ -96,10 +102,10 @@ impl<'a, M: Model> Trainer<'a, M> {
         Self { initial: Some(params), ..self }
     }
 
-    /// Goes on from where a run with the same data, model and options was saved, to the bits that it would have come to:
+    /// Resumes a run with the same data, model and options from a snapshot; the result is bit-identical to an uninterrupted run,
     /// with any number of threads, and from the middle of an epoch.
     ///
-    /// Nobody checks that data and options are the same, only that the snapshot fits them. A longer run is one way to change
+    /// The trainer does not check that data and options are the same, only that the snapshot fits them. A longer run is one way to change
     /// them; a schedule that depends on its length changes with it.
     ///
     /// # Examples
@@ -128,7 +134,7 @@ impl<'a, M: Model> Trainer<'a, M> {
         Self { resumed: Some(snapshot), ..self }
     }
 
-    /// Hands out an [`Event::Snapshot`] so often; never by default.
+    /// Hands out an [`Event::Snapshot`] at this interval; never by default.
     ///
     /// # Cost
     ///
@@ -138,7 +144,7 @@ impl<'a, M: Model> Trainer<'a, M> {
         Self { save_every: every, ..self }
     }
 
-    /// Has a subscriber hear what happens. There may be several, who are told in the order in which they came.
+    /// Adds a subscriber to the run's events. There may be several, which receive them in the order in which they were added.
     ///
     /// # Examples
     ///
@@ -164,11 +170,11 @@ impl<'a, M: Model> Trainer<'a, M> {
     /// # }
     /// ```
     pub fn subscribe(mut self, subscriber: impl Subscriber + 'a) -> Self {
-        self.audience.add(subscriber);
+        self.subscribers.add(subscriber);
         self
     }
 
-    /// Has a function hear what happens: a [subscriber](Self::subscribe) that cannot fail.
+    /// Adds a function that receives the run's events: a [subscriber](Self::subscribe) that cannot fail.
     ///
     /// # Examples
     ///
@@ -195,8 +201,8 @@ impl<'a, M: Model> Trainer<'a, M> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn on_event(self, hear: impl FnMut(&Event<'_>) + 'a) -> Self {
-        self.subscribe(Ear(hear))
+    pub fn on_event(self, receive: impl FnMut(&Event<'_>) + 'a) -> Self {
+        self.subscribe(Callback(receive))
     }
 
     /// Ends the run after the step during which this flag was set.
@@ -208,7 +214,7 @@ impl<'a, M: Model> Trainer<'a, M> {
     /// [`run`](Self::run). The threads may differ: a rank is one of any process.
     ///
     /// Params, losses and state have the bits of one process alone, whatever the processes and their threads; each process ends with the
-    /// whole [`Outcome`]. All subscribers hear of the same steps and epochs, but process 0 alone hands out an [`Event::Snapshot`]. A
+    /// whole [`Outcome`]. All subscribers receive the same steps and epochs, but process 0 alone hands out an [`Event::Snapshot`]. A
     /// [stop flag](Self::stop_on) of any process, and a subscriber that fails, stop all. A process that fails otherwise leaves the others
     /// waiting: they end with [`TrainError::Processes`], at the latest after [`Options::timeout`].
     ///
@@ -252,110 +258,259 @@ impl<'a, M: Model> Trainer<'a, M> {
         Self { wire: Some(Box::new(wire)), ..self }
     }
 
-    /// Plants a fault.
+    /// Plants a fault into a rank.
     #[cfg(test)]
-    pub(super) fn fault(self, fault: super::fault::Fault) -> Self {
-        Self { fault: Some(fault), ..self }
+    pub(super) fn fault(self, rank: usize, fault: super::phase::PhaseHook) -> Self {
+        Self { fault: Some((rank, fault)), ..self }
     }
 
-    /// What the options come to; a run that is resumed is checked against it.
+    /// Returns the plan of the run; a snapshot to resume from is checked against it.
     ///
     /// # Errors
     ///
-    /// If the options, the data, the model and the snapshot to go on from do not fit each other, or nothing is left to do.
+    /// If the options, the data, the model and the snapshot to resume from do not fit each other, or nothing is left to do.
     pub fn plan(&self) -> Result<Plan, TrainError> {
         if matches!(self.save_every, SaveEvery::Steps(0) | SaveEvery::Epochs(0)) {
             return Err(TrainError::ZeroSaveEvery);
         }
         let plan = Plan::new(&self.options, self.model, self.train, self.test)?;
-        self.resumed.as_ref().map_or(Ok(()), |snapshot| start::check(&plan, snapshot))?;
+        self.resumed.as_ref().map_or(Ok(()), |snapshot| plan.check_resumed(snapshot))?;
         Ok(plan)
     }
 
-    /// Trains, and tells the subscribers on the calling thread what happens.
+    /// Trains, and passes events to the subscribers on the calling thread.
     ///
     /// # Errors
     ///
     /// If the options, the data and the model do not fit each other, a thread cannot be started, a rank panics (in
-    /// the model, say) or waits longer than the timeout for another, or a subscriber cannot go on. All threads have ended then.
+    /// the model, say) or waits longer than the timeout for another, or a subscriber fails. All threads have ended then.
     pub fn run(mut self) -> Result<Outcome, TrainError> {
         let plan = self.plan()?;
-        check_memory(&plan, self.train.features())?;
-        let (initial, start) = match (self.resumed, self.initial) {
-            (Some(snapshot), _) => Start::of(&snapshot),
-            (None, Some(initial)) => (initial, Start::default()),
-            (None, None) => (self.model.initial_params(plan.seed()), Start::default()),
-        };
-        if initial.len() != plan.params_len() {
-            return Err(TrainError::InitialParams { found: initial.len(), expected: plan.params_len() });
-        }
-        let processes = match self.wire.as_deref_mut() {
-            Some(wire) if wire.processes() > 1 => {
-                let processes = Processes::meet(wire, plan.threads(), self.options.timeout)?;
-                let whole = (self.model, self.train, self.test);
-                let agreement = Agreement::new(whole, (&self.options, &self.score_at), (&start, &initial));
-                agreement.check(&processes)?;
-                Some(processes)
+        plan.check_memory(self.train.features())?;
+        let mut start = match self.resumed.take() {
+            Some(snapshot) => Start { position: *snapshot.position(), values: snapshot.joined() },
+            None => {
+                let initial = self.initial.take();
+                let params = initial.unwrap_or_else(|| self.model.initial_params(plan.seed()));
+                Start { values: Segment { params, ..Segment::default() }, ..Start::default() }
             }
-            _ => None,
         };
+        let (found, expected) = (start.values.params.len(), plan.params_len());
+        if found != expected {
+            return Err(TrainError::InitialParams { found, expected });
+        }
+        let mut wire = self.wire.take().filter(|wire| wire.processes() > 1);
+        let processes = match wire.as_deref_mut() {
+            Some(wire) => Some(Processes::meet(wire, plan.threads(), self.options.timeout)?),
+            None => None,
+        };
+        if let Some(processes) = &processes {
+            agree(processes, &self.agreement(&start))?;
+        }
         let plan = match &processes {
-            Some(processes) => plan.at(processes.place().clone()),
+            Some(processes) => plan.at(processes.layout().clone()),
             None => plan,
         };
+        let threads = plan.threads();
         let world = match self.options.timeout {
-            Some(timeout) => World::with_timeout(plan.threads(), timeout)?,
-            None => World::new(plan.threads())?,
+            Some(timeout) => World::with_timeout(threads, timeout)?,
+            None => World::new(threads)?,
         };
-        let params = Shared::within(&world, initial, plan.param_cuts())?;
-        let samples = self.train.len();
-        let order = Shared::new(&world, (0..samples as u32).collect(), rank_0_owns(samples, plan.threads()))?;
-        let (model, train, test, never) = (self.model, self.train, self.test, AtomicBool::new(false));
-        let (slots, save_every, score_at) = (Slot::two(plan.threads()), self.save_every, self.score_at);
-        let (stop, quit) = (self.stop.unwrap_or(&never), AtomicBool::new(false));
-        let (kept, broken) = (Kept::new(plan.threads()), Broken::default());
-        let whereabouts: Vec<_> = (0..plan.threads()).map(|_| Arc::default()).collect();
+        let phases = (0..threads).map(|_| PhaseRecord::default());
         #[cfg(test)]
-        let whereabouts = super::fault::among(whereabouts, self.fault);
-        let run = Run {
+        let phases = plant(phases, self.fault.take());
+        let (samples, never) = (self.train.len(), AtomicBool::new(false));
+        let run = RunContext {
+            params: Shared::within(&world, std::mem::take(&mut start.values.params), plan.param_cuts())?,
+            order: Shared::new(&world, (0..samples as u32).collect(), rank_0_owns(samples, threads))?,
             plan,
-            model,
-            train,
-            test,
-            score_at,
-            params,
-            order,
+            model: self.model,
+            train: self.train,
+            test: self.test,
+            score_at: self.score_at,
             start,
-            save_every,
-            slots,
-            kept,
-            broken,
-            whereabouts,
-            stop,
-            quit,
+            save_every: self.save_every,
+            buffers: SnapshotBuffers::two(threads),
+            rollback: Rollback::new(threads),
+            phases: phases.map(Arc::new).collect(),
+            stop: self.stop.unwrap_or(&never),
+            quit: AtomicBool::new(false),
         };
-        self.audience.tell(&Event::Start(&run.plan), &run.quit);
+        self.subscribers.notify(&Event::Start(&run.plan), &run.quit);
         let ranks = world.communicators();
         let ranks = ranks.map(|comm| Ranks::new(comm, processes.as_ref(), &run.plan)).collect();
-        let finished = match train_on(&run, ranks, &mut self.audience) {
-            Ok(finished) => finished,
+        let ranks = match run_ranks(&run, ranks, &mut self.subscribers) {
+            Ok(ranks) => ranks,
             Err(TrainError::Panicked { rank, step, phase, message, .. }) => {
-                let params = last_whole(run, step - 1);
+                let params = run.rollback.last_whole(run.params, step - 1);
                 return Err(TrainError::Panicked { rank, step, phase, message, params });
             }
             Err(error) => return Err(error),
         };
-        let mut outcome = outcome(&finished, run.params.into_inner(), run.plan.keep_best());
+        let RunContext { plan, model, train, params, .. } = run;
+        let mut outcome = outcome(&ranks, params.into_inner(), plan.keep_best());
         if let Some(processes) = &processes {
-            processes.complete(&mut outcome, &run.plan)?;
+            processes.complete(&mut outcome, &plan)?;
         }
-        let divergence = finished[0].divergence((&run.plan, run.model, run.train), &outcome.params);
-        let outcome = Outcome { divergence, ..outcome };
-        match self.audience.into_failure() {
+        outcome.divergence = divergence(&ranks[0], &plan, model, train, &outcome.params);
+        match self.subscribers.into_failure() {
             Some(source) => Err(TrainError::Subscriber { source, outcome: Box::new(outcome) }),
             None => Ok(outcome),
         }
     }
+
+    /// Returns what must be the same in every process, a line each: a name and its value. Threads and timeout may differ.
+    ///
+    /// The score of the first samples shows whether the model is the same function, which its tensors do not show, of the same numbers,
+    /// which samples as they are stored do not show, and on cores that compute alike.
+    ///
+    /// # Cost
+    ///
+    /// Reads all samples, params and state.
+    fn agreement(&self, start: &Start) -> String {
+        let Start { position, values } = start;
+        let Position { step, epoch, batch, updates, skipped, weightless, sums, noise_scale: noise, best } =
+            position;
+        let steps = (updates, skipped, weightless);
+        let course = (epoch, batch, steps, sums.loss, sums.weight, noise, best);
+        let state: Vec<u32> = values.state.iter().map(|vector| checksum(vector)).collect();
+        let first = Scorer::new(self.model, self.train).score(&values.params, 0).sums().map(f64::to_bits);
+        let Options {
+            threads: _,
+            timeout: _,
+            batch_size,
+            shards,
+            reduction,
+            length,
+            optimizer,
+            rate,
+            schedule,
+            scale_rate,
+            base_batch_size,
+            clip_grad_norm,
+            drop_last,
+            shuffle,
+            metric,
+            min_gain,
+            early_stop,
+            keep_best,
+            noise_scale,
+            grad_norm_every,
+            on_divergence,
+            seed,
+        } = &self.options;
+        let all: [(&str, &dyn Debug); 23] = [
+            ("the version of phalanx", &env!("CARGO_PKG_VERSION")),
+            ("the training samples", &self.train.fingerprint()),
+            ("the test samples", &self.test.map(Dataset::fingerprint)),
+            ("the model", &self.model.tensors()),
+            ("the initial params", &checksum(&values.params)),
+            ("the step to go on from", step),
+            ("what the run goes on from", &(course, state, checksum(&values.best))),
+            ("what the model makes of the first samples", &first),
+            ("the batch size", batch_size),
+            ("the shards", shards),
+            ("the reduction", reduction),
+            ("the length of the run", length),
+            ("the optimizer", optimizer),
+            ("the rate", rate),
+            ("the schedule", schedule),
+            ("the scaling of the rate", &(scale_rate, base_batch_size)),
+            ("the clipping", clip_grad_norm),
+            ("what becomes of a short last batch", drop_last),
+            ("the shuffling", shuffle),
+            ("what params are judged by", &(metric, min_gain, early_stop, keep_best)),
+            ("what is measured", &(noise_scale, grad_norm_every)),
+            ("what is done on divergence", on_divergence),
+            ("the seed", seed),
+        ];
+        let line = |(name, value): (&str, &dyn Debug)| format!("{name}\t{value:?}\n");
+        all.map(line).concat() + &line(("the steps to score after", &self.score_at))
+    }
+}
+
+/// Compares the [agreement](Trainer::agreement) of all processes: an error on each of them names the first value that differs from
+/// process 0.
+fn agree(processes: &Processes<'_>, own: &str) -> Result<(), TrainError> {
+    let texts = processes.gather_texts(own)?;
+    for (process, text) in texts.iter().enumerate() {
+        let mut pairs = texts[0].lines().zip(text.lines());
+        if let Some((expected, found)) = pairs.find(|(expected, found)| expected != found) {
+            let split = |line: &str| {
+                let (name, value) = line.split_once('\t').unwrap_or((line, line));
+                (name.to_owned(), value.to_owned())
+            };
+            let ((what, expected), (_, found)) = (split(expected), split(found));
+            return Err(TrainError::Disagreement { process, what, found, expected });
+        }
+    }
+    Ok(())
+}
+
+fn checksum(values: &[f32]) -> u32 {
+    crc32c::crc32c(bytemuck::cast_slice(values))
+}
+
+/// Runs one thread for each rank of this process, passes on the events of the first, and joins all.
+fn run_ranks<M: Model>(
+    run: &RunContext<'_, M>,
+    all: Vec<Ranks<'_>>,
+    subscribers: &mut Subscribers<'_>,
+) -> Result<Vec<RankOutcome>, TrainError> {
+    thread::scope(|scope| {
+        let (sender, receiver) = subscribers.channel();
+        let mut sender = Some(sender);
+        let mut threads = Vec::with_capacity(all.len());
+        for ranks in all {
+            let (rank, events) = (ranks.rank(), sender.take());
+            let work = move || Worker::new(run, ranks, events).run();
+            let thread = thread::Builder::new().name(format!("rank {rank}")).spawn_scoped(scope, work);
+            threads.push(thread.map_err(|source| TrainError::Spawn { rank, source })?);
+        }
+        subscribers.deliver(receiver, &run.quit);
+        let ends = threads.into_iter().enumerate().map(|(thread, handle)| match handle.join() {
+            Ok(end) => end,
+            Err(payload) => {
+                let (rank, last) = (run.plan.layout().rank(thread), run.phases[thread].last());
+                Err(TrainError::panicked(rank, last, payload.as_ref()))
+            }
+        });
+        settle(ends.collect())
+    })
+}
+
+/// Returns all ends if all are good; otherwise the error that caused the others.
+fn settle(ends: Vec<Result<RankOutcome, TrainError>>) -> Result<Vec<RankOutcome>, TrainError> {
+    let (good, bad): (Vec<_>, Vec<_>) = ends.into_iter().partition(Result::is_ok);
+    match bad.into_iter().filter_map(Result::err).min_by_key(TrainError::remoteness) {
+        Some(error) => Err(error),
+        None => Ok(good.into_iter().flatten().collect()),
+    }
+}
+
+/// Returns where the run diverged, if it did in a step; the params are those before it.
+fn divergence<M: Model>(
+    rank: &RankOutcome,
+    plan: &Plan,
+    model: &M,
+    train: &Dataset,
+    params: &[f32],
+) -> Option<Divergence> {
+    let (at, batch) = rank.diverged.clone().filter(|_| rank.reason == StopReason::Diverged)?;
+    let step = rank.position.step;
+    let blame = match at {
+        DivergedAt::Param(param) => Blame::Update { tensor: tensor_of(model, param) },
+        DivergedAt::Gradient => {
+            let mut order: Vec<u32> = (0..train.len() as u32).collect();
+            if plan.shuffle() {
+                sample_order(plan.seed(), (step - 1) / plan.steps_per_epoch(), &mut order);
+            }
+            let (samples, shards) = (&order[batch.clone()], plan.shards_of(batch.len()));
+            let shards = (0..shards).map(|shard| &samples[part(samples.len(), shards, shard)]);
+            blame(model, train, params, shards)
+        }
+    };
+    Some(Divergence { step, blame })
 }
 
 /// Boundaries that leave all of `len` values to rank 0.
@@ -363,6 +518,17 @@ fn rank_0_owns(len: usize, ranks: usize) -> Vec<usize> {
     let mut cuts = vec![len; ranks + 1];
     cuts[0] = 0;
     cuts
+}
+
+#[cfg(test)]
+fn plant(
+    phases: impl Iterator<Item = PhaseRecord>,
+    mut fault: Option<(usize, super::phase::PhaseHook)>,
+) -> impl Iterator<Item = PhaseRecord> {
+    phases.enumerate().map(move |(rank, mut record)| {
+        record.hook = fault.take_if(|(struck, _)| *struck == rank).map(|(_, fault)| fault);
+        record
+    })
 }
 
 #[cfg(test)]

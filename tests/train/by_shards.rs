@@ -1,9 +1,9 @@
 //! A perceptron whose gradient is computed shard by shard, as the definition has it.
 
 use phalanx::internals::MlpWorkspace;
-use phalanx::model::{Mlp, Model, Samples, Score, ShardRun, SubtreeSums, Tensor};
+use phalanx::model::{FusedModel, Mlp, Model, Samples, Score, ShardRun, Tensor};
 
-/// A perceptron that keeps to itself how long the gradients of samples are, and that it can be cut by params.
+/// A perceptron that is no [`SegmentModel`](phalanx::model::SegmentModel).
 pub struct ByShards<'a>(pub &'a Mlp);
 
 impl Model for ByShards<'_> {
@@ -31,17 +31,24 @@ impl Model for ByShards<'_> {
         self.0.gradient(params, samples, grads, work)
     }
 
+    fn score(&self, params: &[f32], samples: &Samples<'_>, work: &mut MlpWorkspace) -> Score {
+        self.0.score(params, samples, work)
+    }
+
+    fn fused(&self) -> Option<&dyn FusedModel<MlpWorkspace>> {
+        Some(self)
+    }
+}
+
+impl FusedModel<MlpWorkspace> for ByShards<'_> {
     fn subtree_gradient(
         &self,
         params: &[f32],
-        subtree: &ShardRun<'_>,
-        sums: SubtreeSums<'_>,
+        shards: &ShardRun<'_>,
+        grads: &mut [f32],
+        losses: &mut [f64],
         work: &mut MlpWorkspace,
     ) {
-        self.0.subtree_gradient(params, subtree, sums, work);
-    }
-
-    fn score(&self, params: &[f32], samples: &Samples<'_>, work: &mut MlpWorkspace) -> Score {
-        self.0.score(params, samples, work)
+        self.0.subtree_gradient(params, shards, grads, losses, work);
     }
 }

@@ -3,7 +3,8 @@
 
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, from_fn};
-use phalanx::train::{Event, Length, Metric, Options, Outcome, Quality, StopReason, TrainError, Trainer};
+use phalanx::train::position::Quality;
+use phalanx::train::{Event, Length, Metric, Options, Outcome, StopReason, TrainError, Trainer};
 
 const EPOCHS: u64 = 12;
 

@@ -15,6 +15,7 @@ mod noisy_quadratic;
 mod optimizers;
 mod processes;
 mod pytorch;
+mod reference_step;
 mod resume;
 mod same_bits;
 mod semantics;

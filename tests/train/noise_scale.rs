@@ -7,9 +7,9 @@ use ndarray::Array2;
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, from_fn};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction};
+use phalanx::train::noise_scale::NoiseMeasurement;
 use phalanx::train::{
-    Event, Length, NoiseEstimate, NoiseInterval, NoiseMeasurement, NoiseScale, Options, Shards, TrainError,
-    Trainer,
+    Event, Length, NoiseEstimate, NoiseInterval, NoiseScale, Options, Shards, TrainError, Trainer,
 };
 
 use super::by_shards::ByShards;

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::super::kernel::{ShardRows, bias_gradient, weight_gradient};
 use super::super::{
-    BatchTargets, DataMismatch, Model, Samples, Score, ShardRun, SubtreeSums, TargetShape, Tensor,
+    BatchTargets, DataMismatch, FusedModel, Model, Samples, Score, SegmentModel, ShardRun, TargetShape,
+    Tensor,
 };
 use super::{LayerSpan, Mlp, MlpWorkspace, ROWS_FOR_PARAMS, Uniform, add_row_squares, contiguous, last};
 
@@ -55,24 +56,50 @@ impl Model for Mlp {
         self.gradient_of(params, samples, grads, workspace)
     }
 
+    fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut MlpWorkspace) -> Score {
+        if samples.is_empty() {
+            let correct = matches!(samples.targets, BatchTargets::Classes(_)).then_some(0.0);
+            return Score { correct, ..Score::default() };
+        }
+        self.forward(params, contiguous(&samples.inputs), samples.len(), workspace);
+        let outputs = last(workspace, samples.len(), self.shape.outputs);
+        match &self.targets {
+            Some(scale) => scale.score(outputs, samples),
+            None => self.shape.loss.score(outputs, samples),
+        }
+    }
+
+    fn fused(&self) -> Option<&dyn FusedModel<MlpWorkspace>> {
+        Some(self)
+    }
+}
+
+impl FusedModel<MlpWorkspace> for Mlp {
     /// In one pass over all samples: a row of a layer has the same bits whatever is computed with it, and the kernels
     /// combine the shards of a weight's gradient while it is in registers. The rows of a shard are divided, not its sum.
     fn subtree_gradient(
         &self,
         params: &[f32],
-        subtree: &ShardRun<'_>,
-        sums: SubtreeSums<'_>,
+        shards: &ShardRun<'_>,
+        grads: &mut [f32],
+        losses: &mut [f64],
         workspace: &mut MlpWorkspace,
     ) {
-        self.propagate_shards(params, subtree, sums.losses, workspace);
-        self.params_gradient(contiguous(&subtree.all_samples().inputs), sums.grads, workspace);
+        self.propagate_shards(params, shards, losses, workspace);
+        self.params_gradient(contiguous(&shards.all_samples().inputs), grads, workspace);
     }
 
-    fn spare_gradients(&self, _shards: usize) -> usize {
-        0
+    fn gradient_bound(&self, shards: &ShardRun<'_>, workspace: &MlpWorkspace) -> f64 {
+        self.bound(contiguous(&shards.all_samples().inputs), workspace)
     }
 
-    /// If what is known of all samples, B·Σ(I + O), is at most four times as much as the params.
+    fn by_segment(&self) -> Option<&dyn SegmentModel<MlpWorkspace>> {
+        Some(self)
+    }
+}
+
+impl SegmentModel<MlpWorkspace> for Mlp {
+    /// If what is kept of all samples, B·Σ(I + O), is at most four times as much as the params.
     fn reduces_by_segment(&self, samples: usize) -> bool {
         let width: usize = self.layers.iter().map(|layer| layer.inputs + layer.outputs).sum();
         samples.saturating_mul(width) <= ROWS_FOR_PARAMS * self.params_len()
@@ -96,24 +123,22 @@ impl Model for Mlp {
         workspace.panels = panels;
     }
 
-    fn gradient_bound(&self, shards: &ShardRun<'_>, workspace: &MlpWorkspace) -> f64 {
-        self.bound(contiguous(&shards.all_samples().inputs), workspace)
-    }
-
     /// The segment of each layer's weight and bias that it reaches into.
     fn segment_gradient<'a>(
         &self,
-        ranks: impl Iterator<Item = &'a MlpWorkspace> + Clone,
+        ranks: usize,
+        workspace_of: &dyn Fn(usize) -> &'a MlpWorkspace,
         segment: Range<usize>,
-        room: &mut MlpWorkspace,
+        spare: &mut MlpWorkspace,
         sink: &mut dyn FnMut(Range<usize>, &mut [f32]),
     ) {
         for (l, place) in self.layers.iter().enumerate() {
-            let parts = ranks.clone().map(|rank| {
+            let parts = (0..ranks).map(|rank| {
+                let rank = workspace_of(rank);
                 let d_outputs = rank.delta(l, place.outputs);
                 ShardRows { d_outputs, inputs: &rank.panels[l], ends: &rank.ends }
             });
-            let (shape, scratch) = ((place.outputs, place.inputs), &mut room.scratch);
+            let (shape, scratch) = ((place.outputs, place.inputs), &mut spare.scratch);
             let weight = common(&place.weight, &segment);
             weight_gradient(parts.clone(), shape, weight, scratch, &mut |range, grads| {
                 sink(place.weight.start + range.start..place.weight.start + range.end, grads);
@@ -124,10 +149,6 @@ impl Model for Mlp {
         }
     }
 
-    fn knows_sample_squares(&self) -> bool {
-        true
-    }
-
     /// B·Σ(I + O) multiplications, as the gradient of a sample and a layer is an outer product.
     fn sample_squares(&self, shards: &ShardRun<'_>, squares: &mut [f64], workspace: &MlpWorkspace) {
         let samples = shards.all_samples();
@@ -135,19 +156,6 @@ impl Model for Mlp {
         for (l, place) in self.layers.iter().enumerate() {
             let [delta, inputs] = workspace.rows(l, place.shape(), contiguous(&samples.inputs));
             add_row_squares(delta, inputs, place.shape(), squares);
-        }
-    }
-
-    fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut MlpWorkspace) -> Score {
-        if samples.is_empty() {
-            let correct = matches!(samples.targets, BatchTargets::Classes(_)).then_some(0.0);
-            return Score { correct, ..Score::default() };
-        }
-        self.forward(params, contiguous(&samples.inputs), samples.len(), workspace);
-        let outputs = last(workspace, samples.len(), self.shape.outputs);
-        match &self.targets {
-            Some(scale) => scale.score(outputs, samples),
-            None => self.shape.loss.score(outputs, samples),
         }
     }
 }

@@ -1,0 +1,219 @@
+//! The phases of a rank's work: where each rank is, for the error if it panics, and the time that it spends on each.
+
+use std::fmt;
+use std::ops::AddAssign;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam::utils::CachePadded;
+use serde::{Deserialize, Serialize};
+
+/// Defines the phases in one table: documentation, name, the text of errors, and the account that the time is charged to.
+macro_rules! phases {
+    ($($(#[$doc:meta])+ $name:ident => $text:literal, $account:ident;)+) => {
+        /// A phase of a rank's work, in a step and around it.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use phalanx::train::Phase;
+        ///
+        /// assert_eq!(Phase::BeforeReduce.to_string(), "before the reduction");
+        /// ```
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
+        #[repr(u8)]
+        pub enum Phase {
+            $($(#[$doc])+ $name,)+
+        }
+
+        impl Phase {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// Returns the account that its time is charged to.
+            fn account(self) -> Account {
+                match self { $(Self::$name => Account::$account),+ }
+            }
+        }
+
+        impl fmt::Display for Phase {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$name => $text),+ })
+            }
+        }
+    };
+}
+
+phases! {
+    /// Reserving memory.
+    Prepare => "preparing", Rest;
+    /// Ordering the samples of an epoch.
+    Order => "ordering the samples", Rest;
+    /// Gathering the samples of its shards.
+    Load => "gathering samples", Compute;
+    /// Forward, loss and backward of the model.
+    Gradient => "computing gradients", Compute;
+    /// Done with its shards, about to meet the others.
+    BeforeReduce => "before the reduction", Wait;
+    /// Combining the shards of all ranks for its segment, or exchanging norms.
+    Reduce => "in the reduction", ReduceUpdate;
+    /// Updating its segment of the params.
+    Update => "in the update", ReduceUpdate;
+    /// Done with its segment, waiting for the others.
+    AfterReduce => "after the reduction", Wait;
+    /// Scoring test samples, and reporting the result of a step or an epoch.
+    Score => "scoring and telling", Rest;
+    /// Copying its segment for a snapshot.
+    Save => "copying what is to be saved", Excluded;
+    /// Done with its steps, waiting for the others.
+    End => "at the end", Excluded;
+}
+
+/// The time that a rank spent in the phases of its steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PhaseTimes {
+    /// Gathering, forward, loss, backward; without the gradients of the params if the model reduces by segment.
+    pub compute: Duration,
+    /// Waiting for other ranks.
+    pub wait: Duration,
+    /// Combining shards, dividing, clipping, updating. If the model
+    /// [reduces by segment](crate::model::SegmentModel::reduces_by_segment), also the gradients of the params, which are computed,
+    /// combined and used in one pass.
+    pub reduce_update: Duration,
+}
+
+impl AddAssign for PhaseTimes {
+    fn add_assign(&mut self, other: Self) {
+        self.compute += other.compute;
+        self.wait += other.wait;
+        self.reduce_update += other.reduce_update;
+    }
+}
+
+/// The account that time is charged to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Account {
+    Compute,
+    Wait,
+    ReduceUpdate,
+    /// Other work of an epoch.
+    Rest,
+    /// Not part of an epoch: scoring test samples, and saving.
+    Excluded,
+}
+
+/// The step and the phase that one rank is in, written by it alone, read by others once it has ended.
+#[derive(Default)]
+pub(super) struct PhaseRecord {
+    /// The step, counted from 0, and below it, in 8 bits, the phase.
+    word: CachePadded<AtomicU64>,
+    /// Called in each phase that the rank enters.
+    #[cfg(test)]
+    pub(super) hook: Option<PhaseHook>,
+}
+
+/// A function of the step and the phase that a rank enters, for tests.
+#[cfg(test)]
+pub(super) type PhaseHook = Box<dyn Fn(u64, Phase) + Send + Sync>;
+
+impl PhaseRecord {
+    /// Returns where the rank was last: the step, counted from 0, and the phase.
+    pub(super) fn last(&self) -> (u64, Phase) {
+        let word = self.word.load(Ordering::Relaxed);
+        (word >> 8, Phase::ALL[(word & 0xff) as usize])
+    }
+}
+
+/// The clock of one rank: entering a phase records where the rank is, and charges the time since the last to an account.
+pub(super) struct PhaseClock {
+    record: Arc<PhaseRecord>,
+    account: Account,
+    /// The time at which the account was opened.
+    since: Instant,
+    spent: EpochTime,
+}
+
+/// The time that an epoch has taken so far.
+#[derive(Clone, Copy, Default)]
+pub(super) struct EpochTime {
+    /// All of it, without scoring and saving.
+    pub(super) elapsed: Duration,
+    pub(super) phases: PhaseTimes,
+}
+
+impl PhaseClock {
+    pub(super) fn new(record: Arc<PhaseRecord>) -> Self {
+        Self { record, account: Account::Excluded, since: Instant::now(), spent: EpochTime::default() }
+    }
+
+    /// Begins a step, counted from 0, with gathering samples.
+    pub(super) fn begin_step(&mut self, step: u64) {
+        self.record.word.store(step << 8 | Phase::Load as u64, Ordering::Relaxed);
+        self.charge(Phase::Load.account());
+    }
+
+    /// Enters a phase of the step in hand.
+    ///
+    /// # Cost
+    ///
+    /// One store, which nobody waits for; the time is read only if it is charged to another account from now on.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        let step = self.record.word.load(Ordering::Relaxed) >> 8;
+        self.record.word.store(step << 8 | phase as u64, Ordering::Relaxed);
+        self.charge(phase.account());
+        #[cfg(test)]
+        self.record.hook.iter().for_each(|hook| hook(step, phase));
+    }
+
+    /// Charges the time from now on to waiting, in the phase in hand.
+    pub(super) fn wait(&mut self) {
+        self.charge(Account::Wait);
+    }
+
+    /// Charges the time from now on to combining and updating, in the phase in hand.
+    pub(super) fn work(&mut self) {
+        self.charge(Account::ReduceUpdate);
+    }
+
+    /// Leaves the time from now on out of the epoch, until another phase is entered.
+    pub(super) fn exclude(&mut self) {
+        self.charge(Account::Excluded);
+    }
+
+    /// Begins an epoch, of which no time is spent, with ordering the samples for a step.
+    pub(super) fn begin_epoch(&mut self, step: u64) {
+        self.begin_step(step);
+        self.spent = EpochTime::default();
+        self.enter(Phase::Order);
+    }
+
+    /// Returns the time that the epoch has taken until now.
+    pub(super) fn spent(&mut self) -> EpochTime {
+        self.close_account();
+        self.spent
+    }
+
+    fn charge(&mut self, account: Account) {
+        if account != self.account {
+            self.close_account();
+            self.account = account;
+        }
+    }
+
+    /// Charges the time since the last call to the account in hand.
+    fn close_account(&mut self) {
+        let now = Instant::now();
+        let lap = now - std::mem::replace(&mut self.since, now);
+        let EpochTime { elapsed, phases } = &mut self.spent;
+        match self.account {
+            Account::Compute => phases.compute += lap,
+            Account::Wait => phases.wait += lap,
+            Account::ReduceUpdate => phases.reduce_update += lap,
+            Account::Rest => {}
+            Account::Excluded => return,
+        }
+        *elapsed += lap;
+    }
+}
