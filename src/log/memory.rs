@@ -1,14 +1,14 @@
-//! How much memory there is, and how much the process has taken.
+//! The memory of the machine and of the process.
 
 use std::fs;
 
-/// Largest resident memory of the process so far, in bytes; `None` where the system does not tell (`VmHWM` in
+/// Returns the largest resident memory of the process so far, in bytes; `None` where the system does not report it (`VmHWM` in
 /// `/proc/self/status`, which Linux has).
 pub fn peak_rss_bytes() -> Option<u64> {
     entry("/proc/self/status", "VmHWM:")
 }
 
-/// Memory that the system could still give, in bytes, without swapping; `None` where it does not tell (`MemAvailable` in
+/// Returns the memory that the system could still give, in bytes, without swapping; `None` where it does not report it (`MemAvailable` in
 /// `/proc/meminfo`, which Linux has).
 ///
 /// # Examples

@@ -1,4 +1,4 @@
-//! What `results.json` holds.
+//! The content of `results.json`.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ pub struct Results {
     pub shards: usize,
     /// Samples of a full batch.
     pub batch_size: usize,
-    /// How gradients were reduced.
+    /// The reduction of gradients.
     pub reduction: String,
     /// Seed of params and sample order.
     pub seed: u64,
@@ -33,7 +33,7 @@ pub struct Results {
     pub train_samples: usize,
     /// Test samples; 0 without.
     pub test_samples: usize,
-    /// Mean loss of a training sample over the last epoch, or the part of one, each taken before its update; null if it is no number.
+    /// Mean loss of a training sample over the last epoch, or the part of one, each taken before its update; null if NaN or infinite.
     pub train_loss: Option<f64>,
     /// Mean loss of a test sample at the end; null without test samples, or if training diverged.
     pub test_loss: Option<f64>,
@@ -54,9 +54,9 @@ pub struct Results {
     pub partial_epoch_secs: Option<f64>,
     /// Samples per second of the fastest whole epoch; of the part of one if none was done.
     pub samples_per_sec: f64,
-    /// Where rank 0 spent the seconds of all of these.
+    /// Seconds of all of these by phase of rank 0.
     pub phase_secs: PhaseSecs,
-    /// Largest resident memory; null where the system does not tell.
+    /// Largest resident memory; null where the system does not report it.
     pub peak_rss_bytes: Option<u64>,
     /// Seconds from the start of the program to the end of training, those before it was resumed included.
     pub wall_secs: f64,
@@ -66,23 +66,23 @@ pub struct Results {
     /// Whether the params, their losses and their accuracy are those of the best epoch.
     #[serde(default)]
     pub of_best_epoch: bool,
-    /// Whether the run ended because it got no better.
+    /// Whether the run ended early, without an improvement.
     #[serde(default)]
     pub stopped_early: bool,
-    /// Steps that were skipped, as their loss or their gradient was no finite number.
+    /// Steps that were skipped, as their loss or their gradient was NaN or infinite.
     #[serde(default)]
     pub skipped_steps: u64,
     /// Steps that changed nothing, as all their samples weigh 0.
     #[serde(default)]
     pub weightless_steps: u64,
-    /// What the run diverged by; null if it did not.
+    /// The reason for which the run diverged; null if it did not.
     #[serde(default)]
     pub divergence: Option<String>,
     /// Why the run ended.
     pub stopped: Stopped,
 }
 
-/// Where rank 0 spent its time, in seconds.
+/// The time of rank 0 by phase, in seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PhaseSecs {
     /// Gathering, forward, loss, backward.
@@ -99,9 +99,9 @@ pub struct PhaseSecs {
 pub enum Stopped {
     /// All its steps were done, or it was to stop early and did.
     Completed,
-    /// Somebody asked it to stop.
+    /// It was asked to stop.
     Interrupted,
-    /// It met no finite number: [`Results::divergence`].
+    /// A loss or a gradient was NaN or infinite: [`Results::divergence`].
     Diverged,
 }
 
@@ -126,7 +126,7 @@ impl From<PhaseTimes> for PhaseSecs {
 }
 
 impl Results {
-    /// Puts together what the plan, the epochs before and since the run was resumed, and the outcome say.
+    /// Combines the plan, the epochs before and since the run was resumed, and the outcome.
     pub fn new(
         plan: &Plan,
         before: &History,
@@ -147,7 +147,7 @@ impl Results {
             history.samples_per_sec =
                 Some(end.samples_per_sec()).filter(|speed| speed.is_finite()).unwrap_or(0.0);
         }
-        // A step that diverged is told, but the epoch that it ends is not whole.
+        // A step that diverged is counted, but the epoch that it ends is not whole.
         let steps_done = outcome.steps - u64::from(outcome.reason == StopReason::Diverged);
         Self {
             params_sha256: params_sha256(outcome.chosen_params()),
@@ -185,17 +185,17 @@ impl Results {
         }
     }
 
-    /// Seconds of all epochs, with the part of one that the run may have ended with.
+    /// Returns the seconds of all epochs, with the part of one that the run may have ended with.
     pub fn training_secs(&self) -> f64 {
         self.epoch_secs.iter().chain(&self.partial_epoch_secs).sum()
     }
 
-    /// The gradient noise scale at the end.
+    /// Returns the gradient noise scale at the end.
     pub fn noise_scale(&self) -> Option<NoiseEstimate> {
         estimate(self.noise_scale, self.noise_scale_error)
     }
 
-    /// The gradient noise scale over the whole run.
+    /// Returns the gradient noise scale over the whole run.
     pub fn noise_scale_of_run(&self) -> Option<NoiseEstimate> {
         estimate(self.noise_scale_of_run, self.noise_scale_of_run_error)
     }

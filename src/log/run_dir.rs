@@ -4,65 +4,17 @@ use std::fs::{self, DirEntry, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use thiserror::Error;
-
-use super::{Metrics, Results, TensorBoard};
-use crate::checkpoint::{
-    CheckpointDir, CheckpointError, PREFIX, make_folder, remedy, remove_leftovers, sync_folder_of,
-    write_whole,
-};
+use super::metrics::LogFile;
+use super::{LogError, Metrics, Results, TensorBoard};
+use crate::checkpoint::{CheckpointDir, PREFIX, make_folder, remove_leftovers, sync_folder_of, write_whole};
 use crate::model::Tensor;
 use crate::train::Position;
 
-/// Why something could not be written.
-#[derive(Debug, Error)]
-pub enum ReportError {
-    /// The folder of the run is there already.
-    #[error("output directory {} exists; runs are never overwritten: give another with -o, or remove it", path.display())]
-    Exists {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The folder of the run cannot be made.
-    #[error("cannot make the output directory {}: {source}; give one with -o in a folder that can be written", path.display())]
-    Create {
-        /// The folder.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// Another program trains in the folder.
-    #[error("a run is under way in {}; wait for its end, or give another output directory with -o", path.display())]
-    InUse {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The system refuses.
-    #[error("cannot write {}: {source}; {} with -o", path.display(), remedy(source))]
-    Write {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The system does not give what a run has left.
-    #[error("cannot read {}: {source}; make it readable, or remove it", path.display())]
-    Read {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A whole file could not be written.
-    #[error(transparent)]
-    Whole(#[from] CheckpointError),
-}
-
 /// The folder of a run, made by it and by nobody else.
 ///
-/// A run that goes on [reopens](Self::reopen) the one that it made before. While it has its log open, no other run can.
+/// A run that is resumed [reopens](Self::reopen) its folder. While it has its log open, no other run can.
 ///
-/// Until it is [kept](Self::keep) it goes away with this value, so that a run that could not begin leaves nothing behind.
+/// Until it is [kept](Self::keep) the folder is removed with this value, so that a run that could not begin leaves nothing behind.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -76,8 +28,8 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`ReportError::Exists`] if there is something of that name, [`ReportError::Create`] if the system refuses.
-    pub fn create(path: &Path) -> Result<Self, ReportError> {
+    /// [`LogError::Exists`] if there is something of that name, [`LogError::Create`] if the system refuses.
+    pub fn create(path: &Path) -> Result<Self, LogError> {
         let parents = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
         let above: Vec<PathBuf> = parents.take_while(|parent| !parent.exists()).map(Path::to_owned).collect();
         let made = above.first().map_or(Ok(()), |parent| make_folder(parent));
@@ -87,13 +39,13 @@ impl RunDir {
                 let dir = Self { path, above, kept: false };
                 match sync_folder_of(&dir.path) {
                     Ok(()) => Ok(dir),
-                    Err(source) => Err(ReportError::Create { path: dir.path.clone(), source }),
+                    Err(source) => Err(LogError::Create { path: dir.path.clone(), source }),
                 }
             }
             Err(source) if source.kind() == io::ErrorKind::AlreadyExists && path.exists() => {
-                Err(ReportError::Exists { path })
+                Err(LogError::Exists { path })
             }
-            Err(source) => Err(ReportError::Create { path, source }),
+            Err(source) => Err(LogError::Create { path, source }),
         }
     }
 
@@ -101,22 +53,22 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`ReportError::Create`].
-    pub fn create_next(folder: &Path) -> Result<Self, ReportError> {
+    /// [`LogError::Create`].
+    pub fn create_next(folder: &Path) -> Result<Self, LogError> {
         let taken = fs::read_dir(folder).into_iter().flatten().flatten();
         let last =
             taken.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max().unwrap_or(0);
         let mut next = u64::from(last) + 1;
         loop {
             match Self::create(&folder.join(next.to_string())) {
-                Err(ReportError::Exists { .. }) => next += 1,
+                Err(LogError::Exists { .. }) => next += 1,
                 made => return made,
             }
         }
     }
 
-    /// Whether a folder has no more than a run leaves there that was killed before it had written its options: a run can begin in it,
-    /// [reopened](Self::reopen).
+    /// Returns whether a folder has no more than a run leaves there that was killed before it had written its options: a run can begin in
+    /// it, [reopened](Self::reopen).
     ///
     /// # Examples
     ///
@@ -140,27 +92,27 @@ impl RunDir {
             .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| is_early(&entry))))
     }
 
-    /// Takes the folder of a run that is gone on with.
+    /// Opens the folder of a run that is resumed.
     pub fn reopen(path: &Path) -> Self {
         Self { path: path.to_owned(), above: Vec::new(), kept: true }
     }
 
-    /// Has it stay.
+    /// Keeps the folder.
     pub fn keep(&mut self) {
         self.kept = true;
     }
 
-    /// Where it is.
+    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the model of the run is or will be.
+    /// Returns the path of the model of the run, which it has at its end.
     pub fn model_path(&self) -> PathBuf {
         self.path.join("model.safetensors")
     }
 
-    /// Where the checkpoints of the run are or will be.
+    /// Returns the folder of its checkpoints, which may not exist yet.
     pub fn checkpoints(&self) -> CheckpointDir {
         CheckpointDir::of_run(&self.path)
     }
@@ -169,8 +121,8 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`ReportError::Whole`].
-    pub fn write_config(&self, text: &str) -> Result<(), ReportError> {
+    /// [`LogError::Whole`].
+    pub fn write_config(&self, text: &str) -> Result<(), LogError> {
         Ok(write_whole(&self.path.join("config.toml"), text.as_bytes())?)
     }
 
@@ -178,44 +130,43 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`ReportError::Whole`].
-    pub fn write_results(&self, results: &Results) -> Result<(), ReportError> {
+    /// [`LogError::Whole`].
+    pub fn write_results(&self, results: &Results) -> Result<(), LogError> {
         let mut text = serde_json::to_string_pretty(results).expect("results are plain data");
         text.push('\n');
         Ok(write_whole(&self.path.join("results.json"), text.as_bytes())?)
     }
 
-    /// Begins `metrics.jsonl` and `metrics.csv`, with a line every so many steps; 0 for epochs only.
+    /// Begins `metrics.jsonl` and `metrics.csv`, with a line every `every` steps; 0 for epochs only.
     ///
     /// # Errors
     ///
-    /// [`ReportError::Write`]; [`ReportError::InUse`] if another run has begun in the folder meanwhile, whose it is then.
-    pub fn metrics(&self, every: u64) -> Result<Metrics, ReportError> {
+    /// [`LogError::Write`]; [`LogError::InUse`] if another run has begun in the folder meanwhile.
+    pub fn metrics(&self, every: u64) -> Result<Metrics, LogError> {
         let path = self.path.join("metrics.jsonl");
         let file = File::create_new(&path).map_err(|source| match source.kind() {
             // One that found the folder unbegun.
-            io::ErrorKind::AlreadyExists => ReportError::InUse { path: self.path.clone() },
-            _ => ReportError::Write { path: path.clone(), source },
+            io::ErrorKind::AlreadyExists => LogError::InUse { path: self.path.clone() },
+            _ => LogError::Write { path: path.clone(), source },
         })?;
         self.lock(&file)?;
-        Metrics::new((path, file), self.path.join("metrics.csv"), every)
+        Metrics::new(LogFile { path, file }, self.path.join("metrics.csv"), every)
     }
 
-    /// Goes on with `metrics.jsonl` where the run stands, from the log of the run `before` if this is another directory, and makes
-    /// `metrics.csv` anew from it. The results of the run that is not over any more are removed, and what it left if it was
-    /// killed while it wrote a file.
+    /// Resumes `metrics.jsonl` at a position, from the log of the run `before` if this is another directory, and makes `metrics.csv` anew
+    /// from it. The results of the run, which is not over any more, are removed, and the temporary files of a run that was killed.
     ///
     /// # Errors
     ///
-    /// [`ReportError::InUse`], [`ReportError::Write`], [`ReportError::Whole`].
+    /// [`LogError::InUse`], [`LogError::Write`], [`LogError::Whole`].
     pub fn resume_metrics(
         &self,
         every: u64,
         position: &Position,
         before: &Path,
-    ) -> Result<Metrics, ReportError> {
+    ) -> Result<Metrics, LogError> {
         let path = self.path.join("metrics.jsonl");
-        let failed = |source| ReportError::Write { path: path.clone(), source };
+        let failed = |source| LogError::Write { path: path.clone(), source };
         let old = before.join("metrics.jsonl");
         if !path.exists() && old.exists() {
             fs::copy(&old, &path).map_err(failed)?;
@@ -228,43 +179,43 @@ impl RunDir {
         let results = self.path.join("results.json");
         match fs::remove_file(&results) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(ReportError::Write { path: results, source });
+                return Err(LogError::Write { path: results, source });
             }
             _ => {}
         }
-        Metrics::resume((path, file), self.path.join("metrics.csv"), every, position)
+        Metrics::resume(LogFile { path, file }, self.path.join("metrics.csv"), every, position)
     }
 
-    /// Begins an event file for TensorBoard, with scalars every so many steps, 0 for epochs only, and histograms of these tensors: those of
-    /// the model, or else it panics when it hears of the params.
+    /// Begins an event file for TensorBoard, with scalars every `every` steps, 0 for epochs only, and histograms of `tensors`, which must be
+    /// those of the model, or it panics at the end of an epoch.
     ///
     /// # Errors
     ///
-    /// [`ReportError::Write`].
-    pub fn tensor_board(&self, every: u64, tensors: Vec<Tensor>) -> Result<TensorBoard, ReportError> {
+    /// [`LogError::Write`].
+    pub fn tensor_board(&self, every: u64, tensors: Vec<Tensor>) -> Result<TensorBoard, LogError> {
         TensorBoard::create(&self.path, every, tensors)
     }
 
-    /// Goes on with the event file of the run `before`, which may be in this directory, where the run stands. It comes after
+    /// Resumes the event file of the run `before`, which may be in this directory, at a position. To be called after
     /// [`resume_metrics`](Self::resume_metrics), which keeps other runs out.
     ///
     /// # Errors
     ///
-    /// [`ReportError::Read`], [`ReportError::Write`], [`ReportError::Whole`].
+    /// [`LogError::Read`], [`LogError::Write`], [`LogError::Whole`].
     pub fn resume_tensor_board(
         &self,
         every: u64,
         tensors: Vec<Tensor>,
         position: &Position,
         before: &Path,
-    ) -> Result<TensorBoard, ReportError> {
+    ) -> Result<TensorBoard, LogError> {
         TensorBoard::resume(&self.path, every, tensors, position, before)
     }
 
     /// Keeps other runs out until the file is closed, by whatever end; where the system has no locks, nobody is kept out.
-    fn lock(&self, log: &File) -> Result<(), ReportError> {
+    fn lock(&self, log: &File) -> Result<(), LogError> {
         match log.try_lock() {
-            Err(TryLockError::WouldBlock) => Err(ReportError::InUse { path: self.path.clone() }),
+            Err(TryLockError::WouldBlock) => Err(LogError::InUse { path: self.path.clone() }),
             Err(TryLockError::Error(_)) | Ok(()) => Ok(()),
         }
     }

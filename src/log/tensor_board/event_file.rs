@@ -1,4 +1,20 @@
-//! Event files: the newest in the folder of a run has all of it.
+//! TfEvent files: the newest in the folder of a run has all of it.
+//!
+//! A file is a series of records, in the format called TFRecord:
+//!
+//! | bytes | content, numbers little-endian |
+//! |---|---|
+//! | 8 | length of the data |
+//! | 4 | masked CRC32C of these 8 bytes |
+//! | length | the data |
+//! | 4 | masked CRC32C of the data |
+//!
+//! A checksum is masked because the data may hold checksums of their own: rotated by 15 bits to the right, plus `0xa282ead8`. The data of
+//! each record is a [`TfEvent`] as a protocol buffer.
+//!
+//! Sources: "TFRecords format details" in TensorFlow's guide to TFRecord, and `tensorboard/compat/tensorflow_stub/pywrap_tensorflow.py`;
+//! `event.proto`, `summary.proto` and `histogram.proto` in `tensorboard/compat/proto` of TensorBoard 2.21, whose names, but for the prefix,
+//! and field numbers the messages have.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -7,20 +23,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use prost::Message;
 
-use super::super::ReportError;
-use super::message::{Event, START, SessionLog, Summary, Value};
-use super::record::{record, records};
+use super::super::LogError;
 use crate::checkpoint::write_whole_with;
 use crate::train::Position;
 
-/// How names begin: TensorBoard takes files with `tfevents` in theirs, in the order of names. The second comes after.
+/// The beginning of names: TensorBoard reads files with `tfevents` in theirs, in the order of names. The second follows.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// How the names of those written here end.
+/// The end of the names of the files written here.
 const SUFFIX: &str = ".phalanx";
 
-/// How tags of steps begin; all others are of the end of an epoch.
-pub(super) const OF_STEP: &str = "step/";
+/// The beginning of the tags of steps; all others are of the end of an epoch.
+const OF_STEP: &str = "step/";
 
 /// An event file that grows by whole records.
 pub(super) struct EventFile {
@@ -29,23 +43,22 @@ pub(super) struct EventFile {
 }
 
 impl EventFile {
-    /// Begins one in the folder of a new run.
-    pub(super) fn create(folder: &Path) -> Result<Self, ReportError> {
+    /// Begins a file in the folder of a new run.
+    pub(super) fn create(folder: &Path) -> Result<Self, LogError> {
         let path = folder.join(name(None));
         let file = File::create_new(&path).and_then(|mut file| file.write_all(&beginning()).map(|()| file));
-        file.map(|file| Self { path: path.clone(), file })
-            .map_err(|source| ReportError::Write { path, source })
+        file.map(|file| Self { path: path.clone(), file }).map_err(|source| LogError::Write { path, source })
     }
 
-    /// Goes on with the newest one of the folder `before`, in one of `folder` that begins with the records of the run as it stood. A
-    /// run without one gets one that begins here.
+    /// Resumes the newest file of the folder `before` in a new file of `folder`, which begins with the records up to `position`. A run
+    /// without a file gets one that begins here.
     ///
-    /// Of those in `folder` the newest becomes empty, and those before it, which have been so, are removed: a TensorBoard that reads in
-    /// Python is lost if the file goes away that it stands in.
-    pub(super) fn resume(folder: &Path, position: &Position, before: &Path) -> Result<Self, ReportError> {
+    /// Of the files in `folder` the newest is emptied, and the older ones, which are empty already, are removed: a TensorBoard that
+    /// reads in Python fails if the file that it is reading disappears.
+    pub(super) fn resume(folder: &Path, position: &Position, before: &Path) -> Result<Self, LogError> {
         let (old, there) = (newest(before)?, all(folder)?);
         let bytes = old.as_ref().map_or(Ok(Vec::new()), |path| {
-            fs::read(path).map_err(|source| ReportError::Read { path: path.clone(), source })
+            fs::read(path).map_err(|source| LogError::Read { path: path.clone(), source })
         })?;
         let path = folder.join(name(there.last()));
         write_whole_with(&path, |file| {
@@ -57,78 +70,79 @@ impl EventFile {
         })?;
         if let Some((stood_in, left)) = there.split_last() {
             let emptied = fs::write(stood_in, "");
-            emptied.map_err(|source| ReportError::Write { path: stood_in.clone(), source })?;
+            emptied.map_err(|source| LogError::Write { path: stood_in.clone(), source })?;
             left.iter().try_for_each(|path| {
-                fs::remove_file(path).map_err(|source| ReportError::Write { path: path.clone(), source })
+                fs::remove_file(path).map_err(|source| LogError::Write { path: path.clone(), source })
             })?;
         }
         match OpenOptions::new().append(true).open(&path) {
             Ok(file) => Ok(Self { path, file }),
-            Err(source) => Err(ReportError::Write { path, source }),
+            Err(source) => Err(LogError::Write { path, source }),
         }
     }
 
     /// Writes values of a step, as one record.
-    pub(super) fn write(&mut self, step: u64, value: Vec<Value>) -> Result<(), ReportError> {
-        let event = Event { step: step as i64, summary: Some(Summary { value }), ..now() };
+    pub(super) fn write(&mut self, step: u64, value: Vec<TfValue>) -> Result<(), LogError> {
+        let event = TfEvent { step: step as i64, summary: Some(TfSummary { value }), ..now() };
         let written = self.file.write_all(&framed(&event));
-        written.map_err(|source| ReportError::Write { path: self.path.clone(), source })
+        written.map_err(|source| LogError::Write { path: self.path.clone(), source })
     }
 }
 
-/// What a file begins with: its format, and the word that a TensorBoard which has read others before this one is to forget them.
+/// The first records of a file: its format, and the mark by which a TensorBoard drops what it has read in earlier files.
 fn beginning() -> Vec<u8> {
-    let version = Event { file_version: Some("brain.Event:2".to_owned()), ..now() };
+    let version = TfEvent { file_version: Some("brain.Event:2".to_owned()), ..now() };
     [framed(&version), framed(&start(0))].concat()
 }
 
-/// The mark of where a session begins: what came before it at this step or later is void.
-fn start(step: i64) -> Event {
-    Event { step, session_log: Some(SessionLog { status: START }), ..now() }
+/// The mark of the beginning of a session: earlier records of this step or a later one are void.
+fn start(step: i64) -> TfEvent {
+    TfEvent { step, session_log: Some(TfSessionLog { status: START }), ..now() }
 }
 
-fn now() -> Event {
+fn now() -> TfEvent {
     let wall_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    Event { wall_time, ..Event::default() }
+    TfEvent { wall_time, ..TfEvent::default() }
 }
 
-fn framed(event: &Event) -> Vec<u8> {
+fn framed(event: &TfEvent) -> Vec<u8> {
     record(&event.encode_to_vec())
 }
 
-/// Whether a record belongs to the run as it stood. The end of an epoch that was cut short does not: its whole one comes.
+/// Whether a record belongs to the run as it was at a position. The end of an epoch that was cut short does not: that of the whole one
+/// follows.
 fn is_before(data: &[u8], position: &Position) -> bool {
-    let Ok(event) = Event::decode(data) else { return false };
+    let Ok(event) = TfEvent::decode(data) else { return false };
     let (step, here) = (event.step, position.step as i64);
     match (event.summary, event.session_log) {
-        (Some(Summary { value }), _) => {
+        (Some(TfSummary { value }), _) => {
             let ends_epoch = !value.iter().any(|value| value.tag.starts_with(OF_STEP));
             step < here || step == here && (position.batch == 0 || !ends_epoch)
         }
-        // That of the beginning is there.
+        // The one at the beginning of the file is written anew.
         (None, Some(_)) => (1..=here + 1).contains(&step),
         (None, None) => false,
     }
 }
 
-/// A name for now that comes after the last of those there.
+/// A name for the present second that sorts after the last one.
 fn name(last: Option<&PathBuf>) -> String {
     let last = last.and_then(|path| second(path.file_name()?.to_str()?));
     let second = (now().wall_time as u64).max(last.map_or(0, |last| last + 1));
     format!("{PREFIX}{second:010}{SUFFIX}")
 }
 
-/// The second in a name that is written here.
+/// The second in the name of a file written here.
 fn second(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()
 }
 
-fn newest(folder: &Path) -> Result<Option<PathBuf>, ReportError> {
+fn newest(folder: &Path) -> Result<Option<PathBuf>, LogError> {
     Ok(all(folder)?.pop())
 }
 
-/// Those in a folder, the oldest first.
-fn all(folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
+/// The event files in a folder, the oldest first.
+fn all(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
     let list = || -> io::Result<Vec<PathBuf>> {
         let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
         let names: Vec<_> = names.collect::<io::Result<_>>()?;
@@ -137,5 +151,120 @@ fn all(folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
         names.sort_unstable();
         Ok(names.into_iter().map(|(_, name)| folder.join(name)).collect())
     };
-    list().map_err(|source| ReportError::Read { path: folder.to_owned(), source })
+    list().map_err(|source| LogError::Read { path: folder.to_owned(), source })
+}
+
+/// The value of `TfSessionLog.status` for a beginning.
+const START: i32 = 1;
+
+/// Something that happened at a step. Of its last three fields it has one.
+#[derive(Clone, PartialEq, Message)]
+struct TfEvent {
+    /// Seconds since 1970.
+    #[prost(double, tag = "1")]
+    pub wall_time: f64,
+    #[prost(int64, tag = "2")]
+    pub step: i64,
+    /// In the first record of a file.
+    #[prost(string, optional, tag = "3")]
+    pub file_version: Option<String>,
+    #[prost(message, optional, tag = "5")]
+    pub summary: Option<TfSummary>,
+    #[prost(message, optional, tag = "7")]
+    pub session_log: Option<TfSessionLog>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TfSessionLog {
+    #[prost(int32, tag = "1")]
+    pub status: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct TfSummary {
+    #[prost(message, repeated, tag = "1")]
+    pub value: Vec<TfValue>,
+}
+
+/// `TfSummary.TfValue`: a number or a histogram. Either is one of a choice, and so written if it is 0.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TfValue {
+    #[prost(string, tag = "1")]
+    pub tag: String,
+    #[prost(float, optional, tag = "2")]
+    pub simple_value: Option<f32>,
+    #[prost(message, optional, tag = "5")]
+    pub histo: Option<TfHistogram>,
+}
+
+/// Of `bucket_limit` each is the upper end of a bucket and the lower of the next, to which it belongs.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TfHistogram {
+    #[prost(double, tag = "1")]
+    pub min: f64,
+    #[prost(double, tag = "2")]
+    pub max: f64,
+    #[prost(double, tag = "3")]
+    pub num: f64,
+    #[prost(double, tag = "4")]
+    pub sum: f64,
+    #[prost(double, tag = "5")]
+    pub sum_squares: f64,
+    #[prost(double, repeated, tag = "6")]
+    pub bucket_limit: Vec<f64>,
+    #[prost(double, repeated, tag = "7")]
+    pub bucket: Vec<f64>,
+}
+
+/// The record of some data.
+fn record(data: &[u8]) -> Vec<u8> {
+    let len = (data.len() as u64).to_le_bytes();
+    [&len[..], &masked_crc(&len), data, &masked_crc(data)].concat()
+}
+
+/// The data of each record, up to the first that is damaged or not whole.
+fn records(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (data, rest) = first(bytes)?;
+        bytes = rest;
+        Some(data)
+    })
+}
+
+/// The data of the first record, and what comes after it.
+fn first(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<8>()?;
+    let (crc, rest) = rest.split_first_chunk::<4>()?;
+    if *crc != masked_crc(len) {
+        return None;
+    }
+    let (data, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*len)).ok()?)?;
+    let (crc, rest) = rest.split_first_chunk::<4>()?;
+    (*crc == masked_crc(data)).then_some((data, rest))
+}
+
+fn masked_crc(data: &[u8]) -> [u8; 4] {
+    crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_read_back_up_to_the_first_that_is_damaged() {
+        let [one, two, three] = [&b"one"[..], b"", b"three"].map(record);
+        let whole = [one.clone(), two, three].concat();
+        let read = |bytes: &[u8]| records(bytes).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        assert_eq!(read(&whole), [&b"one"[..], b"", b"three"]);
+        for len in 0..whole.len() {
+            assert_eq!(read(&whole[..len]), read(&whole)[..read(&whole[..len]).len()]);
+            assert!(read(&whole[..len]).len() < 3, "cut to {len}");
+        }
+        for at in one.len()..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            assert!((1..3).contains(&read(&damaged).len()), "byte {at}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle as
 use terminal_size::{Width, terminal_size_of};
 
 use super::{Charset, grouped, measured};
-use phalanx::log::Line;
+use phalanx::log::LogLine;
 use phalanx::model::Score;
 use phalanx::train::{EpochEnd, Event, NoiseScale, Plan, StepEnd, Subscriber, SubscriberError};
 
@@ -108,7 +108,7 @@ impl Progress {
         match self.style {
             ProgressStyle::Bar if elapsed >= REDRAW => self.redraw(end, elapsed),
             ProgressStyle::Lines if elapsed >= SILENCE => say(self.sign_of_life(end, elapsed)),
-            ProgressStyle::Json if elapsed >= SILENCE => say(json(&Line::of_step(end, self.noise))),
+            ProgressStyle::Json if elapsed >= SILENCE => say(json(&LogLine::of_step(end, self.noise))),
             _ => return,
         }
         self.since = Since::now();
@@ -139,7 +139,7 @@ impl Progress {
         match self.style {
             ProgressStyle::Bar => self.bar.println(self.fitting(end)),
             ProgressStyle::Lines => say(self.line(end)),
-            ProgressStyle::Json => say(json(&Line::of_epoch(end, self.noise))),
+            ProgressStyle::Json => say(json(&LogLine::of_epoch(end, self.noise))),
             ProgressStyle::Hidden => {}
         }
         if self.style != ProgressStyle::Bar {
@@ -203,7 +203,7 @@ fn say(line: impl Display) {
     writeln!(io::stderr().lock(), "{line}").unwrap_or_default();
 }
 
-fn json(line: &Line) -> String {
+fn json(line: &LogLine) -> String {
     serde_json::to_string(line).expect("a line is plain data")
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::report::{Progress, ProgressStyle};
 use phalanx::checkpoint::{Saver, Writer};
-use phalanx::log::{Metrics, ReportError, RunDir, TensorBoard};
+use phalanx::log::{LogError, Metrics, RunDir, TensorBoard};
 use phalanx::model::{Mlp, Model};
 use phalanx::train::{EpochEnd, Event, Outcome, Plan, TrainError, Trainer};
 
@@ -119,7 +119,7 @@ fn metrics(run: &Prepared, dir: &mut RunDir) -> Result<Metrics, Failure> {
             metrics
         }
         None => dir.metrics(every).inspect_err(|error| {
-            if matches!(error, ReportError::InUse { .. }) {
+            if matches!(error, LogError::InUse { .. }) {
                 dir.keep();
             }
         })?,
