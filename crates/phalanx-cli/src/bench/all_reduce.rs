@@ -1,20 +1,153 @@
-//! Measures the all-reduce, beside a copy, the serial reference and rayon.
+//! Measures the all-reduce, compared with a copy, the serial reference and rayon.
 //!
-//! Every call is made on fresh input: ranks that call again and again on what the last call left would each find their
-//! segment of all vectors in their own cache, which no program does.
+//! Every call is made on fresh input: ranks that call again and again on the result of the last call would each find their
+//! segment of all vectors in their own cache, which happens in no program.
 
+use std::fmt;
 use std::hint::black_box;
 
-use super::all_reduce_report::{AllReducePoint, AllReduceReport};
-use super::baseline::rayon_fold_reduce;
-use super::error::check_takes;
-use super::machine::available_bytes;
-use super::operand::{Operand, expected, input};
-use super::ranks::{Interval, from_first_start, from_last_start, on_ranks};
-use super::{BenchError, ElementType, Machine, Spread, Warning};
 use phalanx::collective::{CollectiveError, Communicator, Op, reference};
+use phalanx::log::available_bytes;
+use serde::{Serialize, Serializer};
 
-/// What to measure, unchecked; [`measure_all_reduce`] checks it.
+use super::error::check_takes;
+use super::operands::{Operand, expected, input, rayon_fold_reduce};
+use super::timing::{Interval, Statistics, from_first_start, from_last_start, on_ranks};
+use super::{BenchError, Machine, Warning};
+
+/// An element type of the reducer that can be measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ElementType {
+    /// Single precision.
+    #[default]
+    F32,
+    /// Double precision.
+    F64,
+    /// Signed, 4 bytes.
+    I32,
+    /// Signed, 8 bytes.
+    I64,
+    /// Unsigned, 4 bytes.
+    U32,
+    /// Unsigned, 8 bytes.
+    U64,
+}
+
+impl ElementType {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::F32, Self::F64, Self::I32, Self::I64, Self::U32, Self::U64];
+
+    /// Returns the bytes of an element.
+    pub fn size_bytes(self) -> usize {
+        match self {
+            Self::F32 | Self::I32 | Self::U32 => 4,
+            Self::F64 | Self::I64 | Self::U64 => 8,
+        }
+    }
+
+    /// Returns whether its elements have no mean.
+    pub fn is_integer(self) -> bool {
+        !matches!(self, Self::F32 | Self::F64)
+    }
+}
+
+impl fmt::Display for ElementType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::U32 => "u32",
+            Self::U64 => "u64",
+        })
+    }
+}
+
+impl Serialize for ElementType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Evaluates an expression with the type of an [`ElementType`] by a name.
+macro_rules! with_type {
+    ($element:expr, $type:ident => $expression:expr) => {
+        with_type!($element, $type, $expression, F32 f32 F64 f64 I32 i32 I64 i64 U32 u32 U64 u64)
+    };
+    ($element:expr, $type:ident, $expression:expr, $($variant:ident $rust:ty)*) => {
+        match $element {
+            $(ElementType::$variant => {
+                type $type = $rust;
+                $expression
+            })*
+        }
+    };
+}
+#[cfg(feature = "mpi")]
+pub(super) use with_type;
+
+/// The speed of the all-reduce.
+#[derive(Clone, Debug, Serialize)]
+pub struct AllReduceReport {
+    /// The operator.
+    #[serde(serialize_with = "as_text")]
+    pub op: Op,
+    /// The type of the elements.
+    pub element: ElementType,
+    /// The machine before the first take.
+    pub machine: Machine,
+    /// One for each thread count and length, both ascending.
+    pub points: Vec<AllReducePoint>,
+    /// The reasons for which the figures may not be trusted.
+    pub warnings: Vec<Warning>,
+}
+
+/// The speed at which a number of threads reduces vectors of one length, each thread having one, in place.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AllReducePoint {
+    /// Threads, n.
+    pub threads: usize,
+    /// Elements of a vector.
+    pub len: usize,
+    /// Bytes of a vector.
+    pub len_bytes: usize,
+    /// Calls that were timed.
+    pub takes: usize,
+    /// Median time of a call: from the moment the last rank makes it until the last rank has the result.
+    pub median_secs: f64,
+    /// Least time of a call.
+    pub min_secs: f64,
+    /// Algorithm bandwidth: len_bytes over the median time.
+    pub algorithm_bytes_per_sec: f64,
+    /// Every vector is read and written at least once: 2·n·len_bytes over the median time. Null for one thread, which has
+    /// nothing to move.
+    pub moved_bytes_per_sec: Option<f64>,
+    /// The same for a copy: 2·n·len_bytes over the median time in which n threads copy a vector each, from the first start
+    /// to the last end. Null below 64 KiB, which is copied in less time than threads need to start together.
+    pub copied_bytes_per_sec: Option<f64>,
+    /// Moved over copied bytes a second.
+    pub share_of_copy: Option<f64>,
+    /// Elements that are not exactly what they must be, over all ranks and all calls.
+    pub wrong: u64,
+    /// Median time of the serial reference, the definition of the operation.
+    pub reference_secs: f64,
+    /// Median time of rayon's fold and reduce on as many threads, which gives one vector instead of one for each rank.
+    pub rayon_secs: f64,
+}
+
+impl AllReduceReport {
+    /// Returns the number of wrong elements over all points.
+    pub fn wrong(&self) -> u64 {
+        self.points.iter().map(|point| point.wrong).sum()
+    }
+}
+
+pub fn as_text<S: Serializer>(op: &Op, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(op)
+}
+
+/// The options of a measurement, unchecked; [`measure_all_reduce`] checks them.
 #[derive(Clone, Debug)]
 pub struct AllReduceOptions {
     /// Thread counts, in any order.
@@ -29,7 +162,7 @@ pub struct AllReduceOptions {
     pub takes: Option<usize>,
 }
 
-/// Measures each len on each thread count; tells `on_point` after each.
+/// Measures each length on each thread count; calls `on_point` after each.
 ///
 /// # Errors
 ///
@@ -57,19 +190,21 @@ pub fn measure_all_reduce(
     Ok(AllReduceReport { op: options.op, element: options.element, machine, points, warnings })
 }
 
-pub(super) fn check(options: &AllReduceOptions) -> Result<(), BenchError> {
+pub fn check(options: &AllReduceOptions) -> Result<(), BenchError> {
     let &AllReduceOptions { op, element, takes, .. } = options;
     let threads = *options.threads.iter().min().ok_or(BenchError::NoThreads)?;
     let len = *options.lens.iter().min().ok_or(BenchError::NoLens)?;
     match () {
         () if threads == 0 => Err(BenchError::ZeroThreads),
         () if len == 0 => Err(BenchError::ZeroLen),
-        () if op == Op::Mean && element.is_integer() => Err(BenchError::NoSuchReduction { op, element }),
+        () if op == Op::Mean && element.is_integer() => {
+            Err(BenchError::NoSuchReduction { op, element: element.to_string() })
+        }
         () => takes.map_or(Ok(()), check_takes).and_then(|()| check_memory(options)),
     }
 }
 
-/// Refuses what the system would kill the process for in the middle of the measurement.
+/// Refuses vectors for which the system would kill the process in the middle of the measurement.
 fn check_memory(options: &AllReduceOptions) -> Result<(), BenchError> {
     let (Some(&threads), Some(&len)) = (options.threads.iter().max(), options.lens.iter().max()) else {
         return Ok(());
@@ -92,26 +227,19 @@ fn ascending(values: &[usize]) -> Vec<usize> {
 }
 
 fn point(options: &AllReduceOptions, threads: usize, len: usize) -> Result<AllReducePoint, BenchError> {
-    match options.element {
-        ElementType::F32 => Case::<f32>::new(options, threads, len).measure(),
-        ElementType::F64 => Case::<f64>::new(options, threads, len).measure(),
-        ElementType::I32 => Case::<i32>::new(options, threads, len).measure(),
-        ElementType::I64 => Case::<i64>::new(options, threads, len).measure(),
-        ElementType::U32 => Case::<u32>::new(options, threads, len).measure(),
-        ElementType::U64 => Case::<u64>::new(options, threads, len).measure(),
-    }
+    with_type!(options.element, T => Case::<T>::new(options, threads, len).measure())
 }
 
 /// Copies of fewer bytes are over before all threads have begun.
 const LEAST_COPY_BYTES: usize = 1 << 16;
 
 /// Bytes of input that the takes go through in all, within 10 to 1000 takes.
-const BYTES_OF_TAKES: usize = 1 << 28;
+pub const BYTES_OF_TAKES: usize = 1 << 28;
 
 /// Elements that the serial reference goes through in all: it allocates once for each, and is slow.
 const ELEMENTS_OF_REFERENCE: usize = 1 << 20;
 
-/// One thread count and one len.
+/// One thread count and one length.
 struct Case<T> {
     inputs: Vec<Vec<T>>,
     expected: Vec<T>,
@@ -119,7 +247,7 @@ struct Case<T> {
     takes: usize,
 }
 
-/// What one rank saw, take by take.
+/// The measurements of one rank, take by take.
 struct RankTakes {
     copies: Vec<Interval>,
     calls: Vec<Interval>,
@@ -140,7 +268,7 @@ impl<T: Operand> Case<T> {
             (self.inputs.len(), self.expected.len(), size_of_val(&self.expected[..]));
         let ranks = on_ranks(threads, |comm| self.rank(comm))?;
         let of_takes =
-            |secs: &dyn Fn(usize) -> f64| Spread::of(&(0..self.takes).map(secs).collect::<Vec<_>>());
+            |secs: &dyn Fn(usize) -> f64| Statistics::of(&(0..self.takes).map(secs).collect::<Vec<_>>());
         let calls =
             of_takes(&|take| from_last_start(ranks.iter().map(|rank| rank.calls[take])).as_secs_f64());
         let copies =
@@ -167,7 +295,7 @@ impl<T: Operand> Case<T> {
         })
     }
 
-    /// Takes the time of copies and calls, in turn; the first of each does not count.
+    /// Measures the time of copies and calls, in turn; the first of each does not count.
     fn rank(&self, mut comm: Communicator) -> Result<RankTakes, CollectiveError> {
         let input = &self.inputs[comm.rank()];
         let mut values = input.clone();
@@ -220,7 +348,7 @@ fn median_secs(takes: usize, mut work: impl FnMut() -> Result<(), BenchError>) -
         result.map(|()| interval.secs())
     };
     let secs = (0..takes).map(take).collect::<Result<Vec<_>, _>>()?;
-    Ok(Spread::of(&secs).median)
+    Ok(Statistics::of(&secs).median)
 }
 
 #[cfg(test)]
@@ -239,11 +367,11 @@ mod tests {
 
     #[test]
     fn every_pair_of_threads_and_len_is_measured_once_and_right() {
-        let mut told = 0;
-        let report = measure_all_reduce(&options(), |_| told += 1).unwrap();
+        let mut measured = 0;
+        let report = measure_all_reduce(&options(), |_| measured += 1).unwrap();
         let pairs: Vec<_> = report.points.iter().map(|point| (point.threads, point.len)).collect();
         assert_eq!(pairs, [(1, 1), (1, 70_000), (3, 1), (3, 70_000)]);
-        assert_eq!((told, report.wrong()), (4, 0));
+        assert_eq!((measured, report.wrong()), (4, 0));
     }
 
     #[test]

@@ -2,12 +2,11 @@
 
 use std::io;
 
-use thiserror::Error;
-
-use super::ElementType;
-use super::warning::counted;
 use phalanx::collective::{CollectiveError, Op};
 use phalanx::train::TrainError;
+use thiserror::Error;
+
+use crate::numbers::counted;
 
 /// Most takes: the times of all of them are kept.
 const MOST_TAKES: usize = 100_000;
@@ -26,10 +25,10 @@ pub enum BenchError {
     /// A thread count is 0.
     #[error("0 threads compute nothing; give thread counts of at least 1")]
     ZeroThreads,
-    /// No len is given.
+    /// No length is given.
     #[error("no len to measure; give at least one, such as 1..16M")]
     NoLens,
-    /// A len is 0.
+    /// A length is 0.
     #[error("a vector of 0 elements has nothing to reduce; give lens of at least 1")]
     ZeroLen,
     /// There are no takes, or more than anybody can wait for.
@@ -42,7 +41,7 @@ pub enum BenchError {
     #[error(
         "a batch of {batch_size} samples for {} does not grow to a whole number of samples for {threads}; give a batch \
          size that {smallest} divides",
-        counted(*smallest, "thread")
+        counted(*smallest as u64, "thread")
     )]
     UnevenBatch {
         /// Samples of the batch for the smallest thread count.
@@ -69,7 +68,7 @@ pub enum BenchError {
     #[error(
         "training on {} diverged in step {step}: the times of a run that is cut short cannot be \
          compared; lower the rate",
-        counted(*threads, "thread")
+        counted(*threads as u64, "thread")
     )]
     Diverged {
         /// The thread count.
@@ -80,10 +79,10 @@ pub enum BenchError {
     /// Integers have no mean.
     #[error("the {op} of {element} is not defined; measure sum, min, max or product, or a float type")]
     NoSuchReduction {
-        /// What was to be measured.
+        /// The operator.
         op: Op,
-        /// Of which elements.
-        element: ElementType,
+        /// The type of the elements.
+        element: String,
     },
     /// The vectors do not fit into memory.
     #[error(
@@ -95,9 +94,9 @@ pub enum BenchError {
         threads: usize,
         /// Elements of a vector.
         len: usize,
-        /// What measuring takes.
+        /// The bytes that the measurement needs.
         needed_bytes: u64,
-        /// What the system has.
+        /// The bytes that the system has.
         available_bytes: u64,
     },
     /// A thread could not be started.
@@ -105,7 +104,7 @@ pub enum BenchError {
     Spawn {
         /// Rank without a thread.
         rank: usize,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
     /// The pool that the reducer is compared with could not be started.
@@ -113,13 +112,13 @@ pub enum BenchError {
     Pool {
         /// Threads of the pool.
         threads: usize,
-        /// What rayon says.
+        /// The error of rayon.
         source: rayon::ThreadPoolBuildError,
     },
     /// The run could not begin, or did not end well.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// The ranks could not go on together.
+    /// The ranks could not continue together.
     #[error(transparent)]
     Collective(#[from] CollectiveError),
 }

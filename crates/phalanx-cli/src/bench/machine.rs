@@ -1,42 +1,137 @@
-//! What the machine is, and whether others use it too.
+//! The machine, and the reasons for which figures measured on it may not be trusted.
 
-use std::fs;
-use std::thread;
+use std::{fmt, fs, thread};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+
+use super::Statistics;
+use crate::numbers::counted;
 
 /// The machine before a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Machine {
     /// Cores that this process may use.
     pub cores: usize,
-    /// Threads that wanted to run, averaged over the last minute; null where the system does not tell.
+    /// Threads that wanted to run, averaged over the last minute; null where the system does not report it.
     pub load_average: Option<f64>,
 }
 
 impl Machine {
-    /// Looks. The load is that of `/proc/loadavg`, which Linux has; a system that does not tell its cores counts as 1.
+    /// Returns the present state. The load is that of `/proc/loadavg`, which Linux has; a system that does not report its cores counts
+    /// as 1.
     pub fn now() -> Self {
         let load_average = fs::read_to_string("/proc/loadavg").ok().and_then(|text| first_number(&text));
         Self { cores: thread::available_parallelism().map_or(1, usize::from), load_average }
     }
 
-    /// Whether others take more than half of the cores: figures measured now are theirs too.
+    /// Returns whether other programs take more than half of the cores, which slows down what is measured.
     pub fn is_busy(&self) -> bool {
         self.load_average.is_some_and(|load| load > self.cores as f64 / 2.0)
     }
 }
 
-/// Bytes that can be allocated without swapping (`MemAvailable`, which Linux has); `None` where the system does not tell.
-pub(super) fn available_bytes() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(1024 * kilobytes)
-}
-
 fn first_number(text: &str) -> Option<f64> {
     text.split_whitespace().next()?.parse().ok()
+}
+
+/// Takes of one thread count that differ by more than this share of their median were disturbed.
+const DISTURBED: f64 = 0.2;
+
+/// A reason for which figures may not be trusted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Warning {
+    /// Other programs were using the machine before the first take.
+    Busy {
+        /// Threads that wanted to run over the last minute.
+        load_average: f64,
+        /// Cores.
+        cores: usize,
+    },
+    /// There are not enough cores for a thread count.
+    MoreThreadsThanCores {
+        /// The largest count.
+        threads: usize,
+        /// Cores.
+        cores: usize,
+    },
+    /// Some threads have nothing to compute.
+    IdleThreads {
+        /// The thread count.
+        threads: usize,
+        /// Shards of its batch.
+        shards: usize,
+    },
+    /// The takes of a thread count differ much.
+    Spread {
+        /// The thread count.
+        threads: usize,
+        /// (max − min) / median.
+        relative: f64,
+    },
+}
+
+impl Warning {
+    /// Returns the warnings about a machine, before any take, on which up to `threads` threads are to be measured.
+    pub fn of_machine(machine: &Machine, threads: usize) -> Vec<Self> {
+        let cores = machine.cores;
+        let busy = machine.load_average.filter(|_| machine.is_busy());
+        let busy = busy.map(|load_average| Self::Busy { load_average, cores });
+        let crowded = (threads > cores).then_some(Self::MoreThreadsThanCores { threads, cores });
+        busy.into_iter().chain(crowded).collect()
+    }
+
+    /// Returns the warning about the takes of a thread count.
+    pub fn of_takes(threads: usize, takes: &Statistics) -> Option<Self> {
+        let relative = takes.relative();
+        (relative > DISTURBED).then_some(Self::Spread { threads, relative })
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy { load_average, cores } => write!(
+                f,
+                "the machine was busy: load average {load_average:.2} on {} before the first take; an idle \
+                 one is faster, measure again when it is",
+                counted(*cores as u64, "core")
+            ),
+            Self::MoreThreadsThanCores { threads, cores } => write!(
+                f,
+                "{threads} threads on {}: threads beyond the cores share them, and no speed-up can come of it",
+                counted(*cores as u64, "core")
+            ),
+            Self::IdleThreads { threads, shards } => write!(
+                f,
+                "{} for {}: {} to compute; raise --shards or the batch size",
+                counted(*threads as u64, "thread"),
+                counted(*shards as u64, "shard"),
+                idle(threads - shards)
+            ),
+            Self::Spread { threads, relative } => write!(
+                f,
+                "the takes of {} differ by {:.0} % of their median; measure longer (--takes, --epochs) or on an idle \
+                 machine",
+                counted(*threads as u64, "thread"),
+                100.0 * relative
+            ),
+        }
+    }
+}
+
+fn idle(threads: usize) -> String {
+    format!(
+        "{} nothing",
+        if threads == 1 { "1 thread has".to_owned() } else { format!("{threads} threads have") }
+    )
+}
+
+impl Serialize for Warning {
+    /// As text.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 #[cfg(test)]
@@ -54,5 +149,27 @@ mod tests {
         let with = |load_average| Machine { cores: 4, load_average };
         let found = [None, Some(2.0), Some(2.01)].map(|load| with(load).is_busy());
         assert_eq!(found, [false, false, true]);
+    }
+
+    #[test]
+    fn an_idle_machine_with_enough_cores_needs_no_warning() {
+        let machine = Machine { cores: 4, load_average: Some(0.5) };
+        assert_eq!(Warning::of_machine(&machine, 4), []);
+    }
+
+    #[test]
+    fn a_busy_machine_and_too_many_threads_are_told_apart() {
+        let machine = Machine { cores: 2, load_average: Some(1.5) };
+        let found = Warning::of_machine(&machine, 3);
+        let crowded = Warning::MoreThreadsThanCores { threads: 3, cores: 2 };
+        assert_eq!(found, [Warning::Busy { load_average: 1.5, cores: 2 }, crowded]);
+    }
+
+    #[test]
+    fn takes_are_disturbed_beyond_a_fifth_of_their_median() {
+        let calm = Statistics { median: 100.0, min: 90.0, max: 110.0 };
+        assert_eq!(Warning::of_takes(2, &calm), None);
+        let wild = Statistics { max: 115.0, ..calm };
+        assert_eq!(Warning::of_takes(2, &wild), Some(Warning::Spread { threads: 2, relative: 0.25 }));
     }
 }

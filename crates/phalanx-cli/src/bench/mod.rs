@@ -1,6 +1,6 @@
-//! Measuring: how training and the all-reduce scale on the machine at hand.
+//! Measurements of the speed of training and of the all-reduce on this machine.
 //!
-//! # Words
+//! # Vocabulary
 //!
 //! - A *take* is one repetition of a measurement. Takes of different thread counts come in turn, so that a machine that
 //!   slows down for a while slows all of them.
@@ -14,41 +14,29 @@
 //! # Files
 //!
 //! * [`ScalingBench`] measures training, [`measure_all_reduce`] the reducer; both return plain data.
-//! * [`ProductRate`] and the copies are the limits; serial and rayon's reductions stand beside the reducer.
+//! * [`ProductRate`] and the copies are the limits; serial and rayon's reductions are measured alongside the reducer.
 //! * [`speed_up_chart`] draws a [`ScalingReport`].
-//! * [`Warning`] says why figures may not be trusted: a busy machine, more threads than cores.
+//! * [`Warning`] is a reason for which figures may not be trusted: a busy machine, more threads than cores.
 //!
-//! This room measures through the public face of the others, and never prints.
+//! This module measures through the public API of the library, and never prints.
 
 mod all_reduce;
-mod all_reduce_report;
-mod among;
-mod baseline;
 mod chart;
-mod element_type;
 mod error;
 mod machine;
-mod operand;
+mod operands;
 #[cfg(feature = "mpi")]
 mod processes;
-mod product;
-mod product_rate;
-mod ranks;
+mod products;
 mod scaling;
-mod scaling_report;
-mod spread;
-mod warning;
+mod timing;
 
-pub use all_reduce::{AllReduceOptions, measure_all_reduce};
-pub use all_reduce_report::{AllReducePoint, AllReduceReport};
+pub use all_reduce::{AllReduceOptions, AllReducePoint, AllReduceReport, ElementType, measure_all_reduce};
 pub use chart::speed_up_chart;
-pub use element_type::ElementType;
 pub use error::BenchError;
-pub use machine::Machine;
+pub use machine::{Machine, Warning};
 #[cfg(feature = "mpi")]
 pub use processes::{ProcessesPoint, ProcessesReport, measure_processes};
-pub use product_rate::ProductRate;
-pub use scaling::{Growth, ScalingBench, ScalingOptions, Take};
-pub use scaling_report::{PhaseShares, ScalingPoint, ScalingReport};
-pub use spread::Spread;
-pub use warning::Warning;
+pub use products::ProductRate;
+pub use scaling::{Growth, PhaseShares, ScalingBench, ScalingOptions, ScalingPoint, ScalingReport, Take};
+pub use timing::Statistics;

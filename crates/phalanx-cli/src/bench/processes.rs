@@ -1,15 +1,16 @@
-//! Measures the all-reduce of the processes of a job, beside that of MPI on the same buffers.
+//! Measures the all-reduce of the processes of a job, compared with that of MPI on the same buffers.
 
 use bytemuck::Pod;
 use mpi::traits::Equivalence;
-use serde::{Serialize, Serializer};
-
-use super::operand::{Operand, expected, input};
-use super::ranks::Interval;
-use super::{AllReduceOptions, BenchError, ElementType, Spread};
 use phalanx::collective::{MpiWire, Op, ProcessCommunicator, Wire, gather_parts};
+use serde::Serialize;
 
-/// How fast the processes of a job reduce.
+use super::all_reduce::{BYTES_OF_TAKES, as_text, check, with_type};
+use super::operands::{Operand, expected, input};
+use super::timing::{Interval, Statistics};
+use super::{AllReduceOptions, BenchError, ElementType};
+
+/// The speed at which the processes of a job reduce.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProcessesReport {
     /// The operator.
@@ -19,11 +20,11 @@ pub struct ProcessesReport {
     pub element: ElementType,
     /// The processes.
     pub processes: usize,
-    /// One for each len, ascending.
+    /// One for each length, ascending.
     pub points: Vec<ProcessesPoint>,
 }
 
-/// How fast they reduce vectors of one len, each having one, in place.
+/// The speed at which they reduce vectors of one length, each having one, in place.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProcessesPoint {
     /// Elements of a vector.
@@ -45,16 +46,13 @@ pub struct ProcessesPoint {
 }
 
 impl ProcessesReport {
-    /// Elements that are wrong.
+    /// Returns the number of wrong elements.
     pub fn wrong(&self) -> u64 {
         self.points.iter().map(|point| point.wrong).sum()
     }
 }
 
-/// Bytes of input that the takes go through in all, within 10 to 1000 takes.
-const BYTES_OF_TAKES: usize = 1 << 28;
-
-/// Measures each len; every process of the job calls it, with the same options, whose thread counts are not looked at.
+/// Measures each length; every process of the job calls it, with the same options, whose thread counts are ignored.
 ///
 /// # Errors
 ///
@@ -71,21 +69,11 @@ pub fn measure_processes(
     lens.sort_unstable();
     lens.dedup();
     let options = AllReduceOptions { threads: vec![wire.processes()], lens, ..options.clone() };
-    super::all_reduce::check(&options)?;
-    let points = options.lens.iter().map(|len| point(&options, *len, wire)).collect::<Result<_, _>>()?;
+    check(&options)?;
+    let mut point = |len: &usize| with_type!(options.element, T => measure::<T>(&options, *len, wire));
+    let points = options.lens.iter().map(&mut point).collect::<Result<_, _>>()?;
     let AllReduceOptions { op, element, .. } = options;
     Ok(ProcessesReport { op, element, processes: wire.processes(), points })
-}
-
-fn point(options: &AllReduceOptions, len: usize, wire: &mut MpiWire) -> Result<ProcessesPoint, BenchError> {
-    match options.element {
-        ElementType::F32 => measure::<f32>(options, len, wire),
-        ElementType::F64 => measure::<f64>(options, len, wire),
-        ElementType::I32 => measure::<i32>(options, len, wire),
-        ElementType::I64 => measure::<i64>(options, len, wire),
-        ElementType::U32 => measure::<u32>(options, len, wire),
-        ElementType::U64 => measure::<u64>(options, len, wire),
-    }
 }
 
 fn measure<T: Operand + Pod + Equivalence>(
@@ -117,7 +105,7 @@ fn measure<T: Operand + Pod + Equivalence>(
     }
     // The first of each does not count.
     let (calls, of_mpi) = (longest(wire, &calls[1..])?, longest(wire, &of_mpi[1..])?);
-    let (calls, of_mpi) = (Spread::of(&calls), Spread::of(&of_mpi));
+    let (calls, of_mpi) = (Statistics::of(&calls), Statistics::of(&of_mpi));
     let mut all_wrong = vec![wrong; processes];
     gather_parts(wire, &mut all_wrong, |process| process..process + 1)?;
     Ok(ProcessesPoint {
@@ -138,8 +126,4 @@ fn longest(wire: &mut MpiWire, own: &[f64]) -> Result<Vec<f64>, BenchError> {
     gather_parts(wire, &mut all, |process| process * own.len()..(process + 1) * own.len())?;
     let longest = |take: usize| all.iter().skip(take).step_by(own.len()).copied().fold(0.0, f64::max);
     Ok((0..own.len()).map(longest).collect())
-}
-
-fn as_text<S: Serializer>(op: &Op, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(op)
 }

@@ -1,24 +1,22 @@
-//! Measures how the speed of training grows with the threads.
+//! Measures the speed of training for each number of threads and processes.
 
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
-
-use super::among::Among;
-use super::error::check_takes;
-use super::scaling_report::ScalingReport;
-use super::{BenchError, Machine, ProductRate, Warning};
 use phalanx::checkpoint::params_sha256;
-use phalanx::collective::{ProcessCommunicator, Wire, gather_parts};
+use phalanx::collective::{CollectiveError, Incoming, Outgoing, ProcessCommunicator, Wire, gather_parts};
 use phalanx::data::Dataset;
 use phalanx::model::Model;
 use phalanx::train::{Event, Options, Outcome, PhaseTimes, Plan, StopReason, Trainer};
+use serde::{Serialize, Serializer};
+
+use super::error::check_takes;
+use super::{BenchError, Machine, ProductRate, Statistics, Warning};
 
 /// Rows and columns of the products that are the limit: 12 MiB of matrices, beyond what a thin product profits from.
 const LIMIT_SIDE: usize = 1024;
 
-/// What happens to the batch size as threads are added.
+/// The batch size as threads are added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Growth {
     /// It stays: strong scaling.
@@ -43,14 +41,14 @@ impl Serialize for Growth {
     }
 }
 
-/// What to measure, unchecked; [`ScalingBench::run`] checks it.
+/// The options of a measurement, unchecked; [`ScalingBench::run`] checks them.
 #[derive(Clone, Debug)]
 pub struct ScalingOptions {
     /// Thread counts, in any order; each is measured once a take.
     pub threads: Vec<usize>,
     /// Training runs of each count.
     pub takes: usize,
-    /// What happens to the batch size.
+    /// The batch size as threads are added.
     pub growth: Growth,
 }
 
@@ -65,36 +63,10 @@ pub struct ScalingBench<'a, M> {
     wire: Option<&'a mut dyn Wire>,
 }
 
-/// So many processes, with what each of them does.
-struct Layout {
+/// A number of processes, with the plan of each.
+struct RunLayout {
     processes: usize,
     plan: Plan,
-}
-
-/// One training run that was measured.
-#[derive(Clone, Debug)]
-pub struct Take {
-    /// 0-based number of the take.
-    pub index: usize,
-    /// Processes that shared the run.
-    pub processes: usize,
-    /// Threads of each of them.
-    pub threads: usize,
-    /// Samples trained on, over all epochs.
-    pub samples: u64,
-    /// Wall time of the epochs.
-    pub elapsed: Duration,
-    /// Where each rank of this process spent it.
-    pub phases: Vec<PhaseTimes>,
-    /// Fingerprint of the params that came of it.
-    pub params_sha256: String,
-}
-
-impl Take {
-    /// Samples per second.
-    pub fn samples_per_sec(&self) -> f64 {
-        self.samples as f64 / self.elapsed.as_secs_f64()
-    }
 }
 
 impl<'a, M: Model> ScalingBench<'a, M> {
@@ -108,7 +80,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Self { initial: Some(params), ..self }
     }
 
-    /// Compares with the machine's limit: the gradient of a sample takes so many floating-point operations.
+    /// Compares with the machine's limit: the gradient of a sample takes `flops` floating-point operations.
     pub fn flops_per_sample(self, flops: u64) -> Self {
         Self { flops_per_sample: Some(flops), ..self }
     }
@@ -119,11 +91,11 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Self { wire: Some(wire), ..self }
     }
 
-    /// Measures the limit, before and after, and in between each thread count in turn, take by take; tells `on_take` after each run.
+    /// Measures the limit, before and after, and in between each thread count in turn, take by take; calls `on_take` after each run.
     ///
     /// # Errors
     ///
-    /// If a thread count, the takes or the batch size make no sense, the options do not fit data and model, a run
+    /// If a thread count, the takes or the batch size are invalid, the options do not fit data and model, a run
     /// diverges or threads cannot be started.
     ///
     /// # Cost
@@ -134,7 +106,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         let machine = Machine::now();
         let most = layouts.iter().map(|layout| layout.plan.threads()).max().unwrap_or(1);
         let mut warnings = Warning::of_machine(&machine, most);
-        warnings.extend(layouts.iter().filter_map(Layout::idle_ranks));
+        warnings.extend(layouts.iter().filter_map(RunLayout::idle_ranks));
         let limit = ProductRate::measure(LIMIT_SIDE, machine.cores)?;
         let takes = self.measure(&layouts, on_take)?;
         let limit = limit.or_better(ProductRate::measure(LIMIT_SIDE, machine.cores)?);
@@ -167,7 +139,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
     /// All takes in which this process has a part.
     fn measure(
         &mut self,
-        layouts: &[Layout],
+        layouts: &[RunLayout],
         mut on_take: impl FnMut(&Take),
     ) -> Result<Vec<Take>, BenchError> {
         let mut takes = Vec::with_capacity(layouts.len() * self.scaling.takes);
@@ -186,18 +158,18 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Ok(takes)
     }
 
-    /// The step in which the run diverged, if it did, in any process; waits for all.
+    /// Returns the step in which the run diverged, if it did, in any process; waits for all.
     fn anywhere(&mut self, diverged: Option<u64>) -> Result<Option<u64>, BenchError> {
         let Some(wire) = &mut self.wire else { return Ok(diverged) };
-        // Others may be at it for as long as a run takes, or the products.
+        // Other processes may take as long as a run, or as the products.
         wire.set_timeout(None);
         let mut steps = vec![diverged.unwrap_or(0); wire.processes()];
         gather_parts(&mut **wire, &mut steps, |process| process..process + 1)?;
         Ok(steps.into_iter().max().filter(|step| *step > 0))
     }
 
-    /// What each count of processes and threads comes to, by their ranks: all that can be wrong is said before the first take.
-    fn layouts(&mut self) -> Result<Vec<Layout>, BenchError> {
+    /// Plans the run of each count of processes and threads, sorted by their ranks: every error is found before the first take.
+    fn layouts(&mut self) -> Result<Vec<RunLayout>, BenchError> {
         self.scaling.threads.sort_unstable();
         self.scaling.threads.dedup();
         check_takes(self.scaling.takes)?;
@@ -212,7 +184,8 @@ impl<'a, M: Model> ScalingBench<'a, M> {
             for &threads in &self.scaling.threads {
                 let batch_size = self.batch_size(processes * threads, smallest)?;
                 let options = self.with(threads, batch_size);
-                layouts.push(Layout { processes, plan: Plan::new(&options, self.model, self.train, None)? });
+                layouts
+                    .push(RunLayout { processes, plan: Plan::new(&options, self.model, self.train, None)? });
             }
         }
         layouts.sort_by_key(|layout| (layout.world_size(), layout.processes));
@@ -239,8 +212,8 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Options { threads, batch_size, ..self.options.clone() }
     }
 
-    /// Trains once, if this process has a part in it; also the step in which the run diverged, if it did.
-    fn take(&mut self, index: usize, layout: &Layout) -> Result<Option<(Take, Option<u64>)>, BenchError> {
+    /// Trains once, if this process has a part in it; also returns the step in which the run diverged, if it did.
+    fn take(&mut self, index: usize, layout: &RunLayout) -> Result<Option<(Take, Option<u64>)>, BenchError> {
         let (plan, processes) = (&layout.plan, layout.processes);
         let (threads, options) = (plan.threads(), self.with(plan.threads(), plan.batch_size()));
         let mut trainer = Trainer::new(self.model, self.train, options);
@@ -271,7 +244,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
     }
 }
 
-impl Layout {
+impl RunLayout {
     fn world_size(&self) -> usize {
         self.processes * self.plan.threads()
     }
@@ -283,5 +256,275 @@ impl Layout {
     fn idle_ranks(&self) -> Option<Warning> {
         let (threads, shards) = (self.world_size(), self.plan.shards());
         (threads > shards).then_some(Warning::IdleThreads { threads, shards })
+    }
+}
+
+/// The first `processes` of a wire, for one of them, which train while the others wait.
+struct Among<'w> {
+    wire: &'w mut dyn Wire,
+    processes: usize,
+}
+
+impl Wire for Among<'_> {
+    fn process(&self) -> usize {
+        self.wire.process()
+    }
+
+    fn processes(&self) -> usize {
+        self.processes
+    }
+
+    fn set_timeout(&mut self, timeout: Option<Duration>) {
+        self.wire.set_timeout(timeout);
+    }
+
+    fn exchange(
+        &mut self,
+        outgoing: &[Outgoing<'_>],
+        incoming: &mut [Incoming<'_>],
+    ) -> Result<(), CollectiveError> {
+        self.wire.exchange(outgoing, incoming)
+    }
+}
+
+/// One training run that was measured.
+#[derive(Clone, Debug)]
+pub struct Take {
+    /// 0-based number of the take.
+    pub index: usize,
+    /// Processes that shared the run.
+    pub processes: usize,
+    /// Threads of each of them.
+    pub threads: usize,
+    /// Samples trained on, over all epochs.
+    pub samples: u64,
+    /// Wall time of the epochs.
+    pub elapsed: Duration,
+    /// That time by phase for each rank of this process.
+    pub phases: Vec<PhaseTimes>,
+    /// Fingerprint of the params at its end.
+    pub params_sha256: String,
+}
+
+impl Take {
+    /// Returns the samples per second.
+    pub fn samples_per_sec(&self) -> f64 {
+        self.samples as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+/// The speed of training for each count.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScalingReport {
+    /// The batch size as threads were added.
+    pub growth: Growth,
+    /// The machine before the first take.
+    pub machine: Machine,
+    /// Its speed in matrix products, measured before the first take.
+    pub limit: ProductRate,
+    /// Floating-point operations of the gradient of one sample; null if they are not known.
+    pub flops_per_sample: Option<u64>,
+    /// One for each count of processes and threads, by their product.
+    pub points: Vec<ScalingPoint>,
+    /// Whether all runs with the same batch size gave the same bits of params. Anything else is a fault of Phalanx.
+    pub same_params: bool,
+    /// The reasons for which the figures may not be trusted.
+    pub warnings: Vec<Warning>,
+}
+
+/// The speed of training on a number of threads.
+#[derive(Clone, Debug, Serialize)]
+pub struct ScalingPoint {
+    /// Processes.
+    pub processes: usize,
+    /// Threads of each of them.
+    pub threads: usize,
+    /// Samples of a batch.
+    pub batch_size: usize,
+    /// Shards of a batch.
+    pub shards: usize,
+    /// Steps of a run.
+    pub steps: u64,
+    /// Samples per second over the takes.
+    pub samples_per_sec: Statistics,
+    /// The same, take by take.
+    pub takes_samples_per_sec: Vec<f64>,
+    /// Median samples per second over those of the smallest count.
+    pub speed_up: f64,
+    /// The speed-up over the quotient of the ranks.
+    pub efficiency: f64,
+    /// 10⁹ floating-point operations a second, from the median; null if those of a sample are not known.
+    pub gflop_per_sec: Option<f64>,
+    /// The same over that of the limit, which is the limit of all cores, however many threads there are.
+    pub share_of_limit: Option<f64>,
+    /// The time of each rank of the first process by phase, over all takes, in rank order.
+    pub ranks: Vec<PhaseShares>,
+    /// Fingerprint of the params of the first take.
+    pub params_sha256: String,
+}
+
+/// Time by phase: shares of its sum, from 0 to 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct PhaseShares {
+    /// Gathering, forward, loss, backward.
+    pub compute: f64,
+    /// Waiting for other ranks.
+    pub wait: f64,
+    /// Combining shards, dividing, clipping, updating.
+    pub reduce_update: f64,
+}
+
+impl PhaseShares {
+    /// Divides by the sum; all shares of no time are 0.
+    pub fn of(times: &PhaseTimes) -> Self {
+        let total = times.compute + times.wait + times.reduce_update;
+        let share =
+            |time: Duration| if total.is_zero() { 0.0 } else { time.as_secs_f64() / total.as_secs_f64() };
+        Self {
+            compute: share(times.compute),
+            wait: share(times.wait),
+            reduce_update: share(times.reduce_update),
+        }
+    }
+
+    /// Returns the mean over ranks.
+    pub fn mean(ranks: &[Self]) -> Self {
+        let mean = |of: fn(&Self) -> f64| ranks.iter().map(of).sum::<f64>() / ranks.len().max(1) as f64;
+        Self {
+            compute: mean(|rank| rank.compute),
+            wait: mean(|rank| rank.wait),
+            reduce_update: mean(|rank| rank.reduce_update),
+        }
+    }
+}
+
+impl ScalingReport {
+    fn new(
+        growth: Growth,
+        machine: Machine,
+        limit: ProductRate,
+        flops_per_sample: Option<u64>,
+        runs: &[(&Plan, Vec<&Take>)],
+    ) -> Self {
+        let mut points: Vec<_> = runs.iter().map(|(plan, takes)| ScalingPoint::new(plan, takes)).collect();
+        let (speed, ranks) = (points[0].samples_per_sec.median, points[0].world_size());
+        for point in &mut points {
+            point.compare(speed, ranks);
+            if let Some(flops) = flops_per_sample {
+                point.put_beside(&limit, flops);
+            }
+        }
+        let params = runs.iter().flat_map(|(plan, takes)| {
+            takes.iter().map(|take| (plan.batch_size(), take.params_sha256.as_str()))
+        });
+        let same_params = same_params(&params.collect::<Vec<_>>());
+        Self { growth, machine, limit, flops_per_sample, points, same_params, warnings: Vec::new() }
+    }
+
+    /// Returns the fingerprint of the params of every run, if they all had the same batch size and gave the same bits.
+    pub fn params_sha256(&self) -> Option<&str> {
+        let first = self.points.first()?;
+        let all = self.points.iter().all(|point| point.params_sha256 == first.params_sha256);
+        (all && self.same_params).then_some(&first.params_sha256)
+    }
+}
+
+impl ScalingPoint {
+    fn new(plan: &Plan, takes: &[&Take]) -> Self {
+        let speeds: Vec<f64> = takes.iter().map(|take| take.samples_per_sec()).collect();
+        Self {
+            processes: takes[0].processes,
+            threads: plan.threads(),
+            batch_size: plan.batch_size(),
+            shards: plan.shards(),
+            steps: plan.total_steps(),
+            samples_per_sec: Statistics::of(&speeds),
+            takes_samples_per_sec: speeds,
+            speed_up: 1.0,
+            efficiency: 1.0,
+            gflop_per_sec: None,
+            share_of_limit: None,
+            ranks: shares(takes),
+            params_sha256: takes[0].params_sha256.clone(),
+        }
+    }
+
+    /// Returns the number of ranks: the threads of all processes.
+    pub fn world_size(&self) -> usize {
+        self.processes * self.threads
+    }
+
+    /// Sets what is relative to the smallest count.
+    fn compare(&mut self, speed: f64, ranks: usize) {
+        self.speed_up = self.samples_per_sec.median / speed;
+        self.efficiency = self.speed_up * ranks as f64 / self.world_size() as f64;
+    }
+
+    /// Sets what is relative to the limit.
+    fn put_beside(&mut self, limit: &ProductRate, flops_per_sample: u64) {
+        let rate = self.samples_per_sec.median * flops_per_sample as f64 / 1e9;
+        self.gflop_per_sec = Some(rate);
+        self.share_of_limit = Some(rate / limit.gflop_per_sec);
+    }
+}
+
+/// Adds up the phases of each rank over the takes.
+fn shares(takes: &[&Take]) -> Vec<PhaseShares> {
+    let mut sums = vec![PhaseTimes::default(); takes[0].phases.len()];
+    for take in takes {
+        sums.iter_mut().zip(&take.phases).for_each(|(sum, phases)| *sum += *phases);
+    }
+    sums.iter().map(PhaseShares::of).collect()
+}
+
+/// Returns whether runs of the same batch size, each with the fingerprint of its params, gave the same params.
+fn same_params(runs: &[(usize, &str)]) -> bool {
+    let agree = |(one, hash): &(usize, &str), (other, found): &(usize, &str)| one != other || hash == found;
+    runs.iter().all(|one| runs.iter().all(|other| agree(one, other)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx::data::{LoadOptions, Source};
+    use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+    use phalanx::train::{Length, Options};
+
+    #[test]
+    fn params_may_differ_between_batch_sizes_but_never_within_one() {
+        assert!(same_params(&[(64, "a"), (64, "a"), (128, "b"), (128, "b")]));
+        assert!(!same_params(&[(64, "a"), (128, "b"), (64, "b")]));
+    }
+
+    #[test]
+    fn shares_of_phases_add_up_to_one_and_of_no_time_to_none() {
+        let secs = Duration::from_secs;
+        let times = PhaseTimes { compute: secs(5), wait: secs(2), reduce_update: secs(1) };
+        let shares = PhaseShares::of(&times);
+        assert_eq!((shares.compute, shares.wait, shares.reduce_update), (0.625, 0.25, 0.125));
+        assert_eq!(PhaseShares::of(&PhaseTimes::default()), PhaseShares::default());
+        assert_eq!(PhaseShares::mean(&[shares, PhaseShares::default()]).compute, 0.3125);
+    }
+
+    #[test]
+    fn every_take_counts_its_samples_and_without_thread_counts_there_is_no_take() {
+        let digits = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap().train;
+        let (hidden, activation, loss) = (vec![16], Activation::Relu, Loss::CrossEntropy);
+        let mlp = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
+        let options = Options { length: Length::Steps(5), ..Options::default() };
+        let scaling = ScalingOptions { threads: vec![1, 64], takes: 1, growth: Growth::Strong };
+        let none = ScalingOptions { threads: vec![], ..scaling.clone() };
+        let refused = ScalingBench::new(&mlp, &digits, options.clone(), none).run(|_| panic!("measured"));
+        assert!(matches!(refused, Err(BenchError::NoThreads)));
+
+        let mut samples = 0;
+        let bench = ScalingBench::new(&mlp, &digits, options, scaling);
+        let report = bench.run(|take| samples += take.samples).unwrap();
+        assert_eq!(samples, 2 * 5 * 64);
+        let point = &report.points[0];
+        let PhaseShares { compute, wait, reduce_update } = point.ranks[0];
+        assert!(point.speed_up == 1.0 && (compute + wait + reduce_update - 1.0).abs() < 1e-6);
+        let idle = |warning: &Warning| matches!(warning, Warning::IdleThreads { threads: 64, .. });
+        assert!(report.warnings.iter().any(idle));
     }
 }

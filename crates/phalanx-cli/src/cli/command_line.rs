@@ -1,6 +1,6 @@
 //! Flags as one would type them.
 
-use crate::report::shell_word;
+use crate::text::shell_word;
 use toml::{Table, Value};
 
 use super::config;

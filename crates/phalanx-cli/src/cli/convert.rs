@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
+use crate::text::TextTable;
 use anyhow::anyhow;
 use clap::Args;
 use phalanx::model::Loss;
@@ -297,7 +298,9 @@ fn report(settings: &Settings, translation: &Translation, arguments: &[String]) 
         say("momentum-form", &forms[0], &forms[1], "the same at a constant rate".to_owned());
     }
     rows.extend(translation.changes.iter().map(row));
-    let mut text = columns(&rows);
+    let mut table = TextTable::default();
+    rows.into_iter().for_each(|row| table.cells(row));
+    let mut text = table.to_string();
     if !translation.remarks.is_empty() {
         text.push('\n');
     }
@@ -329,17 +332,6 @@ fn row(change: &NumberChange) -> Vec<String> {
         change.why.clone(),
         change.exactness.to_string(),
     ]
-}
-
-/// Cells that start where their column starts.
-fn columns(rows: &[Vec<String>]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        cells.join("  ").trim_end().to_owned() + "\n"
-    };
-    rows.iter().map(line).collect()
 }
 
 fn json_text(settings: &Settings, translation: &Translation, arguments: &[String]) -> String {

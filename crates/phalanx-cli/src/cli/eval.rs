@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::report::{Table, grouped};
+use crate::numbers::grouped;
+use crate::text::TextTable;
 use clap::Args;
 use phalanx::checkpoint::ModelFile;
 use phalanx::data::{Column, HeaderRow, InputFormat};
@@ -52,7 +53,7 @@ pub(super) fn run(flags: &EvalFlags) -> Result<ExitCode, Failure> {
         },
     )?;
     let score = score(&file.model(), &file.params, &data)?;
-    let mut table = Table::default();
+    let mut table = TextTable::default();
     table.row("data", name);
     table.row("samples", grouped(data.len() as u64));
     table.row("loss", format!("{:?}", score.mean_loss()));

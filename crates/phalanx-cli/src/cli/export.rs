@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::report::{Table, grouped};
+use crate::numbers::grouped;
+use crate::text::TextTable;
 use clap::Args;
 use phalanx::checkpoint::{ModelFile, OnnxModel};
 
@@ -52,7 +53,7 @@ pub(super) fn run(flags: &ExportFlags) -> Result<ExitCode, Failure> {
     let model = ModelFile::load(&flags.model)?;
     let onnx = OnnxModel::new(&model)?;
     onnx.save(path)?;
-    let mut table = Table::default();
+    let mut table = TextTable::default();
     table.row("file", path.display());
     table.row("params", grouped(model.params.len() as u64));
     table.row("input", format!("input (samples, {})", model.shape.inputs));

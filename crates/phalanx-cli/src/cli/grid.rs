@@ -1,47 +1,10 @@
-//! Columns that line up.
+//! Cells of the tables of measurements.
 
-use std::fmt;
-
-/// A header and rows of as many cells, all aligned to the right.
-pub(super) struct Grid {
-    rows: Vec<Vec<String>>,
-}
-
-impl Grid {
-    pub(super) fn new(header: &[&str]) -> Self {
-        Self { rows: vec![header.iter().map(ToString::to_string).collect()] }
-    }
-
-    pub(super) fn row(&mut self, cells: Vec<String>) {
-        assert_eq!(cells.len(), self.rows[0].len(), "a cell for each column");
-        self.rows.push(cells);
-    }
-
-    fn width(&self, column: usize) -> usize {
-        self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
-    }
-}
-
-impl fmt::Display for Grid {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths: Vec<usize> = (0..self.rows[0].len()).map(|column| self.width(column)).collect();
-        for row in &self.rows {
-            let cells: Vec<String> =
-                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
-            writeln!(f, "{}", cells.join("  "))?;
-        }
-        Ok(())
-    }
-}
+pub(super) use crate::numbers::counted;
 
 /// A value rounded to a whole number, and written as the program writes every count: 9610, 1,234,567.
 pub(super) fn grouped(value: f64) -> String {
-    crate::report::grouped(value.round() as u64)
-}
-
-/// 1 thread, 2 threads.
-pub(super) fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+    crate::numbers::grouped(value.round() as u64)
 }
 
 /// 0.873 as 87 %.
@@ -63,13 +26,6 @@ pub(super) fn csv(header: &str, rows: impl Iterator<Item = Vec<String>>) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cells_end_where_their_column_ends() {
-        let mut grid = Grid::new(&["n", "time µs"]);
-        grid.row(vec!["16".to_owned(), "1.5".to_owned()]);
-        assert_eq!(grid.to_string(), " n  time µs\n16      1.5\n");
-    }
 
     #[test]
     fn values_are_rounded_and_grouped_as_all_counts_are() {

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdin};
 use std::path::Path;
 
-use crate::report::figure::short_number;
-use crate::report::grouped;
+use crate::numbers::{grouped, short_number};
 use anyhow::anyhow;
 use phalanx::checkpoint::ModelFile;
 use phalanx::data::{

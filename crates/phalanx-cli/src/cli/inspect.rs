@@ -5,7 +5,8 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
-use crate::report::{Table, grouped};
+use crate::numbers::grouped;
+use crate::text::TextTable;
 use clap::Args;
 use phalanx::checkpoint::ModelFile;
 use phalanx::data::{Column, Dataset, HeaderRow, InputFormat, Source, Targets};
@@ -88,7 +89,7 @@ fn has_tensors(path: &Path) -> bool {
     File::open(path).and_then(|mut file| file.read_exact(&mut beginning)).is_ok() && beginning[8] == b'{'
 }
 
-fn about_samples(flags: &InspectFlags) -> Result<Table, Failure> {
+fn about_samples(flags: &InspectFlags) -> Result<TextTable, Failure> {
     let data = TrainFlags {
         data: Some(flags.file.clone()),
         label_column: flags.label_column.clone(),
@@ -99,7 +100,7 @@ fn about_samples(flags: &InspectFlags) -> Result<Table, Failure> {
         ..TrainFlags::default()
     };
     let (train, test) = named_data(&data)?;
-    let mut table = Table::default();
+    let mut table = TextTable::default();
     table.row("data", &flags.file);
     table.row("samples", grouped(train.len() as u64));
     if let Some(test) = test {
@@ -111,7 +112,7 @@ fn about_samples(flags: &InspectFlags) -> Result<Table, Failure> {
 }
 
 /// The range of each value to predict.
-fn about_targets(table: &mut Table, train: &Dataset) {
+fn about_targets(table: &mut TextTable, train: &Dataset) {
     let Targets::Values { values, outputs } = train.targets() else { return };
     for output in 0..(*outputs).min(8) {
         let of = || values.iter().skip(output).step_by(*outputs).copied();
@@ -122,8 +123,8 @@ fn about_targets(table: &mut Table, train: &Dataset) {
     }
 }
 
-fn about_file(summary: &FileSummary) -> Table {
-    let mut table = Table::default();
+fn about_file(summary: &FileSummary) -> TextTable {
+    let mut table = TextTable::default();
     table.row("file", summary.path.display());
     table.row("bytes", grouped(summary.len_bytes));
     let elements = match &summary.model {
@@ -148,7 +149,7 @@ fn about_file(summary: &FileSummary) -> Table {
     table
 }
 
-fn about_model(model: &ModelFile, table: &mut Table) {
+fn about_model(model: &ModelFile, table: &mut TextTable) {
     let shape = &model.shape;
     table.row("hidden", if shape.hidden.is_empty() { "none".to_owned() } else { listed(&shape.hidden) });
     table.row("activation", shape.activation);
@@ -171,8 +172,8 @@ fn listed<T: ToString>(values: &[T]) -> String {
     }
 }
 
-fn about_options(model: &ModelFile) -> Table {
-    let mut table = Table::default();
+fn about_options(model: &ModelFile) -> TextTable {
+    let mut table = TextTable::default();
     for (name, value) in &model.options {
         table.row(format!("--{name}"), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
     }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::report::Table;
+use crate::text::TextTable;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
@@ -75,7 +75,7 @@ pub(super) fn is_json() -> bool {
 }
 
 /// Says what will be done.
-pub(super) fn start(plan: &Table) {
+pub(super) fn start(plan: &TextTable) {
     if is_json() {
         let fields = plan.rows().map(|(name, value)| (name.replace(' ', "_"), value));
         let fields: Vec<_> = fields.collect();

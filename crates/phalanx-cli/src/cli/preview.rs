@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::report::{Table, grouped};
+use crate::numbers::{grouped, significant};
+use crate::text::TextTable;
 use phalanx::data::{Dataset, Standardize, Targets};
 use phalanx::model::MlpShape;
 use phalanx::optim::{EpsForm, Framework, L2Form, Reduction, WarmupForm};
@@ -20,8 +21,8 @@ pub(super) fn table(
     train: &Dataset,
     shape: &MlpShape,
     (plan, processes): (&Plan, usize),
-) -> Table {
-    let mut table = Table::default();
+) -> TextTable {
+    let mut table = TextTable::default();
     table.row("data", data(flags, plan));
     about_data(&mut table, train);
     table.row("model", model(shape, plan));
@@ -41,7 +42,7 @@ pub(super) fn table(
 }
 
 /// The lines that say what samples were taken for.
-pub(super) fn about_data(table: &mut Table, train: &Dataset) {
+pub(super) fn about_data(table: &mut TextTable, train: &Dataset) {
     table.row("features", features(train));
     for (name, text) in train.summary().rows(train.classes()) {
         table.row(name, text);
@@ -70,7 +71,7 @@ pub(super) fn standardized_by(standardize: &Standardize) -> String {
 }
 
 /// The lines that say where the run is saved, and where it goes on from.
-pub(super) fn output(table: &mut Table, flags: &TrainFlags, path: &Path, resumed: Option<&Resumed>) {
+pub(super) fn output(table: &mut TextTable, flags: &TrainFlags, path: &Path, resumed: Option<&Resumed>) {
     if let Some(resumed) = resumed {
         table.row("resumed", resumed);
     }
@@ -252,5 +253,5 @@ fn count(number: usize) -> String {
 
 /// Six significant digits, without what a division adds behind them.
 pub(super) fn short(value: f64) -> f64 {
-    format!("{value:.5e}").parse().expect("a number was written")
+    significant(value, 6)
 }

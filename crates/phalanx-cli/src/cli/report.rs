@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use crate::report::page::{RunRecord, Tested, is_run_page, loss_figure, run_page};
-use crate::report::{Table, grouped};
+use crate::numbers::grouped;
+use crate::page::{RunRecord, Tested, is_run_page, loss_figure, run_page};
+use crate::text::TextTable;
 use anyhow::anyhow;
 use clap::Args;
 use phalanx::checkpoint::{CheckpointDir, ModelFile};
@@ -141,8 +142,8 @@ fn model(run: &RunRecord) -> Result<(ModelFile, Option<u64>), Failure> {
     Ok((checkpoint.model(), Some(checkpoint.snapshot.position().step)))
 }
 
-fn table(runs: &[RunRecord], output: &Path) -> Table {
-    let mut table = Table::default();
+fn table(runs: &[RunRecord], output: &Path) -> TextTable {
+    let mut table = TextTable::default();
     for run in runs {
         table.row("run", format!("{}, {}", run.name(), run.state_in_words()));
     }

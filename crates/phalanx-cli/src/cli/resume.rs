@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::report::grouped;
+use crate::numbers::grouped;
 use anyhow::anyhow;
 use phalanx::checkpoint::{Checkpoint, CheckpointDir, History};
 use phalanx::data::{Classes, Fingerprint};

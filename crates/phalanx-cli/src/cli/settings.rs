@@ -3,7 +3,7 @@
 use std::num::NonZero;
 use std::time::Duration;
 
-use crate::report::grouped;
+use crate::numbers::grouped;
 use anyhow::anyhow;
 use phalanx::data::{Dataset, LoadOptions, TargetKind, Targets};
 use phalanx::log::available_bytes;

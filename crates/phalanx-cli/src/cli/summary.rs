@@ -1,9 +1,10 @@
 //! The lines after training: what came of it, and what to do next.
 
-use crate::report::page::RunRecord;
-use crate::report::{
-    Charset, Table, TextCurve, grouped, measured, noise_advice, shell_word, stdout_columns, with_error,
-};
+use crate::advice::{noise_advice, with_error};
+use crate::numbers::{grouped, measured};
+use crate::page::RunRecord;
+use crate::text::{TextTable, shell_word};
+use crate::text_curve::{Charset, TextCurve, stdout_columns};
 use phalanx::log::{Results, Stopped};
 use phalanx::model::Loss;
 use phalanx::train::Plan;
@@ -27,8 +28,8 @@ pub(super) fn text(results: &Results, plan: &Plan, run: &RunRecord) -> String {
 }
 
 /// Lays the results out.
-fn table(results: &Results, plan: &Plan, run: &RunRecord) -> Table {
-    let mut table = Table::default();
+fn table(results: &Results, plan: &Plan, run: &RunRecord) -> TextTable {
+    let mut table = TextTable::default();
     if results.stopped != Stopped::Completed {
         let (done, all) = (grouped(results.steps), grouped(plan.total_steps()));
         let within =

@@ -7,11 +7,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use crate::report::figure::short_number;
-use crate::report::{CountProgress, ProgressStyle, Table, grouped, measured, shell_word};
+use crate::numbers::{grouped, measured, short_number};
+use crate::progress::{CountProgress, ProgressStyle};
 use crate::sweep::{
     Findings, Record, Sweep, SweepError, SweepLog, SweepOptions, best_rate, csv, losses, page, to_the_goal,
 };
+use crate::text::{TextTable, shell_word};
 use anyhow::anyhow;
 use clap::Args;
 use phalanx::internals::write_whole;
@@ -23,7 +24,6 @@ use serde::{Deserialize, Serialize};
 use super::auto::Auto;
 use super::failure::Failure;
 use super::flags::TrainFlags;
-use super::grid::Grid;
 use super::input::{data_name, training_data, warn_of_scales};
 use super::preview::layers;
 use super::signals::Signals;
@@ -235,8 +235,8 @@ fn about(asked: &Asked, model: &Mlp, sweep: &Sweep<'_, Mlp>, test_samples: usize
     rows.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }
 
-fn table(about: &[(String, String)], dir: &Path) -> Table {
-    let mut table = Table::default();
+fn table(about: &[(String, String)], dir: &Path) -> TextTable {
+    let mut table = TextTable::default();
     about.iter().for_each(|(name, value)| table.row(name.clone(), value));
     table.row("output", dir.display());
     table
@@ -273,7 +273,7 @@ fn save(
 }
 
 fn summary(findings: &Findings, dir: &Path) -> String {
-    let mut grid = Grid::new(&[
+    let mut grid = TextTable::of_numbers(&[
         "reduction",
         "batch",
         "best rate under mean",
@@ -286,7 +286,7 @@ fn summary(findings: &Findings, dir: &Path) -> String {
         let end = if best.at_end { " (end of those tried)" } else { "" };
         let numbers = [best.rate_under_mean, best.rate_under_sum, best.steps, best.samples].map(short_number);
         let names = [best.cell.reduction.to_string(), best.cell.batch_size.to_string()];
-        grid.row([names.to_vec(), numbers.to_vec(), vec![short_number(best.cell.rate) + end]].concat());
+        grid.cells([names.to_vec(), numbers.to_vec(), vec![short_number(best.cell.rate) + end]].concat());
     }
     let goal = findings.goal.map_or_else(String::new, |goal| {
         format!("steps and samples to a test loss of {}\n\n", short_number(goal))

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::report::figure::short_number;
-use crate::report::page::RunRecord;
+use crate::numbers::short_number;
+use crate::page::RunRecord;
 use phalanx::log::Results;
 use phalanx::model::Mlp;
 use phalanx::optim::Framework;

@@ -1,14 +1,13 @@
-//! All that a sweep says, as data.
+//! The findings of a sweep: the goal, the best rates, the laws fitted to them, the noise scale, and the answer in sentences.
 
-use serde::{Deserialize, Serialize};
-
-use super::answer::answer;
-use super::best::{best_rates, common_goal, same_group, steps_to};
-use super::{BestRate, Cell, RateLaw, Record, Run, Sweep, SweepError, TradeOff};
 use phalanx::model::Model;
 use phalanx::optim::{OptimizerKind, Reduction};
+use serde::{Deserialize, Serialize};
 
-/// What came of a sweep.
+use super::{Cell, RateLaw, Record, Sweep, SweepError, SweepRun, TradeOff};
+use crate::numbers::{short_number, significant};
+
+/// The findings of a sweep.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Findings {
     /// The loss of the test samples that the steps are counted to; `None` if no loss is reached by every batch size.
@@ -25,8 +24,25 @@ pub struct Findings {
     pub trade_off: Option<TradeOff>,
     /// The gradient noise scale of the best runs.
     pub noise: Option<MeasuredNoise>,
-    /// What all this says, in sentences.
+    /// The answer in sentences.
     pub answer: Vec<String>,
+}
+
+/// The rate of a batch size and a reduction that takes the fewest steps to the goal.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BestRate {
+    /// The best of the cells that were run.
+    pub cell: Cell,
+    /// Steps to the goal, interpolated between rates.
+    pub steps: f64,
+    /// Samples to the goal: steps times batch size.
+    pub samples: f64,
+    /// The interpolated rate under mean.
+    pub rate_under_mean: f64,
+    /// The same under sum.
+    pub rate_under_sum: f64,
+    /// Whether the best of the rates that were tried is the first or the last of them, so that the best of all may lie beyond.
+    pub at_end: bool,
 }
 
 /// A cell over its seeds.
@@ -35,9 +51,9 @@ pub struct Setting {
     /// The cell.
     #[serde(flatten)]
     pub cell: Cell,
-    /// Its rate as the mean says it.
+    /// Its rate under mean.
     pub rate_under_mean: f64,
-    /// Its rate as the sum says it.
+    /// Its rate under sum.
     pub rate_under_sum: f64,
     /// Seeds with which the run diverged.
     pub diverged: usize,
@@ -59,7 +75,7 @@ pub struct MeasuredNoise {
 }
 
 impl Findings {
-    /// Finds the goal, the best rates and their laws, and measures the noise scale of the best runs.
+    /// Determines the goal, the best rates and their laws, and measures the noise scale of the best runs.
     ///
     /// # Errors
     ///
@@ -89,7 +105,7 @@ impl Findings {
         Ok(findings)
     }
 
-    /// The best rates of a reduction, from the smallest batch on.
+    /// Returns the best rates of a reduction, from the smallest batch on.
     pub fn best_of(&self, reduction: Reduction) -> impl Iterator<Item = &BestRate> {
         self.best.iter().filter(move |best| best.cell.reduction == reduction)
     }
@@ -97,7 +113,7 @@ impl Findings {
 
 /// The records of each cell, in the order of the sweep; cells of which a run is missing are left out.
 fn cells<'a, M>(sweep: &Sweep<'_, M>, records: &'a [Record]) -> Vec<(Cell, Vec<&'a Record>)> {
-    let of = |run: &Run| records.iter().find(|record| record.run == *run);
+    let of = |run: &SweepRun| records.iter().find(|record| record.run == *run);
     let runs = sweep.runs().chunk_by(|a, b| a.cell == b.cell);
     let mut cells: Vec<(Cell, Vec<&Record>)> = runs
         .filter_map(|runs| Some((runs[0].cell, runs.iter().map(of).collect::<Option<Vec<_>>>()?)))
@@ -129,7 +145,7 @@ fn points(best: &[BestRate], reduction: Reduction, value: impl Fn(&BestRate) -> 
     inside.map(|best| (best.cell.batch_size as f64, value(best))).collect()
 }
 
-/// The law is one of plain sgd; momentum multiplies its rate, and other rules have other laws.
+/// The law holds for plain sgd; momentum multiplies its rate, and other rules have other laws.
 fn rate_law<M>(sweep: &Sweep<'_, M>, best: &[BestRate], reduction: Reduction) -> Option<RateLaw> {
     let plain = sweep.base().optimizer.kind == OptimizerKind::Sgd;
     plain.then(|| RateLaw::fit(&points(best, reduction, |best| best.rate_under_mean))).flatten()
@@ -143,7 +159,7 @@ fn noise<M: Model>(
     let mut of_runs = Vec::new();
     for best in best.iter().filter(|best| best.cell.reduction == reduction) {
         for &seed in &sweep.options().seeds {
-            let estimate = sweep.noise(&Run { cell: best.cell, seed }, best.steps.ceil() as u64)?;
+            let estimate = sweep.noise(&SweepRun { cell: best.cell, seed }, best.steps.ceil() as u64)?;
             of_runs.extend(estimate.map(|found| (best.cell.batch_size, found.value, found.error)));
         }
     }
@@ -154,4 +170,180 @@ fn noise<M: Model>(
     let value = (values().map(f64::ln).sum::<f64>() / of_runs.len() as f64).exp();
     let range = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
     Ok(Some(MeasuredNoise { value, range, of_runs }))
+}
+
+/// How far above the lowest common loss a chosen goal lies. Near that loss curves are flat, and which rate arrives first is chance.
+const ABOVE_LOWEST: f64 = 1.2;
+
+/// A loss that some rate of every batch size and reduction reaches with every seed, if there is one: 1.2 times the lowest.
+fn common_goal(cells: &[(Cell, Vec<&Record>)]) -> Option<f64> {
+    let reached = |records: &[&Record]| {
+        let lowest: Option<Vec<f64>> = records.iter().map(|record| record.lowest_loss()).collect();
+        lowest?.into_iter().max_by(f64::total_cmp)
+    };
+    let mut groups = cells.chunk_by(|a, b| same_group(&a.0, &b.0));
+    groups.try_fold(0.0, |goal: f64, cells| {
+        let lowest = cells.iter().filter_map(|(_, records)| reached(records)).min_by(f64::total_cmp)?;
+        Some(goal.max(ABOVE_LOWEST * lowest))
+    })
+}
+
+/// The best rate of each batch size and reduction of which some rate reaches the goal with every seed.
+fn best_rates<M>(sweep: &Sweep<'_, M>, cells: &[(Cell, Vec<&Record>)], goal: f64) -> Vec<BestRate> {
+    cells.chunk_by(|a, b| same_group(&a.0, &b.0)).filter_map(|cells| best(sweep, cells, goal)).collect()
+}
+
+fn same_group(a: &Cell, b: &Cell) -> bool {
+    a.batch_size == b.batch_size && a.reduction == b.reduction
+}
+
+fn best<M>(sweep: &Sweep<'_, M>, cells: &[(Cell, Vec<&Record>)], goal: f64) -> Option<BestRate> {
+    let steps: Vec<f64> =
+        cells.iter().map(|(_, records)| steps_to(records, goal).unwrap_or(f64::INFINITY)).collect();
+    let index = (0..cells.len()).min_by(|a, b| steps[*a].total_cmp(&steps[*b]))?;
+    let cell = cells[index].0;
+    if steps[index].is_infinite() {
+        return None;
+    }
+    let at_end = index == 0 || index + 1 == cells.len();
+    let (ln_rate, ln_steps) = lowest(cells, &steps, index);
+    let (rate_under_mean, rate_under_sum) = sweep.rates(&cell, ln_rate.exp());
+    let steps = ln_steps.exp();
+    let samples = steps * cell.batch_size as f64;
+    Some(BestRate { cell, steps, samples, rate_under_mean, rate_under_sum, at_end })
+}
+
+/// The geometric mean over seeds of the steps to the goal, if all reach it.
+fn steps_to(records: &[&Record], goal: f64) -> Option<f64> {
+    let logs: Option<Vec<f64>> = records.iter().map(|record| record.steps_to(goal).map(f64::ln)).collect();
+    let logs = logs.filter(|logs| !logs.is_empty())?;
+    Some((logs.iter().sum::<f64>() / logs.len() as f64).exp())
+}
+
+/// Rates whose steps are within this factor of the fewest determine the best rate.
+const NEAR: f64 = 2.0;
+
+/// ln rate and ln steps at the lowest point of the parabola that fits the rates around the best one, or of that one itself if they
+/// are too few, or the parabola has no lowest point among them. A single rate may be the best by chance; its neighbours know more.
+fn lowest(cells: &[(Cell, Vec<&Record>)], steps: &[f64], best: usize) -> (f64, f64) {
+    let near = |k: &usize| steps[*k] <= NEAR * steps[best];
+    let start = (0..best).rev().take_while(near).last().unwrap_or(best);
+    let end = (best..cells.len()).take_while(near).last().unwrap_or(best);
+    let points: Vec<(f64, f64)> = (start..=end).map(|k| (cells[k].0.rate.ln(), steps[k].ln())).collect();
+    let (first, last) = (points[0].0, points[points.len() - 1].0);
+    let vertex = lowest_of_parabola(&points).filter(|(x, _)| (first..=last).contains(x));
+    vertex.unwrap_or((cells[best].0.rate.ln(), steps[best].ln()))
+}
+
+/// Where the parabola that fits at least three points best, by least squares, is lowest, if it opens upwards.
+fn lowest_of_parabola(points: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let n = points.len() as f64;
+    let middle = points.iter().map(|point| point.0).sum::<f64>() / n;
+    let mean =
+        |value: &dyn Fn(f64, f64) -> f64| points.iter().map(|(x, y)| value(x - middle, *y)).sum::<f64>() / n;
+    // The normal equations of y = a + bx + cx² with Σx = 0, solved for c, then b and a.
+    let [x2, x3, x4] = [2, 3, 4].map(|power| mean(&|x, _| x.powi(power)));
+    let [y, xy, x2y] = [0, 1, 2].map(|power| mean(&|x, y| x.powi(power) * y));
+    let spread = x4 - x3 * x3 / x2 - x2 * x2;
+    let c = (x2y - x3 * xy / x2 - x2 * y) / spread;
+    let fits = points.len() >= 3 && spread > 1e-12 * x4 && c.is_finite() && c > 0.0;
+    fits.then(|| {
+        let b = (xy - c * x3) / x2;
+        let x = -b / (2.0 * c);
+        (middle + x, y - c * x2 + b * x + c * x * x)
+    })
+}
+
+/// Writes two digits: more are not known.
+fn rough(value: f64) -> String {
+    short_number(significant(value, 2))
+}
+
+/// The answer to "does one divide by the batch size?", as far as the sweep gives it, for one reduction.
+fn answer(findings: &Findings, reduction: Reduction) -> Vec<String> {
+    let best: Vec<&BestRate> = findings.best_of(reduction).filter(|best| !best.at_end).collect();
+    let Some(goal) = findings.goal else {
+        return vec![
+            "No loss is reached by every batch size; more --epochs, or a --goal, would tell more.".to_owned(),
+        ];
+    };
+    let sentences =
+        [about_rates(&best), about_law(findings), about_noise(findings), about_trade_off(findings, goal)];
+    sentences.into_iter().flatten().collect()
+}
+
+/// The best rates at both ends, and by how much each convention had to change its rate.
+fn about_rates(best: &[&BestRate]) -> Option<String> {
+    let [a, b, .., c, d] = best else {
+        return Some(format!(
+            "Only {} batch sizes have a best rate within the rates tried: too few to tell how it depends on the batch; \
+             add --batch-size or --lr values.",
+            best.len()
+        ));
+    };
+    let span = |from: &BestRate, to: &BestRate| {
+        let (mean, sum) =
+            (to.rate_under_mean / from.rate_under_mean, to.rate_under_sum / from.rate_under_sum);
+        let [from, to] = [from, to].map(|best| best.cell.batch_size);
+        format!(
+            "from {from} to {to} samples the best rate changes by a factor of {mean:.2} under mean and {sum:.2} under sum"
+        )
+    };
+    Some(format!("Measured: {}; {}.", span(a, b), span(c, d)))
+}
+
+fn about_law(findings: &Findings) -> Option<String> {
+    let law = findings.rate_law?;
+    let (max, noise, sum) =
+        (rough(law.max_rate), rough(law.noise_scale), rough(law.max_rate / law.noise_scale));
+    Some(format!(
+        "So neither dividing by the batch size nor leaving it makes the rate free of the batch: well below {noise} samples \
+         one rate of the sum serves every batch (about {sum}; under mean it grows with the batch), well above {noise} one rate \
+         of the mean does (about {max}; under sum it falls with the batch)."
+    ))
+}
+
+fn about_noise(findings: &Findings) -> Option<String> {
+    let noise = findings.noise.as_ref()?;
+    let (low, high) = noise.range;
+    let [value, low, high] = [noise.value, low, high].map(rough);
+    let beside = findings.rate_law.map_or_else(String::new, |law| {
+        let factor = (noise.value / law.noise_scale).max(law.noise_scale / noise.value);
+        format!(", a factor of {factor:.1} from the {} that the best rates bend at", rough(law.noise_scale))
+    });
+    Some(format!(
+        "The gradient noise scale of these runs, measured on the way to the goal, is {value} samples ({low} to {high}){beside}: \
+         --noise-scale tells without a sweep on which side a batch lies."
+    ))
+}
+
+fn about_trade_off(findings: &Findings, goal: f64) -> Option<String> {
+    let law = findings.trade_off?;
+    let goal = short_number(goal);
+    let [steps, samples, batch] = [law.min_steps, law.min_samples, law.critical_batch].map(rough);
+    Some(format!(
+        "A test loss of {goal} takes at least {steps} steps, however large the batch, and at least {samples} samples, however \
+         small; at {batch} samples a batch it takes twice as many of both."
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_point_of_a_parabola_is_found() {
+        let parabola = |x: f64| 2.0 * (x - 0.3).powi(2) + 5.0;
+        for xs in [&[-1.0, 0.5, 1.0][..], &[-1.0, 0.0, 0.5, 1.0, 3.0]] {
+            let (x, y) =
+                lowest_of_parabola(&xs.iter().map(|x| (*x, parabola(*x))).collect::<Vec<_>>()).unwrap();
+            assert!((x - 0.3).abs() < 1e-9 && (y - 5.0).abs() < 1e-9, "{x} {y}");
+        }
+    }
+
+    #[test]
+    fn two_points_and_parabolas_that_open_downwards_have_no_lowest_point() {
+        assert_eq!(lowest_of_parabola(&[(0.0, 1.0), (1.0, 2.0)]), None);
+        assert_eq!(lowest_of_parabola(&[(0.0, 1.0), (1.0, 2.0), (2.0, 1.0)]), None);
+    }
 }

@@ -1,44 +1,33 @@
-//! Sweeps: many training runs that differ in batch size, rate, reduction and seed, and what they say of "sum or mean".
+//! Sweeps: many training runs that differ in batch size, rate, reduction and seed, and their answer to "sum or mean".
 //!
-//! The words of this room:
+//! Vocabulary:
 //!
 //! - **cell**: a batch size, a rate and a reduction. One run of a cell for each seed.
 //! - **curve**: the loss on the test samples over the steps of a run, scored at sample counts that grow by a factor.
-//! - **goal**: a loss on the test samples. Steps to it, interpolated on the curve, say how good a rate is (the protocol of Shallue et
+//! - **goal**: a loss on the test samples. Steps to it, interpolated on the curve, measure a rate (the protocol of Shallue et
 //!   al. 2019, arXiv:1811.03600: the goal is fixed, the rate tuned for each batch size).
 //! - **best rate** of a batch size: the one with the fewest steps to the goal, interpolated between the rates that were tried.
-//! - **law**: how the best rate, and the steps to the goal, depend on the batch size ([`RateLaw`], [`TradeOff`]).
+//! - **law**: the best rate, or the steps to the goal, as a function of the batch size ([`RateLaw`], [`TradeOff`]).
 //!
 //! | file | holds |
 //! |---|---|
-//! | `options`, `cell` | what is to be run; one run of it |
-//! | `record`, `log` | what a run leaves: its curve; the file of them all, from which a sweep goes on |
+//! | `plan` | the options of a sweep, its runs, its errors |
+//! | `record` | the curve of a run; the file of them all, from which a sweep is resumed |
 //! | `runner` | several runs at once, on one thread each: the bits are those of any number |
-//! | `best`, `law` | the best rates; the laws fitted to them |
-//! | `findings`, `answer` | all that a sweep says, as data and in sentences |
-//! | `page`, `figures` | the report |
+//! | `law` | the laws of the best rates |
+//! | `findings` | the best rates, the laws fitted to them and the answer, as data and in sentences |
+//! | `page` | the report |
 
-mod answer;
-mod best;
-mod cell;
-mod error;
-mod figures;
 mod findings;
 mod law;
-mod log;
-mod options;
 mod page;
+mod plan;
 mod record;
 mod runner;
 
-pub use best::BestRate;
-pub use cell::{Cell, Run};
-pub use error::SweepError;
-pub use figures::{best_rate, losses, to_the_goal};
-pub use findings::{Findings, Setting};
+pub use findings::{BestRate, Findings, Setting};
 pub use law::{RateLaw, TradeOff};
-pub use log::SweepLog;
-pub use options::SweepOptions;
-pub use page::page;
-pub use record::{CurvePoint, Record, csv};
+pub use page::{best_rate, losses, page, to_the_goal};
+pub use plan::{Cell, SweepError, SweepOptions, SweepRun};
+pub use record::{CurvePoint, Record, SweepLog, csv};
 pub use runner::Sweep;

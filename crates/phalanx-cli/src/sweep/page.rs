@@ -1,44 +1,40 @@
-//! The report of a sweep: one HTML page that needs nothing else.
+//! The report of a sweep: its figures, and one HTML page that needs nothing else.
 
-use super::figures::{best_rate, losses, to_the_goal};
-use super::{BestRate, Findings, Sweep};
-use crate::report::figure::{Plot, escaped, short_number};
-use crate::report::page::Html;
+use maud::html;
+use phalanx::optim::Reduction;
 
-/// Writes the page. `about` are names and values of what was swept, `command` is how to do it again.
+use super::{BestRate, Findings, Setting, Sweep};
+use crate::figure::{Axis, HeatCell, HeatMap, Mark, Plot, PlotSeries, Scale, SeriesKind};
+use crate::numbers::{distinct_labels, grouped, short_number};
+use crate::page::{document, heat_map, plots, table};
+
+/// Returns the page. `about` are names and values of the sweep, `command` is the command to repeat it.
 pub fn page<M>(
     sweep: &Sweep<'_, M>,
     findings: &Findings,
     about: &[(String, String)],
     command: &str,
 ) -> String {
-    let reductions = &sweep.options().reductions;
-    let mut html = Html::new("phalanx sweep", "Sum or mean: a sweep");
-    html.put(format_args!(
-        "<h1>Sum or mean: does one divide by the batch size?</h1>\n<div class=\"answer\">\n"
-    ));
-    findings.answer.iter().for_each(|sentence| html.paragraph("", sentence));
-    html.put(format_args!("</div>\n"));
-    html.heading("The best rate in both conventions");
-    plots(&mut html, reductions.iter().map(|&reduction| best_rate(findings, reduction)));
-    html.heading("Steps and samples to the goal");
-    plots(&mut html, reductions.iter().map(|&reduction| to_the_goal(findings, reduction)));
+    let reductions = || sweep.options().reductions.iter();
     let rows: Vec<_> = findings.best.iter().map(best_row).collect();
-    html.table("wide", "The best rate of each batch size", &BEST.map(str::to_owned), &rows);
-    html.heading("All runs");
-    reductions.iter().for_each(|&reduction| html.heat_map(&losses(findings, reduction)));
-    html.heading("What was run");
-    let rows: Vec<_> = about.iter().map(|(name, value)| vec![name.clone(), value.clone()]).collect();
-    html.table("names options", "What was run", &[], &rows);
-    html.put(format_args!("<p>Again: <code>{}</code></p>\n", escaped(command)));
-    html.paragraph("quiet", NOTES);
-    html.finish()
-}
-
-fn plots(html: &mut Html, plots: impl Iterator<Item = Plot>) {
-    html.put(format_args!("<div class=\"figures\">\n"));
-    plots.for_each(|plot| html.plot(plot));
-    html.put(format_args!("</div>\n"));
+    let about: Vec<_> = about.iter().map(|(name, value)| vec![name, value]).collect();
+    let no_head: &[&str] = &[];
+    let body = html! {
+        h1 { "Sum or mean: does one divide by the batch size?" }
+        div.answer { @for sentence in &findings.answer { p { (sentence) } } }
+        h2 { "The best rate in both conventions" }
+        (plots(reductions().map(|reduction| best_rate(findings, *reduction)), None))
+        h2 { "Steps and samples to the goal" }
+        (plots(reductions().map(|reduction| to_the_goal(findings, *reduction)), None))
+        (table("wide", "The best rate of each batch size", &BEST, &rows))
+        h2 { "All runs" }
+        @for reduction in reductions() { (heat_map(&losses(findings, *reduction))) }
+        h2 { "What was run" }
+        (table("names options", "What was run", no_head, &about))
+        p { "Again: " code { (command) } }
+        p.quiet { (NOTES) }
+    };
+    document("phalanx sweep", "Sum or mean: a sweep", &body)
 }
 
 const NOTES: &str = "A rate is good if it takes few steps to the goal (Shallue et al. 2019, arXiv:1811.03600); between the rates \
@@ -57,14 +53,209 @@ fn best_row(best: &BestRate) -> Vec<String> {
     vec![reduction, batch, mean + end, sum, steps, samples]
 }
 
+/// Returns the best rate over the batch size in both conventions, with the law and the noise scale.
+pub fn best_rate(findings: &Findings, reduction: Reduction) -> Plot {
+    let best = OfBest { best: findings.best_of(reduction).collect() };
+    let mut series = vec![
+        best.measured("best rate under mean", 0, |best| best.rate_under_mean),
+        best.measured("the same under sum", 1, |best| best.rate_under_sum),
+    ];
+    let mut marks = Vec::new();
+    if let Some(law) = findings.rate_law {
+        let [max, noise] = [law.max_rate, law.noise_scale].map(short_number);
+        series.push(best.fit(format!("fit {max}/(1 + {noise}/B)"), 0, |b| law.rate_under_mean(b)));
+        series.push(best.fit(format!("fit {max}/(B + {noise})"), 1, |b| law.rate_under_sum(b)));
+        marks.push(Mark { x: law.noise_scale, label: format!("fitted {noise}") });
+    }
+    if let Some(noise) = &findings.noise {
+        marks.push(Mark { x: noise.value, label: format!("noise scale {}", short_number(noise.value)) });
+    }
+    let caption = "Small batches want one rate under sum, large ones one rate under mean.";
+    let plot =
+        best.plot("The best learning rate against the batch size".to_owned(), caption, "learning rate");
+    Plot { series, marks, ..plot }
+}
+
+/// Returns steps and samples to the goal over the batch size.
+pub fn to_the_goal(findings: &Findings, reduction: Reduction) -> Plot {
+    let best = OfBest { best: findings.best_of(reduction).collect() };
+    let mut series =
+        vec![best.measured("steps", 2, |best| best.steps), best.measured("samples", 3, |best| best.samples)];
+    let mut marks = Vec::new();
+    if let Some(law) = findings.trade_off {
+        let [steps, samples, batch] = [law.min_steps, law.min_samples, law.critical_batch].map(short_number);
+        series.push(best.fit(format!("fit {steps}·(1 + {batch}/B)"), 2, |b| law.steps(b)));
+        series.push(best.fit(format!("fit {samples}·(1 + B/{batch})"), 3, |b| b * law.steps(b)));
+        marks.push(Mark { x: law.critical_batch, label: format!("B_crit {batch}") });
+    }
+    let goal = findings
+        .goal
+        .map_or_else(|| "the goal".to_owned(), |goal| format!("a test loss of {}", short_number(goal)));
+    let caption =
+        "Each batch size with its best rate; below B_crit steps are saved, above it samples are wasted.";
+    let plot = best.plot(format!("Steps and samples to {goal}"), caption, "steps, samples");
+    Plot { series, marks, ..plot }
+}
+
+/// The best rates of a reduction, drawn over the batch size.
+struct OfBest<'a> {
+    best: Vec<&'a BestRate>,
+}
+
+impl OfBest<'_> {
+    fn plot(&self, title: String, caption: &str, y: &str) -> Plot {
+        let x = Axis::new("batch size B", Scale::Log).with_ticks(self.sizes());
+        Plot { caption: vec![caption.to_owned()], ..Plot::new(title, x, Axis::new(y, Scale::Log)) }
+    }
+
+    fn measured(&self, name: &str, colour: usize, value: fn(&BestRate) -> f64) -> PlotSeries {
+        let points = self.sizes().into_iter().zip(self.best.iter().map(|best| value(best))).collect();
+        PlotSeries { name: name.to_owned(), kind: SeriesKind::Measured, colour, points }
+    }
+
+    /// A curve between the ends, at batch sizes close enough for a smooth one.
+    fn fit(&self, name: String, colour: usize, value: impl Fn(f64) -> f64) -> PlotSeries {
+        let ends = self.sizes();
+        let (low, high) = (ends.first().copied().unwrap_or(1.0), ends.last().copied().unwrap_or(1.0));
+        let between = (0..=80).map(|index| low * (high / low).powf(f64::from(index) / 80.0));
+        let points = between.map(|size| (size, value(size))).collect();
+        PlotSeries { name, kind: SeriesKind::Fit, colour, points }
+    }
+
+    fn sizes(&self) -> Vec<f64> {
+        self.best.iter().map(|best| best.cell.batch_size as f64).collect()
+    }
+}
+
+/// Returns the final loss over batch size and rate.
+pub fn losses(findings: &Findings, reduction: Reduction) -> HeatMap {
+    let of: Vec<&Setting> =
+        findings.settings.iter().filter(|setting| setting.cell.reduction == reduction).collect();
+    // Chosen rates of a sum differ from batch to batch, and are the same under mean.
+    let own: Vec<f64> = distinct(of.iter().map(|setting| setting.cell.rate));
+    let by_mean = distinct(of.iter().map(|setting| setting.rate_under_mean));
+    let as_mean = by_mean.len() < own.len();
+    let (name, rates) = if as_mean {
+        ("rate under mean".to_owned(), by_mean)
+    } else {
+        (format!("rate under {reduction}"), own)
+    };
+    let sizes = distinct(of.iter().map(|setting| setting.cell.batch_size as f64));
+    let cell = |size: f64, rate: f64| {
+        let here = |setting: &&&Setting| {
+            let rate_here = if as_mean { setting.rate_under_mean } else { setting.cell.rate };
+            setting.cell.batch_size as f64 == size && same(rate_here, rate)
+        };
+        of.iter().find(here).map_or(HeatCell::Empty, |setting| heat(findings, setting))
+    };
+    HeatMap {
+        title: format!("Test loss at the end over batch size and rate, {reduction}"),
+        caption: vec![
+            "Mean over the seeds. A cross: a run diverged, or ended above the loss it began with.".to_owned(),
+            "Framed: the rate with the fewest steps to the goal.".to_owned(),
+        ],
+        columns: (name, distinct_labels(&rates)),
+        rows: ("batch size".to_owned(), sizes.iter().map(|size| grouped(*size as u64)).collect()),
+        cells: sizes.iter().flat_map(|&size| rates.iter().map(move |&rate| cell(size, rate))).collect(),
+    }
+}
+
+fn heat(findings: &Findings, setting: &Setting) -> HeatCell {
+    let is_best = findings.best.iter().any(|best| best.cell == setting.cell);
+    match setting.test_loss {
+        Some(loss) if is_best => HeatCell::Best(loss),
+        Some(loss) => HeatCell::Value(loss),
+        None => HeatCell::Lost,
+    }
+}
+
+fn same(a: f64, b: f64) -> bool {
+    (a / b - 1.0).abs() < 1e-9
+}
+
+/// The values without those that differ by rounding alone, ascending.
+fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.dedup_by(|a, b| same(*a, *b));
+    values
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::SweepOptions;
-    use super::*;
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
     use phalanx::data::{LoadOptions, Source};
     use phalanx::model::{Activation, Loss, Mlp, MlpShape};
-    use phalanx::optim::Reduction;
     use phalanx::train::Options;
+
+    use super::super::SweepOptions;
+    use super::*;
+
+    /// The sweep that the guide names, as it saved its findings: the figures are drawn again without training.
+    fn recorded() -> Findings {
+        serde_json::from_str(include_str!("guide.json")).expect("it is the results.json of a sweep")
+    }
+
+    /// A file of the guide, which is part of the library's docs and not of this package.
+    fn guide(name: &str) -> Option<PathBuf> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src/guide").join(name);
+        if !path.exists() {
+            eprintln!("skipped: {} is not there, as in a packed crate", path.display());
+        }
+        path.exists().then_some(path)
+    }
+
+    #[test]
+    fn the_figures_of_the_guide_are_those_of_its_recorded_sweep() {
+        let (findings, mean) = (recorded(), Reduction::Mean);
+        for (name, svg) in [
+            ("best-rate-mean.svg", best_rate(&findings, mean).svg()),
+            ("to-the-goal-mean.svg", to_the_goal(&findings, mean).svg()),
+            ("losses-mean.svg", losses(&findings, mean).svg()),
+        ] {
+            let Some(path) = guide(name) else { return };
+            if std::env::var_os("UPDATE_GUIDE").is_some() {
+                fs::write(&path, &svg).unwrap();
+            }
+            let is_current = fs::read_to_string(&path).is_ok_and(|drawn| drawn == svg);
+            assert!(
+                is_current,
+                "{name} is out of date; run UPDATE_GUIDE=1 cargo test -p phalanx-cli figures_of_the_guide"
+            );
+        }
+    }
+
+    #[test]
+    fn the_guide_states_the_numbers_of_its_recorded_sweep() {
+        let findings = recorded();
+        let (law, trade_off) = (findings.rate_law.unwrap(), findings.trade_off.unwrap());
+        let noise = findings.noise.unwrap().value;
+        let Some(path) = guide("guide.md") else { return };
+        let guide = fs::read_to_string(path).unwrap().replace('\n', " ");
+        for stated in [
+            format!("{noise:.0} samples"),
+            format!("bend at {:.0}", law.noise_scale),
+            format!("critical batch is {:.0}", trade_off.critical_batch),
+        ] {
+            assert!(guide.contains(&stated), "the guide does not say {stated:?}");
+        }
+    }
+
+    #[test]
+    fn every_batch_size_has_its_own_number_in_each_figure() {
+        let (findings, mean) = (recorded(), Reduction::Mean);
+        let with_best = ["16", "64", "256", "1024"];
+        for (svg, sizes) in [
+            (best_rate(&findings, mean).svg(), &with_best[..]),
+            (to_the_goal(&findings, mean).svg(), &with_best),
+            (losses(&findings, mean).svg(), &["16", "64", "256", "1024", "4096"]),
+        ] {
+            let missing = sizes.iter().find(|size| !svg.contains(&format!(">{size}</text>")));
+            assert_eq!(missing, None);
+        }
+    }
 
     #[test]
     fn every_figure_of_the_sweep_is_on_the_page() {

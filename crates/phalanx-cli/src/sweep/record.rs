@@ -1,26 +1,29 @@
-//! What a run leaves behind.
+//! The records of the runs of a sweep, and the file that has them all, from which a sweep is resumed.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Run;
+use super::{SweepError, SweepRun};
 
-/// One run of a sweep, done.
+/// The record of a run of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
-    /// What was run.
+    /// The run.
     #[serde(flatten)]
-    pub run: Run,
-    /// Whether the loss was no number any more, or ended above that of the initial params.
+    pub run: SweepRun,
+    /// Whether the loss became NaN or infinite, or ended above that of the initial params.
     pub diverged: bool,
     /// Wall time in seconds.
     pub secs: f64,
-    /// The score of the test samples, as long as it was a finite number.
+    /// The score of the test samples, as long as it was finite.
     pub curve: Vec<CurvePoint>,
 }
 
-/// A score on the way.
+/// A score during the run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
     /// Steps done.
@@ -32,17 +35,17 @@ pub struct CurvePoint {
 }
 
 impl Record {
-    /// The loss at the end; `None` if the run diverged.
+    /// Returns the loss at the end; `None` if the run diverged.
     pub fn final_loss(&self) -> Option<f64> {
         self.curve.last().filter(|_| !self.diverged).map(|point| point.loss)
     }
 
-    /// The lowest loss on the way.
+    /// Returns the lowest loss of the curve.
     pub fn lowest_loss(&self) -> Option<f64> {
         self.curve.iter().map(|point| point.loss).min_by(f64::total_cmp)
     }
 
-    /// Steps until the loss is at most `goal` for the first time, between two scores on a straight line of ln(step) over the loss;
+    /// Returns the steps until the loss is at most `goal` for the first time, between two scores on a straight line of ln(step) over the loss;
     /// `None` if it never is.
     pub fn steps_to(&self, goal: f64) -> Option<f64> {
         let index = self.curve.iter().position(|point| point.loss <= goal)?;
@@ -56,13 +59,13 @@ impl Record {
     }
 }
 
-/// Lines for other programs: one a run, with its end and the steps to the goal.
+/// Returns records as CSV for other programs: a line for each run, with its end and the steps to the goal.
 pub fn csv(records: &[Record], goal: Option<f64>) -> String {
     let mut text =
         "reduction,batch_size,rate,seed,diverged,steps,test_loss,test_accuracy,steps_to_goal,secs\n"
             .to_owned();
     for record in records {
-        let Run { cell, seed } = record.run;
+        let SweepRun { cell, seed } = record.run;
         let last = record.curve.last();
         let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
         let fields = [
@@ -82,30 +85,72 @@ pub fn csv(records: &[Record], goal: Option<f64>) -> String {
     text
 }
 
-/// Sample counts at which a run is scored grow by this factor, from this share of the samples on.
-const GROWTH: f64 = 1.12;
-const FIRST_SHARE: f64 = 1.0 / 60.0;
+/// A file of records, each of which is written as a whole once [`append`](Self::append) returns.
+#[derive(Debug)]
+pub struct SweepLog {
+    path: PathBuf,
+    file: File,
+}
 
-/// Steps after which a run of `total` steps is scored.
-pub(super) fn scored_steps(samples: usize, batch_size: usize, total: u64) -> Vec<u64> {
-    let counts = std::iter::successors(Some(samples as f64 * FIRST_SHARE), |count| Some(count * GROWTH));
-    let steps = counts.map(|count| ((count / batch_size as f64).round() as u64).max(1));
-    let mut steps: Vec<u64> = steps.take_while(|step| *step < total).chain([total]).collect();
-    steps.dedup();
-    steps
+impl SweepLog {
+    /// Opens the log, or begins it, and returns the records that it has. A last line that was cut off while it was written is
+    /// removed: its run is to be done again.
+    ///
+    /// # Errors
+    ///
+    /// [`SweepError::BadLog`] if a line is no record, with its number; [`SweepError::WriteLog`].
+    pub fn open(path: &Path) -> Result<(Self, Vec<Record>), SweepError> {
+        let path = path.to_owned();
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(SweepError::BadLog { path, reason: error.to_string() }),
+            Ok(text) => text,
+        };
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let records =
+            records(&text[..whole]).map_err(|reason| SweepError::BadLog { path: path.clone(), reason })?;
+        let file = File::options().create(true).append(true).open(&path).and_then(|file| {
+            file.set_len(whole as u64)?;
+            Ok(file)
+        });
+        match file {
+            Ok(file) => Ok((Self { path, file }, records)),
+            Err(source) => Err(SweepError::WriteLog { path, source }),
+        }
+    }
+
+    /// Adds a record.
+    ///
+    /// # Errors
+    ///
+    /// [`SweepError::WriteLog`].
+    pub fn append(&mut self, record: &Record) -> Result<(), SweepError> {
+        let line = serde_json::to_string(record).expect("records are plain data") + "\n";
+        let written = self.file.write_all(line.as_bytes());
+        written.map_err(|source| SweepError::WriteLog { path: self.path.clone(), source })
+    }
+}
+
+fn records(text: &str) -> Result<Vec<Record>, String> {
+    let record = |(index, line)| {
+        serde_json::from_str(line)
+            .map_err(|error| format!("line {} is no record of a sweep: {error}", index + 1))
+    };
+    text.lines().enumerate().map(record).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use phalanx::optim::Reduction;
+
     use super::super::Cell;
     use super::*;
-    use phalanx::optim::Reduction;
 
     fn record(losses: &[f64]) -> Record {
         let cell = Cell { reduction: Reduction::Mean, batch_size: 4, rate: 0.1 };
         let point = |(index, &loss): (usize, &f64)| CurvePoint { step: 1 << index, loss, accuracy: None };
         let curve = losses.iter().enumerate().map(point).collect();
-        Record { run: Run { cell, seed: 1 }, diverged: false, secs: 0.0, curve }
+        Record { run: SweepRun { cell, seed: 1 }, diverged: false, secs: 0.0, curve }
     }
 
     #[test]
@@ -125,23 +170,44 @@ mod tests {
     }
 
     #[test]
-    fn scores_grow_apart_and_end_with_the_last_step() {
-        let steps = scored_steps(60_000, 16, 3750);
-        assert_eq!((steps[0], *steps.last().unwrap()), (63, 3750));
-        assert!(
-            steps.windows(2).all(|pair| pair[0] < pair[1] && pair[1] as f64 <= 1.2 * pair[0] as f64 + 1.0)
-        );
-        assert_eq!(scored_steps(100, 25, 3), [1, 2, 3]);
-    }
-
-    #[test]
     fn a_line_of_the_csv_has_the_cell_the_seed_and_the_end_of_the_run() {
         let point = |step, loss| CurvePoint { step, loss, accuracy: None };
         let cell = Cell { reduction: Reduction::Mean, batch_size: 64, rate: 0.1 };
         let curve = vec![point(10, 1.0), point(20, 0.5)];
-        let record = Record { run: Run { cell, seed: 42 }, diverged: false, secs: 0.1, curve };
+        let record = Record { run: SweepRun { cell, seed: 42 }, diverged: false, secs: 0.1, curve };
         assert_eq!((record.steps_to(1.0), record.steps_to(0.4)), (Some(10.0), None));
         let lines = csv(std::slice::from_ref(&record), Some(1.0));
         assert!(lines.contains("mean,64,0.1,42,false,20,0.5"), "{lines}");
+    }
+
+    fn of_seed(seed: u64) -> Record {
+        let cell = Cell { reduction: Reduction::Sum, batch_size: 4, rate: 0.1 };
+        let curve = vec![CurvePoint { step: 1, loss: 0.1 + 0.2, accuracy: Some(0.5) }];
+        Record { run: SweepRun { cell, seed }, diverged: false, secs: 0.5, curve }
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_and_a_line_cut_off_is_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs.jsonl");
+        let (mut log, none) = SweepLog::open(&path).unwrap();
+        assert_eq!(none, []);
+        [1, 2].iter().for_each(|seed| log.append(&of_seed(*seed)).unwrap());
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 3]).unwrap();
+        let (mut log, found) = SweepLog::open(&path).unwrap();
+        assert_eq!(found, [of_seed(1)]);
+        log.append(&of_seed(2)).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_line_that_is_no_record_is_told_with_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs.jsonl");
+        SweepLog::open(&path).unwrap().0.append(&of_seed(1)).unwrap();
+        fs::write(&path, fs::read_to_string(&path).unwrap() + "{}\n").unwrap();
+        let error = SweepLog::open(&path).unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("runs.jsonl"), "{error}");
     }
 }

@@ -6,16 +6,15 @@ use std::time::Instant;
 
 use crossbeam::channel::bounded;
 
-use super::options::shards;
-use super::record::scored_steps;
-use super::{Cell, CurvePoint, Record, Run, SweepError, SweepOptions};
+use super::plan::shards;
+use super::{Cell, CurvePoint, Record, SweepError, SweepOptions, SweepRun};
 use phalanx::data::Dataset;
 use phalanx::model::{Model, Score};
 use phalanx::train::{
     Event, Length, NoiseEstimate, NoiseInterval, Options, Plan, StopReason, Trainer, score,
 };
 
-/// The runs of a sweep, and what they need.
+/// The runs of a sweep, with their model, data and options.
 #[derive(Debug)]
 pub struct Sweep<'a, M> {
     model: &'a M,
@@ -23,11 +22,11 @@ pub struct Sweep<'a, M> {
     test: &'a Dataset,
     base: Options,
     options: SweepOptions,
-    runs: Vec<Run>,
+    runs: Vec<SweepRun>,
 }
 
 impl<'a, M: Model> Sweep<'a, M> {
-    /// Checks everything that can be wrong with any run, before the first. `base` says what all runs have in common; its threads,
+    /// Checks everything that can be wrong with any run, before the first. `base` has the options that all runs have in common; its threads,
     /// batch size, rate, reduction and seed are not used, and the short last batch of an epoch is left out, so that a rate is
     /// the same under sum and mean.
     ///
@@ -53,27 +52,27 @@ impl<'a, M: Model> Sweep<'a, M> {
 }
 
 impl<M> Sweep<'_, M> {
-    /// Every run.
-    pub fn runs(&self) -> &[Run] {
+    /// Returns every run.
+    pub fn runs(&self) -> &[SweepRun] {
         &self.runs
     }
 
-    /// What is swept over.
+    /// Returns the options of the sweep.
     pub fn options(&self) -> &SweepOptions {
         &self.options
     }
 
-    /// What all runs have in common.
+    /// Returns the options that all runs have in common.
     pub fn base(&self) -> &Options {
         &self.base
     }
 
-    /// Training samples.
+    /// Returns the number of training samples.
     pub fn train_samples(&self) -> usize {
         self.train.len()
     }
 
-    /// The rate of a cell as the mean and as the sum say it; the same for rules that are free of the gradient's scale.
+    /// Returns a rate of a cell under mean and under sum; the same for rules that are free of the gradient's scale.
     pub(super) fn rates(&self, cell: &Cell, rate: f64) -> (f64, f64) {
         if self.base.optimizer.kind.is_scale_free() {
             return (rate, rate);
@@ -83,7 +82,7 @@ impl<M> Sweep<'_, M> {
         (reduction.rate_under_mean(rate, batch, shards), reduction.rate_under_sum(rate, batch, shards))
     }
 
-    fn options_of(&self, run: &Run) -> Options {
+    fn options_of(&self, run: &SweepRun) -> Options {
         let Cell { reduction, batch_size, rate } = run.cell;
         Options { reduction, batch_size, rate: Some(rate), seed: run.seed, ..self.base.clone() }
     }
@@ -91,7 +90,7 @@ impl<M> Sweep<'_, M> {
 
 impl<M: Model> Sweep<'_, M> {
     /// Does every run that has no record among `done`, several at once on a thread each, and hands each record to `on_record` on
-    /// the calling thread as it comes. Returns all records in the order of the runs; those that are missing were stopped.
+    /// the calling thread as it arrives. Returns all records in the order of the runs; those that are missing were stopped.
     ///
     /// # Errors
     ///
@@ -106,7 +105,7 @@ impl<M: Model> Sweep<'_, M> {
         stop: &AtomicBool,
         mut on_record: impl FnMut(&Record),
     ) -> Result<Vec<Record>, SweepError> {
-        let missing: Vec<&Run> =
+        let missing: Vec<&SweepRun> =
             self.runs.iter().filter(|run| !done.iter().any(|record| record.run == **run)).collect();
         let (next, quit) = (AtomicUsize::new(0), AtomicBool::new(false));
         let mut records = done.to_vec();
@@ -145,8 +144,8 @@ impl<M: Model> Sweep<'_, M> {
         failed.map_or(Ok(records), Err)
     }
 
-    /// Does one run; `None` if it was stopped.
-    fn record(&self, run: &Run, stop: &AtomicBool) -> Result<Option<Record>, SweepError> {
+    /// Does one run; returns `None` if it was stopped.
+    fn record(&self, run: &SweepRun, stop: &AtomicBool) -> Result<Option<Record>, SweepError> {
         let begun = Instant::now();
         let options = self.options_of(run);
         let total = Plan::new(&options, self.model, self.train, Some(self.test))?.total_steps();
@@ -175,8 +174,8 @@ impl<M: Model> Sweep<'_, M> {
         Ok(Some(Record { run: *run, diverged, secs: begun.elapsed().as_secs_f64(), curve }))
     }
 
-    /// The gradient noise scale over the first steps of a run, measured in each; `None` if it cannot be known from so few.
-    pub(super) fn noise(&self, run: &Run, steps: u64) -> Result<Option<NoiseEstimate>, SweepError> {
+    /// Returns the gradient noise scale over the first steps of a run, measured in each; `None` if these are too few to know it.
+    pub(super) fn noise(&self, run: &SweepRun, steps: u64) -> Result<Option<NoiseEstimate>, SweepError> {
         let options = Options {
             length: Length::Steps(steps),
             noise_scale: Some(NoiseInterval::Steps(1)),
@@ -189,4 +188,32 @@ impl<M: Model> Sweep<'_, M> {
 
 fn point(step: u64, test: &Score) -> CurvePoint {
     CurvePoint { step, loss: test.mean_loss(), accuracy: test.accuracy() }
+}
+
+/// Sample counts at which a run is scored grow by this factor, from this share of the samples on.
+const GROWTH: f64 = 1.12;
+const FIRST_SHARE: f64 = 1.0 / 60.0;
+
+/// Returns the steps after which a run of `total` steps is scored.
+fn scored_steps(samples: usize, batch_size: usize, total: u64) -> Vec<u64> {
+    let counts = std::iter::successors(Some(samples as f64 * FIRST_SHARE), |count| Some(count * GROWTH));
+    let steps = counts.map(|count| ((count / batch_size as f64).round() as u64).max(1));
+    let mut steps: Vec<u64> = steps.take_while(|step| *step < total).chain([total]).collect();
+    steps.dedup();
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_grow_apart_and_end_with_the_last_step() {
+        let steps = scored_steps(60_000, 16, 3750);
+        assert_eq!((steps[0], *steps.last().unwrap()), (63, 3750));
+        assert!(
+            steps.windows(2).all(|pair| pair[0] < pair[1] && pair[1] as f64 <= 1.2 * pair[0] as f64 + 1.0)
+        );
+        assert_eq!(scored_steps(100, 25, 3), [1, 2, 3]);
+    }
 }

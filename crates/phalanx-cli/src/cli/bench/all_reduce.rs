@@ -7,13 +7,14 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::bench::{AllReduceOptions, AllReducePoint, AllReduceReport, ElementType, measure_all_reduce};
+use crate::text::TextTable;
 use clap::Args;
 use phalanx::collective::Op;
 use serde::Serialize;
 
 use super::super::auto::Auto;
 use super::super::failure::Failure;
-use super::super::grid::{Grid, counted, csv, grouped, or_dash, percent};
+use super::super::grid::{counted, csv, grouped, or_dash, percent};
 use super::super::job::Job;
 use super::super::{output, settings};
 use super::lens::Lens;
@@ -137,7 +138,7 @@ fn table(report: &AllReduceReport) -> String {
         .machine
         .load_average
         .map_or_else(String::new, |load| format!(", load average {load:.2} before"));
-    let mut grid = Grid::new(&[
+    let mut grid = TextTable::of_numbers(&[
         "threads",
         "len",
         "median µs",
@@ -151,7 +152,7 @@ fn table(report: &AllReduceReport) -> String {
         "rayon µs",
     ]);
     for point in &report.points {
-        grid.row(vec![
+        grid.cells(vec![
             point.threads.to_string(),
             grouped(point.len as f64),
             micros(point.median_secs),

@@ -7,7 +7,7 @@ use crate::bench::{
     BenchError, Growth, PhaseShares, ScalingBench, ScalingOptions, ScalingPoint, ScalingReport, Take,
     speed_up_chart,
 };
-use crate::report::Table;
+use crate::text::TextTable;
 use clap::Args;
 use phalanx::data::Dataset;
 use phalanx::internals::write_whole;
@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use super::super::failure::Failure;
 use super::super::flags::TrainFlags;
-use super::super::grid::{Grid, counted, csv, grouped, or_dash, percent};
+use super::super::grid::{counted, csv, grouped, or_dash, percent};
 use super::super::input::training_data;
 use super::super::job::Job;
 use super::super::preview::layers;
@@ -172,7 +172,7 @@ impl Subject {
 }
 
 fn table(subject: &Subject, report: &ScalingReport) -> String {
-    let mut head = Table::default();
+    let mut head = TextTable::default();
     head.row("data", &subject.data);
     head.row("model", &subject.model);
     let takes = report.points[0].takes_samples_per_sec.len();
@@ -209,7 +209,7 @@ fn first_column(report: &ScalingReport) -> usize {
     usize::from(report.points.iter().all(|point| point.processes == 1))
 }
 
-fn speeds(report: &ScalingReport) -> Grid {
+fn speeds(report: &ScalingReport) -> TextTable {
     let names = [
         "processes",
         "threads",
@@ -226,7 +226,7 @@ fn speeds(report: &ScalingReport) -> Grid {
         "reducing and updating",
     ];
     let first = first_column(report);
-    let mut grid = Grid::new(&names[first..]);
+    let mut grid = TextTable::of_numbers(&names[first..]);
     for point in &report.points {
         let (speed, shares) = (point.samples_per_sec, PhaseShares::mean(&point.ranks));
         let row = [
@@ -244,20 +244,20 @@ fn speeds(report: &ScalingReport) -> Grid {
             percent(shares.wait),
             percent(shares.reduce_update),
         ];
-        grid.row(row[first..].to_vec());
+        grid.cells(row[first..].to_vec());
     }
     grid
 }
 
-fn ranks(report: &ScalingReport) -> Grid {
+fn ranks(report: &ScalingReport) -> TextTable {
     let names = ["processes", "threads", "rank", "computing", "waiting", "reducing and updating"];
     let first = first_column(report);
-    let mut grid = Grid::new(&names[first..]);
+    let mut grid = TextTable::of_numbers(&names[first..]);
     for point in &report.points {
         for (rank, shares) in point.ranks.iter().enumerate() {
             let shares = [shares.compute, shares.wait, shares.reduce_update].map(percent);
             let counts = [point.processes, point.threads, rank].map(|count| count.to_string());
-            grid.row([counts[first..].to_vec(), shares.to_vec()].concat());
+            grid.cells([counts[first..].to_vec(), shares.to_vec()].concat());
         }
     }
     grid

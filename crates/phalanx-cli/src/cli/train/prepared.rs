@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::report::{Table, constant_loss};
+use crate::advice::constant_loss;
+use crate::text::TextTable;
 use phalanx::checkpoint::{History, ModelFile, RunFacts, read_tensors};
 use phalanx::data::Dataset;
 use phalanx::log::{Results, Stopped};
@@ -117,7 +118,7 @@ impl Prepared {
     }
 
     /// The table before training.
-    pub(super) fn table(&self, plan: &Plan, processes: usize, dir: &Path) -> Table {
+    pub(super) fn table(&self, plan: &Plan, processes: usize, dir: &Path) -> TextTable {
         let (flags, shape) = (&self.flags, self.model.shape());
         let mut table = preview::table(flags, &self.options, &self.data.train, shape, (plan, processes));
         if shape.loss == Loss::Mse {

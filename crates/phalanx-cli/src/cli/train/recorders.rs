@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::report::{Progress, ProgressStyle};
+use crate::progress::{Progress, ProgressStyle};
 use phalanx::checkpoint::{Saver, Writer};
 use phalanx::log::{LogError, Metrics, RunDir, TensorBoard};
 use phalanx::model::{Mlp, Model};

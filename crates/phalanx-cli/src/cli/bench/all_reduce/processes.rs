@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use crate::bench::{AllReduceOptions, ProcessesPoint, ProcessesReport, measure_processes};
+use crate::text::TextTable;
 use phalanx::collective::{MpiWire, Wire};
 use serde::Serialize;
 
 use super::super::super::failure::Failure;
-use super::super::super::grid::{Grid, csv, grouped};
+use super::super::super::grid::{csv, grouped};
 use super::super::{Voice, failure};
 use super::{AllReduceFlags, gigabytes, micros, wrong};
 
@@ -37,10 +38,17 @@ struct Document<'a> {
 
 fn table(report: &ProcessesReport) -> String {
     let ProcessesReport { op, element, processes, points } = report;
-    let mut grid =
-        Grid::new(&["len", "median µs", "least µs", "GB/s", "MPI_Allreduce µs", "of its time", "wrong"]);
+    let mut grid = TextTable::of_numbers(&[
+        "len",
+        "median µs",
+        "least µs",
+        "GB/s",
+        "MPI_Allreduce µs",
+        "of its time",
+        "wrong",
+    ]);
     for point in points {
-        grid.row(vec![
+        grid.cells(vec![
             grouped(point.len as f64),
             micros(point.median_secs),
             micros(point.min_secs),

@@ -1,0 +1,208 @@
+//! The elements of figures as SVG, with their colours and fonts as classes.
+
+use std::fmt::{Arguments, Write};
+
+/// The classes of all elements. Series differ by dash and marker as well as by colour (the eight of Okabe and Ito 2008, which
+/// colour-blind readers can distinguish, without those that are too light).
+const STYLE: &str = "
+    .figure text { font: 13px system-ui, sans-serif; fill: #24292f; stroke: #ffffff; stroke-width: 4px; paint-order: stroke; }
+    .figure .title { font-size: 16px; font-weight: 600; }
+    .figure .quiet { fill: #57606a; }
+    .figure .strong { font-weight: 600; }
+    .figure .page { fill: #ffffff; }
+    .figure .grid { stroke: #d8dee4; }
+    .figure .axis { stroke: #57606a; }
+    .figure .mark { stroke: #57606a; stroke-width: 1.5; stroke-dasharray: 2 4; }
+    .figure .curve { fill: none; stroke-width: 2; }
+    .figure .d1 { stroke-dasharray: 9 4; } .figure .d2 { stroke-dasharray: 2 3; }
+    .figure .band { opacity: 0.22; } .figure .faint { opacity: 0.55; }
+    .figure .fit { fill: none; stroke-width: 1.5; stroke-dasharray: 6 4; }
+    .figure .c0 { stroke: #0060a8; } .figure .f0 { fill: #0060a8; }
+    .figure .c1 { stroke: #c44e00; } .figure .f1 { fill: #c44e00; }
+    .figure .c2 { stroke: #00785a; } .figure .f2 { fill: #00785a; }
+    .figure .c3 { stroke: #a6428a; } .figure .f3 { fill: #a6428a; }
+    .figure .c4 { stroke: #8a6500; } .figure .f4 { fill: #8a6500; }
+    .figure .c5 { stroke: #57606a; } .figure .f5 { fill: #57606a; }
+    .figure .cell { stroke: none; fill: none; font-size: 11px; }
+    .figure .on-dark { fill: #ffffff; stroke: none; font-size: 11px; }
+    .figure .on-light { fill: #1b1f24; stroke: none; font-size: 11px; }
+    .figure .lost { fill: #d0d7de; }
+    .figure .best { fill: none; stroke: #c44e00; stroke-width: 2.5; }
+    @media screen and (prefers-color-scheme: dark) {
+      .figure text { fill: #e6edf3; stroke: #0d1117; }
+      .figure .quiet { fill: #9da7b3; }
+      .figure .page { fill: #0d1117; }
+      .figure .grid { stroke: #2b323b; }
+      .figure .axis, .figure .mark { stroke: #9da7b3; }
+      .figure .c0 { stroke: #58a6ff; } .figure .f0 { fill: #58a6ff; }
+      .figure .c1 { stroke: #ff9b4e; } .figure .f1 { fill: #ff9b4e; }
+      .figure .c2 { stroke: #3fcf9e; } .figure .f2 { fill: #3fcf9e; }
+      .figure .c3 { stroke: #e58ac9; } .figure .f3 { fill: #e58ac9; }
+      .figure .c4 { stroke: #e3b341; } .figure .f4 { fill: #e3b341; }
+      .figure .c5 { stroke: #9da7b3; } .figure .f5 { fill: #9da7b3; }
+      .figure .on-dark { fill: #ffffff; stroke: none; }
+      .figure .on-light { fill: #1b1f24; stroke: none; }
+      .figure .lost { fill: #3d444d; }
+      .figure .best { stroke: #ff9b4e; }
+    }
+  ";
+
+/// Number of colours for series.
+const COLOURS: usize = 6;
+
+/// Kinds of line, the whole one among them, that distinguish series of the same colour.
+const DASHES: usize = 3;
+
+/// Returns the classes of a curve; colours beyond the last begin again, dashed.
+pub fn curve_class(colour: usize) -> String {
+    format!("curve {} d{}", stroke(colour), colour / COLOURS % DASHES)
+}
+
+/// Returns the class of lines of a colour.
+pub fn stroke(colour: usize) -> String {
+    format!("c{}", colour % COLOURS)
+}
+
+/// Returns the class of areas of a colour.
+pub fn fill(colour: usize) -> String {
+    format!("f{}", colour % COLOURS)
+}
+
+/// The space on both sides of the title, and about the width of one of its letters.
+const MARGIN: f64 = 16.0;
+const TITLE_LETTER: f64 = 9.0;
+
+/// The texts above a figure, and those for readers who cannot see it.
+pub struct Heading<'a> {
+    /// The name of the figure, for readers who cannot see it.
+    pub name: &'a str,
+    /// The title that is drawn, if not empty.
+    pub title: &'a str,
+    /// The lines below the title.
+    pub caption: &'a [String],
+    /// The content of the figure in words.
+    pub description: &'a str,
+}
+
+/// An SVG in the making. Positions are in pixels, from the upper left corner.
+pub struct Canvas {
+    svg: String,
+}
+
+impl Canvas {
+    /// Begins with a background and a heading.
+    pub fn new((width, height): (f64, f64), heading: &Heading<'_>) -> Self {
+        let mut canvas = Self { svg: String::new() };
+        let (name, description) = (escaped(heading.name), escaped(heading.description));
+        canvas.put(format_args!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"figure\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+             height=\"{height}\" role=\"img\">\n  <title>{name}</title>\n  <desc>{description}</desc>\n  \
+             <style>{STYLE}</style>\n"
+        ));
+        canvas.rect("page", (0.0, 0.0), (width, height));
+        if !heading.title.is_empty() {
+            let most = ((width - 2.0 * MARGIN) / TITLE_LETTER) as usize;
+            canvas.text("title", "start", (MARGIN, 30.0), &shortened(heading.title, most));
+        }
+        for (index, line) in heading.caption.iter().enumerate() {
+            canvas.text("quiet", "start", (MARGIN, 51.0 + 18.0 * index as f64), line);
+        }
+        canvas
+    }
+
+    pub fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
+        self.put(format_args!(
+            "  <line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>\n"
+        ));
+    }
+
+    pub fn path(&mut self, class: &str, points: &[(f64, f64)]) {
+        self.put(format_args!("  <polyline class=\"{class}\" points=\"{}\"/>\n", joined(points)));
+    }
+
+    /// The area within some points.
+    pub fn area(&mut self, class: &str, points: &[(f64, f64)]) {
+        self.put(format_args!("  <polygon class=\"{class}\" points=\"{}\"/>\n", joined(points)));
+    }
+
+    pub fn dot(&mut self, class: &str, (x, y): (f64, f64), radius: f64) {
+        self.put(format_args!("  <circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\"/>\n"));
+    }
+
+    pub fn rect(&mut self, class: &str, at: (f64, f64), size: (f64, f64)) {
+        self.rectangle(&format!("class=\"{class}\""), at, size, "/>");
+    }
+
+    /// A rectangle with a text that is shown under the pointer.
+    pub fn tipped(&mut self, class: &str, at: (f64, f64), size: (f64, f64), tip: &str) {
+        let tip = format!("><title>{}</title></rect>", escaped(tip));
+        self.rectangle(&format!("class=\"{class}\""), at, size, &tip);
+    }
+
+    /// A rectangle of a colour of its own, such as that of a value in a heat map, with a text that is shown under the pointer.
+    pub fn filled(&mut self, colour: &str, at: (f64, f64), size: (f64, f64), tip: &str) {
+        let tip = format!("><title>{}</title></rect>", escaped(tip));
+        self.rectangle(&format!("style=\"fill: {colour}\""), at, size, &tip);
+    }
+
+    fn rectangle(&mut self, look: &str, (x, y): (f64, f64), (width, height): (f64, f64), end: &str) {
+        self.put(format_args!(
+            "  <rect {look} x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\"{end}\n"
+        ));
+    }
+
+    /// Text whose `anchor` (start, middle or end) is at a point on its baseline.
+    pub fn text(&mut self, class: &str, anchor: &str, (x, y): (f64, f64), content: &str) {
+        let content = escaped(content);
+        self.put(format_args!(
+            "  <text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{content}</text>\n"
+        ));
+    }
+
+    /// The same, centred and read from below.
+    pub fn text_upwards(&mut self, class: &str, at: (f64, f64), content: &str) {
+        self.upwards(class, "middle", at, content);
+    }
+
+    /// Text read from below whose upper end is at a point.
+    pub fn text_hanging(&mut self, class: &str, at: (f64, f64), content: &str) {
+        self.upwards(class, "end", at, content);
+    }
+
+    fn upwards(&mut self, class: &str, anchor: &str, (x, y): (f64, f64), content: &str) {
+        let content = escaped(content);
+        self.put(format_args!(
+            "  <text class=\"{class}\" transform=\"translate({x:.1} {y:.1}) rotate(-90)\" text-anchor=\"{anchor}\">\
+             {content}</text>\n"
+        ));
+    }
+
+    pub fn finish(mut self) -> String {
+        self.svg.push_str("</svg>\n");
+        self.svg
+    }
+
+    fn put(&mut self, text: Arguments<'_>) {
+        self.svg.write_fmt(text).expect("a string takes what is written to it");
+    }
+}
+
+fn joined(points: &[(f64, f64)]) -> String {
+    points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ")
+}
+
+/// Returns a text as HTML and XML allow it between tags and in quotes. Control characters, which XML has no way to write, become spaces.
+pub fn escaped(text: &str) -> String {
+    let plain = text.replace(|letter: char| letter.is_control(), " ");
+    plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Returns a text of at most `most` letters: the middle of a longer one is left out.
+pub fn shortened(text: &str, most: usize) -> String {
+    let letters: Vec<char> = text.chars().collect();
+    if letters.len() <= most {
+        return text.to_owned();
+    }
+    let (start, end) = (most / 2 + most % 2, most / 2 - 1);
+    letters[..start].iter().chain(['…'].iter()).chain(&letters[letters.len() - end..]).collect()
+}

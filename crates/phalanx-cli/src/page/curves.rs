@@ -1,0 +1,314 @@
+//! The curves of runs, and the time of their phases.
+
+use phalanx::log::{LogLine, Measure, RunLog};
+
+use super::RunRecord;
+use crate::figure::{Axis, Mark, Plot, PlotSeries, Scale, SeriesKind, StackedColumns};
+
+type Points = Vec<(f64, f64)>;
+
+/// Returns the loss over the steps of a run: of training samples, thinned to a few hundred points with their range, and of test samples
+/// after each epoch. The points where it was resumed are marked.
+///
+/// Values that are NaN or infinite are left out; a run that logged no others has a figure without curves, which says so.
+pub fn loss_figure(run: &RunRecord) -> Plot {
+    let log = &run.log;
+    let train = Thinned::new(training_loss(log));
+    let (mut series, mut caption) = (Vec::new(), Vec::new());
+    if !train.band.is_empty() {
+        series.push(PlotSeries { kind: SeriesKind::Band, ..curve("least and greatest", 0, train.band) });
+        caption.push(format!("Training loss: mean of each {} logged steps, and its range.", train.group));
+    } else if log.steps.is_empty() && !log.epochs.is_empty() {
+        caption.push("Training loss: mean of each epoch.".to_owned());
+    }
+    if train.means.is_empty() {
+        caption = vec!["No finite loss was logged.".to_owned()];
+    } else {
+        series.push(curve("training loss", 0, train.means));
+    }
+    let test = by_step(&log.epochs, Measure::TestLoss);
+    if !test.is_empty() {
+        series.push(measured("test loss", 1, test));
+    }
+    Plot { caption, marks: marks(log), ..plot(format!("Loss of {}", run.name()), "step", "loss", series) }
+}
+
+/// Returns all curves for which runs have values.
+pub fn curves(runs: &[RunRecord]) -> Vec<Plot> {
+    let mut plots = match runs {
+        [run] => vec![Plot { title: "Loss by step".to_owned(), ..loss_figure(run) }],
+        _ => vec![training_by_step(runs)],
+    };
+    plots.extend(over_epochs(runs));
+    for (title, label, measure) in [
+        ("Learning rate", "rate", Measure::Lr),
+        ("Gradient norm before clipping", "norm", Measure::GradNorm),
+        ("Gradient noise scale", "samples", Measure::NoiseScale),
+    ] {
+        plots.extend(over_steps(runs, title, label, measure));
+    }
+    plots
+}
+
+/// A value of some lines by their step.
+fn by_step(lines: &[LogLine], measure: Measure) -> Points {
+    lines.iter().filter_map(|line| Some((line.step as f64, line.value(measure)?))).collect()
+}
+
+/// A value of some lines by their epoch.
+fn by_epoch(lines: &[LogLine], measure: Measure) -> Points {
+    lines.iter().filter_map(|line| Some((line.epoch as f64, line.value(measure)?))).collect()
+}
+
+/// The mean of every batch that was logged; of a run that logged none, that of each epoch.
+fn training_loss(log: &RunLog) -> Points {
+    by_step(if log.steps.is_empty() { &log.epochs } else { &log.steps }, Measure::TrainLoss)
+}
+
+fn training_by_step(runs: &[RunRecord]) -> Plot {
+    let of = |(colour, run): (usize, &RunRecord)| {
+        let thin = Thinned::new(training_loss(&run.log));
+        (thin.group, curve(&run.name(), colour, thin.means))
+    };
+    let (groups, series): (Vec<_>, Vec<_>) = runs.iter().enumerate().map(of).unzip();
+    Plot { caption: means(&groups), ..plot("Training loss by step", "step", "loss", series) }
+}
+
+/// Says that points are means, if they are.
+fn means(groups: &[usize]) -> Vec<String> {
+    let (least, most) = (groups.iter().min().copied(), groups.iter().max().copied());
+    match (least, most) {
+        (Some(least), Some(most)) if most > 1 && least == most => {
+            vec![format!("Mean of each {most} logged steps.")]
+        }
+        (Some(least), Some(most)) if most > 1 => {
+            vec![format!("Mean of each {least} to {most} logged steps, the more the longer the run.")]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Curves over the epochs; runs that have one epoch show no more than by step.
+fn over_epochs(runs: &[RunRecord]) -> Vec<Plot> {
+    if runs.iter().all(|run| run.log.epochs.len() < 2) {
+        return Vec::new();
+    }
+    let mut note = "Training loss: mean of the epoch, each sample before its update.".to_owned();
+    if runs.iter().any(|run| run.log.ends_within_an_epoch()) {
+        note += " The last point of a run that ended within an epoch is of the part that was done.";
+    }
+    let caption = vec![note];
+    let of = |measure| of_each(runs, |log| by_epoch(&log.epochs, measure));
+    let mut plots = Vec::new();
+    if let [run] = runs {
+        let series = vec![
+            measured("training loss", 0, by_epoch(&run.log.epochs, Measure::TrainLoss)),
+            measured("test loss", 1, by_epoch(&run.log.epochs, Measure::TestLoss)),
+        ];
+        plots.push(Plot { caption, ..plot("Loss by epoch", "epoch", "loss", series) });
+    } else {
+        plots.push(plot("Test loss by epoch", "epoch", "loss", of(Measure::TestLoss)));
+        let train = plot("Training loss by epoch", "epoch", "loss", of(Measure::TrainLoss));
+        plots.push(Plot { caption, ..train });
+    }
+    let mut accuracies = of(Measure::TestAccuracy);
+    for series in &mut accuracies {
+        series.points.iter_mut().for_each(|(_, share)| *share *= 100.0);
+        if runs.len() == 1 {
+            "test accuracy".clone_into(&mut series.name);
+        }
+    }
+    let accuracy = plot("Test accuracy by epoch", "epoch", "%", accuracies);
+    plots.push(Plot { y: Axis::new("%", Scale::Linear), ..accuracy });
+    plots.retain(|plot| !plot.series.is_empty());
+    plots
+}
+
+/// A value over the steps, if it changes in any run.
+fn over_steps(runs: &[RunRecord], title: &str, label: &str, measure: Measure) -> Option<Plot> {
+    let changes = |run: &RunRecord| {
+        let points = by_step(&run.log.steps, measure);
+        points.iter().any(|point| point.1 != points[0].1)
+    };
+    runs.iter().any(changes).then_some(())?;
+    let mut groups = Vec::new();
+    let mut series = of_each(runs, |log| {
+        let thin = Thinned::new(by_step(&log.steps, measure));
+        groups.push(thin.group);
+        thin.means
+    });
+    for series in &mut series {
+        series.kind = SeriesKind::Curve;
+        if runs.len() == 1 {
+            series.name.clear();
+        }
+    }
+    if measure != Measure::Lr {
+        return Some(Plot { caption: means(&groups), ..plot(title, "step", label, series) });
+    }
+    // A rate goes down to 0: what counts is the distance between the runs at their height.
+    let heights = series.iter().map(|series| series.points.iter().map(|point| point.1).fold(0.0, f64::max));
+    Some(Plot { y: Axis::new(label, scale(heights)), ..plot(title, "step", label, series) })
+}
+
+/// A curve for each run that has points.
+fn of_each(runs: &[RunRecord], mut points: impl FnMut(&RunLog) -> Points) -> Vec<PlotSeries> {
+    let curves = runs.iter().enumerate();
+    let curves = curves.map(|(colour, run)| measured(&run.name(), colour, points(&run.log)));
+    curves.filter(|series| !series.points.is_empty()).collect()
+}
+
+/// The points where a run was resumed; many have one label.
+fn marks(log: &RunLog) -> Vec<Mark> {
+    let many = log.resumed.len() > 3;
+    let label = |index: usize| match (index, many) {
+        (0, true) => format!("resumed {} times", log.resumed.len()),
+        (_, true) => String::new(),
+        (_, false) => "resumed".to_owned(),
+    };
+    log.resumed
+        .iter()
+        .enumerate()
+        .map(|(index, &step)| Mark { x: step as f64, label: label(index) })
+        .collect()
+}
+
+fn measured(name: &str, colour: usize, points: Points) -> PlotSeries {
+    PlotSeries { kind: SeriesKind::Measured, ..curve(name, colour, points) }
+}
+
+fn curve(name: &str, colour: usize, points: Points) -> PlotSeries {
+    PlotSeries { name: name.to_owned(), kind: SeriesKind::Curve, colour, points }
+}
+
+/// A plot over steps or epochs whose upper axis is logarithmic if values are far apart.
+fn plot(title: impl Into<String>, x: &str, y: &str, series: Vec<PlotSeries>) -> Plot {
+    let points = || series.iter().flat_map(|series| &series.points);
+    let y = Axis::new(y, scale(points().map(|point| point.1)));
+    let last = points().map(|point| point.0).fold(0.0, f64::max);
+    // Between a few epochs round numbers would be fractions.
+    let ticks =
+        if x == "epoch" && last < 9.0 { (1..=last as u32).map(f64::from).collect() } else { Vec::new() };
+    let x = Axis::new(x, Scale::Linear).with_ticks(ticks);
+    Plot { series, ..Plot::new(title, x, y) }
+}
+
+/// Logarithmic for values that are far apart.
+fn scale(values: impl Iterator<Item = f64>) -> Scale {
+    let (low, high) = values.fold((f64::INFINITY, 0.0), |(l, h), v| (f64::min(l, v), f64::max(h, v)));
+    if low > 0.0 && high > 10.0 * low { Scale::Log } else { Scale::Linear }
+}
+
+/// Most columns of epochs in one figure; neighbours share one beyond.
+const MOST_COLUMNS: usize = 60;
+const PHASES: [&str; 3] = ["computing", "waiting", "reducing and updating"];
+
+/// Returns the time of rank 0 by phase: epoch by epoch for one run, run by run for several.
+pub fn phases(runs: &[RunRecord]) -> Option<StackedColumns> {
+    let (label, caption, columns) = match runs {
+        [run] if run.log.epochs.iter().any(|epoch| epoch.value(Measure::ComputeSecs).is_some()) => {
+            let epochs = &run.log.epochs;
+            let group = epochs.len().div_ceil(MOST_COLUMNS).max(1);
+            let columns: Vec<_> =
+                epochs.chunks(group).map(|group| (group[0].epoch.to_string(), mean(group))).collect();
+            let mut caption = if group > 1 { format!("Mean of each {group} epochs.") } else { String::new() };
+            if run.log.ends_within_an_epoch() {
+                caption += " The last is a part of an epoch.";
+            }
+            ("epoch", caption, columns)
+        }
+        _ => {
+            let column = |run: &RunRecord| {
+                let name = run.path.file_name().unwrap_or(run.path.as_os_str());
+                Some((name.to_string_lossy().into_owned(), whole(run)?))
+            };
+            ("run", "The whole run.".to_owned(), runs.iter().filter_map(column).collect())
+        }
+    };
+    if columns.is_empty() {
+        return None;
+    }
+    let highest = columns.iter().map(|(_, phases)| phases.iter().sum()).fold(0.0, f64::max);
+    let (unit, factor) = if highest < 0.5 { ("milliseconds", 1000.0) } else { ("seconds", 1.0) };
+    let part = |index: usize| columns.iter().map(|(_, phases)| factor * phases[index]).collect();
+    Some(StackedColumns {
+        title: "Where the time goes".to_owned(),
+        caption: vec![format!("{caption} The time of rank 0.").trim().to_owned()],
+        label: label.to_owned(),
+        height: unit.to_owned(),
+        names: columns.iter().map(|(name, _)| name.clone()).collect(),
+        parts: PHASES.iter().enumerate().map(|(index, name)| ((*name).to_owned(), part(index))).collect(),
+    })
+}
+
+fn mean(epochs: &[LogLine]) -> [f64; 3] {
+    sums(epochs).map(|sum| sum / epochs.len() as f64)
+}
+
+fn sums(epochs: &[LogLine]) -> [f64; 3] {
+    [Measure::ComputeSecs, Measure::WaitSecs, Measure::ReduceUpdateSecs]
+        .map(|phase| epochs.iter().filter_map(|epoch| epoch.value(phase)).sum())
+}
+
+/// Seconds of the whole run up to now.
+fn whole(run: &RunRecord) -> Option<[f64; 3]> {
+    let phases = run.results().map(|results| results.phase_secs);
+    let phases = phases.map(|phases| [phases.compute, phases.wait, phases.reduce_update]);
+    phases.or_else(|| Some(sums(&run.log.epochs))).filter(|phases| phases.iter().sum::<f64>() > 0.0)
+}
+
+/// Points that a curve on a page is drawn with at most: one for every three pixels.
+const MOST_POINTS: usize = 160;
+
+/// A curve as means over groups of neighbours, and the least and greatest of each group.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Thinned {
+    /// Points in a group; the last may have fewer.
+    group: usize,
+    /// Mean x and mean y of each group.
+    means: Points,
+    /// Around the values of each group: the greatest from left to right, then the least back; empty if each is a point.
+    band: Points,
+}
+
+impl Thinned {
+    /// Combines so many neighbours that [`MOST_POINTS`] remain; values that are NaN or infinite are left out.
+    fn new(mut points: Points) -> Self {
+        points.retain(|(_, y)| y.is_finite());
+        let group = points.len().div_ceil(MOST_POINTS).max(1);
+        let groups = || points.chunks(group);
+        let mean = |values: &dyn Fn(&(f64, f64)) -> f64, group: &[(f64, f64)]| {
+            group.iter().map(values).sum::<f64>() / group.len() as f64
+        };
+        let middle = |group: &[(f64, f64)]| mean(&|point| point.0, group);
+        let most = |group: &[(f64, f64)]| group.iter().map(|point| point.1).fold(f64::NEG_INFINITY, f64::max);
+        let least = |group: &[(f64, f64)]| group.iter().map(|point| point.1).fold(f64::INFINITY, f64::min);
+        let means = groups().map(|group| (middle(group), mean(&|point| point.1, group))).collect();
+        let upper = groups().map(|group| (middle(group), most(group)));
+        let lower = groups().rev().map(|group| (middle(group), least(group)));
+        let band = if group > 1 { upper.chain(lower).collect() } else { Vec::new() };
+        Self { group, means, band }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_curve_stays_as_it_is() {
+        let points = vec![(1.0, 2.0), (2.0, f64::NAN), (3.0, 1.0)];
+        let found = Thinned::new(points);
+        assert_eq!(found, Thinned { group: 1, means: vec![(1.0, 2.0), (3.0, 1.0)], band: Vec::new() });
+        assert_eq!(Thinned::new(Vec::new()).means, []);
+    }
+
+    #[test]
+    fn a_long_curve_keeps_its_mean_and_its_extremes() {
+        let points: Vec<_> = (0..9_600).map(|x| (f64::from(x), f64::from(x % 60))).collect();
+        let found = Thinned::new(points);
+        assert_eq!((found.group, found.means.len(), found.band.len()), (60, MOST_POINTS, 2 * MOST_POINTS));
+        assert!(found.means.iter().all(|(_, y)| *y == 29.5));
+        assert_eq!((found.band[0], found.band[2 * MOST_POINTS - 1]), ((29.5, 59.0), (29.5, 0.0)));
+    }
+}

@@ -1,0 +1,277 @@
+//! A run as it is in its directory.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use phalanx::data::{Classes, DataSummary};
+use phalanx::log::{LineFault, LogEvent, Results, RunLog, Stopped};
+use thiserror::Error;
+
+use crate::numbers::significant;
+use crate::text::shell_word;
+
+/// A run as it is in its directory, at whatever point it is.
+#[derive(Clone, Debug)]
+pub struct RunRecord {
+    /// Its directory, as it was named.
+    pub path: PathBuf,
+    /// Its options by flag, as `config.toml` writes them.
+    pub options: BTreeMap<String, String>,
+    /// Its log.
+    pub log: RunLog,
+    /// Its state.
+    pub state: RunState,
+    /// The summary of its samples and its classes; `None` until its model has been read.
+    pub data: Option<(DataSummary, Option<Classes>)>,
+}
+
+/// The state of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RunState {
+    /// It trains.
+    UnderWay,
+    /// It was killed: no program trains, and there are no results.
+    Killed,
+    /// It has ended, completed or not.
+    Ended(Box<Results>),
+}
+
+/// Why a run cannot be read.
+#[derive(Debug, Error)]
+pub enum RecordError {
+    /// There is no file or folder of that name.
+    #[error("there is no run directory {}; give one, such as runs/1", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// It is another file or folder.
+    #[error("{} is no run directory: it has neither config.toml nor metrics.jsonl{advice}", path.display())]
+    NoRun {
+        /// The path.
+        path: PathBuf,
+        /// Its nature, if known, and a remedy.
+        advice: &'static str,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}; make it readable, or leave the run out", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// A line is damaged.
+    #[error("{}, {fault}; restore the file, or remove the line", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line and its fault.
+        fault: LineFault,
+    },
+}
+
+impl RunRecord {
+    /// Reads the files of a run. Those that a run writes only at its end may be missing, and so may all but its options or its log.
+    ///
+    /// A run that trains holds a lock on its log, which is tested and released at once.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`], naming the file, and the line of what is damaged.
+    pub fn read(path: &Path) -> Result<Self, RecordError> {
+        let path = path.to_owned();
+        if !path.exists() {
+            return Err(RecordError::Missing { path });
+        }
+        let [config, metrics, results] =
+            ["config.toml", "metrics.jsonl", "results.json"].map(|name| path.join(name));
+        if !config.is_file() && !metrics.is_file() {
+            return Err(RecordError::NoRun { advice: advice(&path), path });
+        }
+        let results_text = text(&results)?;
+        let state = match &results_text {
+            // A run that is resumed removes its results before it goes on.
+            Some(text) => RunState::Ended(Box::new(parse_results(&results, text)?)),
+            None if is_locked(&metrics) => RunState::UnderWay,
+            None => RunState::Killed,
+        };
+        let log = text(&metrics)?.unwrap_or_default();
+        let mut log = RunLog::parse(&log).map_err(|fault| RecordError::Line { path: metrics, fault })?;
+        if let (RunState::Ended(results), Some(last)) = (&state, log.epochs.last_mut()) {
+            // Logs of older versions do not distinguish the part of an epoch from a whole one.
+            if last.epoch > results.epochs {
+                last.event = LogEvent::PartialEpoch;
+            }
+        }
+        let options = parse_options(&config, &text(&config)?.unwrap_or_default())?;
+        Ok(Self { path, options, log, state, data: None })
+    }
+
+    /// Returns its results, if it has ended.
+    pub fn results(&self) -> Option<&Results> {
+        match &self.state {
+            RunState::Ended(results) => Some(results),
+            RunState::UnderWay | RunState::Killed => None,
+        }
+    }
+
+    /// Returns its name: its path as it was given.
+    pub fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Returns its state in a few words.
+    pub fn state_in_words(&self) -> &'static str {
+        match &self.state {
+            RunState::UnderWay => "under way",
+            RunState::Killed => "killed",
+            RunState::Ended(results) => match results.stopped {
+                Stopped::Completed if results.stopped_early => "stopped early",
+                Stopped::Completed => "completed",
+                Stopped::Interrupted => "interrupted",
+                Stopped::Diverged => "diverged",
+            },
+        }
+    }
+
+    /// Returns the commands to run next, each with its effect.
+    pub fn next(&self) -> Vec<(String, &'static str)> {
+        let run = shell_word(&self.name());
+        let resume = format!("phalanx train --resume {run}");
+        match &self.state {
+            RunState::UnderWay => vec![(format!("phalanx report {run}"), "look again")],
+            RunState::Killed => vec![(resume, "go on with it")],
+            RunState::Ended(results) => match results.stopped {
+                Stopped::Interrupted => vec![(resume, "go on with it")],
+                Stopped::Diverged => {
+                    let again = format!("phalanx train --config {run}/config.toml --lr ");
+                    let rate = self.options.get("lr").and_then(|rate| rate.parse::<f64>().ok());
+                    let lower = rate.map_or_else(
+                        || "RATE".to_owned(),
+                        |rate| format!("{:?}", significant(rate / 10.0, 15)),
+                    );
+                    vec![(again + &lower, "train again with a lower rate")]
+                }
+                Stopped::Completed => self.after_the_end(results, &run, &resume),
+            },
+        }
+    }
+
+    fn after_the_end(&self, results: &Results, run: &str, resume: &str) -> Vec<(String, &'static str)> {
+        let patience = self.options.get("early-stop").and_then(|epochs| epochs.parse().ok());
+        let (flag, length) = match (patience.filter(|_| results.stopped_early), self.options.get("max-steps"))
+        {
+            (Some(epochs), _) => ("early-stop", epochs),
+            (None, Some(_)) => ("max-steps", results.steps),
+            (None, None) => ("epochs", results.epochs),
+        };
+        let longer = format!("{resume} --{flag} {} --allow-changed {flag}", 2 * length.max(1));
+        let what =
+            if results.stopped_early { "go on with twice the patience" } else { "train twice as long" };
+        vec![
+            (
+                // Data that came in a stream is gone.
+                match self.options.get("data").map(String::as_str) {
+                    Some("-" | "/dev/stdin") => format!("phalanx predict {run} DATA"),
+                    _ => format!("phalanx predict {run}"),
+                },
+                "the class or value of each sample; name other data after the run",
+            ),
+            (longer, what),
+            (format!("phalanx train --config {run}/config.toml --lr RATE"), "train anew with another option"),
+        ]
+    }
+}
+
+/// The nature of a path that is no run, and a remedy.
+fn advice(path: &Path) -> &'static str {
+    if path.is_file() {
+        ", it is a file; give the directory that it is in"
+    } else if path.join("sweep.json").is_file() {
+        "; it is that of a sweep, whose page is report.html in it"
+    } else {
+        "; give one that phalanx train has made, such as runs/1"
+    }
+}
+
+/// The text of a file, `None` if it does not exist. Bytes that are not UTF-8 become damage of their line.
+fn text(path: &Path) -> Result<Option<String>, RecordError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(RecordError::Read { path: path.to_owned(), source }),
+    }
+}
+
+fn parse_results(path: &Path, text: &str) -> Result<Results, RecordError> {
+    serde_json::from_str(text).map_err(|error| {
+        let fault = LineFault::new(error.line().max(1), &error);
+        RecordError::Line { path: path.to_owned(), fault }
+    })
+}
+
+fn parse_options(path: &Path, text: &str) -> Result<BTreeMap<String, String>, RecordError> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let line = text[..start].matches('\n').count() + 1;
+        let fault = LineFault { line, fault: error.message().replace('\n', " ") };
+        RecordError::Line { path: path.to_owned(), fault }
+    })?;
+    let written = |value: toml::Value| match value {
+        toml::Value::String(text) => text,
+        toml::Value::Float(number) => format!("{number:?}"),
+        other => other.to_string(),
+    };
+    Ok(table.into_iter().map(|(name, value)| (name, written(value))).collect())
+}
+
+/// Whether a program trains, which has the log locked.
+fn is_locked(log: &Path) -> bool {
+    File::open(log).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_named_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        let read = || RunRecord::read(folder.path());
+        let error = read().unwrap_err();
+        assert!(matches!(error, RecordError::NoRun { .. }));
+        assert!(error.to_string().contains("neither config.toml nor metrics.jsonl"), "{error}");
+        write("config.toml", "lr = 0.5\ndata = \"a b\"\n");
+        let record = read().unwrap();
+        assert_eq!((record.options["data"].as_str(), record.options["lr"].as_str()), ("a b", "0.5"));
+        assert_eq!((record.state, record.log), (RunState::Killed, RunLog::default()));
+        write("config.toml", "lr = 0.5\ndata = \n");
+        assert!(read().unwrap_err().to_string().contains("config.toml, line 2"));
+        write("config.toml", "");
+        write("metrics.jsonl", "{}\n");
+        assert!(read().unwrap_err().to_string().contains("metrics.jsonl, line 1: missing field `event`"));
+        write("metrics.jsonl", "");
+        write("results.json", "{\n\"params\": \n}");
+        assert!(read().unwrap_err().to_string().contains("results.json, line 3"));
+    }
+
+    #[test]
+    fn a_tenth_of_a_rate_has_the_digits_of_the_rate() {
+        let tenth = |rate: f64| format!("{:?}", significant(rate / 10.0, 15));
+        assert_eq!([1e-5, 0.3, 100.0].map(tenth), ["1e-6", "0.03", "10.0"]);
+    }
+
+    #[test]
+    fn a_run_whose_log_is_locked_is_under_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = File::create(folder.path().join("metrics.jsonl")).unwrap();
+        log.lock().unwrap();
+        assert_eq!(RunRecord::read(folder.path()).unwrap().state, RunState::UnderWay);
+        drop(log);
+        assert_eq!(RunRecord::read(folder.path()).unwrap().state, RunState::Killed);
+    }
+}

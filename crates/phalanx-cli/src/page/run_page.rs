@@ -1,0 +1,231 @@
+//! The page of one run, or of several side by side.
+
+use std::path::Path;
+
+use maud::{Markup, html};
+use phalanx::log::{Measure, Stopped};
+
+use super::curves::{curves, phases};
+use super::html::{document, is_made_by, plots, table};
+use super::record::{RunRecord, RunState};
+use super::results::{OptionNames, facts, facts_of_runs, option_rows, same_bits};
+use super::samples::samples;
+use super::tested::Tested;
+use crate::figure::curve_class;
+use crate::numbers::grouped;
+
+/// The generator that the page names.
+const GENERATOR: &str = "phalanx report";
+/// Letters for the options of a run in a legend.
+const MOST_LETTERS: usize = 44;
+
+/// Returns the page of one run, or of several side by side: curves, phases, results, options and their differences, and the performance
+/// of the model on single samples, or the reason why that is not known.
+///
+/// The page is one file that asks for nothing from elsewhere.
+///
+/// # Panics
+///
+/// If there is no run, or `tested` has not one entry for each.
+pub fn run_page(runs: &[RunRecord], tested: &[Result<Tested, String>]) -> String {
+    assert!(!runs.is_empty() && runs.len() == tested.len(), "runs, and the samples of each");
+    let options = OptionNames::of(runs);
+    let title = match runs {
+        [run] => format!("Run {}", run.name()),
+        _ => format!("{} runs beside one another", runs.len()),
+    };
+    let body = html! {
+        h1 { (title) }
+        @if let [run] = runs { (one(run)) } @else { (several(runs, &options)) }
+        (of_curves(runs, &options))
+        (of_samples(runs, tested))
+        (same_options(runs, &options))
+        (next(runs))
+        p.quiet { "Written by phalanx report " (env!("CARGO_PKG_VERSION")) "." }
+    };
+    document(GENERATOR, &title, &body)
+}
+
+/// Returns whether a file holds a page that was written by [`run_page`], and may be replaced.
+pub fn is_run_page(path: &Path) -> bool {
+    path.is_file() && std::fs::read(path).is_ok_and(|bytes| is_made_by(GENERATOR, &bytes))
+}
+
+fn one(run: &RunRecord) -> Markup {
+    html! {
+        p { (state(run)) }
+        ul.facts {
+            @for (name, value) in facts(run).filter(|(name, _)| !IN_SENTENCES.contains(name)) {
+                li { b { (value) } span { (name) } }
+            }
+        }
+        @if let Some(results) = run.results() {
+            p.quiet { (grouped(results.params as u64)) " params, sha256 " code { (results.params_sha256) } }
+        }
+        @if let Some((data, classes)) = &run.data {
+            @let rows: Vec<_> =
+                data.rows(classes.as_ref()).into_iter().map(|(name, text)| vec![name.to_owned(), text]).collect();
+            @if !rows.is_empty() {
+                h2 { "Data" }
+                (table("names data", "What the training samples were taken for", NO_HEAD, &rows))
+            }
+            @for remark in &data.remarks { p.note { (remark) } }
+        }
+        @if let Some(rate) = constant_rate(run) {
+            p.quiet { "The learning rate was " (format!("{rate:?}")) " in every step." }
+        }
+    }
+}
+
+/// Results of one run that its sentences state.
+const IN_SENTENCES: [&str; 3] = ["state", "params", "sha256"];
+
+/// For a table without a header.
+const NO_HEAD: &[&str] = &[];
+
+/// The state of a run, with its reason.
+fn state(run: &RunRecord) -> Markup {
+    let step = run.log.last_step().map_or("before the first step was logged".to_owned(), |step| {
+        format!("after step {}", grouped(step))
+    });
+    let results = match &run.state {
+        RunState::UnderWay => return html! { b { "Under way" } ", " (step) "." },
+        RunState::Killed => {
+            return html! { b { "Killed" } " " (step) ": nobody trains in it, and it has no results." };
+        }
+        RunState::Ended(results) => results,
+    };
+    let steps = grouped(results.steps);
+    match results.stopped {
+        Stopped::Completed if results.stopped_early => {
+            html! { b { "Stopped early" } " after " (steps) " steps, as it got no better." }
+        }
+        Stopped::Completed => html! { b { "Completed" } ": all of its " (steps) " steps are done." },
+        Stopped::Interrupted => {
+            html! { b { "Interrupted" } " after " (steps) " steps; it can be gone on with." }
+        }
+        Stopped::Diverged => html! {
+            b { "Diverged" } " in step " (steps) ": it met no finite number"
+            @if let Some(what) = &results.divergence { " (" (what) ")" }
+            "."
+        },
+    }
+}
+
+fn constant_rate(run: &RunRecord) -> Option<f64> {
+    let first = run.log.steps.first()?.value(Measure::Lr);
+    run.log.steps.iter().all(|step| step.value(Measure::Lr) == first).then_some(first).flatten()
+}
+
+/// A row for each run, with the line that it is drawn with.
+fn several(runs: &[RunRecord], options: &OptionNames) -> Markup {
+    let (names, rows) = facts_of_runs(runs);
+    let head = [&["run"], &names[..]].concat();
+    let row = |(colour, (run, row)): (usize, (&RunRecord, Vec<String>))| {
+        let first = html! { (key(colour)) (run.name()) };
+        [first].into_iter().chain(row.into_iter().map(|cell| html! { (cell) })).collect()
+    };
+    let rows: Vec<Vec<Markup>> = runs.iter().zip(rows).enumerate().map(row).collect();
+    html! {
+        (table("runs", "Results of the runs", &head, &rows))
+        @for group in same_bits(runs) { p { "The params of " (group.join(", ")) " have the same bits." } }
+        @if options.differ.is_empty() {
+            p { "The runs have the same options." }
+        } @else {
+            @let names = runs.iter().map(RunRecord::name);
+            @let head: Vec<_> = ["option".to_owned()].into_iter().chain(names).collect();
+            h2 { "Options that differ" }
+            (table("names options", "Options that differ", &head, &option_rows(&options.differ, runs)))
+        }
+    }
+}
+
+/// The line of a run as the figures draw it.
+fn key(colour: usize) -> Markup {
+    html! {
+        svg.figure.key viewBox="0 0 30 10" width="30" height="10" aria-hidden="true" {
+            line class=(curve_class(colour)) x1="0" y1="5" x2="30" y2="5" {}
+        }
+    }
+}
+
+fn of_curves(runs: &[RunRecord], options: &OptionNames) -> Markup {
+    let mut curves = curves(runs);
+    if let ([_, _, ..], Some(first)) = (runs, curves.first_mut()) {
+        // The options that distinguish runs are named once, in the first figure.
+        first.series.iter_mut().zip(runs).for_each(|(series, run)| series.name = legend(run, runs, options));
+    }
+    let resumed: Vec<String> = runs.iter().filter(|run| !run.log.resumed.is_empty()).map(resumed).collect();
+    html! {
+        h2 { "Curves" }
+        (plots(curves, phases(runs)))
+        @if !resumed.is_empty() { p.quiet { (resumed.join("; ")) "." } }
+    }
+}
+
+fn resumed(run: &RunRecord) -> String {
+    let steps: Vec<String> = run.log.resumed.iter().take(12).map(|step| grouped(*step)).collect();
+    let more = if run.log.resumed.len() > 12 { " ..." } else { "" };
+    format!("{} was resumed after step {}{more}", run.name(), steps.join(", "))
+}
+
+/// The name of a run, and the options that distinguish it.
+fn legend(run: &RunRecord, runs: &[RunRecord], options: &OptionNames) -> String {
+    let apart = options.in_words(run, runs);
+    if apart.is_empty() {
+        return run.name();
+    }
+    let short = if apart.chars().count() <= MOST_LETTERS {
+        apart
+    } else {
+        apart.chars().take(MOST_LETTERS - 1).chain(['…']).collect()
+    };
+    format!("{}: {short}", run.name())
+}
+
+fn of_samples(runs: &[RunRecord], tested: &[Result<Tested, String>]) -> Markup {
+    let of = |tested: &Result<Tested, String>| match tested {
+        Ok(tested) => samples(tested),
+        Err(reason) => html! { p.note { "Not shown: " (reason) } },
+    };
+    html! {
+        h2 { "Samples, one by one" }
+        @if let [tested] = tested {
+            (of(tested))
+        } @else {
+            @for (run, tested) in runs.iter().zip(tested) {
+                details { summary { (run.name()) } (of(tested)) }
+            }
+        }
+    }
+}
+
+/// All options of one run; of several those that are the same.
+fn same_options(runs: &[RunRecord], options: &OptionNames) -> Markup {
+    let (title, summary) = match runs {
+        [_] => ("Options", "All options, as config.toml has them"),
+        _ => ("Options that are the same", "Show them"),
+    };
+    html! {
+        @if !options.same.is_empty() {
+            h2 { (title) }
+            details {
+                summary { (summary) }
+                (table("names options", title, NO_HEAD, &option_rows(&options.same, &runs[..1])))
+            }
+        }
+    }
+}
+
+fn next(runs: &[RunRecord]) -> Markup {
+    // Of several runs only the first command: the pages of the runs have the others.
+    let most = if runs.len() == 1 { usize::MAX } else { 1 };
+    html! {
+        h2 { "Next" }
+        ul {
+            @for (command, what) in runs.iter().flat_map(|run| run.next().into_iter().take(most)) {
+                li { code { (command) } br; (what) }
+            }
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! The runs of a sweep: the options they are made from, and the errors of a sweep.
+
+use std::io;
+use std::path::PathBuf;
+
+use phalanx::internals::remedy;
+use phalanx::optim::{OptimizerOptions, Reduction};
+use phalanx::train::{Options, Shards, TrainError};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The options in which the cells of a sweep differ.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// The reduction of gradients.
+    pub reduction: Reduction,
+    /// Samples of a step.
+    pub batch_size: usize,
+    /// The learning rate under this reduction.
+    pub rate: f64,
+}
+
+/// A cell with one of the seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepRun {
+    /// The cell.
+    #[serde(flatten)]
+    pub cell: Cell,
+    /// Seed of initial params and sample order.
+    pub seed: u64,
+}
+
+/// The options of a sweep, unchecked; [`Sweep::new`](super::Sweep::new) checks them.
+#[derive(Clone, Debug)]
+pub struct SweepOptions {
+    /// Batch sizes; if empty, powers of two up to an eighth of the samples, at most nine of them and none below 4.
+    pub batch_sizes: Vec<usize>,
+    /// Rates, the same under every reduction; if empty, 19 rates around the optimizer's default, a factor √2 apart, under mean,
+    /// and under another reduction those that make the same updates.
+    pub rates: Vec<f64>,
+    /// Reductions.
+    pub reductions: Vec<Reduction>,
+    /// Seeds.
+    pub seeds: Vec<u64>,
+    /// The loss on the test samples that runs are to reach; `None` for 1.2 times the lowest that some rate of every batch size
+    /// reaches with every seed.
+    pub goal: Option<f64>,
+    /// Runs at a time.
+    pub jobs: usize,
+}
+
+impl Default for SweepOptions {
+    /// The mean, five seeds, one run at a time, everything else chosen.
+    fn default() -> Self {
+        Self {
+            batch_sizes: Vec::new(),
+            rates: Vec::new(),
+            reductions: vec![Reduction::Mean],
+            seeds: vec![42, 43, 44, 45, 46],
+            goal: None,
+            jobs: 1,
+        }
+    }
+}
+
+/// Most batch sizes that are chosen, and the smallest of them.
+const MOST_SIZES: usize = 9;
+const SMALLEST: usize = 4;
+/// Chosen rates are a factor 2^(1/2) apart: this number of them below and above the centre.
+const BELOW: i32 = 8;
+const ABOVE: i32 = 10;
+
+impl SweepOptions {
+    /// Returns every run, batch size by batch size.
+    pub(super) fn runs(&self, base: &Options, samples: usize) -> Result<Vec<SweepRun>, SweepError> {
+        self.check()?;
+        let sizes = self.sizes(samples);
+        self.check_count(sizes.len())?;
+        let mut runs = Vec::new();
+        for batch_size in sizes {
+            if batch_size * FEWEST_STEPS > samples {
+                return Err(SweepError::LargeBatch { batch_size, samples });
+            }
+            for &reduction in &self.reductions {
+                for rate in self.rates_of(base, reduction, batch_size)? {
+                    let cell = Cell { reduction, batch_size, rate };
+                    runs.extend(self.seeds.iter().map(|&seed| SweepRun { cell, seed }));
+                }
+            }
+        }
+        Ok(runs)
+    }
+
+    fn check(&self) -> Result<(), SweepError> {
+        let bad = |what, found: String| Err(SweepError::BadList { what, found });
+        if self.batch_sizes.contains(&0) {
+            return bad("batch sizes", format!("{:?}", self.batch_sizes));
+        }
+        if self.reductions.is_empty() || self.seeds.is_empty() {
+            return bad("reductions and seeds", "none".to_owned());
+        }
+        if self.jobs == 0 {
+            return bad("runs at a time", "0".to_owned());
+        }
+        let positive = |what, found: f64| {
+            if found > 0.0 && found.is_finite() {
+                Ok(())
+            } else {
+                Err(SweepError::NotPositive { what, found })
+            }
+        };
+        self.rates.iter().try_for_each(|rate| positive("a rate", *rate))?;
+        self.goal.map_or(Ok(()), |goal| positive("the goal", goal))
+    }
+
+    /// Refuses lists whose product is absurd, before it is built.
+    fn check_count(&self, sizes: usize) -> Result<(), SweepError> {
+        let (reductions, seeds) = (self.reductions.len(), self.seeds.len());
+        let rates = if self.rates.is_empty() { (BELOW + ABOVE + 1) as usize } else { self.rates.len() };
+        let runs = [sizes, reductions, rates, seeds].into_iter().fold(1, usize::saturating_mul);
+        if runs > MOST_RUNS {
+            return Err(SweepError::TooManyRuns { sizes, reductions, rates, seeds });
+        }
+        Ok(())
+    }
+
+    fn sizes(&self, samples: usize) -> Vec<usize> {
+        let mut sizes = self.batch_sizes.clone();
+        if sizes.is_empty() {
+            let largest = (samples / 8).max(1).ilog2();
+            sizes = (0..=largest).map(|power| 1 << power).filter(|size| *size >= SMALLEST).collect();
+            sizes.drain(..sizes.len().saturating_sub(MOST_SIZES));
+            if sizes.is_empty() {
+                sizes.push(1);
+            }
+        }
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes
+    }
+
+    fn rates_of(
+        &self,
+        base: &Options,
+        reduction: Reduction,
+        batch_size: usize,
+    ) -> Result<Vec<f64>, SweepError> {
+        if !self.rates.is_empty() {
+            let mut rates = self.rates.clone();
+            rates.sort_by(f64::total_cmp);
+            rates.dedup();
+            return Ok(rates);
+        }
+        let kind = base.optimizer.kind;
+        let scale = match kind.is_scale_free() {
+            true => 1.0,
+            false => reduction.per_mean(batch_size, shards(base.shards, batch_size)),
+        };
+        let centre = centre(&base.optimizer) / scale;
+        Ok((-BELOW..=ABOVE).map(|step| centre * 2_f64.powf(f64::from(step) / 2.0)).collect())
+    }
+}
+
+/// Shards of a full batch.
+pub(super) fn shards(shards: Shards, batch_size: usize) -> usize {
+    shards.count(batch_size).min(batch_size)
+}
+
+/// The power of two next to the default rate, less what momentum μ multiplies it by, 1/(1 − μ).
+fn centre(optimizer: &OptimizerOptions) -> f64 {
+    let rate = optimizer.kind.default_rate() * (1.0 - optimizer.momentum.unwrap_or(0.0));
+    2_f64.powf(rate.log2().round())
+}
+
+/// Most runs of a sweep: years of training for all but the smallest models, and little to hold.
+const MOST_RUNS: usize = 100_000;
+
+/// Fewest steps of an epoch: with fewer, a curve says nothing about steps.
+const FEWEST_STEPS: usize = 4;
+
+/// Why a sweep failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SweepError {
+    /// A list is empty, or a value in it is 0.
+    #[error("{what} must be a list of values above 0; found {found}")]
+    BadList {
+        /// The list.
+        what: &'static str,
+        /// Its content.
+        found: String,
+    },
+    /// The lists ask for more runs than a sweep holds.
+    #[error(
+        "{sizes} batch sizes, {reductions} reductions, {rates} rates and {seeds} seeds are more than {MOST_RUNS} runs; shorten the lists"
+    )]
+    TooManyRuns {
+        /// Batch sizes.
+        sizes: usize,
+        /// Reductions.
+        reductions: usize,
+        /// Rates.
+        rates: usize,
+        /// Seeds.
+        seeds: usize,
+    },
+    /// A rate, or the goal, is not a positive number.
+    #[error("{what} is {found:?}, but must be above 0 and finite")]
+    NotPositive {
+        /// The rate or the goal.
+        what: &'static str,
+        /// The value.
+        found: f64,
+    },
+    /// A batch does not fit the data.
+    #[error(
+        "a batch of {batch_size} samples leaves fewer than {FEWEST_STEPS} steps an epoch of {samples} samples; lower the batch sizes"
+    )]
+    LargeBatch {
+        /// Samples of the batch.
+        batch_size: usize,
+        /// Samples of the data.
+        samples: usize,
+    },
+    /// The log of a sweep cannot be read.
+    #[error("{}: {reason}; start the sweep anew with another -o", path.display())]
+    BadLog {
+        /// The log.
+        path: PathBuf,
+        /// Its fault, and where.
+        reason: String,
+    },
+    /// The log of a sweep cannot be written.
+    #[error("cannot write {}: {source}; {}, then go on with --resume", path.display(), remedy(source))]
+    WriteLog {
+        /// The log.
+        path: PathBuf,
+        /// The error of the system.
+        source: io::Error,
+    },
+    /// A run cannot be planned, or failed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chosen_batch_sizes_reach_an_eighth_of_the_samples() {
+        let sizes = |samples| SweepOptions::default().sizes(samples);
+        assert_eq!(sizes(1437), [4, 8, 16, 32, 64, 128]);
+        assert_eq!(sizes(60_000), [16, 32, 64, 128, 256, 512, 1024, 2048, 4096]);
+        assert_eq!(sizes(20), [1]);
+    }
+
+    #[test]
+    fn chosen_rates_of_the_sum_make_the_updates_of_the_mean() {
+        let options = SweepOptions::default();
+        let rates = |reduction| options.rates_of(&Options::default(), reduction, 64).unwrap();
+        let mean: Vec<f64> = rates(Reduction::Mean);
+        assert_eq!((mean.len(), mean[8]), (19, 0.125));
+        assert_eq!(rates(Reduction::Sum).iter().map(|rate| rate * 64.0).collect::<Vec<_>>(), mean);
+    }
+
+    #[test]
+    fn what_cannot_be_swept_is_refused() {
+        let runs = |options: SweepOptions| options.runs(&Options::default(), 100).map(|runs| runs.len());
+        let some =
+            SweepOptions { batch_sizes: vec![5, 10], rates: vec![0.1, 0.2], ..SweepOptions::default() };
+        assert_eq!(runs(some.clone()).unwrap(), 2 * 2 * 5);
+        for bad in [
+            SweepOptions { batch_sizes: vec![0], ..some.clone() },
+            SweepOptions { batch_sizes: vec![26], ..some.clone() },
+            SweepOptions { rates: vec![0.0], ..some.clone() },
+            SweepOptions { rates: vec![f64::NAN], ..some.clone() },
+            SweepOptions { reductions: vec![], ..some.clone() },
+            SweepOptions { seeds: vec![], ..some.clone() },
+            SweepOptions { goal: Some(-1.0), ..some.clone() },
+            SweepOptions { jobs: 0, ..some.clone() },
+            SweepOptions { seeds: (0..25_001).collect(), ..some.clone() },
+        ] {
+            assert!(runs(bad.clone()).is_err(), "{bad:?}");
+        }
+    }
+}
