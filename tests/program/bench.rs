@@ -120,7 +120,8 @@ fn files_hold_what_the_table_says() {
     );
     let svg = read("out.svg");
     assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
-    assert_eq!((svg.matches("<circle").count(), svg.matches("class=\"fit c5\"").count()), (2, 1));
+    // A point for each thread count and the ideal line, and one of both in the legend.
+    assert_eq!((svg.matches("<circle").count(), svg.matches("class=\"fit c5\"").count()), (3, 2));
 }
 
 #[test]

@@ -15,11 +15,28 @@ use super::operands::{Operand, expected, input, rayon_fold_reduce};
 use super::timing::{Interval, Statistics, from_first_start, from_last_start, on_ranks};
 use super::{BenchError, Machine, Warning};
 
+/// Evaluates an expression with the type of an [`ElementType`] by a name.
+macro_rules! with_type {
+    ($element:expr, $type:ident => $expression:expr) => {
+        with_type!($element, $type, $expression, F32 f32 F64 f64 I32 i32 I64 i64 U32 u32 U64 u64)
+    };
+    ($element:expr, $type:ident, $expression:expr, $($variant:ident $rust:ty)*) => {
+        match $element {
+            $(ElementType::$variant => {
+                type $type = $rust;
+                $expression
+            })*
+        }
+    };
+}
+#[cfg(feature = "mpi")]
+pub(super) use with_type;
+
 /// An element type of the reducer that can be measured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ElementType {
     /// Single precision.
-    #[default]
     F32,
     /// Double precision.
     F64,
@@ -39,10 +56,7 @@ impl ElementType {
 
     /// Returns the bytes of an element.
     pub fn size_bytes(self) -> usize {
-        match self {
-            Self::F32 | Self::I32 | Self::U32 => 4,
-            Self::F64 | Self::I64 | Self::U64 => 8,
-        }
+        with_type!(self, T => size_of::<T>())
     }
 
     /// Returns whether its elements have no mean.
@@ -63,29 +77,6 @@ impl fmt::Display for ElementType {
         })
     }
 }
-
-impl Serialize for ElementType {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-/// Evaluates an expression with the type of an [`ElementType`] by a name.
-macro_rules! with_type {
-    ($element:expr, $type:ident => $expression:expr) => {
-        with_type!($element, $type, $expression, F32 f32 F64 f64 I32 i32 I64 i64 U32 u32 U64 u64)
-    };
-    ($element:expr, $type:ident, $expression:expr, $($variant:ident $rust:ty)*) => {
-        match $element {
-            $(ElementType::$variant => {
-                type $type = $rust;
-                $expression
-            })*
-        }
-    };
-}
-#[cfg(feature = "mpi")]
-pub(super) use with_type;
 
 /// The speed of the all-reduce.
 #[derive(Clone, Debug, Serialize)]
@@ -267,12 +258,10 @@ impl<T: Operand> Case<T> {
         let (threads, len, len_bytes) =
             (self.inputs.len(), self.expected.len(), size_of_val(&self.expected[..]));
         let ranks = on_ranks(threads, |comm| self.rank(comm))?;
-        let of_takes =
-            |secs: &dyn Fn(usize) -> f64| Statistics::of(&(0..self.takes).map(secs).collect::<Vec<_>>());
-        let calls =
-            of_takes(&|take| from_last_start(ranks.iter().map(|rank| rank.calls[take])).as_secs_f64());
-        let copies =
-            of_takes(&|take| from_first_start(ranks.iter().map(|rank| rank.copies[take])).as_secs_f64());
+        let call = |take: usize| from_last_start(ranks.iter().map(|rank| rank.calls[take])).as_secs_f64();
+        let copy = |take: usize| from_first_start(ranks.iter().map(|rank| rank.copies[take])).as_secs_f64();
+        let calls = Statistics::of(&(0..self.takes).map(call).collect::<Vec<_>>());
+        let copies = Statistics::of(&(0..self.takes).map(copy).collect::<Vec<_>>());
         let bytes = (2 * threads * len_bytes) as f64;
         let moved_bytes_per_sec = (threads > 1).then(|| bytes / calls.median);
         let copied_bytes_per_sec = (len_bytes >= LEAST_COPY_BYTES).then(|| bytes / copies.median);
@@ -299,9 +288,9 @@ impl<T: Operand> Case<T> {
     fn rank(&self, mut comm: Communicator) -> Result<RankTakes, CollectiveError> {
         let input = &self.inputs[comm.rank()];
         let mut values = input.clone();
-        let (copies, calls) = (Vec::with_capacity(self.takes + 1), Vec::with_capacity(self.takes + 1));
-        let mut seen = RankTakes { copies, calls, wrong: 0 };
-        for _ in 0..=self.takes {
+        let (copies, calls) = (Vec::with_capacity(self.takes), Vec::with_capacity(self.takes));
+        let mut found = RankTakes { copies, calls, wrong: 0 };
+        for take in 0..=self.takes {
             // Brings the vector back from the ranks that wrote its segments: the copy is to be one of own memory.
             black_box(&mut values).copy_from_slice(input);
             comm.barrier()?;
@@ -309,17 +298,13 @@ impl<T: Operand> Case<T> {
             comm.barrier()?;
             let (call, result) = Interval::of(|| comm.all_reduce(&mut values, self.op));
             result?;
-            seen.wrong += self.wrong(&values);
-            seen.copies.push(copy);
-            seen.calls.push(call);
+            found.wrong += wrong(&values, &self.expected);
+            if take > 0 {
+                found.copies.push(copy);
+                found.calls.push(call);
+            }
         }
-        seen.copies.remove(0);
-        seen.calls.remove(0);
-        Ok(seen)
-    }
-
-    fn wrong(&self, values: &[T]) -> u64 {
-        values.iter().zip(&self.expected).map(|(found, expected)| u64::from(found != expected)).sum()
+        Ok(found)
     }
 
     fn reference_secs(&self) -> Result<f64, BenchError> {
@@ -340,6 +325,11 @@ impl<T: Operand> Case<T> {
             Ok(())
         })
     }
+}
+
+/// Returns the number of elements that are not exactly the expected ones.
+pub fn wrong<T: PartialEq>(values: &[T], expected: &[T]) -> u64 {
+    values.iter().zip(expected).filter(|(found, expected)| found != expected).count() as u64
 }
 
 fn median_secs(takes: usize, mut work: impl FnMut() -> Result<(), BenchError>) -> Result<f64, BenchError> {

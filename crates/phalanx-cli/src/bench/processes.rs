@@ -5,7 +5,7 @@ use mpi::traits::Equivalence;
 use phalanx::collective::{MpiWire, Op, ProcessCommunicator, Wire, gather_parts};
 use serde::Serialize;
 
-use super::all_reduce::{BYTES_OF_TAKES, as_text, check, with_type};
+use super::all_reduce::{self, BYTES_OF_TAKES, as_text, check, with_type};
 use super::operands::{Operand, expected, input};
 use super::timing::{Interval, Statistics};
 use super::{AllReduceOptions, BenchError, ElementType};
@@ -98,7 +98,7 @@ fn measure<T: Operand + Pod + Equivalence>(
         let (call, result) = Interval::of(|| communicator.all_reduce(&mut values, op));
         result?;
         communicator.barrier()?;
-        wrong += values.iter().zip(&expected).filter(|(found, expected)| found != expected).count() as u64;
+        wrong += all_reduce::wrong(&values, &expected);
         let (call_of_mpi, ()) = Interval::of(|| wire.all_reduce_by_mpi(own, &mut theirs, op));
         calls.push(call.secs());
         of_mpi.push(call_of_mpi.secs());

@@ -8,7 +8,7 @@ use phalanx::collective::{CollectiveError, Incoming, Outgoing, ProcessCommunicat
 use phalanx::data::Dataset;
 use phalanx::model::Model;
 use phalanx::train::{Event, Options, Outcome, PhaseTimes, Plan, StopReason, Trainer};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::error::check_takes;
 use super::{BenchError, Machine, ProductRate, Statistics, Warning};
@@ -17,10 +17,10 @@ use super::{BenchError, Machine, ProductRate, Statistics, Warning};
 const LIMIT_SIDE: usize = 1024;
 
 /// The batch size as threads are added.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Growth {
     /// It stays: strong scaling.
-    #[default]
     Strong,
     /// It grows with the threads: weak scaling. The batch size given is that of the smallest count.
     Weak,
@@ -32,12 +32,6 @@ impl fmt::Display for Growth {
             Self::Strong => "strong",
             Self::Weak => "weak",
         })
-    }
-}
-
-impl Serialize for Growth {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 
@@ -406,13 +400,13 @@ impl ScalingReport {
         flops_per_sample: Option<u64>,
         runs: &[(&Plan, Vec<&Take>)],
     ) -> Self {
-        let mut points: Vec<_> = runs.iter().map(|(plan, takes)| ScalingPoint::new(plan, takes)).collect();
-        let (speed, ranks) = (points[0].samples_per_sec.median, points[0].world_size());
-        for point in &mut points {
-            point.compare(speed, ranks);
-            if let Some(flops) = flops_per_sample {
-                point.put_beside(&limit, flops);
-            }
+        let mut points: Vec<ScalingPoint> = Vec::with_capacity(runs.len());
+        for (plan, takes) in runs {
+            let mut point = ScalingPoint::new(plan, takes, points.first());
+            point.gflop_per_sec =
+                flops_per_sample.map(|flops| point.samples_per_sec.median * flops as f64 / 1e9);
+            point.share_of_limit = point.gflop_per_sec.map(|rate| rate / limit.gflop_per_sec);
+            points.push(point);
         }
         let params = runs.iter().flat_map(|(plan, takes)| {
             takes.iter().map(|take| (plan.batch_size(), take.params_sha256.as_str()))
@@ -430,18 +424,23 @@ impl ScalingReport {
 }
 
 impl ScalingPoint {
-    fn new(plan: &Plan, takes: &[&Take]) -> Self {
+    /// Compares takes with the point of the smallest count, which `first` is unless these are its takes.
+    fn new(plan: &Plan, takes: &[&Take], first: Option<&Self>) -> Self {
         let speeds: Vec<f64> = takes.iter().map(|take| take.samples_per_sec()).collect();
+        let (processes, threads) = (takes[0].processes, plan.threads());
+        let (speed, ranks) = (Statistics::of(&speeds), processes * threads);
+        let base = first.map_or((speed.median, ranks), |f| (f.samples_per_sec.median, f.world_size()));
+        let speed_up = speed.median / base.0;
         Self {
-            processes: takes[0].processes,
-            threads: plan.threads(),
+            processes,
+            threads,
             batch_size: plan.batch_size(),
             shards: plan.shards(),
             steps: plan.total_steps(),
-            samples_per_sec: Statistics::of(&speeds),
+            samples_per_sec: speed,
             takes_samples_per_sec: speeds,
-            speed_up: 1.0,
-            efficiency: 1.0,
+            speed_up,
+            efficiency: speed_up * base.1 as f64 / ranks as f64,
             gflop_per_sec: None,
             share_of_limit: None,
             ranks: shares(takes),
@@ -452,19 +451,6 @@ impl ScalingPoint {
     /// Returns the number of ranks: the threads of all processes.
     pub fn world_size(&self) -> usize {
         self.processes * self.threads
-    }
-
-    /// Sets what is relative to the smallest count.
-    fn compare(&mut self, speed: f64, ranks: usize) {
-        self.speed_up = self.samples_per_sec.median / speed;
-        self.efficiency = self.speed_up * ranks as f64 / self.world_size() as f64;
-    }
-
-    /// Sets what is relative to the limit.
-    fn put_beside(&mut self, limit: &ProductRate, flops_per_sample: u64) {
-        let rate = self.samples_per_sec.median * flops_per_sample as f64 / 1e9;
-        self.gflop_per_sec = Some(rate);
-        self.share_of_limit = Some(rate / limit.gflop_per_sec);
     }
 }
 

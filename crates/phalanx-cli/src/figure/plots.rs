@@ -62,7 +62,7 @@ pub struct Mark {
     pub label: String,
 }
 
-/// A text below a point and on its right.
+/// A text below a point and on its right, or on its left if there is no space.
 #[derive(Clone, Debug)]
 pub struct Note {
     /// x and y of the point.
@@ -105,7 +105,10 @@ impl Plot {
         self.marks(&mut canvas, &x, &frame);
         self.series.iter().for_each(|series| series.draw(&mut canvas, &x, &y));
         for Note { at, text } in &self.notes {
-            canvas.text("strong", "start", (x.at(at.0) + 8.0, y.at(at.1) + 18.0), text);
+            let (x, y) = (x.at(at.0), y.at(at.1) + 18.0);
+            let fits = x + 8.0 + LETTER * letters(text) < width;
+            let (anchor, x) = if fits { ("start", x + 8.0) } else { ("end", x - 8.0) };
+            canvas.text("strong", anchor, (x, y), text);
         }
         canvas.finish()
     }
