@@ -1,4 +1,4 @@
-//! Why the log of a run could not be written or read.
+//! The errors of the files of a run.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::checkpoint::{CheckpointError, remedy};
 
-/// Why a file of a run could not be written or read.
+/// An error of writing or reading a file of a run.
 #[derive(Debug, Error)]
 pub enum LogError {
     /// The folder of the run exists already.
@@ -51,7 +51,7 @@ pub enum LogError {
     Whole(#[from] CheckpointError),
 }
 
-/// Why a line of a file of a run could not be read.
+/// The fault of a line of a file of a run.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("line {line}: {fault}")]
 pub struct LineFault {
@@ -62,7 +62,8 @@ pub struct LineFault {
 }
 
 impl LineFault {
-    /// The fault without the place that serde appends to it, which counts from the beginning of the text that it was given.
+    /// The fault without the place that serde appends to it, which counts from the beginning of the
+    /// text that it was given.
     pub fn new(line: usize, error: &serde_json::Error) -> Self {
         let text = error.to_string();
         Self { line, fault: text.split(" at line ").next().unwrap_or_default().to_owned() }

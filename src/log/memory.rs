@@ -2,14 +2,14 @@
 
 use std::fs;
 
-/// Returns the largest resident memory of the process so far, in bytes; `None` where the system does not report it (`VmHWM` in
-/// `/proc/self/status`, which Linux has).
+/// Returns the largest resident memory of the process so far, in bytes; `None` where the system
+/// does not report it (`VmHWM` in `/proc/self/status`, which Linux has).
 pub fn peak_rss_bytes() -> Option<u64> {
     entry("/proc/self/status", "VmHWM:")
 }
 
-/// Returns the memory that the system could still give, in bytes, without swapping; `None` where it does not report it (`MemAvailable` in
-/// `/proc/meminfo`, which Linux has).
+/// Returns the memory that the system could still give, in bytes, without swapping; `None` where it
+/// does not report it (`MemAvailable` in `/proc/meminfo`, which Linux has).
 ///
 /// # Examples
 ///

@@ -16,7 +16,8 @@ use crate::train::{EpochEnd, Event, NoiseScale, Position, StepEnd, Subscriber, S
 /// Declares [`Measure`] from the one table of its keys.
 macro_rules! measures {
     ($($(#[$doc:meta])* $measure:ident = $key:literal,)*) => {
-        /// A measured value of a line: a key of `metrics.jsonl`, a column of `metrics.csv` and part of a tag for TensorBoard.
+        /// A measured value of a line: a key of `metrics.jsonl`, a column of `metrics.csv` and part
+        /// of a tag for TensorBoard.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Measure {
             $($(#[$doc])* $measure,)*
@@ -102,7 +103,8 @@ pub struct LogLine {
     pub step: u64,
     /// The epoch, counted from 1.
     pub epoch: u64,
-    /// The measured values, in the order of the keys; `None` for a value that applies but is not known.
+    /// The measured values, in the order of the keys; `None` for a value that applies but is not
+    /// known.
     pub values: Vec<(Measure, Option<f64>)>,
 }
 
@@ -169,7 +171,8 @@ fn noise_values(noise: NoiseScale) -> [(Measure, Option<f64>); 2] {
 }
 
 impl Serialize for LogLine {
-    /// As one object. JSON has neither NaN nor infinity: they are null, as a value that is not known.
+    /// As one object. JSON has neither NaN nor infinity: they are null, as a value that is not
+    /// known.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(3 + self.values.len()))?;
         map.serialize_entry("event", &self.event)?;
@@ -212,10 +215,12 @@ impl Lines {
     }
 }
 
-/// Writes `metrics.jsonl` and `metrics.csv`, a subscriber of the run: a line every `n` steps and one for each epoch.
+/// Writes `metrics.jsonl` and `metrics.csv`, a subscriber of the run: a line every `n` steps and
+/// one for each epoch.
 ///
-/// `metrics.jsonl` has a JSON object per line. `metrics.csv` is the same as a table, with a header and a row for each of these lines;
-/// its columns are the keys, in this order, and a field is empty where a key is missing or null.
+/// `metrics.jsonl` has a JSON object per line. `metrics.csv` is the same as a table, with a header
+/// and a row for each of these lines; its columns are the keys, in this order, and a field is empty
+/// where a key is missing or null.
 ///
 /// | key | of | meaning |
 /// |---|---|---|
@@ -231,9 +236,10 @@ impl Lines {
 ///
 /// # Cost
 ///
-/// Each line is handed to the system whole as soon as its event arrives: a reader that follows the files sees no half lines, and a
-/// program that is killed leaves none. That takes 5 µs of processor time per line, 1.7 µs more than a buffer of one second and one file
-/// (Zen 4): of a run of the digits, whose steps are the shortest at 50 µs, a hundredth with a line every 10 steps.
+/// Each line is handed to the system whole as soon as its event arrives: a reader that follows the
+/// files sees no half lines, and a program that is killed leaves none. That takes 5 µs of processor
+/// time per line, 1.7 µs more than a buffer of one second and one file (Zen 4): of a run of the
+/// digits, whose steps are the shortest at 50 µs, a hundredth with a line every 10 steps.
 pub struct Metrics {
     lines: Lines,
     json: LogFile<File>,
@@ -250,8 +256,8 @@ impl Metrics {
         Ok(Self { lines: Lines::new(every, &Position::default()), json, csv, unreadable: None })
     }
 
-    /// Resumes the log of a run: cuts off the lines after `position`, makes the table anew from the others, so that a run of an older
-    /// version gets one, and marks the point.
+    /// Resumes the log of a run: cuts off the lines after `position`, makes the table anew from the
+    /// others, so that a run of an older version gets one, and marks the point.
     pub(super) fn resume(
         mut json: LogFile<File>,
         csv: PathBuf,
@@ -267,8 +273,8 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Returns the number, from 1, of the first line of a resumed `metrics.jsonl` that cannot be read. It stays, but has no row in
-    /// `metrics.csv`.
+    /// Returns the number, from 1, of the first line of a resumed `metrics.jsonl` that cannot be
+    /// read. It stays, but has no row in `metrics.csv`.
     pub fn unreadable(&self) -> Option<u64> {
         self.unreadable
     }
@@ -310,16 +316,16 @@ struct LineHead {
 }
 
 impl LineHead {
-    /// Whether it belongs to the run as it was at a position. The end of an epoch that was cut short does not: that of the whole one
-    /// follows. Older versions logged it as an epoch.
+    /// Returns whether it belongs to the run as it was at a position. The end of an epoch that was
+    /// cut short does not: that of the whole one follows. Older versions logged it as an epoch.
     fn is_before(&self, position: &Position) -> bool {
         let ends_an_epoch = matches!(self.event, LogEvent::Epoch | LogEvent::PartialEpoch);
         self.step <= position.step && (!ends_an_epoch || self.epoch <= position.epoch)
     }
 }
 
-/// Leaves the lines before a position, and the file at its end. A last line without an end is dropped; a damaged one stays if others
-/// follow it, and the number of the first is returned.
+/// Leaves the lines before a position, and the file at its end. A last line without an end is
+/// dropped; a damaged one stays if others follow it, and the number of the first is returned.
 fn cut(file: &mut File, position: &Position) -> io::Result<Option<u64>> {
     file.rewind()?;
     let (mut kept, mut seen, mut number, mut damaged, mut unreadable) = (0, 0, 0, None, None);
@@ -349,7 +355,7 @@ fn open_table(path: PathBuf, json: &Path) -> Result<LogFile<csv::Writer<File>>, 
         let mut rows = csv::Writer::from_writer(file);
         write_header(&mut rows)?;
         for line in BufReader::new(log).split(b'\n') {
-            // A damaged line has no row; the caller is told of it by `unreadable`.
+            // A damaged line has no row; `unreadable` reports it.
             if let Ok(line) = serde_json::from_slice(&line?) {
                 write_row(&mut rows, &line)?;
             }

@@ -1,11 +1,16 @@
-//! The folder that a run writes: its options, its log and its results, made from the trainer's events.
+//! The folder that a run writes: its options, its log and its results, made from the trainer's
+//! events.
 //!
-//! * [`RunDir`] is the folder: `config.toml`, `metrics.jsonl`, `metrics.csv`, `results.json`, `model.safetensors`.
-//! * [`Metrics`] writes the log of a run, [`TensorBoard`] the same for TensorBoard; both are [subscribers](crate::train::Subscriber).
-//! * [`LogLine`] is a line of it, whichever file it goes to, with values by [`Measure`]; [`RunLog`] reads them back.
+//! * [`RunDir`] is the folder: `config.toml`, `metrics.jsonl`, `metrics.csv`, `results.json`,
+//!   `model.safetensors`.
+//! * [`Metrics`] writes the log of a run, [`TensorBoard`] the same for TensorBoard; both are
+//!   [subscribers](crate::train::Subscriber).
+//! * [`LogLine`] is a line of it, whichever file it goes to, with values by [`Measure`]; [`RunLog`]
+//!   reads them back.
 //! * [`Results`] is the content of `results.json`.
 //!
-//! Nothing here computes on params or gradients, except that [`TensorBoard`] counts params into histograms.
+//! Nothing here computes on params or gradients, except that [`TensorBoard`] counts params into
+//! histograms.
 
 mod error;
 mod memory;

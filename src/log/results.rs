@@ -33,13 +33,16 @@ pub struct Results {
     pub train_samples: usize,
     /// Test samples; 0 without.
     pub test_samples: usize,
-    /// Mean loss of a training sample over the last epoch, or the part of one, each taken before its update; null if NaN or infinite.
+    /// Mean loss of a training sample over the last epoch, or the part of one, each taken before
+    /// its update; null if NaN or infinite.
     pub train_loss: Option<f64>,
     /// Mean loss of a test sample at the end; null without test samples, or if training diverged.
     pub test_loss: Option<f64>,
-    /// Share of the test samples whose class is predicted right; null for regression or without test samples.
+    /// Share of the test samples whose class is predicted right; null for regression or without
+    /// test samples.
     pub test_accuracy: Option<f64>,
-    /// The gradient noise scale at the end, in samples; null if it was not measured, or is not known.
+    /// The gradient noise scale at the end, in samples; null if it was not measured, or is not
+    /// known.
     pub noise_scale: Option<f64>,
     /// Its standard error.
     pub noise_scale_error: Option<f64>,
@@ -47,7 +50,8 @@ pub struct Results {
     pub noise_scale_of_run: Option<f64>,
     /// Its standard error.
     pub noise_scale_of_run_error: Option<f64>,
-    /// Seconds of each whole epoch of the run, resumed or not, without evaluation and saving: as many as [`epochs`](Self::epochs).
+    /// Seconds of each whole epoch of the run, resumed or not, without evaluation and saving: as
+    /// many as [`epochs`](Self::epochs).
     pub epoch_secs: Vec<f64>,
     /// Seconds of the part of an epoch that the run ended with; null if it ended with a whole one.
     #[serde(default)]
@@ -58,15 +62,16 @@ pub struct Results {
     pub phase_secs: PhaseSecs,
     /// Largest resident memory; null where the system does not report it.
     pub peak_rss_bytes: Option<u64>,
-    /// Seconds from the start of the program to the end of training, those before it was resumed included.
+    /// Seconds from the start of the program to the end of training, those before it was resumed
+    /// included.
     pub wall_secs: f64,
     /// The best whole epoch, counted from 1, by the metric asked for; null if none was done.
     #[serde(default)]
     pub best_epoch: Option<u64>,
-    /// Whether the params, their losses and their accuracy are those of the best epoch.
+    /// True if the params, their losses and their accuracy are those of the best epoch.
     #[serde(default)]
     pub of_best_epoch: bool,
-    /// Whether the run ended early, without an improvement.
+    /// True if the run ended early, without an improvement.
     #[serde(default)]
     pub stopped_early: bool,
     /// Steps that were skipped, as their loss or their gradient was NaN or infinite.
@@ -78,7 +83,7 @@ pub struct Results {
     /// The reason for which the run diverged; null if it did not.
     #[serde(default)]
     pub divergence: Option<String>,
-    /// Why the run ended.
+    /// The reason for the end of the run.
     pub stopped: Stopped,
 }
 
@@ -93,7 +98,7 @@ pub struct PhaseSecs {
     pub reduce_update: f64,
 }
 
-/// Why a run ended.
+/// The reason for the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stopped {

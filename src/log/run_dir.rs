@@ -12,9 +12,11 @@ use crate::train::Position;
 
 /// The folder of a run, made by it and by nobody else.
 ///
-/// A run that is resumed [reopens](Self::reopen) its folder. While it has its log open, no other run can.
+/// A run that is resumed [reopens](Self::reopen) its folder. While it has its log open, no other
+/// run can.
 ///
-/// Until it is [kept](Self::keep) the folder is removed with this value, so that a run that could not begin leaves nothing behind.
+/// Until it is [kept](Self::keep) the folder is removed with this value, so that a run that could
+/// not begin leaves nothing behind.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -28,7 +30,8 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`LogError::Exists`] if there is something of that name, [`LogError::Create`] if the system refuses.
+    /// [`LogError::Exists`] if there is something of that name, [`LogError::Create`] if the system
+    /// refuses.
     pub fn create(path: &Path) -> Result<Self, LogError> {
         let parents = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
         let above: Vec<PathBuf> = parents.take_while(|parent| !parent.exists()).map(Path::to_owned).collect();
@@ -49,7 +52,8 @@ impl RunDir {
         }
     }
 
-    /// Makes the first of `1`, `2`, `3` ... in `folder` that is not there yet. Two runs at once get different ones.
+    /// Makes the first of `1`, `2`, `3` ... in `folder` that is not there yet. Two runs at once get
+    /// different ones.
     ///
     /// # Errors
     ///
@@ -67,8 +71,8 @@ impl RunDir {
         }
     }
 
-    /// Returns whether a folder has no more than a run leaves there that was killed before it had written its options: a run can begin in
-    /// it, [reopened](Self::reopen).
+    /// Returns whether a folder has no more than a run leaves there that was killed before it had
+    /// written its options: a run can begin in it, [reopened](Self::reopen).
     ///
     /// # Examples
     ///
@@ -137,7 +141,8 @@ impl RunDir {
         Ok(write_whole(&self.path.join("results.json"), text.as_bytes())?)
     }
 
-    /// Begins `metrics.jsonl` and `metrics.csv`, with a line every `every` steps; 0 for epochs only.
+    /// Begins `metrics.jsonl` and `metrics.csv`, with a line every `every` steps; 0 for epochs
+    /// only.
     ///
     /// # Errors
     ///
@@ -153,8 +158,9 @@ impl RunDir {
         Metrics::new(LogFile { path, file }, self.path.join("metrics.csv"), every)
     }
 
-    /// Resumes `metrics.jsonl` at a position, from the log of the run `before` if this is another directory, and makes `metrics.csv` anew
-    /// from it. The results of the run, which is not over any more, are removed, and the temporary files of a run that was killed.
+    /// Resumes `metrics.jsonl` at a position, from the log of the run `before` if this is another
+    /// directory, and makes `metrics.csv` anew from it. The results of the run, which is not over
+    /// any more, are removed, and the temporary files of a run that was killed.
     ///
     /// # Errors
     ///
@@ -186,8 +192,9 @@ impl RunDir {
         Metrics::resume(LogFile { path, file }, self.path.join("metrics.csv"), every, position)
     }
 
-    /// Begins an event file for TensorBoard, with scalars every `every` steps, 0 for epochs only, and histograms of `tensors`, which must be
-    /// those of the model, or it panics at the end of an epoch.
+    /// Begins an event file for TensorBoard, with scalars every `every` steps, 0 for epochs only,
+    /// and histograms of `tensors`, which must be those of the model, or it panics at the end of an
+    /// epoch.
     ///
     /// # Errors
     ///
@@ -196,8 +203,8 @@ impl RunDir {
         TensorBoard::create(&self.path, every, tensors)
     }
 
-    /// Resumes the event file of the run `before`, which may be in this directory, at a position. To be called after
-    /// [`resume_metrics`](Self::resume_metrics), which keeps other runs out.
+    /// Resumes the event file of the run `before`, which may be in this directory, at a position.
+    /// To be called after [`resume_metrics`](Self::resume_metrics), which keeps other runs out.
     ///
     /// # Errors
     ///
@@ -212,7 +219,8 @@ impl RunDir {
         TensorBoard::resume(&self.path, every, tensors, position, before)
     }
 
-    /// Keeps other runs out until the file is closed, by whatever end; where the system has no locks, nobody is kept out.
+    /// Keeps other runs out until the file is closed, by whatever end; where the system has no
+    /// locks, nobody is kept out.
     fn lock(&self, log: &File) -> Result<(), LogError> {
         match log.try_lock() {
             Err(TryLockError::WouldBlock) => Err(LogError::InUse { path: self.path.clone() }),

@@ -10,8 +10,9 @@ use super::{LogError, LogEvent, LogLine, Measure};
 use crate::model::Tensor;
 use crate::train::{EpochParams, Event, Position, Subscriber, SubscriberError};
 
-/// Writes an event file for TensorBoard, a subscriber of the run: `events.out.tfevents.SECOND.phalanx` in its folder, so that
-/// `tensorboard --logdir runs` shows one run for each.
+/// Writes an event file for TensorBoard, a subscriber of the run:
+/// `events.out.tfevents.SECOND.phalanx` in its folder, so that `tensorboard --logdir runs` shows
+/// one run for each.
 ///
 /// | tag | kind | value |
 /// |---|---|---|
@@ -20,22 +21,26 @@ use crate::train::{EpochParams, Event, Position, Subscriber, SubscriberError};
 /// | `partial_epoch/KEY` | scalar | the same of the part of an epoch that a run ended with |
 /// | `params/TENSOR` | histogram | the params after an epoch, by tensor, such as `params/layers.0.weight`: finite values in 30 buckets of one width from the least to the largest |
 ///
-/// A scalar is the value of the line as f32, also if it is NaN or infinite, which TensorBoard marks; a value that is not known is left
-/// out. The step is that of the line, the wall time that of writing. `grad_norm` is there if the run computes it:
+/// A scalar is the value of the line as f32, also if it is NaN or infinite, which TensorBoard
+/// marks; a value that is not known is left out. The step is that of the line, the wall time that
+/// of writing. `grad_norm` is there if the run computes it:
 /// [`Options::grad_norm_every`](crate::train::Options::grad_norm_every).
 ///
-/// A run that is resumed writes a new file, with the records of the old one up to there and a `SessionLog` of status `START` at the next
-/// step, which marks the point; the old one is left empty. So the folder has each step once, whatever reads it. A TensorBoard that is
-/// already running drops the void records: one that loads in Python by such a mark at the head of each file, one that loads fast by the order of steps in
-/// each tag, so that the part of an epoch stays until it is started anew.
+/// A run that is resumed writes a new file, with the records of the old one up to there and a
+/// `SessionLog` of status `START` at the next step, which marks the point; the old one is left
+/// empty. So the folder has each step once, whatever reads it. A TensorBoard that is already
+/// running drops the void records: one that loads in Python by such a mark at the head of each
+/// file, one that loads fast by the order of steps in each tag, so that the part of an epoch stays
+/// until it is started anew.
 ///
-/// Scalars are `simple_value` and histograms `HistogramProto`, as those of PyTorch's `SummaryWriter`: TensorBoard makes its own
-/// later forms of them while it reads, and programs that read event files without it know these best.
+/// Scalars are `simple_value` and histograms `HistogramProto`, as those of PyTorch's
+/// `SummaryWriter`: TensorBoard makes its own later forms of them while it reads, and programs that
+/// read event files without it know these best.
 ///
 /// # Cost
 ///
-/// One record a line, handed to the system whole. At the end of an epoch rank 0 copies the params, and the thread of the
-/// subscribers counts them.
+/// One record a line, handed to the system whole. At the end of an epoch rank 0 copies the params,
+/// and the thread of the subscribers counts them.
 ///
 /// # Examples
 ///
@@ -116,7 +121,8 @@ impl Subscriber for TensorBoard {
     }
 }
 
-/// The values of a line by tag. A step that diverged is one of the steps, so that their curve shows it.
+/// The values of a line by tag. A step that diverged is one of the steps, so that their curve shows
+/// it.
 fn scalars(line: &LogLine) -> Vec<TfValue> {
     let group = match line.event {
         LogEvent::Epoch => "epoch",
@@ -130,11 +136,13 @@ fn scalars(line: &LogLine) -> Vec<TfValue> {
     line.values.iter().filter_map(scalar).collect()
 }
 
-/// Buckets of a histogram: as many as TensorFlow's own summaries have, in which TensorBoard's views resample it anyway.
+/// Buckets of a histogram: as many as TensorFlow's own summaries have, in which TensorBoard's views
+/// resample it anyway.
 const BUCKETS: usize = 30;
 
-/// Counts the finite values in 30 buckets of one width from the least to the largest, or in one if they are all the same; nothing
-/// if there are none. A value on a limit counts above it, the largest in the last bucket.
+/// Counts the finite values in 30 buckets of one width from the least to the largest, or in one if
+/// they are all the same; nothing if there are none. A value on a limit counts above it, the
+/// largest in the last bucket.
 fn histogram(values: &[f32]) -> Option<TfHistogram> {
     let finite = || values.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value));
     let (min, max) = (finite().reduce(f64::min)?, finite().reduce(f64::max)?);
@@ -145,7 +153,8 @@ fn histogram(values: &[f32]) -> Option<TfHistogram> {
     let mut histogram =
         TfHistogram { min, max, bucket_limit, bucket: vec![0.0; buckets], ..Default::default() };
     for value in finite() {
-        // Rounded, the quotient can be off by one bucket. With one bucket it is no number, and that bucket 0.
+        // Rounded, the quotient can be off by one bucket. With one bucket it is NaN, which becomes
+        // bucket 0.
         let mut at = (((value - min) / width) as usize).min(last);
         if at > 0 && value < histogram.bucket_limit[at - 1] {
             at -= 1;

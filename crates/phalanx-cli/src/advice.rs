@@ -1,5 +1,5 @@
-//! The meaning of two numbers of a run: of its gradient noise scale for the batch size, and of its loss compared with that of a model
-//! that ignores the features.
+//! The meaning of two numbers of a run: of its gradient noise scale for the batch size, and of its
+//! loss compared with that of a model that ignores the features.
 
 use phalanx::data::{Dataset, Targets};
 use phalanx::model::Loss;
@@ -7,14 +7,14 @@ use phalanx::train::NoiseEstimate;
 
 use crate::numbers::grouped;
 
-/// A batch this many times smaller or larger than the noise scale is called so: at 3 a step does a quarter, or three quarters,
-/// of what the exact gradient would.
+/// A batch this many times smaller or larger than the noise scale is called so: at 3 a step does a
+/// quarter, or three quarters, of what the exact gradient would.
 const FAR: f64 = 3.0;
 
 /// Returns in one sentence the meaning of a noise scale for batches of `batch` samples.
 ///
-/// A step of B samples does 1/(1 + B_noise/B) of what the exact gradient would, each with its best rate (McCandlish 2018,
-/// arXiv:1812.06162, eq. 2.7).
+/// A step of B samples does 1/(1 + B_noise/B) of what the exact gradient would, each with its best
+/// rate (McCandlish 2018, arXiv:1812.06162, eq. 2.7).
 pub fn noise_advice(noise_scale: Option<NoiseEstimate>, batch: usize) -> String {
     let Some(NoiseEstimate { value, error }) = noise_scale else {
         return "too few measurements for so much noise: train longer, measure more often (--noise-scale=1), or raise -b"
@@ -65,11 +65,13 @@ fn rounded(value: f64) -> u64 {
     ((value / unit).round() * unit) as u64
 }
 
-/// Returns the lowest mean loss that one prediction for all samples can have on them: that of the class frequencies, or of the mean of
-/// the targets. A model with no lower loss has learned nothing from the features. `None` without targets or weight, and where that
-/// loss is 0, as all targets are the same and there is nothing to learn.
+/// Returns the lowest mean loss that one prediction for all samples can have on them: that of the
+/// class frequencies, or of the mean of the targets. A model with no lower loss has learned nothing
+/// from the features. `None` without targets or weight, and where that loss is 0, as all targets
+/// are the same and there is nothing to learn.
 ///
-/// With f_c the share of the weight that has class c, t̄_k the weighted mean of target k of K, and H(p) = −p ln p − (1 − p) ln(1 − p):
+/// With f_c the share of the weight that has class c, t̄_k the weighted mean of target k of K, and
+/// H(p) = −p ln p − (1 − p) ln(1 − p):
 ///
 /// | loss | value |
 /// |---|---|

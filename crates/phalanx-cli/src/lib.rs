@@ -1,4 +1,5 @@
-//! The program `phalanx`: train, evaluate, predict, report and measure. Its library is for its own binary; embed `phalanx` instead.
+//! The program `phalanx`: train, evaluate, predict, report and measure. Its library is for its own
+//! binary; embed `phalanx` instead.
 
 mod advice;
 mod bench;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-/// Writes a measured value, such as a loss or a rate, with four decimals, or with a power of ten where these would say nothing or
-/// run to hundreds of digits.
+/// Writes a measured value, such as a loss or a rate, with four decimals, or with a power of ten
+/// where these would be all 0 or run to hundreds of digits.
 pub fn measured(value: f64) -> String {
     if value == 0.0 || (1e-3..1e6).contains(&value.abs()) {
         format!("{value:.4}")
@@ -28,13 +28,15 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
-/// Writes a number with three significant digits, but never with a 0 in place of a digit before the decimal point: whole numbers
-/// below a million stay as they are. For values that are measured or computed; a number that somebody chose is written exactly.
+/// Writes a number with three significant digits, but never with a 0 in place of a digit before the
+/// decimal point: whole numbers below a million stay as they are. For values that are measured or
+/// computed; a number that somebody chose is written exactly.
 pub fn short_number(value: f64) -> String {
     exact(if (100.0..1e6).contains(&value.abs()) { value.round() } else { significant(value, 3) })
 }
 
-/// Returns labels with at least three significant digits, and as many as tell all of the values apart.
+/// Returns labels with at least three significant digits, and as many as distinguish all of the
+/// values.
 pub fn distinct_labels(values: &[f64]) -> Vec<String> {
     let labels = |digits| -> Vec<String> {
         let written =
@@ -50,7 +52,8 @@ pub fn significant(value: f64, digits: usize) -> f64 {
     format!("{value:.0$e}", digits - 1).parse().expect("a number was written")
 }
 
-/// Writes a number with all of its digits, with groups of three if it is whole and with a power of ten if it is long.
+/// Writes a number with all of its digits, with groups of three if it is whole and with a power of
+/// ten if it is long.
 pub fn exact(value: f64) -> String {
     let sign = if value < 0.0 { "-" } else { "" };
     match value.abs() {
@@ -60,7 +63,7 @@ pub fn exact(value: f64) -> String {
     }
 }
 
-/// Returns as much of a number as a cell of a figure has room for.
+/// Returns as much of a number as a cell of a figure has space for.
 pub fn brief(value: f64) -> String {
     match value {
         0.01..10.0 => format!("{value:.2}"),

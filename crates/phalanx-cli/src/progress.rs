@@ -52,7 +52,8 @@ impl ProgressStyle {
 /// Time between two updates of the bar: the eye follows no faster, and drawing costs.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// Time after which a line is due without a bar, so that readers of a log see that the run goes on.
+/// Time after which a line is due without a bar, so that readers of a log see that the run
+/// continues.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// The line of the bar. The most important parts come first: a narrow terminal cuts off the end.
@@ -102,7 +103,8 @@ impl Progress {
     fn step(&mut self, end: &StepEnd) {
         self.noise = end.noise_scale.or(self.noise);
         if self.bar.position() == 0 && end.step > 1 {
-            // The run is resumed from there, which says nothing yet about the time that the rest takes.
+            // The run is resumed from there, which says nothing yet about the time that the rest
+            // takes.
             self.bar.set_position(end.step);
             self.bar.reset_eta();
         }
@@ -151,7 +153,8 @@ impl Progress {
         }
     }
 
-    /// The line, without the test loss if it would not fit the terminal, and the accuracy says more.
+    /// The line, without the test loss if it would not fit the terminal, and the accuracy says
+    /// more.
     fn fitting(&self, end: &EpochEnd) -> String {
         let line = self.line(end);
         let columns = terminal_size_of(io::stderr()).map_or(usize::MAX, |(Width(width), _)| width.into());
@@ -211,7 +214,8 @@ fn json(line: &LogLine) -> String {
     serde_json::to_string(line).expect("a line is plain data")
 }
 
-/// Shows the number of things that are done: a bar on a terminal, elsewhere a line each tenth; no JSON.
+/// Shows the number of things that are done: a bar on a terminal, elsewhere a line each tenth; no
+/// JSON.
 pub struct CountProgress {
     style: ProgressStyle,
     bar: ProgressBar,

@@ -6,12 +6,13 @@ use std::fmt;
 #[derive(Clone, Debug, Default)]
 pub struct TextTable {
     rows: Vec<Vec<String>>,
-    /// Whether cells end where their column ends.
+    /// True if cells are aligned to the right.
     is_right: bool,
 }
 
 impl TextTable {
-    /// Begins a table of numbers: its cells are aligned to the right, and it has a cell for each name of the header in every row.
+    /// Begins a table of numbers: its cells are aligned to the right, and it has a cell for each
+    /// name of the header in every row.
     pub fn of_numbers(header: &[&str]) -> Self {
         Self { rows: vec![header.iter().map(ToString::to_string).collect()], is_right: true }
     }

@@ -20,14 +20,15 @@ pub struct TextCurve {
 
 /// Lines of the drawing.
 const HEIGHT: usize = 5;
-/// Columns if the width of the terminal is not known, and at most: a curve of a few epochs needs no more.
+/// Columns if the width of the terminal is not known, and at most: a curve of a few epochs needs no
+/// more.
 const COLUMNS: usize = 60;
 /// Columns of a curve at least.
 const LEAST: usize = 8;
 
 impl TextCurve {
-    /// The test accuracy of the whole epochs in a log; without it the test loss, and without that the training loss. `None` for fewer than
-    /// two epochs, or if a value is NaN or infinite.
+    /// The test accuracy of the whole epochs in a log; without it the test loss, and without that
+    /// the training loss. `None` for fewer than two epochs, or if a value is NaN or infinite.
     pub fn of(log: &RunLog) -> Option<Self> {
         let first = log.whole_epochs().next()?.epoch;
         let all = |measure| log.whole_epochs().map(|epoch| epoch.value(measure)).collect::<Option<_>>();
@@ -40,7 +41,8 @@ impl TextCurve {
         }
     }
 
-    /// The values of successive epochs, of which the least is the best. `None` for fewer than two values, or if one is NaN or infinite.
+    /// The values of successive epochs, of which the least is the best. `None` for fewer than two
+    /// values, or if one is NaN or infinite.
     fn lower_is_better(name: &'static str, first_epoch: u64, values: Vec<f64>) -> Option<Self> {
         Self::new(name, first_epoch, values, |value| -value)
     }
@@ -58,7 +60,8 @@ impl TextCurve {
         is_drawn.then_some(Self { name, first_epoch, values, best })
     }
 
-    /// Draws lines of at most `columns` columns, if these are enough for a curve; the title may be longer.
+    /// Draws lines of at most `columns` columns, if these are enough for a curve; the title may be
+    /// longer.
     pub fn draw(&self, columns: usize, charset: Charset) -> String {
         let fold = |pick: fn(f64, f64) -> f64| self.values.iter().copied().reduce(pick).unwrap_or(0.0);
         let (low, high) = (fold(f64::min), fold(f64::max));
@@ -136,7 +139,8 @@ pub enum Charset {
 }
 
 impl Charset {
-    /// Returns that of the locale: the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set decides whether it is UTF-8.
+    /// Returns that of the locale: the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set decides
+    /// whether it is UTF-8.
     pub fn of_locale() -> Self {
         Self::of(["LC_ALL", "LC_CTYPE", "LANG"].map(|name| env::var(name).unwrap_or_default()))
     }

@@ -9,12 +9,13 @@
 //! | length | the data |
 //! | 4 | masked CRC32C of the data |
 //!
-//! A checksum is masked because the data may hold checksums of their own: rotated by 15 bits to the right, plus `0xa282ead8`. The data of
-//! each record is a [`TfEvent`] as a protocol buffer.
+//! A checksum is masked because the data may hold checksums of their own: rotated by 15 bits to the
+//! right, plus `0xa282ead8`. The data of each record is a [`TfEvent`] as a protocol buffer.
 //!
-//! Sources: "TFRecords format details" in TensorFlow's guide to TFRecord, and `tensorboard/compat/tensorflow_stub/pywrap_tensorflow.py`;
-//! `event.proto`, `summary.proto` and `histogram.proto` in `tensorboard/compat/proto` of TensorBoard 2.21, whose names, but for the prefix,
-//! and field numbers the messages have.
+//! Sources: "TFRecords format details" in TensorFlow's guide to TFRecord, and
+//! `tensorboard/compat/tensorflow_stub/pywrap_tensorflow.py`; `event.proto`, `summary.proto` and
+//! `histogram.proto` in `tensorboard/compat/proto` of TensorBoard 2.21, whose names, but for the
+//! prefix, and field numbers the messages have.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -27,7 +28,8 @@ use super::super::LogError;
 use crate::checkpoint::write_whole_with;
 use crate::train::Position;
 
-/// The beginning of names: TensorBoard reads files with `tfevents` in theirs, in the order of names. The second follows.
+/// The beginning of names: TensorBoard reads files with `tfevents` in theirs, in the order of
+/// names. The second follows.
 const PREFIX: &str = "events.out.tfevents.";
 
 /// The end of the names of the files written here.
@@ -50,11 +52,12 @@ impl EventFile {
         file.map(|file| Self { path: path.clone(), file }).map_err(|source| LogError::Write { path, source })
     }
 
-    /// Resumes the newest file of the folder `before` in a new file of `folder`, which begins with the records up to `position`. A run
-    /// without a file gets one that begins here.
+    /// Resumes the newest file of the folder `before` in a new file of `folder`, which begins with
+    /// the records up to `position`. A run without a file gets one that begins here.
     ///
-    /// Of the files in `folder` the newest is emptied, and the older ones, which are empty already, are removed: a TensorBoard that
-    /// reads in Python fails if the file that it is reading disappears.
+    /// Of the files in `folder` the newest is emptied, and the older ones, which are empty already,
+    /// are removed: a TensorBoard that reads in Python fails if the file that it is reading
+    /// disappears.
     pub(super) fn resume(folder: &Path, position: &Position, before: &Path) -> Result<Self, LogError> {
         let (old, there) = (newest(before)?, all(folder)?);
         let bytes = old.as_ref().map_or(Ok(Vec::new()), |path| {
@@ -89,7 +92,8 @@ impl EventFile {
     }
 }
 
-/// The first records of a file: its format, and the mark by which a TensorBoard drops what it has read in earlier files.
+/// The first records of a file: its format, and the mark by which a TensorBoard drops what it has
+/// read in earlier files.
 fn beginning() -> Vec<u8> {
     let version = TfEvent { file_version: Some("brain.Event:2".to_owned()), ..now() };
     [framed(&version), framed(&start(0))].concat()
@@ -109,8 +113,8 @@ fn framed(event: &TfEvent) -> Vec<u8> {
     record(&event.encode_to_vec())
 }
 
-/// Whether a record belongs to the run as it was at a position. The end of an epoch that was cut short does not: that of the whole one
-/// follows.
+/// Returns whether a record belongs to the run as it was at a position. The end of an epoch that
+/// was cut short does not: that of the whole one follows.
 fn is_before(data: &[u8], position: &Position) -> bool {
     let Ok(event) = TfEvent::decode(data) else { return false };
     let (step, here) = (event.step, position.step as i64);
@@ -186,7 +190,8 @@ struct TfSummary {
     pub value: Vec<TfValue>,
 }
 
-/// `TfSummary.TfValue`: a number or a histogram. Either is one of a choice, and so written if it is 0.
+/// `TfSummary.TfValue`: a number or a histogram. Either is one of a choice, and so written if it is
+/// 0.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TfValue {
     #[prost(string, tag = "1")]
@@ -197,7 +202,8 @@ pub(super) struct TfValue {
     pub histo: Option<TfHistogram>,
 }
 
-/// Of `bucket_limit` each is the upper end of a bucket and the lower of the next, to which it belongs.
+/// Of `bucket_limit` each is the upper end of a bucket and the lower of the next, to which it
+/// belongs.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct TfHistogram {
     #[prost(double, tag = "1")]

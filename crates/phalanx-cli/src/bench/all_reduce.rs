@@ -1,7 +1,8 @@
 //! Measures the all-reduce, compared with a copy, the serial reference and rayon.
 //!
-//! Every call is made on fresh input: ranks that call again and again on the result of the last call would each find their
-//! segment of all vectors in their own cache, which happens in no program.
+//! Every call is made on fresh input: ranks that call again and again on the result of the last
+//! call would each find their segment of all vectors in their own cache, which happens in no
+//! program.
 
 use std::fmt;
 use std::hint::black_box;
@@ -94,7 +95,8 @@ pub struct AllReduceReport {
     pub warnings: Vec<Warning>,
 }
 
-/// The speed at which a number of threads reduces vectors of one length, each thread having one, in place.
+/// The speed at which a number of threads reduces vectors of one length, each thread having one, in
+/// place.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AllReducePoint {
     /// Threads, n.
@@ -105,17 +107,19 @@ pub struct AllReducePoint {
     pub len_bytes: usize,
     /// Calls that were timed.
     pub takes: usize,
-    /// Median time of a call: from the moment the last rank makes it until the last rank has the result.
+    /// Median time of a call: from the moment the last rank makes it until the last rank has the
+    /// result.
     pub median_secs: f64,
     /// Least time of a call.
     pub min_secs: f64,
     /// Algorithm bandwidth: len_bytes over the median time.
     pub algorithm_bytes_per_sec: f64,
-    /// Every vector is read and written at least once: 2·n·len_bytes over the median time. Null for one thread, which has
-    /// nothing to move.
+    /// Every vector is read and written at least once: 2·n·len_bytes over the median time. Null for
+    /// one thread, which has nothing to move.
     pub moved_bytes_per_sec: Option<f64>,
-    /// The same for a copy: 2·n·len_bytes over the median time in which n threads copy a vector each, from the first start
-    /// to the last end. Null below 64 KiB, which is copied in less time than threads need to start together.
+    /// The same for a copy: 2·n·len_bytes over the median time in which n threads copy a vector
+    /// each, from the first start to the last end. Null below 64 KiB, which is copied in less time
+    /// than threads need to start together.
     pub copied_bytes_per_sec: Option<f64>,
     /// Moved over copied bytes a second.
     pub share_of_copy: Option<f64>,
@@ -123,7 +127,8 @@ pub struct AllReducePoint {
     pub wrong: u64,
     /// Median time of the serial reference, the definition of the operation.
     pub reference_secs: f64,
-    /// Median time of rayon's fold and reduce on as many threads, which gives one vector instead of one for each rank.
+    /// Median time of rayon's fold and reduce on as many threads, which gives one vector instead of
+    /// one for each rank.
     pub rayon_secs: f64,
 }
 
@@ -157,7 +162,8 @@ pub struct AllReduceOptions {
 ///
 /// # Errors
 ///
-/// If a list is empty or has a 0 in it, a mean of integers is asked for, or vectors or threads do not fit the machine.
+/// If a list is empty or has a 0 in it, a mean of integers is asked for, or vectors or threads do
+/// not fit the machine.
 ///
 /// # Cost
 ///
@@ -291,7 +297,8 @@ impl<T: Operand> Case<T> {
         let (copies, calls) = (Vec::with_capacity(self.takes), Vec::with_capacity(self.takes));
         let mut found = RankTakes { copies, calls, wrong: 0 };
         for take in 0..=self.takes {
-            // Brings the vector back from the ranks that wrote its segments: the copy is to be one of own memory.
+            // Brings the vector back from the ranks that wrote its segments: the copy is to be one
+            // of own memory.
             black_box(&mut values).copy_from_slice(input);
             comm.barrier()?;
             let (copy, ()) = Interval::of(|| black_box(&mut values).copy_from_slice(black_box(input)));

@@ -1,6 +1,7 @@
 //! The chart of speed-up: one self-contained SVG.
 //!
-//! Both axes are linear and begin at 0, so that the gap to the ideal line is as long as it is large.
+//! Both axes are linear and begin at 0, so that the gap to the ideal line is as long as it is
+//! large.
 
 use super::{ScalingPoint, ScalingReport};
 use crate::figure::{Axis, Mark, Note, Plot, PlotSeries, Scale, SeriesKind};
@@ -10,7 +11,8 @@ use crate::numbers::{counted, grouped};
 const CAPTION_LETTERS: usize = 92;
 const CAPTION_LINES: usize = 2;
 
-/// Draws the speed-up of each thread count with its range, compared with the ideal line; `caption` describes the training.
+/// Draws the speed-up of each thread count with its range, compared with the ideal line; `caption`
+/// describes the training.
 ///
 /// # Panics
 ///
@@ -62,7 +64,8 @@ fn speed_ups(report: &ScalingReport, point: &ScalingPoint) -> (f64, f64) {
     (point.samples_per_sec.min / base, point.samples_per_sec.max / base)
 }
 
-/// Cuts a text between words into lines, of which the last ends in an ellipsis if the rest does not fit.
+/// Cuts a text between words into lines, of which the last ends in an ellipsis if the rest does not
+/// fit.
 fn wrapped(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -123,7 +126,8 @@ mod tests {
         }
     }
 
-    /// Checks that tags close in the order in which they opened and attributes are quoted, and returns the names.
+    /// Checks that tags close in the order in which they opened and attributes are quoted, and
+    /// returns the names.
     fn tags(xml: &str) -> Vec<&str> {
         let (mut open, mut all) = (Vec::new(), Vec::new());
         for tag in xml.split('<').skip(1) {

@@ -1,4 +1,4 @@
-//! Why something could not be measured.
+//! The errors of measurements.
 
 use std::io;
 
@@ -16,7 +16,7 @@ pub(super) fn check_takes(takes: usize) -> Result<(), BenchError> {
     if (1..=MOST_TAKES).contains(&takes) { Ok(()) } else { Err(BenchError::Takes { takes }) }
 }
 
-/// Why something could not be measured.
+/// An error of a measurement.
 #[derive(Debug, Error)]
 pub enum BenchError {
     /// No thread count is given.

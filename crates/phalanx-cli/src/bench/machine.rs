@@ -12,19 +12,21 @@ use crate::numbers::counted;
 pub struct Machine {
     /// Cores that this process may use.
     pub cores: usize,
-    /// Threads that wanted to run, averaged over the last minute; null where the system does not report it.
+    /// Threads that wanted to run, averaged over the last minute; null where the system does not
+    /// report it.
     pub load_average: Option<f64>,
 }
 
 impl Machine {
-    /// Returns the present state. The load is that of `/proc/loadavg`, which Linux has; a system that does not report its cores counts
-    /// as 1.
+    /// Returns the present state. The load is that of `/proc/loadavg`, which Linux has; a system
+    /// that does not report its cores counts as 1.
     pub fn now() -> Self {
         let load_average = fs::read_to_string("/proc/loadavg").ok().and_then(|text| first_number(&text));
         Self { cores: thread::available_parallelism().map_or(1, usize::from), load_average }
     }
 
-    /// Returns whether other programs take more than half of the cores, which slows down what is measured.
+    /// Returns whether other programs take more than half of the cores, which slows down what is
+    /// measured.
     pub fn is_busy(&self) -> bool {
         self.load_average.is_some_and(|load| load > self.cores as f64 / 2.0)
     }
@@ -72,7 +74,8 @@ pub enum Warning {
 }
 
 impl Warning {
-    /// Returns the warnings about a machine, before any take, on which up to `threads` threads are to be measured.
+    /// Returns the warnings about a machine, before any take, on which up to `threads` threads are
+    /// to be measured.
     pub fn of_machine(machine: &Machine, threads: usize) -> Vec<Self> {
         let cores = machine.cores;
         let busy = machine.load_average.filter(|_| machine.is_busy());

@@ -2,21 +2,27 @@
 //!
 //! # Vocabulary
 //!
-//! - A *take* is one repetition of a measurement. Takes of different thread counts come in turn, so that a machine that
-//!   slows down for a while slows all of them.
+//! - A *take* is one repetition of a measurement. Takes of different thread counts come in turn, so
+//!   that a machine that slows down for a while slows all of them.
 //! - The *spread* of takes is their least and their greatest value around the median.
-//! - The *speed-up* of a thread count is its median speed over that of the smallest count; the *efficiency* is the
-//!   speed-up over the quotient of the counts, 1 if twice the threads are twice as fast.
-//! - *Strong* scaling keeps the batch size, so each thread gets less of it; *weak* scaling lets it grow with the threads.
-//! - A *limit* is the speed of something simpler, measured in the same run: matrix products for training, copies for the
-//!   all-reduce. Speeds of one machine at one time can be compared with each other, hence the shares of a limit.
+//! - The *speed-up* of a thread count is its median speed over that of the smallest count; the
+//!   *efficiency* is the speed-up over the quotient of the counts, 1 if twice the threads are twice
+//!   as fast.
+//! - *Strong* scaling keeps the batch size, so each thread gets less of it; *weak* scaling lets it
+//!   grow with the threads.
+//! - A *limit* is the speed of something simpler, measured in the same run: matrix products for
+//!   training, copies for the all-reduce. Speeds of one machine at one time can be compared with
+//!   each other, hence the shares of a limit.
 //!
 //! # Files
 //!
-//! * [`ScalingBench`] measures training, [`measure_all_reduce`] the reducer; both return plain data.
-//! * [`ProductRate`] and the copies are the limits; serial and rayon's reductions are measured alongside the reducer.
+//! * [`ScalingBench`] measures training, [`measure_all_reduce`] the reducer; both return plain
+//!   data.
+//! * [`ProductRate`] and the copies are the limits; serial and rayon's reductions are measured
+//!   alongside the reducer.
 //! * [`speed_up_chart`] draws a [`ScalingReport`].
-//! * [`Warning`] is a reason for which figures may not be trusted: a busy machine, more threads than cores.
+//! * [`Warning`] is a reason for which figures may not be trusted: a busy machine, more threads
+//!   than cores.
 //!
 //! This module measures through the public API of the library, and never prints.
 

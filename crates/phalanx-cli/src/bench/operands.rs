@@ -1,13 +1,15 @@
-//! Vectors whose reduction is known beforehand, what it is, and rayon's reduction of them for comparison.
+//! Vectors whose reduction is known beforehand, what it is, and rayon's reduction of them for
+//! comparison.
 //!
-//! The reducer is measured on whole numbers so small that no sum or product of them is rounded, in any order: a result
-//! that differs from the expected one in any bit is wrong.
+//! The reducer is measured on whole numbers so small that no sum or product of them is rounded, in
+//! any order: a result that differs from the expected one in any bit is wrong.
 
 use phalanx::collective::{Element, Op};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-/// An element type with an arithmetic of its own, independent of the reducer's, which is checked by it.
+/// An element type with an arithmetic of its own, independent of the reducer's, which is checked by
+/// it.
 pub trait Operand: Element + PartialEq {
     fn from_small(value: u32) -> Self;
     fn plus(self, other: Self) -> Self;
@@ -78,8 +80,8 @@ macro_rules! integer {
 float!(f32, f64);
 integer!(i32, i64, u32, u64);
 
-/// Returns the vector of a rank. For a product 1 or 2, and 2 on the first 8 ranks alone, which keeps it exact; else 0 to 30, whose
-/// sum over half a million ranks still is exact in f32.
+/// Returns the vector of a rank. For a product 1 or 2, and 2 on the first 8 ranks alone, which
+/// keeps it exact; else 0 to 30, whose sum over half a million ranks still is exact in f32.
 pub fn input<T: Operand>(rank: usize, len: usize, op: Op) -> Vec<T> {
     let value = |index: usize| match op {
         Op::Product => 1 + u32::from(rank < 8 && (index + rank).is_multiple_of(3)),
@@ -90,21 +92,18 @@ pub fn input<T: Operand>(rank: usize, len: usize, op: Op) -> Vec<T> {
 
 /// Returns the vector that every rank must have afterwards: by a plain loop over the ranks.
 pub fn expected<T: Operand>(inputs: &[Vec<T>], op: Op) -> Vec<T> {
+    let fold = |combine: fn(T, T) -> T| {
+        let mut result = inputs[0].clone();
+        inputs[1..].iter().for_each(|input| combine_into(&mut result, input, combine));
+        result
+    };
     match op {
-        Op::Sum => fold(inputs, T::plus),
-        Op::Mean => fold(inputs, T::plus).into_iter().map(|sum| sum.over(inputs.len())).collect(),
-        Op::Product => fold(inputs, T::times),
-        Op::Min => fold(inputs, T::lesser_of),
-        Op::Max => fold(inputs, T::greater_of),
+        Op::Sum => fold(T::plus),
+        Op::Mean => fold(T::plus).into_iter().map(|sum| sum.over(inputs.len())).collect(),
+        Op::Product => fold(T::times),
+        Op::Min => fold(T::lesser_of),
+        Op::Max => fold(T::greater_of),
     }
-}
-
-fn fold<T: Operand>(inputs: &[Vec<T>], combine: impl Fn(T, T) -> T) -> Vec<T> {
-    let mut result = inputs[0].clone();
-    for input in &inputs[1..] {
-        combine_into(&mut result, input, &combine);
-    }
-    result
 }
 
 /// result = combine(result, other), element by element.
@@ -112,8 +111,8 @@ fn combine_into<T: Copy>(result: &mut [T], other: &[T], combine: impl Fn(T, T) -
     result.iter_mut().zip(other).for_each(|(value, other)| *value = combine(*value, *other));
 }
 
-/// Reduces the vectors as rayon's documentation teaches: fold on each thread, then reduce. The result is one vector, not one
-/// for each rank.
+/// Reduces the vectors as rayon's documentation teaches: fold on each thread, then reduce. The
+/// result is one vector, not one for each rank.
 pub fn rayon_fold_reduce<T: Operand>(pool: &ThreadPool, inputs: &[Vec<T>], op: Op) -> Vec<T> {
     let identity = T::identity(op);
     pool.install(|| match op {

@@ -1,4 +1,5 @@
-//! Measures the all-reduce of the processes of a job, compared with that of MPI on the same buffers.
+//! Measures the all-reduce of the processes of a job, compared with that of MPI on the same
+//! buffers.
 
 use bytemuck::Pod;
 use mpi::traits::Equivalence;
@@ -52,11 +53,13 @@ impl ProcessesReport {
     }
 }
 
-/// Measures each length; every process of the job calls it, with the same options, whose thread counts are ignored.
+/// Measures each length; every process of the job calls it, with the same options, whose thread
+/// counts are ignored.
 ///
 /// # Errors
 ///
-/// If a list is empty or has a 0 in it, a mean of integers is asked for, or vectors do not fit the machine.
+/// If a list is empty or has a 0 in it, a mean of integers is asked for, or vectors do not fit the
+/// machine.
 ///
 /// # Cost
 ///

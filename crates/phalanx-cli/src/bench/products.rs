@@ -1,7 +1,9 @@
-//! The speed of the machine in products of large matrices: the limit that training is compared with.
+//! The speed of the machine in products of large matrices: the limit that training is compared
+//! with.
 //!
-//! The products are those of the crate `gemm`, with its own parallelism off. `gemm` takes raw pointers, hence the unsafe block;
-//! `benches/kernels.rs` of the library shows its gain over the safe product of ndarray.
+//! The products are those of the crate `gemm`, with its own parallelism off. `gemm` takes raw
+//! pointers, hence the unsafe block; `benches/kernels.rs` of the library shows its gain over the
+//! safe product of ndarray.
 #![allow(unsafe_code)]
 
 use std::hint::black_box;
@@ -32,7 +34,8 @@ impl ProductRate {
         if other.gflop_per_sec > self.gflop_per_sec { other } else { self }
     }
 
-    /// Multiplies (side, side) matrices on `threads` threads at once with the crate gemm, and measures the time.
+    /// Multiplies (side, side) matrices on `threads` threads at once with the crate gemm, and
+    /// measures the time.
     ///
     /// # Errors
     ///
@@ -87,8 +90,8 @@ fn product(left: ArrayView2<'_, f32>, right: ArrayView2<'_, f32>, mut destinatio
     assert_eq!(destination.dim(), (m, p), "left has {m} rows and right {p} columns");
     let ([d_row, d_column], [l_row, l_column], [r_row, r_column]) =
         (strides(destination.strides()), strides(left.strides()), strides(right.strides()));
-    // SAFETY: each pointer, shape and pair of strides is that of one live ndarray view, checked above to fit;
-    // the destination is borrowed mutably, so it overlaps neither operand.
+    // SAFETY: each pointer, shape and pair of strides is that of one live ndarray view, checked
+    // above to fit; the destination is borrowed mutably, so it overlaps neither operand.
     unsafe {
         gemm::gemm(
             m,

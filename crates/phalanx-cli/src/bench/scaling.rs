@@ -13,7 +13,8 @@ use serde::Serialize;
 use super::error::check_takes;
 use super::{BenchError, Machine, ProductRate, Statistics, Warning};
 
-/// Rows and columns of the products that are the limit: 12 MiB of matrices, beyond what a thin product profits from.
+/// Rows and columns of the products that are the limit: 12 MiB of matrices, beyond what a thin
+/// product profits from.
 const LIMIT_SIDE: usize = 1024;
 
 /// The batch size as threads are added.
@@ -46,7 +47,8 @@ pub struct ScalingOptions {
     pub growth: Growth,
 }
 
-/// Measures training runs that differ in the number of threads alone, and of [processes](Self::across).
+/// Measures training runs that differ in the number of threads alone, and of
+/// [processes](Self::across).
 pub struct ScalingBench<'a, M> {
     model: &'a M,
     train: &'a Dataset,
@@ -64,7 +66,8 @@ struct RunLayout {
 }
 
 impl<'a, M: Model> ScalingBench<'a, M> {
-    /// Prepares a measurement; nothing is checked before [`run`](Self::run). The thread count of `options` is not used.
+    /// Prepares a measurement; nothing is checked before [`run`](Self::run). The thread count of
+    /// `options` is not used.
     pub fn new(model: &'a M, train: &'a Dataset, options: Options, scaling: ScalingOptions) -> Self {
         Self { model, train, options, scaling, initial: None, flops_per_sample: None, wire: None }
     }
@@ -74,23 +77,26 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Self { initial: Some(params), ..self }
     }
 
-    /// Compares with the machine's limit: the gradient of a sample takes `flops` floating-point operations.
+    /// Compares with the machine's limit: the gradient of a sample takes `flops` floating-point
+    /// operations.
     pub fn flops_per_sample(self, flops: u64) -> Self {
         Self { flops_per_sample: Some(flops), ..self }
     }
 
-    /// Measures each thread count on 1, 2, 4 ... and all of the processes of a job. Process 0 calls [`run`](Self::run), the others, with
-    /// the same data, model and options, [`follow`](Self::follow).
+    /// Measures each thread count on 1, 2, 4 ... and all of the processes of a job. Process 0 calls
+    /// [`run`](Self::run), the others, with the same data, model and options,
+    /// [`follow`](Self::follow).
     pub fn across(self, wire: &'a mut dyn Wire) -> Self {
         Self { wire: Some(wire), ..self }
     }
 
-    /// Measures the limit, before and after, and in between each thread count in turn, take by take; calls `on_take` after each run.
+    /// Measures the limit, before and after, and in between each thread count in turn, take by
+    /// take; calls `on_take` after each run.
     ///
     /// # Errors
     ///
-    /// If a thread count, the takes or the batch size are invalid, the options do not fit data and model, a run
-    /// diverges or threads cannot be started.
+    /// If a thread count, the takes or the batch size are invalid, the options do not fit data and
+    /// model, a run diverges or threads cannot be started.
     ///
     /// # Cost
     ///
@@ -162,7 +168,8 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Ok(steps.into_iter().max().filter(|step| *step > 0))
     }
 
-    /// Plans the run of each count of processes and threads, sorted by their ranks: every error is found before the first take.
+    /// Plans the run of each count of processes and threads, sorted by their ranks: every error is
+    /// found before the first take.
     fn layouts(&mut self) -> Result<Vec<RunLayout>, BenchError> {
         self.scaling.threads.sort_unstable();
         self.scaling.threads.dedup();
@@ -206,7 +213,8 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Options { threads, batch_size, ..self.options.clone() }
     }
 
-    /// Trains once, if this process has a part in it; also returns the step in which the run diverged, if it did.
+    /// Trains once, if this process has a part in it; also returns the step in which the run
+    /// diverged, if it did.
     fn take(&mut self, index: usize, layout: &RunLayout) -> Result<Option<(Take, Option<u64>)>, BenchError> {
         let (plan, processes) = (&layout.plan, layout.processes);
         let (threads, options) = (plan.threads(), self.with(plan.threads(), plan.batch_size()));
@@ -320,7 +328,8 @@ pub struct ScalingReport {
     pub flops_per_sample: Option<u64>,
     /// One for each count of processes and threads, by their product.
     pub points: Vec<ScalingPoint>,
-    /// Whether all runs with the same batch size gave the same bits of params. Anything else is a fault of Phalanx.
+    /// True if all runs with the same batch size gave the same bits of params. Anything else is a
+    /// fault of Phalanx.
     pub same_params: bool,
     /// The reasons for which the figures may not be trusted.
     pub warnings: Vec<Warning>,
@@ -347,9 +356,11 @@ pub struct ScalingPoint {
     pub speed_up: f64,
     /// The speed-up over the quotient of the ranks.
     pub efficiency: f64,
-    /// 10⁹ floating-point operations a second, from the median; null if those of a sample are not known.
+    /// 10⁹ floating-point operations a second, from the median; null if those of a sample are not
+    /// known.
     pub gflop_per_sec: Option<f64>,
-    /// The same over that of the limit, which is the limit of all cores, however many threads there are.
+    /// The same over that of the limit, which is the limit of all cores, however many threads there
+    /// are.
     pub share_of_limit: Option<f64>,
     /// The time of each rank of the first process by phase, over all takes, in rank order.
     pub ranks: Vec<PhaseShares>,
@@ -415,7 +426,8 @@ impl ScalingReport {
         Self { growth, machine, limit, flops_per_sample, points, same_params, warnings: Vec::new() }
     }
 
-    /// Returns the fingerprint of the params of every run, if they all had the same batch size and gave the same bits.
+    /// Returns the fingerprint of the params of every run, if they all had the same batch size and
+    /// gave the same bits.
     pub fn params_sha256(&self) -> Option<&str> {
         let first = self.points.first()?;
         let all = self.points.iter().all(|point| point.params_sha256 == first.params_sha256);
@@ -424,7 +436,8 @@ impl ScalingReport {
 }
 
 impl ScalingPoint {
-    /// Compares takes with the point of the smallest count, which `first` is unless these are its takes.
+    /// Compares takes with the point of the smallest count, which `first` is unless these are its
+    /// takes.
     fn new(plan: &Plan, takes: &[&Take], first: Option<&Self>) -> Self {
         let speeds: Vec<f64> = takes.iter().map(|take| take.samples_per_sec()).collect();
         let (processes, threads) = (takes[0].processes, plan.threads());
@@ -463,7 +476,8 @@ fn shares(takes: &[&Take]) -> Vec<PhaseShares> {
     sums.iter().map(PhaseShares::of).collect()
 }
 
-/// Returns whether runs of the same batch size, each with the fingerprint of its params, gave the same params.
+/// Returns whether runs of the same batch size, each with the fingerprint of its params, gave the
+/// same params.
 fn same_params(runs: &[(usize, &str)]) -> bool {
     let agree = |(one, hash): &(usize, &str), (other, found): &(usize, &str)| one != other || hash == found;
     runs.iter().all(|one| runs.iter().all(|other| agree(one, other)))

@@ -50,7 +50,8 @@ impl Interval {
     }
 }
 
-/// Returns the time from the first rank's start to the last one's end: that of independent work of the ranks.
+/// Returns the time from the first rank's start to the last one's end: that of independent work of
+/// the ranks.
 ///
 /// # Panics
 ///
@@ -59,8 +60,8 @@ pub fn from_first_start(ranks: impl Iterator<Item = Interval> + Clone) -> Durati
     last_end(ranks.clone()) - ranks.map(|rank| rank.start).min().expect("a world has a rank")
 }
 
-/// Returns the time from the last rank's start to the last one's end: that of a call in which all ranks meet. Waiting for the last
-/// to arrive is not part of the call's cost.
+/// Returns the time from the last rank's start to the last one's end: that of a call in which all
+/// ranks meet. Waiting for the last to arrive is not part of the call's cost.
 ///
 /// # Panics
 ///

@@ -46,7 +46,8 @@ impl Axis {
         if low > high {
             (low, high) = (0.0, 1.0);
         }
-        // Huge values that are equal, or nearly, need a span in which steps between ticks can be told apart.
+        // Huge values that are equal, or nearly, need a span in which steps between ticks can be
+        // distinguished.
         let least = if high > low { 0.0 } else { 0.5_f64 }.max(1e-6 * low.abs().max(high.abs()));
         let margin = (0.04 * (high - low)).max(least);
         PlacedAxis { scale: self.scale, low: low - margin, high: high + margin, from, to }
@@ -77,8 +78,9 @@ impl PlacedAxis {
         self.from + (self.to - self.from) * (self.scale.place(value) - self.low) / (self.high - self.low)
     }
 
-    /// The values to write next to the axis, each with its label: the given ones, or round ones. A label never rounds its value
-    /// to another one: batches of 1024 are not 1020, and ticks of 97.21 and 97.22 are told apart.
+    /// The values to write next to the axis, each with its label: the given ones, or round ones. A
+    /// label never rounds its value to another one: batches of 1024 are not 1020, and ticks of
+    /// 97.21 and 97.22 have different labels.
     pub fn ticks(&self, given: &[f64]) -> Vec<(f64, String)> {
         let chosen: Vec<(f64, String)> = match (given, self.scale) {
             ([], Scale::Linear) => self.round_linear(),
@@ -135,7 +137,8 @@ pub struct Frame {
 pub const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 78.0;
-/// Width of the label of the left axis, with the gaps on both sides of its numbers, and about that of a digit.
+/// Width of the label of the left axis, with the gaps on both sides of its numbers, and about that
+/// of a digit.
 const AXIS_LABEL: f64 = 34.0;
 const LETTER: f64 = 8.0;
 /// Height of the numbers and the label of the lower axis.
@@ -252,7 +255,8 @@ pub struct Surroundings<'a> {
 const TITLE: f64 = 68.0;
 
 impl Surroundings<'_> {
-    /// Draws them in a width, with the left axis around some values; returns the frame for the rest and the place of the axis.
+    /// Draws them in a width, with the left axis around some values; returns the frame for the rest
+    /// and the place of the axis.
     pub fn draw(&self, width: f64, values: impl Iterator<Item = f64>) -> (Canvas, Frame, PlacedAxis) {
         let Self { title, caption, description, legend, y } = self;
         let mut frame = Frame::new(width, TITLE + LINE * caption.len() as f64 + legend.height());

@@ -2,8 +2,9 @@
 
 use std::fmt::{Arguments, Write};
 
-/// The classes of all elements. Series differ by dash and marker as well as by colour (the eight of Okabe and Ito 2008, which
-/// colour-blind readers can distinguish, without those that are too light).
+/// The classes of all elements. Series differ by dash and marker as well as by colour (the eight of
+/// Okabe and Ito 2008, which colour-blind readers can distinguish, without those that are too
+/// light).
 const STYLE: &str = concat!("\n", include_str!("style.css"), "  ");
 
 /// Number of colours for series.
@@ -98,7 +99,8 @@ impl Canvas {
         self.rectangle(&format!("class=\"{class}\""), at, size, &tip);
     }
 
-    /// A rectangle of a colour of its own, such as that of a value in a heat map, with a text that is shown under the pointer.
+    /// A rectangle of a colour of its own, such as that of a value in a heat map, with a text that
+    /// is shown under the pointer.
     pub fn filled(&mut self, colour: &str, at: (f64, f64), size: (f64, f64), tip: &str) {
         let tip = format!("><title>{}</title></rect>", escaped(tip));
         self.rectangle(&format!("style=\"fill: {colour}\""), at, size, &tip);
@@ -150,7 +152,8 @@ fn joined(points: &[(f64, f64)]) -> String {
     points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns a text as HTML and XML allow it between tags and in quotes. Control characters, which XML has no way to write, become spaces.
+/// Returns a text as HTML and XML allow it between tags and in quotes. Control characters, which
+/// XML has no way to write, become spaces.
 pub fn escaped(text: &str) -> String {
     let plain = text.replace(|letter: char| letter.is_control(), " ");
     plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")

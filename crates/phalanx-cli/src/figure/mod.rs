@@ -1,6 +1,7 @@
 //! Figures as SVG, self-contained and legible on light and dark pages and on paper.
 //!
-//! A figure is data ([`Plot`], [`StackedColumns`], [`HeatMap`]) that is drawn by its `svg` or `svg_of`.
+//! A figure is data ([`Plot`], [`StackedColumns`], [`HeatMap`]) that is drawn by its `svg` or
+//! `svg_of`.
 //!
 //! | file | holds |
 //! |---|---|
@@ -8,7 +9,8 @@
 //! | `axes` | places of values, numbers of axes, the legend |
 //! | `plots` | the figures |
 //!
-//! Written by hand, as the drawing crates that were examined write colours into each element, which no dark page can change.
+//! Written by hand, as the drawing crates that were examined write colours into each element, which
+//! no dark page can change.
 
 mod axes;
 mod canvas;

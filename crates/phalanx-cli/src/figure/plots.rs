@@ -47,7 +47,8 @@ pub enum SeriesKind {
     Curve,
     /// A dashed line: computed.
     Fit,
-    /// The area within its points, such as that between the least and the greatest of several values.
+    /// The area within its points, such as that between the least and the greatest of several
+    /// values.
     Band,
     /// Dots that nothing joins.
     Dots,
@@ -73,6 +74,7 @@ pub struct Note {
 
 /// Above this number of points dots would hide one another, and the line is drawn alone.
 const MOST_DOTS: usize = 60;
+
 impl Plot {
     /// Returns a plot over two axes, with nothing in it.
     pub fn new(title: impl Into<String>, x: Axis, y: Axis) -> Self {
@@ -85,7 +87,8 @@ impl Plot {
         self.svg_of(WIDTH)
     }
 
-    /// Draws it in this width, in pixels; in a narrow one letters are larger compared with the rest.
+    /// Draws it in this width, in pixels; in a narrow one letters are larger compared with the
+    /// rest.
     pub fn svg_of(&self, width: f64) -> String {
         let in_words = self.series.iter().filter_map(PlotSeries::in_words);
         let description: Vec<String> = self.caption.iter().cloned().chain(in_words).collect();
@@ -281,7 +284,8 @@ pub enum HeatCell {
     Empty,
 }
 
-/// Space for the names of rows: at least this, and this for each letter, for at most this many letters.
+/// Space for the names of rows: at least this, and this for each letter, for at most this many
+/// letters.
 const LEFT: f64 = 78.0;
 const LETTER: f64 = 7.2;
 const MOST_LETTERS: usize = 18;
@@ -363,7 +367,7 @@ impl HeatMap {
         }
     }
 
-    /// Where a value lies between the least and the greatest, by its logarithm.
+    /// The place of a value between the least and the greatest, by its logarithm, from 0 to 1.
     fn shade(&self, value: f64) -> f64 {
         let values = self.cells.iter().filter_map(|cell| match cell {
             HeatCell::Value(value) | HeatCell::Best(value) => Some(value.ln()),
@@ -375,7 +379,8 @@ impl HeatMap {
     }
 }
 
-/// Whether a name is wider than its column. Numbers do not count: readers can infer those that are left out.
+/// True if a name is wider than its column. Numbers do not count: readers can infer those that are
+/// left out.
 fn hangs(labels: &[String]) -> bool {
     let is_name = |label: &String| label.parse::<f64>().is_err() && !label.contains(',');
     labels.iter().any(|label| is_name(label) && LETTER * letters(label) > CELL.0)
@@ -413,7 +418,8 @@ fn labels(names: &[String]) -> Vec<String> {
     numbered.map(|(index, name)| shortened(&format!("{index}: {name}"), MOST_LETTERS)).collect()
 }
 
-/// The colours of the map viridis (S. van der Walt, N. Smith, CC0) at 0, 1/4 .. 1, whose lightness grows evenly.
+/// The colours of the map viridis (S. van der Walt, N. Smith, CC0) at 0, 1/4 .. 1, whose lightness
+/// grows evenly.
 const VIRIDIS: [[f64; 3]; 5] =
     [[68.0, 1.0, 84.0], [59.0, 82.0, 139.0], [33.0, 145.0, 140.0], [94.0, 201.0, 98.0], [253.0, 231.0, 37.0]];
 

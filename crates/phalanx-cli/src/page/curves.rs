@@ -7,10 +7,12 @@ use crate::figure::{Axis, Mark, Plot, PlotSeries, Scale, SeriesKind, StackedColu
 
 type Points = Vec<(f64, f64)>;
 
-/// Returns the loss over the steps of a run: of training samples, thinned to a few hundred points with their range, and of test samples
-/// after each epoch. The points where it was resumed are marked.
+/// Returns the loss over the steps of a run: of training samples, thinned to a few hundred points
+/// with their range, and of test samples after each epoch. The points where it was resumed are
+/// marked.
 ///
-/// Values that are NaN or infinite are left out; a run that logged no others has a figure without curves, which says so.
+/// Values that are NaN or infinite are left out; the caption of a figure without any others says
+/// so.
 pub fn loss_figure(run: &RunRecord) -> Plot {
     let log = &run.log;
     let train = Thinned::new(training_loss(log));
@@ -267,12 +269,14 @@ struct Thinned {
     group: usize,
     /// Mean x and mean y of each group.
     means: Points,
-    /// Around the values of each group: the greatest from left to right, then the least back; empty if each is a point.
+    /// Around the values of each group: the greatest from left to right, then the least back; empty
+    /// if each is a point.
     band: Points,
 }
 
 impl Thinned {
-    /// Combines so many neighbours that [`MOST_POINTS`] remain; values that are NaN or infinite are left out.
+    /// Combines so many neighbours that [`MOST_POINTS`] remain; values that are NaN or infinite are
+    /// left out.
     fn new(mut points: Points) -> Self {
         points.retain(|(_, y)| y.is_finite());
         let group = points.len().div_ceil(MOST_POINTS).max(1);

@@ -6,11 +6,13 @@ use crate::figure::{HeatMap, Plot, StackedColumns};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Width in which plots are drawn. A phone shows them a little smaller, with letters of 10 pixels, a wide screen larger.
+/// Width in which plots are drawn. A phone shows them a little smaller, with letters of 10 pixels,
+/// a wide screen larger.
 const WIDTH: f64 = 450.0;
 
-/// Returns a page around the elements of its body: one file that needs nothing else, legible on light and dark screens, narrow ones, and
-/// paper. `generator` names the program, by which the page is recognised.
+/// Returns a page around the elements of its body: one file that needs nothing else, legible on
+/// light and dark screens, narrow ones, and paper. `generator` names the program, by which the page
+/// is recognised.
 pub fn document(generator: &str, title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
@@ -36,7 +38,8 @@ pub fn is_made_by(generator: &str, page: &[u8]) -> bool {
         && start.contains(&format!("<meta name=\"generator\" content=\"{generator}\">"))
 }
 
-/// A box of plots side by side, as far as there is space, whose captions are set below them, where they wrap.
+/// A box of plots side by side, as far as there is space, whose captions are set below them, where
+/// they wrap.
 pub fn plots(plots: impl IntoIterator<Item = Plot>, columns: Option<StackedColumns>) -> Markup {
     let of_plot = |plot: Plot| {
         let caption = plot.caption.join(" ");
@@ -64,7 +67,8 @@ fn figure(svg: String, caption: &str) -> Markup {
     }
 }
 
-/// A heat map in its full size, which scrolls in its own box where it does not fit; its title and caption wrap below.
+/// A heat map in its full size, which scrolls in its own box where it does not fit; its title and
+/// caption wrap below.
 pub fn heat_map(map: &HeatMap) -> Markup {
     html! {
         figure.natural {
@@ -74,8 +78,9 @@ pub fn heat_map(map: &HeatMap) -> Markup {
     }
 }
 
-/// A table whose first column names the rows; `class` is `names` where the others hold text and no numbers, and `wide` where there are
-/// more columns than a narrow page has space for: they keep their width and scroll, the first one stays.
+/// A table whose first column names the rows; `class` is `names` where the others hold text and no
+/// numbers, and `wide` where there are more columns than a narrow page has space for: they keep
+/// their width and scroll, the first one stays.
 pub fn table<C: Render>(class: &str, label: &str, head: &[impl Render], rows: &[Vec<C>]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label=(label) {

@@ -1,8 +1,10 @@
 //! Pages of HTML, and the records that the page of a run is made from.
 //!
-//! * [`RunRecord`] is a run as it is in its directory, at whatever point it is: options, log, results.
+//! * [`RunRecord`] is a run as it is in its directory, at whatever point it is: options, log,
+//!   results.
 //! * [`Tested`] is the performance of its model on samples, one by one.
-//! * [`run_page`] makes the page of one run, or of several side by side; [`loss_figure`] is the first figure of it.
+//! * [`run_page`] makes the page of one run, or of several side by side; [`loss_figure`] is the
+//!   first figure of it.
 //!
 //! | file | holds |
 //! |---|---|

@@ -38,7 +38,7 @@ pub enum RunState {
     Ended(Box<Results>),
 }
 
-/// Why a run cannot be read.
+/// An error of reading a run.
 #[derive(Debug, Error)]
 pub enum RecordError {
     /// There is no file or folder of that name.
@@ -74,7 +74,8 @@ pub enum RecordError {
 }
 
 impl RunRecord {
-    /// Reads the files of a run. Those that a run writes only at its end may be missing, and so may all but its options or its log.
+    /// Reads the files of a run. Those that a run writes only at its end may be missing, and so may
+    /// all but its options or its log.
     ///
     /// A run that trains holds a lock on its log, which is tested and released at once.
     ///
@@ -93,7 +94,7 @@ impl RunRecord {
         }
         let results_text = text(&results)?;
         let state = match &results_text {
-            // A run that is resumed removes its results before it goes on.
+            // A run that is resumed removes its results first.
             Some(text) => RunState::Ended(Box::new(parse_results(&results, text)?)),
             None if is_locked(&metrics) => RunState::UnderWay,
             None => RunState::Killed,
@@ -197,7 +198,8 @@ fn advice(path: &Path) -> &'static str {
     }
 }
 
-/// The text of a file, `None` if it does not exist. Bytes that are not UTF-8 become damage of their line.
+/// The text of a file, `None` if it does not exist. Bytes that are not UTF-8 become damage of their
+/// line.
 fn text(path: &Path) -> Result<Option<String>, RecordError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
@@ -228,7 +230,7 @@ fn parse_options(path: &Path, text: &str) -> Result<BTreeMap<String, String>, Re
     Ok(table.into_iter().map(|(name, value)| (name, written(value))).collect())
 }
 
-/// Whether a program trains, which has the log locked.
+/// Returns whether a program trains, which has the log locked.
 fn is_locked(log: &Path) -> bool {
     File::open(log).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

@@ -114,7 +114,8 @@ impl OptionNames {
         Self { differ, same }
     }
 
-    /// Returns the options that distinguish a run from most of them, in a few words: "lr 0.05, momentum 0.9".
+    /// Returns the options that distinguish a run from most of them, in a few words: "lr 0.05,
+    /// momentum 0.9".
     pub fn in_words(&self, run: &RunRecord, runs: &[RunRecord]) -> String {
         let is_common = |name: &String| {
             let like = runs.iter().filter(|other| option(other, name) == option(run, name)).count();

@@ -19,8 +19,9 @@ const GENERATOR: &str = "phalanx report";
 /// Letters for the options of a run in a legend.
 const MOST_LETTERS: usize = 44;
 
-/// Returns the page of one run, or of several side by side: curves, phases, results, options and their differences, and the performance
-/// of the model on single samples, or the reason why that is not known.
+/// Returns the page of one run, or of several side by side: curves, phases, results, options and
+/// their differences, and the performance of the model on single samples, or the reason why that is
+/// not known.
 ///
 /// The page is one file that asks for nothing from elsewhere.
 ///

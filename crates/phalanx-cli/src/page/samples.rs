@@ -176,7 +176,8 @@ fn features(sample: &ShownSample) -> impl Iterator<Item = String> {
     sample.features.iter().map(|value| short_number(f64::from(*value)))
 }
 
-/// The names of the columns, followed by one for each feature that the rows show: its name, or its number.
+/// The names of the columns, followed by one for each feature that the rows show: its name, or its
+/// number.
 fn with_features(names: &[&str], feature_names: &[String], rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(names.len());
     let name = |index: usize| feature_names.get(index).cloned().unwrap_or_else(|| format!("feature {index}"));

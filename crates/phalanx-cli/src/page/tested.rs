@@ -1,4 +1,5 @@
-//! The performance of a model on samples, one by one: its confusion of classes, and the samples that it predicts worst, as pictures.
+//! The performance of a model on samples, one by one: its confusion of classes, and the samples
+//! that it predicts worst, as pictures.
 
 use std::cmp::Reverse;
 
@@ -24,11 +25,12 @@ pub struct Tested {
     pub name: String,
     /// Notes about them.
     pub notes: Vec<String>,
-    /// Names of the features, from the first; empty if they are not known, and then the page numbers them.
+    /// Names of the features, from the first; empty if they are not known, and then the page
+    /// numbers them.
     pub feature_names: Vec<String>,
     /// Their number.
     pub samples: usize,
-    /// Whether they have weights; the counts are of samples.
+    /// True if they have weights; the counts are of samples.
     pub weighted: bool,
     /// The predictions compared with the truth.
     pub targets: TestedTargets,
@@ -48,7 +50,8 @@ pub enum TestedTargets {
     },
     /// Of values.
     Values {
-        /// A true and a predicted value for each output, of at most a thousand samples evenly over all.
+        /// A true and a predicted value for each output, of at most a thousand samples evenly over
+        /// all.
         points: Vec<Vec<(f64, f64)>>,
         /// The samples with the greatest error, that of the greatest first.
         worst: Vec<WorstValue>,
@@ -88,18 +91,20 @@ pub struct WorstValue {
 pub struct ShownSample {
     /// Its number in the data, from 0.
     pub index: usize,
-    /// Its picture, if the data says that samples are images, and they are no larger than 128 × 128.
+    /// Its picture, if the samples are images of at most 128 × 128 pixels.
     pub picture: Option<Picture>,
     /// Its first features otherwise.
     pub features: Vec<f32>,
 }
 
 impl Tested {
-    /// Compares predictions, as [`predict`](phalanx::train::predict) makes them, with the targets of samples; `None` if these have none.
+    /// Compares predictions, as [`predict`](phalanx::train::predict) makes them, with the targets
+    /// of samples; `None` if these have none.
     ///
     /// # Panics
     ///
-    /// If there is not a row of predictions for each sample, with an output for each class or value.
+    /// If there is not a row of predictions for each sample, with an output for each class or
+    /// value.
     pub fn new(name: &str, data: &Dataset, predictions: &Array2<f32>) -> Option<Self> {
         assert_eq!(predictions.nrows(), data.len(), "a row for each sample");
         let targets = match data.targets() {
@@ -249,12 +254,14 @@ impl Confusion {
         share(self.count(class, class), self.of_class(class))
     }
 
-    /// Returns the share of the samples predicted as a class that are of it; `None` if there are none.
+    /// Returns the share of the samples predicted as a class that are of it; `None` if there are
+    /// none.
     pub fn precision(&self, class: usize) -> Option<f64> {
         share(self.count(class, class), self.predicted_as(class))
     }
 
-    /// Returns the pairs of a true and another, predicted class with the most samples, at most `most`, and their counts.
+    /// Returns the pairs of a true and another, predicted class with the most samples, at most
+    /// `most`, and their counts.
     pub fn worst_pairs(&self, most: usize) -> Vec<(usize, usize, u64)> {
         let pairs =
             (0..self.classes * self.classes).map(|index| (index / self.classes, index % self.classes));
@@ -280,7 +287,8 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Makes a picture of features, of which the least of `range` becomes black and the greatest white.
+    /// Makes a picture of features, of which the least of `range` becomes black and the greatest
+    /// white.
     ///
     /// # Panics
     ///
@@ -350,8 +358,9 @@ mod tests {
         assert_eq!(worst[1].error, 0.5_f64.sqrt());
     }
 
-    /// scikit-learn 1.9: confusion_matrix([2, 0, 2, 2, 0, 1], [0, 0, 2, 2, 0, 2]) == [[2, 0, 0], [0, 0, 1], [1, 0, 2]];
-    /// recall_score(average=None) == [1, 0, 2/3], precision_score == [2/3, undefined, 2/3].
+    /// scikit-learn 1.9: confusion_matrix([2, 0, 2, 2, 0, 1], [0, 0, 2, 2, 0, 2]) == [[2, 0, 0],
+    /// [0, 0, 1], [1, 0, 2]]; recall_score(average=None) == [1, 0, 2/3], precision_score == [2/3,
+    /// undefined, 2/3].
     #[test]
     fn counts_and_shares_are_those_of_scikit_learn() {
         let confusion = Confusion::new(3, [2, 0, 2, 2, 0, 1].into_iter().zip([0, 0, 2, 2, 0, 2]));

@@ -1,4 +1,5 @@
-//! The findings of a sweep: the goal, the best rates, the laws fitted to them, the noise scale, and the answer in sentences.
+//! The findings of a sweep: the goal, the best rates, the laws fitted to them, the noise scale, and
+//! the answer in sentences.
 
 use phalanx::model::Model;
 use phalanx::optim::{OptimizerKind, Reduction};
@@ -10,15 +11,17 @@ use crate::numbers::{short_number, significant};
 /// The findings of a sweep.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Findings {
-    /// The loss of the test samples that the steps are counted to; `None` if no loss is reached by every batch size.
+    /// The loss of the test samples that the steps are counted to; `None` if no loss is reached by
+    /// every batch size.
     pub goal: Option<f64>,
-    /// Whether the goal was chosen, and not given.
+    /// True if the goal was chosen, and not given.
     pub goal_is_chosen: bool,
     /// Every cell that was run, over its seeds.
     pub settings: Vec<Setting>,
     /// The best rate of each reduction and batch size that reaches the goal.
     pub best: Vec<BestRate>,
-    /// The law of the best rates of the first reduction, if they show both regimes and the optimizer is plain sgd.
+    /// The law of the best rates of the first reduction, if they show both regimes and the
+    /// optimizer is plain sgd.
     pub rate_law: Option<RateLaw>,
     /// The law of the steps to the goal of the first reduction.
     pub trade_off: Option<TradeOff>,
@@ -41,7 +44,8 @@ pub struct BestRate {
     pub rate_under_mean: f64,
     /// The same under sum.
     pub rate_under_sum: f64,
-    /// Whether the best of the rates that were tried is the first or the last of them, so that the best of all may lie beyond.
+    /// True if the best of the rates that were tried is the first or the last of them, so that the
+    /// best of all may lie beyond.
     pub at_end: bool,
 }
 
@@ -75,7 +79,8 @@ pub struct MeasuredNoise {
 }
 
 impl Findings {
-    /// Determines the goal, the best rates and their laws, and measures the noise scale of the best runs.
+    /// Determines the goal, the best rates and their laws, and measures the noise scale of the best
+    /// runs.
     ///
     /// # Errors
     ///
@@ -111,7 +116,8 @@ impl Findings {
     }
 }
 
-/// The records of each cell, in the order of the sweep; cells of which a run is missing are left out.
+/// The records of each cell, in the order of the sweep; cells of which a run is missing are left
+/// out.
 fn cells<'a, M>(sweep: &Sweep<'_, M>, records: &'a [Record]) -> Vec<(Cell, Vec<&'a Record>)> {
     let of = |run: &SweepRun| records.iter().find(|record| record.run == *run);
     let runs = sweep.runs().chunk_by(|a, b| a.cell == b.cell);
@@ -139,7 +145,8 @@ fn setting<M>(sweep: &Sweep<'_, M>, cell: Cell, records: &[&Record], goal: Optio
     }
 }
 
-/// Batch sizes and a value of their best rates; without those whose best rate may lie beyond the ones tried.
+/// Batch sizes and a value of their best rates; without those whose best rate may lie beyond the
+/// ones tried.
 fn points(best: &[BestRate], reduction: Reduction, value: impl Fn(&BestRate) -> f64) -> Vec<(f64, f64)> {
     let inside = best.iter().filter(|best| best.cell.reduction == reduction && !best.at_end);
     inside.map(|best| (best.cell.batch_size as f64, value(best))).collect()
@@ -172,10 +179,12 @@ fn noise<M: Model>(
     Ok(Some(MeasuredNoise { value, range, of_runs }))
 }
 
-/// How far above the lowest common loss a chosen goal lies. Near that loss curves are flat, and which rate arrives first is chance.
+/// The chosen goal over the lowest common loss. Near that loss curves are flat, and which rate
+/// arrives first is chance.
 const ABOVE_LOWEST: f64 = 1.2;
 
-/// A loss that some rate of every batch size and reduction reaches with every seed, if there is one: 1.2 times the lowest.
+/// A loss that some rate of every batch size and reduction reaches with every seed, if there is
+/// one: 1.2 times the lowest.
 fn common_goal(cells: &[(Cell, Vec<&Record>)]) -> Option<f64> {
     let reached = |records: &[&Record]| {
         let lowest: Option<Vec<f64>> = records.iter().map(|record| record.lowest_loss()).collect();
@@ -188,7 +197,8 @@ fn common_goal(cells: &[(Cell, Vec<&Record>)]) -> Option<f64> {
     })
 }
 
-/// The best rate of each batch size and reduction of which some rate reaches the goal with every seed.
+/// The best rate of each batch size and reduction of which some rate reaches the goal with every
+/// seed.
 fn best_rates<M>(sweep: &Sweep<'_, M>, cells: &[(Cell, Vec<&Record>)], goal: f64) -> Vec<BestRate> {
     cells.chunk_by(|a, b| same_group(&a.0, &b.0)).filter_map(|cells| best(sweep, cells, goal)).collect()
 }
@@ -223,8 +233,9 @@ fn steps_to(records: &[&Record], goal: f64) -> Option<f64> {
 /// Rates whose steps are within this factor of the fewest determine the best rate.
 const NEAR: f64 = 2.0;
 
-/// ln rate and ln steps at the lowest point of the parabola that fits the rates around the best one, or of that one itself if they
-/// are too few, or the parabola has no lowest point among them. A single rate may be the best by chance; its neighbours know more.
+/// ln rate and ln steps at the lowest point of the parabola that fits the rates around the best
+/// one, or of that one itself if they are too few, or the parabola has no lowest point among them.
+/// A single rate may be the best by chance; its neighbours know more.
 fn lowest(cells: &[(Cell, Vec<&Record>)], steps: &[f64], best: usize) -> (f64, f64) {
     let near = |k: &usize| steps[*k] <= NEAR * steps[best];
     let start = (0..best).rev().take_while(near).last().unwrap_or(best);
@@ -235,7 +246,8 @@ fn lowest(cells: &[(Cell, Vec<&Record>)], steps: &[f64], best: usize) -> (f64, f
     vertex.unwrap_or((cells[best].0.rate.ln(), steps[best].ln()))
 }
 
-/// Where the parabola that fits at least three points best, by least squares, is lowest, if it opens upwards.
+/// The lowest point of the parabola that fits at least three points best, by least squares, if it
+/// opens upwards.
 fn lowest_of_parabola(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let n = points.len() as f64;
     let middle = points.iter().map(|point| point.0).sum::<f64>() / n;
@@ -259,7 +271,8 @@ fn rough(value: f64) -> String {
     short_number(significant(value, 2))
 }
 
-/// The answer to "does one divide by the batch size?", as far as the sweep gives it, for one reduction.
+/// The answer to "does one divide by the batch size?", as far as the sweep gives it, for one
+/// reduction.
 fn answer(findings: &Findings, reduction: Reduction) -> Vec<String> {
     let best: Vec<&BestRate> = findings.best_of(reduction).filter(|best| !best.at_end).collect();
     let Some(goal) = findings.goal else {

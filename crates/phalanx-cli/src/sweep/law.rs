@@ -1,8 +1,9 @@
-//! How best rates, and the steps to a goal, depend on the batch size.
+//! The laws of best rates, and of the steps to a goal, as functions of the batch size.
 
 use serde::{Deserialize, Serialize};
 
-/// The best rate of plain SGD, η_μ(B) = η_max/(1 + B_noise/B) under mean, and therefore η_Σ(B) = η_max/(B + B_noise) under sum.
+/// The best rate of plain SGD, η_μ(B) = η_max/(1 + B_noise/B) under mean, and therefore η_Σ(B) =
+/// η_max/(B + B_noise) under sum.
 ///
 /// Far below B_noise the rate of the sum does not depend on the batch; far above, that of the mean.
 ///
@@ -13,11 +14,13 @@ pub struct RateLaw {
     pub max_rate: f64,
     /// B_noise, in samples.
     pub noise_scale: f64,
-    /// Standard error of B_noise, as a factor up and down; `None` if two batch sizes were all there were.
+    /// Standard error of B_noise, as a factor up and down; `None` if two batch sizes were all there
+    /// were.
     pub noise_scale_factor: Option<f64>,
 }
 
-/// Steps and samples to a goal, S(B) = S_min·(1 + B_crit/B) and E(B) = B·S(B) = E_min·(1 + B/B_crit), E_min = B_crit·S_min.
+/// Steps and samples to a goal, S(B) = S_min·(1 + B_crit/B) and E(B) = B·S(B) = E_min·(1 +
+/// B/B_crit), E_min = B_crit·S_min.
 ///
 /// Source: McCandlish, Kaplan, Amodei 2018, arXiv:1812.06162, equation 2.11.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,12 +31,14 @@ pub struct TradeOff {
     pub min_samples: f64,
     /// B_crit, at which both are twice their least.
     pub critical_batch: f64,
-    /// Standard error of B_crit, as a factor up and down; `None` if two batch sizes were all there were.
+    /// Standard error of B_crit, as a factor up and down; `None` if two batch sizes were all there
+    /// were.
     pub critical_batch_factor: Option<f64>,
 }
 
 impl RateLaw {
-    /// Fits pairs of a batch size and the best rate under mean; `None` if they do not show where the one regime goes over into the other.
+    /// Fits pairs of a batch size and the best rate under mean; `None` if they do not show where
+    /// the one regime goes over into the other.
     pub fn fit(rates: &[(f64, f64)]) -> Option<Self> {
         let fit = Bend::fit(rates, -1.0)?;
         Some(Self { max_rate: fit.limit, noise_scale: fit.bend, noise_scale_factor: fit.factor })
@@ -51,7 +56,8 @@ impl RateLaw {
 }
 
 impl TradeOff {
-    /// Fits pairs of a batch size and the steps to the goal; `None` if they do not show where the one regime goes over into the other.
+    /// Fits pairs of a batch size and the steps to the goal; `None` if they do not show where the
+    /// one regime goes over into the other.
     pub fn fit(steps: &[(f64, f64)]) -> Option<Self> {
         let Bend { limit, bend, factor } = Bend::fit(steps, 1.0)?;
         let (min_steps, min_samples) = (limit, limit * bend);
@@ -64,7 +70,8 @@ impl TradeOff {
     }
 }
 
-/// y(x) = limit·(1 + bend/x)^power with a power of 1 or −1, by least squares of ln y: a factor counts the same wherever it is.
+/// y(x) = limit·(1 + bend/x)^power with a power of 1 or −1, by least squares of ln y: a factor
+/// counts the same wherever it is.
 struct Bend {
     limit: f64,
     bend: f64,
@@ -72,7 +79,8 @@ struct Bend {
     factor: Option<f64>,
 }
 
-/// Bends are looked for so far beyond the ends of x, as a factor; one at the end of that is not seen in the data.
+/// Bends are looked for so far beyond the ends of x, as a factor; one at the end of that is not
+/// seen in the data.
 const BEYOND: f64 = 20.0;
 /// Values of ln bend that are tried, and then halvings of the gap between two.
 const TRIED: usize = 400;
@@ -111,7 +119,8 @@ fn residuals(points: &[(f64, f64)], power: f64, ln_bend: f64) -> (f64, f64) {
     (mean, points.iter().map(|point| (left(point) - mean).powi(2)).sum())
 }
 
-/// Of ln bend, from the linearised model: σ² = squares/(n − 2) over the spread of ∂ln y/∂ln bend = 1/(1 + x/bend).
+/// Of ln bend, from the linearised model: σ² = squares/(n − 2) over the spread of ∂ln y/∂ln bend =
+/// 1/(1 + x/bend).
 fn standard_error(points: &[(f64, f64)], ln_bend: f64, squares: f64) -> Option<f64> {
     let slopes: Vec<f64> = points.iter().map(|point| 1.0 / (1.0 + point.0 / ln_bend.exp())).collect();
     let mean = slopes.iter().sum::<f64>() / slopes.len() as f64;

@@ -1,13 +1,18 @@
-//! Sweeps: many training runs that differ in batch size, rate, reduction and seed, and their answer to "sum or mean".
+//! Sweeps: many training runs that differ in batch size, rate, reduction and seed, and their answer
+//! to "sum or mean".
 //!
 //! Vocabulary:
 //!
 //! - **cell**: a batch size, a rate and a reduction. One run of a cell for each seed.
-//! - **curve**: the loss on the test samples over the steps of a run, scored at sample counts that grow by a factor.
-//! - **goal**: a loss on the test samples. Steps to it, interpolated on the curve, measure a rate (the protocol of Shallue et
-//!   al. 2019, arXiv:1811.03600: the goal is fixed, the rate tuned for each batch size).
-//! - **best rate** of a batch size: the one with the fewest steps to the goal, interpolated between the rates that were tried.
-//! - **law**: the best rate, or the steps to the goal, as a function of the batch size ([`RateLaw`], [`TradeOff`]).
+//! - **curve**: the loss on the test samples over the steps of a run, scored at sample counts that
+//!   grow by a factor.
+//! - **goal**: a loss on the test samples. Steps to it, interpolated on the curve, measure a rate
+//!   (the protocol of Shallue et al. 2019, arXiv:1811.03600: the goal is fixed, the rate tuned for
+//!   each batch size).
+//! - **best rate** of a batch size: the one with the fewest steps to the goal, interpolated between
+//!   the rates that were tried.
+//! - **law**: the best rate, or the steps to the goal, as a function of the batch size
+//!   ([`RateLaw`], [`TradeOff`]).
 //!
 //! | file | holds |
 //! |---|---|

@@ -8,7 +8,8 @@ use crate::figure::{Axis, HeatCell, HeatMap, Mark, Plot, PlotSeries, Scale, Seri
 use crate::numbers::{distinct_labels, grouped, short_number};
 use crate::page::{document, heat_map, plots, table};
 
-/// Returns the page. `about` are names and values of the sweep, `command` is the command to repeat it.
+/// Returns the page. `about` are names and values of the sweep, `command` is the command to repeat
+/// it.
 pub fn page<M>(
     sweep: &Sweep<'_, M>,
     findings: &Findings,
@@ -193,7 +194,8 @@ mod tests {
     use super::super::SweepOptions;
     use super::*;
 
-    /// The sweep that the guide names, as it saved its findings: the figures are drawn again without training.
+    /// The sweep that the guide names, as it saved its findings: the figures are drawn again
+    /// without training.
     fn recorded() -> Findings {
         serde_json::from_str(include_str!("guide.json")).expect("it is the results.json of a sweep")
     }
@@ -265,7 +267,8 @@ mod tests {
         let test = digits.test.as_ref().unwrap();
         let sweep =
             Sweep::new(&mlp, &digits.train, test, Options::default(), SweepOptions::default()).unwrap();
-        // The page takes the reductions from the sweep, and everything else from the recorded findings of another.
+        // The page takes the reductions from the sweep, and everything else from the recorded
+        // findings of another.
         let findings: Findings = serde_json::from_str(include_str!("guide.json")).unwrap();
         let (html, mean) = (page(&sweep, &findings, &[], "phalanx sweep"), Reduction::Mean);
         for plot in [best_rate(&findings, mean), to_the_goal(&findings, mean)] {

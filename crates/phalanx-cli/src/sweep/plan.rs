@@ -33,17 +33,18 @@ pub struct SweepRun {
 /// The options of a sweep, unchecked; [`Sweep::new`](super::Sweep::new) checks them.
 #[derive(Clone, Debug)]
 pub struct SweepOptions {
-    /// Batch sizes; if empty, powers of two up to an eighth of the samples, at most nine of them and none below 4.
+    /// Batch sizes; if empty, powers of two up to an eighth of the samples, at most nine of them
+    /// and none below 4.
     pub batch_sizes: Vec<usize>,
-    /// Rates, the same under every reduction; if empty, 19 rates around the optimizer's default, a factor √2 apart, under mean,
-    /// and under another reduction those that make the same updates.
+    /// Rates, the same under every reduction; if empty, 19 rates around the optimizer's default, a
+    /// factor √2 apart, under mean, and under another reduction those that make the same updates.
     pub rates: Vec<f64>,
     /// Reductions.
     pub reductions: Vec<Reduction>,
     /// Seeds.
     pub seeds: Vec<u64>,
-    /// The loss on the test samples that runs are to reach; `None` for 1.2 times the lowest that some rate of every batch size
-    /// reaches with every seed.
+    /// The loss on the test samples that runs are to reach; `None` for 1.2 times the lowest that
+    /// some rate of every batch size reaches with every seed.
     pub goal: Option<f64>,
     /// Runs at a time.
     pub jobs: usize,
@@ -178,7 +179,7 @@ const MOST_RUNS: usize = 100_000;
 /// Fewest steps of an epoch: with fewer, a curve says nothing about steps.
 const FEWEST_STEPS: usize = 4;
 
-/// Why a sweep failed.
+/// An error of a sweep.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SweepError {

@@ -1,4 +1,5 @@
-//! The records of the runs of a sweep, and the file that has them all, from which a sweep is resumed.
+//! The records of the runs of a sweep, and the file that has them all, from which a sweep is
+//! resumed.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -15,7 +16,7 @@ pub struct Record {
     /// The run.
     #[serde(flatten)]
     pub run: SweepRun,
-    /// Whether the loss became NaN or infinite, or ended above that of the initial params.
+    /// True if the loss became NaN or infinite, or ended above that of the initial params.
     pub diverged: bool,
     /// Wall time in seconds.
     pub secs: f64,
@@ -45,8 +46,8 @@ impl Record {
         self.curve.iter().map(|point| point.loss).min_by(f64::total_cmp)
     }
 
-    /// Returns the steps until the loss is at most `goal` for the first time, between two scores on a straight line of ln(step) over the loss;
-    /// `None` if it never is.
+    /// Returns the steps until the loss is at most `goal` for the first time, between two scores on
+    /// a straight line of ln(step) over the loss; `None` if it never is.
     pub fn steps_to(&self, goal: f64) -> Option<f64> {
         let index = self.curve.iter().position(|point| point.loss <= goal)?;
         let after = &self.curve[index];
@@ -59,7 +60,8 @@ impl Record {
     }
 }
 
-/// Returns records as CSV for other programs: a line for each run, with its end and the steps to the goal.
+/// Returns records as CSV for other programs: a line for each run, with its end and the steps to
+/// the goal.
 pub fn csv(records: &[Record], goal: Option<f64>) -> String {
     let mut text =
         "reduction,batch_size,rate,seed,diverged,steps,test_loss,test_accuracy,steps_to_goal,secs\n"
@@ -93,8 +95,8 @@ pub struct SweepLog {
 }
 
 impl SweepLog {
-    /// Opens the log, or begins it, and returns the records that it has. A last line that was cut off while it was written is
-    /// removed: its run is to be done again.
+    /// Opens the log, or begins it, and returns the records that it has. A last line that was cut
+    /// off while it was written is removed: its run is to be done again.
     ///
     /// # Errors
     ///

@@ -26,9 +26,10 @@ pub struct Sweep<'a, M> {
 }
 
 impl<'a, M: Model> Sweep<'a, M> {
-    /// Checks everything that can be wrong with any run, before the first. `base` has the options that all runs have in common; its threads,
-    /// batch size, rate, reduction and seed are not used, and the short last batch of an epoch is left out, so that a rate is
-    /// the same under sum and mean.
+    /// Checks everything that can be wrong with any run, before the first. `base` has the options
+    /// that all runs have in common; its threads, batch size, rate, reduction and seed are not
+    /// used, and the short last batch of an epoch is left out, so that a rate is the same under sum
+    /// and mean.
     ///
     /// # Errors
     ///
@@ -72,7 +73,8 @@ impl<M> Sweep<'_, M> {
         self.train.len()
     }
 
-    /// Returns a rate of a cell under mean and under sum; the same for rules that are free of the gradient's scale.
+    /// Returns a rate of a cell under mean and under sum; the same for rules that are free of the
+    /// gradient's scale.
     pub(super) fn rates(&self, cell: &Cell, rate: f64) -> (f64, f64) {
         if self.base.optimizer.kind.is_scale_free() {
             return (rate, rate);
@@ -89,8 +91,9 @@ impl<M> Sweep<'_, M> {
 }
 
 impl<M: Model> Sweep<'_, M> {
-    /// Does every run that has no record among `done`, several at once on a thread each, and hands each record to `on_record` on
-    /// the calling thread as it arrives. Returns all records in the order of the runs; those that are missing were stopped.
+    /// Does every run that has no record among `done`, several at once on a thread each, and hands
+    /// each record to `on_record` on the calling thread as it arrives. Returns all records in the
+    /// order of the runs; those that are missing were stopped.
     ///
     /// # Errors
     ///
@@ -174,7 +177,8 @@ impl<M: Model> Sweep<'_, M> {
         Ok(Some(Record { run: *run, diverged, secs: begun.elapsed().as_secs_f64(), curve }))
     }
 
-    /// Returns the gradient noise scale over the first steps of a run, measured in each; `None` if these are too few to know it.
+    /// Returns the gradient noise scale over the first steps of a run, measured in each; `None` if
+    /// these are too few to know it.
     pub(super) fn noise(&self, run: &SweepRun, steps: u64) -> Result<Option<NoiseEstimate>, SweepError> {
         let options = Options {
             length: Length::Steps(steps),
