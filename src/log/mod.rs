@@ -11,6 +11,32 @@
 //!
 //! Nothing here computes on params or gradients, except that [`TensorBoard`] counts params into
 //! histograms.
+//!
+//! # Examples
+//!
+//! What a run leaves, as a program of your own may read it:
+//!
+//! ```
+//! use phalanx::log::{LineFault, LogError, Metrics, PhaseSecs, Results, RunLog, Stopped};
+//!
+//! fn unreadable_lines(metrics: &Metrics) -> Option<u64> {
+//!     metrics.unreadable()
+//! }
+//!
+//! fn is_complete(results: &Results) -> bool {
+//!     let phases: &PhaseSecs = &results.phase_secs;
+//!     let reason: &Stopped = &results.stopped;
+//!     !matches!(reason, Stopped::Diverged) && phases.compute >= 0.0
+//! }
+//!
+//! fn logged_steps(log: &RunLog) -> usize {
+//!     log.steps.len()
+//! }
+//!
+//! fn text(fault: Result<LineFault, LogError>) -> String {
+//!     fault.map_or_else(|error| error.to_string(), |_| String::new())
+//! }
+//! ```
 
 mod error;
 mod memory;

@@ -94,6 +94,17 @@ pub trait FusedModel<W: 'static>: Sync {
 
 /// A [`FusedModel`] that keeps of its samples all that their gradients are made of, so that the gradient of any segment of the params can be
 /// computed from it, and the norm of the gradient of each sample.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::model::{Activation, FusedModel, Loss, Mlp, MlpShape, Model, SegmentModel};
+///
+/// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::CrossEntropy);
+/// let model = Mlp::new(MlpShape { inputs: 100, hidden, outputs: 100, activation, loss });
+/// let by_segment: &dyn SegmentModel<_> = model.fused().and_then(|fused| fused.by_segment()).expect("a perceptron is");
+/// assert!(by_segment.reduces_by_segment(1) && !by_segment.reduces_by_segment(1_000_000));
+/// ```
 pub trait SegmentModel<W: 'static>: Sync {
     /// Returns whether the gradient of `samples` samples should be cut by params, not by samples.
     ///

@@ -48,6 +48,15 @@ use serde::{Deserialize, Serialize};
 pub use translation::{Condition, Destination, Exactness, NumberChange, Translation};
 
 /// The definition of the gradient of a step, and of how the L2 penalty is written.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::optim::convention::Convention;
+///
+/// let names: Vec<&str> = Convention::ALL.iter().map(|convention| convention.name()).collect();
+/// assert!(names.contains(&"mean") && names.contains(&"sum"));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Convention {
