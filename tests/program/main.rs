@@ -23,6 +23,7 @@ mod moments;
 mod noise_scale;
 mod partial_epoch;
 mod predict;
+mod print_config;
 mod presets;
 mod report;
 mod resume;

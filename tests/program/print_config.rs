@@ -1,0 +1,54 @@
+//! What `--print-config` prints, byte for byte, for command lines with flags of every kind, variables and files.
+//!
+//! `print_config.txt` holds each command line after `$ `, followed by what it prints. To record it again after an intended change, set
+//! `UPDATE_PRINT_CONFIG=1`.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use crate::room::{Ran, Room};
+
+const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/program/print_config.txt");
+
+/// Files that the command lines name.
+const FILES: [(&str, &str); 4] = [
+    ("own.toml", "batch_size = 9\nhidden = [30, 20]\n"),
+    ("like.toml", "# as Keras\nlike = \"keras\"\nmomentum = 0.9\nl2 = 1e-4\n"),
+    ("pairs.toml", "epochs = 3\ntest = \"other.csv\"\n"),
+    (
+        "kinds.toml",
+        "data = 'a \"b\".csv'\nlabel_column = 1\nweight-column = \"w\"\nheader = \"present\"\nthreads = 3\nshards = \"4\"\nhidden = 64\n\
+         lr = 1\nl2 = 1e-5\nnesterov = true\nmomentum = 0.9\nquiet = false\nsave-every = 500\nkeep = 0x10\nseed = 18_000\n\
+         noise-scale = 0\nallow-changed = [\"lr\", \"l2\"]\nresume = \"auto\"\noutput-dir = [114, 117, 110]\nstandardize-targets = false\n\
+         timeout = 3_0\nclip-grad-norm = inf\nlr-schedule = \"\"\"cosine\"\"\"\nloss = \"bce\"\n",
+    ),
+];
+
+/// The command lines of the recorded text, each with what it printed.
+fn recorded(text: &str) -> Vec<(&str, &str)> {
+    let cases = text.split("$ ").skip(1);
+    cases.map(|case| case.split_once('\n').expect("a command line ends with its line")).collect()
+}
+
+#[test]
+fn recorded_command_lines_print_what_they_printed() {
+    let room = Room::new();
+    FILES.iter().for_each(|(name, text)| room.write(name, text));
+    let text = fs::read_to_string(RECORDED).unwrap();
+    let mut now = String::new();
+    for (line, _) in recorded(&text) {
+        let (variables, arguments) = line.split_once("phalanx ").unwrap();
+        let mut command = room.command(&format!("{arguments} --print-config"));
+        command.envs(variables.split_whitespace().map(|variable| variable.split_once('=').unwrap()));
+        let ran: Ran = command.output().unwrap().into();
+        assert_eq!(ran.code, Some(0), "{line}: {ran:?}");
+        let _ = writeln!(now, "$ {line}\n{}", ran.out.trim_end());
+    }
+    if std::env::var_os("UPDATE_PRINT_CONFIG").is_some() {
+        fs::write(RECORDED, &now).unwrap();
+    }
+    for ((line, then), (_, now)) in recorded(&text).into_iter().zip(recorded(&now)) {
+        assert_eq!(now, then, "{line}");
+    }
+    assert!(recorded(&text).len() >= 20);
+}
