@@ -323,6 +323,14 @@ pub enum DataError {
     SplitEmpty { share: f64, samples: usize, side: &'static str },
 }
 
+impl DataError {
+    /// Returns whether the options are at fault, which no data could make good.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::SplitShare { .. })
+    }
+}
+
 /// A field that is no number, for a message.
 fn found_text(text: &str) -> String {
     if text.is_empty() { "an empty field".to_owned() } else { format!("{text:?}") }

@@ -294,6 +294,32 @@ pub enum TrainError {
     Collective(#[from] CollectiveError),
 }
 
+impl TrainError {
+    /// Returns whether the options are at fault, which no data could make good.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        use TrainError::{
+            ClipNorm, L2Form, Metric, MinGain, NoBaseBatch, Optim, UnusedBaseBatch, ZeroBatch, ZeroEarlyStop,
+            ZeroLength, ZeroShards, ZeroThreads,
+        };
+        matches!(
+            self,
+            ZeroThreads
+                | ZeroBatch
+                | ZeroShards
+                | ZeroLength
+                | ClipNorm { .. }
+                | Metric { .. }
+                | MinGain { .. }
+                | ZeroEarlyStop
+                | L2Form { .. }
+                | NoBaseBatch
+                | UnusedBaseBatch { .. }
+                | Optim(_)
+        )
+    }
+}
+
 /// The reason why a subscriber cannot continue.
 pub type SubscriberError = Box<dyn Error + Send + Sync>;
 
