@@ -1,15 +1,51 @@
-//! The program `phalanx`: train, evaluate, predict, report and measure. Its library is for its own
-//! binary; embed `phalanx` instead.
+//! The program `phalanx`: train, evaluate, predict, report and measure. Its library is for its own binary; embed `phalanx` instead.
+//!
+//! `cli` has the commands and how arguments reach them. `args` reads flags from the command line, the environment and files; `run` is the
+//! largest command, `train`, and what others share with it; `commands` are all others; `terminal` is what stands between a command and the
+//! system: streams, exit codes, signals, launchers.
 
+mod args {
+    pub mod flags;
+    pub mod layers;
+    pub mod parser;
+    pub mod suggest;
+    pub mod values;
+}
 mod advice;
 mod bench;
 mod cli;
+mod commands {
+    pub mod bench;
+    pub mod convert;
+    pub mod export;
+    pub mod inspect;
+    pub mod predict;
+    pub mod report;
+    pub mod shell;
+    pub mod sweep;
+}
 mod figure;
 mod numbers;
 mod page;
 mod progress;
+mod run {
+    pub mod data;
+    pub mod like;
+    pub mod prepared;
+    pub mod resume;
+    pub mod settings;
+    pub mod tables;
+    pub mod train;
+}
 mod sweep;
+mod terminal {
+    pub mod failure;
+    pub mod launcher;
+    pub mod mpi;
+    pub mod output;
+    pub mod signals;
+}
 mod text;
 mod text_curve;
 
-pub use cli::run;
+pub use cli::main;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    phalanx_cli::run(std::env::args_os())
+    phalanx_cli::main(std::env::args_os())
 }

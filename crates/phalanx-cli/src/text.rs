@@ -11,10 +11,20 @@ pub struct TextTable {
 }
 
 impl TextTable {
-    /// Begins a table of numbers: its cells are aligned to the right, and it has a cell for each
-    /// name of the header in every row.
-    pub fn of_numbers(header: &[&str]) -> Self {
-        Self { rows: vec![header.iter().map(ToString::to_string).collect()], is_right: true }
+    /// Begins a table of numbers: its cells are aligned to the right. The header has the names of the
+    /// columns, with commas between.
+    pub fn of_numbers(header: &str) -> Self {
+        Self { is_right: true, ..Self::of_texts(header) }
+    }
+
+    /// Begins a table of texts with such a header: its cells are aligned to the left.
+    pub fn of_texts(header: &str) -> Self {
+        Self { rows: vec![header.split(", ").map(str::to_owned).collect()], is_right: false }
+    }
+
+    /// Drops the first column.
+    pub fn drop_first_column(&mut self) {
+        self.rows.iter_mut().for_each(|row| _ = row.remove(0));
     }
 
     /// Adds a row of a name and a value.
@@ -88,7 +98,7 @@ mod tests {
 
     #[test]
     fn numbers_end_where_their_column_ends() {
-        let mut table = TextTable::of_numbers(&["n", "time µs"]);
+        let mut table = TextTable::of_numbers("n, time µs");
         table.cells(vec!["16".to_owned(), "1.5".to_owned()]);
         assert_eq!(table.to_string(), " n  time µs\n16      1.5\n");
     }

@@ -122,3 +122,20 @@ pub enum BenchError {
     #[error(transparent)]
     Collective(#[from] CollectiveError),
 }
+
+impl BenchError {
+    /// Returns whether what was asked for cannot be measured by anybody.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::NoThreads
+            | Self::ZeroThreads
+            | Self::NoLens
+            | Self::ZeroLen
+            | Self::Takes { .. }
+            | Self::UnevenBatch { .. }
+            | Self::NoSuchReduction { .. } => true,
+            Self::Train(error) => error.is_usage(),
+            _ => false,
+        }
+    }
+}

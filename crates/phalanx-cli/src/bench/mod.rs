@@ -42,7 +42,7 @@ pub use chart::speed_up_chart;
 pub use error::BenchError;
 pub use machine::{Machine, Warning};
 #[cfg(feature = "mpi")]
-pub use processes::{ProcessesPoint, ProcessesReport, measure_processes};
+pub use processes::{ProcessesReport, measure_processes};
 pub use products::ProductRate;
 pub use scaling::{Growth, PhaseShares, ScalingBench, ScalingOptions, ScalingPoint, ScalingReport, Take};
 pub use timing::Statistics;

@@ -244,6 +244,20 @@ pub enum SweepError {
     Train(#[from] TrainError),
 }
 
+impl SweepError {
+    /// Returns whether no sweep can be made of what was asked for.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::BadList { .. }
+            | Self::TooManyRuns { .. }
+            | Self::NotPositive { .. }
+            | Self::LargeBatch { .. } => true,
+            Self::Train(error) => error.is_usage(),
+            Self::BadLog { .. } | Self::WriteLog { .. } => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

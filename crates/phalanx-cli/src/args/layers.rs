@@ -1,0 +1,438 @@
+//! Flags from several places, the one above hiding the one below: the command line, variables of the environment
+//! (`PHALANX_BATCH_SIZE=128`), a TOML file (`batch-size = 128`); and for each flag the place that its value came from.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::anyhow;
+use toml::{Spanned, Value};
+
+use super::flags::TrainFlags;
+use super::parser::{EITHER_OR, flag_of, keys, named, reason};
+use super::suggest::{beginning, did_you_mean, nearest, nearest_choice};
+use super::values::toml_value;
+use crate::terminal::failure::{Failure, usage};
+
+/// Flags, and for each that is given where its value came from, in words.
+#[derive(Clone, Debug, Default)]
+pub struct Layers {
+    pub flags: TrainFlags,
+    origins: BTreeMap<String, String>,
+}
+
+/// Returns what the command line gives, below it the environment, and below that the `--config` file of either.
+pub fn given(flags: TrainFlags) -> Result<Layers, Failure> {
+    let typed = Layers::new(flags, |name| match name {
+        "data" => "the command line".to_owned(),
+        name => format!("--{name}"),
+    });
+    let above = typed.over(environment(env::vars_os())?);
+    match above.flags.config.clone() {
+        Some(path) => Ok(above.over(file(&path)?)),
+        None => Ok(above),
+    }
+}
+
+impl Layers {
+    /// Returns flags from one place; `origin` names it for the flag of this name.
+    pub fn new(flags: TrainFlags, origin: impl Fn(&str) -> String) -> Self {
+        let origins = flags.to_table().into_iter().map(|(name, _)| (origin(&name), name));
+        Self { origins: origins.map(|(origin, name)| (name, origin)).collect(), flags }
+    }
+
+    /// Returns these flags, and those of `below` for what is not given.
+    pub fn over(self, below: Self) -> Self {
+        let flags = self.flags.over(below.flags);
+        let values = flags.to_table();
+        let mut origins = below.origins;
+        origins.extend(self.origins);
+        origins.retain(|name, _| values.contains_key(name));
+        Self { flags, origins }
+    }
+
+    /// Returns these flags with the defaults of `train` for what is not given.
+    pub fn complete(self) -> Self {
+        let defaults = TrainFlags::recorded_defaults(self.flags.optimizer.unwrap_or_default());
+        self.over(Self::new(defaults, |_| "default".to_owned()))
+    }
+
+    /// Returns the flags as `change` makes them of these; `origin` names the place of a value that it has changed, given the one before.
+    pub fn changed_by(
+        self,
+        origin: impl Fn(Option<&str>) -> String,
+        change: impl FnOnce(TrainFlags) -> Result<TrainFlags, Failure>,
+    ) -> Result<Self, Failure> {
+        let before = self.flags.to_table();
+        let flags = change(self.flags)?;
+        let named = |(name, value): (String, Value)| {
+            let was = self.origins.get(&name);
+            let stays = before.get(&name).map(Value::to_string) == Some(value.to_string());
+            let origin = was.filter(|_| stays).cloned().unwrap_or_else(|| origin(was.map(String::as_str)));
+            (name, origin)
+        };
+        let origins = flags.to_table().into_iter().map(named).collect();
+        Ok(Self { flags, origins })
+    }
+
+    /// Returns the place that the value of a flag came from, if it is given.
+    pub fn origin(&self, name: &str) -> Option<&str> {
+        self.origins.get(name).map(String::as_str)
+    }
+
+    /// Returns a TOML file that makes the same run, with where each value came from, and what is not given.
+    pub fn annotated(&self) -> String {
+        let values = self.flags.to_table();
+        let (given, absent): (Vec<_>, Vec<_>) =
+            keys().map(|(name, _)| name).partition(|name| values.contains_key(name));
+        let lines: Vec<_> =
+            given.iter().map(|name| format!("{name} = {}", toml_value(&values[name]))).collect();
+        let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0).min(40);
+        // A comment holds no control characters, which the name of a file may.
+        let origin = |name: &String| self.origins[name].replace(char::is_control, "?");
+        let annotated =
+            given.iter().zip(&lines).map(|(name, line)| format!("{line:width$}  # {}\n", origin(name)));
+        annotated.collect::<String>() + &format!("# not given: {}\n", absent.join(", "))
+    }
+
+    /// Returns what is given here and was not so before.
+    pub fn changes_from(&self, before: &TrainFlags) -> Vec<FlagChange> {
+        let before = before.to_table();
+        let change = |(name, now): (String, Value)| {
+            let was = before.get(&name);
+            (was != Some(&now)).then(|| FlagChange {
+                was: was.map(toml_value),
+                now: toml_value(&now),
+                origin: self.origins[&name].clone(),
+                name,
+            })
+        };
+        self.flags.to_table().into_iter().filter_map(change).collect()
+    }
+}
+
+/// A flag that is not what it was.
+pub struct FlagChange {
+    pub name: String,
+    was: Option<String>,
+    now: String,
+    origin: String,
+}
+
+impl fmt::Display for FlagChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, was, now, origin } = self;
+        write!(f, "--{name} is {now}")?;
+        if *origin != format!("--{name}") {
+            write!(f, " ({origin})")?;
+        }
+        match was {
+            Some(was) => write!(f, ", was {was}"),
+            None => write!(f, ", was not given"),
+        }
+    }
+}
+
+/// Most bytes of a file of flags: several times what all flags take with the longest paths and the most layers that they may have.
+/// A file is bounded before it is parsed, which takes many times its bytes.
+const MOST_BYTES: u64 = 256 << 10;
+
+/// Reads a file of flags.
+pub fn file(path: &Path) -> Result<Layers, Failure> {
+    let name = path.display();
+    let mut text = String::new();
+    let length = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text));
+    if text.len() as u64 > MOST_BYTES || length.as_ref().is_ok_and(|length| *length as u64 > MOST_BYTES) {
+        return Err(usage!(
+            "{name} has more than {MOST_BYTES} bytes, the most that a file of flags may have; give a TOML file with flags as keys"
+        ));
+    }
+    length.map_err(|error| anyhow!("cannot read {name}: {error}; give a TOML file with flags as keys"))?;
+    let refused = |text: String| usage!("{name} {text}");
+    let values = toml::from_str::<BTreeMap<String, Spanned<Value>>>(&text);
+    let values = values.map_err(|error| refused(syntax_error(&error, &text)))?;
+    let mut values: Vec<_> =
+        values.into_iter().map(|(key, value)| (line(&text, value.span().start), key, value)).collect();
+    values.sort_by_key(|(line, ..)| *line);
+    let mut layer = Layers::default();
+    for (line, key, value) in values {
+        // Both spellings are in use, as for flags.
+        let key = key.replace('_', "-");
+        let flag = flag_of(&key).map_err(|unknown| refused(format!("line {line}: {unknown}")))?;
+        let set = match layer.origins.insert(key.clone(), format!("{name} line {line}")) {
+            None => layer.flags.set_value(flag, value.as_ref()),
+            Some(_) => Err("duplicate key".to_owned()),
+        };
+        set.map_err(|reason| refused(format!("line {line}, {key}: {reason}; fix the value")))?;
+    }
+    match EITHER_OR.iter().find(|(one, other)| layer.origin(one).and(layer.origin(other)).is_some()) {
+        Some((one, other)) => Err(usage!("{name} has both {one} and {other}; keep one of them")),
+        None => Ok(layer),
+    }
+}
+
+/// Returns the line, counted from 1, of a place in bytes.
+fn line(text: &str, place: usize) -> usize {
+    text[..place].matches('\n').count() + 1
+}
+
+/// Names the line of what is no TOML, its key, what is wrong with it and what to do.
+fn syntax_error(error: &toml::de::Error, text: &str) -> String {
+    let line = line(text, error.span().map_or(0, |span| span.start));
+    let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
+    let message = error.message().replace('\n', " ");
+    let is_beyond = message.contains("value was too large") || message.contains("as i128");
+    let message = if is_beyond { format!("expected a whole number from 0 to {}", i64::MAX) } else { message };
+    match key {
+        Some(key) => format!("line {line}, {key}: {message}; fix the value"),
+        None => format!("line {line}: {message}; write key = value, one a line"),
+    }
+}
+
+const PREFIX: &str = "PHALANX_";
+
+/// Variables with the place and version of an installed program, as module systems on clusters set them. Every other unknown
+/// variable is an error: a misspelt one must not go unnoticed.
+const OF_INSTALLERS: [&str; 9] = ["HOME", "ROOT", "DIR", "BASE", "PREFIX", "PATH", "BIN", "LIB", "VERSION"];
+
+/// Reads the flags that these variables give.
+fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Layers, Failure> {
+    let text = |(name, value): (OsString, OsString)| (name.to_string_lossy().into_owned(), value);
+    let mut ours: Vec<_> = variables.map(text).filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    // The order of an environment is none.
+    ours.sort();
+    let mut layer = Layers::default();
+    for (variable, value) in &ours {
+        let Some((name, flag)) = named().find(|(name, _)| variable_of(name) == *variable) else {
+            refuse_unknown(&variable[PREFIX.len()..])?;
+            continue;
+        };
+        layer.flags.set(flag, value).map_err(|error| {
+            let value = beginning(&value.to_string_lossy());
+            Failure::usage(if value.is_empty() {
+                format!("{variable} is empty; give it a value, or unset it")
+            } else {
+                let meant = did_you_mean(nearest_choice(flag, &value).as_deref());
+                format!("{variable} is '{value}': {}{meant}; fix it, or unset it", reason(&error))
+            })
+        })?;
+        layer.origins.insert(name, variable.clone());
+    }
+    match EITHER_OR.iter().find(|(one, other)| layer.origin(one).and(layer.origin(other)).is_some()) {
+        Some((one, other)) => {
+            Err(usage!("both {} and {} are set; unset one of them", variable_of(one), variable_of(other)))
+        }
+        None => Ok(layer),
+    }
+}
+
+/// Returns the variable of a flag.
+fn variable_of(name: &str) -> String {
+    PREFIX.to_owned() + &name.replace('-', "_").to_uppercase()
+}
+
+fn refuse_unknown(name: &str) -> Result<(), Failure> {
+    if OF_INSTALLERS.contains(&name) {
+        return Ok(());
+    }
+    if name == "COLOR" {
+        return Err(usage!("unknown variable {PREFIX}{name}; set NO_COLOR or CLICOLOR_FORCE to 1"));
+    }
+    let known: Vec<String> = named().map(|(name, _)| variable_of(&name)).collect();
+    let meant = match nearest(name, known.iter().map(|known| &known[PREFIX.len()..])) {
+        Some(known) => format!("did you mean {PREFIX}{known}?"),
+        None => "the variables are the flags of phalanx train, see its --help".to_owned(),
+    };
+    Err(usage!("unknown variable {PREFIX}{name}, {meant}; rename it, or unset it"))
+}
+
+#[cfg(test)]
+mod mutants;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    #[command(disable_help_flag = true)]
+    struct Only {
+        #[command(flatten)]
+        flags: TrainFlags,
+    }
+
+    fn flags(arguments: &[&str]) -> TrainFlags {
+        Only::try_parse_from([&["train"], arguments].concat()).map(|only| only.flags).unwrap()
+    }
+
+    fn merged(file: &str, arguments: &[&str]) -> Result<TrainFlags, Failure> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.toml");
+        fs::write(&path, file).unwrap();
+        let flags = TrainFlags { config: Some(path), ..flags(arguments) };
+        given(flags).map(|layers| TrainFlags { config: None, ..layers.flags })
+    }
+
+    #[test]
+    fn the_command_line_comes_before_the_file() {
+        let found = merged("batch-size = 8\nlr = 0.5\n", &["--lr", "0.25"]).unwrap();
+        assert_eq!((found.batch_size, found.lr), (Some(8), Some(0.25)));
+    }
+
+    #[test]
+    fn both_spellings_of_a_key_are_one_key() {
+        assert_eq!(
+            merged("batch_size = 8\ndata = \"my_data.csv\"", &[]).unwrap(),
+            flags(&["-b", "8", "my_data.csv"])
+        );
+    }
+
+    #[test]
+    fn steps_on_the_command_line_replace_epochs_in_the_file() {
+        let found = merged("epochs = 3", &["--max-steps", "7"]).unwrap();
+        assert_eq!((found.epochs, found.max_steps), (None, Some(7)));
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_the_same() {
+        let given = flags(&[
+            "digits",
+            "-t",
+            "auto",
+            "--shards",
+            "4",
+            "--hidden",
+            "30,20",
+            "--loss",
+            "mse",
+            "--standardize",
+            "--label-column",
+            "-1",
+            "--header",
+            "absent",
+            "--reduction",
+            "sum-of-shard-means",
+            "--lr",
+            "0.1",
+            "--momentum-form",
+            "caffe",
+            "--lr-schedule",
+            "cosine",
+            "--scale-lr",
+            "sqrt",
+            "--optimizer",
+            "lars",
+            "--noise-scale",
+        ]);
+        assert_eq!(merged(&given.to_toml(), &[]).unwrap(), given);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let error = format!("{:?}", merged("lr = 0.1\nbatchsize = 8\n", &[]).unwrap_err());
+        assert!(error.contains("line 2") && error.contains("unknown key `batchsize`"), "{error}");
+    }
+
+    #[test]
+    fn a_slip_in_a_value_is_answered_with_the_name_that_was_meant() {
+        for (file, meant) in [
+            ("optimizer = \"adamm\"", "did you mean 'adam'?"),
+            ("lr = 0.1\nloss = 'mes'\n", "line 2, loss: unknown value `mes`"),
+            ("loss = 'mes'", "did you mean 'mse'?"),
+            ("activation = \"rleu\"", "did you mean 'relu'?"),
+        ] {
+            let error = format!("{:?}", merged(file, &[]).unwrap_err());
+            assert!(error.contains(meant), "{error}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_written_short_and_read_back() {
+        for (rate, written) in
+            [(1e300, "lr = 1e300\n"), (1e-300, "lr = 1e-300\n"), (0.1, "lr = 0.1\n"), (4.0, "lr = 4.0\n")]
+        {
+            let flags = TrainFlags { lr: Some(rate), ..TrainFlags::default() };
+            assert_eq!(flags.to_toml(), written);
+            assert_eq!(merged(&flags.to_toml(), &[]).unwrap().lr, Some(rate));
+        }
+    }
+
+    #[test]
+    fn epochs_and_steps_in_one_file_are_refused() {
+        let error = format!("{:?}", merged("epochs = 3\nmax-steps = 7", &[]).unwrap_err());
+        assert!(error.contains("both epochs and max-steps"), "{error}");
+    }
+
+    fn of(variables: &[(&str, &str)]) -> Result<Layers, String> {
+        let variables = variables.iter().map(|(name, value)| (name.into(), value.into()));
+        environment(variables).map_err(|failure| failure.to_string())
+    }
+
+    /// Iterates over clap's arguments, so that a new flag is not forgotten.
+    #[test]
+    fn every_flag_is_a_variable_and_a_key() {
+        for (name, _) in named() {
+            // No value of any flag, and so named in an error or taken as it is; but known.
+            let found = of(&[(&variable_of(&name), "\u{1}")]);
+            assert!(!found.is_err_and(|error| error.contains("unknown variable")), "{name}");
+            // A file does not name a file.
+            let error = merged(&format!("{name} = [[]]"), &[]).unwrap_err().to_string();
+            assert_eq!(error.contains("unknown key"), name == "config", "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn variables_are_read_as_flags_are() {
+        let variables = [
+            ("PHALANX_DATA", "-odd.csv"),
+            ("PHALANX_LABEL_COLUMN", "-1"),
+            ("PHALANX_NESTEROV", "true"),
+            ("PHALANX_ALLOW_CHANGED", "lr,l2"),
+            ("PHALANX_CONFIG", "run.toml"),
+            ("PHALANX_HOME", "/opt/phalanx"),
+            ("HOME", "/root"),
+        ];
+        let found = of(&variables).unwrap().flags;
+        let expected = TrainFlags {
+            data: Some("-odd.csv".to_owned()),
+            label_column: Some("-1".parse().unwrap()),
+            nesterov: Some(true),
+            allow_changed: Some(vec!["lr".to_owned(), "l2".to_owned()]),
+            config: Some("run.toml".into()),
+            ..TrainFlags::default()
+        };
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_variable_is_said() {
+        for (variables, said) in [
+            (&[("PHALANX_LR", "fast")][..], "PHALANX_LR is 'fast': expected a number"),
+            (&[("PHALANX_LR", "")], "PHALANX_LR is empty"),
+            (&[("PHALANX_LR_SCHEDULE", "cosin")], "did you mean 'cosine'?"),
+            (&[("PHALANX_QUIET", "1")], "PHALANX_QUIET is '1': expected one of true, false"),
+            (
+                &[("PHALANX_BATCHSIZE", "8")],
+                "unknown variable PHALANX_BATCHSIZE, did you mean PHALANX_BATCH_SIZE?",
+            ),
+            (
+                &[("PHALANX_X", "8")],
+                "unknown variable PHALANX_X, the variables are the flags of phalanx train",
+            ),
+            (
+                &[("PHALANX_EPOCHS", "1"), ("PHALANX_MAX_STEPS", "2")],
+                "both PHALANX_EPOCHS and PHALANX_MAX_STEPS",
+            ),
+        ] {
+            let error = of(variables).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The one parser of the flags of `train`: what a file, the environment or a record gives is read as an argument of the command line.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::num::ParseFloatError;
+use std::sync::LazyLock;
+
+use clap::error::{ContextKind, Error};
+use clap::{Arg, Args, Command, FromArgMatches};
+use phalanx::data::Column;
+use phalanx::train::SaveEvery;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serializer};
+use toml::Value;
+
+use super::flags::{TrainFlags, is, key_of};
+use super::suggest::{beginning, did_you_mean, names_of, nearest, nearest_choice};
+use super::values::{Auto, FilePath, Hidden, toml_value};
+
+/// Flags of which one replaces the other: the one that is given on the command line hides the other in a file, for example.
+pub const EITHER_OR: [(&str, &str); 2] = [("epochs", "max-steps"), ("test", "test-split")];
+
+/// The flags as a command, which reads them from wherever they are given.
+static COMMAND: LazyLock<Command> = LazyLock::new(|| {
+    let mut command =
+        TrainFlags::augment_args(Command::new("train").no_binary_name(true).disable_help_flag(true));
+    command.build();
+    command
+});
+
+/// Returns the flags that may be given outside of the command line, by name and in the order of `--help`.
+pub fn named() -> impl Iterator<Item = (String, &'static Arg)> {
+    let is_command = |name: &str| matches!(name, "print-config" | "help");
+    COMMAND.get_arguments().map(|flag| (key_of(flag), flag)).filter(move |(name, _)| !is_command(name))
+}
+
+/// Returns the flags that are keys of a file, by name and in the order of `--help`. A file does not name a file.
+pub fn keys() -> impl Iterator<Item = (String, &'static Arg)> {
+    named().filter(|(name, _)| name != "config")
+}
+
+/// Returns the flag that a key of a file sets, or what is wrong with the key.
+pub fn flag_of(key: &str) -> Result<&'static Arg, String> {
+    if let Some((_, flag)) = keys().find(|(name, _)| name == key) {
+        return Ok(flag);
+    }
+    let names: Vec<String> = keys().map(|(name, _)| name).collect();
+    Err(match nearest(key, names.iter().map(String::as_str)) {
+        Some(known) => format!("unknown key `{key}`, did you mean {known}?"),
+        None => format!("unknown key `{key}`; the keys are the flags of phalanx train, see its --help"),
+    })
+}
+
+impl TrainFlags {
+    /// Returns these flags, and those of `below` for what is not given.
+    pub fn over(&self, mut below: Self) -> Self {
+        self.to_table().keys().for_each(|name| below.clear_alternative(name));
+        below.read(self.arguments()).expect("they were read before");
+        let config = self.config.clone().or(below.config);
+        Self { config, print_config: self.print_config, ..below }
+    }
+
+    /// Clears the flag that this one replaces.
+    fn clear_alternative(&mut self, name: &str) {
+        match name {
+            "epochs" => self.max_steps = None,
+            "max-steps" => self.epochs = None,
+            "test" => self.test_split = None,
+            "test-split" => self.test = None,
+            _ => {}
+        }
+    }
+
+    /// Sets a flag to a value as the command line has it.
+    pub fn set(&mut self, flag: &Arg, value: &OsStr) -> Result<(), Error> {
+        let arguments = match flag.get_long() {
+            Some(name) => vec![joined(name, value)],
+            None => vec!["--".into(), value.to_owned()],
+        };
+        self.read(arguments)
+    }
+
+    /// Sets a flag to a value as a file has it.
+    ///
+    /// # Errors
+    ///
+    /// What was expected instead.
+    pub fn set_value(&mut self, flag: &Arg, value: &Value) -> Result<(), String> {
+        let text = argument(flag, value)?;
+        self.set(flag, &text).map_err(|error| {
+            let text = beginning(&text.to_string_lossy());
+            let reason = reason(&error);
+            let names = names_of(flag);
+            let message = match names.as_slice() {
+                [] if reason.starts_with("expected") => format!("invalid value '{text}': {reason}"),
+                [] => reason,
+                _ => format!("unknown value `{text}`, expected {}", one_of(&names)),
+            };
+            message + &did_you_mean(nearest_choice(flag, &text).as_deref())
+        })
+    }
+
+    fn read(&mut self, arguments: Vec<OsString>) -> Result<(), Error> {
+        let print_config = self.print_config;
+        self.update_from_arg_matches(&COMMAND.clone().try_get_matches_from(arguments)?)?;
+        self.print_config = print_config;
+        Ok(())
+    }
+
+    /// Returns the flags that are given, by name and in the order of `--help`, each with its value in a TOML file.
+    pub fn values(&self) -> Vec<(String, Value)> {
+        let mut values = self.to_table();
+        keys().filter_map(|(name, _)| values.remove(&name).map(|value| (name, value))).collect()
+    }
+
+    /// Returns the name of the first of these flags, by their identifiers in one text, that is given.
+    pub fn first_given(&self, ids: &str) -> Option<String> {
+        let given = self.to_table();
+        let mut names = ids.split_whitespace().map(|id| id.replace('_', "-"));
+        names.find(|name| given.contains_key(name) || (name == "print-config" && self.print_config))
+    }
+
+    /// Returns the text of a file that makes the same run, its keys in the order of `--help`.
+    pub fn to_toml(&self) -> String {
+        self.values().iter().map(|(name, value)| format!("{name} = {}\n", toml_value(value))).collect()
+    }
+
+    /// Returns the arguments that give these flags, in the order of `--help`, the data first if it cannot be taken for a flag.
+    pub fn arguments(&self) -> Vec<OsString> {
+        let (mut arguments, mut last) = (Vec::new(), Vec::new());
+        for (name, value) in self.values() {
+            let flag = flag_of(&name).expect("it is a flag");
+            let text = argument(flag, &value).expect("it was read before");
+            let is_like_flag = text.as_encoded_bytes().starts_with(b"-");
+            match value {
+                _ if flag.is_positional() && is_like_flag => last = vec!["--".into(), text],
+                _ if flag.is_positional() => arguments.push(text),
+                Value::Boolean(true) => arguments.push(format!("--{name}").into()),
+                _ if flag.is_require_equals_set() || is_like_flag => arguments.push(joined(&name, &text)),
+                _ => arguments.extend([format!("--{name}").into(), text]),
+            }
+        }
+        [arguments, last].concat()
+    }
+}
+
+/// Writes the flags that are given, by name, for `#[serde(with)]`.
+pub fn serialize<S: Serializer>(flags: &TrainFlags, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(flags.values())
+}
+
+/// Writes the flags that are given, if there are any.
+pub fn serialize_given<S: Serializer>(flags: &Option<&TrainFlags>, serializer: S) -> Result<S::Ok, S::Error> {
+    match flags {
+        Some(flags) => serialize(flags, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Reads what [`serialize`] wrote. An infinite number is null in JSON, and no limit.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TrainFlags, D::Error> {
+    let values = BTreeMap::<String, Option<Value>>::deserialize(deserializer)?;
+    let mut flags = TrainFlags::default();
+    for (name, value) in values.iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
+        let set =
+            flag_of(name).and_then(|flag| flags.set_value(flag, value).map_err(|e| format!("{name}: {e}")));
+        set.map_err(D::Error::custom)?;
+    }
+    Ok(flags)
+}
+
+/// `--name=value`
+fn joined(name: &str, value: &OsStr) -> OsString {
+    let mut argument = OsString::from(format!("--{name}="));
+    argument.push(value);
+    argument
+}
+
+/// Returns a value of a file as the command line has it, if it is of a type that the flag takes.
+fn argument(flag: &Arg, value: &Value) -> Result<OsString, String> {
+    let (kinds, expected): (&[&str], &str) = match () {
+        () if flag.get_value_delimiter().is_some() => (&["array"], "a list of names"),
+        () if is::<bool>(flag) => (&["boolean"], "true or false"),
+        () if is::<f64>(flag) => (&["float", "integer"], "a number"),
+        () if is::<usize>(flag) || is::<u64>(flag) => (&["integer"], "a whole number of 0 or more"),
+        () if is::<Auto<usize>>(flag) || is::<Auto<u64>>(flag) => {
+            (&["integer", "string"], "a whole number or text such as \"auto\"")
+        }
+        () if is::<SaveEvery>(flag) => {
+            (&["integer", "string"], "a number of steps, or text such as \"10min\"")
+        }
+        () if is::<Column>(flag) => (&["integer", "string"], "the name of a column or its number"),
+        () if is::<Hidden>(flag) => {
+            (&["integer", "string", "array"], "widths such as 128, [300, 100] or \"none\"")
+        }
+        () if is::<FilePath>(flag) => (&["string", "array"], "the name of a file or folder"),
+        () => (&["string"], "text"),
+    };
+    let items = |items: &[Value]| -> Option<OsString> {
+        let texts = items.iter().map(|item| match item {
+            Value::Integer(width) if is::<Hidden>(flag) => Some(width.to_string()),
+            Value::String(name) if flag.get_value_delimiter().is_some() => Some(name.clone()),
+            _ => None,
+        });
+        match items {
+            _ if is::<FilePath>(flag) => FilePath::name_of(items),
+            [] if is::<Hidden>(flag) => Some("none".into()),
+            _ => Some(texts.collect::<Option<Vec<_>>>()?.join(",").into()),
+        }
+    };
+    let text = match value {
+        _ if !kinds.contains(&value.type_str()) => None,
+        Value::String(text) => Some(text.into()),
+        Value::Array(list) => items(list),
+        other => Some(toml_value(other).into()),
+    };
+    text.ok_or_else(|| {
+        let written = beginning(&toml_value(value).replace('\n', " "));
+        let written = if value.is_str() { written } else { format!("`{written}`") };
+        let names = names_of(flag);
+        let expected =
+            if names.is_empty() || is::<bool>(flag) { expected.to_owned() } else { one_of(&names) };
+        format!("found {written}, expected {expected}")
+    })
+}
+
+fn one_of(names: &[String]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    format!("one of {}", names.join(", "))
+}
+
+/// Returns what a value must be, out of the error that refuses it.
+pub fn reason(error: &Error) -> String {
+    use std::error::Error as _;
+    match (error.source(), error.get(ContextKind::ValidValue)) {
+        (Some(reason), _) if reason.is::<ParseFloatError>() => "expected a number".to_owned(),
+        (Some(reason), _) => reason.to_string(),
+        (None, Some(choices)) => format!("expected one of {choices}"),
+        (None, None) => error.kind().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &[OsString]) -> TrainFlags {
+        let mut flags = TrainFlags::default();
+        flags.read(arguments.to_vec()).unwrap();
+        flags
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_the_same_flags() {
+        let given = "--label-column=-1 --hidden 30,20 --lr 1e-05 --nesterov --momentum 0.9 --standardize=false -t auto --noise-scale=20 -- -odd.csv";
+        let flags = read(&given.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(read(&flags.arguments()), flags);
+    }
+
+    /// Iterates over clap's arguments, so that a new flag is not forgotten.
+    #[test]
+    fn every_choice_that_is_listed_is_read_and_no_other_is() {
+        for (name, flag) in keys() {
+            let names = names_of(flag);
+            for choice in &names {
+                assert!(TrainFlags::default().set(flag, choice.as_ref()).is_ok(), "--{name} {choice}");
+            }
+            let error = TrainFlags::default().set(flag, "nonsense".as_ref()).err();
+            let reason = error.map(|error| reason(&error)).unwrap_or_default();
+            if let Some((_, listed)) = reason.split_once("choose one of ") {
+                assert_eq!(names.join(", "), listed.split(" (").next().unwrap(), "--{name}");
+            }
+        }
+    }
+}

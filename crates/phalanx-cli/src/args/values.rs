@@ -1,0 +1,304 @@
+//! The types of values that flags take.
+
+use std::ffi::OsString;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command, Error};
+use phalanx::data::HeaderRow;
+use phalanx::model::Loss;
+use phalanx::optim::OptimizerKind;
+use serde::{Serialize, Serializer};
+use toml::Value;
+
+use super::suggest::beginning;
+
+/// Reads one of a few values that have names, and knows the names, for shells to complete and for suggestions.
+#[derive(Clone)]
+pub struct Choices<T> {
+    names: Vec<String>,
+    read: fn(&str) -> Result<T, String>,
+}
+
+impl<T> Choices<T> {
+    pub fn new<N: Into<String>>(
+        names: impl IntoIterator<Item = N>,
+        read: fn(&str) -> Result<T, String>,
+    ) -> Self {
+        Self { names: names.into_iter().map(Into::into).collect(), read }
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> TypedValueParser for Choices<T> {
+    type Value = T;
+
+    fn parse_ref(&self, command: &Command, flag: Option<&Arg>, value: &std::ffi::OsStr) -> Result<T, Error> {
+        self.read.parse_ref(command, flag, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.names.iter().map(PossibleValue::new)))
+    }
+}
+
+/// The parser of a type whose values are listed in its `ALL`, each with a `name`.
+macro_rules! choices {
+    ($type:ident) => {
+        $crate::args::values::Choices::new($type::ALL.iter().map(|choice| choice.name()), |text| {
+            text.parse::<$type>().map_err(|error| error.to_string())
+        })
+    };
+}
+pub(crate) use choices;
+
+/// The parser of `--header`.
+pub fn header_row() -> Choices<HeaderRow> {
+    Choices::new(["auto", "present", "absent"], str::parse)
+}
+
+/// The parser of `--loss`.
+pub fn loss() -> Choices<Auto<Loss>> {
+    let names = ["auto"].into_iter().chain(Loss::ALL.iter().map(|loss| loss.name()));
+    Choices::new(names, |text| auto_or(text, |text| text.parse::<Loss>().map_err(|error| error.to_string())))
+}
+
+/// The parser of `--optimizer`, which explains some optimizers that are not here.
+pub fn optimizer() -> Choices<OptimizerKind> {
+    Choices::new(OptimizerKind::ALL.iter().map(|kind| kind.name()), |name| {
+        name.parse().map_err(|error| match foreign(name) {
+            Some(text) => format!("{error} (of {name}: {text})"),
+            None => format!("{error}"),
+        })
+    })
+}
+
+/// Returns the facts about sum and mean for optimizers that Phalanx does not have, by their usual name.
+fn foreign(optimizer: &str) -> Option<&'static str> {
+    match optimizer {
+        "adadelta" => Some(
+            "there is no exact translation between sum and mean with its one eps, which stands beside squares of gradients \
+             and beside squares of updates, and would have to grow in one place alone",
+        ),
+        "lion" | "sign-sgd" | "signsgd" => Some(
+            "between sum and mean nothing changes for it, since it takes the signs of gradients; only an L2 that is added \
+             to the gradient grows with it",
+        ),
+        _ => None,
+    }
+}
+
+/// Reads a whole number that a TOML file can hold too, whose integers end at 2^63 - 1.
+pub fn whole<T: TryFrom<i64>>(text: &str) -> Result<T, String> {
+    let number = text.parse::<i64>().ok().and_then(|number| T::try_from(number).ok());
+    number.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
+}
+
+/// `auto`, or a value: whole numbers and losses may be left to the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auto<T> {
+    Auto,
+    Given(T),
+}
+
+/// Reads `auto`, or a whole number.
+pub fn auto<T: TryFrom<i64>>(text: &str) -> Result<Auto<T>, String> {
+    auto_or(text, whole)
+}
+
+fn auto_or<T>(text: &str, read: fn(&str) -> Result<T, String>) -> Result<Auto<T>, String> {
+    match text {
+        "auto" => Ok(Auto::Auto),
+        _ => read(text).map(Auto::Given).map_err(|error| format!("{error}, or auto")),
+    }
+}
+
+impl<T: Serialize> Serialize for Auto<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Given(value) => value.serialize(serializer),
+        }
+    }
+}
+
+/// Widths of the hidden layers: `128`, `300,100`, or `none`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hidden(pub Vec<usize>);
+
+/// Most hidden layers, and the most outputs of one: beyond any model that was ever saved, and little to hold.
+const MOST_LAYERS: usize = 10_000;
+const MOST_WIDE: usize = 1 << 24;
+
+impl FromStr for Hidden {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(Vec::new()));
+        }
+        let layers = text.split(',').count();
+        if layers > MOST_LAYERS {
+            return Err(format!("{layers} hidden layers, expected at most {MOST_LAYERS}"));
+        }
+        let widths = text.split(',').map(|width| match width.trim().parse() {
+            Ok(0) => Err("a hidden layer of width 0, expected at least 1".to_owned()),
+            Ok(width) if width > MOST_WIDE => {
+                Err(format!("a hidden layer of width {width}, expected at most {MOST_WIDE}"))
+            }
+            Ok(width) => Ok(width),
+            Err(_) => Err(format!(
+                "'{}' is not a width; expected widths such as 128 or 300,100, or none",
+                beginning(width)
+            )),
+        });
+        widths.collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl Serialize for Hidden {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let widths: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        serializer
+            .serialize_str(if widths.is_empty() { "none".to_owned() } else { widths.join(",") }.as_str())
+    }
+}
+
+/// The format of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For log collectors.
+    Json,
+}
+
+/// The parser of `--log-format`.
+pub fn log_format() -> Choices<LogFormat> {
+    Choices::new(["text", "json"], |text| match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("unknown log format '{text}'; choose one of text, json")),
+    })
+}
+
+/// The name of a file or folder, also one that is not UTF-8: text in a file of flags if it is, and a list of its bytes otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePath(PathBuf);
+
+impl FilePath {
+    /// Returns the name that is written as a list of bytes.
+    pub fn name_of(bytes: &[Value]) -> Option<OsString> {
+        let bytes = bytes.iter().map(|byte| u8::try_from(byte.as_integer()?).ok());
+        name(bytes.collect::<Option<Vec<u8>>>()?)
+    }
+}
+
+impl From<OsString> for FilePath {
+    fn from(text: OsString) -> Self {
+        Self(text.into())
+    }
+}
+
+impl Deref for FilePath {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Serialize for FilePath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0.to_str() {
+            Some(text) => serializer.serialize_str(text),
+            None => serializer.collect_seq(self.0.as_os_str().as_encoded_bytes()),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn name(bytes: Vec<u8>) -> Option<OsString> {
+    Some(std::os::unix::ffi::OsStringExt::from_vec(bytes))
+}
+
+#[cfg(not(unix))]
+fn name(bytes: Vec<u8>) -> Option<OsString> {
+    String::from_utf8(bytes).map(OsString::from).ok()
+}
+
+/// Writes a value as TOML, and numbers such as 1e300 with a power of ten, not with 300 zeros.
+pub fn toml_value(value: &Value) -> String {
+    match value {
+        Value::Float(number) if number.is_finite() => format!("{number:?}"),
+        other => other.to_string(),
+    }
+}
+
+/// A file to write, or stdout for `-`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutputFile {
+    Stdout,
+    File(PathBuf),
+}
+
+impl From<OsString> for OutputFile {
+    fn from(text: OsString) -> Self {
+        if text == "-" { Self::Stdout } else { Self::File(text.into()) }
+    }
+}
+
+impl OutputFile {
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Stdout => None,
+            Self::File(path) => Some(path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_beyond_the_limits_are_refused_with_the_limit() {
+        let read = |text: &str| text.parse::<Hidden>();
+        assert_eq!(read(&vec!["1"; MOST_LAYERS].join(",")).unwrap().0.len(), MOST_LAYERS);
+        for (text, said) in [
+            (vec!["1"; MOST_LAYERS + 1].join(","), "10001 hidden layers, expected at most 10000"),
+            ("16777217".to_owned(), "width 16777217, expected at most 16777216"),
+            ("8,0".to_owned(), "width 0, expected at least 1"),
+            ("x".repeat(100_000), "is not a width"),
+        ] {
+            let error = read(&text).unwrap_err();
+            assert!(error.contains(said) && error.len() < 200, "{error}");
+        }
+    }
+
+    #[test]
+    fn numbers_below_zero_and_beyond_a_file_are_refused() {
+        assert_eq!(whole::<u64>("9223372036854775807"), Ok(i64::MAX as u64));
+        for text in ["-1", "9223372036854775808", "1.5", "1e3", ""] {
+            assert!(whole::<u64>(text).is_err(), "{text}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_of_any_bytes_are_read_back_from_what_is_written() {
+        for bytes in [&b"runs/1"[..], b"", b"runs/\xff", "r\u{fffd}".as_bytes()] {
+            let path = FilePath::from(name(bytes.to_vec()).unwrap());
+            let value = Value::try_from(&path).unwrap();
+            assert_eq!(value.is_str(), std::str::from_utf8(bytes).is_ok());
+            let read = match &value {
+                Value::String(text) => Some(text.into()),
+                value => FilePath::name_of(value.as_array().unwrap()),
+            };
+            assert_eq!(read.map(FilePath::from), Some(path));
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! `phalanx inspect`.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use phalanx::checkpoint::ModelFile;
+use phalanx::data::{Column, Dataset, HeaderRow, InputFormat, Source, Targets};
+use phalanx::internals::{FileSummary, summarize};
+use phalanx::model::Loss;
+
+use crate::args::flags::TrainFlags;
+use crate::args::values::{Auto, choices, header_row};
+use crate::numbers::grouped;
+use crate::run::data::named_data;
+use crate::run::tables::{about_data, standardized_by};
+use crate::terminal::failure::Failure;
+use crate::terminal::output::results;
+use crate::text::TextTable;
+
+/// Print what is in a model file or a checkpoint, or what training would take data for
+#[derive(Args)]
+#[command(after_help = "Examples:
+  phalanx inspect runs/1                             shapes, options and hash of the model
+  phalanx inspect iris.csv                           its columns, its label, its classes and their counts
+  phalanx inspect houses.csv --loss mse              the same, with numbers to predict")]
+pub struct InspectFlags {
+    /// A run directory or a safetensors file; or data, as phalanx train takes it
+    #[arg(value_name = "FILE|DATA")]
+    file: String,
+    /// Column of the label in a CSV: a name, a number from 0, or -1 for the last [default: -1]
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "Data")]
+    label_column: Option<Column>,
+    /// Column of the sample weights in a CSV
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "Data")]
+    weight_column: Option<Column>,
+    /// Whether line 1 of a CSV names its columns: present, absent, or auto, which refuses a line that may be names or a sample
+    /// [default: auto]
+    #[arg(long, value_name = "WHICH", help_heading = "Data", value_parser = header_row(), hide_possible_values = true)]
+    header: Option<HeaderRow>,
+    /// What the data holds, where its name does not say it: csv, npy or libsvm
+    #[arg(long, value_name = "FORMAT", help_heading = "Data", value_parser = choices!(InputFormat), hide_possible_values = true)]
+    input_format: Option<InputFormat>,
+    /// The loss that the data would be trained with: cross-entropy makes the labels classes, mse numbers [default: by the labels]
+    #[arg(long, help_heading = "Data", value_parser = choices!(Loss), hide_possible_values = true)]
+    loss: Option<Loss>,
+}
+
+/// Prints what is in the file, or in the data.
+pub fn run(flags: &InspectFlags) -> Result<ExitCode, Failure> {
+    let path = Path::new(&flags.file);
+    if is_data(flags, path) {
+        let table = about_samples(flags)?;
+        results(|out| write!(out, "{table}"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let summary = summarize(path)?;
+    results(|out| {
+        write!(out, "{}", about_file(&summary))?;
+        summary.model.as_ref().map_or(Ok(()), |model| write!(out, "\n{}", about_options(model)))
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns whether data is meant rather than a model: by the other flags, by the name, or as a folder of images.
+fn is_data(flags: &InspectFlags, path: &Path) -> bool {
+    let InspectFlags { label_column, weight_column, header, input_format, loss, .. } = flags;
+    let has_columns = label_column.is_some() || weight_column.is_some() || header.is_some();
+    if has_columns || input_format.is_some() || loss.is_some() || flags.file == "-" {
+        return true;
+    }
+    if path.is_dir() {
+        let has_images = |name: &str| {
+            ["-idx3-ubyte", ".idx3-ubyte", "-idx3-ubyte.gz", ".idx3-ubyte.gz"]
+                .iter()
+                .any(|end| path.join(format!("{name}-images{end}")).is_file())
+        };
+        return has_images("train") || has_images("t10k");
+    }
+    let is_model = path.extension().is_some_and(|ending| ending == "safetensors") || has_tensors(path);
+    flags.file.parse::<Source>().is_ok() || (path.exists() && !is_model)
+}
+
+/// Returns whether a file begins as safetensors files do: the length of a JSON object in eight bytes, and the object.
+fn has_tensors(path: &Path) -> bool {
+    let mut beginning = [0; 9];
+    File::open(path).and_then(|mut file| file.read_exact(&mut beginning)).is_ok() && beginning[8] == b'{'
+}
+
+fn about_samples(flags: &InspectFlags) -> Result<TextTable, Failure> {
+    let data = TrainFlags {
+        data: Some(flags.file.clone()),
+        label_column: flags.label_column.clone(),
+        weight_column: flags.weight_column.clone(),
+        header: flags.header,
+        input_format: flags.input_format,
+        loss: flags.loss.map(Auto::Given),
+        ..TrainFlags::default()
+    };
+    let (train, test) = named_data(&data)?;
+    let mut table = TextTable::default();
+    table.row("data", &flags.file);
+    table.row("samples", grouped(train.len() as u64));
+    if let Some(test) = test {
+        table.row("test samples", grouped(test.len() as u64));
+    }
+    about_data(&mut table, &train);
+    about_targets(&mut table, &train);
+    Ok(table)
+}
+
+/// Adds the range of each value to predict.
+fn about_targets(table: &mut TextTable, train: &Dataset) {
+    let Targets::Values { values, outputs } = train.targets() else { return };
+    for output in 0..(*outputs).min(8) {
+        let of = || values.iter().skip(output).step_by(*outputs).copied();
+        let (least, most) = (of().fold(f32::INFINITY, f32::min), of().fold(f32::NEG_INFINITY, f32::max));
+        let mean = of().map(f64::from).sum::<f64>() / of().count().max(1) as f64;
+        let name = if *outputs == 1 { "values".to_owned() } else { format!("values {output}") };
+        table.row(name, format!("{least:?} to {most:?}, mean {:?}", mean as f32));
+    }
+}
+
+fn about_file(summary: &FileSummary) -> TextTable {
+    let mut table = TextTable::default();
+    table.row("file", summary.path.display());
+    table.row("bytes", grouped(summary.len_bytes));
+    let elements = match &summary.model {
+        Some(model) => model.params.len(),
+        None => summary.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum(),
+    };
+    let name = if summary.model.is_some() { "params" } else { "elements" };
+    table.row(name, grouped(elements as u64));
+    if let Some(position) = &summary.position {
+        let (step, epoch, batch) = (grouped(position.step), position.epoch, position.batch);
+        table.row("checkpoint", format!("after step {step}: {epoch} epochs and {batch} steps"));
+    }
+    if let Some(hash) = &summary.params_sha256 {
+        table.row("params sha256", hash);
+    }
+    for tensor in &summary.tensors {
+        table.row(&tensor.name, format!("{} {:?}", tensor.element, tensor.shape));
+    }
+    if let Some(model) = &summary.model {
+        about_model(model, &mut table);
+    }
+    table
+}
+
+fn about_model(model: &ModelFile, table: &mut TextTable) {
+    let shape = &model.shape;
+    table.row("hidden", if shape.hidden.is_empty() { "none".to_owned() } else { listed(&shape.hidden) });
+    table.row("activation", shape.activation);
+    table.row("loss", shape.loss);
+    if let Some(classes) = &model.classes {
+        table.row("classes", format!("{}: {}", classes.len(), listed(classes.names())));
+    }
+    table.row("standardized", if model.standardize.is_some() { "yes" } else { "no" });
+    if let Some(standardize) = &model.standardize_targets {
+        table.row("targets", standardized_by(standardize));
+    }
+}
+
+/// Lists the first few, and the last if there are more.
+fn listed<T: ToString>(values: &[T]) -> String {
+    let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+    match texts.as_slice() {
+        [first @ .., last] if first.len() > 12 => format!("{} ... {last}", first[..10].join(", ")),
+        all => all.join(", "),
+    }
+}
+
+fn about_options(model: &ModelFile) -> TextTable {
+    let mut table = TextTable::default();
+    for (name, value) in &model.options {
+        table.row(format!("--{name}"), value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    }
+    table
+}

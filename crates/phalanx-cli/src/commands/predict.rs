@@ -1,0 +1,326 @@
+//! `phalanx eval` and `phalanx predict`: a model is used on data.
+
+use std::borrow::Cow;
+use std::io::{self, BufWriter, IsTerminal, Write, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use ndarray::ArrayView2;
+use phalanx::checkpoint::ModelFile;
+use phalanx::data::{Classes, Column, HeaderRow, InputFormat};
+use phalanx::internals::write_whole_with;
+use phalanx::model::Loss;
+use phalanx::train::{self, score};
+use serde::Serialize;
+
+use crate::args::values::{Choices, OutputFile, choices, header_row};
+use crate::numbers::grouped;
+use crate::run::data::{DataRequest, Labels, samples_for};
+use crate::run::tables::right;
+use crate::terminal::failure::{Failure, usage};
+use crate::terminal::output::{check_folder, is_same_file, results};
+use crate::text::TextTable;
+
+// A doc comment would become the help text of the commands that have these flags.
+#[derive(Args)]
+struct TableFlags {
+    /// Whether line 1 of a CSV names its columns: present, absent, or auto, which refuses a line that may be names or a sample
+    /// [default: auto]
+    #[arg(long, value_name = "WHICH", requires = "data", value_parser = header_row(), hide_possible_values = true)]
+    header: Option<HeaderRow>,
+    /// Column of the label in a CSV, if it is not that of the training data: a name, a number from 0, or -1 for the last
+    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, requires = "data")]
+    label_column: Option<Column>,
+}
+
+/// Score a model on data
+#[derive(Args)]
+#[command(after_help = "Examples:
+  phalanx eval runs/1                              what the run was tested on
+  phalanx eval runs/1 data/mnist                   its test part
+  zcat test.csv.gz | phalanx eval runs/1 -         a table on stdin")]
+pub struct EvalFlags {
+    /// A run directory, a model.safetensors, or a checkpoint
+    model: PathBuf,
+    /// What to score it on: the test part if it has one, else all of it [default: what the run was tested on, or
+    /// trained on if it had no test]; - for stdin
+    data: Option<String>,
+    /// What stdin, a pipe or a file of any name holds: csv or libsvm [default: csv for stdin and pipes; by the ending for files]
+    #[arg(long, value_name = "FORMAT", requires = "data", value_parser = choices!(InputFormat), hide_possible_values = true)]
+    input_format: Option<InputFormat>,
+    #[command(flatten)]
+    table: TableFlags,
+}
+
+/// Prints loss and accuracy.
+pub fn eval(flags: &EvalFlags) -> Result<ExitCode, Failure> {
+    let file = ModelFile::load(&flags.model)?;
+    let (name, data) = samples_for(
+        &file,
+        DataRequest {
+            data: flags.data.as_deref(),
+            format: flags.input_format,
+            header: flags.table.header.unwrap_or_default(),
+            label_column: flags.table.label_column.as_ref(),
+            labels: Labels::Needed,
+        },
+    )?;
+    let score = score(&file.model(), &file.params, &data)?;
+    let mut table = TextTable::default();
+    table.row("data", name);
+    table.row("samples", grouped(data.len() as u64));
+    table.row("loss", format!("{:?}", score.mean_loss()));
+    if let Some(accuracy) = score.accuracy() {
+        table.row("accuracy", format!("{accuracy}{}", right(accuracy, data.len())));
+    }
+    results(|out| write!(out, "{table}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Predict data with a model: class and probability, or values, of each sample
+#[derive(Args)]
+#[command(after_help = "Formats:
+  csv    sample,class,probability under a header, with --probabilities also
+         p(CLASS) of every class; of values sample,value or sample,value_0,...
+  jsonl  {\"sample\":0,\"class\":\"7\",\"probability\":0.98} on each line, with
+         --probabilities also \"probabilities\":{\"0\":0.01, ...}; of values
+         \"value\":1.5 or \"values\":[1.5, ...]; null is no finite number
+  npy    f32 of (samples, classes), the probability of each class in the order
+         that phalanx inspect lists them; of values (samples, values)
+Numbers read back as the f32 that they are. Samples count from 0.
+
+Examples:
+  phalanx predict runs/1 new.csv                   a table to stdout
+  cat new.csv | phalanx predict runs/1 - | head    from stdin
+  phalanx predict runs/1 X.npy --format npy -o P.npy
+  phalanx predict runs/1 - --input-format libsvm --format jsonl < new.svm")]
+pub struct PredictFlags {
+    /// A run directory, a model.safetensors, or a checkpoint
+    model: PathBuf,
+    /// What to predict: the test part if it has one, else all of it; labels, if there are any, are ignored; - for stdin
+    /// [default: what the run was tested on, or trained on if it had no test]
+    data: Option<String>,
+    /// What stdin, a pipe or a file of any name holds: csv, npy or libsvm [default: csv for stdin and pipes; by the ending for
+    /// files]
+    #[arg(long, value_name = "FORMAT", requires = "data", value_parser = choices!(InputFormat), hide_possible_values = true)]
+    input_format: Option<InputFormat>,
+    #[command(flatten)]
+    table: TableFlags,
+    /// How to write the predictions: csv, npy or jsonl
+    #[arg(long, value_name = "FORMAT", default_value = "csv", value_parser = prediction_format(), hide_possible_values = true)]
+    format: PredictionFormat,
+    /// Write the probability of every class, not only of the likeliest; npy always does
+    #[arg(long)]
+    probabilities: bool,
+    /// Write to this file; one that is there is replaced [default: -, stdout]
+    #[arg(short, long, value_name = "FILE|-")]
+    output: Option<OutputFile>,
+}
+
+/// The format of predictions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PredictionFormat {
+    Csv,
+    Npy,
+    Jsonl,
+}
+
+fn prediction_format() -> Choices<PredictionFormat> {
+    Choices::new(["csv", "npy", "jsonl"], |text| match text {
+        "csv" => Ok(PredictionFormat::Csv),
+        "npy" => Ok(PredictionFormat::Npy),
+        "jsonl" => Ok(PredictionFormat::Jsonl),
+        _ => Err(format!("unknown format '{text}', expected csv, npy or jsonl")),
+    })
+}
+
+/// Predicts, and writes the answers.
+pub fn predict(flags: &PredictFlags) -> Result<ExitCode, Failure> {
+    let target = flags.output.as_ref().and_then(OutputFile::path);
+    target.map_or(Ok(()), check_folder)?;
+    if target.is_none() && flags.format == PredictionFormat::Npy && stdout().is_terminal() {
+        return Err(usage!("npy is no text for a terminal; name a file with -o, or send stdout to one",));
+    }
+    if let (Some(target), Some(data)) = (target, &flags.data)
+        && is_same_file(target, data.as_ref())
+    {
+        return Err(usage!("-o is the file to predict, which would be lost; give another"));
+    }
+    let file = ModelFile::load(&flags.model)?;
+    if flags.probabilities && Answers::classes_of(&file).is_none() {
+        return Err(usage!("--probabilities is for classes, but this model predicts values; drop it",));
+    }
+    let asked = DataRequest {
+        data: flags.data.as_deref(),
+        format: flags.input_format,
+        header: flags.table.header.unwrap_or_default(),
+        label_column: flags.table.label_column.as_ref(),
+        labels: Labels::Ignored,
+    };
+    let (_, data) = samples_for(&file, asked)?;
+    let outputs = train::predict(&file.model(), &file.params, &data)?;
+    let answers = Answers::new(&file, outputs.view());
+    match target {
+        None => results(|out| write(flags, &answers, out))?,
+        Some(path) => write_whole_with(path, |file| {
+            let mut out = BufWriter::new(file);
+            write(flags, &answers, &mut out)?;
+            out.flush()
+        })?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(flags: &PredictFlags, answers: &Answers<'_>, out: &mut dyn Write) -> io::Result<()> {
+    match flags.format {
+        PredictionFormat::Csv => write_csv(answers, flags.probabilities, out),
+        PredictionFormat::Jsonl => write_jsonl(answers, flags.probabilities, out),
+        PredictionFormat::Npy => write_npy(answers, out),
+    }
+}
+
+/// The outputs of a model for all samples, and what they mean.
+struct Answers<'a> {
+    /// The names of the classes; none for values.
+    classes: Option<&'a Classes>,
+    /// (samples, outputs)
+    outputs: ArrayView2<'a, f32>,
+}
+
+impl<'a> Answers<'a> {
+    fn new(file: &'a ModelFile, outputs: ArrayView2<'a, f32>) -> Self {
+        Self { classes: Self::classes_of(file), outputs }
+    }
+
+    /// Returns the classes of a model that has some.
+    fn classes_of(file: &ModelFile) -> Option<&Classes> {
+        file.classes.as_ref().filter(|_| file.shape.loss != Loss::Mse)
+    }
+
+    fn samples(&self) -> usize {
+        self.outputs.nrows()
+    }
+
+    /// Returns how many numbers each sample has: probabilities, or values.
+    fn width(&self) -> usize {
+        match (self.classes, self.outputs.ncols()) {
+            (Some(_), 1) => 2,
+            (_, outputs) => outputs,
+        }
+    }
+
+    /// Returns the names of the classes, by index; none for values.
+    fn names(&self) -> Option<&'a [String]> {
+        self.classes.map(Classes::names)
+    }
+
+    /// Returns the numbers of each sample; one output for two classes is the probability of the second.
+    fn rows(&self) -> impl Iterator<Item = Cow<'_, [f32]>> {
+        self.outputs.rows().into_iter().map(|row| {
+            let outputs = row.to_slice().expect("rows are contiguous");
+            match (self.classes, outputs) {
+                (Some(_), [second]) => Cow::Owned(vec![1.0 - second, *second]),
+                (_, outputs) => Cow::Borrowed(outputs),
+            }
+        })
+    }
+}
+
+/// Returns the likeliest class, by name, and its probability; of equals the first.
+fn likeliest<'n>(names: &'n [String], probabilities: &[f32]) -> (Cow<'n, str>, f32) {
+    let better = |best, k| if probabilities[k] > probabilities[best] { k } else { best };
+    let best = (1..probabilities.len()).fold(0, better);
+    // With one class in the training data there still are two to tell apart, and one has no name.
+    let name = names.get(best).map_or_else(|| best.to_string().into(), |name| name.into());
+    (name, probabilities[best])
+}
+
+/// Writes a header, and a line a sample.
+fn write_csv(answers: &Answers<'_>, all: bool, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", csv_header(answers, all).join(","))?;
+    answers.rows().enumerate().try_for_each(|(sample, row)| {
+        write!(out, "{sample}")?;
+        let numbers = match answers.names() {
+            None => &row[..],
+            Some(names) => {
+                let (name, probability) = likeliest(names, &row);
+                write!(out, ",{},{probability}", quoted(&name))?;
+                if all { &row[..names.len().min(row.len())] } else { &[] }
+            }
+        };
+        numbers.iter().try_for_each(|number| write!(out, ",{number}"))?;
+        writeln!(out)
+    })
+}
+
+fn csv_header(answers: &Answers<'_>, all: bool) -> Vec<String> {
+    let mut names = vec!["sample".to_owned()];
+    match (answers.names(), answers.width()) {
+        (Some(classes), _) => {
+            names.extend(["class".to_owned(), "probability".to_owned()]);
+            if all {
+                names.extend(classes.iter().map(|name| quoted(&format!("p({name})"))));
+            }
+        }
+        (None, 1) => names.push("value".to_owned()),
+        (None, width) => names.extend((0..width).map(|k| format!("value_{k}"))),
+    }
+    names
+}
+
+/// Returns a text as a field (RFC 4180).
+fn quoted(text: &str) -> String {
+    let special = |c| matches!(c, ',' | '"' | '\n' | '\r');
+    if text.contains(special) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+}
+
+/// Writes an object a line and sample. JSON has no NaN and no infinity; null stands for them.
+fn write_jsonl(answers: &Answers<'_>, all: bool, out: &mut dyn Write) -> io::Result<()> {
+    answers.rows().enumerate().try_for_each(|(sample, row)| {
+        write!(out, "{{\"sample\":{sample},")?;
+        match (answers.names(), &*row) {
+            (Some(names), row) => {
+                let (class, probability) = likeliest(names, row);
+                write!(out, "\"class\":{},\"probability\":{}", json(&class)?, json(&probability)?)?;
+                if all {
+                    let each =
+                        names.iter().zip(row).map(|(name, p)| Ok(format!("{}:{}", json(name)?, json(p)?)));
+                    write!(
+                        out,
+                        ",\"probabilities\":{{{}}}",
+                        each.collect::<io::Result<Vec<_>>>()?.join(",")
+                    )?;
+                }
+            }
+            (None, [value]) => write!(out, "\"value\":{}", json(value)?)?,
+            (None, values) => write!(out, "\"values\":{}", json(values)?)?,
+        }
+        writeln!(out, "}}")
+    })
+}
+
+fn json<T: Serialize + ?Sized>(value: &T) -> io::Result<String> {
+    Ok(serde_json::to_string(value)?)
+}
+
+/// The header is padded so that the numbers start at a multiple of this many bytes.
+const ALIGN: usize = 64;
+/// Magic text, version 1.0, and the header's length of two bytes.
+const PRELUDE_BYTES: usize = 10;
+
+/// Writes an f32 array of (samples, numbers of each), as NumPy enhancement proposal 1 has it.
+fn write_npy(answers: &Answers<'_>, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(&npy_header(answers.samples(), answers.width()))?;
+    answers.rows().try_for_each(|row| row.iter().try_for_each(|number| out.write_all(&number.to_le_bytes())))
+}
+
+fn npy_header(samples: usize, width: usize) -> Vec<u8> {
+    let mut text =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({samples}, {width}), }}").into_bytes();
+    let whole = (PRELUDE_BYTES + text.len() + 1).next_multiple_of(ALIGN);
+    text.resize(whole - PRELUDE_BYTES - 1, b' ');
+    text.push(b'\n');
+    let length = u16::try_from(text.len()).expect("two numbers take less than 64 KiB");
+    [b"\x93NUMPY\x01\x00", &length.to_le_bytes()[..], &text].concat()
+}

@@ -1,0 +1,204 @@
+//! A run before it begins: its data is read, its options are checked against the data and against the run that is resumed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use phalanx::checkpoint::{History, ModelFile, RunFacts, read_tensors};
+use phalanx::data::Dataset;
+use phalanx::log::{Results, Stopped};
+use phalanx::model::{Loss, Mlp, Model};
+use phalanx::optim::Framework;
+use phalanx::train::{Options, Outcome, Plan, TrainError, Trainer, score};
+use serde_json::Value;
+
+use super::data::{TrainingData, training_data, unscaled, warn_of_scales};
+use super::resume::Resumed;
+use super::{like, settings, tables};
+use crate::advice::constant_loss;
+use crate::args::flags::TrainFlags;
+use crate::args::parser;
+use crate::terminal::failure::{Failure, usage};
+use crate::text::TextTable;
+
+/// Most hidden layers of a new run: a checkpoint has room for 16,000 tensors, fewer if there are thousands of classes, and each layer
+/// has two, as many of each state of the optimizer, and again of the best params. A run of more would train and then not be saved.
+const MOST_SAVED_LAYERS: usize = 1000;
+
+/// All that a run is made of.
+pub struct Prepared {
+    pub flags: TrainFlags,
+    /// The framework of `--like`.
+    framework: Option<Framework>,
+    pub resumed: Option<Resumed>,
+    options: Options,
+    data: TrainingData,
+    pub model: Mlp,
+    /// The facts that are the same in all files that the run saves.
+    pub facts: Arc<RunFacts>,
+}
+
+impl Prepared {
+    pub fn new(
+        mut flags: TrainFlags,
+        framework: Option<Framework>,
+        resumed: Option<Resumed>,
+    ) -> Result<Self, Failure> {
+        let options = settings::options(&flags)?;
+        settings::keep(&flags)?;
+        let layers = flags.hidden.as_ref().map_or(0, |hidden| hidden.0.len());
+        if resumed.is_none() && layers > MOST_SAVED_LAYERS {
+            return Err(usage!(
+                "--hidden has {layers} layers, but a checkpoint is sure to hold {MOST_SAVED_LAYERS} with every optimizer; give at most as many"
+            ));
+        }
+        // A run that is resumed keeps its classes, as an older version may have numbered them otherwise.
+        let data = training_data(&flags, resumed.as_ref().and_then(Resumed::classes))?;
+        settings::record_targets(&mut flags, &data);
+        let model = settings::model(&flags, &data, &options)?;
+        framework.map_or(Ok(()), |framework| like::check_loss(framework, model.shape().loss))?;
+        let facts = Arc::new(facts(&flags, &model, &data));
+        if let Some(resumed) = &resumed {
+            resumed.check_data(&facts.train, facts.test.as_ref())?;
+        }
+        Ok(Self { flags, framework, resumed, options, data, model, facts })
+    }
+
+    /// Returns the trainer, at the beginning or where the run is resumed.
+    pub fn trainer(&self) -> Result<Trainer<'_, Mlp>, Failure> {
+        let every = self.flags.save_every.expect("it has a default");
+        let trainer = Trainer::new(&self.model, &self.data.train, self.options.clone()).save_every(every);
+        let trainer = match &self.data.test {
+            Some(test) => trainer.test(test),
+            None => trainer,
+        };
+        Ok(match (self.resumed.as_ref().and_then(Resumed::snapshot), &self.flags.init) {
+            (Some(snapshot), _) => trainer.resume(snapshot.clone()),
+            (None, Some(path)) => trainer.initial_params(initial_params(path, &self.model)?),
+            (None, None) => trainer,
+        })
+    }
+
+    /// A run that was ended between its last checkpoint and its results goes on from the checkpoint before, to the same bits: of what
+    /// it ended with, the last has the params alone.
+    pub fn step_back_from_the_end(&mut self) -> Result<(), Failure> {
+        let is_over = self.resumed.is_some() && self.trainer()?.plan().is_err_and(|error| is_over(&error));
+        self.resumed.as_mut().filter(|_| is_over).map_or(Ok(()), Resumed::step_back)
+    }
+
+    /// Returns the history of a run that is resumed.
+    pub fn history(&self) -> History {
+        self.resumed.as_ref().map(Resumed::history).unwrap_or_default()
+    }
+
+    /// Warns if the rate of a run that is resumed moves.
+    pub fn warn_of_rate(&self, plan: &Plan) -> Result<(), Failure> {
+        if let Some(resumed) = &self.resumed {
+            let before = settings::options(resumed.recorded())?;
+            let before = Plan::new(&before, &self.model, &self.data.train, self.data.test.as_ref())?;
+            resumed.warn_of_rate(&before, plan);
+        }
+        Ok(())
+    }
+
+    /// Warns of features that are too large to train on, unless the run has begun with them.
+    pub fn warn_of_scales(&self) -> Result<(), Failure> {
+        if self.resumed.is_some() { Ok(()) } else { warn_of_scales(&self.flags, &self.data.train) }
+    }
+
+    /// Returns remedies for numbers far from 1, which can make a run diverge at any rate.
+    pub fn remedies(&self) -> Result<Vec<String>, Failure> {
+        let mut remedies = Vec::new();
+        if let Some(unscaled) = unscaled(&self.flags, &self.data.train)? {
+            remedies.push(format!("give --standardize ({unscaled})"));
+        }
+        if self.model.shape().loss == Loss::Mse && self.data.standardize_targets.is_none() {
+            remedies.push("give --standardize-targets".to_owned());
+        }
+        Ok(remedies)
+    }
+
+    /// The table before training.
+    pub fn table(&self, plan: &Plan, processes: usize, dir: &Path) -> TextTable {
+        let (flags, shape) = (&self.flags, self.model.shape());
+        let mut table = tables::plan_table(flags, &self.options, &self.data.train, shape, plan, processes);
+        if shape.loss == Loss::Mse {
+            table.row("targets", tables::targets(self.data.standardize_targets.as_ref(), self.framework));
+        }
+        if let Some(framework) = self.framework {
+            table.row("like", like::meaning(framework, flags));
+        }
+        tables::output_rows(&mut table, flags, dir, self.resumed.as_ref());
+        table
+    }
+
+    /// Returns a warning if the saved model has no lower loss on the training samples than a model that ignores their features.
+    ///
+    /// The loss of an epoch counts each sample before its update, and may be high in one that ends well: the model itself is scored,
+    /// but only where that loss leaves a doubt.
+    pub fn learned_nothing(&self, outcome: &Outcome, results: &Results) -> Result<Option<String>, Failure> {
+        let (train, loss) = (&self.data.train, self.model.shape().loss);
+        let Some(constant) = constant_loss(train, loss).filter(|_| results.stopped == Stopped::Completed)
+        else {
+            return Ok(None);
+        };
+        if results.train_loss.is_none_or(|loss| loss < constant) {
+            return Ok(None);
+        }
+        let found = score(&self.model, outcome.chosen_params(), train)?.mean_loss();
+        Ok((found >= constant).then(|| tables::learned_nothing(&self.flags, found, constant, loss)))
+    }
+
+    /// Returns the model that the run ended with, as a file.
+    pub fn model_file(&self, outcome: &Outcome) -> ModelFile {
+        let RunFacts { shape, standardize, standardize_targets, classes, options, train, test, data } =
+            (*self.facts).clone();
+        let params = outcome.chosen_params().to_vec();
+        let train = Some(train);
+        ModelFile { shape, params, standardize, standardize_targets, classes, options, train, test, data }
+    }
+}
+
+/// Returns whether a run that is resumed has no steps left, and nothing else is wrong with it.
+fn is_over(error: &TrainError) -> bool {
+    matches!(error, TrainError::NothingLeft { .. } | TrainError::StoppedEarly { .. })
+}
+
+/// Reads `--init`: a file, or a run directory.
+pub fn initial_params(path: &Path, model: &Mlp) -> Result<Vec<f32>, Failure> {
+    let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
+    Ok(read_tensors(&path, &model.tensors())?)
+}
+
+fn facts(flags: &TrainFlags, model: &Mlp, data: &TrainingData) -> RunFacts {
+    RunFacts {
+        shape: model.shape().clone(),
+        standardize: data.standardize.clone(),
+        standardize_targets: data.standardize_targets.clone(),
+        classes: data.train.classes().cloned(),
+        options: options_by_name(&recorded(flags)),
+        train: data.train.fingerprint(),
+        test: data.test.as_ref().map(Dataset::fingerprint),
+        data: data.train.summary(),
+    }
+}
+
+/// Returns the flags without those that are about this one run and not about the result.
+pub fn recorded(flags: &TrainFlags) -> TrainFlags {
+    TrainFlags {
+        output_dir: None,
+        quiet: None,
+        log_format: None,
+        no_progress: None,
+        resume: None,
+        allow_changed: None,
+        ..flags.clone()
+    }
+}
+
+fn options_by_name(flags: &TrainFlags) -> BTreeMap<String, Value> {
+    match parser::serialize(flags, serde_json::value::Serializer) {
+        Ok(Value::Object(options)) => options.into_iter().collect(),
+        other => unreachable!("flags are named values, not {other:?}"),
+    }
+}

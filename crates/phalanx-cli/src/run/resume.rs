@@ -1,0 +1,315 @@
+//! `--resume`: the run that is resumed, its checkpoint, and its options.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use phalanx::checkpoint::{Checkpoint, CheckpointDir, History};
+use phalanx::data::{Classes, Fingerprint};
+use phalanx::log::RunDir;
+use phalanx::train::{Plan, Position, Snapshot};
+use serde_json::Value;
+
+use super::data::flags_of;
+use super::settings;
+use crate::args::flags::TrainFlags;
+use crate::args::layers::{self, Layers};
+use crate::args::parser::keys;
+use crate::args::suggest::nearest;
+use crate::numbers::grouped;
+use crate::terminal::failure::{Failure, usage};
+use crate::terminal::output::{info, warn};
+
+/// The state that a run begins with.
+pub enum Beginning {
+    New,
+    Resumed(Box<Resumed>),
+    /// The run in this directory has nothing left to do.
+    Complete(PathBuf),
+}
+
+/// A run that is resumed.
+pub struct Resumed {
+    /// Its directory.
+    pub run: PathBuf,
+    /// True if the run continues in its directory.
+    pub in_place: bool,
+    /// The checkpoint; a run that was killed before its first begins again.
+    from: Option<(PathBuf, Checkpoint)>,
+    /// The step of its last checkpoint, if it is resumed from the one before.
+    end: Option<u64>,
+    /// Its options.
+    recorded: TrainFlags,
+}
+
+/// Flags that change no result. Data may be somewhere else by now: that it is the same is checked by its fingerprint.
+const FREE: &str = "data test input-format threads timeout output-dir log-every tensorboard save-every keep resume allow-changed \
+                    quiet log-format no-progress";
+
+/// The text that all processes must agree on.
+impl fmt::Display for Beginning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::New => f.write_str("a new run begins"),
+            Self::Complete(run) => write!(f, "the run in {} is complete", run.display()),
+            Self::Resumed(resumed) => write!(f, "a run goes on after step {}", resumed.position().step),
+        }
+    }
+}
+
+/// Finds what `--resume` asks for.
+pub fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
+    let output = flags.output_dir.as_deref();
+    let is_auto = |path: &Path| path == Path::new("auto");
+    let resumed = match (flags.resume.as_deref(), output) {
+        (None, _) if flags.allow_changed.is_some() => {
+            return Err(usage!("--allow-changed is about a resumed run; give --resume too, or drop it",));
+        }
+        (None, _) => return Ok(Beginning::New),
+        (Some(path), Some(run)) if is_auto(path) && !run.exists() => {
+            info(format!("{} is not there yet: a new run begins", run.display()));
+            return Ok(Beginning::New);
+        }
+        (Some(path), Some(run)) if is_auto(path) && is_complete(run) => {
+            return Ok(Beginning::Complete(run.to_owned()));
+        }
+        (Some(path), Some(run)) if is_auto(path) && RunDir::is_unbegun(run) => {
+            return Ok(begin_in(run, flags));
+        }
+        (Some(path), Some(run)) if is_auto(path) => of_run(run)?,
+        (Some(path), None) if is_auto(path) => of_run(&newest()?)?,
+        (Some(path), _) if path.is_dir() => of_run(path)?,
+        (Some(path), _) => of_checkpoint(path)?,
+    };
+    let same = |output: &Path| fs::canonicalize(output).ok() == fs::canonicalize(&resumed.run).ok();
+    let in_place = output.is_none_or(|output| output.exists() && same(output));
+    if in_place && !resumed.run.join("config.toml").exists() {
+        return Err(usage!(
+            "{} is not in a run directory to go on in; name a new one with -o",
+            flags.resume.as_deref().unwrap_or(Path::new("it")).display()
+        ));
+    }
+    Ok(Beginning::Resumed(Box::new(Resumed { in_place, ..resumed })))
+}
+
+/// A run that was killed before it had written its options begins again with those given now.
+fn begin_in(run: &Path, flags: &TrainFlags) -> Beginning {
+    info(format!("{} was stopped before it began: it begins again", run.display()));
+    let (run, recorded) = (run.to_owned(), flags.clone());
+    Beginning::Resumed(Box::new(Resumed { run, in_place: true, from: None, end: None, recorded }))
+}
+
+/// Returns the runs that have a number, the newest first.
+pub fn numbered() -> Vec<PathBuf> {
+    let entries = fs::read_dir("runs").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable();
+    numbers.iter().rev().map(|number| Path::new("runs").join(number.to_string())).collect()
+}
+
+/// Returns the newest of the runs that have a number, have begun, are not complete and have not diverged, which they would do again.
+fn newest() -> Result<PathBuf, Failure> {
+    let mut runs = numbered();
+    runs.retain(|run| !RunDir::is_unbegun(run));
+    let found = runs.iter().find(|run| !matches!(stopped(run).as_deref(), Some("completed" | "diverged")));
+    Ok(found.cloned().ok_or_else(|| {
+        anyhow!(
+            "there is no run in runs to go on with (of {} each is complete or has diverged); name one, or train anew without --resume",
+            runs.len()
+        )
+    })?)
+}
+
+fn is_complete(run: &Path) -> bool {
+    stopped(run).as_deref() == Some("completed")
+}
+
+/// Returns the reason that a run ended, from its results, if it has any.
+fn stopped(run: &Path) -> Option<String> {
+    let results = fs::read(run.join("results.json")).ok()?;
+    let results = serde_json::from_slice::<Value>(&results).ok()?;
+    results["stopped"].as_str().map(str::to_owned)
+}
+
+/// Resumes from the newest checkpoint of a run that is whole.
+fn of_run(run: &Path) -> Result<Resumed, Failure> {
+    let dir = CheckpointDir::of_run(run);
+    let from = dir.newest(|error| warn(format!("{error}; trying the one before")))?;
+    let mut recorded = match &from {
+        Some((_, checkpoint)) => flags_of(&checkpoint.facts.options)?,
+        None if run.join("config.toml").exists() && !run.join("results.json").exists() => {
+            info(format!("{} was stopped before its first checkpoint: it begins again", run.display()));
+            layers::file(&run.join("config.toml"))?.flags
+        }
+        None => {
+            let path = dir.path().display();
+            return Err(anyhow!(
+                "there are no checkpoints in {path}; give the directory of a run that has some"
+            )
+            .into());
+        }
+    };
+    settings::as_recorded(&mut recorded);
+    Ok(Resumed { run: run.to_owned(), in_place: true, from, end: None, recorded })
+}
+
+fn of_checkpoint(path: &Path) -> Result<Resumed, Failure> {
+    let checkpoint = Checkpoint::load(path)?;
+    let mut recorded = flags_of(&checkpoint.facts.options)?;
+    settings::as_recorded(&mut recorded);
+    let folder = path.parent().filter(|folder| folder.file_name().is_some_and(|name| name == "checkpoints"));
+    let run = match folder.and_then(Path::parent) {
+        Some(run) if run.as_os_str().is_empty() => Path::new(".").to_owned(),
+        Some(run) => run.to_owned(),
+        None => path.with_file_name(""),
+    };
+    Ok(Resumed { run, in_place: true, from: Some((path.to_owned(), checkpoint)), end: None, recorded })
+}
+
+impl Resumed {
+    /// Returns the options of the run, with those given now where they may differ.
+    pub fn flags(&self, given: Layers) -> Result<Layers, Failure> {
+        let allowed = allowed(&given.flags)?;
+        let mut changes = given.changes_from(&self.recorded);
+        changes.retain(|change| FREE.split(' ').all(|name| name != change.name));
+        let (named, refused): (Vec<_>, Vec<_>) =
+            changes.into_iter().partition(|change| allowed.contains(&change.name));
+        if !refused.is_empty() {
+            let list: Vec<String> = refused.iter().map(ToString::to_string).collect();
+            let names: Vec<&str> = refused.iter().map(|change| change.name.as_str()).collect();
+            return Err(usage!(
+                "options differ from those of the run in {}: {}; drop them, or name them: --allow-changed {}",
+                self.run.display(),
+                list.join("; "),
+                names.join(",")
+            ));
+        }
+        named.iter().for_each(|change| info(format!("changed: {change}")));
+        Ok(given.over(Layers::new(self.recorded.clone(), |_| "the resumed run".to_owned())))
+    }
+
+    /// Falls back to the checkpoint before this one, or from the beginning if it is the first; but not if the run has its results.
+    pub fn step_back(&mut self) -> Result<(), Failure> {
+        if !self.in_place || self.run.join("results.json").exists() {
+            return Ok(());
+        }
+        let end = self.position().step;
+        let dir = CheckpointDir::of_run(&self.run);
+        let before = dir.newest_before(end, |error| warn(format!("{error}; trying the one before")))?;
+        (self.from, self.end) = (before, Some(end));
+        info(format!("the run was ended before it had its results: it goes on {self}"));
+        Ok(())
+    }
+
+    /// Returns the options that the run had.
+    pub fn recorded(&self) -> &TrainFlags {
+        &self.recorded
+    }
+
+    /// Returns the classes of the run, if it has some.
+    pub fn classes(&self) -> Option<&Classes> {
+        self.from.as_ref().and_then(|(_, checkpoint)| checkpoint.facts.classes.as_ref())
+    }
+
+    /// Returns the snapshot that the run is resumed from; none if it begins again.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.from.as_ref().map(|(_, checkpoint)| &*checkpoint.snapshot)
+    }
+
+    /// Returns the position that the run is resumed at.
+    pub fn position(&self) -> Position {
+        self.snapshot().map(|snapshot| *snapshot.position()).unwrap_or_default()
+    }
+
+    /// The last step whose checkpoint is of its course, and stays until it is written anew.
+    pub fn last_step(&self) -> u64 {
+        self.end.unwrap_or(self.position().step)
+    }
+
+    /// Times of the epochs that are done.
+    pub fn history(&self) -> History {
+        self.from.as_ref().map(|(_, checkpoint)| checkpoint.history.clone()).unwrap_or_default()
+    }
+
+    /// Refuses other data than that of the run.
+    pub fn check_data(&self, train: &Fingerprint, test: Option<&Fingerprint>) -> Result<(), Failure> {
+        let Some((_, checkpoint)) = &self.from else { return Ok(()) };
+        let facts = &checkpoint.facts;
+        let parts = [("training", Some(train), Some(&facts.train)), ("test", test, facts.test.as_ref())];
+        for (part, found, expected) in parts {
+            if found != expected {
+                return Err(anyhow!(
+                    "the {part} samples are not those of the run in {}: {}, expected {}; give the data that it was trained on",
+                    self.run.display(),
+                    described(found),
+                    described(expected)
+                )
+                .into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Warns if the rate continues at another value than the run had planned.
+    pub fn warn_of_rate(&self, before: &Plan, now: &Plan) {
+        let step = self.position().step;
+        // After its last step a schedule still has the rate that it tends to.
+        let (was, rate) = (before.rate_at(step.min(before.total_steps())), now.rate_at(step));
+        if was != rate {
+            warn(format!(
+                "the rate goes on at {rate:?}, where that of the run as it was would be {was:?}: the changed options move it"
+            ));
+        }
+    }
+}
+
+/// The names in `--allow-changed`, each of which must be that of a flag.
+fn allowed(given: &TrainFlags) -> Result<Vec<String>, Failure> {
+    let named = given.allow_changed.iter().flatten();
+    let names: Vec<String> =
+        named.map(|name| name.trim().trim_start_matches("--").replace('_', "-")).collect();
+    let known: Vec<String> = keys().map(|(name, _)| name).collect();
+    match names.iter().find(|name| !known.contains(name)) {
+        Some(name) => {
+            let meant = nearest(name, known.iter().map(String::as_str));
+            let meant =
+                meant.map_or_else(|| "see its --help".to_owned(), |meant| format!("did you mean '{meant}'?"));
+            Err(usage!("--allow-changed names '{name}', which is no flag of phalanx train; {meant}"))
+        }
+        None => Ok(names),
+    }
+}
+
+fn described(data: Option<&Fingerprint>) -> String {
+    data.map_or_else(
+        || "none".to_owned(),
+        |data| {
+            format!(
+                "{} of {} features, checksum {}",
+                grouped(data.samples as u64),
+                data.features,
+                data.crc32c
+            )
+        },
+    )
+}
+
+/// The position and the file that the run is resumed from.
+impl fmt::Display for Resumed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Position { step, epoch, batch, .. } = self.position();
+        match &self.from {
+            Some((path, _)) => {
+                write!(
+                    f,
+                    "after step {} ({epoch} epochs and {batch} steps), {}",
+                    grouped(step),
+                    path.display()
+                )
+            }
+            None => write!(f, "from the beginning, {}", self.run.display()),
+        }
+    }
+}

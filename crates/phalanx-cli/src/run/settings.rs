@@ -1,0 +1,204 @@
+//! Flags as options of the library, with every default filled in.
+
+use std::num::NonZero;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use phalanx::data::{Dataset, Targets};
+use phalanx::log::available_bytes;
+use phalanx::model::{Loss, Mlp, MlpShape};
+use phalanx::optim::OptimizerOptions;
+use phalanx::train::{Length, NoiseInterval, Options, Shards, TrainError};
+
+use super::data::{TrainingData, loss};
+use crate::args::flags::TrainFlags;
+use crate::args::values::Auto;
+use crate::numbers::grouped;
+use crate::terminal::failure::{Failure, usage};
+use crate::terminal::launcher;
+
+/// Returns the flags with the defaults of `train`, so that a file made of them records what was done.
+pub fn complete(flags: &TrainFlags) -> TrainFlags {
+    flags.over(TrainFlags::recorded_defaults(flags.optimizer.unwrap_or_default()))
+}
+
+/// Writes into the flags whether targets are standardized, which the data decides: the flags are recorded.
+pub fn record_targets(flags: &mut TrainFlags, data: &TrainingData) {
+    if loss(flags, &data.train) == Loss::Mse {
+        flags.standardize_targets.get_or_insert(data.standardize_targets.is_some());
+    }
+}
+
+/// Fills in what older versions did without recording it.
+pub fn as_recorded(flags: &mut TrainFlags) {
+    // Before there was the flag, targets were left as they are.
+    flags.standardize_targets.get_or_insert(false);
+}
+
+/// Returns the number of checkpoints that are kept.
+pub fn keep(flags: &TrainFlags) -> Result<NonZero<usize>, Failure> {
+    flags
+        .keep
+        .and_then(NonZero::new)
+        .ok_or_else(|| usage!("0 checkpoints cannot be kept; give --keep 1 or more, or --save-every never"))
+}
+
+/// Returns the options of the trainer.
+pub fn options(flags: &TrainFlags) -> Result<Options, Failure> {
+    let mut options = Options {
+        threads: threads(flags.threads)?,
+        length: match (flags.max_steps, flags.epochs) {
+            (Some(steps), _) => Length::Steps(steps),
+            (None, epochs) => epochs.map_or(Options::default().length, Length::Epochs),
+        },
+        shards: match flags.shards {
+            Some(Auto::Given(count)) => Shards::Count(count),
+            _ => Shards::Auto,
+        },
+        optimizer: optimizer(flags),
+        rate: flags.lr,
+        base_batch_size: flags.base_batch_size,
+        clip_grad_norm: flags.clip_grad_norm,
+        metric: flags.metric,
+        early_stop: flags.early_stop,
+        grad_norm_every: flags.log_every.filter(|_| flags.tensorboard == Some(true)).unwrap_or(0),
+        noise_scale: match flags.noise_scale {
+            None | Some(Auto::Given(0)) => None,
+            Some(Auto::Auto) => Some(NoiseInterval::Auto),
+            Some(Auto::Given(steps)) => Some(NoiseInterval::Steps(steps)),
+        },
+        timeout: timeout(flags)?,
+        ..Options::default()
+    };
+    set(&mut options.batch_size, flags.batch_size);
+    set(&mut options.reduction, flags.reduction);
+    set(&mut options.scale_rate, flags.scale_lr);
+    set(&mut options.drop_last, flags.drop_last);
+    set(&mut options.shuffle, flags.no_shuffle.map(|no_shuffle| !no_shuffle));
+    set(&mut options.min_gain, flags.min_gain);
+    set(&mut options.on_divergence, flags.on_divergence);
+    set(&mut options.keep_best, flags.restore_best);
+    set(&mut options.seed, flags.seed);
+    let schedule = &mut options.schedule;
+    set(&mut schedule.kind, flags.lr_schedule);
+    set(&mut schedule.warmup_steps, flags.warmup_steps);
+    set(&mut schedule.warmup_form, flags.warmup_form);
+    (schedule.warmup_start, schedule.gamma) = (flags.warmup_start, flags.lr_gamma);
+    schedule.decay_epochs = flags.lr_decay_epochs;
+    Ok(options)
+}
+
+/// Returns the optimizer, its own defaults left to it.
+fn optimizer(flags: &TrainFlags) -> OptimizerOptions {
+    let mut options = OptimizerOptions {
+        momentum: flags.momentum,
+        momentum_form: flags.momentum_form,
+        beta1: flags.beta1,
+        beta2: flags.beta2,
+        eps: flags.eps,
+        eps_form: flags.eps_form,
+        initial_accumulator: flags.initial_accumulator,
+        trust_coefficient: flags.trust_coefficient,
+        ..OptimizerOptions::new(flags.optimizer.unwrap_or_default())
+    };
+    set(&mut options.nesterov, flags.nesterov);
+    set(&mut options.l2, flags.l2);
+    set(&mut options.l2_form, flags.l2_form);
+    set(&mut options.no_bias_decay, flags.no_bias_decay);
+    set(&mut options.weight_decay, flags.weight_decay);
+    options
+}
+
+/// Sets an option to what a flag gives; otherwise it stays.
+fn set<T>(option: &mut T, flag: Option<T>) {
+    if let Some(value) = flag {
+        *option = value;
+    }
+}
+
+/// Returns the number of threads; all cores with `auto`, shared by the processes of a job on this host, or 1 if the system does not
+/// report its cores.
+pub fn threads(flag: Option<Auto<usize>>) -> Result<usize, Failure> {
+    match flag {
+        Some(Auto::Given(threads)) if threads > MOST_THREADS => Err(usage!(
+            "{threads} threads are more than a process can be sure to start; give at most {MOST_THREADS}, \
+             one for each core being best"
+        )),
+        Some(Auto::Given(threads)) => Ok(threads),
+        _ => {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            Ok((cores / launcher::local_processes()).max(1))
+        }
+    }
+}
+
+/// Far beyond the cores of any machine, and well below the tens of thousands where Linux runs out of memory maps and
+/// ends the process.
+const MOST_THREADS: usize = 4096;
+
+/// Returns the time that ranks, and processes, wait for one another.
+pub fn timeout(flags: &TrainFlags) -> Result<Option<Duration>, Failure> {
+    let Some(secs) = flags.timeout else { return Ok(None) };
+    match Duration::try_from_secs_f64(secs) {
+        Ok(timeout) if !timeout.is_zero() => Ok(Some(timeout)),
+        _ => Err(usage!(
+            "a timeout of {secs:?} seconds cannot be waited for; give more than 0, and at most 1.8e19"
+        )),
+    }
+}
+
+/// Builds the model that flags and data ask for, if there is memory to train it.
+pub fn model(flags: &TrainFlags, data: &TrainingData, options: &Options) -> Result<Mlp, Failure> {
+    let model = Mlp::new(shape(flags, &data.train, options)?);
+    Ok(match &data.standardize_targets {
+        Some(s) => model.standardize_targets(s.mean(), s.std()),
+        None => model,
+    })
+}
+
+fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Result<MlpShape, Failure> {
+    let loss = loss(flags, data);
+    let outputs = match data.targets() {
+        Targets::Classes { .. } if loss == Loss::Bce => 1,
+        Targets::Classes { count, .. } => *count,
+        Targets::Values { outputs, .. } => *outputs,
+        Targets::None => return Err(phalanx::model::DataMismatch::NoTargets.into()),
+    };
+    let TrainFlags { hidden: Some(hidden), activation: Some(activation), .. } = complete(flags) else {
+        unreachable!("both have defaults")
+    };
+    let shape = MlpShape { inputs: data.features(), hidden: hidden.0, outputs, activation, loss };
+    match shape.params_len() {
+        Some(params) => check_memory(params, options).map(|()| shape),
+        None => Err(usage!(
+            "a model with {} hidden layers of up to {} outputs has more params than can be addressed; lower --hidden",
+            shape.hidden.len(),
+            shape.hidden.iter().max().unwrap_or(&0)
+        )),
+    }
+}
+
+/// Refuses a model that cannot be trained in the memory there is: an allocation that fails ends the process without a
+/// word. What is counted is the least that training holds: params and their reduced gradient, the optimizer's state, and
+/// a gradient for each rank that has a shard.
+fn check_memory(params: usize, options: &Options) -> Result<(), Failure> {
+    let vectors = 2
+        + usize::from(options.keep_best)
+        + options.optimizer.check().map_err(TrainError::from)?.state_len_per_param()
+        + options.threads.min(options.shards.count(options.batch_size));
+    let needed = (params as u64).saturating_mul(4 * vectors as u64);
+    match available_bytes() {
+        Some(available) if needed > available => Err(anyhow!(
+            "a model of {} params takes at least {} to train, but {} of memory are free; lower --hidden or --threads",
+            grouped(params as u64),
+            gigabytes(needed),
+            gigabytes(available)
+        )
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+fn gigabytes(bytes: u64) -> String {
+    format!("{:.1} GB", bytes as f64 / 1e9)
+}

@@ -1,0 +1,330 @@
+//! `phalanx train`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use phalanx::checkpoint::{Saver, Writer};
+use phalanx::internals::write_whole;
+use phalanx::log::{LogError, Metrics, Results, RunDir, TensorBoard};
+use phalanx::model::{Mlp, Model};
+use phalanx::optim::Framework;
+use phalanx::train::{
+    Blame, Divergence, EpochEnd, Event, OnDivergence, Outcome, Plan, StopReason, TrainError, Trainer,
+};
+
+use super::prepared::{Prepared, recorded};
+use super::resume::{self, Beginning, Resumed};
+use super::{like, settings, tables};
+use crate::args::flags::TrainFlags;
+use crate::args::layers::{self, Layers};
+use crate::args::values::LogFormat;
+use crate::numbers::short_number;
+use crate::page::{RunRecord, loss_figure};
+use crate::progress::{Progress, ProgressStyle};
+use crate::terminal::failure::Failure;
+use crate::terminal::launcher;
+use crate::terminal::mpi::ProcessGroup;
+use crate::terminal::output::{self, warn};
+use crate::terminal::signals::Signals;
+
+/// Trains, reports and saves: alone, or as one process of a group.
+pub fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure> {
+    configure_output(&flags);
+    let given = layers::given(flags)?;
+    configure_output(&given.flags);
+    let framework = given.flags.like;
+    let given = like::resolve_layers(given)?;
+    let mut group = ProcessGroup::join(settings::timeout(&given.flags)?)?;
+    let ended = begin(given, framework, begun, &mut group);
+    group.end(ended)
+}
+
+fn configure_output(flags: &TrainFlags) {
+    output::configure(flags.log_format == Some(LogFormat::Json), flags.quiet == Some(true));
+}
+
+/// Begins a run, or resumes one, unless it is complete.
+fn begin(
+    given: Layers,
+    framework: Option<Framework>,
+    begun: Instant,
+    group: &mut ProcessGroup,
+) -> Result<ExitCode, Failure> {
+    let beginning = resume::beginning(&given.flags)?;
+    let is_asked = given.flags.print_config;
+    group.agree(&if is_asked { "the options are printed".to_owned() } else { beginning.to_string() })?;
+    let (layers, resumed) = match beginning {
+        Beginning::New => (given.complete(), None),
+        Beginning::Resumed(resumed) => (resumed.flags(given)?.complete(), Some(*resumed)),
+        Beginning::Complete(run) => {
+            output::info(format!("the run in {} is complete, nothing is left to do", run.display()));
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    if layers.flags.print_config {
+        if group.is_first() {
+            output::results(|out| write!(out, "{}", layers.annotated()))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    train(layers.flags, framework, resumed, begun, group)
+}
+
+fn train(
+    flags: TrainFlags,
+    framework: Option<Framework>,
+    resumed: Option<Resumed>,
+    begun: Instant,
+    group: &mut ProcessGroup,
+) -> Result<ExitCode, Failure> {
+    let mut run = Prepared::new(flags, framework, resumed)?;
+    run.step_back_from_the_end()?;
+    let trainer = run.trainer()?;
+    let plan = trainer.plan()?;
+    run.warn_of_rate(&plan)?;
+
+    let signals = Signals::listen()?;
+    warn_of_cores(group.processes(), plan.threads());
+    // All have read what there is to go on from before the first writes over it.
+    group.barrier()?;
+    if !group.is_first() {
+        return follow(trainer.stop_on(&signals.stop), group);
+    }
+    let mut recorders = Recorders::open(&run, &plan, &signals, begun)?;
+    run.warn_of_scales()?;
+    let is_quiet = run.flags.quiet == Some(true);
+    if !is_quiet {
+        output::plan(&run.table(&plan, group.processes(), recorders.path()));
+    }
+    let trainer = recorders.attend(trainer.stop_on(&signals.stop));
+    let ended = match group.wire() {
+        Some(wire) => trainer.across(wire).run(),
+        None => trainer.run(),
+    };
+    let (dir, epochs) = recorders.finish(&ended)?;
+    let outcome = ended?;
+
+    let results = Results::new(&plan, &run.history(), &epochs, &outcome, begun.elapsed().as_secs_f64());
+    let results = Results { processes: group.processes(), ..results };
+    run.model_file(&outcome).save(&dir.model_path())?;
+    dir.write_results(&results)?;
+    let record = RunRecord::read(dir.path())?;
+    write_whole(&record.path.join("loss.svg"), loss_figure(&record).svg().as_bytes())?;
+    if !is_quiet {
+        let text = tables::results_text(&results, &plan, &record);
+        let printed = output::results(|out| write!(out, "{text}"));
+        // After SIGHUP the terminal may be gone; that the run is saved, as the exit code reports, is true all the same.
+        if outcome.reason != StopReason::Interrupted {
+            printed?;
+        }
+    }
+    if let Some(warning) = run.learned_nothing(&outcome, &results)? {
+        warn(warning);
+    }
+    if let Some(divergence) = &outcome.divergence {
+        return Ok(diverged(&outcome, dir.path(), &advice(&run, divergence, plan.on_divergence())?));
+    }
+    Ok(match outcome.reason {
+        StopReason::Interrupted => signals.exit_code(group.processes() > 1),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// Warns of threads that have no cores of their own: a launcher binds processes to few of them without being asked.
+fn warn_of_cores(processes: usize, threads: usize) {
+    let cores = std::thread::available_parallelism().map_or(threads, usize::from);
+    let online = launcher::online_cores().unwrap_or(cores);
+    if processes > 1 && threads > cores && cores < online {
+        warn(format!(
+            "the {threads} threads of this process are bound to {cores} of {online} cores; start with mpirun --bind-to none, or --map-by \
+             slot:PE={threads}"
+        ));
+    } else if processes > 1 && threads * launcher::local_processes() > online {
+        warn(format!(
+            "{} processes of {threads} threads share the {online} cores of this host; give fewer threads (-t)",
+            launcher::local_processes()
+        ));
+    }
+}
+
+/// Trains as one of the processes that report and save nothing.
+fn follow(trainer: Trainer<'_, Mlp>, group: &mut ProcessGroup) -> Result<ExitCode, Failure> {
+    let wire = group.wire().expect("a process that is not the first has others");
+    trainer.across(wire).run()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Reports that the run diverged, and what to do about it.
+fn diverged(outcome: &Outcome, path: &Path, advice: &str) -> ExitCode {
+    let divergence = outcome.divergence.as_ref().expect("a run that diverged says by what");
+    let saved = match outcome.position.best.filter(|_| outcome.best_params.is_some()) {
+        Some(best) => format!("those of the best epoch, {},", best.epoch + 1),
+        None => "the params before it".to_owned(),
+    };
+    let path = path.display();
+    output::error(format!("training diverged in {divergence}; {saved} are saved in {path}; {advice}"));
+    ExitCode::from(3)
+}
+
+/// Returns what to do about it: what scales the data comes first, as it is what usually helps.
+fn advice(run: &Prepared, divergence: &Divergence, on: OnDivergence) -> Result<String, Failure> {
+    let is_of_update = matches!(divergence.blame, Blame::Update { .. });
+    let rate = run.flags.lr.expect("every flag is filled in");
+    let lower = format!("lower --lr ({rate:?}), to {} for example", short_number(rate / 10.0));
+    let remedies = run.remedies()?;
+    if !remedies.is_empty() {
+        return Ok(format!("{}; if it still diverges, {lower}", remedies.join(", and ")));
+    }
+    Ok(match (on, divergence.step) {
+        (OnDivergence::Skip, _) if !is_of_update => {
+            format!("every step of the epoch was skipped; {lower}, set --clip-grad-norm, or look at the data")
+        }
+        (_, 1) => format!("nothing was learned yet: look at the data and at --init, or {lower}"),
+        _ if is_of_update => format!("{lower}, or set --clip-grad-norm"),
+        _ => format!("{lower}, set --clip-grad-norm, or skip such steps with --on-divergence skip"),
+    })
+}
+
+/// The subscribers of a run: the display, the logs and the checkpoints, in the directory of the run.
+pub struct Recorders {
+    progress: Progress,
+    metrics: Metrics,
+    board: Option<TensorBoard>,
+    saver: Saver,
+    epochs: Vec<EpochEnd>,
+    /// True once there is something to keep.
+    has_begun: bool,
+    dir: RunDir,
+}
+
+impl Recorders {
+    /// Opens the directory of the run, and in it all that is written while the run goes on.
+    pub fn open(run: &Prepared, plan: &Plan, signals: &Signals, begun: Instant) -> Result<Self, Failure> {
+        let mut dir = run_dir(run)?;
+        // The log first: it keeps other runs out.
+        let metrics = metrics(run, &mut dir)?;
+        // And then the options, with which a run that is killed can begin again.
+        dir.write_config(&recorded(&run.flags).to_toml())?;
+        let board = tensor_board(run, &dir)?;
+        Ok(Self {
+            progress: Progress::new(progress_style(&run.flags), plan),
+            metrics,
+            board,
+            saver: saver(run, plan, &dir, signals, begun)?,
+            epochs: Vec::new(),
+            has_begun: false,
+            dir,
+        })
+    }
+
+    /// The directory of the run.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Adds all of them to the subscribers of a run.
+    pub fn attend<'a>(&'a mut self, trainer: Trainer<'a, Mlp>) -> Trainer<'a, Mlp> {
+        let Self { progress, metrics, board, saver, epochs, has_begun, .. } = self;
+        let trainer = trainer.on_event(|event| match event {
+            Event::Step(_) => *has_begun = true,
+            Event::Epoch(end) => epochs.push(*end),
+            _ => {}
+        });
+        let trainer = trainer.subscribe(progress).subscribe(metrics);
+        let trainer = match board {
+            Some(board) => trainer.subscribe(board),
+            None => trainer,
+        };
+        // The last: what a checkpoint goes on from is in the logs before it is written.
+        trainer.subscribe(saver)
+    }
+
+    /// Ends them: what the run came to is saved. Returns its directory and its epochs.
+    pub fn finish(mut self, ended: &Result<Outcome, TrainError>) -> Result<(RunDir, Vec<EpochEnd>), Failure> {
+        self.progress.finish();
+        if self.has_begun {
+            self.dir.keep();
+        }
+        self.saver.finish(match ended {
+            Ok(outcome) => Some(outcome),
+            Err(TrainError::Subscriber { outcome, .. }) => Some(outcome),
+            Err(_) => None,
+        })?;
+        Ok((self.dir, self.epochs))
+    }
+}
+
+fn run_dir(run: &Prepared) -> Result<RunDir, Failure> {
+    Ok(match (&run.resumed, &run.flags.output_dir) {
+        (Some(Resumed { run, in_place: true, .. }), _) => RunDir::reopen(run),
+        (_, Some(path)) => RunDir::create(path)?,
+        (_, None) => RunDir::create_next(Path::new("runs"))?,
+    })
+}
+
+fn metrics(run: &Prepared, dir: &mut RunDir) -> Result<Metrics, Failure> {
+    let every = log_every(run);
+    Ok(match &run.resumed {
+        Some(resumed) => {
+            let metrics = dir.resume_metrics(every, &resumed.position(), &resumed.run)?;
+            if let Some(line) = metrics.unreadable() {
+                let path = dir.path().join("metrics.jsonl");
+                warn(format!(
+                    "{}, line {line}: not a line of a log; it stays, without a row in metrics.csv",
+                    path.display()
+                ));
+            }
+            metrics
+        }
+        None => dir.metrics(every).inspect_err(|error| {
+            if matches!(error, LogError::InUse { .. }) {
+                dir.keep();
+            }
+        })?,
+    })
+}
+
+fn log_every(run: &Prepared) -> u64 {
+    run.flags.log_every.expect("it has a default")
+}
+
+/// The event file of `--tensorboard`.
+fn tensor_board(run: &Prepared, dir: &RunDir) -> Result<Option<TensorBoard>, Failure> {
+    if run.flags.tensorboard != Some(true) {
+        return Ok(None);
+    }
+    let (every, tensors) = (log_every(run), run.model.tensors());
+    Ok(Some(match &run.resumed {
+        Some(resumed) => dir.resume_tensor_board(every, tensors, &resumed.position(), &resumed.run)?,
+        None => dir.tensor_board(every, tensors)?,
+    }))
+}
+
+/// Starts the thread that writes checkpoints; if it fails, the run ends after the current step.
+fn saver(
+    run: &Prepared,
+    plan: &Plan,
+    dir: &RunDir,
+    signals: &Signals,
+    begun: Instant,
+) -> Result<Saver, Failure> {
+    let from = run.resumed.as_ref().map_or(0, Resumed::last_step);
+    let stop = Arc::clone(&signals.stop);
+    let on_failure = move || stop.store(true, Ordering::Relaxed);
+    let keep = settings::keep(&run.flags)?;
+    let writer = Writer::start(dir.checkpoints(), keep, from, plan.metric(), on_failure)?;
+    Ok(Saver::new(writer, Arc::clone(&run.facts), run.history(), begun))
+}
+
+fn progress_style(flags: &TrainFlags) -> ProgressStyle {
+    match flags {
+        TrainFlags { quiet: Some(true), .. } | TrainFlags { no_progress: Some(true), .. } => {
+            ProgressStyle::Hidden
+        }
+        _ if output::is_json() => ProgressStyle::Json,
+        _ => ProgressStyle::automatic(),
+    }
+}

@@ -1,0 +1,59 @@
+//! The failure of a command, with its exit code.
+
+use std::fmt;
+
+use phalanx::data::DataError;
+use phalanx::optim::convention::ConventionError;
+use phalanx::train::TrainError;
+
+use crate::bench::BenchError;
+use crate::sweep::SweepError;
+
+/// An error with the exit code it leads to.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    error: anyhow::Error,
+}
+
+/// The error in one line.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.error.to_string().replace('\n', " "))
+    }
+}
+
+impl Failure {
+    /// The user asked for something that does not exist or does not go together: exit code 2, as clap's own.
+    pub fn usage(text: String) -> Self {
+        Self { code: 2, error: anyhow::Error::msg(text) }
+    }
+
+    /// Returns the exit code.
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+}
+
+/// Exit code 2 if the error is about what the user asked for, and 1 otherwise.
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        let is_usage = [
+            error.downcast_ref().map(TrainError::is_usage),
+            error.downcast_ref().map(DataError::is_usage),
+            error.downcast_ref().map(ConventionError::is_usage),
+            error.downcast_ref().map(BenchError::is_usage),
+            error.downcast_ref().map(SweepError::is_usage),
+        ];
+        Self { code: if is_usage.contains(&Some(true)) { 2 } else { 1 }, error }
+    }
+}
+
+/// A [`Failure`] by wrong usage, of a text with arguments.
+macro_rules! usage {
+    ($($text:tt)+) => {
+        $crate::terminal::failure::Failure::usage(format!($($text)+))
+    };
+}
+pub(crate) use usage;

@@ -1,0 +1,62 @@
+//! The launcher of an MPI job, `mpirun` or its like: its variables about this process and the others.
+
+use std::fmt::Display;
+
+use super::failure::{Failure, usage};
+
+/// The number of processes in the variables of Open MPI, MPICH and its derivatives, and Slurm.
+const SIZES: [&str; 3] = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+
+/// The number of those on this host.
+const LOCAL_SIZES: [&str; 3] = ["OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS", "SLURM_NTASKS_PER_NODE"];
+
+/// The number of this process.
+const RANKS: [&str; 3] = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "SLURM_PROCID"];
+
+/// Returns the first of these variables that is a number.
+fn number(variables: &[&str]) -> Option<usize> {
+    variables.iter().find_map(|name| std::env::var(name).ok()?.parse().ok())
+}
+
+/// Returns the number of processes that were started together.
+pub fn started() -> usize {
+    number(&SIZES).unwrap_or(1).max(1)
+}
+
+/// Returns the number of processes of the job on this host, which share its cores.
+pub fn local_processes() -> usize {
+    if started() > 1 { number(&LOCAL_SIZES).unwrap_or(1).max(1) } else { 1 }
+}
+
+/// Returns the number of cores of this host, whatever this process is bound to; nothing if the system does not report it.
+pub fn online_cores() -> Option<usize> {
+    let ranges = std::fs::read_to_string("/sys/devices/system/cpu/online").ok()?;
+    let count = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(last.parse::<usize>().ok()? + 1 - first.parse::<usize>().ok()?)
+    };
+    ranges.trim().split(',').map(count).sum()
+}
+
+/// Refuses a command that would do the same in each process.
+pub fn refuse(command: &str) -> Result<(), Failure> {
+    match started() {
+        1 => Ok(()),
+        size => Err(usage!(
+            "{size} processes were started together, but {command} does not share its work; start it by itself, as only train and bench do"
+        )),
+    }
+}
+
+/// Returns whether this process is one of several, and not the first.
+pub fn is_follower() -> bool {
+    started() > 1 && number(&RANKS).is_some_and(|rank| rank > 0)
+}
+
+/// Returns a message of this process, marked with its number if it is not the only one.
+pub fn marked(text: impl Display) -> String {
+    match number(&RANKS) {
+        Some(rank) if started() > 1 => format!("process {rank}: {text}"),
+        _ => text.to_string(),
+    }
+}

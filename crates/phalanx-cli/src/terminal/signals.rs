@@ -1,0 +1,89 @@
+//! Signals: which of them end a run, and which must not.
+//!
+//! | signal | what it does |
+//! |---|---|
+//! | SIGINT, SIGTERM | ends the run after its step; a second one of the same kind ends the program at once |
+//! | SIGHUP | ends the run after its step, unless it was ignored when the program started, as under `nohup`. A terminal that is closed may send several, so that a second one changes nothing |
+//! | SIGXCPU | ends the run after its step: the system sends it every second once the limit on processor time is reached, and kills the program a little later |
+//! | SIGXFSZ | makes the write fail that would exceed the limit on file sizes, with an error that names the file |
+//! | SIGPIPE | ignored by Rust's runtime: a write to a pipe without a reader fails |
+//! | SIGQUIT and all others | what the system does by default: they end the program at once |
+
+#![allow(unsafe_code)] // No safe function returns what was set for a signal when the program started.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+#[cfg(unix)]
+use signal_hook::consts::{SIGHUP, SIGXCPU, SIGXFSZ};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// Knows whether somebody wants the program to stop.
+pub struct Signals {
+    pub stop: Arc<AtomicBool>,
+    last: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    /// Listens from now on.
+    pub fn listen() -> io::Result<Self> {
+        let signals = Self { stop: Arc::default(), last: Arc::default() };
+        for signal in [SIGINT, SIGTERM] {
+            // In this order: the first signal finds the flag down, and raises it.
+            let came = Arc::new(AtomicBool::new(false));
+            flag::register_conditional_shutdown(signal, exit_code(signal).into(), Arc::clone(&came))?;
+            flag::register(signal, came)?;
+            signals.stop_on(signal)?;
+        }
+        #[cfg(unix)]
+        {
+            signals.stop_on(SIGXCPU)?;
+            if !is_ignored(SIGHUP)? {
+                signals.stop_on(SIGHUP)?;
+            }
+        }
+        Ok(signals)
+    }
+
+    fn stop_on(&self, signal: i32) -> io::Result<()> {
+        flag::register_usize(signal, Arc::clone(&self.last), signal as usize)?;
+        flag::register(signal, Arc::clone(&self.stop))?;
+        Ok(())
+    }
+
+    /// The exit code that names the signal, 128 + n; that of SIGTERM if another process of a job received it.
+    pub fn exit_code(&self, has_others: bool) -> ExitCode {
+        match self.last.load(Ordering::Relaxed) {
+            0 if has_others => ExitCode::from(exit_code(SIGTERM)),
+            0 => ExitCode::from(1),
+            signal => ExitCode::from(exit_code(signal as i32)),
+        }
+    }
+}
+
+/// Makes a write fail that would exceed the limit on file sizes, where the program would otherwise be killed with a temporary file left.
+pub fn let_large_writes_fail() -> io::Result<()> {
+    #[cfg(unix)]
+    // With any handler, the write fails; it has nothing to do.
+    flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    Ok(())
+}
+
+/// Returns whether a signal is ignored.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> io::Result<bool> {
+    let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: a null pointer changes nothing, and what is set now is written where there is room for it.
+    if unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so it was written.
+    Ok(unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN)
+}
+
+fn exit_code(signal: i32) -> u8 {
+    128 + signal as u8
+}
