@@ -66,11 +66,12 @@ enum InstructionSet {
 }
 
 #[cfg(target_arch = "x86_64")]
-static INSTRUCTION_SET: LazyLock<InstructionSet> = LazyLock::new(|| match (Avx512::detect(), Avx2::detect()) {
-    (Some(avx512), _) => InstructionSet::Avx512(avx512),
-    (None, Some(avx2)) => InstructionSet::Avx2(avx2),
-    (None, None) => InstructionSet::Other,
-});
+static INSTRUCTION_SET: LazyLock<InstructionSet> =
+    LazyLock::new(|| match (Avx512::detect(), Avx2::detect()) {
+        (Some(avx512), _) => InstructionSet::Avx512(avx512),
+        (None, Some(avx2)) => InstructionSet::Avx2(avx2),
+        (None, None) => InstructionSet::Other,
+    });
 
 /// Runs `kernel` with the arithmetic of this machine, which is known when compiling.
 #[cfg(target_arch = "aarch64")]
