@@ -17,8 +17,11 @@ use super::stream::{Input, Stream};
 /// Pixels are bytes, gathered as byte / 255.
 const DIVISOR: f32 = 255.0;
 
-/// The images of a part, and its labels.
-type PartFiles = (PathBuf, Option<PathBuf>);
+/// The files of a part.
+struct PartFiles {
+    images: PathBuf,
+    labels: Option<PathBuf>,
+}
 
 /// Reads the training part and the test part, each if it is there, side by side.
 ///
@@ -60,14 +63,14 @@ fn find_part(folder: &Path, part: &str, target: TargetKind) -> Result<Option<Par
         let folder = folder.display().to_string();
         Err(DataError::FolderPair { folder, present, absent })
     };
-    let (images_name, labels_name) =
-        (format!("{part}-images-idx3-ubyte"), format!("{part}-labels-idx1-ubyte"));
+    let images_name = format!("{part}-images-idx3-ubyte");
+    let labels_name = format!("{part}-labels-idx1-ubyte");
     match (images, labels) {
         (None, None) => Ok(None),
         (None, Some(_)) => pair(labels_name, images_name),
-        (Some(images), _) if target == TargetKind::None => Ok(Some((images, None))),
+        (Some(images), _) if target == TargetKind::None => Ok(Some(PartFiles { images, labels: None })),
         (Some(_), None) => pair(images_name, labels_name),
-        (Some(images), Some(labels)) => Ok(Some((images, Some(labels)))),
+        (Some(images), labels) => Ok(Some(PartFiles { images, labels })),
     }
 }
 
@@ -89,20 +92,20 @@ struct ImagePart {
 fn read_part(files: Option<PartFiles>) -> Result<Option<ImagePart>, DataError> {
     let Some(files) = files else { return Ok(None) };
     let (images, labels) = rayon::join(
-        || Idx::read(&files.0, 2..=4),
-        || files.1.as_ref().map(|labels| Idx::read(labels, 1..=1)).transpose(),
+        || Idx::read(&files.images, 2..=4),
+        || files.labels.as_ref().map(|labels| Idx::read(labels, 1..=1)).transpose(),
     );
     Ok(Some(ImagePart { images: images?, labels: labels?, files }))
 }
 
 impl ImagePart {
     fn finish(self, target: TargetKind, classes: Option<&Classes>) -> Result<Dataset, DataError> {
-        let images_file = self.files.0.display().to_string();
+        let images_file = self.files.images.display().to_string();
         let shape = self.images.extents[1..].to_vec();
         let columns = shape.iter().product();
         let stored = Stored::U8 { values: self.images.bytes, zero: 0.0, divisor: DIVISOR };
         let features = Features { stored, columns, shape };
-        let labels = match (&self.labels, &self.files.1) {
+        let labels = match (&self.labels, &self.files.labels) {
             (Some(labels), Some(path)) => {
                 let labels_file = path.display().to_string();
                 check_counts(&images_file, features.rows(), &labels_file, labels.bytes.len())?;

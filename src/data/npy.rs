@@ -190,8 +190,8 @@ element_types! {
     Bool "b1" u8: stored_bytes, as_it_is, Integer;
     U8 "u1" u8: stored_bytes, as_it_is, Integer;
     I8 "i1" i8: Stored::I8, as_it_is, Integer;
-    U16 "u2" u16: Stored::F32, exact, Integer;
-    I16 "i2" i16: Stored::F32, exact, Integer;
+    U16 "u2" u16: Stored::F32, widened, Integer;
+    I16 "i2" i16: Stored::F32, widened, Integer;
     U32 "u4" u32: Stored::F32, exact, Integer;
     I32 "i4" i32: Stored::F32, exact, Integer;
     U64 "u8" u64: Stored::F32, exact, Integer;
@@ -214,6 +214,10 @@ fn as_it_is<T>(x: T, _: &Spot) -> Result<T, DataError> {
     Ok(x)
 }
 
+fn widened(x: impl Into<f32>, _: &Spot) -> Result<f32, DataError> {
+    Ok(x.into())
+}
+
 /// Returns the integer as `f32`, if that changes nothing.
 fn exact(x: impl Into<i128>, spot: &Spot) -> Result<f32, DataError> {
     let x = x.into();
@@ -222,15 +226,15 @@ fn exact(x: impl Into<i128>, spot: &Spot) -> Result<f32, DataError> {
 
 /// Refuses NaN, infinities, and what would be infinite as `f32`.
 fn finite<T: Copy + Into<f64>>(x: T, spot: &Spot) -> Result<T, DataError> {
-    let (file, place, value) = (spot.file, spot, x.into());
-    if !value.is_finite() {
-        return Err(DataError::NotFinite { file: file.to_string(), place: place.location(), value });
+    let value = x.into();
+    if (value as f32).is_finite() {
+        return Ok(x);
     }
-    if !(value as f32).is_finite() {
-        let text = format!("{value:?}");
-        return Err(DataError::OutOfRange { file: file.to_string(), place: place.location(), text });
-    }
-    Ok(x)
+    let (file, place) = (spot.file.to_string(), spot.location());
+    Err(match value.is_finite() {
+        true => DataError::OutOfRange { file, place, text: format!("{value:?}") },
+        false => DataError::NotFinite { file, place, value },
+    })
 }
 
 /// Returns a target value; an integer must be exact in `f64`.

@@ -197,7 +197,7 @@ fn run_on<'a, A: Arithmetic, P: Iterator<Item = ShardRows<'a>> + Clone>(
         tiles: levels(shards) * PANELS * group,
         results: group * RESULTS.min(end - first) * WIDTH,
     });
-    pack_strips(parts.clone(), (outs, range.clone(), A::HEIGHT), rows, left);
+    pack_strips(parts.clone(), outs, range.clone(), A::HEIGHT, rows, left);
     for first in (first..end).step_by(RESULTS) {
         let panels = first..end.min(first + RESULTS);
         // What the sink gets of the panels' columns.
@@ -228,7 +228,9 @@ const CUT_ROWS: usize = 8;
 #[inline(always)]
 fn pack_strips<'a>(
     parts: impl Iterator<Item = ShardRows<'a>>,
-    (outs, columns, most): (usize, Range<usize>, usize),
+    outs: usize,
+    columns: Range<usize>,
+    most: usize,
     rows: usize,
     left: &mut [f32],
 ) {
