@@ -2,20 +2,25 @@
 
 use crate::simd::vectorized;
 
-/// Gives an enum its names: `ALL`, `name`, `Display` and `FromStr`, whose error lists the names that exist.
+/// Gives an enum of unit variants, or of variants that hold another choice, its names: `ALL`, `name`, `Display` and
+/// `FromStr`, which accepts these names alone.
 ///
-/// `names!(Loss, "loss", [Mse => "mse", ...])`; the second argument is the noun of the error.
+/// `names!(Loss, "loss", [Mse => "mse", ...])`; the second argument is the noun of the error. The error is a `String`, or the
+/// type named after the noun, which implements [`UnknownName`].
 macro_rules! names {
-    ($type:ident, $what:literal, [$($variant:ident => $name:literal),+ $(,)?]) => {
+    ($type:ident, $what:literal, [$($names:tt)+]) => {
+        $crate::num::names!($type, $what, String, [$($names)+]);
+    };
+    ($type:ident, $what:literal, $error:ty, [$($variant:ident $(($inner:path))? => $name:literal),+ $(,)?]) => {
         impl $type {
             /// Every choice, in the order of its documentation.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            pub const ALL: &'static [Self] = &[$(Self::$variant $(($inner))?),+];
 
             /// The kebab-case name, as in flags and files.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {
-                    $(Self::$variant => $name),+
+                    $(Self::$variant $(($inner))? => $name),+
                 }
             }
         }
@@ -27,11 +32,11 @@ macro_rules! names {
         }
 
         impl std::str::FromStr for $type {
-            type Err = String;
+            type Err = $error;
 
-            fn from_str(text: &str) -> Result<Self, String> {
+            fn from_str(text: &str) -> Result<Self, $error> {
                 let found = Self::ALL.iter().copied().find(|choice| choice.name() == text);
-                found.ok_or_else(|| $crate::num::unknown_name($what, text, &[$($name),+]))
+                found.ok_or_else(|| $crate::num::UnknownName::new($what, text, &[$($name),+]))
             }
         }
     };
@@ -39,10 +44,16 @@ macro_rules! names {
 
 pub(crate) use names;
 
-/// Returns the text of the error about a name that no choice has.
-pub(crate) fn unknown_name(what: &str, found: &str, expected: &[&str]) -> String {
-    let (last, others) = expected.split_last().expect("an enum has a choice");
-    format!("unknown {what} '{found}', expected {} or {last}", others.join(", "))
+/// The error about a name that no choice has.
+pub(crate) trait UnknownName {
+    fn new(what: &'static str, found: &str, expected: &'static [&'static str]) -> Self;
+}
+
+impl UnknownName for String {
+    fn new(what: &'static str, found: &str, expected: &'static [&'static str]) -> Self {
+        let (last, others) = expected.split_last().expect("an enum has a choice");
+        format!("unknown {what} '{found}', expected {} or {last}", others.join(", "))
+    }
 }
 
 /// Returns the largest magnitude among the values; NaN if one is NaN, and 0 of none.
@@ -72,7 +83,13 @@ mod tests {
 
     #[test]
     fn the_error_about_a_name_lists_those_that_exist() {
-        assert_eq!(unknown_name("loss", "l2", &["bce", "mse"]), "unknown loss 'l2', expected bce or mse");
-        assert_eq!(unknown_name("x", "d", &["a", "b", "c"]), "unknown x 'd', expected a, b or c");
+        assert_eq!(
+            <String as UnknownName>::new("loss", "l2", &["bce", "mse"]),
+            "unknown loss 'l2', expected bce or mse"
+        );
+        assert_eq!(
+            <String as UnknownName>::new("x", "d", &["a", "b", "c"]),
+            "unknown x 'd', expected a, b or c"
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! Errors of options, schedules and stored state. Choices are named as in flags and files.
 
+use crate::num::UnknownName;
+
 /// A mistake of the caller, a flag or a checkpoint about optimizers and rates.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum OptimError {
@@ -116,6 +118,12 @@ pub enum OptimError {
         /// Steps of the whole run.
         total_steps: u64,
     },
+}
+
+impl UnknownName for OptimError {
+    fn new(what: &'static str, found: &str, expected: &'static [&'static str]) -> Self {
+        Self::UnknownName { what, found: found.to_owned(), expected }
+    }
 }
 
 /// Joins names for a message; an empty list reads as "none".

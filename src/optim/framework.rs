@@ -1,9 +1,9 @@
 //! The meaning of hyper-parameters in other frameworks.
 
 use super::error::OptimError;
-use super::name::names;
 use super::options::{EpsForm, L2Form, MomentumForm, OptimizerKind, OptimizerOptions};
 use super::reduction::Reduction;
+use crate::num::names;
 use serde::{Deserialize, Serialize};
 
 /// A framework whose numbers are to be typed in as they are printed.
@@ -60,7 +60,7 @@ pub enum Framework {
     ScikitLearn,
 }
 
-names!(Framework, "framework", [
+names!(Framework, "framework", OptimError, [
     Pytorch => "pytorch",
     PytorchDdp => "pytorch-ddp",
     HorovodAverage => "horovod-average",

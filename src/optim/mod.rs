@@ -41,7 +41,6 @@ pub(crate) mod blocks;
 pub mod convention;
 mod error;
 mod framework;
-mod name;
 mod optimizer;
 mod options;
 pub(crate) mod reduction;
@@ -60,3 +59,53 @@ pub use options::{EpsForm, Hyper, L2Form, MomentumForm, OptimizerKind, Optimizer
 pub use reduction::Reduction;
 pub(crate) use reduction::divide_grads;
 pub use schedule::{BatchCut, ScaleRate, Schedule, ScheduleKind, ScheduleOptions, WarmupForm};
+
+#[cfg(test)]
+mod tests {
+    use super::convention::{BatchRule, Convention};
+    use super::{
+        EpsForm, Framework, L2Form, MomentumForm, OptimError, OptimizerKind, Reduction, ScaleRate,
+        ScheduleKind, WarmupForm,
+    };
+    use serde::{Serialize, de::DeserializeOwned};
+    use std::{
+        fmt::{Debug, Display},
+        str::FromStr,
+    };
+
+    fn has_one_name<T>(all: &[T])
+    where
+        T: Copy + Debug + PartialEq + Display + FromStr<Err = OptimError> + Serialize + DeserializeOwned,
+    {
+        for &choice in all {
+            assert_eq!(choice.to_string().parse::<T>().unwrap(), choice);
+            assert_eq!(serde_json::to_string(&choice).unwrap(), format!("\"{choice}\""));
+            assert_eq!(serde_json::from_str::<T>(&format!("\"{choice}\"")).unwrap(), choice);
+        }
+    }
+
+    #[test]
+    fn every_choice_has_the_same_name_in_text_and_in_files() {
+        has_one_name(OptimizerKind::ALL);
+        has_one_name(MomentumForm::ALL);
+        has_one_name(EpsForm::ALL);
+        has_one_name(Framework::ALL);
+        has_one_name(L2Form::ALL);
+        has_one_name(Reduction::ALL);
+        has_one_name(ScheduleKind::ALL);
+        has_one_name(WarmupForm::ALL);
+        has_one_name(ScaleRate::ALL);
+        has_one_name(Convention::ALL);
+        has_one_name(BatchRule::ALL);
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        let error = "mean-of-means".parse::<Reduction>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unknown reduction \"mean-of-means\"; choose one of mean, sum, mean-of-shard-means, sum-of-shard-means, \
+             mean-of-shard-sums"
+        );
+    }
+}

@@ -2,7 +2,7 @@
 //! ranges, and the options once they are checked.
 
 use super::error::OptimError;
-use super::name::names;
+use crate::num::names;
 use serde::{Deserialize, Serialize};
 
 /// The update rules. The formula of each is with [`Optimizer`](super::Optimizer).
@@ -26,7 +26,7 @@ pub enum OptimizerKind {
     Lamb,
 }
 
-names!(OptimizerKind, "optimizer", [
+names!(OptimizerKind, "optimizer", OptimError, [
     Sgd => "sgd",
     Adagrad => "adagrad",
     Rmsprop => "rmsprop",
@@ -70,7 +70,7 @@ pub enum MomentumForm {
     Caffe,
 }
 
-names!(MomentumForm, "momentum form", [
+names!(MomentumForm, "momentum form", OptimError, [
     Pytorch => "pytorch",
     Caffe => "caffe",
 ]);
@@ -89,7 +89,7 @@ pub enum EpsForm {
     Uncorrected,
 }
 
-names!(EpsForm, "eps form", [
+names!(EpsForm, "eps form", OptimError, [
     Outside => "outside",
     Inside => "inside",
     Uncorrected => "uncorrected",
@@ -107,7 +107,7 @@ pub enum L2Form {
     BatchSum,
 }
 
-names!(L2Form, "l2 form", [
+names!(L2Form, "l2 form", OptimError, [
     Gradient => "gradient",
     BatchSum => "batch-sum",
 ]);

@@ -1,6 +1,7 @@
 //! The five reductions of sums over shards to the gradient of a step, and the one place that divides.
 
-use super::name::names;
+use super::error::OptimError;
+use crate::num::names;
 use crate::simd::vectorized;
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,7 @@ pub enum Reduction {
     MeanOfShardSums,
 }
 
-names!(Reduction, "reduction", [
+names!(Reduction, "reduction", OptimError, [
     Mean => "mean",
     Sum => "sum",
     MeanOfShardMeans => "mean-of-shard-means",

@@ -1,9 +1,9 @@
 //! Learning rates over the steps of a run: the schedule, the warm-up before it, and rates for other batch sizes.
 
 use super::error::OptimError;
-use super::name::names;
 use super::options::{OptimizerKind, non_negative, positive};
 use super::reduction::Reduction;
+use crate::num::names;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
@@ -22,7 +22,7 @@ pub enum ScheduleKind {
     Step,
 }
 
-names!(ScheduleKind, "schedule", [
+names!(ScheduleKind, "schedule", OptimError, [
     Constant => "constant",
     Linear => "linear",
     Cosine => "cosine",
@@ -196,7 +196,7 @@ pub enum WarmupForm {
     Constant,
 }
 
-names!(WarmupForm, "warm-up form", [
+names!(WarmupForm, "warm-up form", OptimError, [
     Linear => "linear",
     Constant => "constant",
 ]);
@@ -284,7 +284,7 @@ pub enum ScaleRate {
     Sqrt,
 }
 
-names!(ScaleRate, "rate scaling", [
+names!(ScaleRate, "rate scaling", OptimError, [
     None => "none",
     Linear => "linear",
     Sqrt => "sqrt",

@@ -39,10 +39,10 @@
 mod translation;
 
 use super::error::OptimError;
-use super::name::names;
 use super::options::{EpsForm, Hyper, L2Form, MomentumForm, OptimizerKind, OptimizerOptions, positive};
 use super::reduction::Reduction;
 use super::schedule::{BatchCut, ScaleRate};
+use crate::num::names;
 use serde::{Deserialize, Serialize};
 
 pub use translation::{Condition, Destination, Exactness, NumberChange, Translation};
@@ -73,7 +73,7 @@ pub enum Convention {
     Reduction(Reduction),
 }
 
-names!(Convention, "convention", [
+names!(Convention, "convention", OptimError, [
     Reduction(Reduction::Mean) => "mean",
     Reduction(Reduction::Sum) => "sum",
     Reduction(Reduction::MeanOfShardMeans) => "mean-of-shard-means",
@@ -334,7 +334,7 @@ pub enum BatchRule {
     Adam,
 }
 
-names!(BatchRule, "batch rule", [
+names!(BatchRule, "batch rule", OptimError, [
     Linear => "linear",
     Sqrt => "sqrt",
     Adam => "adam",
