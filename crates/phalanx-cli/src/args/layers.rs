@@ -41,8 +41,8 @@ pub fn given(flags: TrainFlags) -> Result<Layers, Failure> {
 impl Layers {
     /// Returns flags from one place; `origin` names it for the flag of this name.
     pub fn new(flags: TrainFlags, origin: impl Fn(&str) -> String) -> Self {
-        let origins = flags.to_table().into_iter().map(|(name, _)| (origin(&name), name));
-        Self { origins: origins.map(|(origin, name)| (name, origin)).collect(), flags }
+        let origins = flags.to_table().keys().map(|name| (name.clone(), origin(name))).collect();
+        Self { flags, origins }
     }
 
     /// Returns these flags, and those of `below` for what is not given.
@@ -257,19 +257,11 @@ mod mutants;
 mod tests {
     use std::fs;
 
-    use clap::Parser;
-
+    use super::super::parser::parsed;
     use super::*;
 
-    #[derive(Parser)]
-    #[command(disable_help_flag = true)]
-    struct Only {
-        #[command(flatten)]
-        flags: TrainFlags,
-    }
-
     fn flags(arguments: &[&str]) -> TrainFlags {
-        Only::try_parse_from([&["train"], arguments].concat()).map(|only| only.flags).unwrap()
+        parsed(arguments).unwrap()
     }
 
     fn merged(file: &str, arguments: &[&str]) -> Result<TrainFlags, Failure> {
@@ -362,6 +354,11 @@ mod tests {
             assert_eq!(flags.to_toml(), written);
             assert_eq!(merged(&flags.to_toml(), &[]).unwrap().lr, Some(rate));
         }
+    }
+
+    #[test]
+    fn an_empty_list_gives_nothing() {
+        assert_eq!(merged("allow-changed = []\nlr = 0.5\n", &[]).unwrap(), flags(&["--lr", "0.5"]));
     }
 
     #[test]

@@ -52,23 +52,20 @@ pub fn flag_of(key: &str) -> Result<&'static Arg, String> {
 }
 
 impl TrainFlags {
-    /// Returns these flags, and those of `below` for what is not given.
-    pub fn over(&self, mut below: Self) -> Self {
-        self.to_table().keys().for_each(|name| below.clear_alternative(name));
-        below.read(self.arguments()).expect("they were read before");
-        let config = self.config.clone().or(below.config);
-        Self { config, print_config: self.print_config, ..below }
-    }
-
-    /// Clears the flag that this one replaces.
-    fn clear_alternative(&mut self, name: &str) {
-        match name {
-            "epochs" => self.max_steps = None,
-            "max-steps" => self.epochs = None,
-            "test" => self.test_split = None,
-            "test-split" => self.test = None,
-            _ => {}
+    /// Returns these flags, and those of `below` for what is neither given nor replaced by a flag that is.
+    pub fn over(&self, below: Self) -> Self {
+        let given = self.to_table();
+        let pairs = EITHER_OR.iter().flat_map(|&(one, other)| [(one, other), (other, one)]);
+        let replaced: Vec<&str> =
+            pairs.filter(|(one, _)| given.contains_key(*one)).map(|(_, other)| other).collect();
+        let mut lower = below.values();
+        lower.retain(|(name, _)| !replaced.contains(&name.as_str()));
+        let mut flags = Self::default();
+        for values in [lower, self.values()] {
+            flags.read(arguments_of(values)).expect("they were read before");
         }
+        let config = self.config.clone().or(below.config);
+        Self { config, print_config: self.print_config, ..flags }
     }
 
     /// Sets a flag to a value as the command line has it.
@@ -86,6 +83,10 @@ impl TrainFlags {
     ///
     /// What was expected instead.
     pub fn set_value(&mut self, flag: &Arg, value: &Value) -> Result<(), String> {
+        if flag.get_value_delimiter().is_some() && value.as_array().is_some_and(Vec::is_empty) {
+            // A list of no names, which no argument can be.
+            return Ok(());
+        }
         let text = argument(flag, value)?;
         self.set(flag, &text).map_err(|error| {
             let text = beginning(&text.to_string_lossy());
@@ -127,21 +128,25 @@ impl TrainFlags {
 
     /// Returns the arguments that give these flags, in the order of `--help`, the data first if it cannot be taken for a flag.
     pub fn arguments(&self) -> Vec<OsString> {
-        let (mut arguments, mut last) = (Vec::new(), Vec::new());
-        for (name, value) in self.values() {
-            let flag = flag_of(&name).expect("it is a flag");
-            let text = argument(flag, &value).expect("it was read before");
-            let is_like_flag = text.as_encoded_bytes().starts_with(b"-");
-            match value {
-                _ if flag.is_positional() && is_like_flag => last = vec!["--".into(), text],
-                _ if flag.is_positional() => arguments.push(text),
-                Value::Boolean(true) => arguments.push(format!("--{name}").into()),
-                _ if flag.is_require_equals_set() || is_like_flag => arguments.push(joined(&name, &text)),
-                _ => arguments.extend([format!("--{name}").into(), text]),
-            }
-        }
-        [arguments, last].concat()
+        arguments_of(self.values())
     }
+}
+
+fn arguments_of(values: Vec<(String, Value)>) -> Vec<OsString> {
+    let (mut arguments, mut last) = (Vec::new(), Vec::new());
+    for (name, value) in values {
+        let flag = flag_of(&name).expect("it is a flag");
+        let text = argument(flag, &value).expect("it was read before");
+        let is_like_flag = text.as_encoded_bytes().starts_with(b"-");
+        match value {
+            _ if flag.is_positional() && is_like_flag => last = vec!["--".into(), text],
+            _ if flag.is_positional() => arguments.push(text),
+            Value::Boolean(true) => arguments.push(format!("--{name}").into()),
+            _ if flag.is_require_equals_set() || is_like_flag => arguments.push(joined(&name, &text)),
+            _ => arguments.extend([format!("--{name}").into(), text]),
+        }
+    }
+    [arguments, last].concat()
 }
 
 /// Writes the flags that are given, by name, for `#[serde(with)]`.
@@ -272,4 +277,11 @@ mod tests {
             }
         }
     }
+}
+
+/// Reads flags as a command of their own has them on its command line.
+#[cfg(test)]
+pub fn parsed<F: Args>(arguments: &[&str]) -> Result<F, Error> {
+    let command = Command::new("test").no_binary_name(true).disable_help_flag(true);
+    F::from_arg_matches(&F::augment_args(command).try_get_matches_from(arguments)?)
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::hint::black_box;
 
 use phalanx::collective::{CollectiveError, Communicator, Op, reference};
-use phalanx::log::available_bytes;
+use phalanx::internals::available_bytes;
 use serde::{Serialize, Serializer};
 
 use super::error::check_takes;

@@ -393,19 +393,11 @@ fn summary(findings: &Findings, dir: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    #[command(disable_help_flag = true)]
-    struct Only {
-        #[command(flatten)]
-        lists: SweepLists,
-    }
+    use crate::args::parser::parsed;
 
     fn lists(arguments: &[&str]) -> Result<SweepLists, Error> {
-        Only::try_parse_from([&["sweep"], arguments].concat()).map(|only| only.lists)
+        parsed(arguments)
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use phalanx::data::{Dataset, Targets};
-use phalanx::log::available_bytes;
+use phalanx::internals::available_bytes;
 use phalanx::model::{Loss, Mlp, MlpShape};
 use phalanx::optim::OptimizerOptions;
 use phalanx::train::{Length, NoiseInterval, Options, Shards, TrainError};

@@ -330,19 +330,11 @@ fn verdict(report: &ScalingReport) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-
-    #[derive(Parser)]
-    #[command(disable_help_flag = true)]
-    struct Only {
-        #[command(flatten)]
-        series: SeriesFlags,
-    }
+    use crate::args::parser::parsed;
 
     fn series(arguments: &[&str]) -> Result<SeriesFlags, Error> {
-        Only::try_parse_from([&["scaling"], arguments].concat()).map(|only| only.series)
+        parsed(arguments)
     }
 
     #[test]
