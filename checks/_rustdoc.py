@@ -6,8 +6,9 @@ import subprocess
 from _environment import skip
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-#: The packages that are for other programs, with the names of their libraries.
+#: The packages that are for other programs, with the names of their libraries, and their features but mpi, which needs a library of the system.
 LIBRARIES = {"phalanx-collective": "phalanx_collective", "phalanx": "phalanx"}
+FEATURES = {"phalanx-collective": "half,processes", "phalanx": "half"}
 KINDS = ("struct", "enum", "union", "trait", "function", "macro")
 # A folder of its own: what is built in this way is of no use to other commands.
 TARGET = os.path.join(ROOT, "target", "checks", "docs")
@@ -15,7 +16,7 @@ TARGET = os.path.join(ROOT, "target", "checks", "docs")
 
 def documented(package):
     """All items of the library of a package, by their number, and the number of its root."""
-    command = ["cargo", "rustdoc", "--lib", "--quiet", "-p", package, "--features", "half", "--", "-Zunstable-options", "--output-format", "json"]
+    command = ["cargo", "rustdoc", "--lib", "--quiet", "-p", package, "--features", FEATURES[package], "--", "-Zunstable-options", "--output-format", "json"]
     settings = {**os.environ, "RUSTC_BOOTSTRAP": "1", "CARGO_TARGET_DIR": TARGET}
     built = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True)
     if built.returncode != 0:
