@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use ndarray::Array2;
 use phalanx::data::{Dataset, Targets};
+use phalanx::internals::all_finite;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
-use phalanx::train::{Event, Length, Options, Trainer, all_finite};
+use phalanx::train::{Event, Length, Options, Trainer};
 
 const ROUNDS: usize = 9;
 const CHUNK: usize = 1024;

@@ -11,8 +11,11 @@
 //!
 //! # From here to one training step
 //!
-//! Five files, in this order: this one, [`train`] (the walk of the data), `train/trainer.rs` (one thread a rank),
-//! `train/worker.rs` (the life of a rank), `train/step.rs` (one step of it).
+//! Twelve files, in this order, tell a step of one process: [`train`] with its overview and diagrams; in `train/` `trainer.rs` (one thread per
+//! rank), `run.rs` (the state that all ranks share), `worker.rs` (the life of a rank), `step.rs` (one step of it), `contribution.rs` (the
+//! gradients of its shards), `combiner.rs` (the gradient of its segment) and `norms.rs`; `model/mlp.rs` (forward and backward);
+//! `optim/optimizer.rs` and `optim/rules.rs` (the update); and `communicator.rs` of [`collective`] (how ranks meet). `exchange.rs` adds other
+//! processes. `examples/reference_step.rs` is the same step in plain loops.
 //!
 //! # Modules
 //!
@@ -101,10 +104,14 @@ pub mod internals {
     pub use crate::data::error::{LabelFault, LibsvmFault, Location};
     pub use crate::data::order::sample_order;
     pub use crate::data::standardize::FeatureScale;
+    pub use crate::log::memory::{available_bytes, peak_rss_bytes};
     pub use crate::model::mlp::MlpWorkspace;
     pub use crate::model::real::Real;
     pub use crate::optim::blocks::{BLOCK_LEN, clip_factor, norm_of_squares, scale_grads, sum_of_squares};
     pub use crate::optim::reduction::divide_grads;
+    pub use crate::train::noise_scale::NoiseMeasurement;
+    pub use crate::train::norms::all_finite;
+    pub use crate::train::position::Quality;
 
     /// The products of a layer.
     pub mod kernel {

@@ -14,7 +14,7 @@ pub fn peak_rss_bytes() -> Option<u64> {
 /// # Examples
 ///
 /// ```
-/// use phalanx::log::{available_bytes, peak_rss_bytes};
+/// use phalanx::internals::{available_bytes, peak_rss_bytes};
 ///
 /// if let (Some(available), Some(used)) = (available_bytes(), peak_rss_bytes()) {
 ///     println!("{used} bytes at most, and {available} are free");

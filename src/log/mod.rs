@@ -39,14 +39,13 @@
 //! ```
 
 mod error;
-mod memory;
+pub(crate) mod memory;
 mod metrics;
 mod results;
 mod run_dir;
 mod tensor_board;
 
 pub use error::{LineFault, LogError};
-pub use memory::{available_bytes, peak_rss_bytes};
 pub use metrics::{LogEvent, LogLine, Measure, Metrics, RunLog};
 pub use results::{PhaseSecs, Results, Stopped};
 pub use run_dir::RunDir;

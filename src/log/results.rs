@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::peak_rss_bytes;
+use super::memory::peak_rss_bytes;
 use crate::checkpoint::{History, params_sha256};
 use crate::train::{EpochEnd, NoiseEstimate, Outcome, PhaseTimes, Plan, Quality, StopReason};
 

@@ -121,14 +121,13 @@ mod combiner;
 mod contribution;
 mod error;
 mod exchange;
-#[doc(hidden)]
-pub mod noise_scale;
-mod norms;
+pub(crate) mod noise_scale;
+pub(crate) mod norms;
 mod options;
 mod outcome;
 mod phase;
 mod plan;
-pub mod position;
+pub(crate) mod position;
 mod ranks;
 mod run;
 mod samples;
@@ -142,8 +141,6 @@ mod worker;
 
 pub use error::{SubscriberError, TrainError};
 pub use noise_scale::{NoiseEstimate, NoiseScale};
-#[doc(hidden)]
-pub use norms::all_finite;
 pub use options::{Length, Metric, NoiseInterval, OnDivergence, Options, SaveEvery, Shards};
 pub use outcome::{Blame, Divergence, Outcome, StateVector, StopReason};
 pub use phase::{Phase, PhaseTimes};

@@ -91,6 +91,16 @@ pub struct NoiseMeasurement {
 }
 
 /// A noise scale, in samples.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::train::{NoiseEstimate, NoiseScale};
+///
+/// let in_words = |NoiseEstimate { value, error }| format!("{value:.0} ± {error:.0} samples");
+/// assert_eq!(in_words(NoiseEstimate { value: 70.2, error: 4.1 }), "70 ± 4 samples");
+/// assert_eq!(NoiseScale::default().whole(), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NoiseEstimate {
     /// B_simple.

@@ -156,7 +156,7 @@ impl Norms {
 /// # Examples
 ///
 /// ```
-/// use phalanx::train::all_finite;
+/// use phalanx::internals::all_finite;
 ///
 /// assert!(all_finite(&[0.0, -1.0, f32::MAX]));
 /// assert!(!all_finite(&[0.0, f32::NEG_INFINITY]) && !all_finite(&[f32::NAN]));

@@ -8,7 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use phalanx::log::peak_rss_bytes;
+use phalanx::internals::peak_rss_bytes;
 
 use super::mutant::Chance;
 use super::tally::{Tally, count};

@@ -2,8 +2,8 @@
 //! number of threads, and across resumes.
 
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
+use phalanx::internals::Quality;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, from_fn};
-use phalanx::train::position::Quality;
 use phalanx::train::{Event, Length, Metric, Options, Outcome, StopReason, TrainError, Trainer};
 
 const EPOCHS: u64 = 12;

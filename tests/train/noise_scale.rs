@@ -5,9 +5,9 @@ use std::path::Path;
 
 use ndarray::Array2;
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
+use phalanx::internals::NoiseMeasurement;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, from_fn};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction};
-use phalanx::train::noise_scale::NoiseMeasurement;
 use phalanx::train::{
     Event, Length, NoiseEstimate, NoiseInterval, NoiseScale, Options, Shards, TrainError, Trainer,
 };
