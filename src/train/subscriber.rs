@@ -116,7 +116,7 @@ pub struct EpochEnd {
     /// Score on the test samples, if there are any.
     pub test: Option<Score>,
     /// False for the part of an epoch that a run ends with: it was stopped, its steps were done, or it diverged. Such a part is never
-    /// the [best](super::position::Best) epoch.
+    /// the [best](super::Position::best) epoch.
     pub is_whole: bool,
     /// Wall time of the epoch: sample order, gathering, computing and updates, without the scoring of test samples.
     pub elapsed: Duration,

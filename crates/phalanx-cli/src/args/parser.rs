@@ -245,6 +245,13 @@ pub fn reason(error: &Error) -> String {
     }
 }
 
+/// Reads flags as a command of their own has them on its command line.
+#[cfg(test)]
+pub fn parsed<F: Args>(arguments: &[&str]) -> Result<F, Error> {
+    let command = Command::new("test").no_binary_name(true).disable_help_flag(true);
+    F::from_arg_matches(&F::augment_args(command).try_get_matches_from(arguments)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,11 +284,4 @@ mod tests {
             }
         }
     }
-}
-
-/// Reads flags as a command of their own has them on its command line.
-#[cfg(test)]
-pub fn parsed<F: Args>(arguments: &[&str]) -> Result<F, Error> {
-    let command = Command::new("test").no_binary_name(true).disable_help_flag(true);
-    F::from_arg_matches(&F::augment_args(command).try_get_matches_from(arguments)?)
 }
