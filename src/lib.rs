@@ -109,9 +109,9 @@ pub mod internals {
     pub use crate::model::real::Real;
     pub use crate::optim::blocks::{BLOCK_LEN, clip_factor, norm_of_squares, scale_grads, sum_of_squares};
     pub use crate::optim::reduction::divide_grads;
-    pub use crate::train::noise_scale::NoiseMeasurement;
+    pub use crate::train::noise_scale::{BatchParts, NoiseMeasurement};
     pub use crate::train::norms::all_finite;
-    pub use crate::train::position::Quality;
+    pub use crate::train::position::{Best, Quality};
 
     /// The products of a layer.
     pub mod kernel {

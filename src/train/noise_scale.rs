@@ -28,7 +28,8 @@ use serde::{Deserialize, Serialize};
 /// # Examples
 ///
 /// ```
-/// use phalanx::train::noise_scale::{BatchParts, NoiseScale};
+/// use phalanx::internals::BatchParts;
+/// use phalanx::train::NoiseScale;
 ///
 /// let mut scale = NoiseScale::default();
 /// // Gradients of two samples each, in one dimension: G = 1 and Σ = 4.
@@ -71,7 +72,7 @@ pub struct BatchParts {
 /// # Examples
 ///
 /// ```
-/// use phalanx::train::noise_scale::{BatchParts, NoiseMeasurement};
+/// use phalanx::internals::{BatchParts, NoiseMeasurement};
 ///
 /// // Two samples whose gradients are 1 and 3.
 /// let mut parts = BatchParts::default();

@@ -21,7 +21,6 @@ use crate::optim::Optimizer;
 /// use phalanx::data::{Dataset, Targets};
 /// use phalanx::model::{Samples, from_fn};
 /// use phalanx::optim::{OptimizerKind, OptimizerOptions};
-/// use phalanx::train::position::EpochSums;
 /// use phalanx::train::{Length, Options, Outcome, Position, Snapshot, StateVector, StopReason, Trainer};
 ///
 /// let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [6.0]], Targets::None, None)?;
@@ -37,8 +36,8 @@ use crate::optim::Optimizer;
 /// let names: Vec<&str> = outcome.state.iter().map(|StateVector { name, .. }| *name).collect();
 /// assert_eq!(names, ["exp_avg", "exp_avg_sq"]);
 /// // It stands after the first of the two batches of its second epoch.
-/// let Position { step, epoch, batch, sums: EpochSums { samples, .. }, .. } = outcome.position;
-/// assert_eq!((step, epoch, batch, samples), (3, 1, 1, 2));
+/// let Position { step, epoch, batch, sums, .. } = outcome.position;
+/// assert_eq!((step, epoch, batch, sums.samples), (3, 1, 1, 2));
 ///
 /// // A run resumed from there ends in the bits of an uninterrupted one.
 /// let snapshot: Snapshot = outcome.snapshot().expect("the run did not diverge");

@@ -91,8 +91,8 @@ impl Position {
 /// # Examples
 ///
 /// ```
+/// use phalanx::internals::{Best, Quality};
 /// use phalanx::train::Metric;
-/// use phalanx::train::position::{Best, Quality};
 ///
 /// let quality = |accuracy, loss| Quality { test_accuracy: Some(accuracy), test_loss: Some(loss), train_loss: None };
 /// let best = Best { epoch: 2, step: 69, quality: quality(0.75, 0.5) };
