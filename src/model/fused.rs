@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::s;
 
-use super::{BatchTargets, Model, Samples};
+use super::{AnyModel, AnyWorkspace, BatchTargets, Samples};
 
 /// Successive shards of a batch, such as those of a rank.
 ///
@@ -139,7 +139,7 @@ pub trait SegmentModel<W: 'static>: Sync {
 }
 
 /// Returns the model as one whose gradient can be cut by params, if it is.
-pub(crate) fn segment_model<M: Model>(model: &M) -> Option<&dyn SegmentModel<M::Workspace>> {
+pub(crate) fn segment_model<'a>(model: &'a AnyModel<'_>) -> Option<&'a dyn SegmentModel<AnyWorkspace>> {
     model.fused()?.by_segment()
 }
 

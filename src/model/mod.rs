@@ -24,6 +24,7 @@
 //! f64 where tests check gradients against central differences.
 
 mod activation;
+mod any;
 mod closure;
 mod fused;
 pub(crate) mod kernel;
@@ -34,6 +35,7 @@ pub(crate) mod real;
 mod samples;
 
 pub use activation::Activation;
+pub(crate) use any::{AnyModel, AnyWorkspace, Erased};
 pub use closure::{Closure, from_fn};
 pub(crate) use fused::segment_model;
 pub use fused::{FusedModel, SegmentModel, ShardRun};

@@ -7,7 +7,7 @@ use super::noise_scale::BatchParts;
 use super::plan::Plan;
 use crate::collective::Peers;
 use crate::collective::tree::{Node, Stack};
-use crate::model::{Model, segment_model};
+use crate::model::{AnyModel, AnyWorkspace, segment_model};
 use crate::optim::Reduction;
 
 /// Totals of a step's shards, the same on every rank.
@@ -34,7 +34,7 @@ pub(super) struct StepSums {
 
 impl StepTotals {
     /// Adds up the contributions of one process, shard by shard in order.
-    pub(super) fn of<W>(reduction: Reduction, peers: &Peers<'_, Contribution<W>>) -> Self {
+    pub(super) fn of(reduction: Reduction, peers: &Peers<'_, Contribution>) -> Self {
         let (mut sums, mut parts) = (StepSums::default(), BatchParts::default());
         let shards = peers.iter().flat_map(Contribution::shards);
         shards.for_each(|(loss, weight)| sums.add_shard(reduction, loss, weight));
@@ -73,25 +73,25 @@ pub(super) struct FarSubtrees<'a> {
 }
 
 /// The buffers of a rank for combining a segment of the gradient of all shards.
-pub(super) struct Combiner<W> {
+pub(super) struct Combiner {
     tree: Tree,
     /// The model's workspace for it, if it reduces by segment.
-    by_segment: Option<W>,
+    by_segment: Option<AnyWorkspace>,
 }
 
-impl<W: 'static> Combiner<W> {
+impl Combiner {
     /// Reserves what the plan needs.
-    pub(super) fn new<M: Model<Workspace = W>>(plan: &Plan, model: &M) -> Self {
+    pub(super) fn new(plan: &Plan, model: &AnyModel<'_>) -> Self {
         let by_segment = reduces_by_segment(plan, model).then(|| model.workspace(0));
         Self { tree: Tree::new(plan.shards_of(plan.max_batch_samples())), by_segment }
     }
 
     /// Passes the gradient of the step for the params in `segment` to `sink`, piece by piece: all shards combined in the fixed
     /// tree, not yet divided.
-    pub(super) fn combine<M: Model<Workspace = W>>(
+    pub(super) fn combine(
         &mut self,
-        model: &M,
-        peers: &Peers<'_, Contribution<W>>,
+        model: &AnyModel<'_>,
+        peers: &Peers<'_, Contribution>,
         segment: Range<usize>,
         far: &FarSubtrees<'_>,
         sink: Sink<'_>,
@@ -120,10 +120,10 @@ impl<W: 'static> Combiner<W> {
     }
 
     /// Writes the gradient of this process's shards, of which there is one or more, for the params in `segment`: subtree by subtree.
-    pub(super) fn fold<M: Model<Workspace = W>>(
+    pub(super) fn fold(
         &mut self,
-        model: &M,
-        peers: &Peers<'_, Contribution<W>>,
+        model: &AnyModel<'_>,
+        peers: &Peers<'_, Contribution>,
         segment: Range<usize>,
         to: &mut [f32],
     ) {
@@ -148,8 +148,8 @@ impl FarSubtrees<'_> {
 }
 
 /// Returns the subtrees that the ranks of this process have, in a range of the params.
-fn subtrees<'a, W: 'a>(
-    peers: &Peers<'a, Contribution<W>>,
+fn subtrees<'a>(
+    peers: &Peers<'a, Contribution>,
     range: &Range<usize>,
 ) -> impl Iterator<Item = (Node, &'a [f32])> {
     let range = range.clone();
@@ -168,11 +168,11 @@ fn cut<'a>(
 }
 
 /// Computes a segment of the gradient of this process's shards, from what the model kept of the samples of its ranks.
-fn segment_gradient<M: Model>(
-    model: &M,
-    peers: &Peers<'_, Contribution<M::Workspace>>,
+fn segment_gradient(
+    model: &AnyModel<'_>,
+    peers: &Peers<'_, Contribution>,
     segment: Range<usize>,
-    spare: &mut M::Workspace,
+    spare: &mut AnyWorkspace,
     sink: Sink<'_>,
 ) {
     let workspace_of = |rank: usize| peers.get(rank).workspace();

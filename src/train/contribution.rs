@@ -11,15 +11,15 @@ use super::samples::{gathered_for, samples_of};
 use super::shards::{part, pieces};
 use crate::collective::tree::{Node, Stack};
 use crate::data::GatherBuffer;
-use crate::model::{Model, ShardRun, segment_model};
+use crate::model::{AnyModel, AnyWorkspace, ShardRun, segment_model};
 use crate::optim::sum_of_squares;
 use crate::simd::vectorized;
 
 /// The shards of one rank in a step, and the rest that all ranks must know of it.
-pub(super) struct Contribution<W> {
+pub(super) struct Contribution {
     /// The buffer for samples.
     gathered: GatherBuffer,
-    workspace: W,
+    workspace: AnyWorkspace,
     /// Boundaries of the shards in hand among their samples.
     bounds: Vec<usize>,
     /// `None` if the model reduces by segment.
@@ -67,9 +67,9 @@ pub(super) struct Batch<'a> {
     pub(super) noise: bool,
 }
 
-impl<W: 'static> Contribution<W> {
+impl Contribution {
     /// Reserves what any step of the plan needs of a rank.
-    pub(super) fn new<M: Model<Workspace = W>>(run: &RunContext<'_, M>, rank: usize) -> Self {
+    pub(super) fn new(run: &RunContext<'_>, rank: usize) -> Self {
         let (plan, model) = (&run.plan, run.model);
         let by_segment = reduces_by_segment(plan, model);
         let most = if by_segment { most_of_a_run(plan) } else { most_of_a_piece(plan, model) };
@@ -94,9 +94,9 @@ impl<W: 'static> Contribution<W> {
     }
 
     /// Computes the rank's `shards` of a batch.
-    pub(super) fn compute<M: Model<Workspace = W>>(
+    pub(super) fn compute(
         &mut self,
-        run: &RunContext<'_, M>,
+        run: &RunContext<'_>,
         params: &[f32],
         batch: Batch<'_>,
         shards: Range<usize>,
@@ -120,9 +120,9 @@ impl<W: 'static> Contribution<W> {
     }
 
     /// Computes some shards in one go, which are the subtree of a node unless the model reduces by segment.
-    fn compute_piece<M: Model<Workspace = W>>(
+    fn compute_piece(
         &mut self,
-        run: &RunContext<'_, M>,
+        run: &RunContext<'_>,
         params: &[f32],
         batch: Batch<'_>,
         shards: Range<usize>,
@@ -181,7 +181,7 @@ impl<W: 'static> Contribution<W> {
     }
 }
 
-impl<W> Contribution<W> {
+impl Contribution {
     /// Returns the subtrees with their gradients, in the order of the shards; none if the model reduces by segment.
     pub(super) fn gradients(&self) -> impl Iterator<Item = (Node, &[f32])> {
         self.gradients.iter().flat_map(Gradients::iter)
@@ -194,7 +194,7 @@ impl<W> Contribution<W> {
     }
 
     /// Returns what the model kept of the rank's samples, if it reduces by segment.
-    pub(super) fn workspace(&self) -> &W {
+    pub(super) fn workspace(&self) -> &AnyWorkspace {
         &self.workspace
     }
 
@@ -215,12 +215,12 @@ impl<W> Contribution<W> {
 }
 
 /// Writes the divided gradient of the one shard there is and returns its loss sum; 0 and 0 if it weighs 0, whatever the model computes.
-fn shard_gradient<M: Model>(
-    model: &M,
+fn shard_gradient(
+    model: &AnyModel<'_>,
     params: &[f32],
     shard: &ShardRun<'_>,
     grads: &mut [f32],
-    workspace: &mut M::Workspace,
+    workspace: &mut AnyWorkspace,
 ) -> f64 {
     let samples = shard.all_samples();
     if samples.total_weight() == 0.0 {
@@ -274,7 +274,7 @@ struct Gradients {
 
 impl Gradients {
     /// Reserves what any step of the plan needs of a rank.
-    fn new<M: Model>(plan: &Plan, model: &M, rank: usize) -> Self {
+    fn new(plan: &Plan, model: &AnyModel<'_>, rank: usize) -> Self {
         let most = most_of_a_piece(plan, model);
         let least = if measures_shards(plan, model) { 1 } else { most };
         // A short last batch may have fewer shards, and thereby other subtrees.
@@ -335,7 +335,7 @@ fn slots_for(nodes: impl Iterator<Item = Node>) -> usize {
 /// Returns whether the gradients of a plan's steps are cut by params, not by shards: if the model asks for it, and the samples of each rank
 /// are few enough to be kept until all ranks have theirs, and no gradient of a shard is needed. Over several processes only if this one
 /// has several threads, and the shards of each are one subtree.
-pub(super) fn reduces_by_segment<M: Model>(plan: &Plan, model: &M) -> bool {
+pub(super) fn reduces_by_segment(plan: &Plan, model: &AnyModel<'_>) -> bool {
     if plan.processes() > 1 && plan.threads() == 1 {
         // Its gradient is sent as it is: 3 % faster for 784-512-512-10, two processes and batches of 256.
         return false;
@@ -353,7 +353,7 @@ pub(super) fn reduces_by_segment<M: Model>(plan: &Plan, model: &M) -> bool {
 
 /// Returns whether a step that measures the noise scale computes the gradients of shards one by one, as the model does not know those of
 /// samples. The choice depends on the model alone.
-fn measures_shards<M: Model>(plan: &Plan, model: &M) -> bool {
+fn measures_shards(plan: &Plan, model: &AnyModel<'_>) -> bool {
     plan.noise_interval().is_some() && segment_model(model).is_none()
 }
 
@@ -373,7 +373,7 @@ fn most_of_a_run(plan: &Plan) -> usize {
 }
 
 /// Most shards that are computed in one go by shards.
-fn most_of_a_piece<M: Model>(plan: &Plan, model: &M) -> usize {
+fn most_of_a_piece(plan: &Plan, model: &AnyModel<'_>) -> usize {
     let shards = plan.shards_of(plan.max_batch_samples());
     let most = if model.fused().is_some() { PIECE_SAMPLES / plan.max_shard_samples() } else { 1 };
     most.clamp(1, shards.max(1))

@@ -23,7 +23,7 @@ use super::run::RunContext;
 use super::shards::{part, part_of};
 use crate::collective::tree::Node;
 use crate::collective::{Incoming, Outgoing, Peers};
-use crate::model::Model;
+use crate::model::AnyModel;
 
 /// Messages of each rank to all others about its shards; empty in a run of one process.
 #[derive(Default)]
@@ -36,11 +36,11 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Returns the totals of all contributions, shard by shard in order.
-    pub(super) fn totals<W>(
+    pub(super) fn totals(
         &mut self,
         ranks: &mut Ranks<'_>,
         plan: &Plan,
-        contribution: &Contribution<W>,
+        contribution: &Contribution,
         shards: usize,
     ) -> Result<StepTotals, TrainError> {
         let (count, reduction) = (plan.ranks(), plan.reduction());
@@ -70,11 +70,11 @@ impl Exchange {
     }
 
     /// Returns the parts of all shards, for the noise scale.
-    pub(super) fn parts<W>(
+    pub(super) fn parts(
         &mut self,
         ranks: &mut Ranks<'_>,
         plan: &Plan,
-        contribution: &Contribution<W>,
+        contribution: &Contribution,
         shards: usize,
     ) -> Result<BatchParts, TrainError> {
         self.parts.own.clear();
@@ -87,13 +87,13 @@ impl Exchange {
 }
 
 /// Combines what the threads of this process have for others, and swaps it for what they have for this one.
-pub(super) fn swap<M: Model>(
+pub(super) fn swap(
     ranks: &mut Ranks<'_>,
     processes: &Processes<'_>,
-    run: &RunContext<'_, M>,
+    run: &RunContext<'_>,
     shards: usize,
-    contribution: &mut Contribution<M::Workspace>,
-    combiner: &mut Combiner<M::Workspace>,
+    contribution: &mut Contribution,
+    combiner: &mut Combiner,
     clock: &mut PhaseClock,
 ) -> Result<(), TrainError> {
     let (routes, thread) = (Routes { plan: &run.plan, shards }, ranks.thread());
@@ -173,12 +173,12 @@ impl<'a> Routes<'a> {
     }
 
     /// Combines what the threads of this process have, as far as the tree allows, for the segments that this thread sends.
-    fn fold<M: Model>(
+    fn fold(
         &self,
         thread: usize,
-        peers: &Peers<'_, Contribution<M::Workspace>>,
-        combiner: &mut Combiner<M::Workspace>,
-        model: &M,
+        peers: &Peers<'_, Contribution>,
+        combiner: &mut Combiner,
+        model: &AnyModel<'_>,
         outbox: &mut Vec<f32>,
     ) {
         if sent_as_it_is(peers).is_some() {
@@ -197,9 +197,9 @@ impl<'a> Routes<'a> {
     }
 
     /// Sends every other process what this one has for its params, and receives what they have for this one's.
-    fn swap<W>(
+    fn swap(
         &self,
-        peers: &Peers<'_, Contribution<W>>,
+        peers: &Peers<'_, Contribution>,
         processes: &Processes<'_>,
         inbox: &mut Vec<f32>,
     ) -> Result<(), TrainError> {
@@ -233,11 +233,7 @@ impl<'a> Routes<'a> {
     }
 
     /// Returns the subtrees that other processes have for the segment of a rank of this one.
-    pub(super) fn far_subtrees<'p, W>(
-        &self,
-        rank: usize,
-        peers: &Peers<'p, Contribution<W>>,
-    ) -> FarSubtrees<'p> {
+    pub(super) fn far_subtrees<'p>(&self, rank: usize, peers: &Peers<'p, Contribution>) -> FarSubtrees<'p> {
         let process = self.process();
         let (mine, segment) = (self.plan.params_in(process), self.plan.segment(rank));
         let mut rest = peers.get(0).inbox.as_slice();
@@ -256,6 +252,6 @@ impl<'a> Routes<'a> {
 }
 
 /// Returns the gradient of the only thread of this process, if it is a subtree: nothing needs to be combined or copied.
-fn sent_as_it_is<'a, W>(peers: &Peers<'a, Contribution<W>>) -> Option<&'a [f32]> {
+fn sent_as_it_is<'a>(peers: &Peers<'a, Contribution>) -> Option<&'a [f32]> {
     if peers.len() == 1 { peers.get(0).sole_gradient() } else { None }
 }

@@ -9,7 +9,7 @@ use super::position::Position;
 use super::samples::{gathered_for, samples_of};
 use super::snapshot::Snapshot;
 use crate::data::Dataset;
-use crate::model::Model;
+use crate::model::AnyModel;
 use crate::optim::Optimizer;
 
 /// The result of a run.
@@ -209,8 +209,8 @@ pub(super) enum DivergedAt {
 }
 
 /// Finds the first of the shards whose loss or gradient is NaN or infinite, by computing them again one by one.
-pub(super) fn blame<'s, M: Model>(
-    model: &M,
+pub(super) fn blame<'s>(
+    model: &AnyModel<'_>,
     data: &Dataset,
     params: &[f32],
     shards: impl Iterator<Item = &'s [u32]> + Clone,
@@ -238,7 +238,7 @@ pub(super) fn blame<'s, M: Model>(
 }
 
 /// Returns the name of the tensor that a param belongs to.
-pub(super) fn tensor_of<M: Model>(model: &M, param: usize) -> String {
+pub(super) fn tensor_of(model: &AnyModel<'_>, param: usize) -> String {
     let mut end = 0;
     let tensor = model.tensors().into_iter().find(|tensor| {
         end += tensor.len();

@@ -11,7 +11,7 @@ use super::shards::{RankLayout, part, pieces};
 use super::snapshot::Snapshot;
 use crate::collective::tree::Node;
 use crate::data::{Dataset, Targets};
-use crate::model::{Model, Tensor, segment_model};
+use crate::model::{AnyModel, Erased, Model, Tensor, segment_model};
 use crate::optim::{BatchCut, Blocks, Hyper, L2Form, Reduction, ScaleRate, Schedule};
 
 /// A run that can begin: nothing in it is left to choose, and every choice fits the others.
@@ -66,6 +66,16 @@ impl Plan {
     pub fn new<M: Model>(
         options: &Options,
         model: &M,
+        train: &Dataset,
+        test: Option<&Dataset>,
+    ) -> Result<Self, TrainError> {
+        Self::of(options, &Erased(model), train, test)
+    }
+
+    /// Makes a plan for a model of any type.
+    pub(super) fn of(
+        options: &Options,
+        model: &AnyModel<'_>,
         train: &Dataset,
         test: Option<&Dataset>,
     ) -> Result<Self, TrainError> {
@@ -451,9 +461,9 @@ fn check(options: &Options) -> Result<(), TrainError> {
 }
 
 /// Checks the data against the options and the model.
-fn check_data<M: Model>(
+fn check_data(
     options: &Options,
-    model: &M,
+    model: &AnyModel<'_>,
     train: &Dataset,
     test: Option<&Dataset>,
 ) -> Result<(), TrainError> {
@@ -513,7 +523,11 @@ fn check_weights(weights: &[f32]) -> Result<(), TrainError> {
 }
 
 /// Returns the interval at which the noise scale is measured, if the largest batch has parts to compare.
-fn noise_interval<M: Model>(options: &Options, model: &M, largest: usize) -> Result<Option<u64>, TrainError> {
+fn noise_interval(
+    options: &Options,
+    model: &AnyModel<'_>,
+    largest: usize,
+) -> Result<Option<u64>, TrainError> {
     let interval = match options.noise_scale {
         None => return Ok(None),
         Some(NoiseInterval::Auto) => NoiseInterval::AUTO,

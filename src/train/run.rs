@@ -9,11 +9,12 @@ use super::plan::Plan;
 use super::snapshot::{SnapshotBuffers, Start};
 use crate::collective::Shared;
 use crate::data::Dataset;
+use crate::model::AnyModel;
 
 /// The state that all ranks of a run share.
-pub(super) struct RunContext<'a, M> {
+pub(super) struct RunContext<'a> {
     pub(super) plan: Plan,
-    pub(super) model: &'a M,
+    pub(super) model: &'a AnyModel<'a>,
     pub(super) train: &'a Dataset,
     pub(super) test: Option<&'a Dataset>,
     /// Steps after which the test samples are scored in addition to the ends of epochs, ascending.
@@ -226,7 +227,7 @@ mod tests {
             Self { model, train: digits.train, test: digits.test.unwrap() }
         }
 
-        fn trainer<'a, M: Model>(&'a self, model: &'a M, options: &Options) -> Trainer<'a, M> {
+        fn trainer<'a, M: Model>(&'a self, model: &'a M, options: &Options) -> Trainer<'a> {
             let every_step = (1..=STEPS).collect();
             Trainer::new(model, &self.train, options.clone())
                 .test(&self.test)

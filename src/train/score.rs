@@ -111,7 +111,7 @@ pub(super) fn sum(groups: impl IntoIterator<Item = Score>) -> Score {
 }
 
 /// Buffers to score one group after the other.
-pub(super) struct Scorer<'a, M: Model> {
+pub(super) struct Scorer<'a, M: Model + ?Sized> {
     model: &'a M,
     data: &'a Dataset,
     samples: Vec<u32>,
@@ -119,7 +119,7 @@ pub(super) struct Scorer<'a, M: Model> {
     workspace: M::Workspace,
 }
 
-impl<'a, M: Model> Scorer<'a, M> {
+impl<'a, M: Model + ?Sized> Scorer<'a, M> {
     pub(super) fn new(model: &'a M, data: &'a Dataset) -> Self {
         let most = GROUP.min(data.len());
         Self {

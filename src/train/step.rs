@@ -15,15 +15,14 @@ use super::plan::StepSpec;
 use super::ranks::Ranks;
 use super::run::{OldSegment, RunContext};
 use super::shards::part;
-use crate::model::Model;
 use crate::optim::{Optimizer, Update, divide_grads};
 
 /// The state of a rank from step to step. Nothing in it is allocated after the first steps.
-pub(super) struct Step<'a, M: Model> {
-    run: &'a RunContext<'a, M>,
-    contribution: Contribution<M::Workspace>,
+pub(super) struct Step<'a> {
+    run: &'a RunContext<'a>,
+    contribution: Contribution,
     exchange: Exchange,
-    combiner: Combiner<M::Workspace>,
+    combiner: Combiner,
     /// The reduced gradient of this rank's segment, then its direction, in steps that need it before they update.
     grads: Vec<f32>,
     norms: Norms,
@@ -68,8 +67,8 @@ impl StepResult {
     }
 }
 
-impl<'a, M: Model> Step<'a, M> {
-    pub(super) fn new(run: &'a RunContext<'a, M>, ranks: &Ranks<'_>) -> Self {
+impl<'a> Step<'a> {
+    pub(super) fn new(run: &'a RunContext<'a>, ranks: &Ranks<'_>) -> Self {
         let (plan, rank) = (&run.plan, ranks.rank());
         Self {
             run,

@@ -22,7 +22,7 @@ use super::subscriber::{Callback, Event, Subscriber, Subscribers};
 use super::worker::Worker;
 use crate::collective::{Shared, Wire, World};
 use crate::data::{Dataset, sample_order};
-use crate::model::Model;
+use crate::model::{AnyModel, Erased, Model};
 
 /// Trains a model on data.
 ///
@@ -48,8 +48,8 @@ use crate::model::Model;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Trainer<'a, M> {
-    model: &'a M,
+pub struct Trainer<'a> {
+    model: Box<AnyModel<'a>>,
     train: &'a Dataset,
     test: Option<&'a Dataset>,
     score_at: Vec<u64>,
@@ -65,11 +65,11 @@ pub struct Trainer<'a, M> {
     fault: Option<(usize, super::phase::PhaseHook)>,
 }
 
-impl<'a, M: Model> Trainer<'a, M> {
+impl<'a> Trainer<'a> {
     /// Prepares a run; nothing is checked before [`run`](Self::run).
-    pub fn new(model: &'a M, train: &'a Dataset, options: Options) -> Self {
+    pub fn new<M: Model>(model: &'a M, train: &'a Dataset, options: Options) -> Self {
         Self {
-            model,
+            model: Box::new(Erased(model)),
             train,
             test: None,
             score_at: Vec::new(),
@@ -273,7 +273,7 @@ impl<'a, M: Model> Trainer<'a, M> {
         if matches!(self.save_every, SaveEvery::Steps(0) | SaveEvery::Epochs(0)) {
             return Err(TrainError::ZeroSaveEvery);
         }
-        let plan = Plan::new(&self.options, self.model, self.train, self.test)?;
+        let plan = Plan::of(&self.options, &*self.model, self.train, self.test)?;
         self.resumed.as_ref().map_or(Ok(()), |snapshot| plan.check_resumed(snapshot))?;
         Ok(plan)
     }
@@ -324,7 +324,7 @@ impl<'a, M: Model> Trainer<'a, M> {
             params: Shared::within(&world, std::mem::take(&mut start.values.params), plan.param_cuts())?,
             order: Shared::new(&world, (0..samples as u32).collect(), rank_0_owns(samples, threads))?,
             plan,
-            model: self.model,
+            model: &*self.model,
             train: self.train,
             test: self.test,
             score_at: self.score_at,
@@ -374,7 +374,7 @@ impl<'a, M: Model> Trainer<'a, M> {
         let steps = (updates, skipped, weightless);
         let course = (epoch, batch, steps, sums.loss, sums.weight, noise, best);
         let state: Vec<u32> = values.state.iter().map(|vector| checksum(vector)).collect();
-        let first = Scorer::new(self.model, self.train).score(&values.params, 0).sums().map(f64::to_bits);
+        let first = Scorer::new(&*self.model, self.train).score(&values.params, 0).sums().map(f64::to_bits);
         let Options {
             threads: _,
             timeout: _,
@@ -452,8 +452,8 @@ fn checksum(values: &[f32]) -> u32 {
 }
 
 /// Runs one thread for each rank of this process, passes on the events of the first, and joins all.
-fn run_ranks<M: Model>(
-    run: &RunContext<'_, M>,
+fn run_ranks(
+    run: &RunContext<'_>,
     all: Vec<Ranks<'_>>,
     subscribers: &mut Subscribers<'_>,
 ) -> Result<Vec<RankOutcome>, TrainError> {
@@ -489,10 +489,10 @@ fn settle(ends: Vec<Result<RankOutcome, TrainError>>) -> Result<Vec<RankOutcome>
 }
 
 /// Returns where the run diverged, if it did in a step; the params are those before it.
-fn divergence<M: Model>(
+fn divergence(
     rank: &RankOutcome,
     plan: &Plan,
-    model: &M,
+    model: &AnyModel<'_>,
     train: &Dataset,
     params: &[f32],
 ) -> Option<Divergence> {

@@ -17,14 +17,14 @@ use super::shards::part;
 use super::step::{Step, StepResult};
 use super::subscriber::{EpochEnd, Event, EventSender, StepEnd, StepScore};
 use crate::data::sample_order;
-use crate::model::{Model, Score};
+use crate::model::{AnyModel, Score};
 
 /// One rank at work.
-pub(super) struct Worker<'a, 'p, M: Model> {
-    run: &'a RunContext<'a, M>,
+pub(super) struct Worker<'a, 'p> {
+    run: &'a RunContext<'a>,
     ranks: Ranks<'p>,
-    step: Step<'a, M>,
-    scorer: Option<Scorer<'a, M>>,
+    step: Step<'a>,
+    scorer: Option<Scorer<'a, AnyModel<'a>>>,
     /// Scores of groups of test samples, as sums.
     scores: RankValues<[f64; 3]>,
     /// The channel to the subscribers, on the first thread of a process.
@@ -40,8 +40,8 @@ pub(super) struct Worker<'a, 'p, M: Model> {
     diverged: Option<(DivergedAt, Range<usize>)>,
 }
 
-impl<'a, 'p, M: Model> Worker<'a, 'p, M> {
-    pub(super) fn new(run: &'a RunContext<'a, M>, ranks: Ranks<'p>, events: Option<EventSender>) -> Self {
+impl<'a, 'p> Worker<'a, 'p> {
+    pub(super) fn new(run: &'a RunContext<'a>, ranks: Ranks<'p>, events: Option<EventSender>) -> Self {
         let mut step = Step::new(run, &ranks);
         let (position, values) = (run.start.position, &run.start.values);
         let segment = run.params.segment(ranks.thread());

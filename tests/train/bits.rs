@@ -63,7 +63,7 @@ fn options() -> [(&'static str, Options); 3] {
 }
 
 /// What a run ends in, as a line of the record has it.
-fn ends_in<M: Model>(trainer: Trainer<'_, M>) -> String {
+fn ends_in(trainer: Trainer<'_>) -> String {
     let mut loss = 0.0;
     let outcome = trainer
         .on_event(|event| {

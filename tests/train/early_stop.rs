@@ -24,7 +24,7 @@ impl Bench {
         Self { model, train, test }
     }
 
-    fn trainer(&self, options: Options) -> Trainer<'_, Mlp> {
+    fn trainer(&self, options: Options) -> Trainer<'_> {
         Trainer::new(&self.model, &self.train, options).test(&self.test)
     }
 

@@ -56,7 +56,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 /// Runs a trainer and notes what it tells.
-fn run<M: Model>(trainer: Trainer<'_, M>) -> Result<(Bits, Outcome), TrainError> {
+fn run(trainer: Trainer<'_>) -> Result<(Bits, Outcome), TrainError> {
     let (mut losses, mut norms, mut scores) = (Vec::new(), Vec::new(), Vec::new());
     let outcome = trainer
         .on_event(|event| match event {
@@ -109,7 +109,7 @@ impl Bench {
         Self { model, train: digits.train, test: digits.test.unwrap() }
     }
 
-    fn trainer(&self, options: &Options, threads: usize) -> Trainer<'_, Mlp> {
+    fn trainer(&self, options: &Options, threads: usize) -> Trainer<'_> {
         let options = Options { threads, ..options.clone() };
         Trainer::new(&self.model, &self.train, options).test(&self.test).score_at(vec![3, 2])
     }

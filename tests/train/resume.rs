@@ -51,7 +51,7 @@ impl Bench {
         Self { model, train: digits.train, test: digits.test.unwrap() }
     }
 
-    fn trainer(&self, options: &Options, threads: usize) -> Trainer<'_, Mlp> {
+    fn trainer(&self, options: &Options, threads: usize) -> Trainer<'_> {
         Trainer::new(&self.model, &self.train, Options { threads, ..options.clone() }).test(&self.test)
     }
 

@@ -65,7 +65,7 @@ impl Prepared {
     }
 
     /// Returns the trainer, at the beginning or where the run is resumed.
-    pub fn trainer(&self) -> Result<Trainer<'_, Mlp>, Failure> {
+    pub fn trainer(&self) -> Result<Trainer<'_>, Failure> {
         let every = self.flags.save_every.expect("it has a default");
         let trainer = Trainer::new(&self.model, &self.data.train, self.options.clone()).save_every(every);
         let trainer = match &self.data.test {

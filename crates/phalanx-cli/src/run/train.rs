@@ -9,7 +9,7 @@ use std::time::Instant;
 use phalanx::checkpoint::{Saver, Writer};
 use phalanx::internals::write_whole;
 use phalanx::log::{LogError, Metrics, Results, RunDir, TensorBoard};
-use phalanx::model::{Mlp, Model};
+use phalanx::model::Model;
 use phalanx::optim::Framework;
 use phalanx::train::{
     Blame, Divergence, EpochEnd, Event, OnDivergence, Outcome, Plan, StopReason, TrainError, Trainer,
@@ -151,7 +151,7 @@ fn warn_of_cores(processes: usize, threads: usize) {
 }
 
 /// Trains as one of the processes that report and save nothing.
-fn follow(trainer: Trainer<'_, Mlp>, group: &mut ProcessGroup) -> Result<ExitCode, Failure> {
+fn follow(trainer: Trainer<'_>, group: &mut ProcessGroup) -> Result<ExitCode, Failure> {
     let wire = group.wire().expect("a process that is not the first has others");
     trainer.across(wire).run()?;
     Ok(ExitCode::SUCCESS)
@@ -226,7 +226,7 @@ impl Recorders {
     }
 
     /// Adds all of them to the subscribers of a run.
-    pub fn attend<'a>(&'a mut self, trainer: Trainer<'a, Mlp>) -> Trainer<'a, Mlp> {
+    pub fn attend<'a>(&'a mut self, trainer: Trainer<'a>) -> Trainer<'a> {
         let Self { progress, metrics, board, saver, epochs, has_begun, .. } = self;
         let trainer = trainer.on_event(|event| match event {
             Event::Step(_) => *has_begun = true,

@@ -1,0 +1,132 @@
+//! Models of any type behind one type, so that the trainer is compiled once and not for each type of model.
+
+use std::any::Any;
+use std::ops::Range;
+
+use super::{DataMismatch, FusedModel, Model, Samples, Score, SegmentModel, ShardRun, TargetShape, Tensor};
+
+/// A workspace of any type.
+pub(crate) type AnyWorkspace = Box<dyn Any + Send + Sync>;
+
+/// A model of any type.
+pub(crate) type AnyModel<'a> = dyn Model<Workspace = AnyWorkspace> + 'a;
+
+/// A [`Model`] as an [`AnyModel`], with the bits of the model itself.
+///
+/// # Cost
+///
+/// A virtual call for each shard, or for several shards that the model computes in one go.
+pub(crate) struct Erased<'a, M>(pub(crate) &'a M);
+
+impl<M: Model> Erased<'_, M> {
+    fn fused_model(&self) -> &dyn FusedModel<M::Workspace> {
+        self.0.fused().expect("asked only if there is one")
+    }
+
+    fn segment_model(&self) -> &dyn SegmentModel<M::Workspace> {
+        self.fused_model().by_segment().expect("asked only if there is one")
+    }
+}
+
+fn inner<W: 'static>(workspace: &AnyWorkspace) -> &W {
+    workspace.downcast_ref().expect("a workspace of this model")
+}
+
+fn inner_mut<W: 'static>(workspace: &mut AnyWorkspace) -> &mut W {
+    workspace.downcast_mut().expect("a workspace of this model")
+}
+
+impl<M: Model> Model for Erased<'_, M> {
+    type Workspace = AnyWorkspace;
+
+    fn tensors(&self) -> Vec<Tensor> {
+        self.0.tensors()
+    }
+
+    fn params_len(&self) -> usize {
+        self.0.params_len()
+    }
+
+    fn check(&self, features: usize, targets: TargetShape) -> Result<(), DataMismatch> {
+        self.0.check(features, targets)
+    }
+
+    fn initial_params(&self, seed: u64) -> Vec<f32> {
+        self.0.initial_params(seed)
+    }
+
+    fn workspace(&self, max_samples: usize) -> AnyWorkspace {
+        Box::new(self.0.workspace(max_samples))
+    }
+
+    fn gradient(
+        &self,
+        params: &[f32],
+        samples: &Samples<'_>,
+        grads: &mut [f32],
+        workspace: &mut AnyWorkspace,
+    ) -> f64 {
+        self.0.gradient(params, samples, grads, inner_mut(workspace))
+    }
+
+    fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut AnyWorkspace) -> Score {
+        self.0.score(params, samples, inner_mut(workspace))
+    }
+
+    fn fused(&self) -> Option<&dyn FusedModel<AnyWorkspace>> {
+        self.0.fused().map(|_| self as _)
+    }
+}
+
+impl<M: Model> FusedModel<AnyWorkspace> for Erased<'_, M> {
+    fn subtree_gradient(
+        &self,
+        params: &[f32],
+        shards: &ShardRun<'_>,
+        grads: &mut [f32],
+        losses: &mut [f64],
+        workspace: &mut AnyWorkspace,
+    ) {
+        self.fused_model().subtree_gradient(params, shards, grads, losses, inner_mut(workspace));
+    }
+
+    fn gradient_bound(&self, shards: &ShardRun<'_>, workspace: &AnyWorkspace) -> f64 {
+        self.fused_model().gradient_bound(shards, inner(workspace))
+    }
+
+    fn by_segment(&self) -> Option<&dyn SegmentModel<AnyWorkspace>> {
+        self.fused_model().by_segment().map(|_| self as _)
+    }
+}
+
+impl<M: Model> SegmentModel<AnyWorkspace> for Erased<'_, M> {
+    fn reduces_by_segment(&self, samples: usize) -> bool {
+        self.segment_model().reduces_by_segment(samples)
+    }
+
+    fn propagate(
+        &self,
+        params: &[f32],
+        shards: &ShardRun<'_>,
+        losses: &mut [f64],
+        workspace: &mut AnyWorkspace,
+    ) {
+        self.segment_model().propagate(params, shards, losses, inner_mut(workspace));
+    }
+
+    fn segment_gradient<'a>(
+        &self,
+        ranks: usize,
+        workspace_of: &dyn Fn(usize) -> &'a AnyWorkspace,
+        segment: Range<usize>,
+        spare: &mut AnyWorkspace,
+        sink: &mut dyn FnMut(Range<usize>, &mut [f32]),
+    ) {
+        let workspace_of = |rank| inner(workspace_of(rank));
+        self.segment_model().segment_gradient(ranks, &workspace_of, segment, inner_mut(spare), sink);
+    }
+
+    fn sample_squares(&self, shards: &ShardRun<'_>, squares: &mut [f64], workspace: &AnyWorkspace) {
+        self.segment_model().sample_squares(shards, squares, inner(workspace));
+    }
+}
