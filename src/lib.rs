@@ -88,6 +88,7 @@ pub mod log;
 pub mod model;
 mod num;
 pub mod optim;
+mod protobuf;
 mod simd;
 pub mod train;
 

@@ -93,7 +93,7 @@ pub(super) fn cut<'a>(pieces: impl Iterator<Item = &'a [f32]>, range: &Range<usi
 }
 
 /// The numbers as a file has them, little-endian: where memory has them the same way, without a copy.
-fn f32_bytes(values: &[f32]) -> Cow<'_, [u8]> {
+pub(super) fn f32_bytes(values: &[f32]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "little") {
         Cow::Borrowed(bytemuck::cast_slice(values))
     } else {
