@@ -88,6 +88,7 @@ pub mod log;
 pub mod model;
 mod num;
 pub mod optim;
+mod protobuf;
 mod simd;
 pub mod train;
 
@@ -105,6 +106,7 @@ pub mod internals {
     pub use crate::data::order::sample_order;
     pub use crate::data::standardize::FeatureScale;
     pub use crate::log::memory::{available_bytes, peak_rss_bytes};
+    pub use crate::log::metrics::csv_field;
     pub use crate::model::mlp::MlpWorkspace;
     pub use crate::model::real::Real;
     pub use crate::optim::blocks::{BLOCK_LEN, clip_factor, norm_of_squares, scale_grads, sum_of_squares};

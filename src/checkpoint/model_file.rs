@@ -1,6 +1,6 @@
 //! A trained model with all that is needed to use it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -85,8 +85,8 @@ impl ModelFile {
         let version = version(self.standardize_targets.as_ref());
         let description = ModelDescription { version, sha256: "", model: self };
         let description = serde_json::to_string(&description).expect("a description is plain data");
-        let metadata = HashMap::from([(KEY.to_owned(), sealed(&description, &self.params))]);
-        serialize(views, Some(metadata)).expect("names and shapes are those of a model")
+        let metadata = [(KEY.to_owned(), sealed(&description, &self.params))];
+        serialize(views, Some(metadata.into_iter().collect())).expect("names and shapes are those of a model")
     }
 
     /// Reads the model that a description speaks of, the text under [`KEY`].

@@ -1,15 +1,15 @@
 //! A trained model in ONNX, the format that other programs run models from: the file, the graph of operators in the order in which
-//! `predict` computes, and the messages of protocol buffers that a perceptron needs.
+//! `predict` computes, and the messages of protocol buffers that a perceptron needs. A comment names each field where it is written.
 
 use std::path::Path;
 
-use prost::Message;
-
 use super::error::CheckpointError;
 use super::model_file::{ModelFile, params_sha256};
+use super::safetensors::f32_bytes;
 use super::whole_file::write_whole;
 use crate::data::{AS_GATHERED, Standardize};
 use crate::model::{Activation, Loss, Model, Tensor};
+use crate::protobuf::Message;
 
 /// The version of the operators, of 2022, and that of the format which came with it.
 const OPSET: i64 = 17;
@@ -61,7 +61,8 @@ const LIMIT_BYTES: usize = i32::MAX as usize;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct OnnxModel {
-    message: ModelProto,
+    bytes: Vec<u8>,
+    outputs: Vec<(String, usize)>,
 }
 
 impl OnnxModel {
@@ -77,7 +78,7 @@ impl OnnxModel {
     ///
     /// # Cost
     ///
-    /// A copy of the params.
+    /// A copy of the params, and two more while it is made.
     pub fn new(model: &ModelFile) -> Result<Self, CheckpointError> {
         let ModelFile { shape, params, standardize, standardize_targets, .. } = model;
         assert_eq!(Some(params.len()), shape.params_len(), "params of this shape");
@@ -85,26 +86,34 @@ impl OnnxModel {
         let outputs = standardize_targets.iter().all(|s| s.mean().len() == shape.outputs);
         assert!(outputs, "standardization of these outputs");
         check_size(params.len())?;
-        let message = ModelProto {
-            ir_version: IR_VERSION,
-            producer_name: "phalanx".to_owned(),
-            producer_version: env!("CARGO_PKG_VERSION").to_owned(),
-            graph: Some(graph(model)),
-            opset_import: vec![OperatorSetIdProto { version: OPSET }],
-            metadata_props: metadata(model),
-        };
-        Ok(Self { message })
+        let Graph { nodes, constants, outputs } = graph(model);
+        let input = value("input", shape.inputs).bytes(3, AS_GATHERED); // doc_string
+        // GraphProto.
+        let graph = Message::default()
+            .messages(1, nodes) // node
+            .bytes(2, "phalanx") // name
+            .messages(5, constants.into_iter().map(|(_, constant)| constant)) // initializer
+            .message(11, input) // input
+            .messages(12, outputs.iter().map(|(name, width)| value(name, *width))); // output
+        // ModelProto.
+        let file = Message::default()
+            .int(1, IR_VERSION) // ir_version
+            .bytes(2, "phalanx") // producer_name
+            .bytes(3, env!("CARGO_PKG_VERSION")) // producer_version
+            .message(7, graph) // graph
+            .message(8, Message::default().int(2, OPSET)) // opset_import: version, for the default domain, which has no name
+            .messages(14, metadata(model)); // metadata_props
+        Ok(Self { bytes: file.into_bytes(), outputs })
     }
 
     /// The outputs: their names, and how many numbers each has for a sample.
     pub fn outputs(&self) -> Vec<(String, usize)> {
-        let graph = self.message.graph.iter();
-        graph.flat_map(|graph| &graph.output).map(|output| (output.name.clone(), output.width())).collect()
+        self.outputs.clone()
     }
 
     /// The bytes of the file: a function of the model and the version of this program.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.message.encode_to_vec()
+        self.bytes.clone()
     }
 
     /// Writes the file whole.
@@ -112,12 +121,8 @@ impl OnnxModel {
     /// # Errors
     ///
     /// [`CheckpointError::Write`]; what was there before is then untouched.
-    ///
-    /// # Cost
-    ///
-    /// Another copy of the params.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
-        write_whole(path, &self.to_bytes())
+        write_whole(path, &self.bytes)
     }
 }
 
@@ -130,7 +135,8 @@ fn check_size(params: usize) -> Result<(), CheckpointError> {
     }
 }
 
-fn metadata(model: &ModelFile) -> Vec<StringStringEntryProto> {
+/// `StringStringEntryProto` of each entry.
+fn metadata(model: &ModelFile) -> impl Iterator<Item = Message> {
     let json = |value: serde_json::Result<String>| value.expect("names and options are plain data");
     let classes = model.classes.as_ref().filter(|_| model.shape.loss != Loss::Mse);
     let classes = classes.map(|classes| ("classes", json(serde_json::to_string(classes))));
@@ -140,14 +146,13 @@ fn metadata(model: &ModelFile) -> Vec<StringStringEntryProto> {
         ("options", json(serde_json::to_string(&model.options))),
         ("params_sha256", params_sha256(&model.params)),
     ];
-    let entry = |(key, value): (&str, String)| StringStringEntryProto { key: key.to_owned(), value };
-    classes.into_iter().chain(rest).map(entry).collect()
+    let entry = |(key, value): (&str, String)| Message::default().bytes(1, key).bytes(2, value); // key, value
+    classes.into_iter().chain(rest).map(entry)
 }
 
 /// Builds the graph: standardize, layers, and what is made of the last one.
-fn graph(model: &ModelFile) -> GraphProto {
+fn graph(model: &ModelFile) -> Graph {
     let mut graph = Graph::default();
-    graph.input(model.shape.inputs);
     let mut at = "input".to_owned();
     if let Some(standardize) = &model.standardize {
         at = graph.standardize(&at, standardize);
@@ -169,7 +174,7 @@ fn graph(model: &ModelFile) -> GraphProto {
         };
     }
     graph.answer(model);
-    graph.0
+    graph
 }
 
 /// The name of what the last layer computes: values, unless something is made of them.
@@ -182,14 +187,15 @@ fn outcome(model: &ModelFile) -> &'static str {
 }
 
 #[derive(Default)]
-struct Graph(GraphProto);
+struct Graph {
+    nodes: Vec<Message>,
+    /// Arrays by name.
+    constants: Vec<(String, Message)>,
+    /// Names and widths.
+    outputs: Vec<(String, usize)>,
+}
 
 impl Graph {
-    fn input(&mut self, features: usize) {
-        self.0.name = "phalanx".to_owned();
-        self.0.input.push(ValueInfoProto { doc_string: AS_GATHERED.to_owned(), ..value("input", features) });
-    }
-
     /// (x − mean) / deviation.
     fn standardize(&mut self, from: &str, standardize: &Standardize) -> String {
         let shape = [standardize.mean().len()];
@@ -240,10 +246,10 @@ impl Graph {
         let outputs = model.shape.outputs;
         if let Some(standardize) = &model.standardize_targets {
             let to = self.unstandardize(outcome(model), standardize);
-            self.0.output.push(value(&to, outputs));
+            self.outputs.push((to, outputs));
             return;
         }
-        self.0.output.push(value(outcome(model), outputs));
+        self.outputs.push((outcome(model).to_owned(), outputs));
         let answer = if model.classes.is_some() { "probabilities" } else { "values" };
         match model.shape.loss {
             Loss::Mse => return,
@@ -254,15 +260,15 @@ impl Graph {
                 let second = self.node("Sigmoid", &["logits"], "second", None);
                 let first = self.node("Sub", &[&one, &second], "first", None);
                 self.node("Concat", &[&first, &second], answer, Some(("axis", 1)));
-                self.0.output.push(value(answer, 2));
+                self.outputs.push((answer.to_owned(), 2));
                 return;
             }
             Loss::Bce => self.node("Sigmoid", &["logits"], answer, None),
         };
-        self.0.output.push(value(answer, outputs));
+        self.outputs.push((answer.to_owned(), outputs));
     }
 
-    /// Adds a node; gives the name of what it computes.
+    /// Adds a node (`NodeProto`); gives the name of what it computes.
     fn node(
         &mut self,
         operator: &str,
@@ -270,186 +276,49 @@ impl Graph {
         output: &str,
         attribute: Option<(&str, i64)>,
     ) -> String {
+        // AttributeProto: name, i, type.
         let attribute =
-            attribute.map(|(name, i)| AttributeProto { name: name.to_owned(), i, r#type: ATTRIBUTE_INT });
-        self.0.node.push(NodeProto {
-            input: inputs.iter().map(|&input| input.to_owned()).collect(),
-            output: vec![output.to_owned()],
-            name: output.to_owned(),
-            op_type: operator.to_owned(),
-            attribute: attribute.into_iter().collect(),
-        });
+            attribute.map(|(name, i)| Message::default().bytes(1, name).int(3, i).int(20, ATTRIBUTE_INT));
+        let inputs = inputs.iter().fold(Message::default(), |node, input| node.bytes(1, input)); // input
+        let node = inputs.bytes(2, output).bytes(3, output).bytes(4, operator); // output, name, op_type
+        self.nodes.push(node.messages(5, attribute)); // attribute
         output.to_owned()
     }
 
     /// One number, which every node that needs it shares.
     fn number(&mut self, name: &str, number: f32) -> String {
-        if self.0.initializer.iter().all(|tensor| tensor.name != name) {
+        if self.constants.iter().all(|(taken, _)| taken != name) {
             self.constant(name, &[], &[number]);
         }
         name.to_owned()
     }
 
+    /// Adds an array (`TensorProto`), the last extent the fastest.
     fn constant(&mut self, name: &str, shape: &[usize], values: &[f32]) {
-        self.0.initializer.push(TensorProto {
-            dims: shape.iter().map(|&extent| extent as i64).collect(),
-            data_type: FLOAT,
-            name: name.to_owned(),
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        });
+        let tensor = Message::default()
+            .ints(1, shape.iter().map(|&extent| extent as i64)) // dims
+            .int(2, FLOAT) // data_type
+            .bytes(8, name) // name
+            .bytes(9, f32_bytes(values)); // raw_data, little-endian
+        self.constants.push((name.to_owned(), tensor));
     }
 }
 
-/// An f32 array of (samples, width), for any number of samples.
-fn value(name: &str, width: usize) -> ValueInfoProto {
-    let samples = Dimension { dim_param: Some("samples".to_owned()), dim_value: None };
-    let width = Dimension { dim_value: Some(width as i64), dim_param: None };
-    let shape = Some(TensorShapeProto { dim: vec![samples, width] });
-    let tensor_type = Some(TensorTypeProto { elem_type: FLOAT, shape });
-    ValueInfoProto {
-        name: name.to_owned(),
-        r#type: Some(TypeProto { tensor_type }),
-        doc_string: String::new(),
-    }
+/// An f32 array of (samples, width), for any number of samples: `ValueInfoProto`.
+fn value(name: &str, width: usize) -> Message {
+    let samples = Message::default().bytes(2, "samples"); // dim_param
+    let width = Message::default().int(1, width as i64); // dim_value
+    let shape = Message::default().messages(1, [samples, width]); // dim
+    let tensor = Message::default().int(1, FLOAT).message(2, shape); // elem_type, shape
+    let kind = Message::default().message(1, tensor); // tensor_type
+    Message::default().bytes(1, name).message(2, kind) // name, type
 }
 
 /// The value of `elem_type` and `data_type` for f32.
-const FLOAT: i32 = 1;
+const FLOAT: i64 = 1;
 
 /// The value of `AttributeProto.type` for an integer.
-const ATTRIBUTE_INT: i32 = 2;
-
-#[derive(Clone, PartialEq, Message)]
-struct ModelProto {
-    #[prost(int64, tag = "1")]
-    pub ir_version: i64,
-    #[prost(string, tag = "2")]
-    pub producer_name: String,
-    #[prost(string, tag = "3")]
-    pub producer_version: String,
-    #[prost(message, optional, tag = "7")]
-    pub graph: Option<GraphProto>,
-    #[prost(message, repeated, tag = "8")]
-    pub opset_import: Vec<OperatorSetIdProto>,
-    #[prost(message, repeated, tag = "14")]
-    pub metadata_props: Vec<StringStringEntryProto>,
-}
-
-/// The default domain has no name.
-#[derive(Clone, PartialEq, Message)]
-struct OperatorSetIdProto {
-    #[prost(int64, tag = "2")]
-    pub version: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct StringStringEntryProto {
-    #[prost(string, tag = "1")]
-    pub key: String,
-    #[prost(string, tag = "2")]
-    pub value: String,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct GraphProto {
-    #[prost(message, repeated, tag = "1")]
-    pub node: Vec<NodeProto>,
-    #[prost(string, tag = "2")]
-    pub name: String,
-    #[prost(message, repeated, tag = "5")]
-    pub initializer: Vec<TensorProto>,
-    #[prost(message, repeated, tag = "11")]
-    pub input: Vec<ValueInfoProto>,
-    #[prost(message, repeated, tag = "12")]
-    pub output: Vec<ValueInfoProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct NodeProto {
-    #[prost(string, repeated, tag = "1")]
-    pub input: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
-    pub output: Vec<String>,
-    #[prost(string, tag = "3")]
-    pub name: String,
-    #[prost(string, tag = "4")]
-    pub op_type: String,
-    #[prost(message, repeated, tag = "5")]
-    pub attribute: Vec<AttributeProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct AttributeProto {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(int64, tag = "3")]
-    pub i: i64,
-    #[prost(int32, tag = "20")]
-    pub r#type: i32,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorProto {
-    #[prost(int64, repeated, tag = "1")]
-    pub dims: Vec<i64>,
-    #[prost(int32, tag = "2")]
-    pub data_type: i32,
-    #[prost(string, tag = "8")]
-    pub name: String,
-    /// Little-endian, the last extent the fastest.
-    #[prost(bytes = "vec", tag = "9")]
-    pub raw_data: Vec<u8>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct ValueInfoProto {
-    #[prost(string, tag = "1")]
-    pub name: String,
-    #[prost(message, optional, tag = "2")]
-    pub r#type: Option<TypeProto>,
-    #[prost(string, tag = "3")]
-    pub doc_string: String,
-}
-
-impl ValueInfoProto {
-    /// The last extent, which is known.
-    fn width(&self) -> usize {
-        let shape = self.r#type.as_ref().and_then(|kind| kind.tensor_type.as_ref()?.shape.as_ref());
-        let last = shape.and_then(|shape| shape.dim.last()?.dim_value);
-        last.expect("every value is made with its width") as usize
-    }
-}
-
-/// Of the kinds of a type only the tensor.
-#[derive(Clone, PartialEq, Message)]
-struct TypeProto {
-    #[prost(message, optional, tag = "1")]
-    pub tensor_type: Option<TensorTypeProto>,
-}
-
-/// `TypeProto.Tensor`.
-#[derive(Clone, PartialEq, Message)]
-struct TensorTypeProto {
-    #[prost(int32, tag = "1")]
-    pub elem_type: i32,
-    #[prost(message, optional, tag = "2")]
-    pub shape: Option<TensorShapeProto>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct TensorShapeProto {
-    #[prost(message, repeated, tag = "1")]
-    pub dim: Vec<Dimension>,
-}
-
-/// `TensorShapeProto.Dimension`: an extent, or the name of one that is open. Either way it is one of a choice, and written.
-#[derive(Clone, PartialEq, Message)]
-struct Dimension {
-    #[prost(int64, optional, tag = "1")]
-    pub dim_value: Option<i64>,
-    #[prost(string, optional, tag = "2")]
-    pub dim_param: Option<String>,
-}
+const ATTRIBUTE_INT: i64 = 2;
 
 #[cfg(test)]
 mod tests {

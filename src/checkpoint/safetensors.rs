@@ -1,7 +1,6 @@
 //! Safetensors files: tensors written piece by piece, so that what is saved is not copied once more, and read with every check.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
 use std::ops::Range;
@@ -58,7 +57,7 @@ pub(super) fn write(
         let (name, shape) = (entry.tensor.name.clone(), entry.tensor.shape.clone());
         (name, TensorInfo { dtype: entry.dtype, shape, data_offsets: (start, end) })
     });
-    let metadata = Metadata::new(Some(HashMap::from([(key.to_owned(), text)])), infos.collect())
+    let metadata = Metadata::new(Some([(key.to_owned(), text)].into_iter().collect()), infos.collect())
         .expect("the pieces of a tensor are as long as its shape says");
     let mut header = serde_json::to_vec(&metadata)?;
     header.resize(header.len().next_multiple_of(8), b' ');
@@ -94,7 +93,7 @@ pub(super) fn cut<'a>(pieces: impl Iterator<Item = &'a [f32]>, range: &Range<usi
 }
 
 /// The numbers as a file has them, little-endian: where memory has them the same way, without a copy.
-fn f32_bytes(values: &[f32]) -> Cow<'_, [u8]> {
+pub(super) fn f32_bytes(values: &[f32]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "little") {
         Cow::Borrowed(bytemuck::cast_slice(values))
     } else {

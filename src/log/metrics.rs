@@ -1,7 +1,8 @@
 //! The log of a run: its columns and lines, the two files that they are written to, and the reader.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::de::{Deserialize, Error as _};
@@ -242,32 +243,32 @@ impl Lines {
 /// digits, whose steps are the shortest at 50 µs, a hundredth with a line every 10 steps.
 pub struct Metrics {
     lines: Lines,
-    json: LogFile<File>,
-    csv: LogFile<csv::Writer<File>>,
+    json: LogFile,
+    csv: LogFile,
     unreadable: Option<u64>,
 }
 
 impl Metrics {
     /// Begins two files, of which `json` is there and empty.
-    pub(super) fn new(json: LogFile<File>, csv: PathBuf, every: u64) -> Result<Self, LogError> {
+    pub(super) fn new(json: LogFile, csv: PathBuf, every: u64) -> Result<Self, LogError> {
         let file = File::create_new(&csv).map_err(|source| LogError::Write { path: csv.clone(), source })?;
-        let mut csv = LogFile { path: csv, file: csv::Writer::from_writer(file) };
-        csv.write(|rows| write_header(rows).and_then(|()| rows.flush()))?;
+        let mut csv = LogFile { path: csv, file };
+        csv.write(|file| file.write_all(header().as_bytes()))?;
         Ok(Self { lines: Lines::new(every, &Position::default()), json, csv, unreadable: None })
     }
 
     /// Resumes the log of a run: cuts off the lines after `position`, makes the table anew from the
     /// others, so that a run of an older version gets one, and marks the point.
     pub(super) fn resume(
-        mut json: LogFile<File>,
+        mut json: LogFile,
         csv: PathBuf,
         every: u64,
         position: &Position,
     ) -> Result<Self, LogError> {
         let mut unreadable = None;
         json.write(|file| cut(file, position).map(|line| unreadable = line))?;
-        let rows = open_table(csv, &json.path)?;
-        let mut metrics = Self { lines: Lines::new(every, position), json, csv: rows, unreadable };
+        let csv = open_table(csv, &json.path)?;
+        let mut metrics = Self { lines: Lines::new(every, position), json, csv, unreadable };
         let (event, step, epoch) = (LogEvent::Resume, position.step, position.epoch + 1);
         metrics.write(&LogLine { event, step, epoch, values: Vec::new() })?;
         Ok(metrics)
@@ -282,7 +283,7 @@ impl Metrics {
     fn write(&mut self, line: &LogLine) -> Result<(), LogError> {
         let text = serde_json::to_string(line).expect("a line is plain data") + "\n";
         self.json.write(|file| file.write_all(text.as_bytes()))?;
-        self.csv.write(|rows| write_row(rows, &serde_json::from_str(&text)?).and_then(|()| rows.flush()))
+        self.csv.write(|file| file.write_all(row(&serde_json::from_str(&text)?).as_bytes()))
     }
 }
 
@@ -296,13 +297,13 @@ impl Subscriber for Metrics {
 }
 
 /// An open file with its path, which errors name.
-pub(super) struct LogFile<F> {
+pub(super) struct LogFile {
     pub(super) path: PathBuf,
-    pub(super) file: F,
+    pub(super) file: File,
 }
 
-impl<F> LogFile<F> {
-    fn write(&mut self, write: impl FnOnce(&mut F) -> io::Result<()>) -> Result<(), LogError> {
+impl LogFile {
+    fn write(&mut self, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<(), LogError> {
         write(&mut self.file).map_err(|source| LogError::Write { path: self.path.clone(), source })
     }
 }
@@ -349,21 +350,21 @@ fn cut(file: &mut File, position: &Position) -> io::Result<Option<u64>> {
 }
 
 /// Makes the table of the lines of `json` and opens it for more.
-fn open_table(path: PathBuf, json: &Path) -> Result<LogFile<csv::Writer<File>>, LogError> {
+fn open_table(path: PathBuf, json: &Path) -> Result<LogFile, LogError> {
     let log = File::open(json).map_err(|source| LogError::Read { path: json.to_owned(), source })?;
     write_whole_with(&path, |file| {
-        let mut rows = csv::Writer::from_writer(file);
-        write_header(&mut rows)?;
+        let mut rows = BufWriter::new(file);
+        rows.write_all(header().as_bytes())?;
         for line in BufReader::new(log).split(b'\n') {
             // A damaged line has no row; `unreadable` reports it.
             if let Ok(line) = serde_json::from_slice(&line?) {
-                write_row(&mut rows, &line)?;
+                rows.write_all(row(&line).as_bytes())?;
             }
         }
         rows.flush()
     })?;
     match OpenOptions::new().append(true).open(&path) {
-        Ok(file) => Ok(LogFile { path, file: csv::Writer::from_writer(file) }),
+        Ok(file) => Ok(LogFile { path, file }),
         Err(source) => Err(LogError::Write { path, source }),
     }
 }
@@ -373,18 +374,27 @@ fn columns() -> impl Iterator<Item = &'static str> {
     ["event", "step", "epoch"].into_iter().chain(Measure::ALL.iter().map(|measure| measure.key()))
 }
 
-fn write_header(rows: &mut csv::Writer<impl Write>) -> io::Result<()> {
-    Ok(rows.write_record(columns())?)
+/// Returns the first line of `metrics.csv`.
+fn header() -> String {
+    columns().collect::<Vec<_>>().join(",") + "\n"
 }
 
-/// Writes the value of each column, in the digits that the line has.
-fn write_row(rows: &mut csv::Writer<impl Write>, line: &Map<String, Value>) -> io::Result<()> {
-    let fields = columns().map(|column| match line.get(column) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
-    });
-    Ok(rows.write_record(fields)?)
+/// Returns a line of `metrics.csv`: the value of each column, in the digits that the JSON line has.
+fn row(line: &Map<String, Value>) -> String {
+    let field = |column| match line.get(column) {
+        None | Some(Value::Null) => Cow::Borrowed(""),
+        Some(Value::String(text)) => csv_field(text),
+        Some(value) => Cow::Owned(csv_field(&value.to_string()).into_owned()),
+    };
+    columns().map(field).collect::<Vec<_>>().join(",") + "\n"
+}
+
+/// Returns a text as a field of a CSV file, in quotes if it needs them (RFC 4180).
+pub fn csv_field(text: &str) -> Cow<'_, str> {
+    match text.contains([',', '"', '\n', '\r']) {
+        true => Cow::Owned(format!("\"{}\"", text.replace('"', "\"\""))),
+        false => Cow::Borrowed(text),
+    }
 }
 
 /// The log of a run, read back from `metrics.jsonl`.
@@ -470,18 +480,15 @@ mod tests {
         LogLine::of_epoch(&end, Some(NoiseScale::default()))
     }
 
-    fn row(line: &LogLine) -> String {
-        let mut rows = csv::Writer::from_writer(Vec::new());
-        let line = serde_json::to_string(line).unwrap();
-        write_row(&mut rows, &serde_json::from_str(&line).unwrap()).unwrap();
-        String::from_utf8(rows.into_inner().unwrap()).unwrap()
+    fn row(line: &impl Serialize) -> String {
+        super::row(&serde_json::from_str(&serde_json::to_string(line).unwrap()).unwrap())
     }
 
     #[test]
     fn the_table_has_a_column_for_the_event_and_its_place_and_for_each_measure() {
         let header = "event,step,epoch,train_loss,lr,grad_norm,noise_scale,noise_scale_error,test_loss,test_accuracy,\
-                      samples_per_sec,epoch_secs,compute_secs,wait_secs,reduce_update_secs";
-        assert_eq!(columns().collect::<Vec<_>>().join(","), header);
+                      samples_per_sec,epoch_secs,compute_secs,wait_secs,reduce_update_secs\n";
+        assert_eq!(super::header(), header);
     }
 
     #[test]
@@ -489,6 +496,22 @@ mod tests {
         assert_eq!(row(&step(0.5)), "step,30,2,0.5,1e-7,0.30000000000000004,,,,,,,,,\n");
         assert_eq!(row(&step(f64::NAN)), "step,30,2,,1e-7,0.30000000000000004,,,,,,,,,\n");
         assert_eq!(row(&epoch()), "epoch,46,2,0.25,,,,,,,11496.0,0.125,0.0,0.0,0.0\n");
+    }
+
+    #[test]
+    fn a_field_is_in_quotes_where_a_reader_would_take_it_apart() {
+        for (text, field) in [
+            ("", ""),
+            (" 1e-7 # é", " 1e-7 # é"),
+            ("a,b", "\"a,b\""),
+            ("a\r", "\"a\r\""),
+            ("a\nb", "\"a\nb\""),
+            ("\"a\" b", "\"\"\"a\"\" b\""),
+        ] {
+            assert_eq!(csv_field(text), field);
+        }
+        let line = serde_json::json!({ "event": "a \"song\"", "step": [1, 2] });
+        assert_eq!(row(&line), "\"a \"\"song\"\"\",\"[1,2]\",,,,,,,,,,,,,\n");
     }
 
     #[test]

@@ -40,7 +40,7 @@
 
 mod error;
 pub(crate) mod memory;
-mod metrics;
+pub(crate) mod metrics;
 mod results;
 mod run_dir;
 mod tensor_board;

@@ -4,7 +4,7 @@ mod event_file;
 
 use std::path::Path;
 
-use self::event_file::{EventFile, TfHistogram, TfValue};
+use self::event_file::{EventFile, Histogram, Value};
 use super::metrics::Lines;
 use super::{LogError, LogEvent, LogLine, Measure};
 use crate::model::Tensor;
@@ -95,20 +95,16 @@ impl TensorBoard {
             let (own, after) = rest.split_at(tensor.len());
             rest = after;
             let tag = format!("params/{}", tensor.name);
-            values.extend(histogram(own).map(|histo| TfValue {
-                tag,
-                histo: Some(histo),
-                ..Default::default()
-            }));
+            values.extend(histogram(own).map(|histogram| (tag, Value::Histogram(histogram))));
         }
-        self.file.write(end.step, values)
+        self.file.write(end.step, &values)
     }
 }
 
 impl Subscriber for TensorBoard {
     fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         if let Some(line) = self.lines.of(event) {
-            self.file.write(line.step, scalars(&line))?;
+            self.file.write(line.step, &scalars(&line))?;
         }
         if let Event::Params(end) = event {
             self.params(end)?;
@@ -123,7 +119,7 @@ impl Subscriber for TensorBoard {
 
 /// The values of a line by tag. A step that diverged is one of the steps, so that their curve shows
 /// it.
-fn scalars(line: &LogLine) -> Vec<TfValue> {
+fn scalars(line: &LogLine) -> Vec<(String, Value)> {
     let group = match line.event {
         LogEvent::Epoch => "epoch",
         LogEvent::PartialEpoch => "partial_epoch",
@@ -131,7 +127,7 @@ fn scalars(line: &LogLine) -> Vec<TfValue> {
     };
     let scalar = |(measure, value): &(Measure, Option<f64>)| {
         let tag = format!("{group}/{}", measure.key());
-        value.map(|value| TfValue { tag, simple_value: Some(value as f32), ..Default::default() })
+        value.map(|value| (tag, Value::Scalar(value as f32)))
     };
     line.values.iter().filter_map(scalar).collect()
 }
@@ -143,7 +139,7 @@ const BUCKETS: usize = 30;
 /// Counts the finite values in 30 buckets of one width from the least to the largest, or in one if
 /// they are all the same; nothing if there are none. A value on a limit counts above it, the
 /// largest in the last bucket.
-fn histogram(values: &[f32]) -> Option<TfHistogram> {
+fn histogram(values: &[f32]) -> Option<Histogram> {
     let finite = || values.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value));
     let (min, max) = (finite().reduce(f64::min)?, finite().reduce(f64::max)?);
     let buckets = if min == max { 1 } else { BUCKETS };
@@ -151,7 +147,7 @@ fn histogram(values: &[f32]) -> Option<TfHistogram> {
     let mut bucket_limit: Vec<f64> = (1..buckets).map(|limit| min + width * limit as f64).collect();
     bucket_limit.push(max);
     let mut histogram =
-        TfHistogram { min, max, bucket_limit, bucket: vec![0.0; buckets], ..Default::default() };
+        Histogram { min, max, bucket_limit, bucket: vec![0.0; buckets], ..Default::default() };
     for value in finite() {
         // Rounded, the quotient can be off by one bucket. With one bucket it is NaN, which becomes
         // bucket 0.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam::utils::CachePadded;
+use crossbeam_utils::CachePadded;
 use serde::{Deserialize, Serialize};
 
 /// Defines the phases in one table: documentation, name, the text of errors, and the account that the time is charged to.

@@ -9,7 +9,7 @@
 //! sleeper set it, and then the sleeper's compare-and-swap fails and it looks again.
 
 use super::sync::{AtomicU64, Condvar, Instant, Mutex, MutexGuard, Ordering, SPINS, spin_loop};
-use crossbeam::utils::CachePadded;
+use crossbeam_utils::CachePadded;
 use std::time::Duration;
 
 /// Arrivals: the world failed, nobody can arrive any more. Departures: a rank panicked in its work.

@@ -21,7 +21,7 @@
 use super::error::{CollectiveError, Difference, Operation};
 use super::gate::{Gate, WaitResult, spins_for};
 use super::sync::{Arc, AtomicU64, Mutex, Ordering, UnsafeCell, yield_now};
-use crossbeam::utils::CachePadded;
+use crossbeam_utils::CachePadded;
 use std::any::TypeId;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use super::error::{CollectiveError, Difference};
 use bytemuck::Pod;
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use std::fmt;
 use std::ops::Range;
 use std::time::{Duration, Instant};

@@ -10,22 +10,21 @@
 //! | 4 | masked CRC32C of the data |
 //!
 //! A checksum is masked because the data may hold checksums of their own: rotated by 15 bits to the
-//! right, plus `0xa282ead8`. The data of each record is a [`TfEvent`] as a protocol buffer.
+//! right, plus `0xa282ead8`. The data of each record is an `Event` as a protocol buffer.
 //!
 //! Sources: "TFRecords format details" in TensorFlow's guide to TFRecord, and
 //! `tensorboard/compat/tensorflow_stub/pywrap_tensorflow.py`; `event.proto`, `summary.proto` and
-//! `histogram.proto` in `tensorboard/compat/proto` of TensorBoard 2.21, whose names, but for the
-//! prefix, and field numbers the messages have.
+//! `histogram.proto` in `tensorboard/compat/proto` of TensorBoard 2.21, whose names and field numbers
+//! are used here.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prost::Message;
-
 use super::super::LogError;
 use crate::checkpoint::write_whole_with;
+use crate::protobuf::{Fields, Message};
 use crate::train::Position;
 
 /// The beginning of names: TensorBoard reads files with `tfevents` in theirs, in the order of
@@ -69,7 +68,7 @@ impl EventFile {
             let kept = records(&bytes).filter(|data| is_before(data, position));
             let kept: Vec<u8> = kept.flat_map(record).collect();
             file.write_all(&kept)?;
-            file.write_all(&framed(&start(position.step as i64 + 1)))
+            file.write_all(&framed(start(position.step as i64 + 1)))
         })?;
         if let Some((stood_in, left)) = there.split_last() {
             let emptied = fs::write(stood_in, "");
@@ -85,9 +84,10 @@ impl EventFile {
     }
 
     /// Writes values of a step, as one record.
-    pub(super) fn write(&mut self, step: u64, value: Vec<TfValue>) -> Result<(), LogError> {
-        let event = TfEvent { step: step as i64, summary: Some(TfSummary { value }), ..now() };
-        let written = self.file.write_all(&framed(&event));
+    pub(super) fn write(&mut self, step: u64, values: &[(String, Value)]) -> Result<(), LogError> {
+        let values = values.iter().map(|(tag, value)| value.message(tag));
+        let summary = Message::default().messages(VALUE, values);
+        let written = self.file.write_all(&framed(event(step as i64).message(SUMMARY, summary)));
         written.map_err(|source| LogError::Write { path: self.path.clone(), source })
     }
 }
@@ -95,44 +95,47 @@ impl EventFile {
 /// The first records of a file: its format, and the mark by which a TensorBoard drops what it has
 /// read in earlier files.
 fn beginning() -> Vec<u8> {
-    let version = TfEvent { file_version: Some("brain.Event:2".to_owned()), ..now() };
-    [framed(&version), framed(&start(0))].concat()
+    let version = event(0).bytes(FILE_VERSION, "brain.Event:2");
+    [framed(version), framed(start(0))].concat()
 }
 
 /// The mark of the beginning of a session: earlier records of this step or a later one are void.
-fn start(step: i64) -> TfEvent {
-    TfEvent { step, session_log: Some(TfSessionLog { status: START }), ..now() }
+fn start(step: i64) -> Message {
+    event(step).message(SESSION_LOG, Message::default().int(STATUS, START))
 }
 
-fn now() -> TfEvent {
-    let wall_time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    TfEvent { wall_time, ..TfEvent::default() }
-}
-
-fn framed(event: &TfEvent) -> Vec<u8> {
-    record(&event.encode_to_vec())
+fn framed(event: Message) -> Vec<u8> {
+    record(&event.into_bytes())
 }
 
 /// Returns whether a record belongs to the run as it was at a position. The end of an epoch that
 /// was cut short does not: that of the whole one follows.
 fn is_before(data: &[u8], position: &Position) -> bool {
-    let Ok(event) = TfEvent::decode(data) else { return false };
-    let (step, here) = (event.step, position.step as i64);
-    match (event.summary, event.session_log) {
-        (Some(TfSummary { value }), _) => {
-            let ends_epoch = !value.iter().any(|value| value.tag.starts_with(OF_STEP));
-            step < here || step == here && (position.batch == 0 || !ends_epoch)
-        }
+    let Some(event) = Fields::read(data) else { return false };
+    let (step, here) = (event.int(STEP), position.step as i64);
+    match (event.bytes(SUMMARY).next(), event.bytes(SESSION_LOG).next()) {
+        (Some(summary), _) => ends_epoch(summary)
+            .is_some_and(|ends_epoch| step < here || step == here && (position.batch == 0 || !ends_epoch)),
         // The one at the beginning of the file is written anew.
         (None, Some(_)) => (1..=here + 1).contains(&step),
         (None, None) => false,
     }
 }
 
+/// Returns whether the values of a summary are of the end of an epoch, unless it is damaged.
+fn ends_epoch(summary: &[u8]) -> Option<bool> {
+    for value in Fields::read(summary)?.bytes(VALUE) {
+        if Fields::read(value)?.bytes(TAG).any(|tag| tag.starts_with(OF_STEP.as_bytes())) {
+            return Some(false);
+        }
+    }
+    Some(true)
+}
+
 /// A name for the present second that sorts after the last one.
 fn name(last: Option<&PathBuf>) -> String {
     let last = last.and_then(|path| second(path.file_name()?.to_str()?));
-    let second = (now().wall_time as u64).max(last.map_or(0, |last| last + 1));
+    let second = (seconds() as u64).max(last.map_or(0, |last| last + 1));
     format!("{PREFIX}{second:010}{SUFFIX}")
 }
 
@@ -158,68 +161,74 @@ fn all(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
     list().map_err(|source| LogError::Read { path: folder.to_owned(), source })
 }
 
-/// The value of `TfSessionLog.status` for a beginning.
-const START: i32 = 1;
-
-/// Something that happened at a step. Of its last three fields it has one.
-#[derive(Clone, PartialEq, Message)]
-struct TfEvent {
-    /// Seconds since 1970.
-    #[prost(double, tag = "1")]
-    pub wall_time: f64,
-    #[prost(int64, tag = "2")]
-    pub step: i64,
-    /// In the first record of a file.
-    #[prost(string, optional, tag = "3")]
-    pub file_version: Option<String>,
-    #[prost(message, optional, tag = "5")]
-    pub summary: Option<TfSummary>,
-    #[prost(message, optional, tag = "7")]
-    pub session_log: Option<TfSessionLog>,
+/// Begins an event at this moment, which one more field describes.
+fn event(step: i64) -> Message {
+    Message::default().double(WALL_TIME, seconds()).int(STEP, step)
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct TfSessionLog {
-    #[prost(int32, tag = "1")]
-    pub status: i32,
+/// Seconds since 1970.
+fn seconds() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-#[derive(Clone, PartialEq, Message)]
-struct TfSummary {
-    #[prost(message, repeated, tag = "1")]
-    pub value: Vec<TfValue>,
+/// Fields of `Event`; each has one of the last three.
+const WALL_TIME: u64 = 1;
+const STEP: u64 = 2;
+const FILE_VERSION: u64 = 3;
+const SUMMARY: u64 = 5;
+const SESSION_LOG: u64 = 7;
+
+/// The field of `SessionLog`, and its value for a beginning.
+const STATUS: u64 = 1;
+const START: i64 = 1;
+
+/// The field of `Summary`, a list of `Summary.Value`.
+const VALUE: u64 = 1;
+
+/// Fields of `Summary.Value`; each has one of the last two.
+const TAG: u64 = 1;
+const SIMPLE_VALUE: u64 = 2;
+const HISTO: u64 = 5;
+
+/// What is shown under a tag.
+pub(super) enum Value {
+    Scalar(f32),
+    Histogram(Histogram),
 }
 
-/// `TfSummary.TfValue`: a number or a histogram. Either is one of a choice, and so written if it is
-/// 0.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct TfValue {
-    #[prost(string, tag = "1")]
-    pub tag: String,
-    #[prost(float, optional, tag = "2")]
-    pub simple_value: Option<f32>,
-    #[prost(message, optional, tag = "5")]
-    pub histo: Option<TfHistogram>,
+impl Value {
+    fn message(&self, tag: &str) -> Message {
+        let message = Message::default().bytes(TAG, tag);
+        match self {
+            Self::Scalar(value) => message.present_float(SIMPLE_VALUE, *value),
+            Self::Histogram(histogram) => message.message(HISTO, histogram.message()),
+        }
+    }
 }
 
-/// Of `bucket_limit` each is the upper end of a bucket and the lower of the next, to which it
-/// belongs.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct TfHistogram {
-    #[prost(double, tag = "1")]
+/// The counts of values in buckets. Of `bucket_limit` each is the upper end of a bucket and the
+/// lower of the next, to which it belongs.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Histogram {
     pub min: f64,
-    #[prost(double, tag = "2")]
     pub max: f64,
-    #[prost(double, tag = "3")]
     pub num: f64,
-    #[prost(double, tag = "4")]
     pub sum: f64,
-    #[prost(double, tag = "5")]
     pub sum_squares: f64,
-    #[prost(double, repeated, tag = "6")]
     pub bucket_limit: Vec<f64>,
-    #[prost(double, repeated, tag = "7")]
     pub bucket: Vec<f64>,
+}
+
+impl Histogram {
+    /// `HistogramProto`, whose fields are numbered in the order of these.
+    fn message(&self) -> Message {
+        let Self { min, max, num, sum, sum_squares, bucket_limit, bucket } = self;
+        let numbers = [*min, *max, *num, *sum, *sum_squares];
+        let message = (1..)
+            .zip(numbers)
+            .fold(Message::default(), |message, (field, number)| message.double(field, number));
+        message.doubles(6, bucket_limit).doubles(7, bucket)
+    }
 }
 
 /// The record of some data.

@@ -9,7 +9,7 @@ use clap::Args;
 use ndarray::ArrayView2;
 use phalanx::checkpoint::ModelFile;
 use phalanx::data::{Classes, Column, HeaderRow, InputFormat};
-use phalanx::internals::write_whole_with;
+use phalanx::internals::{csv_field, write_whole_with};
 use phalanx::model::Loss;
 use phalanx::train::{self, score};
 use serde::Serialize;
@@ -245,7 +245,7 @@ fn write_csv(answers: &Answers<'_>, all: bool, out: &mut dyn Write) -> io::Resul
             None => &row[..],
             Some(names) => {
                 let (name, probability) = likeliest(names, &row);
-                write!(out, ",{},{probability}", quoted(&name))?;
+                write!(out, ",{},{probability}", csv_field(&name))?;
                 if all { &row[..names.len().min(row.len())] } else { &[] }
             }
         };
@@ -260,19 +260,13 @@ fn csv_header(answers: &Answers<'_>, all: bool) -> Vec<String> {
         (Some(classes), _) => {
             names.extend(["class".to_owned(), "probability".to_owned()]);
             if all {
-                names.extend(classes.iter().map(|name| quoted(&format!("p({name})"))));
+                names.extend(classes.iter().map(|name| csv_field(&format!("p({name})")).into_owned()));
             }
         }
         (None, 1) => names.push("value".to_owned()),
         (None, width) => names.extend((0..width).map(|k| format!("value_{k}"))),
     }
     names
-}
-
-/// Returns a text as a field (RFC 4180).
-fn quoted(text: &str) -> String {
-    let special = |c| matches!(c, ',' | '"' | '\n' | '\r');
-    if text.contains(special) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
 
 /// Writes an object a line and sample. JSON has no NaN and no infinity; null stands for them.

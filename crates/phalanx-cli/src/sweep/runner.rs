@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use crossbeam::channel::bounded;
+use crossbeam_channel::bounded;
 
 use super::plan::shards;
 use super::{Cell, CurvePoint, Record, SweepError, SweepOptions, SweepRun};
