@@ -34,7 +34,7 @@ pub(crate) mod real;
 mod samples;
 
 pub use activation::Activation;
-pub use closure::{Closure, from_fn};
+pub use closure::from_fn;
 pub(crate) use fused::segment_model;
 pub use fused::{FusedModel, SegmentModel, ShardRun};
 pub use loss::Loss;

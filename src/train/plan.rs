@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::error::TrainError;
-use super::options::{Length, Metric, NoiseInterval, OnDivergence, Options, Shards};
+use super::options::{Length, Metric, OnDivergence, Options, Shards};
 use super::position::{Best, Position, Quality};
 use super::samples::{memory_is_given, target_shape};
 use super::score::check_score_weights;
@@ -21,13 +21,13 @@ use crate::optim::{BatchCut, Blocks, Hyper, L2Form, Reduction, ScaleRate, Schedu
 /// ```
 /// use phalanx::data::{LoadOptions, Source};
 /// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
-/// use phalanx::train::{Metric, NoiseInterval, Options, Plan, Shards, TrainError};
+/// use phalanx::train::{Metric, Options, Plan, Shards, TrainError};
 ///
 /// let digits: Source = "digits".parse()?;
 /// let data = digits.load(&LoadOptions::default())?;
 /// let (hidden, activation, loss) = (vec![16], Activation::Relu, Loss::CrossEntropy);
 /// let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
-/// let options = Options { batch_size: 100, noise_scale: Some(NoiseInterval::Auto), ..Options::default() };
+/// let options = Options { batch_size: 100, noise_scale: Some(Options::NOISE_INTERVAL), ..Options::default() };
 /// let plan = Plan::new(&options, &model, &data.train, data.test.as_ref())?;
 /// assert_eq!((plan.steps_per_epoch(), plan.short_batch(), plan.shards()), (15, Some(37), 4));
 /// assert_eq!(plan.shards(), Shards::Auto.count(100));
@@ -516,9 +516,8 @@ fn check_weights(weights: &[f32]) -> Result<(), TrainError> {
 fn noise_interval<M: Model>(options: &Options, model: &M, largest: usize) -> Result<Option<u64>, TrainError> {
     let interval = match options.noise_scale {
         None => return Ok(None),
-        Some(NoiseInterval::Auto) => NoiseInterval::AUTO,
-        Some(NoiseInterval::Steps(0)) => return Err(TrainError::ZeroNoiseInterval),
-        Some(NoiseInterval::Steps(steps)) => steps,
+        Some(0) => return Err(TrainError::ZeroNoiseInterval),
+        Some(steps) => steps,
     };
     if largest < 2 {
         return Err(TrainError::NoiseOfOneSample);

@@ -206,7 +206,7 @@ impl<'a> Processes<'a> {
     pub(super) fn complete(&self, outcome: &mut Outcome, plan: &Plan) -> Result<(), TrainError> {
         let part = |process| plan.params_in(process);
         let own = part(self.layout.process());
-        let states = outcome.state.iter_mut().map(|vector| &mut vector.values);
+        let states = outcome.state.iter_mut().map(|(_, values)| values);
         for values in states.chain(&mut outcome.best_params) {
             let mut all = vec![0.0; plan.params_len()];
             all[own.clone()].copy_from_slice(values);

@@ -150,6 +150,7 @@ fn seen(threads: usize) -> [Vec<u32>; 2] {
         ..Options::default()
     };
     Trainer::new(&model, &data, options).run().unwrap();
+    drop(model);
     let second = log.lock().unwrap().split_off(SAMPLES);
     [log.into_inner().unwrap(), second]
 }

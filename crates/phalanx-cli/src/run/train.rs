@@ -12,7 +12,7 @@ use phalanx::log::{LogError, Metrics, Results, RunDir, TensorBoard};
 use phalanx::model::{Mlp, Model};
 use phalanx::optim::Framework;
 use phalanx::train::{
-    Blame, Divergence, EpochEnd, Event, OnDivergence, Outcome, Plan, StopReason, TrainError, Trainer,
+    Divergence, EpochEnd, Event, OnDivergence, Outcome, Plan, StopReason, TrainError, Trainer,
 };
 
 use super::prepared::{Prepared, recorded};
@@ -171,14 +171,14 @@ fn diverged(outcome: &Outcome, path: &Path, advice: &str) -> ExitCode {
 
 /// Returns what to do about it: what scales the data comes first, as it is what usually helps.
 fn advice(run: &Prepared, divergence: &Divergence, on: OnDivergence) -> Result<String, Failure> {
-    let is_of_update = matches!(divergence.blame, Blame::Update { .. });
+    let is_of_update = matches!(divergence, Divergence::Update { .. });
     let rate = run.flags.lr.expect("every flag is filled in");
     let lower = format!("lower --lr ({rate:?}), to {} for example", short_number(rate / 10.0));
     let remedies = run.remedies()?;
     if !remedies.is_empty() {
         return Ok(format!("{}; if it still diverges, {lower}", remedies.join(", and ")));
     }
-    Ok(match (on, divergence.step) {
+    Ok(match (on, divergence.step()) {
         (OnDivergence::Skip, _) if !is_of_update => {
             format!("every step of the epoch was skipped; {lower}, set --clip-grad-norm, or look at the data")
         }

@@ -10,9 +10,7 @@ use super::plan::shards;
 use super::{Cell, CurvePoint, Record, SweepError, SweepOptions, SweepRun};
 use phalanx::data::Dataset;
 use phalanx::model::{Model, Score};
-use phalanx::train::{
-    Event, Length, NoiseEstimate, NoiseInterval, Options, Plan, StopReason, Trainer, score,
-};
+use phalanx::train::{Event, Length, NoiseEstimate, Options, Plan, StopReason, Trainer, score};
 
 /// The runs of a sweep, with their model, data and options.
 #[derive(Debug)]
@@ -160,8 +158,8 @@ impl<M: Model> Sweep<'_, M> {
             Trainer::new(self.model, self.train, options).test(self.test).score_at(scored).stop_on(stop);
         let outcome = trainer
             .on_event(|event| {
-                if let Event::Score(score) = event {
-                    curve.push(point(score.step, &score.test));
+                if let Event::Score { step, test } = event {
+                    curve.push(point(*step, test));
                 }
             })
             .run()?;
@@ -180,11 +178,7 @@ impl<M: Model> Sweep<'_, M> {
     /// Returns the gradient noise scale over the first steps of a run, measured in each; `None` if
     /// these are too few to know it.
     pub(super) fn noise(&self, run: &SweepRun, steps: u64) -> Result<Option<NoiseEstimate>, SweepError> {
-        let options = Options {
-            length: Length::Steps(steps),
-            noise_scale: Some(NoiseInterval::Steps(1)),
-            ..self.options_of(run)
-        };
+        let options = Options { length: Length::Steps(steps), noise_scale: Some(1), ..self.options_of(run) };
         let outcome = Trainer::new(self.model, self.train, options).run()?;
         Ok(outcome.noise_scale.and_then(|noise| noise.whole()))
     }
