@@ -104,7 +104,9 @@ pub mod internals {
     pub use crate::data::error::{LabelFault, LibsvmFault, Location};
     pub use crate::data::order::sample_order;
     pub use crate::data::standardize::FeatureScale;
+    pub use crate::log::error::LineFault;
     pub use crate::log::memory::{available_bytes, peak_rss_bytes};
+    pub use crate::log::metrics::{LogEvent, LogLine, Measure, RunLog};
     pub use crate::model::mlp::MlpWorkspace;
     pub use crate::model::real::Real;
     pub use crate::optim::blocks::{BLOCK_LEN, clip_factor, norm_of_squares, scale_grads, sum_of_squares};

@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Error as _};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
-use super::{LineFault, LogError};
+use super::error::{LineFault, LogError};
 use crate::checkpoint::write_whole_with;
 use crate::model::Score;
 use crate::train::{EpochEnd, Event, NoiseScale, Position, StepEnd, Subscriber, SubscriberError};
@@ -88,7 +88,7 @@ pub enum LogEvent {
 /// # Examples
 ///
 /// ```
-/// use phalanx::log::{LogEvent, LogLine, Measure};
+/// use phalanx::internals::{LogEvent, LogLine, Measure};
 ///
 /// let values = vec![(Measure::TrainLoss, Some(0.5)), (Measure::Lr, None)];
 /// let line = LogLine { event: LogEvent::Step, step: 3, epoch: 1, values };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
 use terminal_size::{Width, terminal_size_of};
 
-use phalanx::log::LogLine;
+use phalanx::internals::LogLine;
 use phalanx::model::Score;
 use phalanx::train::{EpochEnd, Event, NoiseScale, Plan, StepEnd, Subscriber, SubscriberError};
 

@@ -1,6 +1,6 @@
 //! The curves of runs, and the time of their phases.
 
-use phalanx::log::{LogLine, Measure, RunLog};
+use phalanx::internals::{LogLine, Measure, RunLog};
 
 use super::RunRecord;
 use crate::figure::{Axis, Mark, Plot, PlotSeries, Scale, SeriesKind, StackedColumns};
@@ -254,8 +254,9 @@ fn sums(epochs: &[LogLine]) -> [f64; 3] {
 
 /// Seconds of the whole run up to now.
 fn whole(run: &RunRecord) -> Option<[f64; 3]> {
-    let phases = run.results().map(|results| results.phase_secs);
-    let phases = phases.map(|phases| [phases.compute, phases.wait, phases.reduce_update]);
+    let phases = run.results().map(|results| results.phases);
+    let phases = phases
+        .map(|phases| [phases.compute, phases.wait, phases.reduce_update].map(|time| time.as_secs_f64()));
     phases.or_else(|| Some(sums(&run.log.epochs))).filter(|phases| phases.iter().sum::<f64>() > 0.0)
 }
 

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use maud::{Markup, html};
-use phalanx::log::{Measure, Stopped};
+use phalanx::internals::Measure;
+use phalanx::train::StopReason;
 
 use super::curves::{curves, phases};
 use super::html::{document, is_made_by, plots, table};
@@ -98,14 +99,16 @@ fn state(run: &RunRecord) -> Markup {
     };
     let steps = grouped(results.steps);
     match results.stopped {
-        Stopped::Completed if results.stopped_early => {
+        StopReason::Completed if results.stopped_early => {
             html! { b { "Stopped early" } " after " (steps) " steps, as it got no better." }
         }
-        Stopped::Completed => html! { b { "Completed" } ": all of its " (steps) " steps are done." },
-        Stopped::Interrupted => {
+        StopReason::Completed | StopReason::StoppedEarly => {
+            html! { b { "Completed" } ": all of its " (steps) " steps are done." }
+        }
+        StopReason::Interrupted => {
             html! { b { "Interrupted" } " after " (steps) " steps; it can be gone on with." }
         }
-        Stopped::Diverged => html! {
+        StopReason::Diverged => html! {
             b { "Diverged" } " in step " (steps) ": it met no finite number"
             @if let Some(what) = &results.divergence { " (" (what) ")" }
             "."

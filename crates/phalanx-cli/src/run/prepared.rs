@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use phalanx::checkpoint::{History, ModelFile, RunFacts, read_tensors};
 use phalanx::data::Dataset;
-use phalanx::log::{Results, Stopped};
+use phalanx::log::Results;
 use phalanx::model::{Loss, Mlp, Model};
 use phalanx::optim::Framework;
-use phalanx::train::{Options, Outcome, Plan, TrainError, Trainer, score};
+use phalanx::train::{Options, Outcome, Plan, StopReason, TrainError, Trainer, score};
 use serde_json::Value;
 
 use super::data::{TrainingData, training_data, unscaled, warn_of_scales};
@@ -138,7 +138,7 @@ impl Prepared {
     /// but only where that loss leaves a doubt.
     pub fn learned_nothing(&self, outcome: &Outcome, results: &Results) -> Result<Option<String>, Failure> {
         let (train, loss) = (&self.data.train, self.model.shape().loss);
-        let Some(constant) = constant_loss(train, loss).filter(|_| results.stopped == Stopped::Completed)
+        let Some(constant) = constant_loss(train, loss).filter(|_| results.stopped == StopReason::Completed)
         else {
             return Ok(None);
         };

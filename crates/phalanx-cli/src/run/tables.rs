@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use phalanx::data::{Dataset, Standardize, Targets};
-use phalanx::log::{Results, Stopped};
+use phalanx::log::Results;
 use phalanx::model::{Loss, MlpShape};
 use phalanx::optim::{EpsForm, Framework, L2Form, Reduction, WarmupForm};
-use phalanx::train::{Options, Plan, SaveEvery};
+use phalanx::train::{Options, PhaseTimes, Plan, SaveEvery, StopReason};
 
 use super::data::data_name;
 use super::resume::Resumed;
@@ -277,7 +277,7 @@ pub fn results_text(results: &Results, plan: &Plan, run: &RunRecord) -> String {
 /// Returns the table after training.
 fn results_table(results: &Results, plan: &Plan, run: &RunRecord) -> TextTable {
     let mut table = TextTable::default();
-    if results.stopped != Stopped::Completed {
+    if results.stopped != StopReason::Completed {
         let (done, all) = (grouped(results.steps), grouped(plan.total_steps()));
         let within =
             partial_epoch(results).map_or_else(String::new, |epoch| format!(", within epoch {epoch}"));
@@ -375,15 +375,16 @@ fn noise_scale(results: &Results) -> String {
 
 fn time(results: &Results) -> String {
     let secs = results.training_secs();
-    let phases = results.phase_secs;
-    let total = (phases.compute + phases.wait + phases.reduce_update).max(f64::MIN_POSITIVE);
+    let PhaseTimes { compute, wait, reduce_update } = results.phases;
+    let [compute, wait, reduce_update] = [compute, wait, reduce_update].map(|time| time.as_secs_f64());
+    let total = (compute + wait + reduce_update).max(f64::MIN_POSITIVE);
     let share = |secs: f64| 100.0 * secs / total;
     format!(
         "{secs:.2} s, at best {} samples/s; computing {:.0} %, waiting {:.0} %, reducing and updating {:.0} %",
         grouped(results.samples_per_sec as u64),
-        share(phases.compute),
-        share(phases.wait),
-        share(phases.reduce_update),
+        share(compute),
+        share(wait),
+        share(reduce_update),
     )
 }
 
