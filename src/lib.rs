@@ -97,13 +97,17 @@ pub use phalanx_collective as collective;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::checkpoint::checkpoint_dir::remove_leftovers;
+    pub use crate::checkpoint::checkpoint_file::{History, RunFacts};
     pub use crate::checkpoint::error::remedy;
     pub use crate::checkpoint::load::{FileSummary, TensorSummary, summarize};
+    pub use crate::checkpoint::onnx::OnnxModel;
+    pub use crate::checkpoint::saver::Writer;
     pub use crate::checkpoint::whole_file::{write_whole, write_whole_with};
     pub use crate::data::dataset::GatherBuffer;
     pub use crate::data::error::{LabelFault, LibsvmFault, Location};
     pub use crate::data::order::sample_order;
     pub use crate::data::standardize::FeatureScale;
+    pub use crate::data::summary::{DataSummary, Fingerprint};
     pub use crate::log::error::LineFault;
     pub use crate::log::memory::{available_bytes, peak_rss_bytes};
     pub use crate::log::metrics::{LogEvent, LogLine, Measure, RunLog};

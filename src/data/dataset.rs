@@ -170,9 +170,25 @@ impl Dataset {
         self.columns.as_ref()
     }
 
-    /// Returns what the reader of the samples decided on its own, or found odd. A program should print it.
-    pub fn remarks(&self) -> &[Remark] {
-        &self.remarks
+    /// Returns what the reader of the samples decided on its own, or found odd: sentences that name the file. A program should print
+    /// them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::data::{LoadOptions, Source};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("indexed.csv");
+    /// std::fs::write(&path, ",width,kind\n0,1.5,rose\n1,3,iris\n")?;
+    /// let source: Source = path.to_str().expect("the path is text").parse()?;
+    /// let data = source.load(&LoadOptions::default())?.train;
+    /// assert_eq!(data.features(), 1);
+    /// assert!(data.remarks().any(|remark| remark.contains("indexed.csv")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn remarks(&self) -> impl Iterator<Item = String> {
+        self.remarks.iter().map(ToString::to_string)
     }
 
     /// Applies `s` from now on when gathering, in place of any standardization before: (x − mean) / deviation, in `f32`.
@@ -286,13 +302,12 @@ impl Dataset {
 /// # Examples
 ///
 /// ```
-/// use phalanx::data::{Fingerprint, LoadOptions, Loaded, Source};
+/// use phalanx::data::{LoadOptions, Loaded, Source};
 ///
 /// let digits: Source = "digits".parse()?;
 /// let Loaded { train, test } = digits.load(&LoadOptions::default())?;
-/// let Fingerprint { samples, features, .. } = train.fingerprint();
-/// assert_eq!((samples, features), (1437, 64));
-/// assert_ne!(Some(train.fingerprint()), test.map(|test| test.fingerprint()));
+/// assert_eq!((train.len(), train.features()), (1437, 64));
+/// assert_eq!(test.map(|test| test.len()), Some(360));
 /// # Ok::<(), phalanx::data::DataError>(())
 /// ```
 #[derive(Debug, Clone)]

@@ -25,7 +25,8 @@ pub struct Fingerprint {
 /// # Examples
 ///
 /// ```
-/// use phalanx::data::{DataSummary, LoadOptions, Source};
+/// use phalanx::data::{LoadOptions, Source};
+/// use phalanx::internals::DataSummary;
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("flowers.csv");
@@ -52,11 +53,25 @@ pub struct DataSummary {
 }
 
 impl Dataset {
-    /// Computes the fingerprint.
+    /// Computes the fingerprint: the number of `samples`, that of `features`, and `crc32c`, a checksum, in hex, of all numbers as they are
+    /// stored, of targets, class names and weights. Two sets with the same fingerprint are the same unless somebody made them so;
+    /// standardization is not looked at.
     ///
     /// # Cost
     ///
     /// One pass over everything that is stored, at several GB/s.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::data::{LoadOptions, Source};
+    ///
+    /// let digits = "digits".parse::<Source>()?.load(&LoadOptions::default())?;
+    /// let (train, test) = (digits.train.fingerprint(), digits.test.expect("the digits have one").fingerprint());
+    /// assert_eq!((train.samples, train.features), (1437, 64));
+    /// assert_ne!(train.crc32c, test.crc32c);
+    /// # Ok::<(), phalanx::data::DataError>(())
+    /// ```
     pub fn fingerprint(&self) -> Fingerprint {
         let mut sum = Sum(0);
         sum.stored(&self.stored().stored);
@@ -83,7 +98,8 @@ impl Dataset {
         Fingerprint { samples: self.len(), features: self.features(), crc32c: format!("{:08x}", sum.0) }
     }
 
-    /// Returns what the reader of the samples took them for.
+    /// Returns what the reader of the samples took them for: the `columns` of their table, the `scale` of pixels, the samples of each class
+    /// (`class_counts`) and the [`remarks`](Self::remarks). A model file keeps it.
     pub fn summary(&self) -> DataSummary {
         let class_counts = match self.targets() {
             Targets::Classes { labels, count } => {
@@ -93,7 +109,7 @@ impl Dataset {
             }
             Targets::Values { .. } | Targets::None => None,
         };
-        let remarks = self.remarks().iter().map(ToString::to_string).collect();
+        let remarks = self.remarks().collect();
         let (columns, scale) = (self.columns().cloned(), self.stored().scale());
         DataSummary { columns, scale, class_counts, remarks }
     }

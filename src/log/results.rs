@@ -6,7 +6,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::memory::peak_rss_bytes;
-use crate::checkpoint::{History, params_sha256};
+use crate::checkpoint::{Checkpoint, params_sha256};
 use crate::train::{EpochEnd, NoiseEstimate, Outcome, PhaseTimes, Plan, Quality, StopReason};
 
 /// The result of a run. The names and their meaning are a contract with other tools.
@@ -114,10 +114,10 @@ impl PhaseSecs {
 }
 
 impl Results {
-    /// Combines the plan, the epochs before and since the run was resumed, and the outcome.
+    /// Combines the plan, the checkpoint that the run was resumed from, if it was, the epochs since then, and the outcome.
     pub fn new(
         plan: &Plan,
-        before: &History,
+        resumed: Option<&Checkpoint>,
         epochs: &[EpochEnd],
         outcome: &Outcome,
         wall_secs: f64,
@@ -128,7 +128,7 @@ impl Results {
         let quality = restored.map(|best| best.quality).or_else(last).unwrap_or_default();
         let noise = outcome.noise_scale.and_then(|noise| noise.recent());
         let noise_of_run = outcome.noise_scale.and_then(|noise| noise.whole());
-        let mut history = before.clone();
+        let mut history = resumed.map(|from| from.history.clone()).unwrap_or_default();
         epochs.iter().for_each(|epoch| history.add(epoch));
         let partial = epochs.last().filter(|end| !end.is_whole);
         if let (Some(end), 0.0) = (partial, history.samples_per_sec) {
@@ -162,7 +162,7 @@ impl Results {
             samples_per_sec: history.samples_per_sec,
             phases: history.phases,
             peak_rss_bytes: peak_rss_bytes(),
-            wall_secs: before.wall_secs + wall_secs,
+            wall_secs: history.wall_secs + wall_secs,
             best_epoch: best.map(|best| best.epoch + 1),
             of_best_epoch: restored.is_some(),
             stopped_early: outcome.reason == StopReason::StoppedEarly,

@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::optimizers::optimizers;
 use super::tally::{Tally, count, is_full};
 use ndarray::Array2;
-use phalanx::checkpoint::{Checkpoint, RunFacts};
+use phalanx::checkpoint::Checkpoint;
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
+use phalanx::internals::RunFacts;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, ScheduleKind, ScheduleOptions};
 use phalanx::train::{

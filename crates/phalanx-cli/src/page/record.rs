@@ -5,8 +5,8 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use phalanx::data::{Classes, DataSummary};
-use phalanx::internals::{LineFault, LogEvent, RunLog};
+use phalanx::data::Classes;
+use phalanx::internals::{DataSummary, LineFault, LogEvent, RunLog};
 use phalanx::log::Results;
 use phalanx::train::StopReason;
 use thiserror::Error;

@@ -7,9 +7,10 @@ use std::path::Path;
 use anyhow::anyhow;
 use phalanx::checkpoint::ModelFile;
 use phalanx::data::{
-    Classes, Column, DataError, Dataset, Fingerprint, HeaderRow, InputFormat, LoadOptions, Loaded, Source,
-    Standardize, TargetKind, Targets,
+    Classes, Column, DataError, Dataset, HeaderRow, InputFormat, LoadOptions, Loaded, Source, Standardize,
+    TargetKind, Targets,
 };
+use phalanx::internals::Fingerprint;
 use phalanx::internals::{FeatureScale, summarize};
 use phalanx::model::Loss;
 use phalanx::train::Options;
@@ -147,12 +148,12 @@ pub fn named_data(flags: &TrainFlags) -> Result<(Dataset, Option<Dataset>), Fail
 fn parts(flags: &TrainFlags, options: &LoadOptions) -> Result<(Dataset, Option<Dataset>), DataError> {
     let loaded = named_source(data_name(flags), flags.input_format)?.load(options)?;
     loaded.train.check_classes(data_name(flags))?;
-    loaded.train.remarks().iter().for_each(warn);
+    loaded.train.remarks().for_each(warn);
     match (&flags.test, flags.test_split) {
         (Some(test), _) => {
             let test = named_source(test, flags.input_format)?.load(&like(&loaded.train, options))?;
             let test = all(test);
-            test.remarks().iter().for_each(warn);
+            test.remarks().for_each(warn);
             warn_of_another_scale(loaded.train.summary().scale, &test);
             Ok((loaded.train, Some(test)))
         }
@@ -236,7 +237,7 @@ pub fn samples_for(model: &ModelFile, asked: DataRequest<'_>) -> Result<(String,
         Some(data) => {
             let source = named_source(data, asked.format)?;
             let (name, samples) = named(&source, source.load(&known(model, &flags, asked))?);
-            samples.remarks().iter().for_each(warn);
+            samples.remarks().for_each(warn);
             // Older files do not record how the features were scaled.
             if model.train.is_some() {
                 warn_of_another_scale(model.data.scale.clone(), &samples);

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use phalanx::checkpoint::{History, ModelFile, RunFacts, read_tensors};
+use phalanx::checkpoint::{Checkpoint, ModelFile, read_tensors};
 use phalanx::data::Dataset;
+use phalanx::internals::RunFacts;
 use phalanx::log::Results;
 use phalanx::model::{Loss, Mlp, Model};
 use phalanx::optim::Framework;
@@ -86,9 +87,9 @@ impl Prepared {
         self.resumed.as_mut().filter(|_| is_over).map_or(Ok(()), Resumed::step_back)
     }
 
-    /// Returns the history of a run that is resumed.
-    pub fn history(&self) -> History {
-        self.resumed.as_ref().map(Resumed::history).unwrap_or_default()
+    /// Returns the checkpoint that the run is resumed from, if it is.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.resumed.as_ref().and_then(Resumed::checkpoint)
     }
 
     /// Warns if the rate of a run that is resumed moves.

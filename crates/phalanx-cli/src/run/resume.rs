@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use phalanx::checkpoint::{Checkpoint, CheckpointDir, History};
-use phalanx::data::{Classes, Fingerprint};
+use phalanx::checkpoint::{Checkpoint, CheckpointDir};
+use phalanx::data::Classes;
+use phalanx::internals::Fingerprint;
 use phalanx::log::RunDir;
 use phalanx::train::{Plan, Position, Snapshot};
 use serde_json::Value;
@@ -228,9 +229,9 @@ impl Resumed {
         self.end.unwrap_or(self.position().step)
     }
 
-    /// Times of the epochs that are done.
-    pub fn history(&self) -> History {
-        self.from.as_ref().map(|(_, checkpoint)| checkpoint.history.clone()).unwrap_or_default()
+    /// Returns the checkpoint that the run is resumed from; none if it begins again.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.from.as_ref().map(|(_, checkpoint)| checkpoint)
     }
 
     /// Refuses other data than that of the run.

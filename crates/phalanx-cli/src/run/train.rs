@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use phalanx::checkpoint::{Saver, Writer};
+use phalanx::checkpoint::Saver;
+use phalanx::internals::Writer;
 use phalanx::internals::write_whole;
 use phalanx::log::{LogError, Metrics, Results, RunDir, TensorBoard};
 use phalanx::model::{Mlp, Model};
@@ -107,7 +108,7 @@ fn train(
     let (dir, epochs) = recorders.finish(&ended)?;
     let outcome = ended?;
 
-    let results = Results::new(&plan, &run.history(), &epochs, &outcome, begun.elapsed().as_secs_f64());
+    let results = Results::new(&plan, run.checkpoint(), &epochs, &outcome, begun.elapsed().as_secs_f64());
     let results = Results { processes: group.processes(), ..results };
     run.model_file(&outcome).save(&dir.model_path())?;
     dir.write_results(&results)?;
@@ -316,7 +317,8 @@ fn saver(
     let on_failure = move || stop.store(true, Ordering::Relaxed);
     let keep = settings::keep(&run.flags)?;
     let writer = Writer::start(dir.checkpoints(), keep, from, plan.metric(), on_failure)?;
-    Ok(Saver::new(writer, Arc::clone(&run.facts), run.history(), begun))
+    let history = run.checkpoint().map(|from| from.history.clone()).unwrap_or_default();
+    Ok(Saver::new(writer, Arc::clone(&run.facts), history, begun))
 }
 
 fn progress_style(flags: &TrainFlags) -> ProgressStyle {
