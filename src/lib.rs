@@ -113,8 +113,13 @@ pub mod internals {
     pub use crate::log::metrics::{LogEvent, LogLine, Measure, RunLog};
     pub use crate::model::mlp::MlpWorkspace;
     pub use crate::model::real::Real;
-    pub use crate::optim::blocks::{BLOCK_LEN, clip_factor, norm_of_squares, scale_grads, sum_of_squares};
+    pub use crate::optim::blocks::{
+        BLOCK_LEN, Blocks, clip_factor, norm_of_squares, scale_grads, sum_of_squares,
+    };
+    pub use crate::optim::optimizer::Update;
+    pub use crate::optim::options::Hyper;
     pub use crate::optim::reduction::divide_grads;
+    pub use crate::optim::schedule::{BatchCut, Schedule};
     pub use crate::train::noise_scale::{BatchParts, NoiseMeasurement};
     pub use crate::train::norms::all_finite;
     pub use crate::train::position::{Best, Quality};

@@ -12,7 +12,7 @@ use super::snapshot::Snapshot;
 use crate::collective::tree::Node;
 use crate::data::{Dataset, Targets};
 use crate::model::{Model, Tensor, segment_model};
-use crate::optim::{BatchCut, Blocks, Hyper, L2Form, Reduction, ScaleRate, Schedule};
+use crate::optim::{BatchCut, Blocks, Hyper, L2Form, OptimizerOptions, Reduction, ScaleRate, Schedule};
 
 /// A run that can begin: nothing in it is left to choose, and every choice fits the others.
 ///
@@ -72,7 +72,7 @@ impl Plan {
         check(options)?;
         check_data(options, model, train, test)?;
         let metric = metric(options, test)?;
-        let hyper = options.optimizer.check()?;
+        let hyper = options.optimizer.hyper()?;
         if hyper.l2_form() == L2Form::BatchSum && options.reduction != Reduction::Mean {
             return Err(TrainError::L2Form { reduction: options.reduction });
         }
@@ -227,8 +227,12 @@ impl Plan {
         })
     }
 
-    /// The checked optimizer.
-    pub fn hyper(&self) -> &Hyper {
+    /// Returns the options of the optimizer, with every default filled in.
+    pub fn optimizer(&self) -> OptimizerOptions {
+        self.hyper.options()
+    }
+
+    pub(super) fn hyper(&self) -> &Hyper {
         &self.hyper
     }
 

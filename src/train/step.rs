@@ -78,7 +78,7 @@ impl<'a, M: Model> Step<'a, M> {
             combiner: Combiner::new(plan, run.model),
             grads: Vec::new(),
             norms: Norms::new(plan, rank),
-            optimizer: Optimizer::new(plan.hyper(), plan.blocks(), plan.block_run(rank)),
+            optimizer: Optimizer::for_segment(plan.hyper(), plan.blocks(), plan.block_run(rank)),
             noise_scale: NoiseScale::default(),
             clock: PhaseClock::new(Arc::clone(&run.phases[ranks.thread()])),
         }

@@ -206,7 +206,7 @@ fn there_and_back_is_where_it_began() {
     for &kind in OptimizerKind::ALL {
         for batch_size in [64, 100] {
             for &from in Convention::ALL {
-                let options = recipe(kind).options.check().unwrap().options();
+                let options = recipe(kind).options.check().unwrap();
                 let start = Settings { batch_size, ..settings(from, Recipe { options, ..recipe(kind) }) };
                 for &there in Convention::ALL {
                     let back = to(&to(&start, there).settings, from).settings;

@@ -168,7 +168,7 @@ fn with_form(
 /// Returns one change for each number that the optimizer has.
 fn changes(pair: Pair<'_>, rule: Option<BatchRule>) -> Result<Vec<NumberChange>, OptimError> {
     let Pair { from, to } = pair;
-    let (old, new) = (from.recipe.options.check()?.options(), to.recipe.options);
+    let (old, new) = (from.recipe.options.check()?, to.recipe.options);
     let rounds_nothing = pair.rounds_nothing(from.batch_size) && old.momentum_form == new.momentum_form;
     let has_l2 = old.l2 != 0.0 || new.l2 != 0.0;
     let numbers = [
@@ -217,7 +217,7 @@ fn why(option: &str, renamed: bool, [old, new]: [f64; 2]) -> String {
 /// Returns the conditions of a translation by c, or by a rule.
 fn conditions(pair: Pair<'_>, c: f64, rule: Option<BatchRule>) -> Result<Vec<Condition>, ConventionError> {
     let Pair { from, to } = pair;
-    let hyper = from.recipe.options.check()?;
+    let hyper = from.recipe.options.hyper()?;
     let mut remarks = Vec::new();
     match rule {
         Some(rule) => {

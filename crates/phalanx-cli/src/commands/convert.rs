@@ -241,7 +241,7 @@ fn command(
 ) -> Result<Vec<String>, Failure> {
     let (reduction, recipe) = translation.settings.runnable()?;
     let new = recipe.options;
-    let default = OptimizerOptions::new(new.kind).check().expect("defaults are in range").options();
+    let default = OptimizerOptions::new(new.kind).check().expect("defaults are in range");
     let unless = |new: Option<f64>, default: Option<f64>| new.filter(|_| new != default);
     let batch_size = translation.settings.batch_size;
     let shards_given = train.shards.is_some()

@@ -184,7 +184,7 @@ fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Result<MlpSha
 fn check_memory(params: usize, options: &Options) -> Result<(), Failure> {
     let vectors = 2
         + usize::from(options.keep_best)
-        + options.optimizer.check().map_err(TrainError::from)?.state_len_per_param()
+        + options.optimizer.hyper().map_err(TrainError::from)?.state_len_per_param()
         + options.threads.min(options.shards.count(options.batch_size));
     let needed = (params as u64).saturating_mul(4 * vectors as u64);
     match available_bytes() {

@@ -171,7 +171,7 @@ fn steps(plan: &Plan) -> String {
 }
 
 fn optimizer(plan: &Plan) -> String {
-    let options = plan.hyper().options();
+    let options = plan.optimizer();
     let mut text = options.kind.to_string();
     let numbers = [
         ("momentum", options.momentum),
@@ -206,7 +206,7 @@ fn optimizer(plan: &Plan) -> String {
 
 /// The rate in both conventions, so that nobody has to guess which one a number is in.
 fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
-    let (kind, reduction, rate) = (plan.hyper().kind(), plan.reduction(), plan.rate());
+    let (kind, reduction, rate) = (plan.optimizer().kind, plan.reduction(), plan.rate());
     let both = if kind.is_scale_free() {
         format!("{:?} under any reduction, {kind} being free of the gradient's scale", short(rate))
     } else {
@@ -234,7 +234,7 @@ fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
 
 /// Names the options that another reduction changes, too: a rate alone makes the same run only where nothing else has the scale of gradients.
 fn translated_too(plan: &Plan) -> String {
-    let options = plan.hyper().options();
+    let options = plan.optimizer();
     let scaled = [
         ("l2", options.l2 != 0.0),
         ("clipping", plan.clip_grad_norm().is_some()),
