@@ -11,7 +11,8 @@ use super::outcome::Outcome;
 use super::plan::Plan;
 use super::shards::RankLayout;
 use super::snapshot::{Segment, Snapshot};
-use crate::collective::{CollectiveError, Communicator, Incoming, Op, Outgoing, Wire, gather_parts};
+use crate::collective::internals::gather_parts;
+use crate::collective::{CollectiveError, Communicator, Incoming, Op, Outgoing, Wire};
 
 /// The connection of a rank to all others.
 pub(super) struct Ranks<'a> {

@@ -267,7 +267,7 @@ impl<'w> ProcessCommunicator<'w> {
         }
         for (rank, header) in headers.iter().enumerate() {
             if let Some(difference) = headers[0].difference_to(header) {
-                return Err(CollectiveError::Mismatch { rank, difference });
+                return Err(CollectiveError::Mismatch { rank, difference: difference.to_string() });
             }
         }
         Ok(headers)

@@ -3,7 +3,8 @@
 
 use bytemuck::Pod;
 use mpi::traits::Equivalence;
-use phalanx::collective::{MpiWire, Op, ProcessCommunicator, Wire, gather_parts};
+use phalanx::collective::internals::gather_parts;
+use phalanx::collective::{MpiWire, Op, ProcessCommunicator, Wire};
 use serde::Serialize;
 
 use super::all_reduce::{self, BYTES_OF_TAKES, as_text, check, with_type};

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use phalanx::checkpoint::params_sha256;
-use phalanx::collective::{CollectiveError, Incoming, Outgoing, ProcessCommunicator, Wire, gather_parts};
+use phalanx::collective::internals::gather_parts;
+use phalanx::collective::{CollectiveError, Incoming, Outgoing, ProcessCommunicator, Wire};
 use phalanx::data::Dataset;
 use phalanx::model::Model;
 use phalanx::train::{Event, Options, Outcome, PhaseTimes, Plan, StopReason, Trainer};
