@@ -111,11 +111,13 @@ pub mod internals {
     pub use crate::log::error::LineFault;
     pub use crate::log::memory::{available_bytes, peak_rss_bytes};
     pub use crate::log::metrics::{LogEvent, LogLine, Measure, RunLog};
+    pub use crate::model::fused::{FusedModel, SegmentModel, ShardRun};
     pub use crate::model::mlp::MlpWorkspace;
     pub use crate::model::real::Real;
     pub use crate::optim::blocks::{
         BLOCK_LEN, Blocks, clip_factor, norm_of_squares, scale_grads, sum_of_squares,
     };
+    pub use crate::optim::convention::translation::Condition;
     pub use crate::optim::optimizer::Update;
     pub use crate::optim::options::Hyper;
     pub use crate::optim::reduction::divide_grads;

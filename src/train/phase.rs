@@ -67,9 +67,8 @@ pub struct PhaseTimes {
     pub compute: Duration,
     /// Waiting for other ranks.
     pub wait: Duration,
-    /// Combining shards, dividing, clipping, updating. If the model
-    /// [reduces by segment](crate::model::SegmentModel::reduces_by_segment), also the gradients of the params, which are computed,
-    /// combined and used in one pass.
+    /// Combining shards, dividing, clipping, updating. If the model reduces by segment, as a perceptron mostly does, also the gradients of
+    /// the params, which are computed, combined and used in one pass.
     pub reduce_update: Duration,
 }
 

@@ -3,7 +3,7 @@
 //! A **convention** determines the gradient of a step and how the L2 penalty is written ([`Convention`]). **Settings** are
 //! a [`Recipe`] as written in a convention, with the batch it was found with ([`Settings`]). A **translation**
 //! is the same trajectory in another convention: the new numbers, each with what it was multiplied by ([`NumberChange`]), and
-//! under which conditions they are exact ([`Condition`]); or a refusal with its reason ([`ConventionError`]).
+//! under which conditions they are exact ([`Translation::conditions`]); or a refusal with its reason ([`ConventionError`]).
 //!
 //! With c the gradient of the new convention over that of the old, on a batch of m samples:
 //!
@@ -36,7 +36,7 @@
 //! # Ok::<(), phalanx::optim::convention::ConventionError>(())
 //! ```
 
-mod translation;
+pub(crate) mod translation;
 
 use super::error::OptimError;
 use super::options::{EpsForm, Hyper, L2Form, MomentumForm, OptimizerKind, OptimizerOptions, positive};
@@ -45,7 +45,7 @@ use super::schedule::{BatchCut, ScaleRate};
 use crate::num::names;
 use serde::{Deserialize, Serialize};
 
-pub use translation::{Condition, Destination, Exactness, NumberChange, Translation};
+pub use translation::{Destination, Exactness, NumberChange, Translation};
 
 /// The definition of the gradient of a step, and of how the L2 penalty is written.
 ///
