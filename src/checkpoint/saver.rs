@@ -143,7 +143,7 @@ impl Saver {
         let is_of_here = |end: &&EpochEnd| end.is_whole && end.step == position.step;
         let quality = self.last.as_ref().filter(is_of_here).map(Quality::of);
         let mut history = self.history.clone();
-        // An epoch that was cut short is taken up again, and told whole.
+        // An epoch that was cut short is continued, and reported whole.
         self.last.iter().filter(|end| end.epoch < position.epoch).for_each(|end| history.add(end));
         history.wall_secs += self.begun.elapsed().as_secs_f64();
         self.writer.save(Checkpoint { facts: Arc::clone(&self.facts), snapshot, quality, history });
@@ -151,7 +151,7 @@ impl Saver {
 }
 
 impl Subscriber for Saver {
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         match event {
             Event::Epoch(end) => {
                 if let Some(before) = self.last.replace(*end) {
@@ -198,7 +198,7 @@ impl Writer {
 
     /// Queues a checkpoint, without waiting.
     pub fn save(&self, checkpoint: Checkpoint) {
-        // Nobody is there to take it after a failure, of which the end tells.
+        // Nobody receives it after a failure, which `finish` returns.
         let _ = self.sender.send(checkpoint);
     }
 

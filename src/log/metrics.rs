@@ -287,7 +287,7 @@ impl Metrics {
 }
 
 impl Subscriber for Metrics {
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         match self.lines.of(event) {
             Some(line) => Ok(self.write(&line)?),
             None => Ok(()),

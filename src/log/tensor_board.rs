@@ -106,7 +106,7 @@ impl TensorBoard {
 }
 
 impl Subscriber for TensorBoard {
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         if let Some(line) = self.lines.of(event) {
             self.file.write(line.step, scalars(&line))?;
         }

@@ -160,7 +160,7 @@ impl Quality {
 /// struct StopFile(std::path::PathBuf);
 ///
 /// impl Subscriber for StopFile {
-///     fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+///     fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
 ///         match event {
 ///             Event::Epoch(end) if self.0.exists() => Err(format!("stopped in epoch {}", end.epoch).into()),
 ///             _ => Ok(()),
@@ -175,7 +175,7 @@ pub trait Subscriber {
     ///
     /// The reason why it cannot continue, such as a full disk: it receives nothing more, and the run ends after the step in hand, with
     /// [`TrainError::Subscriber`](super::TrainError::Subscriber).
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError>;
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError>;
 
     /// Returns whether it wants [`Event::Params`]; false by default. If one subscriber wants them, all receive them.
     ///
@@ -193,7 +193,7 @@ pub trait Subscriber {
     /// struct Norms(Vec<f64>);
     ///
     /// impl Subscriber for Norms {
-    ///     fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+    ///     fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
     ///         if let Event::Params { params, .. } = event {
     ///             let squares = params.iter().map(|param| f64::from(*param) * f64::from(*param));
     ///             self.0.push(squares.sum::<f64>().sqrt());
@@ -207,7 +207,7 @@ pub trait Subscriber {
     /// }
     ///
     /// let mut norms = Norms(Vec::new());
-    /// norms.hear(&Event::Params { epoch: 0, step: 23, params: &[3.0, -4.0] })?;
+    /// norms.receive(&Event::Params { epoch: 0, step: 23, params: &[3.0, -4.0] })?;
     /// assert_eq!(norms.0, [5.0]);
     /// # Ok::<(), SubscriberError>(())
     /// ```
@@ -218,8 +218,8 @@ pub trait Subscriber {
 
 /// A caller that keeps its subscriber lends it to the run.
 impl<S: Subscriber + ?Sized> Subscriber for &mut S {
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
-        (**self).hear(event)
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+        (**self).receive(event)
     }
 
     fn wants_params(&self) -> bool {
@@ -231,7 +231,7 @@ impl<S: Subscriber + ?Sized> Subscriber for &mut S {
 pub(super) struct Callback<F>(pub(super) F);
 
 impl<F: FnMut(&Event<'_>)> Subscriber for Callback<F> {
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         (self.0)(event);
         Ok(())
     }
@@ -309,7 +309,7 @@ impl<'a> Subscribers<'a> {
     /// Passes an event to all, in the order in which they subscribed. Sets `quit` once one fails.
     pub(super) fn notify(&mut self, event: &Event<'_>, quit: &AtomicBool) {
         let Self { subscribers, failure } = self;
-        subscribers.retain_mut(|subscriber| match subscriber.hear(event) {
+        subscribers.retain_mut(|subscriber| match subscriber.receive(event) {
             Ok(()) => true,
             Err(error) => {
                 quit.store(true, Ordering::Relaxed);
@@ -355,7 +355,7 @@ mod tests {
     struct Notes(Vec<(u64, Vec<f32>)>);
 
     impl Subscriber for Notes {
-        fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+        fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
             if let Event::Params { step, params, .. } = event {
                 self.0.push((*step, params.to_vec()));
             }
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn params_are_told_after_each_epoch_and_the_part_of_one_as_the_run_has_them_there() {
+    fn params_are_sent_after_each_epoch_and_the_part_of_one_as_the_run_has_them_there() {
         let samples = array![[1.0], [2.0], [3.0], [6.0]];
         let data = Dataset::from_arrays(samples, Targets::None, None).unwrap();
         let model = from_fn(vec![0.0; 3], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {

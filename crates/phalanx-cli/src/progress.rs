@@ -191,7 +191,7 @@ impl Progress {
 }
 
 impl Subscriber for Progress {
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         match event {
             Event::Step(end) => self.step(end),
             Event::Epoch(end) => self.epoch(end),

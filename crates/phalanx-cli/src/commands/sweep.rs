@@ -195,7 +195,7 @@ pub fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
     let model = settings::model(train, &data, &base)?;
     let sweep = Sweep::new(&model, &data.train, test, base, options(&request, jobs))?;
 
-    let signals = Signals::listen()?;
+    let signals = Signals::register()?;
     let mut made = None;
     let dir = match &resume {
         Some(dir) => dir.to_path_buf(),

@@ -87,7 +87,7 @@ fn train(
     let plan = trainer.plan()?;
     run.warn_of_rate(&plan)?;
 
-    let signals = Signals::listen()?;
+    let signals = Signals::register()?;
     warn_of_cores(group.processes(), plan.threads());
     // All have read what there is to go on from before the first writes over it.
     group.barrier()?;
