@@ -35,10 +35,10 @@
 //! # Examples
 //!
 //! ```
-//! use phalanx::data::{LoadOptions, Loaded, Source};
+//! use phalanx::data::{LoadOptions, LoadedData, Source};
 //!
 //! let source: Source = "digits".parse()?;
-//! let Loaded { train, test } = source.load(&LoadOptions::default())?;
+//! let LoadedData { train, test } = source.load(&LoadOptions::default())?;
 //! assert_eq!((train.len(), train.features()), (1_437, 64));
 //! assert_eq!(train.describe(), "u8 images 8 × 8");
 //! assert_eq!(test.map(|test| test.len()), Some(360));
@@ -64,7 +64,7 @@ mod table;
 mod text;
 
 pub(crate) use dataset::GatherBuffer;
-pub use dataset::{Dataset, Loaded, Standardize};
+pub use dataset::{Dataset, LoadedData, Standardize};
 pub use error::DataError;
 pub(crate) use features::AS_GATHERED;
 pub use labels::{Classes, TargetKind, Targets};

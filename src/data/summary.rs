@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::dataset::Dataset;
-use super::features::{Sparse, Stored};
+use super::features::{Sparse, StoredFeatures};
 use super::labels::{Classes, Targets};
 use super::options::Columns;
 use super::text::listed;
@@ -73,7 +73,7 @@ impl Dataset {
     /// # Ok::<(), phalanx::data::DataError>(())
     /// ```
     pub fn fingerprint(&self) -> Fingerprint {
-        let mut sum = Sum(0);
+        let mut sum = Checksum(0);
         sum.stored(&self.stored().stored);
         match self.targets() {
             Targets::Classes { labels, count } => {
@@ -115,9 +115,9 @@ impl Dataset {
     }
 }
 
-struct Sum(u32);
+struct Checksum(u32);
 
-impl Sum {
+impl Checksum {
     /// Text of any len, and its end.
     fn kind(&mut self, text: &[u8]) {
         self.numbers(text);
@@ -128,26 +128,26 @@ impl Sum {
         self.0 = crc32c::crc32c_append(self.0, bytemuck::cast_slice(numbers));
     }
 
-    fn stored(&mut self, stored: &Stored) {
+    fn stored(&mut self, stored: &StoredFeatures) {
         match stored {
-            Stored::U8 { values, zero, divisor } => {
+            StoredFeatures::U8 { values, zero, divisor } => {
                 self.kind(b"u8");
                 self.numbers(&[*zero, *divisor]);
                 self.numbers(values);
             }
-            Stored::I8(values) => {
+            StoredFeatures::I8(values) => {
                 self.kind(b"i8");
                 self.numbers(values);
             }
-            Stored::F32(values) => {
+            StoredFeatures::F32(values) => {
                 self.kind(b"f32");
                 self.numbers(values);
             }
-            Stored::F64(values) => {
+            StoredFeatures::F64(values) => {
                 self.kind(b"f64");
                 self.numbers(values);
             }
-            Stored::Sparse(Sparse { ends, columns, values }) => {
+            StoredFeatures::Sparse(Sparse { ends, columns, values }) => {
                 self.kind(b"sparse");
                 self.numbers(ends);
                 self.numbers(columns);

@@ -17,7 +17,7 @@ use super::ranks::{Processes, Ranks};
 use super::run::{Rollback, RunContext};
 use super::score::Scorer;
 use super::shards::part;
-use super::snapshot::{Segment, Snapshot, SnapshotBuffers, Start};
+use super::snapshot::{Snapshot, SnapshotBuffers, SnapshotSegment, Start};
 use super::subscriber::{Callback, Event, Subscriber, Subscribers};
 use super::worker::Worker;
 use crate::collective::{Shared, Wire, World};
@@ -292,7 +292,7 @@ impl<'a, M: Model> Trainer<'a, M> {
             None => {
                 let initial = self.initial.take();
                 let params = initial.unwrap_or_else(|| self.model.initial_params(plan.seed()));
-                Start { values: Segment { params, ..Segment::default() }, ..Start::default() }
+                Start { values: SnapshotSegment { params, ..SnapshotSegment::default() }, ..Start::default() }
             }
         };
         let (found, expected) = (start.values.params.len(), plan.params_len());

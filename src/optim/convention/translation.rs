@@ -84,7 +84,7 @@ impl Settings {
     /// [`ConventionError`] for settings without an exact translation, with the reason.
     pub fn translated(&self, destination: &Destination) -> Result<Translation, ConventionError> {
         let to = self.moved(destination)?;
-        let pair = Pair { from: self, to: &to };
+        let pair = SettingsPair { from: self, to: &to };
         let old = self.with_gradient_l2()?;
         let (factor, new) = match destination.rule {
             None => {
@@ -101,7 +101,7 @@ impl Settings {
         let options = OptimizerOptions { l2, ..new.options };
         options.check()?;
         let settings = Settings { recipe: Recipe { options, ..new }, ..to };
-        let pair = Pair { from: self, to: &settings };
+        let pair = SettingsPair { from: self, to: &settings };
         let changes = changes(pair, destination.rule)?;
         let conditions = conditions(pair, factor, destination.rule)?;
         Ok(Translation { settings, factor, changes, conditions })
@@ -166,8 +166,8 @@ fn with_form(
 }
 
 /// Returns one change for each number that the optimizer has.
-fn changes(pair: Pair<'_>, rule: Option<BatchRule>) -> Result<Vec<NumberChange>, OptimError> {
-    let Pair { from, to } = pair;
+fn changes(pair: SettingsPair<'_>, rule: Option<BatchRule>) -> Result<Vec<NumberChange>, OptimError> {
+    let SettingsPair { from, to } = pair;
     let (old, new) = (from.recipe.options.check()?, to.recipe.options);
     let rounds_nothing = pair.rounds_nothing(from.batch_size) && old.momentum_form == new.momentum_form;
     let has_l2 = old.l2 != 0.0 || new.l2 != 0.0;
@@ -215,8 +215,12 @@ fn why(option: &str, renamed: bool, [old, new]: [f64; 2]) -> String {
 }
 
 /// Returns the conditions of a translation by c, or by a rule.
-fn conditions(pair: Pair<'_>, c: f64, rule: Option<BatchRule>) -> Result<Vec<Condition>, ConventionError> {
-    let Pair { from, to } = pair;
+fn conditions(
+    pair: SettingsPair<'_>,
+    c: f64,
+    rule: Option<BatchRule>,
+) -> Result<Vec<Condition>, ConventionError> {
+    let SettingsPair { from, to } = pair;
     let hyper = from.recipe.options.hyper()?;
     let mut conditions = Vec::new();
     match rule {
@@ -258,8 +262,8 @@ fn state(hyper: &Hyper, c: f64) -> impl Iterator<Item = Condition> {
 }
 
 /// Returns the conditions that a short last batch adds.
-fn last_batch(pair: Pair<'_>, c: f64) -> Result<Vec<Condition>, ConventionError> {
-    let Pair { from, to } = pair;
+fn last_batch(pair: SettingsPair<'_>, c: f64) -> Result<Vec<Condition>, ConventionError> {
+    let SettingsPair { from, to } = pair;
     let batch_size = from.batch_size;
     let penalised = from.with_gradient_l2()?.options.l2 != 0.0;
     let samples = match from.last_batch() {
@@ -321,12 +325,12 @@ impl Settings {
 
 /// Settings before and after a translation.
 #[derive(Debug, Clone, Copy)]
-struct Pair<'a> {
+struct SettingsPair<'a> {
     from: &'a Settings,
     to: &'a Settings,
 }
 
-impl Pair<'_> {
+impl SettingsPair<'_> {
     /// Returns c = (gradient of `to`)/(gradient of `from`) on a batch, if it is one number.
     fn factor(self, batch: usize) -> Option<f64> {
         let Self { from, to } = self;

@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::anyhow;
 use phalanx::checkpoint::ModelFile;
 use phalanx::data::{
-    Classes, Column, DataError, Dataset, HeaderRow, InputFormat, LoadOptions, Loaded, Source, Standardize,
-    TargetKind, Targets,
+    Classes, Column, DataError, Dataset, HeaderRow, InputFormat, LoadOptions, LoadedData, Source,
+    Standardize, TargetKind, Targets,
 };
 use phalanx::internals::Fingerprint;
 use phalanx::internals::{FeatureScale, summarize};
@@ -226,7 +226,7 @@ pub struct DataRequest<'a> {
     pub header: HeaderRow,
     /// Its label column, if that is not the model's.
     pub label_column: Option<&'a Column>,
-    pub labels: Labels,
+    pub labels: LabelUse,
 }
 
 /// Loads the samples to use a model on, and names them: the test part of the data if it has one, else all of it; without
@@ -297,7 +297,7 @@ fn changed(name: &str, recorded: &Fingerprint, samples: &Dataset) -> String {
     format!("{name}, changed since the run")
 }
 
-fn named(source: &Source, loaded: Loaded) -> (String, Dataset) {
+fn named(source: &Source, loaded: LoadedData) -> (String, Dataset) {
     let name = if loaded.test.is_some() { format!("{source}, its test part") } else { source.to_string() };
     (name, all(loaded))
 }
@@ -339,13 +339,13 @@ pub fn data_name(flags: &TrainFlags) -> &str {
 
 /// The use that a command has for labels.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Labels {
+pub enum LabelUse {
     Needed,
     Ignored,
 }
 
 /// Returns the test part if there is one, else everything.
-fn all(loaded: Loaded) -> Dataset {
+fn all(loaded: LoadedData) -> Dataset {
     loaded.test.unwrap_or(loaded.train)
 }
 
@@ -368,9 +368,9 @@ fn like(data: &Dataset, options: &LoadOptions) -> LoadOptions {
 /// Returns the options to read samples that a model is to be used on.
 fn known(model: &ModelFile, flags: &TrainFlags, asked: DataRequest<'_>) -> LoadOptions {
     let target = match (asked.labels, &model.classes) {
-        (Labels::Ignored, _) => TargetKind::None,
-        (Labels::Needed, Some(_)) => TargetKind::Classes,
-        (Labels::Needed, None) => TargetKind::Values,
+        (LabelUse::Ignored, _) => TargetKind::None,
+        (LabelUse::Needed, Some(_)) => TargetKind::Classes,
+        (LabelUse::Needed, None) => TargetKind::Values,
     };
     LoadOptions {
         features: Some(model.shape.inputs),

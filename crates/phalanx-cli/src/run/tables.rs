@@ -10,7 +10,7 @@ use phalanx::optim::{EpsForm, Framework, L2Form, Reduction, WarmupForm};
 use phalanx::train::{Options, PhaseTimes, Plan, SaveEvery, StopReason};
 
 use super::data::data_name;
-use super::resume::Resumed;
+use super::resume::ResumedRun;
 use crate::advice::{noise_advice, with_error};
 use crate::args::flags::TrainFlags;
 use crate::numbers::{grouped, measured, significant};
@@ -77,7 +77,7 @@ pub fn standardized_by(standardize: &Standardize) -> String {
 }
 
 /// Adds the lines about the output, and about the run that is resumed.
-pub fn output_rows(table: &mut TextTable, flags: &TrainFlags, path: &Path, resumed: Option<&Resumed>) {
+pub fn output_rows(table: &mut TextTable, flags: &TrainFlags, path: &Path, resumed: Option<&ResumedRun>) {
     if let Some(resumed) = resumed {
         table.row("resumed", resumed);
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crossbeam::channel::bounded;
 
 use super::plan::shards;
-use super::{Cell, CurvePoint, Record, SweepError, SweepOptions, SweepRun};
+use super::{Cell, CurvePoint, SweepError, SweepOptions, SweepRecord, SweepRun};
 use phalanx::data::Dataset;
 use phalanx::model::{Model, Score};
 use phalanx::train::{Event, Length, NoiseEstimate, Options, Plan, StopReason, Trainer, score};
@@ -102,10 +102,10 @@ impl<M: Model> Sweep<'_, M> {
     /// If a run does.
     pub fn run(
         &self,
-        done: &[Record],
+        done: &[SweepRecord],
         stop: &AtomicBool,
-        mut on_record: impl FnMut(&Record),
-    ) -> Result<Vec<Record>, SweepError> {
+        mut on_record: impl FnMut(&SweepRecord),
+    ) -> Result<Vec<SweepRecord>, SweepError> {
         let missing: Vec<&SweepRun> =
             self.runs.iter().filter(|run| !done.iter().any(|record| record.run == **run)).collect();
         let (next, quit) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -139,14 +139,14 @@ impl<M: Model> Sweep<'_, M> {
                 }
             }
         });
-        let place = |record: &Record| self.runs.iter().position(|run| *run == record.run);
+        let place = |record: &SweepRecord| self.runs.iter().position(|run| *run == record.run);
         records.retain(|record| place(record).is_some());
         records.sort_by_key(place);
         failed.map_or(Ok(records), Err)
     }
 
     /// Does one run; returns `None` if it was stopped.
-    fn record(&self, run: &SweepRun, stop: &AtomicBool) -> Result<Option<Record>, SweepError> {
+    fn record(&self, run: &SweepRun, stop: &AtomicBool) -> Result<Option<SweepRecord>, SweepError> {
         let begun = Instant::now();
         let options = self.options_of(run);
         let total = Plan::new(&options, self.model, self.train, Some(self.test))?.total_steps();
@@ -172,7 +172,7 @@ impl<M: Model> Sweep<'_, M> {
         // A comparison that NaN does not pass.
         let learned = end < start;
         let diverged = outcome.reason == StopReason::Diverged || !learned;
-        Ok(Some(Record { run: *run, diverged, secs: begun.elapsed().as_secs_f64(), curve }))
+        Ok(Some(SweepRecord { run: *run, diverged, secs: begun.elapsed().as_secs_f64(), curve }))
     }
 
     /// Returns the gradient noise scale over the first steps of a run, measured in each; `None` if
