@@ -3,8 +3,8 @@
 //! Needs the release profile: at opt-level 2 the compiler leaves square roots scalar, and adam takes 2.6 times as long.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use phalanx::internals::sum_of_squares;
-use phalanx::optim::{Blocks, Optimizer, OptimizerKind, OptimizerOptions};
+use phalanx::internals::{Blocks, sum_of_squares};
+use phalanx::optim::{Optimizer, OptimizerKind, OptimizerOptions};
 use std::hint::black_box;
 
 const PARAMS: usize = 1 << 20;
@@ -29,8 +29,8 @@ fn step(criterion: &mut Criterion) {
     let blocks = Blocks::new(&[PARAMS - 1024, 1024]);
     let grads = wave(PARAMS);
     for (name, options) in configurations() {
-        let hyper = options.check().expect("the options are right");
-        let mut optimizer = Optimizer::new(&hyper, &blocks, 0..blocks.len());
+        let hyper = options.hyper().expect("the options are right");
+        let mut optimizer = Optimizer::for_segment(&hyper, &blocks, 0..blocks.len());
         let mut params = wave(PARAMS);
         let mut squares = vec![[0.0; 2]; blocks.len()];
         let mut step = |grads: &mut Vec<f32>| {

@@ -6,13 +6,12 @@
 //! step is not in the time. The checkpoints are written where temporary files are, or in the folder that `TMPDIR` names.
 
 use std::num::NonZero;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ndarray::Array2;
-use phalanx::checkpoint::{CheckpointDir, History, RunFacts, Saver, Writer};
+use phalanx::checkpoint::{CheckpointDir, ModelFile, Saver};
 use phalanx::data::{Dataset, Targets};
-use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::train::{Event, Length, Metric, Options, SaveEvery, Trainer};
 
 const THREADS: usize = 2;
@@ -35,20 +34,20 @@ fn run(model: &Mlp, data: &Dataset, every: SaveEvery) -> (Duration, usize) {
     options.rate = Some(0.01);
     options.optimizer.momentum = Some(0.9);
     let folder = tempfile::tempdir().expect("there is a folder for temporary files");
-    let facts = RunFacts {
+    let file = ModelFile {
         shape: model.shape().clone(),
+        params: model.initial_params(42),
         standardize: None,
         standardize_targets: None,
         classes: None,
         options: Default::default(),
-        train: data.fingerprint(),
+        train: Some(data.fingerprint()),
         test: None,
         data: Default::default(),
     };
     let keep = NonZero::new(3).expect("3 is not 0");
     let dir = CheckpointDir::of_run(folder.path());
-    let writer = Writer::start(dir, keep, 0, Metric::TrainLoss, || ()).expect("the folder is empty");
-    let mut saver = Saver::new(writer, Arc::new(facts), History::default(), Instant::now());
+    let mut saver = Saver::start(dir, keep, Metric::TrainLoss, &file, || ()).expect("the folder is empty");
     let mut saves = 0;
     let trainer = Trainer::new(model, data, options).save_every(every).subscribe(&mut saver);
     let trainer = trainer.on_event(|event| saves += usize::from(matches!(event, Event::Snapshot(_))));

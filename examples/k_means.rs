@@ -6,7 +6,7 @@
 //!
 //! Run with `cargo run --release --example k_means`.
 
-use phalanx::collective::tree::{Node, Stack, fold};
+use phalanx::collective::tree::{Node, Stack};
 use phalanx::collective::{CollectiveError, Communicator, World, segment};
 
 const CENTRES: usize = 3;
@@ -46,7 +46,7 @@ fn run_rank(rank: &mut Communicator, points: &[Point]) -> Result<[Point; CENTRES
             stack.push(Node::leaf(block), sum_up(block_points, &centres), add);
         }
         let own: Vec<(Node, Sums)> = stack.drain().collect();
-        let sums = rank.lend(&own, |everyones| fold(everyones.iter().flatten().copied(), add))?;
+        let sums = rank.lend(&own, |everyones| Stack::fold(everyones.iter().flatten().copied(), add))?;
         for (centre, [x, y, count]) in centres.iter_mut().zip(sums.expect("there is at least one block")) {
             if count > 0.0 {
                 *centre = [x / count, y / count];

@@ -98,19 +98,31 @@ pub use phalanx_collective as collective;
 #[doc(hidden)]
 pub mod internals {
     pub use crate::checkpoint::checkpoint_dir::remove_leftovers;
+    pub use crate::checkpoint::checkpoint_file::{History, RunFacts};
     pub use crate::checkpoint::error::remedy;
     pub use crate::checkpoint::load::{FileSummary, TensorSummary, summarize};
+    pub use crate::checkpoint::onnx::OnnxModel;
+    pub use crate::checkpoint::saver::Writer;
     pub use crate::checkpoint::whole_file::{write_whole, write_whole_with};
     pub use crate::data::dataset::GatherBuffer;
     pub use crate::data::error::{LabelFault, LibsvmFault, Location};
     pub use crate::data::order::sample_order;
     pub use crate::data::standardize::FeatureScale;
+    pub use crate::data::summary::{DataSummary, Fingerprint};
+    pub use crate::log::error::LineFault;
     pub use crate::log::memory::{available_bytes, peak_rss_bytes};
-    pub use crate::log::metrics::csv_field;
+    pub use crate::log::metrics::{LogEvent, LogLine, Measure, RunLog, csv_field};
+    pub use crate::model::fused::{FusedModel, SegmentModel, ShardRun};
     pub use crate::model::mlp::MlpWorkspace;
     pub use crate::model::real::Real;
-    pub use crate::optim::blocks::{BLOCK_LEN, clip_factor, norm_of_squares, scale_grads, sum_of_squares};
+    pub use crate::optim::blocks::{
+        BLOCK_LEN, Blocks, clip_factor, norm_of_squares, scale_grads, sum_of_squares,
+    };
+    pub use crate::optim::convention::translation::Condition;
+    pub use crate::optim::optimizer::Update;
+    pub use crate::optim::options::Hyper;
     pub use crate::optim::reduction::divide_grads;
+    pub use crate::optim::schedule::{BatchCut, Schedule};
     pub use crate::train::noise_scale::{BatchParts, NoiseMeasurement};
     pub use crate::train::norms::all_finite;
     pub use crate::train::position::{Best, Quality};

@@ -53,7 +53,7 @@ pub(crate) fn run(kernel: impl Kernel) {
     match *INSTRUCTION_SET {
         InstructionSet::Avx512(avx512) => avx512.run(kernel),
         InstructionSet::Avx2(avx2) => avx2.run(kernel),
-        InstructionSet::Other => Separate.run(kernel),
+        InstructionSet::Other => SeparateArithmetic.run(kernel),
     }
 }
 
@@ -76,13 +76,13 @@ static INSTRUCTION_SET: LazyLock<InstructionSet> =
 /// Runs `kernel` with the arithmetic of this machine, which is known when compiling.
 #[cfg(target_arch = "aarch64")]
 pub(crate) fn run(kernel: impl Kernel) {
-    Fused.run(kernel);
+    FusedArithmetic.run(kernel);
 }
 
 /// Runs `kernel` with the arithmetic that every machine has.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) fn run(kernel: impl Kernel) {
-    Separate.run(kernel);
+    SeparateArithmetic.run(kernel);
 }
 
 /// Columns of a line.
@@ -190,9 +190,9 @@ pub(crate) const EIGHT: usize = 8;
 /// call for each.
 #[cfg_attr(target_arch = "aarch64", allow(dead_code, reason = "every such machine can do better"))]
 #[derive(Clone, Copy)]
-pub(crate) struct Separate;
+pub(crate) struct SeparateArithmetic;
 
-impl Portable for Separate {
+impl Portable for SeparateArithmetic {
     #[inline(always)]
     fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
         a * b + c
@@ -202,10 +202,10 @@ impl Portable for Separate {
 /// Rounds once: for machines of which every one has the instruction.
 #[cfg(target_arch = "aarch64")]
 #[derive(Clone, Copy)]
-struct Fused;
+struct FusedArithmetic;
 
 #[cfg(target_arch = "aarch64")]
-impl Portable for Fused {
+impl Portable for FusedArithmetic {
     #[inline(always)]
     fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)

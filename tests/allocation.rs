@@ -7,7 +7,7 @@
 use phalanx::data::{LoadOptions, Source};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape};
 use phalanx::optim::{OptimizerKind, OptimizerOptions};
-use phalanx::train::{Event, Length, NoiseInterval, Options, Trainer};
+use phalanx::train::{Event, Length, Options, Trainer};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -19,7 +19,7 @@ fn no_step_after_the_first_ones_allocates() {
     let (hidden, activation, loss) = (vec![48, 32], Activation::Gelu, Loss::CrossEntropy);
     let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
     for &kind in OptimizerKind::ALL {
-        let every = Some(NoiseInterval::Steps(1));
+        let every = Some(1);
         for (threads, clip_grad_norm, noise_scale) in
             [(1, None, None), (2, None, every), (3, Some(0.5), every)]
         {

@@ -24,12 +24,15 @@ use crate::train::{EpochEnd, PhaseTimes, Position, Quality, Snapshot};
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The facts that are the same in all checkpoints of a run.
+    #[doc(hidden)]
     pub facts: Arc<RunFacts>,
     /// Params, optimizer state and position.
     pub snapshot: Arc<Snapshot>,
     /// The quality of the params, if it was measured at the end of a whole epoch.
+    #[doc(hidden)]
     pub quality: Option<Quality>,
     /// Times of the epochs before.
+    #[doc(hidden)]
     pub history: History,
 }
 
@@ -68,6 +71,26 @@ pub struct History {
     pub phases: PhaseTimes,
     /// Seconds that the program ran, until the checkpoint was taken.
     pub wall_secs: f64,
+}
+
+impl RunFacts {
+    /// Takes them from the file of a model.
+    ///
+    /// # Panics
+    ///
+    /// If the file does not say what the model is trained on.
+    pub(super) fn of_model(model: &ModelFile) -> Self {
+        Self {
+            shape: model.shape.clone(),
+            standardize: model.standardize.clone(),
+            standardize_targets: model.standardize_targets.clone(),
+            classes: model.classes.clone(),
+            options: model.options.clone(),
+            train: model.train.clone().expect("a fingerprint of the training samples"),
+            test: model.test.clone(),
+            data: model.data.clone(),
+        }
+    }
 }
 
 impl History {

@@ -3,30 +3,28 @@
 //! * [`ModelFile`] is a trained model with everything needed to use it: params, shape, standardizations, class names, and
 //!   the options it was trained with. It is a safetensors file whose tensors are named as those of PyTorch's `Linear`.
 //! * [`Checkpoint`] is everything a run is resumed from, a safetensors file too. [`CheckpointDir`] is the folder of a run's checkpoints,
-//!   in which the newest undamaged one is found; [`Saver`] makes checkpoints during a run, and [`Writer`] is the thread that writes
-//!   them and deletes all but the newest and the best.
-//! * [`RunFacts`] and [`History`] are the parts of a checkpoint in addition to params, optimizer state and position.
-//! * [`OnnxModel`] is a trained model for other programs to run.
+//!   in which the newest undamaged one is found; [`Saver`] makes checkpoints during a run, writes them on a thread of its own, and
+//!   deletes all but the newest and the best.
+//! * [`ModelFile::save_onnx`] writes a trained model for other programs to run.
 //! * [`read_tensors`] reads params from any safetensors file with the tensors of a model, PyTorch's for example.
 //! * [`params_sha256`] is the fingerprint of params.
 
 pub(crate) mod checkpoint_dir;
-mod checkpoint_file;
+pub(crate) mod checkpoint_file;
 pub(crate) mod error;
 pub(crate) mod load;
 mod model_file;
-mod onnx;
+pub(crate) mod onnx;
 mod safetensors;
-mod saver;
+pub(crate) mod saver;
 pub(crate) mod whole_file;
 
 pub use checkpoint_dir::CheckpointDir;
 pub(crate) use checkpoint_dir::remove_leftovers;
-pub use checkpoint_file::{Checkpoint, History, RunFacts};
+pub use checkpoint_file::Checkpoint;
 pub use error::CheckpointError;
 pub(crate) use error::remedy;
 pub use load::read_tensors;
 pub use model_file::{ModelFile, params_sha256};
-pub use onnx::OnnxModel;
-pub use saver::{Saver, Writer};
+pub use saver::Saver;
 pub(crate) use whole_file::{PREFIX, make_folder, sync_folder_of, write_whole, write_whole_with};

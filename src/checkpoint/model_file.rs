@@ -34,13 +34,14 @@ pub struct ModelFile {
     pub classes: Option<Classes>,
     /// The options of the run that made it, by flag.
     pub options: BTreeMap<String, serde_json::Value>,
-    /// The samples that it was trained on; none in files of older versions.
+    /// The [fingerprint](crate::data::Dataset::fingerprint) of the samples that it was trained on; none in files of older versions.
     #[serde(default)]
     pub train: Option<Fingerprint>,
-    /// The samples that it was tested on, if it was.
+    /// The fingerprint of the samples that it was tested on, if it was.
     #[serde(default)]
     pub test: Option<Fingerprint>,
-    /// The summary of how the training samples were interpreted: the columns of their table, and their classes.
+    /// The [summary](crate::data::Dataset::summary) of how the training samples were interpreted: the columns of their table, and their
+    /// classes.
     #[serde(default)]
     pub data: DataSummary,
 }

@@ -19,34 +19,14 @@ const IR_VERSION: i64 = 8;
 /// A message of protocol buffers has fewer bytes than this.
 const LIMIT_BYTES: usize = i32::MAX as usize;
 
-/// A model as ONNX of opset 17: standardization, layers, and what [`predict`](crate::train::predict) makes of them, targets in their units.
-///
-/// | | name | f32 of shape |
-/// |---|---|---|
-/// | input | `input` | (samples, features) |
-/// | output, but of `mse` | `logits` | (samples, outputs): the last layer |
-/// | output, of a model with classes | `probabilities` | (samples, classes), as [`ModelFile::classes`] orders them; of a `bce` model 1 − σ and σ |
-/// | output, of one without | `values` | (samples, outputs): of `bce` σ, of `mse` the last layer, in the units of the targets |
-///
-/// The number of samples is open. Features are what [`Dataset::gather`](crate::data::Dataset::gather) gives before standardization:
-/// numbers of CSV, npy and libsvm files as they are, pixels of IDX images divided by 255, those of the built-in digits as
-/// (pixel − 5)/3. Weights keep the names and shapes of the model file.
-///
-/// The metadata hold `loss`, `params_sha256`, `options` (JSON, by flag), `features` (the sentence above) and, of a model with
-/// classes, `classes` (a JSON list of names).
-///
-/// # Trade-offs
-///
-/// Other programs add up in another order, so that nothing agrees in every bit: of MNIST 99 % of the probabilities agree with
-/// onnxruntime to 1e-6, and all to 1e-5 (`checks/onnx_export.py`).
-///
-/// Source: `onnx/onnx.proto3` and `docs/Operators.md` of ONNX 1.12.
+/// A model as ONNX, as [`ModelFile::save_onnx`] writes it.
 ///
 /// # Examples
 ///
 /// ```
-/// use phalanx::checkpoint::{ModelFile, OnnxModel};
+/// use phalanx::checkpoint::ModelFile;
 /// use phalanx::data::Classes;
+/// use phalanx::internals::OnnxModel;
 /// use phalanx::model::{Activation, Loss, MlpShape, Mlp, Model};
 ///
 /// let (activation, loss) = (Activation::Relu, Loss::CrossEntropy);
@@ -63,6 +43,63 @@ const LIMIT_BYTES: usize = i32::MAX as usize;
 pub struct OnnxModel {
     bytes: Vec<u8>,
     outputs: Vec<(String, usize)>,
+}
+
+impl ModelFile {
+    /// Writes the model as ONNX of opset 17: standardization, layers, and what [`predict`](crate::train::predict) makes of them, targets in their units.
+    ///
+    /// | | name | f32 of shape |
+    /// |---|---|---|
+    /// | input | `input` | (samples, features) |
+    /// | output, but of `mse` | `logits` | (samples, outputs): the last layer |
+    /// | output, of a model with classes | `probabilities` | (samples, classes), as [`classes`](Self::classes) orders them; of a `bce` model 1 − σ and σ |
+    /// | output, of one without | `values` | (samples, outputs): of `bce` σ, of `mse` the last layer, in the units of the targets |
+    ///
+    /// The number of samples is open. Features are what [`Dataset::gather`](crate::data::Dataset::gather) gives before standardization:
+    /// numbers of CSV, npy and libsvm files as they are, pixels of IDX images divided by 255, those of the built-in digits as
+    /// (pixel − 5)/3. Weights keep the names and shapes of the model file.
+    ///
+    /// The metadata hold `loss`, `params_sha256`, `options` (JSON, by flag), `features` (the sentence above) and, of a model with
+    /// classes, `classes` (a JSON list of names).
+    ///
+    /// # Trade-offs
+    ///
+    /// Other programs add up in another order, so that nothing agrees in every bit: of MNIST 99 % of the probabilities agree with
+    /// onnxruntime to 1e-6, and all to 1e-5 (`checks/onnx_export.py`).
+    ///
+    /// Source: `onnx/onnx.proto3` and `docs/Operators.md` of ONNX 1.12.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::OnnxSize`] if the model does not fit into an ONNX file, which ends at 2 GiB; [`CheckpointError::Write`]; what was
+    /// there before is then untouched.
+    ///
+    /// # Panics
+    ///
+    /// If the params or the standardizations are not as many as the shape says; a [loaded](ModelFile::load) file is whole.
+    ///
+    /// # Cost
+    ///
+    /// Two copies of the params.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::checkpoint::ModelFile;
+    /// use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
+    ///
+    /// let (activation, loss) = (Activation::Relu, Loss::Mse);
+    /// let shape = MlpShape { inputs: 4, hidden: vec![8], outputs: 1, activation, loss };
+    /// let params = Mlp::new(shape.clone()).initial_params(42);
+    /// let (classes, standardize, standardize_targets, train, test, data, options) = Default::default();
+    /// let file = ModelFile { shape, params, classes, standardize, standardize_targets, options, train, test, data };
+    /// let folder = tempfile::tempdir()?;
+    /// file.save_onnx(&folder.path().join("model.onnx"))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn save_onnx(&self, path: &Path) -> Result<(), CheckpointError> {
+        OnnxModel::new(self)?.save(path)
+    }
 }
 
 impl OnnxModel {

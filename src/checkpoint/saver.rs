@@ -11,21 +11,28 @@ use std::time::Instant;
 use super::checkpoint_dir::{CheckpointDir, remove};
 use super::checkpoint_file::{Checkpoint, History, RunFacts, quality_of};
 use super::error::CheckpointError;
+use super::model_file::ModelFile;
 use super::whole_file::make_folder;
 use crate::train::{EpochEnd, Event, Metric, Outcome, Quality, Snapshot, Subscriber, SubscriberError};
 
-/// Makes a checkpoint of each snapshot that a run hands out, and gives it to the [`Writer`]: a subscriber of the run.
+/// Makes a checkpoint of each snapshot that a run hands out, and writes them one after the other on a thread of its own: a subscriber of the
+/// run. It keeps the newest checkpoints and the best.
+///
+/// A checkpoint is on disk for good before an older one is removed.
+///
+/// # Cost
+///
+/// The time of a core for one pass of checksums and one copy to the system: 58 ms for 784-2048-2048-10 with momentum (46 MB), on two
+/// cores that six other programs computed on. A run on all cores loses that much of one.
 ///
 /// # Examples
 ///
 /// ```
 /// use std::num::NonZero;
-/// use std::sync::Arc;
-/// use std::time::Instant;
 ///
-/// use phalanx::checkpoint::{Checkpoint, CheckpointDir, History, RunFacts, Saver, Writer};
+/// use phalanx::checkpoint::{Checkpoint, CheckpointDir, ModelFile, Saver};
 /// use phalanx::data::{LoadOptions, Source};
-/// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 /// use phalanx::train::{Length, Options, SaveEvery, Trainer};
 ///
 /// let digits: Source = "digits".parse()?;
@@ -39,25 +46,26 @@ use crate::train::{EpochEnd, Event, Metric, Outcome, Quality, Snapshot, Subscrib
 /// let run = tempfile::tempdir()?;
 /// let dir = CheckpointDir::of_run(run.path());
 /// let (keep, metric) = (NonZero::new(3).expect("3 is not 0"), trainer.plan()?.metric());
-/// let writer = Writer::start(dir.clone(), keep, 0, metric, || eprintln!("no checkpoint can be written"))?;
-/// let train = data.fingerprint();
-/// let facts = RunFacts {
+/// let file = ModelFile {
 ///     shape,
+///     params: model.initial_params(42),
 ///     standardize: None,
 ///     standardize_targets: None,
-///     classes: None,
+///     classes: data.classes().cloned(),
 ///     options: Default::default(),
-///     train,
+///     train: Some(data.fingerprint()),
 ///     test: None,
-///     data: Default::default(),
+///     data: data.summary(),
 /// };
-/// let mut saver = Saver::new(writer, Arc::new(facts), History::default(), Instant::now());
+/// let mut saver = Saver::start(dir.clone(), keep, metric, &file, || eprintln!("no checkpoint can be written"))?;
 /// let outcome = trainer.subscribe(&mut saver).run()?;
 /// saver.finish(Some(&outcome))?;
 ///
 /// let (path, found): (_, Checkpoint) = dir.newest(|damaged| eprintln!("{damaged}"))?.expect("two were saved");
 /// assert_eq!(path, dir.path_of(46));
-/// let longer = Trainer::new(&model, &data, options(3)).resume((*found.snapshot).clone()).run()?;
+/// let mut saver = Saver::resume(dir.clone(), keep, metric, &found, || eprintln!("no checkpoint can be written"))?;
+/// let longer = Trainer::new(&model, &data, options(3)).resume((*found.snapshot).clone()).subscribe(&mut saver).run()?;
+/// saver.finish(Some(&longer))?;
 /// assert_eq!(longer.params, Trainer::new(&model, &data, options(3)).run()?.params);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -65,14 +73,55 @@ use crate::train::{EpochEnd, Event, Metric, Outcome, Quality, Snapshot, Subscrib
 pub struct Saver {
     writer: Writer,
     facts: Arc<RunFacts>,
-    /// Of the epochs before the last one that was told.
+    /// Of the epochs before the last one that was received.
     history: History,
     last: Option<EpochEnd>,
     begun: Instant,
 }
 
 impl Saver {
-    /// Prepares for a run with these facts; `before` is the history of one that is gone on with, `begun` when the program was started.
+    /// Begins to save a run to a folder, which is made at the first checkpoint. It keeps the newest `keep` and, of those at the end of a
+    /// whole epoch, the best by the metric. `model` is the model file at the start of the run.
+    ///
+    /// If a checkpoint cannot be written, `on_failure` is called and no other is written; [`finish`](Self::finish) returns the error.
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Folder`], [`CheckpointError::Thread`].
+    ///
+    /// # Panics
+    ///
+    /// If the model file has no fingerprint of the training samples.
+    pub fn start(
+        dir: CheckpointDir,
+        keep: NonZero<usize>,
+        metric: Metric,
+        model: &ModelFile,
+        on_failure: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, CheckpointError> {
+        let writer = Writer::start(dir, keep, 0, metric, on_failure)?;
+        Ok(Self::new(writer, Arc::new(RunFacts::of_model(model)), History::default(), Instant::now()))
+    }
+
+    /// Does the same for a run that is resumed from a checkpoint. Later ones in the folder, which are damaged or of a course that is left,
+    /// are removed once the first is written.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start`](Self::start).
+    pub fn resume(
+        dir: CheckpointDir,
+        keep: NonZero<usize>,
+        metric: Metric,
+        from: &Checkpoint,
+        on_failure: impl FnOnce() + Send + 'static,
+    ) -> Result<Self, CheckpointError> {
+        let writer = Writer::start(dir, keep, from.snapshot.position().step, metric, on_failure)?;
+        Ok(Self::new(writer, Arc::clone(&from.facts), from.history.clone(), Instant::now()))
+    }
+
+    /// Prepares for a run with these facts; `before` is the history of one that is resumed, `begun` when the program was started.
+    #[doc(hidden)]
     pub fn new(writer: Writer, facts: Arc<RunFacts>, before: History, begun: Instant) -> Self {
         Self { writer, facts, history: before, last: None, begun }
     }
@@ -81,7 +130,7 @@ impl Saver {
     ///
     /// # Errors
     ///
-    /// The first failure of the [`Writer`].
+    /// The first failure to write one.
     pub fn finish(self, outcome: Option<&Outcome>) -> Result<(), CheckpointError> {
         if let Some(snapshot) = outcome.and_then(Outcome::snapshot) {
             self.save(Arc::new(snapshot));
@@ -94,7 +143,7 @@ impl Saver {
         let is_of_here = |end: &&EpochEnd| end.is_whole && end.step == position.step;
         let quality = self.last.as_ref().filter(is_of_here).map(Quality::of);
         let mut history = self.history.clone();
-        // An epoch that was cut short is taken up again, and told whole.
+        // An epoch that was cut short is continued, and reported whole.
         self.last.iter().filter(|end| end.epoch < position.epoch).for_each(|end| history.add(end));
         history.wall_secs += self.begun.elapsed().as_secs_f64();
         self.writer.save(Checkpoint { facts: Arc::clone(&self.facts), snapshot, quality, history });
@@ -102,7 +151,7 @@ impl Saver {
 }
 
 impl Subscriber for Saver {
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         match event {
             Event::Epoch(end) => {
                 if let Some(before) = self.last.replace(*end) {
@@ -117,13 +166,6 @@ impl Subscriber for Saver {
 }
 
 /// Writes checkpoints on a thread of its own, one after the other, and keeps the newest and the best.
-///
-/// A checkpoint is on disk for good before an older one is removed.
-///
-/// # Cost
-///
-/// The time of a core for one pass of checksums and one copy to the system: 58 ms for 784-2048-2048-10 with momentum (46 MB), on two
-/// cores that six other programs computed on. Who trains on all cores gives that much of one.
 #[derive(Debug)]
 pub struct Writer {
     sender: Sender<Checkpoint>,
@@ -156,7 +198,7 @@ impl Writer {
 
     /// Queues a checkpoint, without waiting.
     pub fn save(&self, checkpoint: Checkpoint) {
-        // Nobody is there to take it after a failure, of which the end tells.
+        // Nobody receives it after a failure, which `finish` returns.
         let _ = self.sender.send(checkpoint);
     }
 

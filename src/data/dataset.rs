@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use super::error::{DataError, Location, Remark};
-use super::features::{Features, MAX_FEATURES, Stored, select_rows};
+use super::features::{Features, MAX_FEATURES, StoredFeatures, select_rows};
 use super::labels::{Classes, ReadLabels, Targets, check_each, check_len};
 use super::options::Columns;
 use super::text::excerpt;
@@ -71,7 +71,7 @@ impl Dataset {
             check_each("weight", weights, 1, "a finite number of 0 or more", |w| w.is_finite() && *w >= 0.0)?;
         }
         let classes = targets.classes_by_index();
-        let features = Features::flat(Stored::F32(values), columns);
+        let features = Features::flat(StoredFeatures::F32(values), columns);
         Dataset::new("the array", features, targets, classes).map(|data| data.with_weights(weights))
     }
 
@@ -170,9 +170,25 @@ impl Dataset {
         self.columns.as_ref()
     }
 
-    /// Returns what the reader of the samples decided on its own, or found odd. A program should print it.
-    pub fn remarks(&self) -> &[Remark] {
-        &self.remarks
+    /// Returns what the reader of the samples decided on its own, or found odd: sentences that name the file. A program should print
+    /// them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::data::{LoadOptions, Source};
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("indexed.csv");
+    /// std::fs::write(&path, ",width,kind\n0,1.5,rose\n1,3,iris\n")?;
+    /// let source: Source = path.to_str().expect("the path is text").parse()?;
+    /// let data = source.load(&LoadOptions::default())?.train;
+    /// assert_eq!(data.features(), 1);
+    /// assert!(data.remarks().any(|remark| remark.contains("indexed.csv")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn remarks(&self) -> impl Iterator<Item = String> {
+        self.remarks.iter().map(ToString::to_string)
     }
 
     /// Applies `s` from now on when gathering, in place of any standardization before: (x − mean) / deviation, in `f32`.
@@ -286,17 +302,16 @@ impl Dataset {
 /// # Examples
 ///
 /// ```
-/// use phalanx::data::{Fingerprint, LoadOptions, Loaded, Source};
+/// use phalanx::data::{LoadOptions, LoadedData, Source};
 ///
 /// let digits: Source = "digits".parse()?;
-/// let Loaded { train, test } = digits.load(&LoadOptions::default())?;
-/// let Fingerprint { samples, features, .. } = train.fingerprint();
-/// assert_eq!((samples, features), (1437, 64));
-/// assert_ne!(Some(train.fingerprint()), test.map(|test| test.fingerprint()));
+/// let LoadedData { train, test } = digits.load(&LoadOptions::default())?;
+/// assert_eq!((train.len(), train.features()), (1437, 64));
+/// assert_eq!(test.map(|test| test.len()), Some(360));
 /// # Ok::<(), phalanx::data::DataError>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Loaded {
+pub struct LoadedData {
     /// The training samples, or all samples of a source that has no test part. **Empty** for a folder that has nothing but
     /// t10k files, which serves evaluation: whoever trains must check.
     pub train: Dataset,

@@ -7,9 +7,9 @@
 
 use std::io::Read;
 
-use super::dataset::{Dataset, Loaded};
+use super::dataset::{Dataset, LoadedData};
 use super::error::{DataError, Location};
-use super::features::{Features, Stored};
+use super::features::{Features, StoredFeatures};
 use super::labels::LabelReader;
 use super::options::LoadOptions;
 use super::order::sample_order;
@@ -32,17 +32,17 @@ const SPLIT_SEED: u64 = 1998;
 
 /// Loads the digits, parted into 1,437 training and 360 test samples: shuffled, and stratified, each class giving the test
 /// part its share within one sample.
-pub(super) fn load(options: &LoadOptions) -> Result<Loaded, DataError> {
+pub(super) fn load(options: &LoadOptions) -> Result<LoadedData, DataError> {
     let (pixels, labels) = unpack();
     let mut reader = LabelReader::new("digits", options.target, options.classes.as_ref());
     for (&label, line) in labels.iter().zip(1..) {
         reader.push_number(f64::from(label), || Location::Line(line))?;
     }
-    let stored = Stored::U8 { values: pixels, zero: ZERO, divisor: DIVISOR };
+    let stored = StoredFeatures::U8 { values: pixels, zero: ZERO, divisor: DIVISOR };
     let features = Features { stored, columns: PIXELS, shape: vec![8, 8] };
     let all = Dataset::of_file("digits", features, reader.finish()?)?;
     let (train, test) = parts(&labels);
-    Ok(Loaded { train: all.select(&train), test: Some(all.select(&test)) })
+    Ok(LoadedData { train: all.select(&train), test: Some(all.select(&test)) })
 }
 
 /// The pixels, sample by sample, and the labels. The file is part of the program: a fault in it is a bug.

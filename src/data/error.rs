@@ -481,25 +481,8 @@ impl LibsvmFault {
 }
 
 /// A decision that a reader made on its own, or a possible mistake that it found; each is one sentence that names the file.
-///
-/// # Examples
-///
-/// ```
-/// use phalanx::data::{LoadOptions, Remark, Source};
-///
-/// let folder = tempfile::tempdir()?;
-/// let path = folder.path().join("indexed.csv");
-/// std::fs::write(&path, ",width,kind\n0,1.5,rose\n1,3,iris\n")?;
-/// let source: Source = path.to_str().expect("the path is text").parse()?;
-/// let data = source.load(&LoadOptions::default())?.train;
-/// assert_eq!(data.features(), 1);
-/// assert!(matches!(&data.remarks()[0], Remark::Unnamed { columns, .. } if *columns == [0]));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
 #[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
-pub enum Remark {
+pub(super) enum Remark {
     /// Columns without a name, in a table that names its columns, are ignored.
     Unnamed { file: String, columns: Vec<usize> },
     /// Named columns that the model has no use for are ignored.

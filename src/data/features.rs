@@ -13,7 +13,7 @@ pub(super) const MAX_FEATURES: u64 = 1 << 24;
 /// Numbers as the file has them: converting on the way in would take up to four times the memory, and the memory bandwidth
 /// of every gather.
 #[derive(Debug, Clone)]
-pub(super) enum Stored {
+pub(super) enum StoredFeatures {
     /// Bytes; gathered as (byte − zero) / divisor.
     U8 {
         values: Vec<u8>,
@@ -78,7 +78,7 @@ impl Sparse {
 /// The inputs of all samples: (samples, columns).
 #[derive(Debug, Clone)]
 pub(super) struct Features {
-    pub stored: Stored,
+    pub stored: StoredFeatures,
     /// Features per sample, at least 1.
     pub columns: usize,
     /// The extents of one sample, for people: (28, 28) for an image, or one extent.
@@ -86,18 +86,18 @@ pub(super) struct Features {
 }
 
 impl Features {
-    pub fn flat(stored: Stored, columns: usize) -> Self {
+    pub fn flat(stored: StoredFeatures, columns: usize) -> Self {
         Features { stored, columns, shape: vec![columns] }
     }
 
     /// The number of samples.
     pub fn rows(&self) -> usize {
         match &self.stored {
-            Stored::U8 { values, .. } => values.len() / self.columns,
-            Stored::I8(values) => values.len() / self.columns,
-            Stored::F32(values) => values.len() / self.columns,
-            Stored::F64(values) => values.len() / self.columns,
-            Stored::Sparse(sparse) => sparse.ends.len(),
+            StoredFeatures::U8 { values, .. } => values.len() / self.columns,
+            StoredFeatures::I8(values) => values.len() / self.columns,
+            StoredFeatures::F32(values) => values.len() / self.columns,
+            StoredFeatures::F64(values) => values.len() / self.columns,
+            StoredFeatures::Sparse(sparse) => sparse.ends.len(),
         }
     }
 
@@ -105,14 +105,14 @@ impl Features {
     pub fn gather(&self, samples: &[u32], out: &mut [f32]) {
         let columns = self.columns;
         match &self.stored {
-            Stored::U8 { values, zero, divisor } => {
+            StoredFeatures::U8 { values, zero, divisor } => {
                 let (zero, divisor) = (*zero, *divisor);
                 copy(values, columns, samples, out, move |byte| (f32::from(byte) - zero) / divisor);
             }
-            Stored::I8(values) => copy(values, columns, samples, out, f32::from),
-            Stored::F32(values) => copy(values, columns, samples, out, |x| x),
-            Stored::F64(values) => copy(values, columns, samples, out, |x| x as f32),
-            Stored::Sparse(sparse) => sparse.gather(samples, columns, out),
+            StoredFeatures::I8(values) => copy(values, columns, samples, out, f32::from),
+            StoredFeatures::F32(values) => copy(values, columns, samples, out, |x| x),
+            StoredFeatures::F64(values) => copy(values, columns, samples, out, |x| x as f32),
+            StoredFeatures::Sparse(sparse) => sparse.gather(samples, columns, out),
         }
     }
 
@@ -120,13 +120,15 @@ impl Features {
     pub fn select(&self, samples: &[u32]) -> Features {
         let columns = self.columns;
         let stored = match &self.stored {
-            Stored::U8 { values, zero, divisor } => {
-                Stored::U8 { values: select_rows(values, columns, samples), zero: *zero, divisor: *divisor }
-            }
-            Stored::I8(values) => Stored::I8(select_rows(values, columns, samples)),
-            Stored::F32(values) => Stored::F32(select_rows(values, columns, samples)),
-            Stored::F64(values) => Stored::F64(select_rows(values, columns, samples)),
-            Stored::Sparse(sparse) => Stored::Sparse(sparse.select(samples)),
+            StoredFeatures::U8 { values, zero, divisor } => StoredFeatures::U8 {
+                values: select_rows(values, columns, samples),
+                zero: *zero,
+                divisor: *divisor,
+            },
+            StoredFeatures::I8(values) => StoredFeatures::I8(select_rows(values, columns, samples)),
+            StoredFeatures::F32(values) => StoredFeatures::F32(select_rows(values, columns, samples)),
+            StoredFeatures::F64(values) => StoredFeatures::F64(select_rows(values, columns, samples)),
+            StoredFeatures::Sparse(sparse) => StoredFeatures::Sparse(sparse.select(samples)),
         };
         Features { stored, columns, shape: self.shape.clone() }
     }
@@ -134,8 +136,10 @@ impl Features {
     /// Returns the conversion of a stored byte to a feature in words, if there is one.
     pub fn scale(&self) -> Option<String> {
         match &self.stored {
-            Stored::U8 { zero: 0.0, divisor, .. } if *divisor != 1.0 => Some(format!("pixel / {divisor}")),
-            Stored::U8 { zero, divisor, .. } if *divisor != 1.0 => {
+            StoredFeatures::U8 { zero: 0.0, divisor, .. } if *divisor != 1.0 => {
+                Some(format!("pixel / {divisor}"))
+            }
+            StoredFeatures::U8 { zero, divisor, .. } if *divisor != 1.0 => {
                 Some(format!("(pixel - {zero}) / {divisor}"))
             }
             _ => None,
@@ -144,22 +148,24 @@ impl Features {
 
     pub fn bytes(&self) -> usize {
         match &self.stored {
-            Stored::U8 { values, .. } => values.len(),
-            Stored::I8(values) => values.len(),
-            Stored::F32(values) => size_of_val(values.as_slice()),
-            Stored::F64(values) => size_of_val(values.as_slice()),
-            Stored::Sparse(sparse) => sparse.bytes(),
+            StoredFeatures::U8 { values, .. } => values.len(),
+            StoredFeatures::I8(values) => values.len(),
+            StoredFeatures::F32(values) => size_of_val(values.as_slice()),
+            StoredFeatures::F64(values) => size_of_val(values.as_slice()),
+            StoredFeatures::Sparse(sparse) => sparse.bytes(),
         }
     }
 
     /// A few words for people: "u8 images 28 × 28".
     pub fn describe(&self) -> String {
         let kind = match &self.stored {
-            Stored::U8 { .. } => "u8",
-            Stored::I8(_) => "i8",
-            Stored::F32(_) => "f32",
-            Stored::F64(_) => "f64",
-            Stored::Sparse(sparse) => return format!("sparse, {:.1} % filled", self.filled_percent(sparse)),
+            StoredFeatures::U8 { .. } => "u8",
+            StoredFeatures::I8(_) => "i8",
+            StoredFeatures::F32(_) => "f32",
+            StoredFeatures::F64(_) => "f64",
+            StoredFeatures::Sparse(sparse) => {
+                return format!("sparse, {:.1} % filled", self.filled_percent(sparse));
+            }
         };
         if self.shape.len() < 2 {
             return format!("{kind} dense");
@@ -204,7 +210,7 @@ fn copy<T: Copy>(values: &[T], columns: usize, samples: &[u32], out: &mut [f32],
 mod tests {
     use super::*;
 
-    fn gathered(stored: Stored, samples: &[u32]) -> Vec<f32> {
+    fn gathered(stored: StoredFeatures, samples: &[u32]) -> Vec<f32> {
         let mut out = vec![f32::NAN; samples.len() * 3];
         Features::flat(stored, 3).gather(samples, &mut out);
         out
@@ -215,12 +221,12 @@ mod tests {
         let expected = [4.0, 0.0, 6.0, 1.0, 2.0, 0.0, 4.0, 0.0, 6.0];
         let sparse = Sparse { ends: vec![2, 4], columns: vec![0, 1, 0, 2], values: vec![1.0, 2.0, 4.0, 6.0] };
         let kinds = [
-            Stored::U8 { values: vec![1, 2, 0, 4, 0, 6], zero: 0.0, divisor: 1.0 },
-            Stored::U8 { values: vec![18, 34, 2, 66, 2, 98], zero: 2.0, divisor: 16.0 },
-            Stored::I8(vec![1, 2, 0, 4, 0, 6]),
-            Stored::F32(vec![1.0, 2.0, 0.0, 4.0, 0.0, 6.0]),
-            Stored::F64(vec![1.0, 2.0, 0.0, 4.0, 0.0, 6.0]),
-            Stored::Sparse(sparse),
+            StoredFeatures::U8 { values: vec![1, 2, 0, 4, 0, 6], zero: 0.0, divisor: 1.0 },
+            StoredFeatures::U8 { values: vec![18, 34, 2, 66, 2, 98], zero: 2.0, divisor: 16.0 },
+            StoredFeatures::I8(vec![1, 2, 0, 4, 0, 6]),
+            StoredFeatures::F32(vec![1.0, 2.0, 0.0, 4.0, 0.0, 6.0]),
+            StoredFeatures::F64(vec![1.0, 2.0, 0.0, 4.0, 0.0, 6.0]),
+            StoredFeatures::Sparse(sparse),
         ];
         for kind in kinds {
             assert_eq!(gathered(kind, &[1, 0, 1]), expected);
@@ -230,7 +236,8 @@ mod tests {
     #[test]
     fn a_pixel_is_the_correctly_rounded_quotient() {
         let values: Vec<u8> = (0..=254).collect();
-        let out = gathered(Stored::U8 { values, zero: 0.0, divisor: 255.0 }, &(0..85).collect::<Vec<_>>());
+        let out =
+            gathered(StoredFeatures::U8 { values, zero: 0.0, divisor: 255.0 }, &(0..85).collect::<Vec<_>>());
         for (byte, x) in out.into_iter().enumerate() {
             assert_eq!(x, (byte as f64 / 255.0) as f32);
         }

@@ -7,9 +7,9 @@
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use super::dataset::{Dataset, Loaded};
+use super::dataset::{Dataset, LoadedData};
 use super::error::{DataError, Location};
-use super::features::{Features, Stored};
+use super::features::{Features, StoredFeatures};
 use super::labels::{Classes, LabelReader, ReadLabels, TargetKind, check_counts};
 use super::options::LoadOptions;
 use super::stream::{Input, Stream};
@@ -26,7 +26,7 @@ struct PartFiles {
 /// Reads the training part and the test part, each if it is there, side by side.
 ///
 /// The labels of the test part are read with the classes of the training part.
-pub(super) fn load(folder: &Path, options: &LoadOptions) -> Result<Loaded, DataError> {
+pub(super) fn load(folder: &Path, options: &LoadOptions) -> Result<LoadedData, DataError> {
     let train = find_part(folder, "train", options.target)?;
     let test = find_part(folder, "t10k", options.target)?;
     if train.is_none() && test.is_none() {
@@ -38,8 +38,10 @@ pub(super) fn load(folder: &Path, options: &LoadOptions) -> Result<Loaded, DataE
     let classes = options.classes.as_ref().or(train.as_ref().and_then(Dataset::classes));
     let test = test.map(|part| part.finish(options.target, classes)).transpose()?;
     match (train, test) {
-        (Some(train), test) => same_features(folder, &train, test.as_ref()).map(|()| Loaded { train, test }),
-        (None, Some(test)) => Ok(Loaded { train: test.select(&[]), test: Some(test) }),
+        (Some(train), test) => {
+            same_features(folder, &train, test.as_ref()).map(|()| LoadedData { train, test })
+        }
+        (None, Some(test)) => Ok(LoadedData { train: test.select(&[]), test: Some(test) }),
         (None, None) => unreachable!("one of the parts was found"),
     }
 }
@@ -103,7 +105,7 @@ impl ImagePart {
         let images_file = self.files.images.display().to_string();
         let shape = self.images.extents[1..].to_vec();
         let columns = shape.iter().product();
-        let stored = Stored::U8 { values: self.images.bytes, zero: 0.0, divisor: DIVISOR };
+        let stored = StoredFeatures::U8 { values: self.images.bytes, zero: 0.0, divisor: DIVISOR };
         let features = Features { stored, columns, shape };
         let labels = match (&self.labels, &self.files.labels) {
             (Some(labels), Some(path)) => {

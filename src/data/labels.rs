@@ -218,23 +218,23 @@ const MANY_CLASSES: usize = 20;
 
 /// The identity of a label: `7`, `7.0` and `+7` are one number, `07` is a text of its own, as in a postcode.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
+enum LabelKey {
     Whole(i128),
     /// The bits of a finite f64 with a fraction, or beyond the numbers above.
     Number(u64),
     Text(String),
 }
 
-impl Key {
-    fn of_number(number: f64) -> Key {
+impl LabelKey {
+    fn of_number(number: f64) -> LabelKey {
         // An i128 holds every whole f64 up to here.
         match number.fract() == 0.0 && number.abs() < 1e38 {
-            true => Key::Whole(number as i128),
-            false => Key::Number(number.to_bits()),
+            true => LabelKey::Whole(number as i128),
+            false => LabelKey::Number(number.to_bits()),
         }
     }
 
-    fn of_text(text: &str) -> Result<Key, LabelFault> {
+    fn of_text(text: &str) -> Result<LabelKey, LabelFault> {
         let text = text.trim();
         let digits = text.trim_start_matches(['+', '-']);
         let whole = digits.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|byte| byte == b'0'));
@@ -243,31 +243,31 @@ impl Key {
             && !whole.is_empty()
             && whole.bytes().all(|byte| byte.is_ascii_digit());
         if is_whole && whole.len() > 1 && whole.starts_with('0') {
-            return Ok(Key::Text(text.to_string()));
+            return Ok(LabelKey::Text(text.to_string()));
         }
         if let Some(number) = whole.parse::<i128>().ok().filter(|_| is_whole) {
-            return Ok(Key::Whole(if text.starts_with('-') { -number } else { number }));
+            return Ok(LabelKey::Whole(if text.starts_with('-') { -number } else { number }));
         }
         match text.parse::<f64>() {
-            Ok(number) => finite(number).map(Key::of_number),
+            Ok(number) => finite(number).map(LabelKey::of_number),
             Err(_) if text.is_empty() => Err(LabelFault::Empty),
-            Err(_) => Ok(Key::Text(text.to_string())),
+            Err(_) => Ok(LabelKey::Text(text.to_string())),
         }
     }
 
     fn number(&self) -> Option<f64> {
         match self {
-            Key::Whole(number) => Some(*number as f64),
-            Key::Number(bits) => Some(f64::from_bits(*bits)),
-            Key::Text(_) => None,
+            LabelKey::Whole(number) => Some(*number as f64),
+            LabelKey::Number(bits) => Some(f64::from_bits(*bits)),
+            LabelKey::Text(_) => None,
         }
     }
 
     /// By number; text is greater than any.
-    fn compare(&self, other: &Key) -> Ordering {
+    fn compare(&self, other: &LabelKey) -> Ordering {
         match (self, other) {
-            (Key::Whole(a), Key::Whole(b)) => a.cmp(b),
-            (Key::Text(a), Key::Text(b)) => a.cmp(b),
+            (LabelKey::Whole(a), LabelKey::Whole(b)) => a.cmp(b),
+            (LabelKey::Text(a), LabelKey::Text(b)) => a.cmp(b),
             _ => match (self.number(), other.number()) {
                 (Some(a), Some(b)) => a.total_cmp(&b),
                 (a, b) => a.is_none().cmp(&b.is_none()),
@@ -282,7 +282,7 @@ fn finite(value: f64) -> Result<f64, LabelFault> {
 
 /// The interpretation of the labels read so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+enum LabelMode {
     /// `entries` are indices into `keys`, in order of appearance; classes or values, decided at the end.
     Undecided,
     /// `entries` are indices into `keys`.
@@ -300,7 +300,7 @@ enum Mode {
 /// A distinct label.
 #[derive(Debug)]
 struct Label {
-    key: Key,
+    key: LabelKey,
     /// As it was first written.
     name: String,
     /// The row, from 1, where that was.
@@ -315,11 +315,11 @@ struct Label {
 pub(super) struct LabelReader<'a> {
     /// The name of the file, for messages.
     file: String,
-    mode: Mode,
+    mode: LabelMode,
     classes: Option<&'a Classes>,
     /// One per sample; its meaning is the mode's.
     entries: Vec<u32>,
-    indices: HashMap<Key, u32>,
+    indices: HashMap<LabelKey, u32>,
     /// By index.
     keys: Vec<Label>,
     /// The first label with a fraction, and its row, from 1.
@@ -344,11 +344,11 @@ impl<'a> LabelReader<'a> {
     pub fn new(file: &str, kind: TargetKind, classes: Option<&'a Classes>) -> Self {
         let classes = classes.filter(|_| matches!(kind, TargetKind::Auto | TargetKind::Classes));
         let mode = match (kind, classes) {
-            (TargetKind::None, _) => Mode::Ignored,
-            (TargetKind::Values, _) => Mode::Values,
-            (_, Some(_)) => Mode::Known,
-            (TargetKind::Classes, None) => Mode::Classes,
-            (TargetKind::Auto, None) => Mode::Undecided,
+            (TargetKind::None, _) => LabelMode::Ignored,
+            (TargetKind::Values, _) => LabelMode::Values,
+            (_, Some(_)) => LabelMode::Known,
+            (TargetKind::Classes, None) => LabelMode::Classes,
+            (TargetKind::Auto, None) => LabelMode::Undecided,
         };
         let names = classes.map_or(&[][..], Classes::names);
         let known = names.iter().zip(0..).map(|(name, index)| (key_of_name(name), index));
@@ -368,7 +368,7 @@ impl<'a> LabelReader<'a> {
 
     /// Makes room for as many labels as a file is known to hold.
     pub fn reserve(&mut self, labels: usize) {
-        if self.mode != Mode::Ignored {
+        if self.mode != LabelMode::Ignored {
             self.entries.reserve_exact(labels);
         }
     }
@@ -406,16 +406,16 @@ impl<'a> LabelReader<'a> {
 
     fn take_text(&mut self, text: &str) -> Result<(), LabelFault> {
         match self.mode {
-            Mode::Ignored => Ok(()),
-            Mode::Values | Mode::ManyIntegers => self.push_value(parse_value(text)?),
-            Mode::Undecided | Mode::Classes | Mode::Known => {
+            LabelMode::Ignored => Ok(()),
+            LabelMode::Values | LabelMode::ManyIntegers => self.push_value(parse_value(text)?),
+            LabelMode::Undecided | LabelMode::Classes | LabelMode::Known => {
                 let text = text.trim();
-                let key = match Key::of_text(text) {
+                let key = match LabelKey::of_text(text) {
                     // Where classes are asked for, NaN and Inf are names like others; else NaN is a word for a missing value.
                     Err(LabelFault::NotFinite { .. })
-                        if self.mode != Mode::Undecided || FieldKind::of(text) == FieldKind::Missing =>
+                        if self.mode != LabelMode::Undecided || FieldKind::of(text) == FieldKind::Missing =>
                     {
-                        Key::Text(text.to_string())
+                        LabelKey::Text(text.to_string())
                     }
                     key => key?,
                 };
@@ -443,46 +443,46 @@ impl<'a> LabelReader<'a> {
 
     fn take_number(&mut self, number: f64) -> Result<(), LabelFault> {
         match self.mode {
-            Mode::Ignored => Ok(()),
-            Mode::Values | Mode::ManyIntegers => self.push_value(finite(number)?),
-            Mode::Undecided | Mode::Classes | Mode::Known => {
-                self.push_key(Key::of_number(finite(number)?), || number.to_string())
+            LabelMode::Ignored => Ok(()),
+            LabelMode::Values | LabelMode::ManyIntegers => self.push_value(finite(number)?),
+            LabelMode::Undecided | LabelMode::Classes | LabelMode::Known => {
+                self.push_key(LabelKey::of_number(finite(number)?), || number.to_string())
             }
         }
     }
 
     fn take_integer(&mut self, number: i128) -> Result<(), LabelFault> {
         match self.mode {
-            Mode::Ignored => Ok(()),
-            Mode::Values | Mode::ManyIntegers => self.push_value(number as f64),
-            Mode::Undecided | Mode::Classes | Mode::Known => {
-                self.push_key(Key::Whole(number), || number.to_string())
+            LabelMode::Ignored => Ok(()),
+            LabelMode::Values | LabelMode::ManyIntegers => self.push_value(number as f64),
+            LabelMode::Undecided | LabelMode::Classes | LabelMode::Known => {
+                self.push_key(LabelKey::Whole(number), || number.to_string())
             }
         }
     }
 
     fn push_value(&mut self, value: f64) -> Result<(), LabelFault> {
         self.note_rounding(value);
-        if value.fract() != 0.0 && self.mode == Mode::ManyIntegers {
-            self.mode = Mode::Values;
+        if value.fract() != 0.0 && self.mode == LabelMode::ManyIntegers {
+            self.mode = LabelMode::Values;
         }
         self.entries.push(value_bits(value)?);
         Ok(())
     }
 
     /// Takes a label; `name` is how it is written.
-    fn push_key(&mut self, key: Key, name: impl Fn() -> String) -> Result<(), LabelFault> {
-        if self.mode == Mode::Undecided {
+    fn push_key(&mut self, key: LabelKey, name: impl Fn() -> String) -> Result<(), LabelFault> {
+        if self.mode == LabelMode::Undecided {
             self.note_kind(&key)?;
         }
         if let Some(&index) = self.indices.get(&key) {
             self.entries.push(index);
             return Ok(());
         }
-        if let (Mode::Known, Some(classes)) = (self.mode, self.classes) {
+        if let (LabelMode::Known, Some(classes)) = (self.mode, self.classes) {
             return Err(LabelFault::Unknown { label: excerpt(&name()), known: classes.summary() });
         }
-        if let (Mode::Undecided, true, Some(value)) = (self.mode, self.is_full(), key.number()) {
+        if let (LabelMode::Undecided, true, Some(value)) = (self.mode, self.is_full(), key.number()) {
             self.become_values();
             return self.push_value(value);
         }
@@ -496,7 +496,7 @@ impl<'a> LabelReader<'a> {
         self.text.is_none() && self.keys.len() >= TOO_MANY_CLASSES
     }
 
-    fn add_key(&mut self, key: Key, name: String) {
+    fn add_key(&mut self, key: LabelKey, name: String) {
         // Beyond the limit the file is refused whatever follows; the keys already held say why.
         let index = self.keys.len().min(TOO_MANY_CLASSES);
         if index < TOO_MANY_CLASSES {
@@ -507,9 +507,9 @@ impl<'a> LabelReader<'a> {
     }
 
     /// Remembers that there is a fraction or a text, and refuses both together, and text that may be a number or no label at all.
-    fn note_kind(&mut self, key: &Key) -> Result<(), LabelFault> {
+    fn note_kind(&mut self, key: &LabelKey) -> Result<(), LabelFault> {
         match key {
-            Key::Text(text) => {
+            LabelKey::Text(text) => {
                 match FieldKind::of(text) {
                     FieldKind::NumberAsText => return Err(LabelFault::NumberAsText { text: excerpt(text) }),
                     FieldKind::Missing => return Err(LabelFault::Missing { text: excerpt(text) }),
@@ -539,35 +539,37 @@ impl<'a> LabelReader<'a> {
         for entry in &mut self.entries {
             *entry = bits[*entry as usize];
         }
-        self.mode = if self.fraction.is_some() { Mode::Values } else { Mode::ManyIntegers };
+        self.mode = if self.fraction.is_some() { LabelMode::Values } else { LabelMode::ManyIntegers };
     }
 
     /// Returns the targets, and the classes if there are any.
     pub fn finish(mut self) -> Result<ReadLabels, DataError> {
         let mut remarks = Vec::new();
-        if self.mode == Mode::Undecided {
+        if self.mode == LabelMode::Undecided {
             remarks.extend(self.decide()?);
         }
-        if let (Mode::Undecided | Mode::Classes, Some((label, other))) = (self.mode, &self.respelled) {
+        if let (LabelMode::Undecided | LabelMode::Classes, Some((label, other))) =
+            (self.mode, &self.respelled)
+        {
             let (label, other) = (format!("{label:?}"), format!("{other:?}"));
             remarks.push(Remark::Respelled { file: self.file.clone(), label, other });
         }
-        if let (Mode::Values, Some(value)) = (self.mode, self.rounded) {
+        if let (LabelMode::Values, Some(value)) = (self.mode, self.rounded) {
             let (what, text) = ("the labels".to_string(), value.to_string());
             remarks.push(Remark::Rounded { file: self.file.clone(), what, text });
         }
         let (targets, classes) = match self.mode {
-            Mode::Ignored => (Targets::None, None),
-            Mode::Values => {
+            LabelMode::Ignored => (Targets::None, None),
+            LabelMode::Values => {
                 let values = self.entries.into_iter().map(f32::from_bits).collect();
                 (Targets::Values { values, outputs: 1 }, None)
             }
-            Mode::Known => {
+            LabelMode::Known => {
                 let classes = self.classes.expect("known classes were given").clone();
                 (Targets::Classes { labels: self.entries, count: classes.len() }, Some(classes))
             }
-            Mode::ManyIntegers => return Err(self.too_many()),
-            Mode::Undecided | Mode::Classes => self.finish_classes()?,
+            LabelMode::ManyIntegers => return Err(self.too_many()),
+            LabelMode::Undecided | LabelMode::Classes => self.finish_classes()?,
         };
         Ok(ReadLabels { targets, classes, remarks })
     }
@@ -643,8 +645,8 @@ pub(super) fn is_rounded(value: f64) -> bool {
 }
 
 /// Names come from a model's file, where an odd one is text rather than a fault of the data.
-fn key_of_name(name: &str) -> Key {
-    Key::of_text(name).unwrap_or_else(|_| Key::Text(name.to_string()))
+fn key_of_name(name: &str) -> LabelKey {
+    LabelKey::of_text(name).unwrap_or_else(|_| LabelKey::Text(name.to_string()))
 }
 
 fn parse_value(text: &str) -> Result<f64, LabelFault> {

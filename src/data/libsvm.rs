@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 
 use super::dataset::Dataset;
 use super::error::{DataError, LibsvmFault, Location, Remark};
-use super::features::{Features, MAX_FEATURES, Sparse, Stored};
+use super::features::{Features, MAX_FEATURES, Sparse, StoredFeatures};
 use super::labels::{LabelReader, TargetKind, is_rounded};
 use super::options::LoadOptions;
 use super::stream::{Input, Stream, check_is_text};
@@ -176,8 +176,11 @@ impl RowReader<'_> {
             return Err(DataError::Empty { file: self.file, expected: "index:value pair" });
         }
         let labels = self.labels.finish()?;
-        let mut data =
-            Dataset::of_file(&self.file, Features::flat(Stored::Sparse(self.sparse), columns), labels)?;
+        let mut data = Dataset::of_file(
+            &self.file,
+            Features::flat(StoredFeatures::Sparse(self.sparse), columns),
+            labels,
+        )?;
         if let Some((index, text)) = self.rounded {
             data.add_remark(Remark::Rounded { file: self.file, what: format!("index {index}"), text });
         }

@@ -10,9 +10,9 @@
 //! | target | the output that a sample should map to: a class ([`Targets::Classes`]) or numbers ([`Targets::Values`]) |
 //! | label | a target as it is written in a file: `7`, `-1`, `setosa` |
 //! | [`Columns`] | the columns of a table: their names and uses; stored with the model, so that later tables are read alike |
-//! | [`Remark`] | a decision that a reader made on its own, or something odd that it found |
+//! | [remark](Dataset::remarks) | a decision that a reader made on its own, or something odd that it found |
 //! | [`Classes`] | the names of the classes, by class index; learned from the training samples, stored with the model |
-//! | [`Fingerprint`] | sizes and a checksum, which distinguish one data set from another |
+//! | [fingerprint](Dataset::fingerprint) | sizes and a checksum, which distinguish one data set from another |
 //! | sample order | the order of an epoch, from (seed, epoch) alone |
 //! | gather | to copy the samples of a shard into a buffer, converted to `f32` ([`Dataset::gather`]) |
 //!
@@ -20,7 +20,7 @@
 //!
 //! - Invalid content of a file is an error that names the file, the line or byte, the value found and the one expected.
 //!   Nothing is skipped, filled in or clamped. Content that can be read in two ways is refused, with the options that settle it;
-//!   each decision that a reader does make is a [`Remark`].
+//!   each decision that a reader does make is a [remark](Dataset::remarks).
 //! - A header is never trusted before the file can hold what it promises: reading IDX and npy takes at most twice the size
 //!   of the (decompressed) file plus 16 MiB, and a row of a table has at most 262,144 columns and 4 MiB. A packed file that
 //!   unpacks to absurdly more than its size is refused.
@@ -35,10 +35,10 @@
 //! # Examples
 //!
 //! ```
-//! use phalanx::data::{LoadOptions, Loaded, Source};
+//! use phalanx::data::{LoadOptions, LoadedData, Source};
 //!
 //! let source: Source = "digits".parse()?;
-//! let Loaded { train, test } = source.load(&LoadOptions::default())?;
+//! let LoadedData { train, test } = source.load(&LoadOptions::default())?;
 //! assert_eq!((train.len(), train.features()), (1_437, 64));
 //! assert_eq!(train.describe(), "u8 images 8 × 8");
 //! assert_eq!(test.map(|test| test.len()), Some(360));
@@ -59,17 +59,17 @@ pub(crate) mod order;
 mod source;
 pub(crate) mod standardize;
 mod stream;
-mod summary;
+pub(crate) mod summary;
 mod table;
 mod text;
 
 pub(crate) use dataset::GatherBuffer;
-pub use dataset::{Dataset, Loaded, Standardize};
-pub use error::{DataError, Remark};
+pub use dataset::{Dataset, LoadedData, Standardize};
+pub use error::DataError;
 pub(crate) use features::AS_GATHERED;
 pub use labels::{Classes, TargetKind, Targets};
 pub use options::{Columns, HeaderRow, InputFormat, LoadOptions};
 pub(crate) use order::sample_order;
 pub use source::Source;
-pub use summary::{DataSummary, Fingerprint};
+pub(crate) use summary::{DataSummary, Fingerprint};
 pub use text::Column;

@@ -6,7 +6,7 @@
 
 use super::dataset::Dataset;
 use super::error::{DataError, Location};
-use super::features::{Features, Stored};
+use super::features::{Features, StoredFeatures};
 use super::labels::{LabelReader, ReadLabels, TargetKind, Targets, check_counts};
 use super::options::LoadOptions;
 use super::stream::{Input, Stream};
@@ -98,7 +98,7 @@ impl<'a> Array<'a> {
     /// Reads all elements of N bytes, and puts what `convert` returns for each where it belongs, samples first.
     fn read<const N: usize, U: Clone + Default>(
         &mut self,
-        mut convert: impl FnMut(&Spot, [u8; N]) -> Result<U, DataError>,
+        mut convert: impl FnMut(&ElementPosition, [u8; N]) -> Result<U, DataError>,
     ) -> Result<Vec<U>, DataError> {
         let Array { stream, layout } = self;
         let mut values = vec![U::default(); layout.len];
@@ -110,7 +110,8 @@ impl<'a> Array<'a> {
             let bytes = &mut block[..count * N];
             stream.read_header(bytes, promised)?;
             for element in bytes.as_chunks::<N>().0 {
-                let spot = Spot { file: &stream.file, layout, at: layout.position(at), file_at: at };
+                let spot =
+                    ElementPosition { file: &stream.file, layout, at: layout.position(at), file_at: at };
                 values[spot.at] = convert(&spot, *element)?;
                 at += 1;
             }
@@ -154,11 +155,11 @@ macro_rules! element_types {
 
         impl Array<'_> {
             /// Reads the elements as features.
-            fn read_features(&mut self) -> Result<Stored, DataError> {
+            fn read_features(&mut self) -> Result<StoredFeatures, DataError> {
                 let is_big_endian = self.layout.is_big_endian;
                 Ok(match self.layout.element {
                     $(NpyElement::$element => $stored(self.read(|spot, bytes| {
-                        let convert: fn($type, &Spot) -> Result<_, DataError> = $convert;
+                        let convert: fn($type, &ElementPosition) -> Result<_, DataError> = $convert;
                         convert(decoded!($type, bytes, is_big_endian), spot)
                     })?)),+
                 })
@@ -167,7 +168,7 @@ macro_rules! element_types {
             /// Reads the elements as labels or target values.
             fn read_scalars<U: Clone + Default>(
                 &mut self,
-                mut convert: impl FnMut(&Spot, Scalar) -> Result<U, DataError>,
+                mut convert: impl FnMut(&ElementPosition, Scalar) -> Result<U, DataError>,
             ) -> Result<Vec<U>, DataError> {
                 let is_big_endian = self.layout.is_big_endian;
                 match self.layout.element {
@@ -189,15 +190,15 @@ macro_rules! decoded {
 element_types! {
     Bool "b1" u8: stored_bytes, as_it_is, Integer;
     U8 "u1" u8: stored_bytes, as_it_is, Integer;
-    I8 "i1" i8: Stored::I8, as_it_is, Integer;
-    U16 "u2" u16: Stored::F32, widened, Integer;
-    I16 "i2" i16: Stored::F32, widened, Integer;
-    U32 "u4" u32: Stored::F32, exact, Integer;
-    I32 "i4" i32: Stored::F32, exact, Integer;
-    U64 "u8" u64: Stored::F32, exact, Integer;
-    I64 "i8" i64: Stored::F32, exact, Integer;
-    F32 "f4" f32: Stored::F32, finite, Float;
-    F64 "f8" f64: Stored::F64, finite, Float;
+    I8 "i1" i8: StoredFeatures::I8, as_it_is, Integer;
+    U16 "u2" u16: StoredFeatures::F32, widened, Integer;
+    I16 "i2" i16: StoredFeatures::F32, widened, Integer;
+    U32 "u4" u32: StoredFeatures::F32, exact, Integer;
+    I32 "i4" i32: StoredFeatures::F32, exact, Integer;
+    U64 "u8" u64: StoredFeatures::F32, exact, Integer;
+    I64 "i8" i64: StoredFeatures::F32, exact, Integer;
+    F32 "f4" f32: StoredFeatures::F32, finite, Float;
+    F64 "f8" f64: StoredFeatures::F64, finite, Float;
 }
 
 /// An element of any type, without loss.
@@ -206,26 +207,26 @@ enum Scalar {
     Float(f64),
 }
 
-fn stored_bytes(values: Vec<u8>) -> Stored {
-    Stored::U8 { values, zero: 0.0, divisor: 1.0 }
+fn stored_bytes(values: Vec<u8>) -> StoredFeatures {
+    StoredFeatures::U8 { values, zero: 0.0, divisor: 1.0 }
 }
 
-fn as_it_is<T>(x: T, _: &Spot) -> Result<T, DataError> {
+fn as_it_is<T>(x: T, _: &ElementPosition) -> Result<T, DataError> {
     Ok(x)
 }
 
-fn widened(x: impl Into<f32>, _: &Spot) -> Result<f32, DataError> {
+fn widened(x: impl Into<f32>, _: &ElementPosition) -> Result<f32, DataError> {
     Ok(x.into())
 }
 
 /// Returns the integer as `f32`, if that changes nothing.
-fn exact(x: impl Into<i128>, spot: &Spot) -> Result<f32, DataError> {
+fn exact(x: impl Into<i128>, spot: &ElementPosition) -> Result<f32, DataError> {
     let x = x.into();
     if (x as f32) as i128 == x { Ok(x as f32) } else { Err(spot.not_exact(x)) }
 }
 
 /// Refuses NaN, infinities, and what would be infinite as `f32`.
-fn finite<T: Copy + Into<f64>>(x: T, spot: &Spot) -> Result<T, DataError> {
+fn finite<T: Copy + Into<f64>>(x: T, spot: &ElementPosition) -> Result<T, DataError> {
     let value = x.into();
     if (value as f32).is_finite() {
         return Ok(x);
@@ -238,7 +239,7 @@ fn finite<T: Copy + Into<f64>>(x: T, spot: &Spot) -> Result<T, DataError> {
 }
 
 /// Returns a target value; an integer must be exact in `f64`.
-fn value(scalar: Scalar, spot: &Spot) -> Result<f32, DataError> {
+fn value(scalar: Scalar, spot: &ElementPosition) -> Result<f32, DataError> {
     let number = match scalar {
         Scalar::Integer(x) if (x as f64) as i128 == x => x as f64,
         Scalar::Integer(x) => return Err(spot.not_exact(x)),
@@ -253,7 +254,7 @@ fn is_one_hot(row: &[f32]) -> bool {
 }
 
 /// An element of a file, for messages.
-struct Spot<'a> {
+struct ElementPosition<'a> {
     file: &'a str,
     layout: &'a ArrayLayout,
     /// Samples first.
@@ -262,7 +263,7 @@ struct Spot<'a> {
     file_at: usize,
 }
 
-impl Spot<'_> {
+impl ElementPosition<'_> {
     fn location(&self) -> Location {
         let columns = self.layout.columns();
         let byte = self.layout.start_byte + (self.file_at * self.layout.element.bytes()) as u64;

@@ -87,7 +87,7 @@ names!(InputFormat, "format", [Csv => "csv", Npy => "npy", Libsvm => "libsvm"]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Unchecked")]
+#[serde(try_from = "UncheckedColumns")]
 pub struct Columns {
     pub(super) names: Option<Vec<String>>,
     pub(super) count: usize,
@@ -98,7 +98,7 @@ pub struct Columns {
 
 /// [`Columns`] as a file has them, before they are checked.
 #[derive(Deserialize)]
-struct Unchecked {
+struct UncheckedColumns {
     names: Option<Vec<String>>,
     count: usize,
     features: Vec<usize>,
@@ -106,11 +106,11 @@ struct Unchecked {
     weight: Option<usize>,
 }
 
-impl TryFrom<Unchecked> for Columns {
+impl TryFrom<UncheckedColumns> for Columns {
     type Error = String;
 
-    fn try_from(found: Unchecked) -> Result<Self, String> {
-        let Unchecked { names, count, features, label, weight } = found;
+    fn try_from(found: UncheckedColumns) -> Result<Self, String> {
+        let UncheckedColumns { names, count, features, label, weight } = found;
         if let Some(names) = names.as_ref().filter(|names| names.len() != count) {
             return Err(format!("{} names for {count} columns", names.len()));
         }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::dataset::Loaded;
+use super::dataset::LoadedData;
 use super::error::{DataError, Remark};
 use super::options::{Columns, InputFormat, LoadOptions};
 use super::stream::Input;
@@ -33,11 +33,11 @@ use super::{digits, idx, libsvm, npy, table};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    kind: Kind,
+    kind: SourceKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
+enum SourceKind {
     Digits,
     Folder(PathBuf),
     Table(Origin),
@@ -92,9 +92,9 @@ impl Source {
     pub fn in_format(text: &str, format: InputFormat) -> Self {
         let origin = if text == "-" { Origin::Stdin } else { text.into() };
         let kind = match format {
-            InputFormat::Csv => Kind::Table(origin),
-            InputFormat::Npy => Kind::Npy { inputs: origin, labels: None },
-            InputFormat::Libsvm => Kind::Libsvm(origin),
+            InputFormat::Csv => SourceKind::Table(origin),
+            InputFormat::Npy => SourceKind::Npy { inputs: origin, labels: None },
+            InputFormat::Libsvm => SourceKind::Libsvm(origin),
         };
         Source { kind }
     }
@@ -111,19 +111,23 @@ impl Source {
     /// the decompressed file plus 16 MiB for the formats with a header (IDX, npy). Time: MNIST's four `.gz` files take about
     /// 0.25 s on two cores. What comes from standard input or a pipe, at most 1 GiB of it, is held in addition to its samples while they
     /// are read; a fault ends the reading where it is found.
-    pub fn load(&self, options: &LoadOptions) -> Result<Loaded, DataError> {
+    pub fn load(&self, options: &LoadOptions) -> Result<LoadedData, DataError> {
         let mut loaded = match &self.kind {
-            Kind::Digits => digits::load(options)?,
-            Kind::Folder(path) => idx::load(path, options)?,
-            Kind::Table(origin) => Loaded { train: table::load(&origin.input()?, options)?, test: None },
-            Kind::Npy { inputs, labels } => {
-                let labels = labels.as_ref().map(Origin::input).transpose()?;
-                Loaded { train: npy::load(&inputs.input()?, labels.as_ref(), options)?, test: None }
+            SourceKind::Digits => digits::load(options)?,
+            SourceKind::Folder(path) => idx::load(path, options)?,
+            SourceKind::Table(origin) => {
+                LoadedData { train: table::load(&origin.input()?, options)?, test: None }
             }
-            Kind::Libsvm(origin) => Loaded { train: libsvm::load(&origin.input()?, options)?, test: None },
+            SourceKind::Npy { inputs, labels } => {
+                let labels = labels.as_ref().map(Origin::input).transpose()?;
+                LoadedData { train: npy::load(&inputs.input()?, labels.as_ref(), options)?, test: None }
+            }
+            SourceKind::Libsvm(origin) => {
+                LoadedData { train: libsvm::load(&origin.input()?, options)?, test: None }
+            }
         };
         let names = options.columns.as_ref().and_then(Columns::names);
-        if names.is_some() && !matches!(self.kind, Kind::Table(_)) {
+        if names.is_some() && !matches!(self.kind, SourceKind::Table(_)) {
             let (file, count) = (self.to_string(), loaded.train.features());
             let (file_has_names, label) = (false, None);
             loaded.train.add_remark(Remark::ByPosition { file, count, file_has_names, label });
@@ -151,16 +155,16 @@ impl FromStr for Source {
         let lower = text.to_ascii_lowercase();
         let ends = |endings: &[&str]| endings.iter().any(|ending| lower.ends_with(ending));
         let kind = if text == "digits" {
-            Kind::Digits
+            SourceKind::Digits
         } else if let Some(comma) = lower.find(".npy,").filter(|_| ends(&[".npy"])) {
             let (inputs, labels) = (&text[..comma + 4], &text[comma + 5..]);
-            Kind::Npy { inputs: inputs.into(), labels: Some(labels.into()) }
+            SourceKind::Npy { inputs: inputs.into(), labels: Some(labels.into()) }
         } else if ends(&[".npy"]) {
-            Kind::Npy { inputs: text.into(), labels: None }
+            SourceKind::Npy { inputs: text.into(), labels: None }
         } else if ends(&[".csv", ".csv.gz"]) {
-            Kind::Table(text.into())
+            SourceKind::Table(text.into())
         } else if ends(&[".libsvm", ".svm", ".libsvm.gz", ".svm.gz"]) {
-            Kind::Libsvm(text.into())
+            SourceKind::Libsvm(text.into())
         } else {
             folder_kind(text)?
         };
@@ -168,10 +172,10 @@ impl FromStr for Source {
     }
 }
 
-fn folder_kind(text: &str) -> Result<Kind, DataError> {
+fn folder_kind(text: &str) -> Result<SourceKind, DataError> {
     let path = Path::new(text);
     if path.is_dir() {
-        return Ok(Kind::Folder(path.to_path_buf()));
+        return Ok(SourceKind::Folder(path.to_path_buf()));
     }
     match path.extension() {
         None if !text.is_empty() && !path.exists() => Err(DataError::Missing { path: text.to_string() }),
@@ -182,10 +186,12 @@ fn folder_kind(text: &str) -> Result<Kind, DataError> {
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Digits => f.write_str("digits"),
-            Kind::Folder(path) => write!(f, "{}", path.display()),
-            Kind::Npy { inputs, labels: Some(labels) } => write!(f, "{inputs},{labels}"),
-            Kind::Npy { inputs: origin, labels: None } | Kind::Table(origin) | Kind::Libsvm(origin) => {
+            SourceKind::Digits => f.write_str("digits"),
+            SourceKind::Folder(path) => write!(f, "{}", path.display()),
+            SourceKind::Npy { inputs, labels: Some(labels) } => write!(f, "{inputs},{labels}"),
+            SourceKind::Npy { inputs: origin, labels: None }
+            | SourceKind::Table(origin)
+            | SourceKind::Libsvm(origin) => {
                 write!(f, "{origin}")
             }
         }

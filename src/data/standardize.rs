@@ -2,7 +2,7 @@
 
 use super::dataset::{Dataset, Standardize};
 use super::error::DataError;
-use super::features::{Sparse, Stored};
+use super::features::{Sparse, StoredFeatures};
 use super::labels::Targets;
 
 impl Standardize {
@@ -138,7 +138,7 @@ fn moments(data: &Dataset) -> Result<(Vec<f64>, Vec<f64>), DataError> {
         return Err(DataError::StandardizeEmpty);
     }
     Ok(match &data.stored().stored {
-        Stored::Sparse(sparse) => sparse_moments(sparse, data.features()),
+        StoredFeatures::Sparse(sparse) => sparse_moments(sparse, data.features()),
         _ => dense_moments(data),
     })
 }
@@ -240,7 +240,7 @@ mod tests {
             columns: vec![1, 2, 0, 2, 2, 0, 2],
             values: vec![2.0, 0.1, 1.0, 0.1, 0.1, 4.0, 0.1],
         };
-        let features = Features::flat(Stored::Sparse(sparse), 3);
+        let features = Features::flat(StoredFeatures::Sparse(sparse), 3);
         let mut sparse = Dataset::new("f", features, Targets::None, None).unwrap();
         let learned = Standardize::learn(&sparse).unwrap();
         assert_eq!(learned, Standardize::learn(&data(dense)).unwrap());

@@ -27,23 +27,23 @@ const BLOCK_BYTES: usize = 1 << 16;
 #[derive(Debug)]
 pub(super) enum Input {
     File(PathBuf),
-    Stream { name: String, held: RefCell<Held> },
+    Stream { name: String, held: RefCell<StreamBuffer> },
 }
 
 /// The bytes that were read from a stream so far.
-pub(super) struct Held {
+pub(super) struct StreamBuffer {
     bytes: Vec<u8>,
     /// The rest of the stream; `None` after its end.
     rest: Option<Box<dyn Read>>,
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for StreamBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Held({} bytes)", self.bytes.len())
+        write!(f, "StreamBuffer({} bytes)", self.bytes.len())
     }
 }
 
-impl Held {
+impl StreamBuffer {
     /// Takes bytes from the stream until `len` are held; returns false if it ends before.
     fn fill(&mut self, len: u64) -> io::Result<bool> {
         while (self.bytes.len() as u64) < len {
@@ -72,18 +72,18 @@ impl Held {
 pub(super) struct LongStream;
 
 /// Reads a stream from its beginning, of which some is held already.
-pub(super) struct HeldReader<'a> {
-    held: &'a RefCell<Held>,
+pub(super) struct StreamReader<'a> {
+    held: &'a RefCell<StreamBuffer>,
     at: usize,
 }
 
-impl<'a> HeldReader<'a> {
-    pub fn new(held: &'a RefCell<Held>) -> Self {
+impl<'a> StreamReader<'a> {
+    pub fn new(held: &'a RefCell<StreamBuffer>) -> Self {
         Self { held, at: 0 }
     }
 }
 
-impl Read for HeldReader<'_> {
+impl Read for StreamReader<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let mut held = self.held.borrow_mut();
         held.fill(self.at as u64 + 1)?;
@@ -114,7 +114,10 @@ impl Input {
     }
 
     fn stream(name: String, reader: impl Read + 'static) -> Input {
-        Input::Stream { name, held: RefCell::new(Held { bytes: Vec::new(), rest: Some(Box::new(reader)) }) }
+        Input::Stream {
+            name,
+            held: RefCell::new(StreamBuffer { bytes: Vec::new(), rest: Some(Box::new(reader)) }),
+        }
     }
 
     /// Returns the name of the input, for messages.
@@ -140,7 +143,7 @@ impl Input {
         let mut bytes = Vec::new();
         match self {
             Input::File(path) => File::open(path)?.take(count).read_to_end(&mut bytes)?,
-            Input::Stream { held, .. } => HeldReader::new(held).take(count).read_to_end(&mut bytes)?,
+            Input::Stream { held, .. } => StreamReader::new(held).take(count).read_to_end(&mut bytes)?,
         };
         Ok(bytes)
     }
@@ -149,7 +152,7 @@ impl Input {
 /// The size of an input in bytes, packed or not.
 pub(super) enum Size<'a> {
     Known(u64),
-    Held(&'a RefCell<Held>),
+    Held(&'a RefCell<StreamBuffer>),
 }
 
 impl Size<'_> {
@@ -195,11 +198,11 @@ const BOMB_RATIO: u64 = 256;
 const STEP: u64 = 8 << 20;
 
 /// The bytes as they lie there.
-type Raw<'a> = Box<dyn BufRead + 'a>;
+type ByteReader<'a> = Box<dyn BufRead + 'a>;
 
 enum Inner<'a> {
-    Plain(Raw<'a>),
-    Gzip(Box<MultiGzDecoder<Raw<'a>>>),
+    Plain(ByteReader<'a>),
+    Gzip(Box<MultiGzDecoder<ByteReader<'a>>>),
 }
 
 /// An input read from front to back; what is packed is decompressed on the way.
@@ -215,9 +218,11 @@ pub(super) struct Stream<'a> {
 
 impl<'a> Stream<'a> {
     pub fn open(input: &'a Input) -> Result<Stream<'a>, DataError> {
-        let (raw, size): (Raw<'a>, Size<'a>) = match input {
+        let (raw, size): (ByteReader<'a>, Size<'a>) = match input {
             Input::File(path) => open_file(path)?,
-            Input::Stream { held, .. } => (Box::new(BufReader::new(HeldReader::new(held))), Size::Held(held)),
+            Input::Stream { held, .. } => {
+                (Box::new(BufReader::new(StreamReader::new(held))), Size::Held(held))
+            }
         };
         let inner = match input.is_gzip().map_err(|cause| fault(&input.name(), cause))? {
             true => Inner::Gzip(Box::new(MultiGzDecoder::new(raw))),
@@ -252,7 +257,7 @@ impl<'a> Stream<'a> {
     /// Names an error of reading from this stream.
     pub fn error(&self, cause: io::Error) -> DataError {
         let file = self.file.clone();
-        if cause.get_ref().is_some_and(|inner| inner.is::<Bomb>()) {
+        if cause.get_ref().is_some_and(|inner| inner.is::<UnpackedTooLarge>()) {
             return DataError::GzipBomb {
                 file,
                 compressed: self.file_bytes(),
@@ -344,7 +349,7 @@ fn fault(file: &str, cause: io::Error) -> DataError {
 }
 
 /// A file to read, and its size in bytes.
-fn open_file<'a>(path: &Path) -> Result<(Raw<'a>, Size<'a>), DataError> {
+fn open_file<'a>(path: &Path) -> Result<(ByteReader<'a>, Size<'a>), DataError> {
     let fault = |cause: io::Error| fault(&path.display().to_string(), cause);
     let opened = File::open(path).map_err(fault)?;
     let metadata = opened.metadata().map_err(fault)?;
@@ -363,7 +368,7 @@ impl Read for Stream<'_> {
         self.read_bytes += count as u64;
         let limit = self.file_bytes().saturating_mul(BOMB_RATIO).max(BOMB_BYTES);
         match &self.inner {
-            Inner::Gzip(_) if self.read_bytes > limit => Err(io::Error::other(Bomb)),
+            Inner::Gzip(_) if self.read_bytes > limit => Err(io::Error::other(UnpackedTooLarge)),
             _ => Ok(count),
         }
     }
@@ -414,4 +419,4 @@ pub(super) fn check_is_text(input: &Input) -> Result<(), DataError> {
 /// Carries the finding through `io::Error`, the only error that a reader's user hands on.
 #[derive(Debug, thiserror::Error)]
 #[error("gzip bomb")]
-struct Bomb;
+struct UnpackedTooLarge;

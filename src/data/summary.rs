@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::dataset::Dataset;
-use super::features::{Sparse, Stored};
+use super::features::{Sparse, StoredFeatures};
 use super::labels::{Classes, Targets};
 use super::options::Columns;
 use super::text::listed;
@@ -25,7 +25,8 @@ pub struct Fingerprint {
 /// # Examples
 ///
 /// ```
-/// use phalanx::data::{DataSummary, LoadOptions, Source};
+/// use phalanx::data::{LoadOptions, Source};
+/// use phalanx::internals::DataSummary;
 ///
 /// let folder = tempfile::tempdir()?;
 /// let path = folder.path().join("flowers.csv");
@@ -52,13 +53,27 @@ pub struct DataSummary {
 }
 
 impl Dataset {
-    /// Computes the fingerprint.
+    /// Computes the fingerprint: the number of `samples`, that of `features`, and `crc32c`, a checksum, in hex, of all numbers as they are
+    /// stored, of targets, class names and weights. Two sets with the same fingerprint are the same unless somebody made them so;
+    /// standardization is not looked at.
     ///
     /// # Cost
     ///
     /// One pass over everything that is stored, at several GB/s.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::data::{LoadOptions, Source};
+    ///
+    /// let digits = "digits".parse::<Source>()?.load(&LoadOptions::default())?;
+    /// let (train, test) = (digits.train.fingerprint(), digits.test.expect("the digits have one").fingerprint());
+    /// assert_eq!((train.samples, train.features), (1437, 64));
+    /// assert_ne!(train.crc32c, test.crc32c);
+    /// # Ok::<(), phalanx::data::DataError>(())
+    /// ```
     pub fn fingerprint(&self) -> Fingerprint {
-        let mut sum = Sum(0);
+        let mut sum = Checksum(0);
         sum.stored(&self.stored().stored);
         match self.targets() {
             Targets::Classes { labels, count } => {
@@ -83,7 +98,8 @@ impl Dataset {
         Fingerprint { samples: self.len(), features: self.features(), crc32c: format!("{:08x}", sum.0) }
     }
 
-    /// Returns what the reader of the samples took them for.
+    /// Returns what the reader of the samples took them for: the `columns` of their table, the `scale` of pixels, the samples of each class
+    /// (`class_counts`) and the [`remarks`](Self::remarks). A model file keeps it.
     pub fn summary(&self) -> DataSummary {
         let class_counts = match self.targets() {
             Targets::Classes { labels, count } => {
@@ -93,15 +109,15 @@ impl Dataset {
             }
             Targets::Values { .. } | Targets::None => None,
         };
-        let remarks = self.remarks().iter().map(ToString::to_string).collect();
+        let remarks = self.remarks().collect();
         let (columns, scale) = (self.columns().cloned(), self.stored().scale());
         DataSummary { columns, scale, class_counts, remarks }
     }
 }
 
-struct Sum(u32);
+struct Checksum(u32);
 
-impl Sum {
+impl Checksum {
     /// Text of any len, and its end.
     fn kind(&mut self, text: &[u8]) {
         self.numbers(text);
@@ -112,26 +128,26 @@ impl Sum {
         self.0 = crc32c::crc32c_append(self.0, bytemuck::cast_slice(numbers));
     }
 
-    fn stored(&mut self, stored: &Stored) {
+    fn stored(&mut self, stored: &StoredFeatures) {
         match stored {
-            Stored::U8 { values, zero, divisor } => {
+            StoredFeatures::U8 { values, zero, divisor } => {
                 self.kind(b"u8");
                 self.numbers(&[*zero, *divisor]);
                 self.numbers(values);
             }
-            Stored::I8(values) => {
+            StoredFeatures::I8(values) => {
                 self.kind(b"i8");
                 self.numbers(values);
             }
-            Stored::F32(values) => {
+            StoredFeatures::F32(values) => {
                 self.kind(b"f32");
                 self.numbers(values);
             }
-            Stored::F64(values) => {
+            StoredFeatures::F64(values) => {
                 self.kind(b"f64");
                 self.numbers(values);
             }
-            Stored::Sparse(Sparse { ends, columns, values }) => {
+            StoredFeatures::Sparse(Sparse { ends, columns, values }) => {
                 self.kind(b"sparse");
                 self.numbers(ends);
                 self.numbers(columns);

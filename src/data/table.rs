@@ -11,7 +11,7 @@ use csv_core::{ReadRecordResult, Reader};
 
 use super::dataset::Dataset;
 use super::error::{DataError, Location, Remark};
-use super::features::{Features, Stored};
+use super::features::{Features, StoredFeatures};
 use super::header::{decide_columns, is_label_name};
 use super::labels::{Classes, LabelReader, Targets, is_rounded};
 use super::options::{Columns, HeaderRow, LoadOptions};
@@ -100,7 +100,7 @@ fn empty(rows: Rows<'_>) -> DataError {
 
 /// The use of a column.
 #[derive(Clone, Copy)]
-enum Role {
+enum ColumnRole {
     /// The feature of this number.
     Feature(usize),
     Label,
@@ -114,7 +114,7 @@ struct TableReader<'a> {
     numbers: Numbers,
     labels: LabelReader<'a>,
     /// The use of each column, in the order of the file.
-    roles: Vec<Role>,
+    roles: Vec<ColumnRole>,
     /// The features of the row at hand, in their order.
     row: Vec<f32>,
     weights: Option<Vec<f32>>,
@@ -137,14 +137,14 @@ impl<'a> TableReader<'a> {
         let most = file_bytes as usize / (2 * columns.count()) + 1;
         let rows = Stream::count(input, b'\n')?.map_or(0, |lines| most.min(lines + 1));
         let numbers = rows * columns.features().len();
-        let mut roles = vec![Role::Ignored; columns.count()];
+        let mut roles = vec![ColumnRole::Ignored; columns.count()];
         columns
             .features()
             .iter()
             .enumerate()
-            .for_each(|(feature, &column)| roles[column] = Role::Feature(feature));
-        columns.label().into_iter().for_each(|column| roles[column] = Role::Label);
-        columns.weight().into_iter().for_each(|column| roles[column] = Role::Weight);
+            .for_each(|(feature, &column)| roles[column] = ColumnRole::Feature(feature));
+        columns.label().into_iter().for_each(|column| roles[column] = ColumnRole::Label);
+        columns.weight().into_iter().for_each(|column| roles[column] = ColumnRole::Weight);
         let is_default =
             options.label_column.is_none() && options.columns.is_none() && columns.label().is_some();
         let last = columns.count() - 1;
@@ -178,7 +178,7 @@ impl<'a> TableReader<'a> {
         }
         for (column, field) in rows.fields().enumerate() {
             match self.roles[column] {
-                Role::Feature(feature) => {
+                ColumnRole::Feature(feature) => {
                     let number = parse(field).ok_or_else(|| self.not_a_number(rows, column, field))?;
                     // Few numbers are this large.
                     if number.abs() >= 16_777_216.0 && self.rounded.is_none() {
@@ -186,17 +186,17 @@ impl<'a> TableReader<'a> {
                     }
                     self.row[feature] = number;
                 }
-                Role::Label => self.read_label(rows, column, field)?,
-                Role::Weight => {
+                ColumnRole::Label => self.read_label(rows, column, field)?,
+                ColumnRole::Weight => {
                     let weight = self.read_weight(rows, column, field)?;
                     self.weights.get_or_insert_default().push(weight);
                 }
-                Role::Ignored if Some(column) == self.empty && !field.trim_ascii().is_empty() => {
+                ColumnRole::Ignored if Some(column) == self.empty && !field.trim_ascii().is_empty() => {
                     let (file, line) = (rows.file.clone(), rows.line());
                     let text = excerpt(&String::from_utf8_lossy(field));
                     return Err(DataError::UnnamedLast { file, line, column, text });
                 }
-                Role::Ignored => {}
+                ColumnRole::Ignored => {}
             }
         }
         self.row.iter().for_each(|&number| self.numbers.push(number));
@@ -311,10 +311,10 @@ impl Numbers {
         }
     }
 
-    fn stored(self) -> Stored {
+    fn stored(self) -> StoredFeatures {
         match self {
-            Numbers::Bytes(values) => Stored::U8 { values, zero: 0.0, divisor: 1.0 },
-            Numbers::Floats(values) => Stored::F32(values),
+            Numbers::Bytes(values) => StoredFeatures::U8 { values, zero: 0.0, divisor: 1.0 },
+            Numbers::Floats(values) => StoredFeatures::F32(values),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Error as _};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value};
 
-use super::{LineFault, LogError};
+use super::error::{LineFault, LogError};
 use crate::checkpoint::write_whole_with;
 use crate::model::Score;
 use crate::train::{EpochEnd, Event, NoiseScale, Position, StepEnd, Subscriber, SubscriberError};
@@ -89,7 +89,7 @@ pub enum LogEvent {
 /// # Examples
 ///
 /// ```
-/// use phalanx::log::{LogEvent, LogLine, Measure};
+/// use phalanx::internals::{LogEvent, LogLine, Measure};
 ///
 /// let values = vec![(Measure::TrainLoss, Some(0.5)), (Measure::Lr, None)];
 /// let line = LogLine { event: LogEvent::Step, step: 3, epoch: 1, values };
@@ -288,7 +288,7 @@ impl Metrics {
 }
 
 impl Subscriber for Metrics {
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         match self.lines.of(event) {
             Some(line) => Ok(self.write(&line)?),
             None => Ok(()),

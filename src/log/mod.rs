@@ -5,8 +5,6 @@
 //!   `model.safetensors`.
 //! * [`Metrics`] writes the log of a run, [`TensorBoard`] the same for TensorBoard; both are
 //!   [subscribers](crate::train::Subscriber).
-//! * [`LogLine`] is a line of it, whichever file it goes to, with values by [`Measure`]; [`RunLog`]
-//!   reads them back.
 //! * [`Results`] is the content of `results.json`.
 //!
 //! Nothing here computes on params or gradients, except that [`TensorBoard`] counts params into
@@ -17,36 +15,27 @@
 //! What a run leaves, as a program of your own may read it:
 //!
 //! ```
-//! use phalanx::log::{LineFault, LogError, Metrics, PhaseSecs, Results, RunLog, Stopped};
+//! use phalanx::log::{Metrics, Results};
+//! use phalanx::train::StopReason;
 //!
 //! fn unreadable_lines(metrics: &Metrics) -> Option<u64> {
 //!     metrics.unreadable()
 //! }
 //!
 //! fn is_complete(results: &Results) -> bool {
-//!     let phases: &PhaseSecs = &results.phase_secs;
-//!     let reason: &Stopped = &results.stopped;
-//!     !matches!(reason, Stopped::Diverged) && phases.compute >= 0.0
-//! }
-//!
-//! fn logged_steps(log: &RunLog) -> usize {
-//!     log.steps.len()
-//! }
-//!
-//! fn text(fault: Result<LineFault, LogError>) -> String {
-//!     fault.map_or_else(|error| error.to_string(), |_| String::new())
+//!     results.stopped == StopReason::Completed && results.phases.compute.as_secs_f64() >= 0.0
 //! }
 //! ```
 
-mod error;
+pub(crate) mod error;
 pub(crate) mod memory;
 pub(crate) mod metrics;
 mod results;
 mod run_dir;
 mod tensor_board;
 
-pub use error::{LineFault, LogError};
-pub use metrics::{LogEvent, LogLine, Measure, Metrics, RunLog};
-pub use results::{PhaseSecs, Results, Stopped};
+pub use error::LogError;
+pub use metrics::Metrics;
+pub use results::Results;
 pub use run_dir::RunDir;
 pub use tensor_board::TensorBoard;

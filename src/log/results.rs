@@ -1,9 +1,12 @@
 //! The content of `results.json`.
 
-use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::memory::peak_rss_bytes;
-use crate::checkpoint::{History, params_sha256};
+use crate::checkpoint::{Checkpoint, params_sha256};
 use crate::train::{EpochEnd, NoiseEstimate, Outcome, PhaseTimes, Plan, Quality, StopReason};
 
 /// The result of a run. The names and their meaning are a contract with other tools.
@@ -58,8 +61,9 @@ pub struct Results {
     pub partial_epoch_secs: Option<f64>,
     /// Samples per second of the fastest whole epoch; of the part of one if none was done.
     pub samples_per_sec: f64,
-    /// Seconds of all of these by phase of rank 0.
-    pub phase_secs: PhaseSecs,
+    /// The time of all of these by phase of rank 0; `phase_secs` in the file, in seconds.
+    #[serde(rename = "phase_secs", with = "PhaseSecs")]
+    pub phases: PhaseTimes,
     /// Largest resident memory; null where the system does not report it.
     pub peak_rss_bytes: Option<u64>,
     /// Seconds from the start of the program to the end of training, those before it was resumed
@@ -83,58 +87,37 @@ pub struct Results {
     /// The reason for which the run diverged; null if it did not.
     #[serde(default)]
     pub divergence: Option<String>,
-    /// The reason for the end of the run.
-    pub stopped: Stopped,
+    /// The reason for the end of the run; [`StopReason::Completed`] also if it ended early.
+    pub stopped: StopReason,
 }
 
-/// The time of rank 0 by phase, in seconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PhaseSecs {
-    /// Gathering, forward, loss, backward.
-    pub compute: f64,
-    /// Waiting for other ranks.
-    pub wait: f64,
-    /// Combining shards, dividing, clipping, updating.
-    pub reduce_update: f64,
+/// [`PhaseTimes`] as the file has them, in seconds.
+#[derive(Serialize, Deserialize)]
+struct PhaseSecs {
+    compute: f64,
+    wait: f64,
+    reduce_update: f64,
 }
 
-/// The reason for the end of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stopped {
-    /// All its steps were done, or it was to stop early and did.
-    Completed,
-    /// It was asked to stop.
-    Interrupted,
-    /// A loss or a gradient was NaN or infinite: [`Results::divergence`].
-    Diverged,
-}
-
-impl From<StopReason> for Stopped {
-    fn from(reason: StopReason) -> Self {
-        match reason {
-            StopReason::Completed | StopReason::StoppedEarly => Self::Completed,
-            StopReason::Interrupted => Self::Interrupted,
-            StopReason::Diverged => Self::Diverged,
-        }
+impl PhaseSecs {
+    fn serialize<S: Serializer>(times: &PhaseTimes, serializer: S) -> Result<S::Ok, S::Error> {
+        let PhaseTimes { compute, wait, reduce_update } = times;
+        let [compute, wait, reduce_update] = [compute, wait, reduce_update].map(Duration::as_secs_f64);
+        Serialize::serialize(&Self { compute, wait, reduce_update }, serializer)
     }
-}
 
-impl From<PhaseTimes> for PhaseSecs {
-    fn from(times: PhaseTimes) -> Self {
-        Self {
-            compute: times.compute.as_secs_f64(),
-            wait: times.wait.as_secs_f64(),
-            reduce_update: times.reduce_update.as_secs_f64(),
-        }
+    fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PhaseTimes, D::Error> {
+        let Self { compute, wait, reduce_update } = Deserialize::deserialize(deserializer)?;
+        let time = |secs| Duration::try_from_secs_f64(secs).map_err(D::Error::custom);
+        Ok(PhaseTimes { compute: time(compute)?, wait: time(wait)?, reduce_update: time(reduce_update)? })
     }
 }
 
 impl Results {
-    /// Combines the plan, the epochs before and since the run was resumed, and the outcome.
+    /// Combines the plan, the checkpoint that the run was resumed from, if it was, the epochs since then, and the outcome.
     pub fn new(
         plan: &Plan,
-        before: &History,
+        resumed: Option<&Checkpoint>,
         epochs: &[EpochEnd],
         outcome: &Outcome,
         wall_secs: f64,
@@ -145,7 +128,7 @@ impl Results {
         let quality = restored.map(|best| best.quality).or_else(last).unwrap_or_default();
         let noise = outcome.noise_scale.and_then(|noise| noise.recent());
         let noise_of_run = outcome.noise_scale.and_then(|noise| noise.whole());
-        let mut history = before.clone();
+        let mut history = resumed.map(|from| from.history.clone()).unwrap_or_default();
         epochs.iter().for_each(|epoch| history.add(epoch));
         let partial = epochs.last().filter(|end| !end.is_whole);
         if let (Some(end), 0.0) = (partial, history.samples_per_sec) {
@@ -177,16 +160,19 @@ impl Results {
             epoch_secs: history.epoch_secs,
             partial_epoch_secs: partial.map(|end| end.elapsed.as_secs_f64()),
             samples_per_sec: history.samples_per_sec,
-            phase_secs: history.phases.into(),
+            phases: history.phases,
             peak_rss_bytes: peak_rss_bytes(),
-            wall_secs: before.wall_secs + wall_secs,
+            wall_secs: history.wall_secs + wall_secs,
             best_epoch: best.map(|best| best.epoch + 1),
             of_best_epoch: restored.is_some(),
             stopped_early: outcome.reason == StopReason::StoppedEarly,
             skipped_steps: outcome.position.skipped,
             weightless_steps: outcome.position.weightless,
             divergence: outcome.divergence.as_ref().map(ToString::to_string),
-            stopped: outcome.reason.into(),
+            stopped: match outcome.reason {
+                StopReason::StoppedEarly => StopReason::Completed,
+                reason => reason,
+            },
         }
     }
 

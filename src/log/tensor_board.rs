@@ -5,10 +5,10 @@ mod event_file;
 use std::path::Path;
 
 use self::event_file::{EventFile, Histogram, Value};
-use super::metrics::Lines;
-use super::{LogError, LogEvent, LogLine, Measure};
+use super::LogError;
+use super::metrics::{Lines, LogEvent, LogLine, Measure};
 use crate::model::Tensor;
-use crate::train::{EpochParams, Event, Position, Subscriber, SubscriberError};
+use crate::train::{Event, Position, Subscriber, SubscriberError};
 
 /// Writes an event file for TensorBoard, a subscriber of the run:
 /// `events.out.tfevents.SECOND.phalanx` in its folder, so that `tensorboard --logdir runs` shows
@@ -89,25 +89,25 @@ impl TensorBoard {
         Ok(Self { lines: Lines::new(every, position), file, tensors })
     }
 
-    fn params(&mut self, end: &EpochParams<'_>) -> Result<(), LogError> {
-        let (mut rest, mut values) = (end.params, Vec::new());
+    fn params(&mut self, step: u64, params: &[f32]) -> Result<(), LogError> {
+        let (mut rest, mut values) = (params, Vec::new());
         for tensor in &self.tensors {
             let (own, after) = rest.split_at(tensor.len());
             rest = after;
             let tag = format!("params/{}", tensor.name);
             values.extend(histogram(own).map(|histogram| (tag, Value::Histogram(histogram))));
         }
-        self.file.write(end.step, &values)
+        self.file.write(step, &values)
     }
 }
 
 impl Subscriber for TensorBoard {
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         if let Some(line) = self.lines.of(event) {
             self.file.write(line.step, &scalars(&line))?;
         }
-        if let Event::Params(end) = event {
-            self.params(end)?;
+        if let Event::Params { step, params, .. } = event {
+            self.params(*step, params)?;
         }
         Ok(())
     }

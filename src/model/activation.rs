@@ -70,17 +70,17 @@ impl Activation {
     }
 
     /// Returns the side that the backward pass reads: the output a, or the input z.
-    pub(super) fn keeps(self) -> Keeps {
+    pub(super) fn keeps(self) -> DerivativeInput {
         match self {
-            Self::Gelu => Keeps::Input,
-            _ => Keeps::Output,
+            Self::Gelu => DerivativeInput::Input,
+            _ => DerivativeInput::Output,
         }
     }
 }
 
 /// The side of an activation that its derivative is computed from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keeps {
+pub(super) enum DerivativeInput {
     Input,
     Output,
 }

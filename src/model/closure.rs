@@ -5,6 +5,8 @@ use super::{Model, Samples, Score, Tensor};
 /// Makes a model of a function that writes the gradient sum and returns the loss sum, as
 /// [`Model::gradient`] does. Its params are one tensor named `params` and start from `initial`.
 ///
+/// The workspace is space for the gradient that the function writes when only the score is needed.
+///
 /// # Cost
 ///
 /// [`Model::score`] computes a gradient and drops it.
@@ -14,14 +16,15 @@ use super::{Model, Samples, Score, Tensor};
 /// The mean of numbers, as the minimum of Σ (p − x)²:
 ///
 /// ```
-/// use phalanx::model::{from_fn, Samples};
+/// use phalanx::model::{Model, Samples, from_fn};
 ///
 /// let mean = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
 ///     grads[0] = samples.inputs.iter().map(|x| 2.0 * (params[0] - x)).sum();
 ///     samples.inputs.iter().map(|x| f64::from((params[0] - x).powi(2))).sum()
 /// });
+/// assert_eq!((mean.params_len(), mean.initial_params(42)), (1, vec![0.0]));
 /// ```
-pub fn from_fn<F>(initial: Vec<f32>, gradient: F) -> Closure<F>
+pub fn from_fn<F>(initial: Vec<f32>, gradient: F) -> impl Model<Workspace = Vec<f32>>
 where
     F: Fn(&[f32], &Samples<'_>, &mut [f32]) -> f64 + Sync,
 {
@@ -29,20 +32,7 @@ where
 }
 
 /// A model made by [`from_fn`].
-///
-/// # Examples
-///
-/// ```
-/// use phalanx::model::{Closure, Model, Samples, from_fn};
-///
-/// type Gradient = fn(&[f32], &Samples<'_>, &mut [f32]) -> f64;
-/// let model: Closure<Gradient> = from_fn(vec![0.5, 0.25], |_, _, grads| {
-///     grads.fill(0.0);
-///     0.0
-/// });
-/// assert_eq!((model.params_len(), model.initial_params(42)), (2, vec![0.5, 0.25]));
-/// ```
-pub struct Closure<F> {
+struct Closure<F> {
     initial: Vec<f32>,
     gradient: F,
 }
@@ -51,7 +41,6 @@ impl<F> Model for Closure<F>
 where
     F: Fn(&[f32], &Samples<'_>, &mut [f32]) -> f64 + Sync,
 {
-    /// Space for the gradient that the function writes when only the score is needed.
     type Workspace = Vec<f32>;
 
     fn tensors(&self) -> Vec<Tensor> {

@@ -12,7 +12,8 @@ use super::{AnyModel, AnyWorkspace, BatchTargets, Samples};
 ///
 /// ```
 /// use ndarray::array;
-/// use phalanx::model::{Samples, ShardRun, BatchTargets};
+/// use phalanx::internals::ShardRun;
+/// use phalanx::model::{BatchTargets, Samples};
 ///
 /// let inputs = array![[1.0], [2.0], [4.0]];
 /// let samples = Samples { inputs: inputs.view(), targets: BatchTargets::None, weights: None };
@@ -50,7 +51,8 @@ impl<'a> ShardRun<'a> {
 ///
 /// ```
 /// use ndarray::array;
-/// use phalanx::model::{Activation, FusedModel, Loss, Mlp, MlpShape, Model, Samples, ShardRun, BatchTargets};
+/// use phalanx::internals::{FusedModel, ShardRun};
+/// use phalanx::model::{Activation, BatchTargets, Loss, Mlp, MlpShape, Model, Samples};
 ///
 /// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::CrossEntropy);
 /// let model = Mlp::new(MlpShape { inputs: 1, hidden, outputs: 2, activation, loss });
@@ -98,7 +100,8 @@ pub trait FusedModel<W: 'static>: Sync {
 /// # Examples
 ///
 /// ```
-/// use phalanx::model::{Activation, FusedModel, Loss, Mlp, MlpShape, Model, SegmentModel};
+/// use phalanx::internals::{FusedModel, SegmentModel};
+/// use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 ///
 /// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::CrossEntropy);
 /// let model = Mlp::new(MlpShape { inputs: 100, hidden, outputs: 100, activation, loss });

@@ -9,7 +9,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use super::activation::{Activation, Keeps};
+use super::activation::{Activation, DerivativeInput};
 use super::fused::ShardRun;
 use super::kernel::{Epilogue, Panels};
 use super::layer::{Layer, LayerProducts};
@@ -202,7 +202,7 @@ impl Mlp {
     pub fn workspace_of<R: LayerProducts>(&self, max_samples: usize) -> MlpWorkspace<R> {
         let room = |width: usize| vec![R::ZERO; max_samples * width];
         let hidden = &self.layers[..self.layers.len() - 1];
-        let keeps_input = self.shape.activation.keeps() == Keeps::Input;
+        let keeps_input = self.shape.activation.keeps() == DerivativeInput::Input;
         MlpWorkspace {
             outputs: self.layers.iter().map(|layer| room(layer.outputs)).collect(),
             kept: hidden.iter().map(|layer| room(if keeps_input { layer.outputs } else { 0 })).collect(),
@@ -295,7 +295,7 @@ impl Mlp {
             let epilogue =
                 if activation == Some(Activation::Relu) { Epilogue::Relu } else { Epilogue::Identity };
             R::forward(place.layer(params), inputs, outputs, epilogue, scratch);
-            if activation.is_some_and(|activation| activation.keeps() == Keeps::Input) {
+            if activation.is_some_and(|activation| activation.keeps() == DerivativeInput::Input) {
                 kept[l][..outputs.len()].copy_from_slice(outputs);
             }
             // A = activation(Z)
@@ -317,8 +317,8 @@ impl Mlp {
             R::backward_inputs(place.layer(params), delta, previous, scratch);
             // A = activation(Z)
             let kept = match self.shape.activation.keeps() {
-                Keeps::Input => &kept[l - 1],
-                Keeps::Output => &outputs[l - 1],
+                DerivativeInput::Input => &kept[l - 1],
+                DerivativeInput::Output => &outputs[l - 1],
             };
             self.shape.activation.backward(&kept[..previous.len()], previous);
         }

@@ -14,9 +14,9 @@
 //! | K | outputs of the model: classes, or regression targets |
 //!
 //! * [`Model`] is the trait, of five required methods: implement it for your own model, or wrap a closure with [`from_fn`].
-//!   [`FusedModel`] and [`SegmentModel`] are what a perceptron adds to it for speed.
+//!   What a perceptron adds to it for speed is in `fused.rs`.
 //! * [`Mlp`] is the multi-layer perceptron, and with no hidden layer linear, softmax or logistic regression.
-//! * [`Samples`] are given to a model, [`ShardRun`] are several shards of them; [`Score`] is its result on samples that it does not learn from.
+//! * [`Samples`] are given to a model; [`Score`] is its result on samples that it does not learn from.
 //! * [`Activation`] and [`Loss`] are PyTorch's, each with its derivative next to it.
 //! * [`DataMismatch`] is the reason why a model and data do not fit each other.
 //!
@@ -26,7 +26,7 @@
 mod activation;
 mod any;
 mod closure;
-mod fused;
+pub(crate) mod fused;
 pub(crate) mod kernel;
 mod layer;
 mod loss;
@@ -36,9 +36,8 @@ mod samples;
 
 pub use activation::Activation;
 pub(crate) use any::{AnyModel, AnyWorkspace, Erased};
-pub use closure::{Closure, from_fn};
-pub(crate) use fused::segment_model;
-pub use fused::{FusedModel, SegmentModel, ShardRun};
+pub use closure::from_fn;
+pub(crate) use fused::{FusedModel, SegmentModel, ShardRun, segment_model};
 pub use loss::Loss;
 pub use mlp::{Mlp, MlpShape};
 pub use samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape, Tensor};
@@ -132,6 +131,7 @@ pub trait Model: Sync {
     fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut Self::Workspace) -> Score;
 
     /// Returns the model as one that is faster on several shards than on one after the other, if it is; by default it is not.
+    #[doc(hidden)]
     fn fused(&self) -> Option<&dyn FusedModel<Self::Workspace>> {
         None
     }

@@ -14,7 +14,7 @@ pub const BLOCK_LEN: usize = 1024;
 ///
 /// # Examples
 /// ```
-/// use phalanx::optim::Blocks;
+/// use phalanx::internals::Blocks;
 ///
 /// let blocks = Blocks::new(&[2000, 10]);
 /// assert_eq!(blocks.len(), 3);
@@ -49,7 +49,7 @@ impl Blocks {
     ///
     /// # Examples
     /// ```
-    /// use phalanx::optim::Blocks;
+    /// use phalanx::internals::Blocks;
     ///
     /// let blocks = Blocks::of_rows(&[(3, 400), (2, 1500)]);
     /// let ranges: Vec<_> = (0..blocks.len()).map(|block| blocks.range(block)).collect();

@@ -6,10 +6,10 @@
 //!
 //! - **params**, **grads**: all parameters of a model one after the other, and their gradients. A *tensor* is a run of
 //!   params whose norm LARS and LAMB need.
-//! - **block**: a fixed piece of a tensor of at most 1024 params ([`Blocks`]). Blocks depend on the tensors
+//! - **block**: a fixed piece of a tensor of at most 1024 params. Blocks depend on the tensors
 //!   alone. A **segment** is a run of whole blocks, owned by one rank, which has one [`Optimizer`] for it.
 //! - **direction** `u`: the result of a rule for a gradient; params move by −rate·`u`.
-//! - **rate**: the learning rate η of a step, from a [`Schedule`], in `f64`, cast to `f32` once per step.
+//! - **rate**: the learning rate η of a step, from a schedule ([`ScheduleOptions`]), in `f64`, cast to `f32` once per step.
 //! - **reduction**: how per-sample gradients become the gradient of a step ([`Reduction`]). Under a *sum* gradients are
 //!   larger than under a *mean* by the batch size, and rates, penalties and ε change with them.
 //! - **l2** (λ, coupled): added to the gradient, g + λw. **weight decay** (decoupled): old params scaled by 1 − ηλ.
@@ -41,24 +41,26 @@ pub(crate) mod blocks;
 pub mod convention;
 mod error;
 mod framework;
-mod optimizer;
-mod options;
+pub(crate) mod optimizer;
+pub(crate) mod options;
 pub(crate) mod reduction;
 #[doc(hidden)]
 pub mod reference;
 mod rules;
-mod schedule;
+pub(crate) mod schedule;
 mod state;
 
-pub use blocks::Blocks;
-pub(crate) use blocks::{clip_factor, scale_grads, sum_of_squares};
+pub(crate) use blocks::{Blocks, clip_factor, scale_grads, sum_of_squares};
 pub use error::OptimError;
 pub use framework::Framework;
-pub use optimizer::{Optimizer, Update};
-pub use options::{EpsForm, Hyper, L2Form, MomentumForm, OptimizerKind, OptimizerOptions};
+pub use optimizer::Optimizer;
+pub(crate) use optimizer::Update;
+pub(crate) use options::Hyper;
+pub use options::{EpsForm, L2Form, MomentumForm, OptimizerKind, OptimizerOptions};
 pub use reduction::Reduction;
 pub(crate) use reduction::divide_grads;
-pub use schedule::{BatchCut, ScaleRate, Schedule, ScheduleKind, ScheduleOptions, WarmupForm};
+pub(crate) use schedule::{BatchCut, Schedule};
+pub use schedule::{ScaleRate, ScheduleKind, ScheduleOptions, WarmupForm};
 
 #[cfg(test)]
 mod tests {

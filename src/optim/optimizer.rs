@@ -2,7 +2,7 @@
 
 use super::blocks::{BLOCK_LEN, Blocks, scale_grads, sum_of_squares};
 use super::error::OptimError;
-use super::options::{Hyper, Rule, positive};
+use super::options::{Hyper, OptimizerOptions, Rule, positive};
 use super::rules::{
     Adagrad, Adam, Apply, Lamb, Rmsprop, Velocity, add_l2, local_rate, localise, trust_ratio,
 };
@@ -28,25 +28,23 @@ use std::ops::Range;
 ///
 /// In lars and lamb the factor is 1 if either norm is 0.
 ///
-/// One optimizer holds the state of one segment, a run of whole [`Blocks`]; params and grads given to it are those of
+/// It is that of all params, or, in the trainer, of one segment, a run of whole blocks; params and grads given to it are those of
 /// that segment alone. The bits of params and state do not depend on how the blocks are cut into segments.
 ///
 /// # Phases
-/// An update has two phases, [`prepare`](Self::prepare) and [`finish`](Self::finish). In between, lars and lamb
-/// exchange sums of squares between ranks. All other rules may do both at once with [`update`](Self::update), and get the
-/// same bits. A step is over, and counted, when the second phase is.
+/// An update has two phases, `prepare` and `finish`. In between, lars and lamb exchange sums of squares between ranks. All other rules
+/// may do both at once, and get the same bits. A step is over, and counted, when the second phase is.
 ///
 /// # Cost
-/// Memory: [`Hyper::state_len_per_param`] `f32` per param, allocated by [`new`](Self::new) and never again. Time: one pass
-/// over params, grads and state, block by block, so that what a block's inner loops share stays in the first-level cache.
+/// Memory: as many `f32` per param as [`state`](Self::state) has names, at most 2, allocated by [`new`](Self::new) and never again. Time:
+/// one pass over params, grads and state, block by block, so that what a block's inner loops share stays in the first-level cache.
 ///
 /// # Examples
 /// ```
-/// use phalanx::optim::{Blocks, Optimizer, OptimizerOptions};
+/// use phalanx::optim::{Optimizer, OptimizerOptions};
 ///
-/// let hyper = OptimizerOptions { momentum: Some(0.5), ..OptimizerOptions::default() }.check()?;
-/// let blocks = Blocks::new(&[2]);
-/// let mut optimizer = Optimizer::new(&hyper, &blocks, 0..1);
+/// let options = OptimizerOptions { momentum: Some(0.5), ..OptimizerOptions::default() };
+/// let mut optimizer = Optimizer::new(&options, &[2])?;
 /// let mut params = [1.0, 2.0];
 /// optimizer.update(0.25, &mut params, &mut [1.0, -1.0]);
 /// optimizer.update(0.25, &mut params, &mut [0.0, 0.0]);
@@ -74,9 +72,10 @@ pub struct Optimizer {
 /// # Examples
 ///
 /// ```
-/// use phalanx::optim::{Blocks, Optimizer, OptimizerOptions, Update};
+/// use phalanx::internals::Update;
+/// use phalanx::optim::{Optimizer, OptimizerOptions};
 ///
-/// let mut optimizer = Optimizer::new(&OptimizerOptions::default().check()?, &Blocks::new(&[2]), 0..1);
+/// let mut optimizer = Optimizer::new(&OptimizerOptions::default(), &[2])?;
 /// let mut params = [1.0, 2.0];
 /// let mut update: Update<'_> = optimizer.begin(0.5);
 /// update.piece(0..2, &mut params, &mut [1.0, -1.0]);
@@ -137,12 +136,24 @@ struct TensorPart {
 }
 
 impl Optimizer {
+    /// Makes the optimizer of tensors with the given numbers of params, which lie one after the other. All state is allocated here.
+    ///
+    /// [`OptimizerOptions::no_bias_decay`] has no effect here, as no tensor is known to be a bias.
+    ///
+    /// # Errors
+    /// Those of [`OptimizerOptions::check`].
+    pub fn new(options: &OptimizerOptions, tensor_lens: &[usize]) -> Result<Self, OptimError> {
+        let blocks = Blocks::new(tensor_lens);
+        Ok(Self::for_segment(&options.hyper()?, &blocks, 0..blocks.len()))
+    }
+
     /// Makes the optimizer of a segment, given as a run of block indices. All state is allocated here.
     ///
     /// # Panics
     /// If the segment does not lie within the blocks.
+    #[doc(hidden)]
     #[must_use]
-    pub fn new(hyper: &Hyper, blocks: &Blocks, segment: Range<usize>) -> Self {
+    pub fn for_segment(hyper: &Hyper, blocks: &Blocks, segment: Range<usize>) -> Self {
         let params = blocks.params_range(segment.clone());
         let starts = segment.clone().map(|block| blocks.range(block).start).chain([params.end]);
         Self {
@@ -161,13 +172,21 @@ impl Optimizer {
         }
     }
 
-    /// Makes a whole step: both phases at once, for rules without tensor norms. What is left in `grads` is of no use.
+    /// Makes a whole step. What is left in `grads` is of no use.
     ///
     /// # Panics
-    /// If the rule needs tensor norms; if `params` or `grads` do not have the segment's length; if the rate is negative or
-    /// not finite as `f32`.
+    /// If `params` or `grads` do not have the segment's length; if the rate is negative or not finite as `f32`; if the rule needs tensor
+    /// norms, which lars and lamb do, and this is a segment of several.
+    ///
+    /// # Cost
+    /// With tensor norms, 16 bytes a block are allocated in each call.
     pub fn update(&mut self, rate: f64, params: &mut [f32], grads: &mut [f32]) {
         self.check(params, grads);
+        if self.hyper.needs_tensor_norms() && self.starts.len() - 1 == self.blocks_len {
+            let mut block_squares = vec![[0.0; 2]; self.blocks_len];
+            self.prepare(params, grads, &mut block_squares);
+            return self.finish(rate, params, grads, &block_squares);
+        }
         let len = params.len();
         let mut update = self.begin(rate);
         for start in (0..len).step_by(BLOCK_LEN) {
@@ -185,9 +204,9 @@ impl Optimizer {
     ///
     /// # Examples
     /// ```
-    /// use phalanx::optim::{Blocks, Optimizer, OptimizerOptions};
+    /// use phalanx::optim::{Optimizer, OptimizerOptions};
     ///
-    /// let mut optimizer = Optimizer::new(&OptimizerOptions::default().check()?, &Blocks::new(&[3]), 0..1);
+    /// let mut optimizer = Optimizer::new(&OptimizerOptions::default(), &[3])?;
     /// let mut params = [1.0, 2.0, 3.0];
     /// let mut update = optimizer.begin(0.5);
     /// update.piece(2..3, &mut params[2..3], &mut [2.0]);
@@ -196,6 +215,7 @@ impl Optimizer {
     /// assert_eq!(params, [1.0, 0.0, 2.0]);
     /// # Ok::<(), phalanx::optim::OptimError>(())
     /// ```
+    #[doc(hidden)]
     pub fn begin(&mut self, rate: f64) -> Update<'_> {
         assert!(!self.hyper.needs_tensor_norms(), "{} needs norms between two phases", self.hyper.kind());
         check_rate(rate);
@@ -216,6 +236,7 @@ impl Optimizer {
     ///
     /// # Panics
     /// If `params`, `grads` or `block_squares` do not have the segment's length.
+    #[doc(hidden)]
     pub fn prepare(&mut self, params: &[f32], grads: &mut [f32], block_squares: &mut [[f64; 2]]) {
         self.check(params, grads);
         let norms = self.hyper.needs_tensor_norms();
@@ -250,6 +271,7 @@ impl Optimizer {
     ///
     /// # Cost
     /// Besides the pass over the segment, one addition per block of every tensor that reaches into it.
+    #[doc(hidden)]
     pub fn finish(
         &mut self,
         rate: f64,
@@ -295,12 +317,13 @@ impl Optimizer {
     }
 
     /// Returns the checked options.
+    #[doc(hidden)]
     #[must_use]
     pub fn hyper(&self) -> &Hyper {
         &self.hyper
     }
 
-    /// Returns the state buffers with their names, in the order of [`Hyper::state_names`].
+    /// Returns the state buffers with their names, named as PyTorch's `state_dict` names them.
     pub fn state(&self) -> impl Iterator<Item = (&'static str, &[f32])> {
         self.state.iter()
     }
@@ -331,8 +354,8 @@ impl Optimizer {
     }
 
     /// Translates the state for a switch of convention during a run, after which gradients are `factor` times as large: m
-    /// from a mean over m samples to their sum, 1/m back. Each buffer is multiplied by its power of the factor
-    /// ([`Hyper::state_powers`]); rate, `l2`, ε and the other options are the caller's to translate.
+    /// from a mean over m samples to their sum, 1/m back. Each buffer is multiplied by its power of the factor,
+    /// the 2nd for averages of squares; rate, `l2`, ε and the other options are the caller's to translate.
     ///
     /// # Errors
     /// [`OptimError::OutOfRange`] if the factor, or its square where the state has squares, is not a positive normal `f32`.

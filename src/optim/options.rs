@@ -270,13 +270,34 @@ fn in_range(
 }
 
 impl OptimizerOptions {
-    /// Checks every option and fills in the defaults.
+    /// Checks every option and returns them with the defaults filled in; these check to themselves.
     ///
     /// # Errors
     /// [`OptimError::UnusedOption`] for an option that is set and not used by the optimizer, also if set to its default;
     /// [`OptimError::NeedsMomentum`] for `nesterov` or `momentum_form` without momentum; [`OptimError::OutOfRange`] for
     /// a value outside of its range, or one that becomes 0 or infinite as `f32`.
-    pub fn check(&self) -> Result<Hyper, OptimError> {
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::optim::{OptimizerKind, OptimizerOptions};
+    ///
+    /// let options = OptimizerOptions { kind: OptimizerKind::Adam, ..OptimizerOptions::default() };
+    /// let adam = options.check()?;
+    /// assert_eq!((adam.beta1, adam.beta2), (Some(0.9), Some(0.999)));
+    /// assert!(OptimizerOptions { momentum: Some(0.9), ..options }.check().is_err(), "adam has none");
+    /// # Ok::<(), phalanx::optim::OptimError>(())
+    /// ```
+    pub fn check(&self) -> Result<Self, OptimError> {
+        self.hyper().map(|hyper| hyper.options)
+    }
+
+    /// Does the same, with the rule that the options result in.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check).
+    #[doc(hidden)]
+    pub fn hyper(&self) -> Result<Hyper, OptimError> {
         self.refuse_unused()?;
         let kind = self.kind;
         let trust_coefficient = TRUST_COEFFICIENT.value(kind, self.trust_coefficient)?;
@@ -337,20 +358,19 @@ impl OptimizerOptions {
     }
 }
 
-/// Checked and complete options of an optimizer; made by [`OptimizerOptions::check`] only.
+/// Checked and complete options of an optimizer; made by [`OptimizerOptions::hyper`] only.
 ///
 /// Every option lies in its range, every option that was set is used, and every other one has its default.
 ///
 /// # Examples
 ///
 /// ```
-/// use phalanx::optim::{Hyper, OptimizerKind, OptimizerOptions};
+/// use phalanx::internals::Hyper;
+/// use phalanx::optim::{OptimizerKind, OptimizerOptions};
 ///
 /// let options = OptimizerOptions { kind: OptimizerKind::Adam, ..OptimizerOptions::default() };
-/// let adam: Hyper = options.check()?;
-/// assert_eq!((adam.options().beta1, adam.options().beta2), (Some(0.9), Some(0.999)));
+/// let adam: Hyper = options.hyper()?;
 /// assert_eq!(adam.state_names(), ["exp_avg", "exp_avg_sq"]);
-/// assert!(OptimizerOptions { momentum: Some(0.9), ..options }.check().is_err(), "adam has none");
 /// # Ok::<(), phalanx::optim::OptimError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -588,8 +608,8 @@ mod tests {
     #[test]
     fn resolved_options_check_to_the_same_hyper() {
         for &kind in OptimizerKind::ALL {
-            let hyper = of(kind).check().unwrap();
-            assert_eq!(hyper.options().check().unwrap(), hyper);
+            let hyper = of(kind).hyper().unwrap();
+            assert_eq!(hyper.options().hyper().unwrap(), hyper);
             assert_eq!(hyper.state_powers().len(), hyper.state_len_per_param());
         }
         let caffe = OptimizerOptions {
@@ -598,7 +618,7 @@ mod tests {
             nesterov: true,
             ..of(OptimizerKind::Lars)
         };
-        assert_eq!(caffe.check().unwrap().options().check().unwrap(), caffe.check().unwrap());
+        assert_eq!(caffe.check().unwrap().check().unwrap(), caffe.check().unwrap());
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub fn reduced_gradient(reduction: Reduction, shards: &[ShardSum]) -> Option<f64
 /// ```
 /// use phalanx::optim::{OptimizerOptions, reference::TensorOptimizer};
 ///
-/// let mut optimizer = TensorOptimizer::new(&OptimizerOptions::default().check()?, 2);
+/// let mut optimizer = TensorOptimizer::new(&OptimizerOptions::default().hyper()?, 2);
 /// let mut params = [1.0, 2.0];
 /// optimizer.step(0.5, &mut params, &[2.0, -2.0]);
 /// assert_eq!(params, [0.0, 3.0]);

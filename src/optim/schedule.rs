@@ -57,7 +57,8 @@ pub struct ScheduleOptions {
 ///
 /// # Examples
 /// ```
-/// use phalanx::optim::{Schedule, ScheduleKind, ScheduleOptions};
+/// use phalanx::internals::Schedule;
+/// use phalanx::optim::{ScheduleKind, ScheduleOptions};
 ///
 /// let options = ScheduleOptions { kind: ScheduleKind::Linear, warmup_steps: 2, ..ScheduleOptions::default() };
 /// let schedule = Schedule::new(&options, 1.0, 6, 3)?;
@@ -261,15 +262,23 @@ fn out_of_range(value: f64, expected: &'static str) -> OptimError {
 ///
 /// # Examples
 /// ```
-/// use phalanx::optim::{BatchCut, OptimizerKind, Reduction, ScaleRate};
+/// use ndarray::Array2;
+/// use phalanx::data::{Dataset, Targets};
+/// use phalanx::model::{Samples, from_fn};
+/// use phalanx::optim::ScaleRate;
+/// use phalanx::train::{Options, Plan};
 ///
-/// let base = BatchCut { batch_size: 256, shards: 1 };
-/// let now = BatchCut { batch_size: 1024, shards: 4 };
-/// let factor = |scale: ScaleRate, reduction| scale.factor(OptimizerKind::Sgd, reduction, base, now);
-/// assert_eq!(factor(ScaleRate::Linear, Reduction::Mean), 4.0);
-/// assert_eq!(factor(ScaleRate::Linear, Reduction::Sum), 1.0);
-/// assert_eq!(factor(ScaleRate::Sqrt, Reduction::Sum), 0.5);
-/// assert_eq!(ScaleRate::Linear.factor(OptimizerKind::Adam, Reduction::Sum, base, now), 4.0);
+/// let data = Dataset::from_arrays(Array2::zeros((1000, 1)), Targets::None, None)?;
+/// let model = from_fn(vec![0.0], |_: &[f32], _: &Samples<'_>, _: &mut [f32]| 0.0);
+/// let options = Options {
+///     batch_size: 256,
+///     rate: Some(0.1),
+///     scale_rate: ScaleRate::Linear,
+///     base_batch_size: Some(64),
+///     ..Options::default()
+/// };
+/// assert_eq!(Plan::new(&options, &model, &data, None)?.rate(), 0.4);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -304,6 +313,21 @@ impl ScaleRate {
     ///
     /// # Panics
     /// If a batch has no sample or no shard.
+    ///
+    /// # Examples
+    /// ```
+    /// use phalanx::internals::BatchCut;
+    /// use phalanx::optim::{OptimizerKind, Reduction, ScaleRate};
+    ///
+    /// let base = BatchCut { batch_size: 256, shards: 1 };
+    /// let now = BatchCut { batch_size: 1024, shards: 4 };
+    /// let factor = |scale: ScaleRate, reduction| scale.factor(OptimizerKind::Sgd, reduction, base, now);
+    /// assert_eq!(factor(ScaleRate::Linear, Reduction::Mean), 4.0);
+    /// assert_eq!(factor(ScaleRate::Linear, Reduction::Sum), 1.0);
+    /// assert_eq!(factor(ScaleRate::Sqrt, Reduction::Sum), 0.5);
+    /// assert_eq!(ScaleRate::Linear.factor(OptimizerKind::Adam, Reduction::Sum, base, now), 4.0);
+    /// ```
+    #[doc(hidden)]
     #[must_use]
     pub fn factor(self, kind: OptimizerKind, reduction: Reduction, base: BatchCut, now: BatchCut) -> f64 {
         let c = |cut: BatchCut| {

@@ -271,8 +271,8 @@ pub enum TrainError {
         rank: usize,
         /// The step, counted from 1.
         step: u64,
-        /// The phase it was in.
-        phase: Phase,
+        /// The phase it was in, such as "in the update".
+        phase: &'static str,
         /// The message of the panic.
         message: String,
         /// The params as the last whole step left them, also if this one was in the middle of its update.
@@ -329,7 +329,7 @@ impl TrainError {
         let text = payload.downcast_ref::<&str>().map(ToString::to_string);
         let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
         let message = message.unwrap_or_else(|| "without a message".to_owned());
-        Self::Panicked { rank, step: step + 1, phase, message, params: Vec::new() }
+        Self::Panicked { rank, step: step + 1, phase: phase.text(), message, params: Vec::new() }
     }
 
     /// Returns the distance of an error from the cause: an error of the rank itself comes before one that others caused.

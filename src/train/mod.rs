@@ -40,7 +40,7 @@
 //!
 //! # The phases of a rank
 //!
-//! Each rank records the [`Phase`] that it enters (`phase.rs`): it is in the error if the rank panics, and its time is charged to the
+//! Each rank records the phase that it enters (`phase.rs`): it is in the error if the rank panics, and its time is charged to the
 //! account in brackets.
 //!
 //! ```text
@@ -141,13 +141,15 @@ mod worker;
 
 pub use error::{SubscriberError, TrainError};
 pub use noise_scale::{NoiseEstimate, NoiseScale};
-pub use options::{Length, Metric, NoiseInterval, OnDivergence, Options, SaveEvery, Shards};
-pub use outcome::{Blame, Divergence, Outcome, StateVector, StopReason};
-pub use phase::{Phase, PhaseTimes};
+pub use options::{Length, Metric, OnDivergence, Options, SaveEvery, Shards};
+pub use outcome::{Divergence, Outcome, StopReason};
+#[cfg(test)]
+use phase::Phase;
+pub use phase::PhaseTimes;
 pub use plan::Plan;
 pub use position::Position;
 pub(crate) use position::Quality;
 pub use score::{predict, score};
 pub use snapshot::Snapshot;
-pub use subscriber::{EpochEnd, EpochParams, Event, StepEnd, StepScore, Subscriber};
+pub use subscriber::{EpochEnd, Event, StepEnd, Subscriber};
 pub use trainer::Trainer;

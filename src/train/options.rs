@@ -56,8 +56,9 @@ pub struct Options {
     pub early_stop: Option<u64>,
     /// True to keep a copy of the best params, for [`Outcome::best_params`](super::Outcome::best_params).
     pub keep_best: bool,
-    /// The interval at which the gradient noise scale is measured; `None` for never. The params have the same bits either way.
-    pub noise_scale: Option<NoiseInterval>,
+    /// Measures the gradient noise scale every `n` steps, such as [`NOISE_INTERVAL`](Self::NOISE_INTERVAL); `None` for never. The params have
+    /// the same bits either way.
+    pub noise_scale: Option<u64>,
     /// Every `n`-th step reports the global norm of its gradient, as every step that clips does; 0 for no others.
     /// It then writes the reduced gradient down, and reads it once more. The params have the same bits either way.
     pub grad_norm_every: u64,
@@ -100,20 +101,11 @@ impl Default for Options {
     }
 }
 
-/// The interval at which the gradient noise scale is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoiseInterval {
-    /// Every [`NoiseInterval::AUTO`] steps, which costs a perceptron at most 2 % of its time.
-    Auto,
-    /// Every `n` steps.
-    Steps(u64),
-}
-
-impl NoiseInterval {
-    /// Steps from one measurement to the next with `Auto`. On one thread a measuring step takes 1.14 times the processor time of
-    /// another with 784-128-10 and batches of 32, 1.07 times with 128, 1.06 times for 784-512-512-10 with 256, 1.13 times for
-    /// softmax regression with 128 (Zen 4).
-    pub const AUTO: u64 = 10;
+impl Options {
+    /// The steps from one measurement of the gradient noise scale to the next where nothing else is asked for, which costs a perceptron
+    /// at most 2 % of its time. On one thread a measuring step takes 1.14 times the processor time of another with 784-128-10 and
+    /// batches of 32, 1.07 times with 128, 1.06 times for 784-512-512-10 with 256, 1.13 times for softmax regression with 128 (Zen 4).
+    pub const NOISE_INTERVAL: u64 = 10;
 }
 
 /// The length of a complete run.
@@ -267,7 +259,7 @@ impl FromStr for Metric {
 /// use ndarray::array;
 /// use phalanx::data::{Dataset, Targets};
 /// use phalanx::model::{Samples, from_fn};
-/// use phalanx::train::{Blame, OnDivergence, Options, StopReason, Trainer};
+/// use phalanx::train::{Divergence, OnDivergence, Options, StopReason, Trainer};
 ///
 /// let data = Dataset::from_arrays(array![[1.0], [2.0], [1e30], [6.0]], Targets::None, None)?;
 /// let mean = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
@@ -277,7 +269,7 @@ impl FromStr for Metric {
 /// let options = Options { batch_size: 1, ..Options::default() };
 /// let stopped = Trainer::new(&mean, &data, options.clone()).run()?;
 /// assert_eq!(stopped.reason, StopReason::Diverged);
-/// assert_eq!(stopped.divergence.unwrap().blame, Blame::Loss { shard: 0 });
+/// assert_eq!(stopped.divergence.unwrap(), Divergence::Loss { step: 3, shard: 0 });
 ///
 /// let skipping = Options { on_divergence: OnDivergence::Skip, ..options };
 /// let outcome = Trainer::new(&mean, &data, skipping).run()?;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::noise_scale::NoiseScale;
 use super::phase::PhaseTimes;
 use super::position::Position;
@@ -21,7 +23,7 @@ use crate::optim::Optimizer;
 /// use phalanx::data::{Dataset, Targets};
 /// use phalanx::model::{Samples, from_fn};
 /// use phalanx::optim::{OptimizerKind, OptimizerOptions};
-/// use phalanx::train::{Length, Options, Outcome, Position, Snapshot, StateVector, StopReason, Trainer};
+/// use phalanx::train::{Length, Options, Outcome, Position, Snapshot, StopReason, Trainer};
 ///
 /// let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [6.0]], Targets::None, None)?;
 /// let mean = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
@@ -33,7 +35,7 @@ use crate::optim::Optimizer;
 ///
 /// let outcome: Outcome = Trainer::new(&mean, &data, run(3)).run()?;
 /// assert_eq!(outcome.reason, StopReason::Completed);
-/// let names: Vec<&str> = outcome.state.iter().map(|StateVector { name, .. }| *name).collect();
+/// let names: Vec<&str> = outcome.state.iter().map(|(name, _)| *name).collect();
 /// assert_eq!(names, ["exp_avg", "exp_avg_sq"]);
 /// // It stands after the first of the two batches of its second epoch.
 /// let Position { step, epoch, batch, sums, .. } = outcome.position;
@@ -49,8 +51,8 @@ use crate::optim::Optimizer;
 pub struct Outcome {
     /// The params.
     pub params: Vec<f32>,
-    /// The optimizer's state, one vector of the length of the params for each of its names.
-    pub state: Vec<StateVector>,
+    /// The optimizer's state: the name of each of its vectors, as PyTorch calls it, with one value per param.
+    pub state: Vec<(&'static str, Vec<f32>)>,
     /// Steps done.
     pub steps: u64,
     /// Its position; meaningless if it diverged, as the params then are those before the last step.
@@ -79,28 +81,22 @@ impl Outcome {
     ///
     /// A copy of params and state.
     pub fn snapshot(&self) -> Option<Snapshot> {
-        let state = self.state.iter().map(|vector| (vector.name.to_owned(), vector.values.clone()));
+        let state = self.state.iter().map(|(name, values)| ((*name).to_owned(), values.clone()));
         let best = self.best_params.clone().unwrap_or_default();
         (self.reason != StopReason::Diverged)
             .then(|| Snapshot::new(self.position, self.params.clone(), state.collect()).with_best(best))
     }
 }
 
-/// One vector of an optimizer's state.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StateVector {
-    /// Its name, as PyTorch calls it.
-    pub name: &'static str,
-    /// One value a param.
-    pub values: Vec<f32>,
-}
-
 /// The reason why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StopReason {
     /// All its steps were done.
     Completed,
     /// The number of epochs that [`Options::early_stop`](super::Options::early_stop) gives brought no gain over the best before them.
+    /// In files it is `completed`.
+    #[serde(rename = "completed", skip_deserializing)]
     StoppedEarly,
     /// The stop flag was set; the step in hand was finished first.
     Interrupted,
@@ -126,7 +122,7 @@ pub(super) fn outcome(ranks: &[RankOutcome], params: Vec<f32>, keep_best: bool) 
     let names = ranks[0].optimizer.state().map(|(name, _)| name).enumerate();
     let state = names.map(|(index, name)| {
         let parts = ranks.iter().filter_map(|rank| rank.optimizer.state().nth(index));
-        StateVector { name, values: parts.flat_map(|(_, values)| values).copied().collect() }
+        (name, parts.flat_map(|(_, values)| values).copied().collect())
     });
     let best = || ranks.iter().flat_map(|rank| &rank.best).copied().collect();
     Outcome {
@@ -142,59 +138,69 @@ pub(super) fn outcome(ranks: &[RankOutcome], params: Vec<f32>, keep_best: bool) 
     }
 }
 
-/// The step that diverged, and where in it.
+/// The first value that was NaN or infinite: shards in their order, their loss before their gradient, tensors in the order of the params.
+/// Steps are counted from 1, shards are those of the step, counted from 0, whichever rank had them.
 ///
 /// # Examples
 ///
 /// ```
-/// use phalanx::train::{Blame, Divergence};
+/// use phalanx::train::Divergence;
 ///
-/// let divergence = Divergence { step: 17, blame: Blame::Loss { shard: 3 } };
+/// let divergence = Divergence::Loss { step: 17, shard: 3 };
 /// assert_eq!(divergence.to_string(), "step 17: the loss of shard 3 is no finite number");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Divergence {
-    /// The step, counted from 1.
-    pub step: u64,
-    /// The value that diverged.
-    pub blame: Blame,
-}
-
-/// The first value that was NaN or infinite: shards in their order, their loss before their gradient, tensors in the order of the params.
-/// Shards are those of the step, counted from 0, whichever rank had them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Blame {
+pub enum Divergence {
     /// The loss of a shard.
     Loss {
+        /// The step.
+        step: u64,
         /// The shard.
         shard: usize,
     },
     /// The gradient of a tensor, in a shard.
     Gradient {
+        /// The step.
+        step: u64,
         /// The tensor.
         tensor: String,
         /// The shard.
         shard: usize,
     },
     /// The gradient of the whole step, though that of each shard is finite.
-    Sum,
+    Sum {
+        /// The step.
+        step: u64,
+    },
     /// A tensor of the params after the update, though the gradient was finite. The params before it are kept.
     Update {
+        /// The step.
+        step: u64,
         /// The tensor.
         tensor: String,
     },
 }
 
+impl Divergence {
+    /// Returns the step that diverged, counted from 1.
+    pub fn step(&self) -> u64 {
+        match self {
+            Self::Loss { step, .. } | Self::Gradient { step, .. } | Self::Update { step, .. } => *step,
+            Self::Sum { step } => *step,
+        }
+    }
+}
+
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "step {}: ", self.step)?;
-        match &self.blame {
-            Blame::Loss { shard } => write!(f, "the loss of shard {shard} is no finite number"),
-            Blame::Gradient { tensor, shard } => {
+        write!(f, "step {}: ", self.step())?;
+        match self {
+            Self::Loss { shard, .. } => write!(f, "the loss of shard {shard} is no finite number"),
+            Self::Gradient { tensor, shard, .. } => {
                 write!(f, "the gradient of {tensor} is no finite number in shard {shard}")
             }
-            Blame::Sum => f.write_str("the gradient is no finite number, though that of each shard is"),
-            Blame::Update { tensor } => write!(f, "its update made {tensor} infinite, or no number"),
+            Self::Sum { .. } => f.write_str("the gradient is no finite number, though that of each shard is"),
+            Self::Update { tensor, .. } => write!(f, "its update made {tensor} infinite, or no number"),
         }
     }
 }
@@ -208,13 +214,14 @@ pub(super) enum DivergedAt {
     Param(usize),
 }
 
-/// Finds the first of the shards whose loss or gradient is NaN or infinite, by computing them again one by one.
-pub(super) fn blame<'s>(
+/// Finds the first of the shards of a step whose loss or gradient is NaN or infinite, by computing them again one by one.
+pub(super) fn find_divergence<'s>(
     model: &AnyModel<'_>,
     data: &Dataset,
     params: &[f32],
+    step: u64,
     shards: impl Iterator<Item = &'s [u32]> + Clone,
-) -> Blame {
+) -> Divergence {
     let most = shards.clone().map(<[u32]>::len).max().unwrap_or(0);
     let (mut gathered, mut workspace) = (gathered_for(data, most), model.workspace(most));
     let mut grads = vec![0.0; params.len()];
@@ -228,13 +235,13 @@ pub(super) fn blame<'s>(
         grads.fill(0.0);
         let loss = model.gradient(params, &samples, &mut grads, &mut workspace);
         if !loss.is_finite() {
-            return Blame::Loss { shard };
+            return Divergence::Loss { step, shard };
         }
         if let Some(param) = grads.iter().position(|grad| !grad.is_finite()) {
-            return Blame::Gradient { tensor: tensor_of(model, param), shard };
+            return Divergence::Gradient { step, tensor: tensor_of(model, param), shard };
         }
     }
-    Blame::Sum
+    Divergence::Sum { step }
 }
 
 /// Returns the name of the tensor that a param belongs to.

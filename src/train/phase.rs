@@ -1,6 +1,5 @@
 //! The phases of a rank's work: where each rank is, for the error if it panics, and the time that it spends on each.
 
-use std::fmt;
 use std::ops::AddAssign;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,34 +12,24 @@ use serde::{Deserialize, Serialize};
 macro_rules! phases {
     ($($(#[$doc:meta])+ $name:ident => $text:literal, $account:ident;)+) => {
         /// A phase of a rank's work, in a step and around it.
-        ///
-        /// # Examples
-        ///
-        /// ```
-        /// use phalanx::train::Phase;
-        ///
-        /// assert_eq!(Phase::BeforeReduce.to_string(), "before the reduction");
-        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[non_exhaustive]
         #[repr(u8)]
-        pub enum Phase {
+        pub(super) enum Phase {
             $($(#[$doc])+ $name,)+
         }
 
         impl Phase {
             /// All of them.
-            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+            pub(super) const ALL: &'static [Self] = &[$(Self::$name),+];
 
             /// Returns the account that its time is charged to.
             fn account(self) -> Account {
                 match self { $(Self::$name => Account::$account),+ }
             }
-        }
 
-        impl fmt::Display for Phase {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$name => $text),+ })
+            /// Returns the text of errors.
+            pub(super) fn text(self) -> &'static str {
+                match self { $(Self::$name => $text),+ }
             }
         }
     };
@@ -78,9 +67,8 @@ pub struct PhaseTimes {
     pub compute: Duration,
     /// Waiting for other ranks.
     pub wait: Duration,
-    /// Combining shards, dividing, clipping, updating. If the model
-    /// [reduces by segment](crate::model::SegmentModel::reduces_by_segment), also the gradients of the params, which are computed,
-    /// combined and used in one pass.
+    /// Combining shards, dividing, clipping, updating. If the model reduces by segment, as a perceptron mostly does, also the gradients of
+    /// the params, which are computed, combined and used in one pass.
     pub reduce_update: Duration,
 }
 

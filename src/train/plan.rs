@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::error::TrainError;
-use super::options::{Length, Metric, NoiseInterval, OnDivergence, Options, Shards};
+use super::options::{Length, Metric, OnDivergence, Options, Shards};
 use super::position::{Best, Position, Quality};
 use super::samples::{memory_is_given, target_shape};
 use super::score::check_score_weights;
@@ -12,7 +12,7 @@ use super::snapshot::Snapshot;
 use crate::collective::tree::Node;
 use crate::data::{Dataset, Targets};
 use crate::model::{AnyModel, Erased, Model, Tensor, segment_model};
-use crate::optim::{BatchCut, Blocks, Hyper, L2Form, Reduction, ScaleRate, Schedule};
+use crate::optim::{BatchCut, Blocks, Hyper, L2Form, OptimizerOptions, Reduction, ScaleRate, Schedule};
 
 /// A run that can begin: nothing in it is left to choose, and every choice fits the others.
 ///
@@ -21,13 +21,13 @@ use crate::optim::{BatchCut, Blocks, Hyper, L2Form, Reduction, ScaleRate, Schedu
 /// ```
 /// use phalanx::data::{LoadOptions, Source};
 /// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
-/// use phalanx::train::{Metric, NoiseInterval, Options, Plan, Shards, TrainError};
+/// use phalanx::train::{Metric, Options, Plan, Shards, TrainError};
 ///
 /// let digits: Source = "digits".parse()?;
 /// let data = digits.load(&LoadOptions::default())?;
 /// let (hidden, activation, loss) = (vec![16], Activation::Relu, Loss::CrossEntropy);
 /// let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
-/// let options = Options { batch_size: 100, noise_scale: Some(NoiseInterval::Auto), ..Options::default() };
+/// let options = Options { batch_size: 100, noise_scale: Some(Options::NOISE_INTERVAL), ..Options::default() };
 /// let plan = Plan::new(&options, &model, &data.train, data.test.as_ref())?;
 /// assert_eq!((plan.steps_per_epoch(), plan.short_batch(), plan.shards()), (15, Some(37), 4));
 /// assert_eq!(plan.shards(), Shards::Auto.count(100));
@@ -82,7 +82,7 @@ impl Plan {
         check(options)?;
         check_data(options, model, train, test)?;
         let metric = metric(options, test)?;
-        let hyper = options.optimizer.check()?;
+        let hyper = options.optimizer.hyper()?;
         if hyper.l2_form() == L2Form::BatchSum && options.reduction != Reduction::Mean {
             return Err(TrainError::L2Form { reduction: options.reduction });
         }
@@ -237,8 +237,12 @@ impl Plan {
         })
     }
 
-    /// The checked optimizer.
-    pub fn hyper(&self) -> &Hyper {
+    /// Returns the options of the optimizer, with every default filled in.
+    pub fn optimizer(&self) -> OptimizerOptions {
+        self.hyper.options()
+    }
+
+    pub(super) fn hyper(&self) -> &Hyper {
         &self.hyper
     }
 
@@ -530,9 +534,8 @@ fn noise_interval(
 ) -> Result<Option<u64>, TrainError> {
     let interval = match options.noise_scale {
         None => return Ok(None),
-        Some(NoiseInterval::Auto) => NoiseInterval::AUTO,
-        Some(NoiseInterval::Steps(0)) => return Err(TrainError::ZeroNoiseInterval),
-        Some(NoiseInterval::Steps(steps)) => steps,
+        Some(0) => return Err(TrainError::ZeroNoiseInterval),
+        Some(steps) => steps,
     };
     if largest < 2 {
         return Err(TrainError::NoiseOfOneSample);

@@ -10,8 +10,9 @@ use super::error::TrainError;
 use super::outcome::Outcome;
 use super::plan::Plan;
 use super::shards::RankLayout;
-use super::snapshot::{Segment, Snapshot};
-use crate::collective::{CollectiveError, Communicator, Incoming, Op, Outgoing, Wire, gather_parts};
+use super::snapshot::{Snapshot, SnapshotSegment};
+use crate::collective::internals::gather_parts;
+use crate::collective::{CollectiveError, Communicator, Incoming, Op, Outgoing, Wire};
 
 /// The connection of a rank to all others.
 pub(super) struct Ranks<'a> {
@@ -178,21 +179,23 @@ impl<'a> Processes<'a> {
         let vectors = snapshot.state_names().len();
         let has_best = plan.keep_best() && snapshot.position().best.is_some();
         if self.layout.process() > 0 {
-            let pieces = snapshot.segments_mut().iter().flat_map(Segment::vectors);
+            let pieces = snapshot.segments_mut().iter().flat_map(SnapshotSegment::vectors);
             let outgoing: Vec<_> =
                 pieces.map(|piece| Outgoing { to: 0, bytes: bytemuck::cast_slice(piece) }).collect();
             self.exchange(&outgoing, &mut [])?;
             return Ok(None);
         }
-        let mut others: Vec<Vec<Segment>> = (1..self.layout.processes())
+        let mut others: Vec<Vec<SnapshotSegment>> = (1..self.layout.processes())
             .map(|process| {
                 let ranks = self.layout.ranks_of(process);
-                ranks.map(|rank| Segment::zeroed(plan.segment(rank).len(), vectors, has_best)).collect()
+                ranks
+                    .map(|rank| SnapshotSegment::zeroed(plan.segment(rank).len(), vectors, has_best))
+                    .collect()
             })
             .collect();
         let mut incoming = Vec::new();
         for (index, parts) in others.iter_mut().enumerate() {
-            let pieces = parts.iter_mut().flat_map(Segment::vectors_mut);
+            let pieces = parts.iter_mut().flat_map(SnapshotSegment::vectors_mut);
             incoming.extend(
                 pieces.map(|piece| Incoming { from: index + 1, bytes: bytemuck::cast_slice_mut(piece) }),
             );
@@ -206,7 +209,7 @@ impl<'a> Processes<'a> {
     pub(super) fn complete(&self, outcome: &mut Outcome, plan: &Plan) -> Result<(), TrainError> {
         let part = |process| plan.params_in(process);
         let own = part(self.layout.process());
-        let states = outcome.state.iter_mut().map(|vector| &mut vector.values);
+        let states = outcome.state.iter_mut().map(|(_, values)| values);
         for values in states.chain(&mut outcome.best_params) {
             let mut all = vec![0.0; plan.params_len()];
             all[own.clone()].copy_from_slice(values);

@@ -272,7 +272,7 @@ mod tests {
         let took = begun.elapsed();
         match ended {
             Err(TrainError::Panicked { rank: r, step: s, phase: p, message, params })
-                if (r, s, p, message.as_str()) == (rank, step + 1, phase, "planted") =>
+                if (r, s, p, message.as_str()) == (rank, step + 1, phase.text(), "planted") =>
             {
                 if params != expected {
                     Some("params are not those after the last whole step".into())
@@ -321,11 +321,14 @@ mod tests {
                         let before = whole.cloned().unwrap_or_else(|| bench.after(&options, step));
                         let fault = panic_in(step, phase, 1);
                         let run = || bench.trainer(&bench.model, &options).fault(rank, fault).run();
-                        judge(wrong(run, (rank, step, phase), &before), phase.to_string());
+                        judge(wrong(run, (rank, step, phase), &before), phase.text().to_owned());
                         let by_shards = ByShards { model: &bench.model, struck: None };
                         let fault = panic_in(step, phase, 1);
                         let run = || bench.trainer(&by_shards, &options).fault(rank, fault).run();
-                        judge(wrong(run, (rank, step, phase), &before), format!("{phase}, by shards"));
+                        judge(
+                            wrong(run, (rank, step, phase), &before),
+                            format!("{}, by shards", phase.text()),
+                        );
                     }
                     // One gradient a step and rank, as all shards of a rank are one subtree; on some ranks two.
                     let by_shards = ByShards { model: &bench.model, struck: Some((rank, AtomicU64::new(0))) };

@@ -17,21 +17,21 @@ pub struct Snapshot {
     /// Of the state vectors, as the optimizer calls them.
     names: Vec<String>,
     /// Segments in the order of the params.
-    segments: Vec<Segment>,
+    segments: Vec<SnapshotSegment>,
     /// The buffers that the segments are returned to.
     home: Option<Arc<SnapshotBuffers>>,
 }
 
 /// A segment of the params, and of each state vector.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Segment {
+pub(super) struct SnapshotSegment {
     pub(super) params: Vec<f32>,
     pub(super) state: Vec<Vec<f32>>,
     /// The best params so far; empty if the run does not keep them, or has none yet.
     pub(super) best: Vec<f32>,
 }
 
-impl Segment {
+impl SnapshotSegment {
     /// Returns one of `len` params and `vectors` state vectors, all 0.
     pub(super) fn zeroed(len: usize, vectors: usize, has_best: bool) -> Self {
         let best = if has_best { vec![0.0; len] } else { Vec::new() };
@@ -53,14 +53,19 @@ impl Snapshot {
     /// Makes a snapshot of flat params, and by name the optimizer's state vectors of the same length.
     pub fn new(position: Position, params: Vec<f32>, state: Vec<(String, Vec<f32>)>) -> Self {
         let (names, state) = state.into_iter().unzip();
-        Self { position, names, segments: vec![Segment { params, state, best: Vec::new() }], home: None }
+        Self {
+            position,
+            names,
+            segments: vec![SnapshotSegment { params, state, best: Vec::new() }],
+            home: None,
+        }
     }
 
     /// Adds the best params so far, of the length of the params; none if there are 0.
     pub fn with_best(self, best: Vec<f32>) -> Self {
-        let Segment { params, state, .. } = self.joined();
+        let SnapshotSegment { params, state, .. } = self.joined();
         Self {
-            segments: vec![Segment { params, state, best }],
+            segments: vec![SnapshotSegment { params, state, best }],
             home: None,
             position: self.position,
             names: self.names.clone(),
@@ -68,22 +73,22 @@ impl Snapshot {
     }
 
     /// Returns everything in one piece.
-    pub(super) fn joined(&self) -> Segment {
+    pub(super) fn joined(&self) -> SnapshotSegment {
         let state = (0..self.names.len()).map(|index| joined(self.state(index))).collect();
-        Segment { params: joined(self.params()), state, best: joined(self.best()) }
+        SnapshotSegment { params: joined(self.params()), state, best: joined(self.best()) }
     }
 
     pub(super) fn lent(
         position: Position,
         names: Vec<String>,
-        segments: Vec<Segment>,
+        segments: Vec<SnapshotSegment>,
         home: Arc<SnapshotBuffers>,
     ) -> Self {
         Self { position, names, segments, home: Some(home) }
     }
 
     /// Its segments, to which those of other processes may be added.
-    pub(super) fn segments_mut(&mut self) -> &mut Vec<Segment> {
+    pub(super) fn segments_mut(&mut self) -> &mut Vec<SnapshotSegment> {
         &mut self.segments
     }
 
@@ -149,7 +154,7 @@ pub(super) fn joined<'a>(pieces: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
 #[derive(Debug)]
 pub(super) struct SnapshotBuffers {
     /// One a rank, which alone writes it.
-    segments: Vec<Mutex<Segment>>,
+    segments: Vec<Mutex<SnapshotSegment>>,
     /// Set by rank 0 when it takes the segments, cleared when they are back.
     away: AtomicBool,
 }
@@ -185,14 +190,14 @@ impl SnapshotBuffers {
         Snapshot::lent(position, names, segments, Arc::clone(self))
     }
 
-    pub(super) fn take_back(&self, segments: Vec<Segment>) {
+    pub(super) fn take_back(&self, segments: Vec<SnapshotSegment>) {
         self.segments.iter().zip(segments).for_each(|(place, segment)| *own(place) = segment);
         self.away.store(false, Ordering::Release);
     }
 }
 
 /// A rank that panicked in the middle of a copy ends the run; what it left is overwritten or dropped.
-fn own(segment: &Mutex<Segment>) -> MutexGuard<'_, Segment> {
+fn own(segment: &Mutex<SnapshotSegment>) -> MutexGuard<'_, SnapshotSegment> {
     segment.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -205,5 +210,5 @@ fn copy(from: &[f32], to: &mut Vec<f32>) {
 #[derive(Default)]
 pub(super) struct Start {
     pub(super) position: Position,
-    pub(super) values: Segment,
+    pub(super) values: SnapshotSegment,
 }

@@ -77,7 +77,7 @@ impl<'a> Step<'a> {
             combiner: Combiner::new(plan, run.model),
             grads: Vec::new(),
             norms: Norms::new(plan, rank),
-            optimizer: Optimizer::new(plan.hyper(), plan.blocks(), plan.block_run(rank)),
+            optimizer: Optimizer::for_segment(plan.hyper(), plan.blocks(), plan.block_run(rank)),
             noise_scale: NoiseScale::default(),
             clock: PhaseClock::new(Arc::clone(&run.phases[ranks.thread()])),
         }

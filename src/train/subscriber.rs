@@ -22,7 +22,7 @@ use crate::model::Score;
 /// ```
 /// use phalanx::data::{LoadOptions, Source};
 /// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
-/// use phalanx::train::{EpochEnd, Event, Length, Options, PhaseTimes, StepEnd, StepScore, Trainer};
+/// use phalanx::train::{EpochEnd, Event, Length, Options, PhaseTimes, StepEnd, Trainer};
 ///
 /// let digits: Source = "digits".parse()?;
 /// let data = digits.load(&LoadOptions::default())?;
@@ -38,7 +38,7 @@ use crate::model::Score;
 ///         Event::Step(StepEnd { step, loss, grad_norm, .. }) => {
 ///             assert!(*step >= 1 && loss.is_finite() && grad_norm.is_none());
 ///         }
-///         Event::Score(StepScore { step, test }) => assert!(*step == 5 && test.accuracy() > Some(0.1)),
+///         Event::Score { step, test } => assert!(*step == 5 && test.accuracy() > Some(0.1)),
 ///         Event::Epoch(end) => {
 ///             let EpochEnd { train_loss, phases: PhaseTimes { compute, .. }, elapsed, .. } = end;
 ///             assert!(compute < elapsed && end.samples_per_sec() > 0.0);
@@ -58,12 +58,24 @@ pub enum Event<'a> {
     /// A step was done.
     Step(StepEnd),
     /// The test samples were scored between epochs, see [`Trainer::score_at`](super::Trainer::score_at).
-    Score(StepScore),
+    Score {
+        /// Steps done.
+        step: u64,
+        /// Score on the test samples.
+        test: Score,
+    },
     /// An epoch was done and scored.
     Epoch(EpochEnd),
-    /// The params as an epoch leaves them, after its [`Epoch`](Self::Epoch), for subscribers that
-    /// [want](super::Subscriber::wants_params) them.
-    Params(EpochParams<'a>),
+    /// The params as an epoch, or the part of one that a run ends with, leaves them, after its [`Epoch`](Self::Epoch), for subscribers
+    /// that [want](super::Subscriber::wants_params) them.
+    Params {
+        /// 0-based epoch.
+        epoch: u64,
+        /// Steps done since the run began.
+        step: u64,
+        /// The flat params.
+        params: &'a [f32],
+    },
     /// The run is to be [saved](super::Trainer::save_every); the steps continue meanwhile. At the end of an epoch it comes after
     /// that.
     Snapshot(Arc<Snapshot>),
@@ -91,15 +103,6 @@ pub struct StepEnd {
     pub noise_scale: Option<NoiseScale>,
     /// True if the loss or the gradient was NaN or infinite, so that nothing was changed.
     pub diverged: bool,
-}
-
-/// The score after a step.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StepScore {
-    /// Steps done.
-    pub step: u64,
-    /// Score on the test samples.
-    pub test: Score,
 }
 
 /// The result of one epoch, or of the part of one that a run ends with. An epoch that was resumed in the middle is reported whole.
@@ -143,45 +146,6 @@ impl Quality {
     }
 }
 
-/// The params after an epoch, or after the part of one that a run ends with.
-///
-/// # Examples
-///
-/// ```
-/// use phalanx::train::{EpochParams, Event, Subscriber, SubscriberError};
-///
-/// /// The global norm of the params after each epoch.
-/// struct Norms(Vec<f64>);
-///
-/// impl Subscriber for Norms {
-///     fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
-///         if let Event::Params(EpochParams { params, .. }) = event {
-///             let squares = params.iter().map(|param| f64::from(*param) * f64::from(*param));
-///             self.0.push(squares.sum::<f64>().sqrt());
-///         }
-///         Ok(())
-///     }
-///
-///     fn wants_params(&self) -> bool {
-///         true
-///     }
-/// }
-///
-/// let mut norms = Norms(Vec::new());
-/// norms.hear(&Event::Params(EpochParams { epoch: 0, step: 23, params: &[3.0, -4.0] }))?;
-/// assert_eq!(norms.0, [5.0]);
-/// # Ok::<(), SubscriberError>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct EpochParams<'a> {
-    /// 0-based epoch.
-    pub epoch: u64,
-    /// Steps done since the run began.
-    pub step: u64,
-    /// The flat params.
-    pub params: &'a [f32],
-}
-
 /// A receiver of a run's events, in the order in which they happened: on the thread that called
 /// [`Trainer::run`](super::Trainer::run), while the ranks continue.
 ///
@@ -196,7 +160,7 @@ pub struct EpochParams<'a> {
 /// struct StopFile(std::path::PathBuf);
 ///
 /// impl Subscriber for StopFile {
-///     fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+///     fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
 ///         match event {
 ///             Event::Epoch(end) if self.0.exists() => Err(format!("stopped in epoch {}", end.epoch).into()),
 ///             _ => Ok(()),
@@ -211,7 +175,7 @@ pub trait Subscriber {
     ///
     /// The reason why it cannot continue, such as a full disk: it receives nothing more, and the run ends after the step in hand, with
     /// [`TrainError::Subscriber`](super::TrainError::Subscriber).
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError>;
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError>;
 
     /// Returns whether it wants [`Event::Params`]; false by default. If one subscriber wants them, all receive them.
     ///
@@ -219,6 +183,34 @@ pub trait Subscriber {
     ///
     /// Rank 0 copies the params at the end of each epoch, into one of two buffers; it waits if the subscribers have not yet
     /// received those of two epochs before.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::train::{Event, Subscriber, SubscriberError};
+    ///
+    /// /// The global norm of the params after each epoch.
+    /// struct Norms(Vec<f64>);
+    ///
+    /// impl Subscriber for Norms {
+    ///     fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+    ///         if let Event::Params { params, .. } = event {
+    ///             let squares = params.iter().map(|param| f64::from(*param) * f64::from(*param));
+    ///             self.0.push(squares.sum::<f64>().sqrt());
+    ///         }
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn wants_params(&self) -> bool {
+    ///         true
+    ///     }
+    /// }
+    ///
+    /// let mut norms = Norms(Vec::new());
+    /// norms.receive(&Event::Params { epoch: 0, step: 23, params: &[3.0, -4.0] })?;
+    /// assert_eq!(norms.0, [5.0]);
+    /// # Ok::<(), SubscriberError>(())
+    /// ```
     fn wants_params(&self) -> bool {
         false
     }
@@ -226,8 +218,8 @@ pub trait Subscriber {
 
 /// A caller that keeps its subscriber lends it to the run.
 impl<S: Subscriber + ?Sized> Subscriber for &mut S {
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
-        (**self).hear(event)
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+        (**self).receive(event)
     }
 
     fn wants_params(&self) -> bool {
@@ -239,7 +231,7 @@ impl<S: Subscriber + ?Sized> Subscriber for &mut S {
 pub(super) struct Callback<F>(pub(super) F);
 
 impl<F: FnMut(&Event<'_>)> Subscriber for Callback<F> {
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         (self.0)(event);
         Ok(())
     }
@@ -317,7 +309,7 @@ impl<'a> Subscribers<'a> {
     /// Passes an event to all, in the order in which they subscribed. Sets `quit` once one fails.
     pub(super) fn notify(&mut self, event: &Event<'_>, quit: &AtomicBool) {
         let Self { subscribers, failure } = self;
-        subscribers.retain_mut(|subscriber| match subscriber.hear(event) {
+        subscribers.retain_mut(|subscriber| match subscriber.receive(event) {
             Ok(()) => true,
             Err(error) => {
                 quit.store(true, Ordering::Relaxed);
@@ -333,7 +325,7 @@ impl<'a> Subscribers<'a> {
         let mut pass_on = |message| match message {
             Message::Event(event) => self.notify(&event, quit),
             Message::Params { epoch, step, params } => {
-                self.notify(&Event::Params(EpochParams { epoch, step, params: &params }), quit);
+                self.notify(&Event::Params { epoch, step, params: &params }, quit);
                 // Nobody takes it if rank 0 has ended.
                 let _ = buffers.send(params);
             }
@@ -363,9 +355,9 @@ mod tests {
     struct Notes(Vec<(u64, Vec<f32>)>);
 
     impl Subscriber for Notes {
-        fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
-            if let Event::Params(told) = event {
-                self.0.push((told.step, told.params.to_vec()));
+        fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+            if let Event::Params { step, params, .. } = event {
+                self.0.push((*step, params.to_vec()));
             }
             Ok(())
         }
@@ -376,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn params_are_told_after_each_epoch_and_the_part_of_one_as_the_run_has_them_there() {
+    fn params_are_sent_after_each_epoch_and_the_part_of_one_as_the_run_has_them_there() {
         let samples = array![[1.0], [2.0], [3.0], [6.0]];
         let data = Dataset::from_arrays(samples, Targets::None, None).unwrap();
         let model = from_fn(vec![0.0; 3], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {

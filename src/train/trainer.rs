@@ -8,7 +8,7 @@ use std::thread;
 use super::error::TrainError;
 use super::options::{Options, SaveEvery};
 use super::outcome::{
-    Blame, DivergedAt, Divergence, Outcome, RankOutcome, StopReason, blame, outcome, tensor_of,
+    DivergedAt, Divergence, Outcome, RankOutcome, StopReason, find_divergence, outcome, tensor_of,
 };
 use super::phase::PhaseRecord;
 use super::plan::Plan;
@@ -17,7 +17,7 @@ use super::ranks::{Processes, Ranks};
 use super::run::{Rollback, RunContext};
 use super::score::Scorer;
 use super::shards::part;
-use super::snapshot::{Segment, Snapshot, SnapshotBuffers, Start};
+use super::snapshot::{Snapshot, SnapshotBuffers, SnapshotSegment, Start};
 use super::subscriber::{Callback, Event, Subscriber, Subscribers};
 use super::worker::Worker;
 use crate::collective::{Shared, Wire, World};
@@ -292,7 +292,7 @@ impl<'a> Trainer<'a> {
             None => {
                 let initial = self.initial.take();
                 let params = initial.unwrap_or_else(|| self.model.initial_params(plan.seed()));
-                Start { values: Segment { params, ..Segment::default() }, ..Start::default() }
+                Start { values: SnapshotSegment { params, ..SnapshotSegment::default() }, ..Start::default() }
             }
         };
         let (found, expected) = (start.values.params.len(), plan.params_len());
@@ -498,8 +498,8 @@ fn divergence(
 ) -> Option<Divergence> {
     let (at, batch) = rank.diverged.clone().filter(|_| rank.reason == StopReason::Diverged)?;
     let step = rank.position.step;
-    let blame = match at {
-        DivergedAt::Param(param) => Blame::Update { tensor: tensor_of(model, param) },
+    Some(match at {
+        DivergedAt::Param(param) => Divergence::Update { step, tensor: tensor_of(model, param) },
         DivergedAt::Gradient => {
             let mut order: Vec<u32> = (0..train.len() as u32).collect();
             if plan.shuffle() {
@@ -507,10 +507,9 @@ fn divergence(
             }
             let (samples, shards) = (&order[batch.clone()], plan.shards_of(batch.len()));
             let shards = (0..shards).map(|shard| &samples[part(samples.len(), shards, shard)]);
-            blame(model, train, params, shards)
+            find_divergence(model, train, params, step, shards)
         }
-    };
-    Some(Divergence { step, blame })
+    })
 }
 
 /// Boundaries that leave all of `len` values to rank 0.
@@ -574,14 +573,18 @@ mod tests {
         let trainer = Trainer::new(&model, &data, options(6)).test(&data).score_at(vec![9, 5, 0, 2]);
         trainer
             .on_event(|event| {
-                scores.extend(if let Event::Score(score) = event { Some(*score) } else { None })
+                scores.extend(if let Event::Score { step, test } = event {
+                    Some((*step, *test))
+                } else {
+                    None
+                })
             })
             .run()
             .unwrap();
-        assert_eq!(scores.iter().map(|score| score.step).collect::<Vec<_>>(), [2, 5]);
-        for score in scores {
-            let outcome = Trainer::new(&model, &data, options(score.step)).run().unwrap();
-            assert_eq!(crate::train::score(&model, &outcome.params, &data).unwrap(), score.test);
+        assert_eq!(scores.iter().map(|(step, _)| *step).collect::<Vec<_>>(), [2, 5]);
+        for (step, test) in scores {
+            let outcome = Trainer::new(&model, &data, options(step)).run().unwrap();
+            assert_eq!(crate::train::score(&model, &outcome.params, &data).unwrap(), test);
         }
     }
 }

@@ -15,7 +15,7 @@ use super::run::RunContext;
 use super::score::{Scorer, groups, sum};
 use super::shards::part;
 use super::step::{Step, StepResult};
-use super::subscriber::{EpochEnd, Event, EventSender, StepEnd, StepScore};
+use super::subscriber::{EpochEnd, Event, EventSender, StepEnd};
 use crate::data::sample_order;
 use crate::model::{AnyModel, Score};
 
@@ -234,7 +234,7 @@ impl<'a, 'p> Worker<'a, 'p> {
         }
         self.step.clock.exclude();
         match self.score()? {
-            Some(test) => self.send(|position| Event::Score(StepScore { step: position.step, test })),
+            Some(test) => self.send(|position| Event::Score { step: position.step, test }),
             None => Ok(()),
         }
     }

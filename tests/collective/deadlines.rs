@@ -2,7 +2,8 @@
 
 use crate::ranks::{Random, on_ranks};
 use crate::tally::{Tally, count, is_full, within};
-use phalanx_collective::{CollectiveError, Communicator, Difference, Op, Operation, World};
+use phalanx_collective::internals::{Difference, Operation};
+use phalanx_collective::{CollectiveError, Communicator, Op, World};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -142,7 +143,7 @@ fn misuse_gives_every_rank_the_same_typed_error_and_nobody_waits() {
     tally.case(World::new(0).unwrap_err() == CollectiveError::ZeroRanks, || "zero ranks".into());
     let difference =
         Difference::Operation { expected: Operation::Barrier, found: Operation::AllReduce(Op::Sum) };
-    let told = CollectiveError::Mismatch { rank: 1, difference }.to_string();
+    let told = CollectiveError::Mismatch { rank: 1, difference: difference.to_string() }.to_string();
     tally.case(told.contains("rank 1") && told.contains("barrier"), || told.clone());
     tally.end();
 }

@@ -3,7 +3,8 @@
 
 use crate::ranks::on_ranks;
 use crate::tally::{Tally, is_full};
-use phalanx_collective::{CollectiveError, Communicator, Element, Float, Op, Operation, World, segment};
+use phalanx_collective::internals::Operation;
+use phalanx_collective::{CollectiveError, Communicator, Element, Float, Op, World, segment};
 use std::fmt::Debug;
 
 const LENS: [usize; 12] = [0, 1, 2, 3, 7, 63, 64, 65, 1000, 1023, 4097, 1_000_000];

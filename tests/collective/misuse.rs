@@ -1,9 +1,8 @@
 //! Shows that misuse gives the same typed error on every rank, leaves values as they were and the world usable.
 
 use crate::ranks::on_ranks;
-use phalanx_collective::{
-    AbortHandle, CollectiveError, Communicator, Difference, Op, Operation, Shared, World,
-};
+use phalanx_collective::internals::{Difference, Operation};
+use phalanx_collective::{AbortHandle, CollectiveError, Communicator, Op, Shared, World};
 use std::time::Duration;
 
 #[test]
@@ -32,7 +31,7 @@ fn disagreement(call: impl Fn(&mut Communicator) -> Result<(), CollectiveError> 
 }
 
 fn mismatch(rank: usize, difference: Difference) -> CollectiveError {
-    CollectiveError::Mismatch { rank, difference }
+    CollectiveError::Mismatch { rank, difference: difference.to_string() }
 }
 
 #[test]

@@ -3,9 +3,9 @@
 #![cfg(feature = "processes")]
 
 use crate::ranks::{Random, hard_values, on_ranks};
+use phalanx_collective::internals::{Difference, Operation};
 use phalanx_collective::{
-    CollectiveError, Difference, Incoming, LocalWire, Op, Operation, Outgoing, ProcessCommunicator, Wire,
-    World, reference,
+    CollectiveError, Incoming, LocalWire, Op, Outgoing, ProcessCommunicator, Wire, World, reference,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
@@ -133,7 +133,7 @@ fn disagreement(
 }
 
 fn mismatch(rank: usize, difference: Difference) -> CollectiveError {
-    CollectiveError::Mismatch { rank, difference }
+    CollectiveError::Mismatch { rank, difference: difference.to_string() }
 }
 
 #[test]

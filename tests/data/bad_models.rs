@@ -6,8 +6,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use phalanx::checkpoint::{Checkpoint, CheckpointError, History, ModelFile, RunFacts, read_tensors};
+use phalanx::checkpoint::{Checkpoint, CheckpointError, ModelFile, read_tensors};
 use phalanx::data::{LoadOptions, Source};
+use phalanx::internals::{History, RunFacts};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::train::{Position, Snapshot};
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use phalanx::data::{DataError, LoadOptions, Loaded, Source, TargetKind};
+use phalanx::data::{DataError, LoadOptions, LoadedData, Source, TargetKind};
 use proptest::prelude::*;
 use tempfile::{TempDir, tempdir};
 
@@ -41,7 +41,7 @@ fn folder() -> TempDir {
     folder
 }
 
-fn load(folder: &TempDir, file: &str, source: &str, bytes: &[u8]) -> Result<Loaded, DataError> {
+fn load(folder: &TempDir, file: &str, source: &str, bytes: &[u8]) -> Result<LoadedData, DataError> {
     let path = folder.path().join(file);
     fs::write(&path, bytes).unwrap();
     let source = folder.path().join(source).display().to_string().parse::<Source>()?;

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use ndarray::{Array2, array};
 use phalanx::data::{
-    Classes, Column, Dataset, HeaderRow, LoadOptions, Loaded, Source, Standardize, TargetKind, Targets,
+    Classes, Column, Dataset, HeaderRow, LoadOptions, LoadedData, Source, Standardize, TargetKind, Targets,
 };
 use phalanx::internals::GatherBuffer;
 use tempfile::{TempDir, tempdir};
@@ -25,7 +25,7 @@ impl Files {
         Files(folder)
     }
 
-    fn load(&self, name: &str, options: &LoadOptions) -> Loaded {
+    fn load(&self, name: &str, options: &LoadOptions) -> LoadedData {
         let path = |name| self.0.path().join(name).display().to_string();
         let text = name.split(',').map(path).collect::<Vec<_>>().join(",");
         text.parse::<Source>().unwrap().load(options).unwrap()
@@ -200,7 +200,7 @@ fn labels() -> Vec<u8> {
     idx(8, &[3], &[2, 0, 1])
 }
 
-fn folder(files: &[(&str, Vec<u8>)], options: &LoadOptions) -> Loaded {
+fn folder(files: &[(&str, Vec<u8>)], options: &LoadOptions) -> LoadedData {
     let files: Vec<_> = files.iter().map(|(name, bytes)| (*name, bytes.as_slice())).collect();
     Files::new(&files).load("", options)
 }

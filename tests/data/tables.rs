@@ -246,7 +246,7 @@ fn fault(case: &Case) -> Option<String> {
         (Ok(data), Refused(_)) => return Some(format!("{} samples were read", data.len())),
         (Ok(data), _) => data,
     };
-    let remarks: Vec<String> = data.remarks().iter().map(ToString::to_string).collect();
+    let remarks: Vec<String> = data.remarks().collect();
     match (&case.expected, data.targets()) {
         (Values(expected), Targets::Values { values, .. })
             if values == expected
@@ -297,7 +297,7 @@ fn later_tables_are_read_by_the_names_of_their_columns_or_by_position_and_say_so
             ..LoadOptions::default()
         };
         load(&case).map(|data| {
-            let remarks: Vec<String> = data.remarks().iter().map(ToString::to_string).collect();
+            let remarks: Vec<String> = data.remarks().collect();
             ((0..data.len()).map(|sample| data.features_of(sample)).collect::<Vec<_>>(), remarks.join("; "))
         })
     };
@@ -345,7 +345,7 @@ fn a_model_of_another_format_says_which_column_of_a_table_it_takes_for_the_label
     let mut later = case("label,a,b\n1,5,6\n", Classes(0, 0, &[], &[]));
     later.options = LoadOptions { features: Some(2), target: TargetKind::None, ..LoadOptions::default() };
     let data = load(&later).unwrap();
-    let remarks: Vec<String> = data.remarks().iter().map(ToString::to_string).collect();
+    let remarks: Vec<String> = data.remarks().collect();
     assert!(remarks.iter().any(|remark| remark.contains("column \"b\" as the label")), "{remarks:?}");
     later.options.label_column = Some(Column::Name("label".to_string()));
     assert_eq!(load(&later).unwrap().features_of(0), [5.0, 6.0]);
@@ -402,8 +402,9 @@ fn a_model_without_names_reads_named_columns_in_their_order_and_says_so() {
     let data = load(&named).unwrap();
     assert_eq!(data.features_of(0), [5.0, 10.0]);
     assert!(
-        data.remarks()[0]
-            .to_string()
+        data.remarks()
+            .next()
+            .unwrap()
             .contains("the model was trained without names of columns; its 2 columns")
     );
 }

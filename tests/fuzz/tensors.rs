@@ -5,11 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use phalanx::checkpoint::{
-    Checkpoint, CheckpointError, History, ModelFile, RunFacts, params_sha256, read_tensors,
-};
+use phalanx::checkpoint::{Checkpoint, CheckpointError, ModelFile, params_sha256, read_tensors};
 use phalanx::data::{Classes, LoadOptions, Source};
-use phalanx::internals::summarize;
+use phalanx::internals::{History, RunFacts, summarize};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::train::{Position, Snapshot};
 use serde_json::{Value, json};

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2};
-use phalanx::collective::tree::{Node, Stack, fold};
+use phalanx::collective::tree::{Node, Stack};
 use phalanx::internals::kernel::{
     Epilogue, Linear, Panels, Scratch, ShardRows, backward_bias, backward_weight, bias_gradient,
     weight_gradient,
@@ -171,10 +171,10 @@ proptest! {
         for run in runs(cuts, lens.len()) {
             nodes.extend(subtrees(run).map(|node| (node, all.gradient(node.leaves()))));
         }
-        prop_assert_eq!(bits(&fold(nodes, add).unwrap()), bits(&whole));
+        prop_assert_eq!(bits(&Stack::fold(nodes, add).unwrap()), bits(&whole));
 
         let leaves = (0..lens.len()).map(|shard| (Node::leaf(shard), all.gradient(shard..shard + 1)));
-        prop_assert_eq!(bits(&fold(leaves, add).unwrap()), bits(&whole));
+        prop_assert_eq!(bits(&Stack::fold(leaves, add).unwrap()), bits(&whole));
     }
 }
 

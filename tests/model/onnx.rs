@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ndarray::Array2;
-use phalanx::checkpoint::{ModelFile, OnnxModel, params_sha256};
+use phalanx::checkpoint::{ModelFile, params_sha256};
 use phalanx::data::{Classes, Dataset, Standardize, Targets};
+use phalanx::internals::OnnxModel;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::train::predict;
 

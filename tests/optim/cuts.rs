@@ -1,8 +1,9 @@
 //! Shows that params and optimizer state have the same bits however the blocks are cut into segments, in one phase or
 //! two, and across saving and loading; and that the fast forms follow the slow definitions on random data.
 
+use phalanx::internals::Blocks;
 use phalanx::optim::{
-    Blocks, MomentumForm, OptimError, Optimizer, OptimizerKind, OptimizerOptions, reference::TensorOptimizer,
+    MomentumForm, OptimError, Optimizer, OptimizerKind, OptimizerOptions, reference::TensorOptimizer,
 };
 use proptest::prelude::*;
 use std::ops::Range;
@@ -37,8 +38,9 @@ struct Group {
 impl Group {
     fn new(options: &OptimizerOptions, tensor_lens: &[usize], cut: &[usize]) -> Self {
         let blocks = Blocks::new(tensor_lens);
-        let hyper = options.check().unwrap();
-        let own = |pair: &[usize]| (pair[0]..pair[1], Optimizer::new(&hyper, &blocks, pair[0]..pair[1]));
+        let hyper = options.hyper().unwrap();
+        let own =
+            |pair: &[usize]| (pair[0]..pair[1], Optimizer::for_segment(&hyper, &blocks, pair[0]..pair[1]));
         Self { optimizers: cut.windows(2).map(own).collect(), blocks }
     }
 
@@ -120,18 +122,18 @@ proptest! {
         seed in 0_u64..1000,
     ) {
         for options in configurations() {
-            let hyper = options.check().unwrap();
-            if hyper.needs_tensor_norms() { continue }
+            let hyper = options.hyper().unwrap();
             let blocks = Blocks::new(&tensor_lens);
             let len = blocks.params_len();
-            let mut fused = Optimizer::new(&hyper, &blocks, 0..blocks.len());
+            let mut fused = Optimizer::for_segment(&hyper, &blocks, 0..blocks.len());
             let mut phased = fused.clone();
+            let mut squares = vec![[0.0; 2]; blocks.len()];
             let (mut a, mut b) = (wave(len, seed), wave(len, seed));
             for step in 0..4 {
                 let (mut g, mut h) = (wave(len, seed + 1 + step), wave(len, seed + 1 + step));
                 fused.update(0.1, &mut a, &mut g);
-                phased.prepare(&b, &mut h, &mut []);
-                phased.finish(0.1, &mut b, &mut h, &[]);
+                phased.prepare(&b, &mut h, &mut squares);
+                phased.finish(0.1, &mut b, &mut h, &squares);
             }
             prop_assert_eq!(&a, &b, "{:?}", options);
             prop_assert!(fused.state().eq(phased.state()));
@@ -149,7 +151,7 @@ proptest! {
             let len = group.blocks.params_len();
             let mut params = wave(len, seed);
             let mut expected: Vec<f64> = params.iter().map(|&w| f64::from(w)).collect();
-            let hyper = options.check().unwrap();
+            let hyper = options.hyper().unwrap();
             let mut slow: Vec<_> = tensor_lens.iter().map(|&len| TensorOptimizer::new(&hyper, len)).collect();
             for step in 0..4 {
                 let grads = clear_wave(len, seed + 1 + step);
@@ -204,8 +206,8 @@ fn a_run_resumed_from_its_state_goes_on_to_the_same_bits() {
 
 #[test]
 fn state_that_does_not_fit_is_refused_and_changes_nothing() {
-    let hyper = OptimizerOptions::new(OptimizerKind::Adam).check().unwrap();
-    let mut optimizer = Optimizer::new(&hyper, &Blocks::new(&[3]), 0..1);
+    let hyper = OptimizerOptions::new(OptimizerKind::Adam).hyper().unwrap();
+    let mut optimizer = Optimizer::for_segment(&hyper, &Blocks::new(&[3]), 0..1);
     assert_eq!(
         optimizer.load_state("momentum_buffer", &[1.0; 3]).unwrap_err().to_string(),
         "adam as configured keeps no state \"momentum_buffer\", it keeps exp_avg, exp_avg_sq; use the optimizer options \
@@ -244,21 +246,21 @@ fn a_rate_of_zero_moves_nothing() {
 
 #[test]
 #[should_panic(expected = "lars needs norms between two phases")]
-fn one_phase_is_no_way_to_use_lars() {
-    let hyper = OptimizerOptions::new(OptimizerKind::Lars).check().unwrap();
-    Optimizer::new(&hyper, &Blocks::new(&[1]), 0..1).update(0.1, &mut [1.0], &mut [1.0]);
+fn a_segment_of_several_is_not_updated_by_lars_in_one_phase() {
+    let hyper = OptimizerOptions::new(OptimizerKind::Lars).hyper().unwrap();
+    Optimizer::for_segment(&hyper, &Blocks::new(&[1, 1]), 0..1).update(0.1, &mut [1.0], &mut [1.0]);
 }
 
 #[test]
 #[should_panic(expected = "grads do not fit the segment")]
 fn grads_of_another_length_are_a_bug() {
-    let hyper = OptimizerOptions::default().check().unwrap();
-    Optimizer::new(&hyper, &Blocks::new(&[2]), 0..1).update(0.1, &mut [1.0; 2], &mut [1.0]);
+    let hyper = OptimizerOptions::default().hyper().unwrap();
+    Optimizer::for_segment(&hyper, &Blocks::new(&[2]), 0..1).update(0.1, &mut [1.0; 2], &mut [1.0]);
 }
 
 #[test]
 #[should_panic(expected = "rate -1.0 is not")]
 fn a_negative_rate_is_a_bug() {
-    let hyper = OptimizerOptions::default().check().unwrap();
-    Optimizer::new(&hyper, &Blocks::new(&[1]), 0..1).update(-1.0, &mut [1.0], &mut [1.0]);
+    let hyper = OptimizerOptions::default().hyper().unwrap();
+    Optimizer::for_segment(&hyper, &Blocks::new(&[1]), 0..1).update(-1.0, &mut [1.0], &mut [1.0]);
 }

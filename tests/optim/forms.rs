@@ -1,9 +1,8 @@
 //! Shows that each form of ε, the penalty over the weight of a batch and the sparing of biases are what the slow definition
 //! says, tensor by tensor, and that they do not depend on how the params are cut.
 
-use phalanx::optim::{
-    Blocks, EpsForm, Optimizer, OptimizerKind, OptimizerOptions, reference::TensorOptimizer,
-};
+use phalanx::internals::Blocks;
+use phalanx::optim::{EpsForm, Optimizer, OptimizerKind, OptimizerOptions, reference::TensorOptimizer};
 
 /// A weight, a bias that goes on over blocks, a weight, a bias.
 const LENS: [usize; 4] = [1500, 1100, 40, 7];
@@ -32,10 +31,10 @@ fn variants(kind: OptimizerKind) -> Vec<OptimizerOptions> {
 /// Ten steps over `cuts` segments, the penalty divided by 2, 3, 2, 3 ...
 fn fast(options: OptimizerOptions, world_size: usize) -> Vec<f32> {
     let blocks = Blocks::new(&LENS).with_biases(BIASES.to_vec());
-    let hyper = options.check().unwrap();
+    let hyper = options.hyper().unwrap();
     let cuts = blocks.cut(world_size);
     let mut optimizers: Vec<_> =
-        cuts.windows(2).map(|cut| Optimizer::new(&hyper, &blocks, cut[0]..cut[1])).collect();
+        cuts.windows(2).map(|cut| Optimizer::for_segment(&hyper, &blocks, cut[0]..cut[1])).collect();
     let mut params: Vec<f32> = (0..blocks.params_len()).map(|i| wave(i, 0)).collect();
     for step in 1..=10 {
         let mut grads: Vec<f32> = (0..params.len()).map(|i| wave(i, step)).collect();
@@ -61,7 +60,7 @@ fn slow(options: OptimizerOptions) -> Vec<f64> {
     for (len, is_bias) in LENS.into_iter().zip(BIASES) {
         let decay = if is_bias { 0.0 } else { options.weight_decay };
         let own = OptimizerOptions { l2: 0.0, weight_decay: decay, ..options };
-        let mut optimizer = TensorOptimizer::new(&own.check().unwrap(), len);
+        let mut optimizer = TensorOptimizer::new(&own.hyper().unwrap(), len);
         let mut tensor: Vec<f64> = (start..start + len).map(|i| f64::from(wave(i, 0))).collect();
         for step in 1..=10 {
             let l2 = if is_bias { 0.0 } else { options.l2 / (2 + step % 2) as f64 };
@@ -108,12 +107,12 @@ fn the_bits_do_not_depend_on_the_cut_nor_on_the_pieces() {
         for options in variants(kind) {
             let whole = fast(options, 1);
             assert!((2..=5).all(|world_size| fast(options, world_size) == whole), "{kind}");
-            let hyper = options.check().unwrap();
+            let hyper = options.hyper().unwrap();
             if hyper.needs_tensor_norms() {
                 continue;
             }
             let blocks = Blocks::new(&LENS).with_biases(BIASES.to_vec());
-            let mut optimizer = Optimizer::new(&hyper, &blocks, 0..blocks.len());
+            let mut optimizer = Optimizer::for_segment(&hyper, &blocks, 0..blocks.len());
             let mut params: Vec<f32> = (0..blocks.params_len()).map(|i| wave(i, 0)).collect();
             for step in 1..=10 {
                 optimizer.divide_l2((2 + step % 2) as f64);

@@ -79,7 +79,8 @@
 //! print('[\n  ' + ',\n  '.join(rows) + '\n]')
 //! ```
 
-use phalanx::optim::{Blocks, Optimizer, OptimizerKind, OptimizerOptions, reference::TensorOptimizer};
+use phalanx::internals::Blocks;
+use phalanx::optim::{Optimizer, OptimizerKind, OptimizerOptions, reference::TensorOptimizer};
 use serde::Deserialize;
 
 /// A run of `STEPS` steps and the params it ended with.
@@ -110,9 +111,9 @@ fn rate_at(case: &Case, step: u64) -> f64 {
 }
 
 fn train(case: &Case) -> Vec<f32> {
-    let hyper = case.options.check().unwrap();
+    let hyper = case.options.hyper().unwrap();
     let blocks = Blocks::new(&TENSOR_LENS);
-    let mut optimizer = Optimizer::new(&hyper, &blocks, 0..blocks.len());
+    let mut optimizer = Optimizer::for_segment(&hyper, &blocks, 0..blocks.len());
     let mut squares = vec![[0.0; 2]; blocks.len()];
     let mut params = initial_params();
     for step in 0..STEPS {
@@ -125,7 +126,7 @@ fn train(case: &Case) -> Vec<f32> {
 
 /// The same by the crate's own slow definition, in f64.
 fn train_by_reference(case: &Case) -> Vec<f64> {
-    let hyper = case.options.check().unwrap();
+    let hyper = case.options.hyper().unwrap();
     let mut params: Vec<f64> = initial_params().into_iter().map(f64::from).collect();
     let mut optimizers = TENSOR_LENS.map(|len| TensorOptimizer::new(&hyper, len));
     for step in 0..STEPS {

@@ -3,7 +3,8 @@
 use std::fs;
 
 use crate::room::{Ran, Room, table};
-use phalanx::checkpoint::{ModelFile, OnnxModel};
+use phalanx::checkpoint::ModelFile;
+use phalanx::internals::OnnxModel;
 
 #[test]
 fn a_run_a_model_file_and_a_checkpoint_are_exported_alike() {

@@ -15,7 +15,7 @@ use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::optim::{
     MomentumForm, OptimizerKind, OptimizerOptions, Reduction, ScheduleKind, ScheduleOptions,
 };
-use phalanx::train::{Event, Length, NoiseInterval, Options, Shards, Trainer};
+use phalanx::train::{Event, Length, Options, Shards, Trainer};
 
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bits.txt");
 
@@ -107,7 +107,7 @@ fn runs_end_in_the_bits_that_are_recorded() {
     let (mlp, softmax) = (Mlp::new(shape(vec![32, 20])), Mlp::new(shape(vec![])));
     let mut found = String::new();
     for (optimizer, options) in options() {
-        for (noise, noise_scale) in [("plain", None), ("noise", Some(NoiseInterval::Steps(3)))] {
+        for (noise, noise_scale) in [("plain", None), ("noise", Some(3))] {
             let options = Options { noise_scale, ..options.clone() };
             let name = format!("{} mlp {optimizer} {noise}", family());
             let end = same_for_all_splits(&name, &mlp, &train, &options);

@@ -3,9 +3,10 @@
 //! refused with the reason; and that the conditions it names are the ones that matter.
 
 use phalanx::data::{Dataset, LoadOptions, Source};
+use phalanx::internals::Condition;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::optim::convention::{
-    BatchRule, Condition, Convention, ConventionError, Destination, Exactness, Recipe, Settings, Translation,
+    BatchRule, Convention, ConventionError, Destination, Exactness, Recipe, Settings, Translation,
 };
 use phalanx::optim::{
     EpsForm, MomentumForm, OptimizerKind, OptimizerOptions, Reduction, ScheduleKind, ScheduleOptions,
@@ -206,7 +207,7 @@ fn there_and_back_is_where_it_began() {
     for &kind in OptimizerKind::ALL {
         for batch_size in [64, 100] {
             for &from in Convention::ALL {
-                let options = recipe(kind).options.check().unwrap().options();
+                let options = recipe(kind).options.check().unwrap();
                 let start = Settings { batch_size, ..settings(from, Recipe { options, ..recipe(kind) }) };
                 for &there in Convention::ALL {
                     let back = to(&to(&start, there).settings, from).settings;
@@ -236,34 +237,39 @@ fn a_short_last_batch_is_where_it_is_not_exact_and_the_remark_tells_by_how_much(
     let mean = Settings { drop_last: false, ..settings(MEAN, recipe) };
     let sum = to(&mean, SUM);
     let (r, m) = (1437 % 64, 64);
-    assert!(sum.remarks.contains(&Condition::ShortBatch {
+    assert!(sum.conditions.contains(&Condition::ShortBatch {
         samples: r,
         batch_size: m,
         times: r as f64 / m as f64
     }));
-    assert!(sum.remarks.contains(&Condition::ShortBatchPenalty { samples: r, times: m as f64 / r as f64 }));
+    assert!(
+        sum.conditions.contains(&Condition::ShortBatchPenalty { samples: r, times: m as f64 / r as f64 })
+    );
     assert!(distance(&trained(&mean, &data, steady), &trained(&sum.settings, &data, steady)) > 1e-3);
 
     let sklearn = to(&mean, Convention::ScikitLearn);
-    assert_eq!(sklearn.remarks, [Condition::ShortBatchPenalty { samples: r, times: m as f64 / r as f64 }]);
+    assert_eq!(sklearn.conditions, [Condition::ShortBatchPenalty { samples: r, times: m as f64 / r as f64 }]);
 
     // Between these two the number of shards is all that matters, and it stays.
     let (from, there) = (SUM_OF_SHARD_MEANS, MEAN_OF_SHARD_MEANS);
     let uneven = Settings { drop_last: false, batch_size: 66, ..settings(from, recipe) };
     let other = to(&uneven, there);
-    assert_eq!((other.remarks.len(), other.factor, other.same_bits()), (0, 0.25, true));
+    assert_eq!((other.conditions.len(), other.factor, other.same_bits()), (0, 0.25, true));
     assert_eq!(bits(&trained(&uneven, &data, steady)), bits(&trained(&other.settings, &data, steady)));
 
     let unknown = Settings { data_size: None, ..mean };
-    assert_eq!(to(&unknown, SUM).remarks, [Condition::ConstantBatch { batch_size: 64 }]);
-    assert_eq!(to(&unknown, Convention::ScikitLearn).remarks, [Condition::ConstantBatch { batch_size: 64 }]);
-    assert!(to(&unknown, Convention::ObjectiveMean).remarks.is_empty());
-    assert!(to(&Settings { drop_last: true, ..mean }, SUM).remarks.is_empty());
+    assert_eq!(to(&unknown, SUM).conditions, [Condition::ConstantBatch { batch_size: 64 }]);
+    assert_eq!(
+        to(&unknown, Convention::ScikitLearn).conditions,
+        [Condition::ConstantBatch { batch_size: 64 }]
+    );
+    assert!(to(&unknown, Convention::ObjectiveMean).conditions.is_empty());
+    assert!(to(&Settings { drop_last: true, ..mean }, SUM).conditions.is_empty());
 }
 
 #[test]
 fn a_switch_during_a_run_and_zero_norms_and_clipping_are_remarked_on() {
-    let sum = |recipe: Recipe| to(&settings(MEAN, recipe), SUM).remarks;
+    let sum = |recipe: Recipe| to(&settings(MEAN, recipe), SUM).conditions;
     let state = |name, times| Condition::State { name, times };
     let sgd = recipe(OptimizerKind::Sgd);
     assert_eq!(sum(sgd), [state("momentum_buffer", 64.0), Condition::ClipEps { eps: 64e-6 }]);
@@ -304,7 +310,7 @@ fn momentum_forms_are_the_same_at_a_constant_rate_alone() {
     let mean = settings(MEAN, recipe(OptimizerKind::Sgd));
     let target = Destination { momentum_form: Some(MomentumForm::Caffe), ..Destination::of(MEAN) };
     let caffe = mean.translated(&target).unwrap();
-    assert!(!caffe.same_bits() && caffe.remarks.contains(&Condition::FormState { times: 0.05 }));
+    assert!(!caffe.same_bits() && caffe.conditions.contains(&Condition::FormState { times: 0.05 }));
     let steady = ScheduleOptions::default();
     assert!(distance(&trained(&mean, &data, steady), &trained(&caffe.settings, &data, steady)) < 1e-5);
 
@@ -400,7 +406,7 @@ fn batch_rules_follow_their_papers_in_both_conventions_and_say_that_they_are_app
         close(options.eps.unwrap(), eps);
         close(options.l2, l2);
         assert!(found.changes.iter().all(|change| change.exactness == Exactness::Approximate));
-        assert_eq!(found.remarks[0], Condition::Approximation { rule: BatchRule::Adam, growth: 4.0 });
+        assert_eq!(found.conditions[0], Condition::Approximation { rule: BatchRule::Adam, growth: 4.0 });
     }
     let limit = Destination { batch_size: Some(704), rule: Some(BatchRule::Adam), ..Destination::of(MEAN) };
     let error = settings(MEAN, recipe).translated(&limit).unwrap_err();

@@ -8,9 +8,7 @@ use ndarray::Array2;
 use phalanx::data::{DataError, Dataset, Targets};
 use phalanx::internals::{BLOCK_LEN, sample_order};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
-use phalanx::train::{
-    Blame, Divergence, Length, OnDivergence, Options, Outcome, Shards, StopReason, Trainer,
-};
+use phalanx::train::{Divergence, Length, OnDivergence, Options, Outcome, Shards, StopReason, Trainer};
 
 const PARAMS: usize = 40;
 const SHARDS: usize = 4;
@@ -105,17 +103,18 @@ fn a_number_that_is_none_is_found_in_its_step_and_the_params_before_it_are_kept(
                         run(place, number, &good, Options { length, rate, ..options(1) }).params
                     }
                 };
-                let blame = match place {
-                    Place::Loss => Blame::Loss { shard },
-                    Place::Gradient => Blame::Gradient { tensor: "params".into(), shard },
-                    Place::Params => Blame::Update { tensor: "params".into() },
+                let divergence = match place {
+                    Place::Loss => Divergence::Loss { step: step as u64, shard },
+                    Place::Gradient => {
+                        Divergence::Gradient { step: step as u64, tensor: "params".into(), shard }
+                    }
+                    Place::Params => Divergence::Update { step: step as u64, tensor: "params".into() },
                 };
                 for threads in [1, 2, 4] {
                     let outcome = run(place, number, &all, Options { rate, ..options(threads) });
-                    let divergence = Some(Divergence { step: step as u64, blame: blame.clone() });
                     let good = outcome.reason == StopReason::Diverged
                         && outcome.steps == step as u64
-                        && outcome.divergence == divergence
+                        && outcome.divergence == Some(divergence.clone())
                         && bits(&outcome.params) == bits(&expected);
                     tally.case(good, || {
                         format!(
@@ -214,7 +213,7 @@ fn the_shard_is_named_in_the_sample_order_of_its_own_epoch() {
         let place = order.iter().position(|sample| *sample == struck as u32).unwrap();
         let (step, shard) = (place / BATCH, place % BATCH / (BATCH / SHARDS));
         let found = run(Place::Loss, f32::NAN, &all, options).divergence;
-        assert_eq!(found, Some(Divergence { step: step as u64 + 1, blame: Blame::Loss { shard } }));
+        assert_eq!(found, Some(Divergence::Loss { step: step as u64 + 1, shard }));
     }
 }
 
@@ -239,8 +238,8 @@ fn a_gradient_that_is_none_is_found_by_all_ranks_whichever_of_them_owns_it() {
                 ..options(threads)
             };
             let stopped = Trainer::new(&model, &all, options(OnDivergence::Stop)).run().unwrap();
-            let blame = Blame::Gradient { tensor: "params".into(), shard: 1 };
-            assert_eq!(stopped.divergence, Some(Divergence { step: 2, blame }), "{threads} threads");
+            let divergence = Divergence::Gradient { step: 2, tensor: "params".into(), shard: 1 };
+            assert_eq!(stopped.divergence, Some(divergence), "{threads} threads");
             let skipped = Trainer::new(&model, &all, options(OnDivergence::Skip)).run().unwrap();
             assert_eq!(
                 (skipped.reason, skipped.position.skipped),
@@ -267,7 +266,7 @@ fn a_sample_that_weighs_0_is_blamed_for_nothing() {
     let weights = Some(vec![0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 1.0]);
     let all = Dataset::from_arrays(features, Targets::None, weights).unwrap();
     let found = Trainer::new(&model, &all, options(2)).run().unwrap().divergence;
-    assert_eq!(found, Some(Divergence { step: 1, blame: Blame::Loss { shard: 2 } }));
+    assert_eq!(found, Some(Divergence::Loss { step: 1, shard: 2 }));
 }
 
 /// A gradient of 2e15 that is divided by the weight of the step, 1e-30; and eight of 1e38 that are finite, and so is their mean, but not
@@ -285,7 +284,7 @@ fn a_gradient_that_only_its_division_or_its_sum_makes_infinite_is_found_before_t
             let options = Options { threads, shards, batch_size: samples, ..Options::default() };
             let trainer = Trainer::new(&model, &all, options).initial_params(vec![0.0; 2]);
             let found = trainer.run().unwrap().divergence;
-            assert_eq!(found, Some(Divergence { step: 1, blame: Blame::Sum }), "{samples} samples");
+            assert_eq!(found, Some(Divergence::Sum { step: 1 }), "{samples} samples");
         }
     }
 }

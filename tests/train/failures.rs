@@ -119,7 +119,7 @@ fn a_subscriber_that_panics_ends_the_run() {
 struct Tired(u64);
 
 impl Subscriber for Tired {
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         match event {
             Event::Step(end) if end.step > self.0 => Err(format!("tired after {}", self.0).into()),
             _ => Ok(()),

@@ -6,10 +6,11 @@ use std::collections::HashSet;
 use crate::noisy_quadratic::{Run, distance};
 use ndarray::Array2;
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
+use phalanx::internals::Schedule;
 use phalanx::internals::{GatherBuffer, sample_order};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
 use phalanx::optim::convention::Recipe;
-use phalanx::optim::{MomentumForm, OptimizerOptions, Reduction, Schedule, ScheduleOptions, WarmupForm};
+use phalanx::optim::{MomentumForm, OptimizerOptions, Reduction, ScheduleOptions, WarmupForm};
 use phalanx::train::{Length, Options, Shards, Trainer};
 use std::sync::Mutex;
 
@@ -150,6 +151,7 @@ fn seen(threads: usize) -> [Vec<u32>; 2] {
         ..Options::default()
     };
     Trainer::new(&model, &data, options).run().unwrap();
+    drop(model);
     let second = log.lock().unwrap().split_off(SAMPLES);
     [log.into_inner().unwrap(), second]
 }

@@ -8,9 +8,7 @@ use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::internals::NoiseMeasurement;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, from_fn};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction};
-use phalanx::train::{
-    Event, Length, NoiseEstimate, NoiseInterval, NoiseScale, Options, Shards, TrainError, Trainer,
-};
+use phalanx::train::{Event, Length, NoiseEstimate, NoiseScale, Options, Shards, TrainError, Trainer};
 
 use super::by_shards::ByShards;
 
@@ -72,7 +70,7 @@ fn without_replacement([gradient, trace]: [f64; 2], samples: usize) -> f64 {
 }
 
 fn measured<M: Model>(model: &M, data: &Dataset, params: &[f32], options: &Options) -> NoiseScale {
-    let options = Options { noise_scale: Some(NoiseInterval::Steps(1)), rate: STILL, ..options.clone() };
+    let options = Options { noise_scale: Some(1), rate: STILL, ..options.clone() };
     let outcome = Trainer::new(model, data, options).initial_params(params.to_vec()).run().unwrap();
     assert!(outcome.params.iter().zip(params).all(|(now, before)| (now - before).abs() < 1e-20));
     outcome.noise_scale.unwrap()
@@ -205,7 +203,7 @@ fn same_for_all_threads<M: Model>(model: &M, data: &Dataset, options: &Options) 
     let expected = run(model, data, &Options { noise_scale: None, ..options.clone() }).0;
     let mut first = None;
     for threads in 1..=9 {
-        let options = Options { threads, noise_scale: Some(NoiseInterval::Steps(3)), ..options.clone() };
+        let options = Options { threads, noise_scale: Some(3), ..options.clone() };
         let (params, scales) = run(model, data, &options);
         assert_eq!(params, expected, "{options:?}");
         assert!(scales.iter().enumerate().all(|(step, scale)| scale.is_some() == ((step + 1) % 3 == 0)));
@@ -261,7 +259,7 @@ fn a_batch_without_parts_to_compare_is_refused_with_a_remedy() {
         error.unwrap_err()
     };
     let of = |batch_size, interval| {
-        let noise_scale = Some(NoiseInterval::Steps(interval));
+        let noise_scale = Some(interval);
         Options { batch_size, noise_scale, length: Length::Steps(1), ..Options::default() }
     };
     assert!(matches!(refused(of(8, 0), false), TrainError::ZeroNoiseInterval));
@@ -283,7 +281,7 @@ fn a_step_with_nothing_to_compare_adds_nothing() {
         batch_size: 4,
         shuffle: false,
         length: Length::Epochs(2),
-        noise_scale: Some(NoiseInterval::Steps(1)),
+        noise_scale: Some(1),
         ..Options::default()
     };
     let (_, scales) = run(&perceptron(2, &[]), &data, &options);

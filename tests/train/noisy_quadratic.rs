@@ -1,8 +1,8 @@
 //! A problem for the translations: a noisy quadratic of two tensors and three blocks.
 
-use phalanx::internals::{clip_factor, divide_grads, norm_of_squares, scale_grads};
+use phalanx::internals::{Blocks, clip_factor, divide_grads, norm_of_squares, scale_grads};
+use phalanx::optim::Optimizer;
 use phalanx::optim::convention::Recipe;
-use phalanx::optim::{Blocks, Optimizer};
 
 pub const TENSOR_LENS: [usize; 2] = [1500, 7];
 
@@ -19,8 +19,8 @@ pub struct Run {
 impl Run {
     pub fn new(recipe: &Recipe) -> Self {
         let blocks = Blocks::new(&TENSOR_LENS);
-        let hyper = recipe.options.check().unwrap();
-        let optimizer = Optimizer::new(&hyper, &blocks, 0..blocks.len());
+        let hyper = recipe.options.hyper().unwrap();
+        let optimizer = Optimizer::for_segment(&hyper, &blocks, 0..blocks.len());
         let params = (0..blocks.params_len() as u64).map(|i| 0.1 + noise(i)).collect();
         Self { blocks, optimizer, max_norm: recipe.max_norm, params, step: 0 }
     }

@@ -14,8 +14,8 @@ use phalanx::internals::BLOCK_LEN;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model, Samples, from_fn};
 use phalanx::optim::{L2Form, OptimizerKind, OptimizerOptions, Reduction};
 use phalanx::train::{
-    Divergence, Event, Length, NoiseInterval, NoiseScale, OnDivergence, Options, Outcome, SaveEvery, Shards,
-    Snapshot, StopReason, TrainError, Trainer,
+    Divergence, Event, Length, NoiseScale, OnDivergence, Options, Outcome, SaveEvery, Shards, Snapshot,
+    StopReason, TrainError, Trainer,
 };
 
 /// The threads of each process.
@@ -65,14 +65,14 @@ fn run(trainer: Trainer<'_>) -> Result<(Bits, Outcome), TrainError> {
                 norms.push(step.grad_norm.map(f64::to_bits));
             }
             Event::Epoch(epoch) => scores.extend(epoch.test.map(|test| test.loss_sum.to_bits())),
-            Event::Score(score) => scores.push(score.test.loss_sum.to_bits()),
+            Event::Score { test, .. } => scores.push(test.loss_sum.to_bits()),
             _ => {}
         })
         .run()?;
     let bits = Bits {
         params: bits(&outcome.params),
         best: outcome.best_params.as_ref().map(|best| bits(best)),
-        state: outcome.state.iter().map(|vector| bits(&vector.values)).collect(),
+        state: outcome.state.iter().map(|(_, values)| bits(values)).collect(),
         losses,
         norms,
         scores,
@@ -174,8 +174,8 @@ fn every_split_has_the_bits_of_one_process_whatever_else_a_step_does() {
     let plain = Options { shards: Shards::Count(8), ..options(Reduction::Mean, optimizers()[1]) };
     for options in [
         plain.clone(),
-        Options { noise_scale: Some(NoiseInterval::Steps(2)), grad_norm_every: 3, ..plain.clone() },
-        Options { noise_scale: Some(NoiseInterval::Steps(2)), clip_grad_norm: Some(0.5), ..plain.clone() },
+        Options { noise_scale: Some(2), grad_norm_every: 3, ..plain.clone() },
+        Options { noise_scale: Some(2), clip_grad_norm: Some(0.5), ..plain.clone() },
         Options { keep_best: true, early_stop: Some(2), length: Length::Epochs(2), ..plain.clone() },
         // Fewer samples in the last batch than there are shards, and more ranks than shards.
         Options { batch_size: 287, shards: Shards::Count(3), length: Length::Epochs(1), ..plain.clone() },
@@ -212,7 +212,7 @@ fn processes_without_params_or_shards_of_their_own_take_part() {
             shards: Shards::Count(3),
             rate: Some(0.1),
             keep_best: true,
-            noise_scale: Some(NoiseInterval::Steps(1)),
+            noise_scale: Some(1),
             ..Options::default()
         };
         let (expected, _) = run(Trainer::new(&model, &data, options(1))).unwrap();

@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::optimizers::optimizers;
 use super::tally::{Tally, count, is_full};
 use ndarray::Array2;
-use phalanx::checkpoint::{Checkpoint, RunFacts};
+use phalanx::checkpoint::Checkpoint;
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
+use phalanx::internals::RunFacts;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, ScheduleKind, ScheduleOptions};
 use phalanx::train::{
-    Event, Length, NoiseInterval, NoiseScale, Options, Position, SaveEvery, Snapshot, TrainError, Trainer,
+    Event, Length, NoiseScale, Options, Position, SaveEvery, Snapshot, TrainError, Trainer,
 };
 
 const THREADS: [usize; 3] = [1, 2, 4];
@@ -76,7 +77,7 @@ impl Bench {
             })
             .run();
         let outcome = outcome.unwrap();
-        let state = outcome.state.iter().map(|vector| bits(&vector.values)).collect();
+        let state = outcome.state.iter().map(|(_, values)| bits(values)).collect();
         let noise_scale = outcome.noise_scale;
         Bits { params: bits(&outcome.params), state, steps, epochs, noise_scale }
     }
@@ -115,7 +116,7 @@ fn options(index: usize, optimizer: OptimizerOptions) -> Options {
     let schedule = ScheduleOptions { kind, warmup_steps: 20, ..ScheduleOptions::default() };
     let clip_grad_norm = (index % 2 == 1).then_some(0.5);
     let length = Length::Steps(STEPS);
-    let noise_scale = Some(NoiseInterval::Steps(3));
+    let noise_scale = Some(3);
     Options { optimizer, schedule, clip_grad_norm, noise_scale, batch_size: 90, length, ..Options::default() }
 }
 

@@ -6,7 +6,7 @@ use ndarray::Array2;
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction, ScheduleKind, ScheduleOptions};
-use phalanx::train::{Event, Length, NoiseInterval, Options, Shards, Trainer};
+use phalanx::train::{Event, Length, Options, Shards, Trainer};
 
 use super::by_shards::ByShards;
 use super::optimizers::optimizers;
@@ -39,12 +39,12 @@ fn run(model: &impl Model, train: &Dataset, test: &Dataset, options: &Options, t
                 norms.push(step.grad_norm.map(f64::to_bits));
             }
             Event::Epoch(epoch) => scores.push(epoch.test.unwrap().loss_sum.to_bits()),
-            Event::Score(score) => scores.push(score.test.loss_sum.to_bits()),
+            Event::Score { test, .. } => scores.push(test.loss_sum.to_bits()),
             _ => {}
         })
         .run();
     let outcome = outcome.unwrap();
-    let state = outcome.state.iter().map(|vector| bits(&vector.values)).collect();
+    let state = outcome.state.iter().map(|(_, values)| bits(values)).collect();
     Bits { params: bits(&outcome.params), state, losses, norms, scores }
 }
 
@@ -126,7 +126,7 @@ fn norms_that_are_asked_for_are_those_that_clipping_tells_and_change_no_bit() {
     let (activation, loss) = (Activation::Relu, Loss::CrossEntropy);
     let model = Mlp::new(MlpShape { inputs, hidden: vec![16], outputs, activation, loss });
     for kind in [OptimizerKind::Sgd, OptimizerKind::Adam, OptimizerKind::Lars, OptimizerKind::Lamb] {
-        for noise_scale in [None, Some(NoiseInterval::Steps(2))] {
+        for noise_scale in [None, Some(2)] {
             let (optimizer, length) = (OptimizerOptions::new(kind), Length::Steps(25));
             let options = Options { optimizer, length, noise_scale, ..Options::default() };
             // So long that nothing is clipped, and every step tells its norm.

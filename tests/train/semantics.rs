@@ -6,7 +6,7 @@ use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Samples, from_fn};
 use phalanx::optim::reference::{self, ShardSum};
 use phalanx::optim::{MomentumForm, OptimizerKind, OptimizerOptions, Reduction, ScaleRate};
-use phalanx::train::{Event, Length, NoiseInterval, Options, Outcome, Plan, Shards, Trainer, score};
+use phalanx::train::{Event, Length, Options, Outcome, Plan, Shards, Trainer, score};
 
 /// The digits in batches of 64 without the short last one, so that all batches have the same power-of-two size.
 fn train_digits(options: Options) -> Outcome {
@@ -224,7 +224,7 @@ fn a_step_of_total_weight_0_changes_nothing_and_is_reported() {
         shuffle: false,
         length: Length::Steps(1),
         threads: 2,
-        noise_scale: Some(NoiseInterval::Steps(1)),
+        noise_scale: Some(1),
         ..Options::default()
     };
     let mut weights = Vec::new();

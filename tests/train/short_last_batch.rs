@@ -3,9 +3,10 @@
 //! times r/m, which is the same; nor without the short batch.
 
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
+use phalanx::internals::Blocks;
 use phalanx::internals::{GatherBuffer, divide_grads, sample_order};
 use phalanx::model::{self, Activation, Loss, Mlp, MlpShape, Model, Samples};
-use phalanx::optim::{Blocks, MomentumForm, Optimizer, OptimizerOptions, Reduction};
+use phalanx::optim::{MomentumForm, Optimizer, OptimizerOptions, Reduction};
 use phalanx::train::{Length, Options, Shards, Trainer, score};
 
 /// The first digits, and softmax regression on them.
@@ -82,7 +83,7 @@ fn by_hand(optimizer: OptimizerOptions) -> Vec<f32> {
     let mut params = model.initial_params(Options::default().seed);
     let mut grads = vec![0.0; params.len()];
     let blocks = Blocks::new(&[params.len()]);
-    let mut optimizer = Optimizer::new(&optimizer.check().unwrap(), &blocks, 0..blocks.len());
+    let mut optimizer = Optimizer::for_segment(&optimizer.hyper().unwrap(), &blocks, 0..blocks.len());
     let (mut gathered, mut workspace) = (GatherBuffer::new(64, 64, 0), model.workspace(64));
     let mut order = vec![0; data.len()];
     for epoch in 0..3 {

@@ -2,7 +2,7 @@
 //! does worse than the small one; a gradual warm-up makes up for most of it, a constant one does not. `examples/warm_up.rs`
 //! prints it, and that of MNIST.
 
-use phalanx::data::{LoadOptions, Loaded, Source};
+use phalanx::data::{LoadOptions, LoadedData, Source};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape};
 use phalanx::optim::{OptimizerOptions, ScaleRate, ScheduleKind, ScheduleOptions, WarmupForm};
 use phalanx::train::{Length, Options, Trainer, score};
@@ -13,7 +13,7 @@ const LARGE: usize = 256;
 
 /// Mean test error over five seeds, in percent.
 fn test_error(batch_size: usize, warmup: Option<WarmupForm>) -> f64 {
-    let Loaded { train, test, .. } =
+    let LoadedData { train, test, .. } =
         "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap();
     let (hidden, activation, loss) = (vec![32], Activation::Relu, Loss::CrossEntropy);
     let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle as BarStyle};
 use terminal_size::{Width, terminal_size_of};
 
-use phalanx::log::LogLine;
+use phalanx::internals::LogLine;
 use phalanx::model::Score;
 use phalanx::train::{EpochEnd, Event, NoiseScale, Plan, StepEnd, Subscriber, SubscriberError};
 
@@ -65,19 +65,19 @@ pub struct Progress {
     bar: ProgressBar,
     epochs: u64,
     steps: u64,
-    since: Since,
+    since: RecentWork,
     /// The noise scale as last measured.
     noise: Option<NoiseScale>,
 }
 
 /// The work since the last update.
-struct Since {
+struct RecentWork {
     time: Instant,
     samples: usize,
     steps: u64,
 }
 
-impl Since {
+impl RecentWork {
     fn now() -> Self {
         Self { time: Instant::now(), samples: 0, steps: 0 }
     }
@@ -96,7 +96,7 @@ impl Progress {
     fn of(style: ProgressStyle, steps: u64, steps_per_epoch: u64) -> Self {
         let bar = style.bar(steps, TEMPLATE);
         let epochs = steps.div_ceil(steps_per_epoch);
-        Self { style, bar, epochs, steps, since: Since::now(), noise: None }
+        Self { style, bar, epochs, steps, since: RecentWork::now(), noise: None }
     }
 
     /// Shows a step, if the last update was long enough ago.
@@ -117,7 +117,7 @@ impl Progress {
             ProgressStyle::Json if elapsed >= SILENCE => print(json(&LogLine::of_step(end, self.noise))),
             _ => return,
         }
-        self.since = Since::now();
+        self.since = RecentWork::now();
     }
 
     fn redraw(&self, end: &StepEnd, elapsed: Duration) {
@@ -149,7 +149,7 @@ impl Progress {
             ProgressStyle::Hidden => {}
         }
         if self.style != ProgressStyle::Bar {
-            self.since = Since::now();
+            self.since = RecentWork::now();
         }
     }
 
@@ -191,7 +191,7 @@ impl Progress {
 }
 
 impl Subscriber for Progress {
-    fn hear(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
+    fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         match event {
             Event::Step(end) => self.step(end),
             Event::Epoch(end) => self.epoch(end),

@@ -2,7 +2,7 @@
 
 use std::{env, io};
 
-use phalanx::log::{Measure, RunLog};
+use phalanx::internals::{Measure, RunLog};
 use terminal_size::{Width, terminal_size_of};
 
 use crate::numbers::measured;

@@ -232,9 +232,9 @@ pub(super) trait Fold<T> {
 }
 
 /// Sum, product, min, max: an operator on the wide type and nothing else.
-pub(super) struct Plain<F>(pub(super) F);
+pub(super) struct OperatorFold<F>(pub(super) F);
 
-impl<T: Element, F: Fn(T::Wide, T::Wide) -> T::Wide> Fold<T> for Plain<F> {
+impl<T: Element, F: Fn(T::Wide, T::Wide) -> T::Wide> Fold<T> for OperatorFold<F> {
     type Wide = T::Wide;
 
     fn leaf(&self, _: usize) -> impl Fn(T) -> T::Wide {

@@ -1,6 +1,6 @@
 //! The world, its ranks' communicators with all their operations, and the session of a task that borrows one.
 
-use super::arithmetic::{Element, Float, Fold, Mean, Op, Plain, WeightedMean, With, reduce_slices};
+use super::arithmetic::{Element, Float, Fold, Mean, Op, OperatorFold, WeightedMean, With, reduce_slices};
 use super::error::{CollectiveError, Operation};
 use super::loan::{Loan, Peers};
 use super::round::{self, Call, PAYLOAD_BYTES, Round, Seat, WorldState, fits_payload};
@@ -763,10 +763,10 @@ pub(super) fn reduce_by<T: Element>(
     operands: impl Operands<T>,
 ) -> Result<(), CollectiveError> {
     match op {
-        Op::Sum => operands.run(&Plain(T::add)),
-        Op::Product => operands.run(&Plain(T::multiply)),
-        Op::Min => operands.run(&Plain(T::lesser)),
-        Op::Max => operands.run(&Plain(T::greater)),
+        Op::Sum => operands.run(&OperatorFold(T::add)),
+        Op::Product => operands.run(&OperatorFold(T::multiply)),
+        Op::Min => operands.run(&OperatorFold(T::lesser)),
+        Op::Max => operands.run(&OperatorFold(T::greater)),
         Op::Mean if T::IS_INTEGER => {
             Err(CollectiveError::MeanOfIntegers { element: std::any::type_name::<T>() })
         }

@@ -17,8 +17,8 @@ pub enum CollectiveError {
     Mismatch {
         /// The first rank that differs from rank 0.
         rank: usize,
-        /// The difference, with both values.
-        difference: Difference,
+        /// The difference, with both values, such as "called barrier, but rank 0 called all-reduce (sum)".
+        difference: String,
     },
     /// A rank panicked: inside a function it gave to the reducer, or dropping its communicator while unwinding.
     Panicked {
@@ -133,7 +133,8 @@ pub enum Operation {
 /// # Examples
 ///
 /// ```
-/// use phalanx_collective::{CollectiveError, Difference, Op, Operation, World};
+/// use phalanx_collective::internals::{Difference, Operation};
+/// use phalanx_collective::{CollectiveError, Op, World};
 ///
 /// let errors: Vec<CollectiveError> = std::thread::scope(|scope| {
 ///     let ranks = World::new(2).unwrap().communicators();
@@ -145,9 +146,9 @@ pub enum Operation {
 ///     });
 ///     calls.collect::<Vec<_>>().into_iter().map(|call| call.join().unwrap()).collect()
 /// });
-/// let difference = Difference::Operation { expected: Operation::AllReduce(Op::Sum), found: Operation::Barrier };
+/// let difference = Difference::Operation { expected: Operation::AllReduce(Op::Sum), found: Operation::Barrier }.to_string();
 /// // All ranks get the same error, and can make further calls.
-/// assert!(errors.iter().all(|error| *error == CollectiveError::Mismatch { rank: 1, difference }));
+/// assert!(errors.iter().all(|error| *error == CollectiveError::Mismatch { rank: 1, difference: difference.clone() }));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

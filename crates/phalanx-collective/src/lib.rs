@@ -20,7 +20,7 @@ mod wire;
 
 pub use arithmetic::{Element, Float, Op};
 pub use communicator::{AbortHandle, Communicator, Session, World};
-pub use error::{CollectiveError, Difference, Operation};
+pub use error::CollectiveError;
 pub use loan::Peers;
 #[cfg(feature = "mpi")]
 pub use mpi::{MpiError, MpiWire};
@@ -29,7 +29,12 @@ pub use processes::ProcessCommunicator;
 pub use shared::Shared;
 pub use tree::segment;
 #[cfg(feature = "processes")]
-#[doc(hidden)]
-pub use wire::gather_parts;
-#[cfg(feature = "processes")]
 pub use wire::{Incoming, LocalWire, Outgoing, Wire};
+
+/// What the tests and the trainer need and no other user of the library does; it may change with every version.
+#[doc(hidden)]
+pub mod internals {
+    pub use super::error::{Difference, Operation};
+    #[cfg(feature = "processes")]
+    pub use super::wire::gather_parts;
+}

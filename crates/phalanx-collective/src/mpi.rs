@@ -147,7 +147,10 @@ impl MpiWire {
                 let (peer, found) = (peers[index], status.count(u8::equivalent_datatype()) as usize);
                 if peer.receives && found != peer.len {
                     let difference = Difference::Len { expected: peer.len, found };
-                    return Err(CollectiveError::Mismatch { rank: peer.process, difference });
+                    return Err(CollectiveError::Mismatch {
+                        rank: peer.process,
+                        difference: difference.to_string(),
+                    });
                 }
                 continue;
             }

@@ -181,7 +181,7 @@ impl<'w> ProcessCommunicator<'w> {
         }
         self.meet(Header::new::<T>(operation, values.len()))?;
         let world_size = self.world_size();
-        reduce_by(op, world_size, Scattered { communicator: self, values })?;
+        reduce_by(op, world_size, SegmentReduction { communicator: self, values })?;
         self.gather(values)
     }
 
@@ -206,7 +206,7 @@ impl<'w> ProcessCommunicator<'w> {
             return Ok(own);
         }
         self.meet(Header::new::<T>(operation, values.len()))?;
-        reduce_by(op, world_size, Scattered { communicator: self, values })?;
+        reduce_by(op, world_size, SegmentReduction { communicator: self, values })?;
         Ok(own)
     }
 
@@ -267,7 +267,7 @@ impl<'w> ProcessCommunicator<'w> {
         }
         for (rank, header) in headers.iter().enumerate() {
             if let Some(difference) = headers[0].difference_to(header) {
-                return Err(CollectiveError::Mismatch { rank, difference });
+                return Err(CollectiveError::Mismatch { rank, difference: difference.to_string() });
             }
         }
         Ok(headers)
@@ -347,12 +347,12 @@ fn others(rank: usize, world_size: usize) -> impl Iterator<Item = usize> {
 }
 
 /// Everyone's segments of this process, reduced into its values.
-struct Scattered<'c, 'w, 'v, T> {
+struct SegmentReduction<'c, 'w, 'v, T> {
     communicator: &'c mut ProcessCommunicator<'w>,
     values: &'v mut [T],
 }
 
-impl<T: Element + Pod> Operands<T> for Scattered<'_, '_, '_, T> {
+impl<T: Element + Pod> Operands<T> for SegmentReduction<'_, '_, '_, T> {
     fn run(self, fold: &impl Fold<T>) -> Result<(), CollectiveError> {
         self.communicator.scatter::<T, _, BLOCK>(self.values, fold)
     }

@@ -347,7 +347,7 @@ impl Round<'_> {
         let first = self.call(0);
         for rank in 1..self.world_size() {
             if let Some(difference) = first.difference_to(&self.call(rank)) {
-                return Err(CollectiveError::Mismatch { rank, difference });
+                return Err(CollectiveError::Mismatch { rank, difference: difference.to_string() });
             }
         }
         Ok(())

@@ -188,9 +188,9 @@ fn check_cuts(
 }
 
 /// Marks a shared value torn when dropped, unless mended before: also while a panic unwinds.
-struct Tear<'a>(&'a AtomicBool);
+struct TearGuard<'a>(&'a AtomicBool);
 
-impl Tear<'_> {
+impl TearGuard<'_> {
     /// Leaves the value torn unless the work of all ranks came to its end.
     fn end<R>(self, outcome: Result<R, CollectiveError>) -> Result<R, CollectiveError> {
         if outcome.is_ok() {
@@ -200,7 +200,7 @@ impl Tear<'_> {
     }
 }
 
-impl Drop for Tear<'_> {
+impl Drop for TearGuard<'_> {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Release);
     }
@@ -252,7 +252,7 @@ impl Communicator {
             return Err(CollectiveError::NotOfThisWorld);
         }
         // A rank that panics itself learns of it before it unwinds, the others by the error.
-        let tear = Tear(&shared.torn);
+        let tear = TearGuard(&shared.torn);
         let outcome = loan.work(|peers| {
             // SAFETY: the round is open, so all communicators of this world are in `update` with this very value (the
             // calls were compared by address) and nobody holds a borrow from `read`; each rank takes its own segment.
@@ -283,7 +283,7 @@ impl Communicator {
         if is_foreign {
             return Err(CollectiveError::NotOfThisWorld);
         }
-        let tear = Tear(&shared.torn);
+        let tear = TearGuard(&shared.torn);
         let outcome = loan.work(|_| {
             // SAFETY: as in `update`, but rank 0 takes everything and the others nothing.
             (rank == 0).then(|| work(unsafe { shared.range_mut(0..shared.values.len()) }))

@@ -14,7 +14,7 @@
 //!
 //! # Examples
 //! ```
-//! use phalanx_collective::tree::{Node, Stack, fold};
+//! use phalanx_collective::tree::{Node, Stack};
 //!
 //! let show = |left: String, right: String| format!("({left} {right})");
 //! // Two holders, one of leaves 0..3, the other of leaves 3..7.
@@ -26,7 +26,7 @@
 //!     }
 //!     remainders.extend(stack.drain());
 //! }
-//! assert_eq!(fold(remainders, show).unwrap(), "(((0 1) (2 3)) ((4 5) 6))");
+//! assert_eq!(Stack::fold(remainders, show).unwrap(), "(((0 1) (2 3)) ((4 5) 6))");
 //! ```
 
 use std::ops::Range;
@@ -158,37 +158,29 @@ impl<V> Stack<V> {
         }
         Some(value)
     }
-}
 
-/// Merges nodes that cover all leaves, in order, to the root of the tree; `None` if there are none.
-///
-/// # Panics
-/// If a node does not start where the one before it ended.
-///
-/// # Cost
-/// Allocates one [`Stack`]; to avoid that, push to one of your own and [`finish`](Stack::finish).
-pub fn fold<V>(nodes: impl IntoIterator<Item = (Node, V)>, mut merge: impl FnMut(V, V) -> V) -> Option<V> {
-    let mut stack = Stack { nodes: Vec::new() };
-    for (node, value) in nodes {
-        stack.push(node, value, &mut merge);
+    /// Merges nodes that cover all leaves, in order, to the root of the tree; `None` if there are none.
+    ///
+    /// # Panics
+    /// If a node does not start where the one before it ended.
+    ///
+    /// # Cost
+    /// Allocates one stack; to avoid that, push to one of your own and [`finish`](Self::finish).
+    pub fn fold(nodes: impl IntoIterator<Item = (Node, V)>, mut merge: impl FnMut(V, V) -> V) -> Option<V> {
+        let mut stack = Self { nodes: Vec::new() };
+        for (node, value) in nodes {
+            stack.push(node, value, &mut merge);
+        }
+        stack.finish(merge)
     }
-    stack.finish(merge)
 }
 
 /// Returns how many of `count` leaves lie in the left branch: the largest power of two below `count`.
 ///
 /// # Panics
 /// If `count` is below 2, as then there are no branches.
-///
-/// # Examples
-///
-/// ```
-/// use phalanx_collective::tree::split;
-///
-/// assert_eq!([2, 3, 4, 5, 8, 9].map(split), [1, 2, 2, 4, 4, 8]);
-/// ```
 #[inline]
-pub fn split(count: usize) -> usize {
+pub(super) fn split(count: usize) -> usize {
     assert!(count >= 2, "a tree of {count} leaves has no branches");
     1 << (count - 1).ilog2()
 }
@@ -231,7 +223,7 @@ mod tests {
             let expected = combine_in_tree(names(count), show);
             assert_eq!(fold_ranks(0..count, &|leaf| leaf.to_string(), &show), expected);
             let leaves = names(count).into_iter().enumerate().map(|(leaf, name)| (Node::leaf(leaf), name));
-            assert_eq!(fold(leaves, show).unwrap(), expected);
+            assert_eq!(Stack::fold(leaves, show).unwrap(), expected);
         }
     }
 
@@ -247,6 +239,11 @@ mod tests {
                 assert!(segments[0].len() - segments[world_size - 1].len() <= 1);
             }
         }
+    }
+
+    #[test]
+    fn the_left_branch_has_the_largest_power_of_two_below_the_count() {
+        assert_eq!([2, 3, 4, 5, 8, 9].map(split), [1, 2, 2, 4, 4, 8]);
     }
 
     #[test]
@@ -267,7 +264,11 @@ mod tests {
                     }
                     remainders.extend(stack.drain());
                 }
-                assert_eq!(fold(remainders, show).unwrap(), expected, "{count} leaves, {holders} holders");
+                assert_eq!(
+                    Stack::fold(remainders, show).unwrap(),
+                    expected,
+                    "{count} leaves, {holders} holders"
+                );
             }
         }
     }

@@ -127,7 +127,8 @@ impl fmt::Debug for Incoming<'_> {
 ///
 /// # Examples
 /// ```
-/// use phalanx_collective::{LocalWire, Wire, gather_parts};
+/// use phalanx_collective::internals::gather_parts;
+/// use phalanx_collective::{LocalWire, Wire};
 ///
 /// std::thread::scope(|scope| {
 ///     for mut wire in LocalWire::connect(2) {
@@ -254,7 +255,10 @@ impl Wire for LocalWire {
                 Ok(message) if message.len() == bytes.len() => bytes.copy_from_slice(&message),
                 Ok(message) => {
                     let difference = Difference::Len { expected: bytes.len(), found: message.len() };
-                    return Err(CollectiveError::Mismatch { rank: *from, difference });
+                    return Err(CollectiveError::Mismatch {
+                        rank: *from,
+                        difference: difference.to_string(),
+                    });
                 }
                 Err(RecvTimeoutError::Disconnected) => return Err(CollectiveError::Left { rank: *from }),
                 Err(RecvTimeoutError::Timeout) => {

@@ -10,7 +10,7 @@
 use std::ops::Range;
 use std::slice::ChunksExact;
 
-use super::panels::{Buffers, Needs, Panels, Scratch, pack_strip};
+use super::panels::{Buffers, Panels, Scratch, ScratchSizes, pack_strip};
 use super::tile::{
     Tile, add, add_products, height, load_part, store, strips_of_one_height, with_height, zeros,
 };
@@ -191,7 +191,7 @@ fn run_on<'a, A: Arithmetic, P: Iterator<Item = ShardRows<'a>> + Clone>(
     let (rows, shards) = parts.clone().fold((0, 0), |(r, s), part| (r + part.rows(), s + part.ends.len()));
     let (first, end) = (columns.start / WIDTH, columns.end.div_ceil(WIDTH));
     let group = STRIPS * A::HEIGHT;
-    let Buffers { left, tiles: waiting, results, .. } = scratch.lend(Needs {
+    let Buffers { left, tiles: waiting, results, .. } = scratch.lend(ScratchSizes {
         panels: 0,
         left: rows * range.len(),
         tiles: levels(shards) * PANELS * group,
@@ -451,7 +451,7 @@ impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> BiasGradient<'_, P> {
     #[inline(always)]
     fn add_up<const L: usize>(&mut self, arithmetic: impl Arithmetic, columns: Range<usize>) {
         let shards = self.parts.clone().map(|part| part.ends.len()).sum();
-        let needs = Needs { tiles: levels(shards) * L, ..Needs::default() };
+        let needs = ScratchSizes { tiles: levels(shards) * L, ..ScratchSizes::default() };
         let waiting = self.scratch.lend(needs).tiles;
         let mut index = 0;
         let mut results = [[0.0; WIDTH]; L];
@@ -529,7 +529,7 @@ pub(super) fn levels(shards: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::Separate;
+    use crate::simd::SeparateArithmetic;
 
     #[test]
     fn portable_arithmetic_gives_the_same_gradient_of_integers() {
@@ -539,7 +539,7 @@ mod tests {
         let (mut found, mut expected) = (vec![f32::NAN; outs * ins], vec![f32::NAN; outs * ins]);
         let (mut scratch, mut packed) = (Scratch::default(), Panels::default());
         packed.pack(&inputs, (21, ins));
-        Separate.run(Gradient {
+        SeparateArithmetic.run(Gradient {
             parts: std::iter::once(ShardRows { d_outputs: &d_outputs, inputs: &packed, ends: &ends }),
             shape: (outs, ins),
             rows: 0..outs,
@@ -569,7 +569,7 @@ mod tests {
             let (mut waiting, mut root) = (vec![PanelLine::ZERO; levels(shards)], 0.0);
             for (shard, sum) in sums.iter().enumerate() {
                 let turn = TreeStep::new(shard, shards);
-                [[[root, ..]]] = turn.take(Separate, [[[*sum; 16]]], &mut waiting, 1);
+                [[[root, ..]]] = turn.take(SeparateArithmetic, [[[*sum; 16]]], &mut waiting, 1);
             }
             assert_eq!(root, by_definition(&sums), "{shards} shards");
         }

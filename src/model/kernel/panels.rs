@@ -153,7 +153,7 @@ pub struct Scratch {
 
 /// The sizes that a call needs.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Needs {
+pub(super) struct ScratchSizes {
     pub(super) panels: usize,
     pub(super) left: usize,
     pub(super) tiles: usize,
@@ -174,7 +174,7 @@ pub(super) struct Buffers<'a> {
 
 impl Scratch {
     /// Lends what a call needs, with any content.
-    pub(super) fn lend(&mut self, needs: Needs) -> Buffers<'_> {
+    pub(super) fn lend(&mut self, needs: ScratchSizes) -> Buffers<'_> {
         Buffers {
             panels: at_least(&mut self.panels, needs.panels, PanelLine::ZERO),
             left: at_least(&mut self.left, needs.left, 0.0),
@@ -214,14 +214,14 @@ mod tests {
     #[test]
     fn what_was_lent_once_is_lent_again_without_growing() {
         let mut scratch = Scratch::default();
-        let needs = Needs { panels: 100, left: 70, tiles: 30, results: 20 };
+        let needs = ScratchSizes { panels: 100, left: 70, tiles: 30, results: 20 };
         scratch.lend(needs);
         let pointers = |scratch: &Scratch| {
             let Scratch { panels, left, tiles, results, .. } = scratch;
             (panels.as_ptr(), left.as_ptr(), tiles.as_ptr(), results.as_ptr())
         };
         let before = pointers(&scratch);
-        let lent = scratch.lend(Needs { left: 50, ..needs });
+        let lent = scratch.lend(ScratchSizes { left: 50, ..needs });
         assert_eq!((lent.panels.len(), lent.left.len(), lent.tiles.len()), (100, 50, 30));
         assert_eq!((lent.results.len(), lent.results.as_ptr().addr() % 64), (20, 0));
         assert_eq!(pointers(&scratch), before);

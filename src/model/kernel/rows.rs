@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 
-use super::panels::{Buffers, Needs, Scratch, pack_strip, pack_transposed, unpack_transposed};
+use super::panels::{Buffers, Scratch, ScratchSizes, pack_strip, pack_transposed, unpack_transposed};
 use super::tile::{Tile, add_products, add_products_of_rows, height, with_height, zeros};
 use crate::simd::{self, Arithmetic, Kernel, PanelLine, WIDTH};
 
@@ -161,7 +161,7 @@ fn run<A: Arithmetic>(arithmetic: A, product: RowProduct<'_>) {
     let RowProduct { inputs, weight, shape: (depth, width), bias, epilogue, outputs, scratch } = product;
     let block_len = depth.div_ceil(depth.div_ceil(DEPTH));
     let panels_len = weight.panels().min((inputs.len() / depth).div_ceil(WIDTH));
-    let Buffers { panels, tiles: sums, left: strip, .. } = scratch.lend(Needs {
+    let Buffers { panels, tiles: sums, left: strip, .. } = scratch.lend(ScratchSizes {
         panels: panels_len * block_len,
         tiles: panels_len * width,
         left: A::HEIGHT * block_len,
@@ -358,7 +358,7 @@ fn store<A: Arithmetic, const M: usize, const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::Separate;
+    use crate::simd::SeparateArithmetic;
 
     #[test]
     fn portable_arithmetic_gives_chains_that_round_twice() {
@@ -366,7 +366,7 @@ mod tests {
         let values = |len: usize| -> Vec<f32> { (0..len).map(|i| 1.0 / (1 + i % 101) as f32).collect() };
         let (inputs, weight, mut outputs) =
             (values(rows * depth), values(width * depth), vec![0.0; rows * width]);
-        Separate.run(RowProduct {
+        SeparateArithmetic.run(RowProduct {
             inputs: &inputs,
             weight: Weight::Rows(&weight),
             shape: (depth, width),

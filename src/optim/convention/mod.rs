@@ -3,7 +3,7 @@
 //! A **convention** determines the gradient of a step and how the L2 penalty is written ([`Convention`]). **Settings** are
 //! a [`Recipe`] as written in a convention, with the batch it was found with ([`Settings`]). A **translation**
 //! is the same trajectory in another convention: the new numbers, each with what it was multiplied by ([`NumberChange`]), and
-//! under which conditions they are exact ([`Condition`]); or a refusal with its reason ([`ConventionError`]).
+//! under which conditions they are exact ([`Translation::conditions`]); or a refusal with its reason ([`ConventionError`]).
 //!
 //! With c the gradient of the new convention over that of the old, on a batch of m samples:
 //!
@@ -36,7 +36,7 @@
 //! # Ok::<(), phalanx::optim::convention::ConventionError>(())
 //! ```
 
-mod translation;
+pub(crate) mod translation;
 
 use super::error::OptimError;
 use super::options::{EpsForm, Hyper, L2Form, MomentumForm, OptimizerKind, OptimizerOptions, positive};
@@ -45,7 +45,7 @@ use super::schedule::{BatchCut, ScaleRate};
 use crate::num::names;
 use serde::{Deserialize, Serialize};
 
-pub use translation::{Condition, Destination, Exactness, NumberChange, Translation};
+pub use translation::{Destination, Exactness, NumberChange, Translation};
 
 /// The definition of the gradient of a step, and of how the L2 penalty is written.
 ///
@@ -224,7 +224,7 @@ impl Recipe {
     /// normal `f32`.
     pub fn translated(&self, factor: f64) -> Result<Self, OptimError> {
         let factor = positive("the factor of the gradients", factor)?;
-        let hyper = self.options.check()?;
+        let hyper = self.options.hyper()?;
         let options = translated_options(&hyper, factor);
         options.check()?;
         let rate_factor = if hyper.kind().is_scale_free() { 1.0 } else { factor };
@@ -347,9 +347,7 @@ impl BatchRule {
         let rate = recipe.rate * scale.factor(recipe.options.kind, Reduction::Mean, old, new);
         let options = match self {
             Self::Linear | Self::Sqrt => recipe.options,
-            Self::Adam => {
-                grown_adam(recipe.options.check()?.options(), new.batch_size as f64 / old.batch_size as f64)?
-            }
+            Self::Adam => grown_adam(recipe.options.check()?, new.batch_size as f64 / old.batch_size as f64)?,
         };
         Ok(Recipe { rate, options, ..*recipe })
     }
@@ -525,8 +523,7 @@ mod tests {
     #[test]
     fn there_and_back_is_where_it_was() {
         for &kind in OptimizerKind::ALL {
-            let options =
-                OptimizerOptions { l2: 0.1, ..OptimizerOptions::new(kind) }.check().unwrap().options();
+            let options = OptimizerOptions { l2: 0.1, ..OptimizerOptions::new(kind) }.check().unwrap();
             let mean = Recipe { options, rate: kind.default_rate(), max_norm: Some(0.7) };
             assert_eq!(mean.translated(64.0).unwrap().translated(1.0 / 64.0).unwrap(), mean, "{kind}");
         }

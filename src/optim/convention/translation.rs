@@ -37,7 +37,7 @@ impl Destination {
 ///
 /// ```
 /// use phalanx::optim::convention::{
-///     BatchRule, NumberChange, Condition, Destination, Exactness, Recipe, Settings, Translation,
+///     BatchRule, Destination, Exactness, NumberChange, Recipe, Settings, Translation,
 /// };
 /// use phalanx::optim::{OptimizerOptions, Reduction};
 ///
@@ -46,7 +46,7 @@ impl Destination {
 /// let sum: Translation = mean.translated(&Destination::of(Reduction::Sum.into()))?;
 /// let NumberChange { option, new, exactness, .. } = &sum.changes[0];
 /// assert_eq!((*option, *new, *exactness), ("lr", 0.1 / 64.0, Exactness::SameBits));
-/// assert_eq!(sum.remarks, [Condition::ConstantBatch { batch_size: 64 }]);
+/// assert!(sum.conditions[0].to_string().starts_with("exact if every batch has 64 samples"));
 ///
 /// let larger = Destination {
 ///     batch_size: Some(256),
@@ -65,8 +65,8 @@ pub struct Translation {
     pub factor: f64,
     /// Each number before and after.
     pub changes: Vec<NumberChange>,
-    /// The conditions under which it is exact.
-    pub remarks: Vec<Condition>,
+    /// The conditions under which it is exact, or is an approximation. Each prints as a sentence, and serializes with its values.
+    pub conditions: Vec<Condition>,
 }
 
 impl Translation {
@@ -84,7 +84,7 @@ impl Settings {
     /// [`ConventionError`] for settings without an exact translation, with the reason.
     pub fn translated(&self, destination: &Destination) -> Result<Translation, ConventionError> {
         let to = self.moved(destination)?;
-        let pair = Pair { from: self, to: &to };
+        let pair = SettingsPair { from: self, to: &to };
         let old = self.with_gradient_l2()?;
         let (factor, new) = match destination.rule {
             None => {
@@ -101,10 +101,10 @@ impl Settings {
         let options = OptimizerOptions { l2, ..new.options };
         options.check()?;
         let settings = Settings { recipe: Recipe { options, ..new }, ..to };
-        let pair = Pair { from: self, to: &settings };
+        let pair = SettingsPair { from: self, to: &settings };
         let changes = changes(pair, destination.rule)?;
-        let remarks = conditions(pair, factor, destination.rule)?;
-        Ok(Translation { settings, factor, changes, remarks })
+        let conditions = conditions(pair, factor, destination.rule)?;
+        Ok(Translation { settings, factor, changes, conditions })
     }
 
     fn moved(&self, destination: &Destination) -> Result<Self, ConventionError> {
@@ -166,9 +166,9 @@ fn with_form(
 }
 
 /// Returns one change for each number that the optimizer has.
-fn changes(pair: Pair<'_>, rule: Option<BatchRule>) -> Result<Vec<NumberChange>, OptimError> {
-    let Pair { from, to } = pair;
-    let (old, new) = (from.recipe.options.check()?.options(), to.recipe.options);
+fn changes(pair: SettingsPair<'_>, rule: Option<BatchRule>) -> Result<Vec<NumberChange>, OptimError> {
+    let SettingsPair { from, to } = pair;
+    let (old, new) = (from.recipe.options.check()?, to.recipe.options);
     let rounds_nothing = pair.rounds_nothing(from.batch_size) && old.momentum_form == new.momentum_form;
     let has_l2 = old.l2 != 0.0 || new.l2 != 0.0;
     let numbers = [
@@ -215,39 +215,43 @@ fn why(option: &str, renamed: bool, [old, new]: [f64; 2]) -> String {
 }
 
 /// Returns the conditions of a translation by c, or by a rule.
-fn conditions(pair: Pair<'_>, c: f64, rule: Option<BatchRule>) -> Result<Vec<Condition>, ConventionError> {
-    let Pair { from, to } = pair;
-    let hyper = from.recipe.options.check()?;
-    let mut remarks = Vec::new();
+fn conditions(
+    pair: SettingsPair<'_>,
+    c: f64,
+    rule: Option<BatchRule>,
+) -> Result<Vec<Condition>, ConventionError> {
+    let SettingsPair { from, to } = pair;
+    let hyper = from.recipe.options.hyper()?;
+    let mut conditions = Vec::new();
     match rule {
         Some(rule) => {
             let growth = to.batch_size as f64 / from.batch_size as f64;
-            remarks.push(Condition::Approximation { rule, growth });
+            conditions.push(Condition::Approximation { rule, growth });
         }
         None => {
-            remarks.extend(last_batch(pair, c)?);
-            remarks.extend(state(&hyper, c));
+            conditions.extend(last_batch(pair, c)?);
+            conditions.extend(state(&hyper, c));
         }
     }
     if hyper.options().momentum_form != to.recipe.options.momentum_form {
         let rate = to.recipe.rate;
         let times =
             if to.recipe.options.momentum_form == Some(MomentumForm::Caffe) { rate } else { rate.recip() };
-        remarks.push(Condition::FormState { times });
+        conditions.push(Condition::FormState { times });
     }
     if hyper.kind() == OptimizerKind::Lars && c != 1.0 {
-        remarks.push(Condition::LarsZeroNorm);
+        conditions.push(Condition::LarsZeroNorm);
     }
     if from.recipe.max_norm.is_some() && c != 1.0 {
-        remarks.push(Condition::ClipEps { eps: 1e-6 * c });
+        conditions.push(Condition::ClipEps { eps: 1e-6 * c });
     }
     if [from, to].into_iter().any(|side| side.convention == Convention::C) {
-        remarks.push(Condition::RateOfC);
+        conditions.push(Condition::RateOfC);
     }
     if from.standardized_targets {
-        remarks.push(Condition::StandardizedTargets);
+        conditions.push(Condition::StandardizedTargets);
     }
-    Ok(remarks)
+    Ok(conditions)
 }
 
 fn state(hyper: &Hyper, c: f64) -> impl Iterator<Item = Condition> {
@@ -258,8 +262,8 @@ fn state(hyper: &Hyper, c: f64) -> impl Iterator<Item = Condition> {
 }
 
 /// Returns the conditions that a short last batch adds.
-fn last_batch(pair: Pair<'_>, c: f64) -> Result<Vec<Condition>, ConventionError> {
-    let Pair { from, to } = pair;
+fn last_batch(pair: SettingsPair<'_>, c: f64) -> Result<Vec<Condition>, ConventionError> {
+    let SettingsPair { from, to } = pair;
     let batch_size = from.batch_size;
     let penalised = from.with_gradient_l2()?.options.l2 != 0.0;
     let samples = match from.last_batch() {
@@ -275,9 +279,9 @@ fn last_batch(pair: Pair<'_>, c: f64) -> Result<Vec<Condition>, ConventionError>
         let shards = pair.uneven(samples).unwrap_or(1).min(samples);
         return Ok(vec![Condition::UnevenShortBatch { samples, shards }]);
     };
-    let mut remarks = Vec::new();
+    let mut conditions = Vec::new();
     if short != c {
-        remarks.push(Condition::ShortBatch { samples, batch_size, times: short / c });
+        conditions.push(Condition::ShortBatch { samples, batch_size, times: short / c });
     }
     // λ of the last batch over that of a full one, on either side; α alone is divided by the samples of its batch.
     let grows = |side: &Settings| match side.convention.l2_form() {
@@ -286,9 +290,9 @@ fn last_batch(pair: Pair<'_>, c: f64) -> Result<Vec<Condition>, ConventionError>
     };
     let times = grows(to) / grows(from) * c / short;
     if penalised && times != 1.0 {
-        remarks.push(Condition::ShortBatchPenalty { samples, times });
+        conditions.push(Condition::ShortBatchPenalty { samples, times });
     }
-    Ok(remarks)
+    Ok(conditions)
 }
 
 /// The last batch of an epoch.
@@ -321,12 +325,12 @@ impl Settings {
 
 /// Settings before and after a translation.
 #[derive(Debug, Clone, Copy)]
-struct Pair<'a> {
+struct SettingsPair<'a> {
     from: &'a Settings,
     to: &'a Settings,
 }
 
-impl Pair<'_> {
+impl SettingsPair<'_> {
     /// Returns c = (gradient of `to`)/(gradient of `from`) on a batch, if it is one number.
     fn factor(self, batch: usize) -> Option<f64> {
         let Self { from, to } = self;

@@ -266,7 +266,7 @@ impl TrainFlags {
     /// Returns the defaults of a run with this optimizer: those that a run records, and those that `--help` shows.
     pub fn defaults(kind: OptimizerKind) -> Self {
         let options = Options::default();
-        let optimizer = OptimizerOptions::new(kind).check().expect("defaults are in range").options();
+        let optimizer = OptimizerOptions::new(kind).check().expect("defaults are in range");
         Self {
             test_split: Some(0.0),
             header: Some(HeaderRow::default()),

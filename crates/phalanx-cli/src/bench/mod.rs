@@ -44,5 +44,7 @@ pub use machine::{Machine, Warning};
 #[cfg(feature = "mpi")]
 pub use processes::{ProcessesReport, measure_processes};
 pub use products::ProductRate;
-pub use scaling::{Growth, PhaseShares, ScalingBench, ScalingOptions, ScalingPoint, ScalingReport, Take};
+pub use scaling::{
+    Growth, MeasuredRun, PhaseShares, ScalingBench, ScalingOptions, ScalingPoint, ScalingReport,
+};
 pub use timing::Statistics;

@@ -3,7 +3,8 @@
 
 use bytemuck::Pod;
 use mpi::traits::Equivalence;
-use phalanx::collective::{MpiWire, Op, ProcessCommunicator, Wire, gather_parts};
+use phalanx::collective::internals::gather_parts;
+use phalanx::collective::{MpiWire, Op, ProcessCommunicator, Wire};
 use serde::Serialize;
 
 use super::all_reduce::{self, BYTES_OF_TAKES, as_text, check, with_type};
@@ -123,7 +124,7 @@ fn measure<T: Operand + Pod + Equivalence>(
     })
 }
 
-/// Take by take, the longest that any process took.
+/// Run by run, the longest that any process took.
 fn longest(wire: &mut MpiWire, own: &[f64]) -> Result<Vec<f64>, BenchError> {
     let mut all: Vec<f64> = own.repeat(wire.processes());
     gather_parts(wire, &mut all, |process| process * own.len()..(process + 1) * own.len())?;

@@ -4,7 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use phalanx::checkpoint::params_sha256;
-use phalanx::collective::{CollectiveError, Incoming, Outgoing, ProcessCommunicator, Wire, gather_parts};
+use phalanx::collective::internals::gather_parts;
+use phalanx::collective::{CollectiveError, Incoming, Outgoing, ProcessCommunicator, Wire};
 use phalanx::data::Dataset;
 use phalanx::model::Model;
 use phalanx::train::{Event, Options, Outcome, PhaseTimes, Plan, StopReason, Trainer};
@@ -101,7 +102,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
     /// # Cost
     ///
     /// Takes times thread counts training runs.
-    pub fn run(mut self, on_take: impl FnMut(&Take)) -> Result<ScalingReport, BenchError> {
+    pub fn run(mut self, on_take: impl FnMut(&MeasuredRun)) -> Result<ScalingReport, BenchError> {
         let layouts = self.layouts()?;
         let machine = Machine::now();
         let most = layouts.iter().map(|layout| layout.plan.threads()).max().unwrap_or(1);
@@ -140,8 +141,8 @@ impl<'a, M: Model> ScalingBench<'a, M> {
     fn measure(
         &mut self,
         layouts: &[RunLayout],
-        mut on_take: impl FnMut(&Take),
-    ) -> Result<Vec<Take>, BenchError> {
+        mut on_take: impl FnMut(&MeasuredRun),
+    ) -> Result<Vec<MeasuredRun>, BenchError> {
         let mut takes = Vec::with_capacity(layouts.len() * self.scaling.takes);
         for index in 0..self.scaling.takes {
             for layout in layouts {
@@ -215,7 +216,11 @@ impl<'a, M: Model> ScalingBench<'a, M> {
 
     /// Trains once, if this process has a part in it; also returns the step in which the run
     /// diverged, if it did.
-    fn take(&mut self, index: usize, layout: &RunLayout) -> Result<Option<(Take, Option<u64>)>, BenchError> {
+    fn take(
+        &mut self,
+        index: usize,
+        layout: &RunLayout,
+    ) -> Result<Option<(MeasuredRun, Option<u64>)>, BenchError> {
         let (plan, processes) = (&layout.plan, layout.processes);
         let (threads, options) = (plan.threads(), self.with(plan.threads(), plan.batch_size()));
         let mut trainer = Trainer::new(self.model, self.train, options);
@@ -229,7 +234,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
             if wire.process() >= processes {
                 return Ok(None);
             }
-            trainer = trainer.across(Among { wire: &mut **wire, processes });
+            trainer = trainer.across(SubgroupWire { wire: &mut **wire, processes });
         }
         let (mut samples, mut elapsed) = (0, Duration::ZERO);
         let Outcome { params, phases, reason, steps, .. } = trainer
@@ -241,7 +246,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
             })
             .run()?;
         let params_sha256 = params_sha256(&params);
-        let take = Take { index, processes, threads, samples, elapsed, phases, params_sha256 };
+        let take = MeasuredRun { index, processes, threads, samples, elapsed, phases, params_sha256 };
         Ok(Some((take, (reason == StopReason::Diverged).then_some(steps))))
     }
 }
@@ -251,7 +256,7 @@ impl RunLayout {
         self.processes * self.plan.threads()
     }
 
-    fn is_of(&self, take: &Take) -> bool {
+    fn is_of(&self, take: &MeasuredRun) -> bool {
         (take.processes, take.threads) == (self.processes, self.plan.threads())
     }
 
@@ -262,12 +267,12 @@ impl RunLayout {
 }
 
 /// The first `processes` of a wire, for one of them, which train while the others wait.
-struct Among<'w> {
+struct SubgroupWire<'w> {
     wire: &'w mut dyn Wire,
     processes: usize,
 }
 
-impl Wire for Among<'_> {
+impl Wire for SubgroupWire<'_> {
     fn process(&self) -> usize {
         self.wire.process()
     }
@@ -291,7 +296,7 @@ impl Wire for Among<'_> {
 
 /// One training run that was measured.
 #[derive(Clone, Debug)]
-pub struct Take {
+pub struct MeasuredRun {
     /// 0-based number of the take.
     pub index: usize,
     /// Processes that shared the run.
@@ -308,7 +313,7 @@ pub struct Take {
     pub params_sha256: String,
 }
 
-impl Take {
+impl MeasuredRun {
     /// Returns the samples per second.
     pub fn samples_per_sec(&self) -> f64 {
         self.samples as f64 / self.elapsed.as_secs_f64()
@@ -409,7 +414,7 @@ impl ScalingReport {
         machine: Machine,
         limit: ProductRate,
         flops_per_sample: Option<u64>,
-        runs: &[(&Plan, Vec<&Take>)],
+        runs: &[(&Plan, Vec<&MeasuredRun>)],
     ) -> Self {
         let mut points: Vec<ScalingPoint> = Vec::with_capacity(runs.len());
         for (plan, takes) in runs {
@@ -438,7 +443,7 @@ impl ScalingReport {
 impl ScalingPoint {
     /// Compares takes with the point of the smallest count, which `first` is unless these are its
     /// takes.
-    fn new(plan: &Plan, takes: &[&Take], first: Option<&Self>) -> Self {
+    fn new(plan: &Plan, takes: &[&MeasuredRun], first: Option<&Self>) -> Self {
         let speeds: Vec<f64> = takes.iter().map(|take| take.samples_per_sec()).collect();
         let (processes, threads) = (takes[0].processes, plan.threads());
         let (speed, ranks) = (Statistics::of(&speeds), processes * threads);
@@ -468,7 +473,7 @@ impl ScalingPoint {
 }
 
 /// Adds up the phases of each rank over the takes.
-fn shares(takes: &[&Take]) -> Vec<PhaseShares> {
+fn shares(takes: &[&MeasuredRun]) -> Vec<PhaseShares> {
     let mut sums = vec![PhaseTimes::default(); takes[0].phases.len()];
     for take in takes {
         sums.iter_mut().zip(&take.phases).for_each(|(sum, phases)| *sum += *phases);

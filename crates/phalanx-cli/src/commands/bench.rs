@@ -17,11 +17,11 @@ use crate::terminal::failure::Failure;
 #[command(arg_required_else_help = true)]
 pub struct BenchFlags {
     #[command(subcommand)]
-    what: What,
+    what: BenchCommand,
 }
 
 #[derive(Subcommand)]
-enum What {
+enum BenchCommand {
     #[command(disable_help_flag = true, allow_negative_numbers = true)]
     Scaling(Box<scaling::ScalingFlags>),
     AllReduce(all_reduce::AllReduceFlags),
@@ -30,7 +30,7 @@ enum What {
 /// Measures, and prints what came of it.
 pub fn run(flags: BenchFlags) -> Result<ExitCode, Failure> {
     match flags.what {
-        What::Scaling(flags) => scaling::run(*flags),
-        What::AllReduce(flags) => all_reduce::run(&flags),
+        BenchCommand::Scaling(flags) => scaling::run(*flags),
+        BenchCommand::AllReduce(flags) => all_reduce::run(&flags),
     }
 }

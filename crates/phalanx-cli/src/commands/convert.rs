@@ -241,7 +241,7 @@ fn command(
 ) -> Result<Vec<String>, Failure> {
     let (reduction, recipe) = translation.settings.runnable()?;
     let new = recipe.options;
-    let default = OptimizerOptions::new(new.kind).check().expect("defaults are in range").options();
+    let default = OptimizerOptions::new(new.kind).check().expect("defaults are in range");
     let unless = |new: Option<f64>, default: Option<f64>| new.filter(|_| new != default);
     let batch_size = translation.settings.batch_size;
     let shards_given = train.shards.is_some()
@@ -292,11 +292,11 @@ fn report(settings: &Settings, translation: &Translation, arguments: &[String]) 
     }
     translation.changes.iter().for_each(|change| grid.cells(cells(change)));
     let mut text = grid.to_string();
-    if !translation.remarks.is_empty() {
+    if !translation.conditions.is_empty() {
         text.push('\n');
     }
-    for remark in &translation.remarks {
-        let _ = writeln!(text, "- {remark}");
+    for condition in &translation.conditions {
+        let _ = writeln!(text, "- {condition}");
     }
     let _ = writeln!(text, "\nphalanx {}", quoted(arguments));
     text
@@ -332,9 +332,9 @@ fn quoted(arguments: &[String]) -> String {
 
 fn json_text(settings: &Settings, translation: &Translation, arguments: &[String]) -> String {
     let remarks: Vec<_> = translation
-        .remarks
+        .conditions
         .iter()
-        .map(|remark| json!({ "text": remark.to_string(), "values": remark }))
+        .map(|condition| json!({ "text": condition.to_string(), "values": condition }))
         .collect();
     let to = &translation.settings;
     let value = json!({

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use phalanx::checkpoint::{ModelFile, OnnxModel};
+use phalanx::checkpoint::ModelFile;
+use phalanx::internals::OnnxModel;
 
 use crate::numbers::grouped;
 use crate::terminal::failure::{Failure, usage};

@@ -16,7 +16,7 @@ use serde::Serialize;
 
 use crate::args::values::{Choices, OutputFile, choices, header_row};
 use crate::numbers::grouped;
-use crate::run::data::{DataRequest, Labels, samples_for};
+use crate::run::data::{DataRequest, LabelUse, samples_for};
 use crate::run::tables::right;
 use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output::{check_folder, is_same_file, results};
@@ -63,7 +63,7 @@ pub fn eval(flags: &EvalFlags) -> Result<ExitCode, Failure> {
             format: flags.input_format,
             header: flags.table.header.unwrap_or_default(),
             label_column: flags.table.label_column.as_ref(),
-            labels: Labels::Needed,
+            labels: LabelUse::Needed,
         },
     )?;
     let score = score(&file.model(), &file.params, &data)?;
@@ -148,7 +148,7 @@ pub fn predict(flags: &PredictFlags) -> Result<ExitCode, Failure> {
         return Err(usage!("-o is the file to predict, which would be lost; give another"));
     }
     let file = ModelFile::load(&flags.model)?;
-    if flags.probabilities && Answers::classes_of(&file).is_none() {
+    if flags.probabilities && Predictions::classes_of(&file).is_none() {
         return Err(usage!("--probabilities is for classes, but this model predicts values; drop it",));
     }
     let asked = DataRequest {
@@ -156,11 +156,11 @@ pub fn predict(flags: &PredictFlags) -> Result<ExitCode, Failure> {
         format: flags.input_format,
         header: flags.table.header.unwrap_or_default(),
         label_column: flags.table.label_column.as_ref(),
-        labels: Labels::Ignored,
+        labels: LabelUse::Ignored,
     };
     let (_, data) = samples_for(&file, asked)?;
     let outputs = train::predict(&file.model(), &file.params, &data)?;
-    let answers = Answers::new(&file, outputs.view());
+    let answers = Predictions::new(&file, outputs.view());
     match target {
         None => results(|out| write(flags, &answers, out))?,
         Some(path) => write_whole_with(path, |file| {
@@ -172,7 +172,7 @@ pub fn predict(flags: &PredictFlags) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write(flags: &PredictFlags, answers: &Answers<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn write(flags: &PredictFlags, answers: &Predictions<'_>, out: &mut dyn Write) -> io::Result<()> {
     match flags.format {
         PredictionFormat::Csv => write_csv(answers, flags.probabilities, out),
         PredictionFormat::Jsonl => write_jsonl(answers, flags.probabilities, out),
@@ -181,14 +181,14 @@ fn write(flags: &PredictFlags, answers: &Answers<'_>, out: &mut dyn Write) -> io
 }
 
 /// The outputs of a model for all samples, and what they mean.
-struct Answers<'a> {
+struct Predictions<'a> {
     /// The names of the classes; none for values.
     classes: Option<&'a Classes>,
     /// (samples, outputs)
     outputs: ArrayView2<'a, f32>,
 }
 
-impl<'a> Answers<'a> {
+impl<'a> Predictions<'a> {
     fn new(file: &'a ModelFile, outputs: ArrayView2<'a, f32>) -> Self {
         Self { classes: Self::classes_of(file), outputs }
     }
@@ -237,7 +237,7 @@ fn likeliest<'n>(names: &'n [String], probabilities: &[f32]) -> (Cow<'n, str>, f
 }
 
 /// Writes a header, and a line a sample.
-fn write_csv(answers: &Answers<'_>, all: bool, out: &mut dyn Write) -> io::Result<()> {
+fn write_csv(answers: &Predictions<'_>, all: bool, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", csv_header(answers, all).join(","))?;
     answers.rows().enumerate().try_for_each(|(sample, row)| {
         write!(out, "{sample}")?;
@@ -254,7 +254,7 @@ fn write_csv(answers: &Answers<'_>, all: bool, out: &mut dyn Write) -> io::Resul
     })
 }
 
-fn csv_header(answers: &Answers<'_>, all: bool) -> Vec<String> {
+fn csv_header(answers: &Predictions<'_>, all: bool) -> Vec<String> {
     let mut names = vec!["sample".to_owned()];
     match (answers.names(), answers.width()) {
         (Some(classes), _) => {
@@ -270,7 +270,7 @@ fn csv_header(answers: &Answers<'_>, all: bool) -> Vec<String> {
 }
 
 /// Writes an object a line and sample. JSON has no NaN and no infinity; null stands for them.
-fn write_jsonl(answers: &Answers<'_>, all: bool, out: &mut dyn Write) -> io::Result<()> {
+fn write_jsonl(answers: &Predictions<'_>, all: bool, out: &mut dyn Write) -> io::Result<()> {
     answers.rows().enumerate().try_for_each(|(sample, row)| {
         write!(out, "{{\"sample\":{sample},")?;
         match (answers.names(), &*row) {
@@ -304,7 +304,7 @@ const ALIGN: usize = 64;
 const PRELUDE_BYTES: usize = 10;
 
 /// Writes an f32 array of (samples, numbers of each), as NumPy enhancement proposal 1 has it.
-fn write_npy(answers: &Answers<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn write_npy(answers: &Predictions<'_>, out: &mut dyn Write) -> io::Result<()> {
     out.write_all(&npy_header(answers.samples(), answers.width()))?;
     answers.rows().try_for_each(|row| row.iter().try_for_each(|number| out.write_all(&number.to_le_bytes())))
 }

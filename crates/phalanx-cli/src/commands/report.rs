@@ -11,8 +11,8 @@ use phalanx::internals::write_whole;
 use phalanx::train::{predict, score};
 
 use crate::numbers::grouped;
-use crate::page::{RunRecord, Tested, is_run_page, run_page};
-use crate::run::data::{DataRequest, Labels, samples_for};
+use crate::page::{RunRecord, TestPredictions, is_run_page, run_page};
+use crate::run::data::{DataRequest, LabelUse, samples_for};
 use crate::run::resume::numbered;
 use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output::{info, results};
@@ -88,11 +88,11 @@ fn place(runs: &[RunRecord]) -> PathBuf {
 }
 
 /// Tests the model of a run on its samples, or returns why it cannot be tested; the record gets what the model knows of its data.
-fn tested(run: &mut RunRecord) -> Result<Tested, String> {
+fn tested(run: &mut RunRecord) -> Result<TestPredictions, String> {
     try_tested(run).map_err(|failure| failure.to_string())
 }
 
-fn try_tested(run: &mut RunRecord) -> Result<Tested, Failure> {
+fn try_tested(run: &mut RunRecord) -> Result<TestPredictions, Failure> {
     let (file, step) = model(run)?;
     run.data = Some((file.data.clone(), file.classes.clone()));
     let asked = DataRequest {
@@ -100,12 +100,12 @@ fn try_tested(run: &mut RunRecord) -> Result<Tested, Failure> {
         format: None,
         header: HeaderRow::Auto,
         label_column: None,
-        labels: Labels::Needed,
+        labels: LabelUse::Needed,
     };
     let (name, data) = samples_for(&file, asked)?;
     let model = file.model();
     let predictions = predict(&model, &file.params, &data)?;
-    let mut tested = Tested::new(&name, &data, &predictions)
+    let mut tested = TestPredictions::new(&name, &data, &predictions)
         .ok_or_else(|| anyhow!("the samples have no labels to compare with"))?;
     if let Some((columns, names)) = data.columns().and_then(|columns| Some((columns, columns.names()?))) {
         tested.feature_names = columns.features().iter().map(|&column| names[column].clone()).collect();

@@ -22,7 +22,7 @@ use crate::progress::{CountProgress, ProgressStyle};
 use crate::run::data::{data_name, training_data, warn_of_scales};
 use crate::run::{like, settings, tables};
 use crate::sweep::{
-    Findings, Record, Sweep, SweepLog, SweepOptions, best_rate, csv, losses, page, to_the_goal,
+    Findings, Sweep, SweepLog, SweepOptions, SweepRecord, best_rate, csv, losses, page, to_the_goal,
 };
 use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output;
@@ -195,7 +195,7 @@ pub fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
     let model = settings::model(train, &data, &base)?;
     let sweep = Sweep::new(&model, &data.train, test, base, options(&request, jobs))?;
 
-    let signals = Signals::listen()?;
+    let signals = Signals::register()?;
     let mut made = None;
     let dir = match &resume {
         Some(dir) => dir.to_path_buf(),
@@ -345,7 +345,7 @@ fn table(about: &[(String, String)], dir: &Path) -> TextTable {
 }
 
 /// Returns the outcome of a run, in a few words.
-fn outcome(record: &Record) -> String {
+fn outcome(record: &SweepRecord) -> String {
     let cell = record.run.cell;
     let end = record
         .final_loss()
@@ -357,7 +357,7 @@ fn save(
     dir: &Path,
     sweep: &Sweep<'_, Mlp>,
     findings: &Findings,
-    records: &[Record],
+    records: &[SweepRecord],
     about: &[(String, String)],
     command: &str,
 ) -> Result<(), Failure> {

@@ -241,7 +241,7 @@ impl<'a> Legend<'a> {
 }
 
 /// Everything around the values of a figure but its lower axis.
-pub struct Surroundings<'a> {
+pub struct PlotDecorations<'a> {
     pub title: &'a str,
     pub caption: &'a [String],
     /// The content of the figure in words.
@@ -254,7 +254,7 @@ pub struct Surroundings<'a> {
 /// Height of the title, with the gap above the legend.
 const TITLE: f64 = 68.0;
 
-impl Surroundings<'_> {
+impl PlotDecorations<'_> {
     /// Draws them in a width, with the left axis around some values; returns the frame for the rest
     /// and the place of the axis.
     pub fn draw(&self, width: f64, values: impl Iterator<Item = f64>) -> (Canvas, Frame, PlacedAxis) {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::axes::{Axis, Frame, Legend, LegendEntry, PlacedAxis, Scale, Surroundings, WIDTH};
+use super::axes::{Axis, Frame, Legend, LegendEntry, PlacedAxis, PlotDecorations, Scale, WIDTH};
 use super::canvas::{Canvas, Heading, curve_class, fill, shortened, stroke};
 use crate::numbers::{brief, grouped, short_number};
 
@@ -93,7 +93,7 @@ impl Plot {
         let in_words = self.series.iter().filter_map(PlotSeries::in_words);
         let description: Vec<String> = self.caption.iter().cloned().chain(in_words).collect();
         let points = || self.series.iter().flat_map(|series| series.points.iter().copied());
-        let surroundings = Surroundings {
+        let surroundings = PlotDecorations {
             title: &self.title,
             caption: &self.caption,
             description: &description.join(" "),
@@ -212,7 +212,7 @@ impl StackedColumns {
         let entries =
             entries.map(|(index, (name, _))| LegendEntry { name, line: None, fill: Some(fill(index)) });
         let y_axis = Axis::new(self.height.as_str(), Scale::Linear);
-        let surroundings = Surroundings {
+        let surroundings = PlotDecorations {
             title: &self.title,
             caption: &self.caption,
             description: &self.description(),

@@ -1,6 +1,6 @@
 //! The curves of runs, and the time of their phases.
 
-use phalanx::log::{LogLine, Measure, RunLog};
+use phalanx::internals::{LogLine, Measure, RunLog};
 
 use super::RunRecord;
 use crate::figure::{Axis, Mark, Plot, PlotSeries, Scale, SeriesKind, StackedColumns};
@@ -15,7 +15,7 @@ type Points = Vec<(f64, f64)>;
 /// so.
 pub fn loss_figure(run: &RunRecord) -> Plot {
     let log = &run.log;
-    let train = Thinned::new(training_loss(log));
+    let train = ThinnedCurve::new(training_loss(log));
     let (mut series, mut caption) = (Vec::new(), Vec::new());
     if !train.band.is_empty() {
         series.push(PlotSeries { kind: SeriesKind::Band, ..curve("least and greatest", 0, train.band) });
@@ -69,7 +69,7 @@ fn training_loss(log: &RunLog) -> Points {
 
 fn training_by_step(runs: &[RunRecord]) -> Plot {
     let of = |(colour, run): (usize, &RunRecord)| {
-        let thin = Thinned::new(training_loss(&run.log));
+        let thin = ThinnedCurve::new(training_loss(&run.log));
         (thin.group, curve(&run.name(), colour, thin.means))
     };
     let (groups, series): (Vec<_>, Vec<_>) = runs.iter().enumerate().map(of).unzip();
@@ -135,7 +135,7 @@ fn over_steps(runs: &[RunRecord], title: &str, label: &str, measure: Measure) ->
     runs.iter().any(changes).then_some(())?;
     let mut groups = Vec::new();
     let mut series = of_each(runs, |log| {
-        let thin = Thinned::new(by_step(&log.steps, measure));
+        let thin = ThinnedCurve::new(by_step(&log.steps, measure));
         groups.push(thin.group);
         thin.means
     });
@@ -254,8 +254,9 @@ fn sums(epochs: &[LogLine]) -> [f64; 3] {
 
 /// Seconds of the whole run up to now.
 fn whole(run: &RunRecord) -> Option<[f64; 3]> {
-    let phases = run.results().map(|results| results.phase_secs);
-    let phases = phases.map(|phases| [phases.compute, phases.wait, phases.reduce_update]);
+    let phases = run.results().map(|results| results.phases);
+    let phases = phases
+        .map(|phases| [phases.compute, phases.wait, phases.reduce_update].map(|time| time.as_secs_f64()));
     phases.or_else(|| Some(sums(&run.log.epochs))).filter(|phases| phases.iter().sum::<f64>() > 0.0)
 }
 
@@ -264,7 +265,7 @@ const MOST_POINTS: usize = 160;
 
 /// A curve as means over groups of neighbours, and the least and greatest of each group.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Thinned {
+struct ThinnedCurve {
     /// Points in a group; the last may have fewer.
     group: usize,
     /// Mean x and mean y of each group.
@@ -274,7 +275,7 @@ struct Thinned {
     band: Points,
 }
 
-impl Thinned {
+impl ThinnedCurve {
     /// Combines so many neighbours that [`MOST_POINTS`] remain; values that are NaN or infinite are
     /// left out.
     fn new(mut points: Points) -> Self {
@@ -302,15 +303,15 @@ mod tests {
     #[test]
     fn a_short_curve_stays_as_it_is() {
         let points = vec![(1.0, 2.0), (2.0, f64::NAN), (3.0, 1.0)];
-        let found = Thinned::new(points);
-        assert_eq!(found, Thinned { group: 1, means: vec![(1.0, 2.0), (3.0, 1.0)], band: Vec::new() });
-        assert_eq!(Thinned::new(Vec::new()).means, []);
+        let found = ThinnedCurve::new(points);
+        assert_eq!(found, ThinnedCurve { group: 1, means: vec![(1.0, 2.0), (3.0, 1.0)], band: Vec::new() });
+        assert_eq!(ThinnedCurve::new(Vec::new()).means, []);
     }
 
     #[test]
     fn a_long_curve_keeps_its_mean_and_its_extremes() {
         let points: Vec<_> = (0..9_600).map(|x| (f64::from(x), f64::from(x % 60))).collect();
-        let found = Thinned::new(points);
+        let found = ThinnedCurve::new(points);
         assert_eq!((found.group, found.means.len(), found.band.len()), (60, MOST_POINTS, 2 * MOST_POINTS));
         assert!(found.means.iter().all(|(_, y)| *y == 29.5));
         assert_eq!((found.band[0], found.band[2 * MOST_POINTS - 1]), ((29.5, 59.0), (29.5, 0.0)));

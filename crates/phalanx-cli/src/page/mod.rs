@@ -2,7 +2,7 @@
 //!
 //! * [`RunRecord`] is a run as it is in its directory, at whatever point it is: options, log,
 //!   results.
-//! * [`Tested`] is the performance of its model on samples, one by one.
+//! * [`TestPredictions`] is the performance of its model on samples, one by one.
 //! * [`run_page`] makes the page of one run, or of several side by side; [`loss_figure`] is the
 //!   first figure of it.
 //!
@@ -26,4 +26,4 @@ pub use curves::loss_figure;
 pub use html::{document, heat_map, plots, table};
 pub use record::RunRecord;
 pub use run_page::{is_run_page, run_page};
-pub use tested::Tested;
+pub use tested::TestPredictions;

@@ -5,8 +5,10 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use phalanx::data::{Classes, DataSummary};
-use phalanx::log::{LineFault, LogEvent, Results, RunLog, Stopped};
+use phalanx::data::Classes;
+use phalanx::internals::{DataSummary, LineFault, LogEvent, RunLog};
+use phalanx::log::Results;
+use phalanx::train::StopReason;
 use thiserror::Error;
 
 use crate::numbers::significant;
@@ -130,10 +132,10 @@ impl RunRecord {
             RunState::UnderWay => "under way",
             RunState::Killed => "killed",
             RunState::Ended(results) => match results.stopped {
-                Stopped::Completed if results.stopped_early => "stopped early",
-                Stopped::Completed => "completed",
-                Stopped::Interrupted => "interrupted",
-                Stopped::Diverged => "diverged",
+                StopReason::Completed if results.stopped_early => "stopped early",
+                StopReason::Completed | StopReason::StoppedEarly => "completed",
+                StopReason::Interrupted => "interrupted",
+                StopReason::Diverged => "diverged",
             },
         }
     }
@@ -146,8 +148,8 @@ impl RunRecord {
             RunState::UnderWay => vec![(format!("phalanx report {run}"), "look again")],
             RunState::Killed => vec![(resume, "go on with it")],
             RunState::Ended(results) => match results.stopped {
-                Stopped::Interrupted => vec![(resume, "go on with it")],
-                Stopped::Diverged => {
+                StopReason::Interrupted => vec![(resume, "go on with it")],
+                StopReason::Diverged => {
                     let again = format!("phalanx train --config {run}/config.toml --lr ");
                     let rate = self.options.get("lr").and_then(|rate| rate.parse::<f64>().ok());
                     let lower = rate.map_or_else(
@@ -156,7 +158,9 @@ impl RunRecord {
                     );
                     vec![(again + &lower, "train again with a lower rate")]
                 }
-                Stopped::Completed => self.after_the_end(results, &run, &resume),
+                StopReason::Completed | StopReason::StoppedEarly => {
+                    self.after_the_end(results, &run, &resume)
+                }
             },
         }
     }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use phalanx::log::{LogLine, Measure, Results};
+use phalanx::internals::{LogLine, Measure};
+use phalanx::log::Results;
 
 use super::RunRecord;
 use crate::numbers::{grouped, measured, short_number};
@@ -143,7 +144,7 @@ fn option<'a>(run: &'a RunRecord, name: &str) -> &'a str {
 mod tests {
     use std::path::PathBuf;
 
-    use phalanx::log::RunLog;
+    use phalanx::internals::RunLog;
 
     use super::super::record::RunState;
     use super::*;

@@ -3,14 +3,15 @@
 use std::path::Path;
 
 use maud::{Markup, html};
-use phalanx::log::{Measure, Stopped};
+use phalanx::internals::Measure;
+use phalanx::train::StopReason;
 
 use super::curves::{curves, phases};
 use super::html::{document, is_made_by, plots, table};
 use super::record::{RunRecord, RunState};
 use super::results::{OptionNames, facts, facts_of_runs, option_rows, same_bits};
 use super::samples::samples;
-use super::tested::Tested;
+use super::tested::TestPredictions;
 use crate::figure::curve_class;
 use crate::numbers::grouped;
 
@@ -28,7 +29,7 @@ const MOST_LETTERS: usize = 44;
 /// # Panics
 ///
 /// If there is no run, or `tested` has not one entry for each.
-pub fn run_page(runs: &[RunRecord], tested: &[Result<Tested, String>]) -> String {
+pub fn run_page(runs: &[RunRecord], tested: &[Result<TestPredictions, String>]) -> String {
     assert!(!runs.is_empty() && runs.len() == tested.len(), "runs, and the samples of each");
     let options = OptionNames::of(runs);
     let title = match runs {
@@ -98,14 +99,16 @@ fn state(run: &RunRecord) -> Markup {
     };
     let steps = grouped(results.steps);
     match results.stopped {
-        Stopped::Completed if results.stopped_early => {
+        StopReason::Completed if results.stopped_early => {
             html! { b { "Stopped early" } " after " (steps) " steps, as it got no better." }
         }
-        Stopped::Completed => html! { b { "Completed" } ": all of its " (steps) " steps are done." },
-        Stopped::Interrupted => {
+        StopReason::Completed | StopReason::StoppedEarly => {
+            html! { b { "Completed" } ": all of its " (steps) " steps are done." }
+        }
+        StopReason::Interrupted => {
             html! { b { "Interrupted" } " after " (steps) " steps; it can be gone on with." }
         }
-        Stopped::Diverged => html! {
+        StopReason::Diverged => html! {
             b { "Diverged" } " in step " (steps) ": it met no finite number"
             @if let Some(what) = &results.divergence { " (" (what) ")" }
             "."
@@ -184,8 +187,8 @@ fn legend(run: &RunRecord, runs: &[RunRecord], options: &OptionNames) -> String 
     format!("{}: {short}", run.name())
 }
 
-fn of_samples(runs: &[RunRecord], tested: &[Result<Tested, String>]) -> Markup {
-    let of = |tested: &Result<Tested, String>| match tested {
+fn of_samples(runs: &[RunRecord], tested: &[Result<TestPredictions, String>]) -> Markup {
+    let of = |tested: &Result<TestPredictions, String>| match tested {
         Ok(tested) => samples(tested),
         Err(reason) => html! { p.note { "Not shown: " (reason) } },
     };

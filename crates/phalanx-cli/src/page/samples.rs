@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::html::{heat_map, plots, table};
-use super::tested::{Confusion, ShownSample, Tested, TestedTargets, WorstClass, WorstValue};
+use super::tested::{Confusion, ShownSample, TestPredictions, TestTargets, WorstClass, WorstValue};
 use crate::figure::{Axis, HeatCell, HeatMap, Plot, PlotSeries, Scale, SeriesKind};
 use crate::numbers::{grouped, short_number};
 
@@ -13,13 +13,13 @@ const MOST_CLASSES: usize = 30;
 const MOST_PAIRS: usize = 20;
 
 /// Returns everything about some samples.
-pub fn samples(tested: &Tested) -> Markup {
+pub fn samples(tested: &TestPredictions) -> Markup {
     let weighted = if tested.weighted { " They have weights; here each counts as one." } else { "" };
     html! {
         p { (tested.name) ": " (grouped(tested.samples as u64)) " samples." (weighted) }
         @for note in &tested.notes { p.note { (note) } }
         @match &tested.targets {
-            TestedTargets::Classes { names, confusion, worst } => {
+            TestTargets::Classes { names, confusion, worst } => {
                 (classes(names, confusion))
                 h2 { "Worst-classified samples" }
                 p.quiet {
@@ -31,7 +31,7 @@ pub fn samples(tested: &Tested) -> Markup {
                     (worst_classes(names, worst, &tested.feature_names))
                 }
             }
-            TestedTargets::Values { points, worst } => {
+            TestTargets::Values { points, worst } => {
                 (plots([predicted_over_true(points)], None))
                 (worst_values(worst, &tested.feature_names))
             }

@@ -20,7 +20,7 @@ const MOST_DOTS: usize = 1000;
 
 /// The predictions of a model for samples whose targets are known.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tested {
+pub struct TestPredictions {
     /// The name of the samples.
     pub name: String,
     /// Notes about them.
@@ -33,12 +33,12 @@ pub struct Tested {
     /// True if they have weights; the counts are of samples.
     pub weighted: bool,
     /// The predictions compared with the truth.
-    pub targets: TestedTargets,
+    pub targets: TestTargets,
 }
 
 /// Predictions compared with the truth.
 #[derive(Clone, Debug, PartialEq)]
-pub enum TestedTargets {
+pub enum TestTargets {
     /// Of classes.
     Classes {
         /// Their names.
@@ -97,7 +97,7 @@ pub struct ShownSample {
     pub features: Vec<f32>,
 }
 
-impl Tested {
+impl TestPredictions {
     /// Compares predictions, as [`predict`](phalanx::train::predict) makes them, with the targets
     /// of samples; `None` if these have none.
     ///
@@ -118,9 +118,12 @@ impl Tested {
     }
 }
 
-fn of_classes(data: &Dataset, labels: &[u32], predictions: &Array2<f32>) -> TestedTargets {
-    let all: Vec<Judged> =
-        labels.iter().zip(predictions.rows()).map(|(label, row)| Judged::new(*label as usize, row)).collect();
+fn of_classes(data: &Dataset, labels: &[u32], predictions: &Array2<f32>) -> TestTargets {
+    let all: Vec<SamplePrediction> = labels
+        .iter()
+        .zip(predictions.rows())
+        .map(|(label, row)| SamplePrediction::new(*label as usize, row))
+        .collect();
     let classes = predictions.ncols().max(2);
     let mut names: Vec<String> = data.classes().map_or_else(Vec::new, |classes| classes.names().to_vec());
     names.extend((names.len()..classes).map(|class| class.to_string()));
@@ -129,21 +132,21 @@ fn of_classes(data: &Dataset, labels: &[u32], predictions: &Array2<f32>) -> Test
     let order = lowest(all.iter().map(|judged| judged.probability));
     let shown = shown(data, &order);
     let worst = order.iter().zip(shown).map(|(&index, sample)| {
-        let Judged { truth, predicted, probability, of_predicted } = all[index];
+        let SamplePrediction { truth, predicted, probability, of_predicted } = all[index];
         WorstClass { sample, truth, predicted, probability, of_predicted }
     });
-    TestedTargets::Classes { worst: worst.collect(), names, confusion }
+    TestTargets::Classes { worst: worst.collect(), names, confusion }
 }
 
 /// The prediction of one sample.
-struct Judged {
+struct SamplePrediction {
     truth: usize,
     predicted: usize,
     probability: f64,
     of_predicted: f64,
 }
 
-impl Judged {
+impl SamplePrediction {
     /// One output is the probability of the second of two classes.
     fn new(truth: usize, outputs: ArrayView1<'_, f32>) -> Self {
         let each: Vec<f64> = match outputs.len() {
@@ -155,7 +158,7 @@ impl Judged {
     }
 }
 
-fn of_values(data: &Dataset, values: &[f32], outputs: usize, predictions: &Array2<f32>) -> TestedTargets {
+fn of_values(data: &Dataset, values: &[f32], outputs: usize, predictions: &Array2<f32>) -> TestTargets {
     let truth = |sample: usize| &values[sample * outputs..][..outputs];
     let error = |sample: usize| {
         let squares =
@@ -175,7 +178,7 @@ fn of_values(data: &Dataset, values: &[f32], outputs: usize, predictions: &Array
         |sample, output: usize| (f64::from(truth(sample)[output]), f64::from(predictions[[sample, output]]));
     let points = (0..outputs)
         .map(|output| (0..data.len()).step_by(every).map(|sample| point(sample, output)).collect());
-    TestedTargets::Values { points: points.collect(), worst: worst.collect() }
+    TestTargets::Values { points: points.collect(), worst: worst.collect() }
 }
 
 /// The places of the lowest values, NaN first.
@@ -328,8 +331,8 @@ mod tests {
         let targets = Targets::Classes { labels: vec![0, 1, 1, 0], count: 2 };
         let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [4.0]], targets, None).unwrap();
         let predictions = array![[0.75, 0.25], [0.875, 0.125], [0.5, 0.5], [f32::NAN, f32::NAN]];
-        let tested = Tested::new("four", &data, &predictions).unwrap();
-        let TestedTargets::Classes { confusion, worst, .. } = tested.targets else { panic!("classes") };
+        let tested = TestPredictions::new("four", &data, &predictions).unwrap();
+        let TestTargets::Classes { confusion, worst, .. } = tested.targets else { panic!("classes") };
         assert_eq!((confusion.right(), confusion.samples(), confusion.count(1, 0)), (2, 4, 2));
         let indices: Vec<usize> = worst.iter().map(|worst| worst.sample.index).collect();
         assert_eq!(indices, [3, 1, 2, 0]);
@@ -341,9 +344,9 @@ mod tests {
     fn one_output_speaks_for_the_second_class() {
         let targets = Targets::Classes { labels: vec![0, 1], count: 2 };
         let data = Dataset::from_arrays(array![[1.0], [2.0]], targets, Some(vec![1.0, 2.0])).unwrap();
-        let tested = Tested::new("two", &data, &array![[0.25], [0.75]]).unwrap();
+        let tested = TestPredictions::new("two", &data, &array![[0.25], [0.75]]).unwrap();
         assert!(tested.weighted);
-        let TestedTargets::Classes { confusion, worst, .. } = tested.targets else { panic!("classes") };
+        let TestTargets::Classes { confusion, worst, .. } = tested.targets else { panic!("classes") };
         assert_eq!((confusion.right(), worst[0].probability), (2, 0.75));
     }
 
@@ -351,8 +354,8 @@ mod tests {
     fn the_worst_values_are_those_farthest_off() {
         let targets = Targets::Values { values: vec![1.0, 2.0, 3.0, 4.0], outputs: 2 };
         let data = Dataset::from_arrays(array![[1.0], [2.0]], targets, None).unwrap();
-        let tested = Tested::new("two", &data, &array![[1.0, 3.0], [7.0, 7.0]]).unwrap();
-        let TestedTargets::Values { points, worst } = tested.targets else { panic!("values") };
+        let tested = TestPredictions::new("two", &data, &array![[1.0, 3.0], [7.0, 7.0]]).unwrap();
+        let TestTargets::Values { points, worst } = tested.targets else { panic!("values") };
         assert_eq!(points, [vec![(1.0, 1.0), (3.0, 7.0)], vec![(2.0, 3.0), (4.0, 7.0)]]);
         assert_eq!((worst[0].sample.index, worst[0].error), (1, 12.5_f64.sqrt()));
         assert_eq!(worst[1].error, 0.5_f64.sqrt());

@@ -7,9 +7,10 @@ use std::path::Path;
 use anyhow::anyhow;
 use phalanx::checkpoint::ModelFile;
 use phalanx::data::{
-    Classes, Column, DataError, Dataset, Fingerprint, HeaderRow, InputFormat, LoadOptions, Loaded, Source,
+    Classes, Column, DataError, Dataset, HeaderRow, InputFormat, LoadOptions, LoadedData, Source,
     Standardize, TargetKind, Targets,
 };
+use phalanx::internals::Fingerprint;
 use phalanx::internals::{FeatureScale, summarize};
 use phalanx::model::Loss;
 use phalanx::train::Options;
@@ -147,12 +148,12 @@ pub fn named_data(flags: &TrainFlags) -> Result<(Dataset, Option<Dataset>), Fail
 fn parts(flags: &TrainFlags, options: &LoadOptions) -> Result<(Dataset, Option<Dataset>), DataError> {
     let loaded = named_source(data_name(flags), flags.input_format)?.load(options)?;
     loaded.train.check_classes(data_name(flags))?;
-    loaded.train.remarks().iter().for_each(warn);
+    loaded.train.remarks().for_each(warn);
     match (&flags.test, flags.test_split) {
         (Some(test), _) => {
             let test = named_source(test, flags.input_format)?.load(&like(&loaded.train, options))?;
             let test = all(test);
-            test.remarks().iter().for_each(warn);
+            test.remarks().for_each(warn);
             warn_of_another_scale(loaded.train.summary().scale, &test);
             Ok((loaded.train, Some(test)))
         }
@@ -225,7 +226,7 @@ pub struct DataRequest<'a> {
     pub header: HeaderRow,
     /// Its label column, if that is not the model's.
     pub label_column: Option<&'a Column>,
-    pub labels: Labels,
+    pub labels: LabelUse,
 }
 
 /// Loads the samples to use a model on, and names them: the test part of the data if it has one, else all of it; without
@@ -236,7 +237,7 @@ pub fn samples_for(model: &ModelFile, asked: DataRequest<'_>) -> Result<(String,
         Some(data) => {
             let source = named_source(data, asked.format)?;
             let (name, samples) = named(&source, source.load(&known(model, &flags, asked))?);
-            samples.remarks().iter().for_each(warn);
+            samples.remarks().for_each(warn);
             // Older files do not record how the features were scaled.
             if model.train.is_some() {
                 warn_of_another_scale(model.data.scale.clone(), &samples);
@@ -296,7 +297,7 @@ fn changed(name: &str, recorded: &Fingerprint, samples: &Dataset) -> String {
     format!("{name}, changed since the run")
 }
 
-fn named(source: &Source, loaded: Loaded) -> (String, Dataset) {
+fn named(source: &Source, loaded: LoadedData) -> (String, Dataset) {
     let name = if loaded.test.is_some() { format!("{source}, its test part") } else { source.to_string() };
     (name, all(loaded))
 }
@@ -338,13 +339,13 @@ pub fn data_name(flags: &TrainFlags) -> &str {
 
 /// The use that a command has for labels.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Labels {
+pub enum LabelUse {
     Needed,
     Ignored,
 }
 
 /// Returns the test part if there is one, else everything.
-fn all(loaded: Loaded) -> Dataset {
+fn all(loaded: LoadedData) -> Dataset {
     loaded.test.unwrap_or(loaded.train)
 }
 
@@ -367,9 +368,9 @@ fn like(data: &Dataset, options: &LoadOptions) -> LoadOptions {
 /// Returns the options to read samples that a model is to be used on.
 fn known(model: &ModelFile, flags: &TrainFlags, asked: DataRequest<'_>) -> LoadOptions {
     let target = match (asked.labels, &model.classes) {
-        (Labels::Ignored, _) => TargetKind::None,
-        (Labels::Needed, Some(_)) => TargetKind::Classes,
-        (Labels::Needed, None) => TargetKind::Values,
+        (LabelUse::Ignored, _) => TargetKind::None,
+        (LabelUse::Needed, Some(_)) => TargetKind::Classes,
+        (LabelUse::Needed, None) => TargetKind::Values,
     };
     LoadOptions {
         features: Some(model.shape.inputs),

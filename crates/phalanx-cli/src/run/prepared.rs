@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use phalanx::checkpoint::{History, ModelFile, RunFacts, read_tensors};
+use phalanx::checkpoint::{Checkpoint, ModelFile, read_tensors};
 use phalanx::data::Dataset;
-use phalanx::log::{Results, Stopped};
+use phalanx::internals::RunFacts;
+use phalanx::log::Results;
 use phalanx::model::{Loss, Mlp, Model};
 use phalanx::optim::Framework;
-use phalanx::train::{Options, Outcome, Plan, TrainError, Trainer, score};
+use phalanx::train::{Options, Outcome, Plan, StopReason, TrainError, Trainer, score};
 use serde_json::Value;
 
 use super::data::{TrainingData, training_data, unscaled, warn_of_scales};
-use super::resume::Resumed;
+use super::resume::ResumedRun;
 use super::{like, settings, tables};
 use crate::advice::constant_loss;
 use crate::args::flags::TrainFlags;
@@ -26,11 +27,11 @@ use crate::text::TextTable;
 const MOST_SAVED_LAYERS: usize = 1000;
 
 /// All that a run is made of.
-pub struct Prepared {
+pub struct PreparedRun {
     pub flags: TrainFlags,
     /// The framework of `--like`.
     framework: Option<Framework>,
-    pub resumed: Option<Resumed>,
+    pub resumed: Option<ResumedRun>,
     options: Options,
     data: TrainingData,
     pub model: Mlp,
@@ -38,11 +39,11 @@ pub struct Prepared {
     pub facts: Arc<RunFacts>,
 }
 
-impl Prepared {
+impl PreparedRun {
     pub fn new(
         mut flags: TrainFlags,
         framework: Option<Framework>,
-        resumed: Option<Resumed>,
+        resumed: Option<ResumedRun>,
     ) -> Result<Self, Failure> {
         let options = settings::options(&flags)?;
         settings::keep(&flags)?;
@@ -53,7 +54,7 @@ impl Prepared {
             ));
         }
         // A run that is resumed keeps its classes, as an older version may have numbered them otherwise.
-        let data = training_data(&flags, resumed.as_ref().and_then(Resumed::classes))?;
+        let data = training_data(&flags, resumed.as_ref().and_then(ResumedRun::classes))?;
         settings::record_targets(&mut flags, &data);
         let model = settings::model(&flags, &data, &options)?;
         framework.map_or(Ok(()), |framework| like::check_loss(framework, model.shape().loss))?;
@@ -72,7 +73,7 @@ impl Prepared {
             Some(test) => trainer.test(test),
             None => trainer,
         };
-        Ok(match (self.resumed.as_ref().and_then(Resumed::snapshot), &self.flags.init) {
+        Ok(match (self.resumed.as_ref().and_then(ResumedRun::snapshot), &self.flags.init) {
             (Some(snapshot), _) => trainer.resume(snapshot.clone()),
             (None, Some(path)) => trainer.initial_params(initial_params(path, &self.model)?),
             (None, None) => trainer,
@@ -83,12 +84,12 @@ impl Prepared {
     /// it ended with, the last has the params alone.
     pub fn step_back_from_the_end(&mut self) -> Result<(), Failure> {
         let is_over = self.resumed.is_some() && self.trainer()?.plan().is_err_and(|error| is_over(&error));
-        self.resumed.as_mut().filter(|_| is_over).map_or(Ok(()), Resumed::step_back)
+        self.resumed.as_mut().filter(|_| is_over).map_or(Ok(()), ResumedRun::step_back)
     }
 
-    /// Returns the history of a run that is resumed.
-    pub fn history(&self) -> History {
-        self.resumed.as_ref().map(Resumed::history).unwrap_or_default()
+    /// Returns the checkpoint that the run is resumed from, if it is.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.resumed.as_ref().and_then(ResumedRun::checkpoint)
     }
 
     /// Warns if the rate of a run that is resumed moves.
@@ -138,7 +139,7 @@ impl Prepared {
     /// but only where that loss leaves a doubt.
     pub fn learned_nothing(&self, outcome: &Outcome, results: &Results) -> Result<Option<String>, Failure> {
         let (train, loss) = (&self.data.train, self.model.shape().loss);
-        let Some(constant) = constant_loss(train, loss).filter(|_| results.stopped == Stopped::Completed)
+        let Some(constant) = constant_loss(train, loss).filter(|_| results.stopped == StopReason::Completed)
         else {
             return Ok(None);
         };

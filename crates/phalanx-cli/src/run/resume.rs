@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use phalanx::checkpoint::{Checkpoint, CheckpointDir, History};
-use phalanx::data::{Classes, Fingerprint};
+use phalanx::checkpoint::{Checkpoint, CheckpointDir};
+use phalanx::data::Classes;
+use phalanx::internals::Fingerprint;
 use phalanx::log::RunDir;
 use phalanx::train::{Plan, Position, Snapshot};
 use serde_json::Value;
@@ -24,13 +25,13 @@ use crate::terminal::output::{info, warn};
 /// The state that a run begins with.
 pub enum Beginning {
     New,
-    Resumed(Box<Resumed>),
+    Resumed(Box<ResumedRun>),
     /// The run in this directory has nothing left to do.
     Complete(PathBuf),
 }
 
 /// A run that is resumed.
-pub struct Resumed {
+pub struct ResumedRun {
     /// Its directory.
     pub run: PathBuf,
     /// True if the run continues in its directory.
@@ -90,14 +91,14 @@ pub fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
             flags.resume.as_deref().unwrap_or(Path::new("it")).display()
         ));
     }
-    Ok(Beginning::Resumed(Box::new(Resumed { in_place, ..resumed })))
+    Ok(Beginning::Resumed(Box::new(ResumedRun { in_place, ..resumed })))
 }
 
 /// A run that was killed before it had written its options begins again with those given now.
 fn begin_in(run: &Path, flags: &TrainFlags) -> Beginning {
     info(format!("{} was stopped before it began: it begins again", run.display()));
     let (run, recorded) = (run.to_owned(), flags.clone());
-    Beginning::Resumed(Box::new(Resumed { run, in_place: true, from: None, end: None, recorded }))
+    Beginning::Resumed(Box::new(ResumedRun { run, in_place: true, from: None, end: None, recorded }))
 }
 
 /// Returns the runs that have a number, the newest first.
@@ -134,7 +135,7 @@ fn stopped(run: &Path) -> Option<String> {
 }
 
 /// Resumes from the newest checkpoint of a run that is whole.
-fn of_run(run: &Path) -> Result<Resumed, Failure> {
+fn of_run(run: &Path) -> Result<ResumedRun, Failure> {
     let dir = CheckpointDir::of_run(run);
     let from = dir.newest(|error| warn(format!("{error}; trying the one before")))?;
     let mut recorded = match &from {
@@ -152,10 +153,10 @@ fn of_run(run: &Path) -> Result<Resumed, Failure> {
         }
     };
     settings::as_recorded(&mut recorded);
-    Ok(Resumed { run: run.to_owned(), in_place: true, from, end: None, recorded })
+    Ok(ResumedRun { run: run.to_owned(), in_place: true, from, end: None, recorded })
 }
 
-fn of_checkpoint(path: &Path) -> Result<Resumed, Failure> {
+fn of_checkpoint(path: &Path) -> Result<ResumedRun, Failure> {
     let checkpoint = Checkpoint::load(path)?;
     let mut recorded = flags_of(&checkpoint.facts.options)?;
     settings::as_recorded(&mut recorded);
@@ -165,10 +166,10 @@ fn of_checkpoint(path: &Path) -> Result<Resumed, Failure> {
         Some(run) => run.to_owned(),
         None => path.with_file_name(""),
     };
-    Ok(Resumed { run, in_place: true, from: Some((path.to_owned(), checkpoint)), end: None, recorded })
+    Ok(ResumedRun { run, in_place: true, from: Some((path.to_owned(), checkpoint)), end: None, recorded })
 }
 
-impl Resumed {
+impl ResumedRun {
     /// Returns the options of the run, with those given now where they may differ.
     pub fn flags(&self, given: Layers) -> Result<Layers, Failure> {
         let allowed = allowed(&given.flags)?;
@@ -228,9 +229,9 @@ impl Resumed {
         self.end.unwrap_or(self.position().step)
     }
 
-    /// Times of the epochs that are done.
-    pub fn history(&self) -> History {
-        self.from.as_ref().map(|(_, checkpoint)| checkpoint.history.clone()).unwrap_or_default()
+    /// Returns the checkpoint that the run is resumed from; none if it begins again.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.from.as_ref().map(|(_, checkpoint)| checkpoint)
     }
 
     /// Refuses other data than that of the run.
@@ -297,7 +298,7 @@ fn described(data: Option<&Fingerprint>) -> String {
 }
 
 /// The position and the file that the run is resumed from.
-impl fmt::Display for Resumed {
+impl fmt::Display for ResumedRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Position { step, epoch, batch, .. } = self.position();
         match &self.from {

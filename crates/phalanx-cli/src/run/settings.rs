@@ -8,7 +8,7 @@ use phalanx::data::{Dataset, Targets};
 use phalanx::internals::available_bytes;
 use phalanx::model::{Loss, Mlp, MlpShape};
 use phalanx::optim::OptimizerOptions;
-use phalanx::train::{Length, NoiseInterval, Options, Shards, TrainError};
+use phalanx::train::{Length, Options, Shards, TrainError};
 
 use super::data::{TrainingData, loss};
 use crate::args::flags::TrainFlags;
@@ -64,8 +64,8 @@ pub fn options(flags: &TrainFlags) -> Result<Options, Failure> {
         grad_norm_every: flags.log_every.filter(|_| flags.tensorboard == Some(true)).unwrap_or(0),
         noise_scale: match flags.noise_scale {
             None | Some(Auto::Given(0)) => None,
-            Some(Auto::Auto) => Some(NoiseInterval::Auto),
-            Some(Auto::Given(steps)) => Some(NoiseInterval::Steps(steps)),
+            Some(Auto::Auto) => Some(Options::NOISE_INTERVAL),
+            Some(Auto::Given(steps)) => Some(steps),
         },
         timeout: timeout(flags)?,
         ..Options::default()
@@ -184,7 +184,7 @@ fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Result<MlpSha
 fn check_memory(params: usize, options: &Options) -> Result<(), Failure> {
     let vectors = 2
         + usize::from(options.keep_best)
-        + options.optimizer.check().map_err(TrainError::from)?.state_len_per_param()
+        + options.optimizer.hyper().map_err(TrainError::from)?.state_len_per_param()
         + options.threads.min(options.shards.count(options.batch_size));
     let needed = (params as u64).saturating_mul(4 * vectors as u64);
     match available_bytes() {

@@ -4,13 +4,13 @@
 use std::path::Path;
 
 use phalanx::data::{Dataset, Standardize, Targets};
-use phalanx::log::{Results, Stopped};
+use phalanx::log::Results;
 use phalanx::model::{Loss, MlpShape};
 use phalanx::optim::{EpsForm, Framework, L2Form, Reduction, WarmupForm};
-use phalanx::train::{Options, Plan, SaveEvery};
+use phalanx::train::{Options, PhaseTimes, Plan, SaveEvery, StopReason};
 
 use super::data::data_name;
-use super::resume::Resumed;
+use super::resume::ResumedRun;
 use crate::advice::{noise_advice, with_error};
 use crate::args::flags::TrainFlags;
 use crate::numbers::{grouped, measured, significant};
@@ -77,7 +77,7 @@ pub fn standardized_by(standardize: &Standardize) -> String {
 }
 
 /// Adds the lines about the output, and about the run that is resumed.
-pub fn output_rows(table: &mut TextTable, flags: &TrainFlags, path: &Path, resumed: Option<&Resumed>) {
+pub fn output_rows(table: &mut TextTable, flags: &TrainFlags, path: &Path, resumed: Option<&ResumedRun>) {
     if let Some(resumed) = resumed {
         table.row("resumed", resumed);
     }
@@ -171,7 +171,7 @@ fn steps(plan: &Plan) -> String {
 }
 
 fn optimizer(plan: &Plan) -> String {
-    let options = plan.hyper().options();
+    let options = plan.optimizer();
     let mut text = options.kind.to_string();
     let numbers = [
         ("momentum", options.momentum),
@@ -206,7 +206,7 @@ fn optimizer(plan: &Plan) -> String {
 
 /// The rate in both conventions, so that nobody has to guess which one a number is in.
 fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
-    let (kind, reduction, rate) = (plan.hyper().kind(), plan.reduction(), plan.rate());
+    let (kind, reduction, rate) = (plan.optimizer().kind, plan.reduction(), plan.rate());
     let both = if kind.is_scale_free() {
         format!("{:?} under any reduction, {kind} being free of the gradient's scale", short(rate))
     } else {
@@ -234,7 +234,7 @@ fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
 
 /// Names the options that another reduction changes, too: a rate alone makes the same run only where nothing else has the scale of gradients.
 fn translated_too(plan: &Plan) -> String {
-    let options = plan.hyper().options();
+    let options = plan.optimizer();
     let scaled = [
         ("l2", options.l2 != 0.0),
         ("clipping", plan.clip_grad_norm().is_some()),
@@ -277,7 +277,7 @@ pub fn results_text(results: &Results, plan: &Plan, run: &RunRecord) -> String {
 /// Returns the table after training.
 fn results_table(results: &Results, plan: &Plan, run: &RunRecord) -> TextTable {
     let mut table = TextTable::default();
-    if results.stopped != Stopped::Completed {
+    if results.stopped != StopReason::Completed {
         let (done, all) = (grouped(results.steps), grouped(plan.total_steps()));
         let within =
             partial_epoch(results).map_or_else(String::new, |epoch| format!(", within epoch {epoch}"));
@@ -375,15 +375,16 @@ fn noise_scale(results: &Results) -> String {
 
 fn time(results: &Results) -> String {
     let secs = results.training_secs();
-    let phases = results.phase_secs;
-    let total = (phases.compute + phases.wait + phases.reduce_update).max(f64::MIN_POSITIVE);
+    let PhaseTimes { compute, wait, reduce_update } = results.phases;
+    let [compute, wait, reduce_update] = [compute, wait, reduce_update].map(|time| time.as_secs_f64());
+    let total = (compute + wait + reduce_update).max(f64::MIN_POSITIVE);
     let share = |secs: f64| 100.0 * secs / total;
     format!(
         "{secs:.2} s, at best {} samples/s; computing {:.0} %, waiting {:.0} %, reducing and updating {:.0} %",
         grouped(results.samples_per_sec as u64),
-        share(phases.compute),
-        share(phases.wait),
-        share(phases.reduce_update),
+        share(compute),
+        share(wait),
+        share(reduce_update),
     )
 }
 

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use phalanx::checkpoint::{Saver, Writer};
+use phalanx::checkpoint::Saver;
+use phalanx::internals::Writer;
 use phalanx::internals::write_whole;
 use phalanx::log::{LogError, Metrics, Results, RunDir, TensorBoard};
 use phalanx::model::Model;
 use phalanx::optim::Framework;
 use phalanx::train::{
-    Blame, Divergence, EpochEnd, Event, OnDivergence, Outcome, Plan, StopReason, TrainError, Trainer,
+    Divergence, EpochEnd, Event, OnDivergence, Outcome, Plan, StopReason, TrainError, Trainer,
 };
 
-use super::prepared::{Prepared, recorded};
-use super::resume::{self, Beginning, Resumed};
+use super::prepared::{PreparedRun, recorded};
+use super::resume::{self, Beginning, ResumedRun};
 use super::{like, settings, tables};
 use crate::args::flags::TrainFlags;
 use crate::args::layers::{self, Layers};
@@ -76,17 +77,17 @@ fn begin(
 fn train(
     flags: TrainFlags,
     framework: Option<Framework>,
-    resumed: Option<Resumed>,
+    resumed: Option<ResumedRun>,
     begun: Instant,
     group: &mut ProcessGroup,
 ) -> Result<ExitCode, Failure> {
-    let mut run = Prepared::new(flags, framework, resumed)?;
+    let mut run = PreparedRun::new(flags, framework, resumed)?;
     run.step_back_from_the_end()?;
     let trainer = run.trainer()?;
     let plan = trainer.plan()?;
     run.warn_of_rate(&plan)?;
 
-    let signals = Signals::listen()?;
+    let signals = Signals::register()?;
     warn_of_cores(group.processes(), plan.threads());
     // All have read what there is to go on from before the first writes over it.
     group.barrier()?;
@@ -107,7 +108,7 @@ fn train(
     let (dir, epochs) = recorders.finish(&ended)?;
     let outcome = ended?;
 
-    let results = Results::new(&plan, &run.history(), &epochs, &outcome, begun.elapsed().as_secs_f64());
+    let results = Results::new(&plan, run.checkpoint(), &epochs, &outcome, begun.elapsed().as_secs_f64());
     let results = Results { processes: group.processes(), ..results };
     run.model_file(&outcome).save(&dir.model_path())?;
     dir.write_results(&results)?;
@@ -170,15 +171,15 @@ fn diverged(outcome: &Outcome, path: &Path, advice: &str) -> ExitCode {
 }
 
 /// Returns what to do about it: what scales the data comes first, as it is what usually helps.
-fn advice(run: &Prepared, divergence: &Divergence, on: OnDivergence) -> Result<String, Failure> {
-    let is_of_update = matches!(divergence.blame, Blame::Update { .. });
+fn advice(run: &PreparedRun, divergence: &Divergence, on: OnDivergence) -> Result<String, Failure> {
+    let is_of_update = matches!(divergence, Divergence::Update { .. });
     let rate = run.flags.lr.expect("every flag is filled in");
     let lower = format!("lower --lr ({rate:?}), to {} for example", short_number(rate / 10.0));
     let remedies = run.remedies()?;
     if !remedies.is_empty() {
         return Ok(format!("{}; if it still diverges, {lower}", remedies.join(", and ")));
     }
-    Ok(match (on, divergence.step) {
+    Ok(match (on, divergence.step()) {
         (OnDivergence::Skip, _) if !is_of_update => {
             format!("every step of the epoch was skipped; {lower}, set --clip-grad-norm, or look at the data")
         }
@@ -202,7 +203,7 @@ pub struct Recorders {
 
 impl Recorders {
     /// Opens the directory of the run, and in it all that is written while the run goes on.
-    pub fn open(run: &Prepared, plan: &Plan, signals: &Signals, begun: Instant) -> Result<Self, Failure> {
+    pub fn open(run: &PreparedRun, plan: &Plan, signals: &Signals, begun: Instant) -> Result<Self, Failure> {
         let mut dir = run_dir(run)?;
         // The log first: it keeps other runs out.
         let metrics = metrics(run, &mut dir)?;
@@ -257,15 +258,15 @@ impl Recorders {
     }
 }
 
-fn run_dir(run: &Prepared) -> Result<RunDir, Failure> {
+fn run_dir(run: &PreparedRun) -> Result<RunDir, Failure> {
     Ok(match (&run.resumed, &run.flags.output_dir) {
-        (Some(Resumed { run, in_place: true, .. }), _) => RunDir::reopen(run),
+        (Some(ResumedRun { run, in_place: true, .. }), _) => RunDir::reopen(run),
         (_, Some(path)) => RunDir::create(path)?,
         (_, None) => RunDir::create_next(Path::new("runs"))?,
     })
 }
 
-fn metrics(run: &Prepared, dir: &mut RunDir) -> Result<Metrics, Failure> {
+fn metrics(run: &PreparedRun, dir: &mut RunDir) -> Result<Metrics, Failure> {
     let every = log_every(run);
     Ok(match &run.resumed {
         Some(resumed) => {
@@ -287,12 +288,12 @@ fn metrics(run: &Prepared, dir: &mut RunDir) -> Result<Metrics, Failure> {
     })
 }
 
-fn log_every(run: &Prepared) -> u64 {
+fn log_every(run: &PreparedRun) -> u64 {
     run.flags.log_every.expect("it has a default")
 }
 
 /// The event file of `--tensorboard`.
-fn tensor_board(run: &Prepared, dir: &RunDir) -> Result<Option<TensorBoard>, Failure> {
+fn tensor_board(run: &PreparedRun, dir: &RunDir) -> Result<Option<TensorBoard>, Failure> {
     if run.flags.tensorboard != Some(true) {
         return Ok(None);
     }
@@ -305,18 +306,19 @@ fn tensor_board(run: &Prepared, dir: &RunDir) -> Result<Option<TensorBoard>, Fai
 
 /// Starts the thread that writes checkpoints; if it fails, the run ends after the current step.
 fn saver(
-    run: &Prepared,
+    run: &PreparedRun,
     plan: &Plan,
     dir: &RunDir,
     signals: &Signals,
     begun: Instant,
 ) -> Result<Saver, Failure> {
-    let from = run.resumed.as_ref().map_or(0, Resumed::last_step);
+    let from = run.resumed.as_ref().map_or(0, ResumedRun::last_step);
     let stop = Arc::clone(&signals.stop);
     let on_failure = move || stop.store(true, Ordering::Relaxed);
     let keep = settings::keep(&run.flags)?;
     let writer = Writer::start(dir.checkpoints(), keep, from, plan.metric(), on_failure)?;
-    Ok(Saver::new(writer, Arc::clone(&run.facts), run.history(), begun))
+    let history = run.checkpoint().map(|from| from.history.clone()).unwrap_or_default();
+    Ok(Saver::new(writer, Arc::clone(&run.facts), history, begun))
 }
 
 fn progress_style(flags: &TrainFlags) -> ProgressStyle {

@@ -5,7 +5,7 @@ use phalanx::model::Model;
 use phalanx::optim::{OptimizerKind, Reduction};
 use serde::{Deserialize, Serialize};
 
-use super::{Cell, RateLaw, Record, Sweep, SweepError, SweepRun, TradeOff};
+use super::{Cell, RateLaw, Sweep, SweepError, SweepRecord, SweepRun, TradeOff};
 use crate::numbers::{short_number, significant};
 
 /// The findings of a sweep.
@@ -89,7 +89,7 @@ impl Findings {
     /// # Cost
     ///
     /// A run to the goal for each batch size and seed.
-    pub fn new<M: Model>(sweep: &Sweep<'_, M>, records: &[Record]) -> Result<Self, SweepError> {
+    pub fn new<M: Model>(sweep: &Sweep<'_, M>, records: &[SweepRecord]) -> Result<Self, SweepError> {
         let cells = cells(sweep, records);
         let given = sweep.options().goal;
         let goal = given.or_else(|| common_goal(&cells));
@@ -118,10 +118,10 @@ impl Findings {
 
 /// The records of each cell, in the order of the sweep; cells of which a run is missing are left
 /// out.
-fn cells<'a, M>(sweep: &Sweep<'_, M>, records: &'a [Record]) -> Vec<(Cell, Vec<&'a Record>)> {
+fn cells<'a, M>(sweep: &Sweep<'_, M>, records: &'a [SweepRecord]) -> Vec<(Cell, Vec<&'a SweepRecord>)> {
     let of = |run: &SweepRun| records.iter().find(|record| record.run == *run);
     let runs = sweep.runs().chunk_by(|a, b| a.cell == b.cell);
-    let mut cells: Vec<(Cell, Vec<&Record>)> = runs
+    let mut cells: Vec<(Cell, Vec<&SweepRecord>)> = runs
         .filter_map(|runs| Some((runs[0].cell, runs.iter().map(of).collect::<Option<Vec<_>>>()?)))
         .collect();
     // Stable: batch sizes and rates keep their order.
@@ -132,7 +132,7 @@ fn cells<'a, M>(sweep: &Sweep<'_, M>, records: &'a [Record]) -> Vec<(Cell, Vec<&
     cells
 }
 
-fn setting<M>(sweep: &Sweep<'_, M>, cell: Cell, records: &[&Record], goal: Option<f64>) -> Setting {
+fn setting<M>(sweep: &Sweep<'_, M>, cell: Cell, records: &[&SweepRecord], goal: Option<f64>) -> Setting {
     let losses: Option<Vec<f64>> = records.iter().map(|record| record.final_loss()).collect();
     let (rate_under_mean, rate_under_sum) = sweep.rates(&cell, cell.rate);
     Setting {
@@ -185,8 +185,8 @@ const ABOVE_LOWEST: f64 = 1.2;
 
 /// A loss that some rate of every batch size and reduction reaches with every seed, if there is
 /// one: 1.2 times the lowest.
-fn common_goal(cells: &[(Cell, Vec<&Record>)]) -> Option<f64> {
-    let reached = |records: &[&Record]| {
+fn common_goal(cells: &[(Cell, Vec<&SweepRecord>)]) -> Option<f64> {
+    let reached = |records: &[&SweepRecord]| {
         let lowest: Option<Vec<f64>> = records.iter().map(|record| record.lowest_loss()).collect();
         lowest?.into_iter().max_by(f64::total_cmp)
     };
@@ -199,7 +199,7 @@ fn common_goal(cells: &[(Cell, Vec<&Record>)]) -> Option<f64> {
 
 /// The best rate of each batch size and reduction of which some rate reaches the goal with every
 /// seed.
-fn best_rates<M>(sweep: &Sweep<'_, M>, cells: &[(Cell, Vec<&Record>)], goal: f64) -> Vec<BestRate> {
+fn best_rates<M>(sweep: &Sweep<'_, M>, cells: &[(Cell, Vec<&SweepRecord>)], goal: f64) -> Vec<BestRate> {
     cells.chunk_by(|a, b| same_group(&a.0, &b.0)).filter_map(|cells| best(sweep, cells, goal)).collect()
 }
 
@@ -207,7 +207,7 @@ fn same_group(a: &Cell, b: &Cell) -> bool {
     a.batch_size == b.batch_size && a.reduction == b.reduction
 }
 
-fn best<M>(sweep: &Sweep<'_, M>, cells: &[(Cell, Vec<&Record>)], goal: f64) -> Option<BestRate> {
+fn best<M>(sweep: &Sweep<'_, M>, cells: &[(Cell, Vec<&SweepRecord>)], goal: f64) -> Option<BestRate> {
     let steps: Vec<f64> =
         cells.iter().map(|(_, records)| steps_to(records, goal).unwrap_or(f64::INFINITY)).collect();
     let index = (0..cells.len()).min_by(|a, b| steps[*a].total_cmp(&steps[*b]))?;
@@ -224,7 +224,7 @@ fn best<M>(sweep: &Sweep<'_, M>, cells: &[(Cell, Vec<&Record>)], goal: f64) -> O
 }
 
 /// The geometric mean over seeds of the steps to the goal, if all reach it.
-fn steps_to(records: &[&Record], goal: f64) -> Option<f64> {
+fn steps_to(records: &[&SweepRecord], goal: f64) -> Option<f64> {
     let logs: Option<Vec<f64>> = records.iter().map(|record| record.steps_to(goal).map(f64::ln)).collect();
     let logs = logs.filter(|logs| !logs.is_empty())?;
     Some((logs.iter().sum::<f64>() / logs.len() as f64).exp())
@@ -236,7 +236,7 @@ const NEAR: f64 = 2.0;
 /// ln rate and ln steps at the lowest point of the parabola that fits the rates around the best
 /// one, or of that one itself if they are too few, or the parabola has no lowest point among them.
 /// A single rate may be the best by chance; its neighbours know more.
-fn lowest(cells: &[(Cell, Vec<&Record>)], steps: &[f64], best: usize) -> (f64, f64) {
+fn lowest(cells: &[(Cell, Vec<&SweepRecord>)], steps: &[f64], best: usize) -> (f64, f64) {
     let near = |k: &usize| steps[*k] <= NEAR * steps[best];
     let start = (0..best).rev().take_while(near).last().unwrap_or(best);
     let end = (best..cells.len()).take_while(near).last().unwrap_or(best);

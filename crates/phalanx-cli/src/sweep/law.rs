@@ -40,7 +40,7 @@ impl RateLaw {
     /// Fits pairs of a batch size and the best rate under mean; `None` if they do not show where
     /// the one regime goes over into the other.
     pub fn fit(rates: &[(f64, f64)]) -> Option<Self> {
-        let fit = Bend::fit(rates, -1.0)?;
+        let fit = BendFit::fit(rates, -1.0)?;
         Some(Self { max_rate: fit.limit, noise_scale: fit.bend, noise_scale_factor: fit.factor })
     }
 
@@ -59,7 +59,7 @@ impl TradeOff {
     /// Fits pairs of a batch size and the steps to the goal; `None` if they do not show where the
     /// one regime goes over into the other.
     pub fn fit(steps: &[(f64, f64)]) -> Option<Self> {
-        let Bend { limit, bend, factor } = Bend::fit(steps, 1.0)?;
+        let BendFit { limit, bend, factor } = BendFit::fit(steps, 1.0)?;
         let (min_steps, min_samples) = (limit, limit * bend);
         Some(Self { min_steps, min_samples, critical_batch: bend, critical_batch_factor: factor })
     }
@@ -72,7 +72,7 @@ impl TradeOff {
 
 /// y(x) = limit·(1 + bend/x)^power with a power of 1 or −1, by least squares of ln y: a factor
 /// counts the same wherever it is.
-struct Bend {
+struct BendFit {
     limit: f64,
     bend: f64,
     /// exp of the standard error of ln bend.
@@ -86,7 +86,7 @@ const BEYOND: f64 = 20.0;
 const TRIED: usize = 400;
 const REFINED: usize = 40;
 
-impl Bend {
+impl BendFit {
     fn fit(points: &[(f64, f64)], power: f64) -> Option<Self> {
         if points.len() < 2 {
             return None;

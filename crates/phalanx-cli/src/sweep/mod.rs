@@ -34,5 +34,5 @@ pub use findings::{BestRate, Findings, Setting};
 pub use law::{RateLaw, TradeOff};
 pub use page::{best_rate, losses, page, to_the_goal};
 pub use plan::{Cell, SweepError, SweepOptions, SweepRun};
-pub use record::{CurvePoint, Record, SweepLog, csv};
+pub use record::{CurvePoint, SweepLog, SweepRecord, csv};
 pub use runner::Sweep;

@@ -56,7 +56,7 @@ fn best_row(best: &BestRate) -> Vec<String> {
 
 /// Returns the best rate over the batch size in both conventions, with the law and the noise scale.
 pub fn best_rate(findings: &Findings, reduction: Reduction) -> Plot {
-    let best = OfBest { best: findings.best_of(reduction).collect() };
+    let best = BestRateCurves { best: findings.best_of(reduction).collect() };
     let mut series = vec![
         best.measured("best rate under mean", 0, |best| best.rate_under_mean),
         best.measured("the same under sum", 1, |best| best.rate_under_sum),
@@ -79,7 +79,7 @@ pub fn best_rate(findings: &Findings, reduction: Reduction) -> Plot {
 
 /// Returns steps and samples to the goal over the batch size.
 pub fn to_the_goal(findings: &Findings, reduction: Reduction) -> Plot {
-    let best = OfBest { best: findings.best_of(reduction).collect() };
+    let best = BestRateCurves { best: findings.best_of(reduction).collect() };
     let mut series =
         vec![best.measured("steps", 2, |best| best.steps), best.measured("samples", 3, |best| best.samples)];
     let mut marks = Vec::new();
@@ -99,11 +99,11 @@ pub fn to_the_goal(findings: &Findings, reduction: Reduction) -> Plot {
 }
 
 /// The best rates of a reduction, drawn over the batch size.
-struct OfBest<'a> {
+struct BestRateCurves<'a> {
     best: Vec<&'a BestRate>,
 }
 
-impl OfBest<'_> {
+impl BestRateCurves<'_> {
     fn plot(&self, title: String, caption: &str, y: &str) -> Plot {
         let x = Axis::new("batch size B", Scale::Log).with_ticks(self.sizes());
         Plot { caption: vec![caption.to_owned()], ..Plot::new(title, x, Axis::new(y, Scale::Log)) }

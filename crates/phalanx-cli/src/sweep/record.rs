@@ -12,7 +12,7 @@ use super::{SweepError, SweepRun};
 
 /// The record of a run of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct SweepRecord {
     /// The run.
     #[serde(flatten)]
     pub run: SweepRun,
@@ -35,7 +35,7 @@ pub struct CurvePoint {
     pub accuracy: Option<f64>,
 }
 
-impl Record {
+impl SweepRecord {
     /// Returns the loss at the end; `None` if the run diverged.
     pub fn final_loss(&self) -> Option<f64> {
         self.curve.last().filter(|_| !self.diverged).map(|point| point.loss)
@@ -62,7 +62,7 @@ impl Record {
 
 /// Returns records as CSV for other programs: a line for each run, with its end and the steps to
 /// the goal.
-pub fn csv(records: &[Record], goal: Option<f64>) -> String {
+pub fn csv(records: &[SweepRecord], goal: Option<f64>) -> String {
     let mut text =
         "reduction,batch_size,rate,seed,diverged,steps,test_loss,test_accuracy,steps_to_goal,secs\n"
             .to_owned();
@@ -101,7 +101,7 @@ impl SweepLog {
     /// # Errors
     ///
     /// [`SweepError::BadLog`] if a line is no record, with its number; [`SweepError::WriteLog`].
-    pub fn open(path: &Path) -> Result<(Self, Vec<Record>), SweepError> {
+    pub fn open(path: &Path) -> Result<(Self, Vec<SweepRecord>), SweepError> {
         let path = path.to_owned();
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
@@ -126,14 +126,14 @@ impl SweepLog {
     /// # Errors
     ///
     /// [`SweepError::WriteLog`].
-    pub fn append(&mut self, record: &Record) -> Result<(), SweepError> {
+    pub fn append(&mut self, record: &SweepRecord) -> Result<(), SweepError> {
         let line = serde_json::to_string(record).expect("records are plain data") + "\n";
         let written = self.file.write_all(line.as_bytes());
         written.map_err(|source| SweepError::WriteLog { path: self.path.clone(), source })
     }
 }
 
-fn records(text: &str) -> Result<Vec<Record>, String> {
+fn records(text: &str) -> Result<Vec<SweepRecord>, String> {
     let record = |(index, line)| {
         serde_json::from_str(line)
             .map_err(|error| format!("line {} is no record of a sweep: {error}", index + 1))
@@ -148,11 +148,11 @@ mod tests {
     use super::super::Cell;
     use super::*;
 
-    fn record(losses: &[f64]) -> Record {
+    fn record(losses: &[f64]) -> SweepRecord {
         let cell = Cell { reduction: Reduction::Mean, batch_size: 4, rate: 0.1 };
         let point = |(index, &loss): (usize, &f64)| CurvePoint { step: 1 << index, loss, accuracy: None };
         let curve = losses.iter().enumerate().map(point).collect();
-        Record { run: SweepRun { cell, seed: 1 }, diverged: false, secs: 0.0, curve }
+        SweepRecord { run: SweepRun { cell, seed: 1 }, diverged: false, secs: 0.0, curve }
     }
 
     #[test]
@@ -168,7 +168,7 @@ mod tests {
     fn a_record_is_read_back_as_it_was_written() {
         let record = record(&[2.0, 0.1]);
         let text = serde_json::to_string(&record).unwrap();
-        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+        assert_eq!(serde_json::from_str::<SweepRecord>(&text).unwrap(), record);
     }
 
     #[test]
@@ -176,16 +176,16 @@ mod tests {
         let point = |step, loss| CurvePoint { step, loss, accuracy: None };
         let cell = Cell { reduction: Reduction::Mean, batch_size: 64, rate: 0.1 };
         let curve = vec![point(10, 1.0), point(20, 0.5)];
-        let record = Record { run: SweepRun { cell, seed: 42 }, diverged: false, secs: 0.1, curve };
+        let record = SweepRecord { run: SweepRun { cell, seed: 42 }, diverged: false, secs: 0.1, curve };
         assert_eq!((record.steps_to(1.0), record.steps_to(0.4)), (Some(10.0), None));
         let lines = csv(std::slice::from_ref(&record), Some(1.0));
         assert!(lines.contains("mean,64,0.1,42,false,20,0.5"), "{lines}");
     }
 
-    fn of_seed(seed: u64) -> Record {
+    fn of_seed(seed: u64) -> SweepRecord {
         let cell = Cell { reduction: Reduction::Sum, batch_size: 4, rate: 0.1 };
         let curve = vec![CurvePoint { step: 1, loss: 0.1 + 0.2, accuracy: Some(0.5) }];
-        Record { run: SweepRun { cell, seed }, diverged: false, secs: 0.5, curve }
+        SweepRecord { run: SweepRun { cell, seed }, diverged: false, secs: 0.5, curve }
     }
 
     #[test]

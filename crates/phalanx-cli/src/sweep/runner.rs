@@ -7,12 +7,10 @@ use std::time::Instant;
 use crossbeam_channel::bounded;
 
 use super::plan::shards;
-use super::{Cell, CurvePoint, Record, SweepError, SweepOptions, SweepRun};
+use super::{Cell, CurvePoint, SweepError, SweepOptions, SweepRecord, SweepRun};
 use phalanx::data::Dataset;
 use phalanx::model::{Model, Score};
-use phalanx::train::{
-    Event, Length, NoiseEstimate, NoiseInterval, Options, Plan, StopReason, Trainer, score,
-};
+use phalanx::train::{Event, Length, NoiseEstimate, Options, Plan, StopReason, Trainer, score};
 
 /// The runs of a sweep, with their model, data and options.
 #[derive(Debug)]
@@ -104,10 +102,10 @@ impl<M: Model> Sweep<'_, M> {
     /// If a run does.
     pub fn run(
         &self,
-        done: &[Record],
+        done: &[SweepRecord],
         stop: &AtomicBool,
-        mut on_record: impl FnMut(&Record),
-    ) -> Result<Vec<Record>, SweepError> {
+        mut on_record: impl FnMut(&SweepRecord),
+    ) -> Result<Vec<SweepRecord>, SweepError> {
         let missing: Vec<&SweepRun> =
             self.runs.iter().filter(|run| !done.iter().any(|record| record.run == **run)).collect();
         let (next, quit) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -141,14 +139,14 @@ impl<M: Model> Sweep<'_, M> {
                 }
             }
         });
-        let place = |record: &Record| self.runs.iter().position(|run| *run == record.run);
+        let place = |record: &SweepRecord| self.runs.iter().position(|run| *run == record.run);
         records.retain(|record| place(record).is_some());
         records.sort_by_key(place);
         failed.map_or(Ok(records), Err)
     }
 
     /// Does one run; returns `None` if it was stopped.
-    fn record(&self, run: &SweepRun, stop: &AtomicBool) -> Result<Option<Record>, SweepError> {
+    fn record(&self, run: &SweepRun, stop: &AtomicBool) -> Result<Option<SweepRecord>, SweepError> {
         let begun = Instant::now();
         let options = self.options_of(run);
         let total = Plan::new(&options, self.model, self.train, Some(self.test))?.total_steps();
@@ -160,8 +158,8 @@ impl<M: Model> Sweep<'_, M> {
             Trainer::new(self.model, self.train, options).test(self.test).score_at(scored).stop_on(stop);
         let outcome = trainer
             .on_event(|event| {
-                if let Event::Score(score) = event {
-                    curve.push(point(score.step, &score.test));
+                if let Event::Score { step, test } = event {
+                    curve.push(point(*step, test));
                 }
             })
             .run()?;
@@ -174,17 +172,13 @@ impl<M: Model> Sweep<'_, M> {
         // A comparison that NaN does not pass.
         let learned = end < start;
         let diverged = outcome.reason == StopReason::Diverged || !learned;
-        Ok(Some(Record { run: *run, diverged, secs: begun.elapsed().as_secs_f64(), curve }))
+        Ok(Some(SweepRecord { run: *run, diverged, secs: begun.elapsed().as_secs_f64(), curve }))
     }
 
     /// Returns the gradient noise scale over the first steps of a run, measured in each; `None` if
     /// these are too few to know it.
     pub(super) fn noise(&self, run: &SweepRun, steps: u64) -> Result<Option<NoiseEstimate>, SweepError> {
-        let options = Options {
-            length: Length::Steps(steps),
-            noise_scale: Some(NoiseInterval::Steps(1)),
-            ..self.options_of(run)
-        };
+        let options = Options { length: Length::Steps(steps), noise_scale: Some(1), ..self.options_of(run) };
         let outcome = Trainer::new(self.model, self.train, options).run()?;
         Ok(outcome.noise_scale.and_then(|noise| noise.whole()))
     }

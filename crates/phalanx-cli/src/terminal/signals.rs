@@ -28,8 +28,8 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Listens from now on.
-    pub fn listen() -> io::Result<Self> {
+    /// Registers the handlers.
+    pub fn register() -> io::Result<Self> {
         let signals = Self { stop: Arc::default(), last: Arc::default() };
         for signal in [SIGINT, SIGTERM] {
             // In this order: the first signal finds the flag down, and raises it.

@@ -15,7 +15,7 @@ use crate::args::flags::TrainFlags;
 use crate::args::layers;
 use crate::args::values::Auto;
 use crate::bench::{
-    BenchError, Growth, PhaseShares, ScalingBench, ScalingOptions, ScalingPoint, ScalingReport, Take,
+    BenchError, Growth, MeasuredRun, PhaseShares, ScalingBench, ScalingOptions, ScalingPoint, ScalingReport,
     speed_up_chart,
 };
 use crate::numbers::counted;
@@ -176,7 +176,7 @@ fn complete(mut flags: TrainFlags) -> TrainFlags {
     TrainFlags { threads: None, ..settings::complete(&flags) }
 }
 
-fn progress(take: &Take, takes: usize) -> String {
+fn progress(take: &MeasuredRun, takes: usize) -> String {
     let (index, speed) = (take.index + 1, grouped(take.samples_per_sec()));
     let processes = match take.processes {
         1 => String::new(),
