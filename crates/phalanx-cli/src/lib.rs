@@ -41,8 +41,8 @@ mod sweep;
 mod terminal {
     pub mod failure;
     pub mod launcher;
-    pub mod mpi;
     pub mod output;
+    pub mod process_group;
     pub mod signals;
 }
 mod text;

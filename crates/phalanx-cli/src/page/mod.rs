@@ -16,14 +16,14 @@
 
 mod curves;
 mod html;
-mod record;
 mod results;
 mod run_page;
+mod run_record;
 mod samples;
-mod tested;
+mod test_predictions;
 
 pub use curves::loss_figure;
 pub use html::{document, heat_map, plots, table};
-pub use record::RunRecord;
 pub use run_page::{is_run_page, run_page};
-pub use tested::TestPredictions;
+pub use run_record::RunRecord;
+pub use test_predictions::TestPredictions;

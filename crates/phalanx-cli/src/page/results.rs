@@ -146,7 +146,7 @@ mod tests {
 
     use phalanx::internals::RunLog;
 
-    use super::super::record::RunState;
+    use super::super::run_record::RunState;
     use super::*;
 
     #[test]

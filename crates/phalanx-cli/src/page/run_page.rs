@@ -8,10 +8,10 @@ use phalanx::train::StopReason;
 
 use super::curves::{curves, phases};
 use super::html::{document, is_made_by, plots, table};
-use super::record::{RunRecord, RunState};
 use super::results::{OptionNames, facts, facts_of_runs, option_rows, same_bits};
+use super::run_record::{RunRecord, RunState};
 use super::samples::samples;
-use super::tested::TestPredictions;
+use super::test_predictions::TestPredictions;
 use crate::figure::curve_class;
 use crate::numbers::grouped;
 

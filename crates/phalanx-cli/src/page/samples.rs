@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::html::{heat_map, plots, table};
-use super::tested::{Confusion, ShownSample, TestPredictions, TestTargets, WorstClass, WorstValue};
+use super::test_predictions::{Confusion, ShownSample, TestPredictions, TestTargets, WorstClass, WorstValue};
 use crate::figure::{Axis, HeatCell, HeatMap, Plot, PlotSeries, Scale, SeriesKind};
 use crate::numbers::{grouped, short_number};
 

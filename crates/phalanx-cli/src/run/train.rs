@@ -27,8 +27,8 @@ use crate::page::{RunRecord, loss_figure};
 use crate::progress::{Progress, ProgressStyle};
 use crate::terminal::failure::Failure;
 use crate::terminal::launcher;
-use crate::terminal::mpi::ProcessGroup;
 use crate::terminal::output::{self, warn};
+use crate::terminal::process_group::ProcessGroup;
 use crate::terminal::signals::Signals;
 
 /// Trains, reports and saves: alone, or as one process of a group.

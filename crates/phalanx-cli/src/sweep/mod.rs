@@ -27,12 +27,12 @@ mod findings;
 mod law;
 mod page;
 mod plan;
-mod record;
 mod runner;
+mod sweep_log;
 
 pub use findings::{BestRate, Findings, Setting};
 pub use law::{RateLaw, TradeOff};
 pub use page::{best_rate, losses, page, to_the_goal};
 pub use plan::{Cell, SweepError, SweepOptions, SweepRun};
-pub use record::{CurvePoint, SweepLog, SweepRecord, csv};
 pub use runner::Sweep;
+pub use sweep_log::{CurvePoint, SweepLog, SweepRecord, csv};

@@ -16,7 +16,7 @@ use crate::args::values::{Auto, Choices, auto};
 use crate::bench::{AllReduceOptions, AllReducePoint, AllReduceReport, ElementType, measure_all_reduce};
 use crate::numbers::counted;
 use crate::terminal::failure::Failure;
-use crate::terminal::mpi::ProcessGroup;
+use crate::terminal::process_group::ProcessGroup;
 use crate::text::TextTable;
 
 /// Measure the all-reduce on several thread counts and lens

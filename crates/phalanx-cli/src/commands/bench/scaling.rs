@@ -23,8 +23,8 @@ use crate::run::data::{data_name, training_data};
 use crate::run::prepared::initial_params;
 use crate::run::{like, settings, tables};
 use crate::terminal::failure::{Failure, usage};
-use crate::terminal::mpi::ProcessGroup;
 use crate::terminal::output;
+use crate::terminal::process_group::ProcessGroup;
 use crate::text::TextTable;
 
 /// Measure the speed of training on several thread counts
