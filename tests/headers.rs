@@ -208,7 +208,11 @@ fn models() -> Vec<Case> {
         case("safetensors of 15,900 tensors", "a.st", tensors(15_900)),
         case("safetensors of many entries of metadata", "a.st", metadata(CONTENT / 16)),
         case("safetensors of 39,900 entries of metadata", "a.st", metadata(39_900)),
-        case("safetensors of one long entry of metadata", "a.st", described("phalanx", &"a".repeat(CONTENT), 8)),
+        case(
+            "safetensors of one long entry of metadata",
+            "a.st",
+            described("phalanx", &"a".repeat(CONTENT), 8),
+        ),
         case("safetensors of an entry of 7 MiB", "a.st", described("phalanx", &"a".repeat(7 << 20), 8)),
         case("model of 2^61 params", "a.st", model(1 << 59, "", "", 8)),
         case("model of 2^40 params", "a.st", model(1 << 20, "1048576", "", 8)),

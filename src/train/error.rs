@@ -98,7 +98,9 @@ pub enum TrainError {
         samples: usize,
     },
     /// The learning rate is scaled to the batch size, but the base batch size is missing.
-    #[error("scaling the learning rate needs the batch size that the rate was tuned for; set a base batch size of at least 1")]
+    #[error(
+        "scaling the learning rate needs the batch size that the rate was tuned for; set a base batch size of at least 1"
+    )]
     NoBaseBatch,
     /// A base batch size is set, but the learning rate is not scaled to the batch size.
     #[error(
@@ -247,7 +249,7 @@ pub enum TrainError {
     },
     /// The processes of a run were started with different options or data.
     #[error(
-        "process {process} and process 0 differ in {what}: {found} instead of {expected}; start all processes with the same options and data"
+        "process {process} and process 0 differ in {what}: {found}, expected {expected} as in process 0; start all processes with the same options and data"
     )]
     Disagreement {
         /// The first process that differs from process 0.
@@ -336,7 +338,7 @@ impl TrainError {
 
     /// Returns how far an error is from the root cause: an error of the rank itself ranks before an
     /// error that other ranks caused.
-    pub(super) fn remoteness(&self) -> u8 {
+    pub(super) fn distance_from_cause(&self) -> u8 {
         match self {
             Self::Spawn { .. } | Self::Panicked { .. } => 0,
             Self::Collective(_) => 2,

@@ -241,7 +241,11 @@ impl<'a> Routes<'a> {
     }
 
     /// Returns the subtrees of other processes for the segment of a rank of this one.
-    pub(super) fn remote_subtrees<'p>(&self, rank: usize, peers: &Peers<'p, Contribution>) -> RemoteSubtrees<'p> {
+    pub(super) fn remote_subtrees<'p>(
+        &self,
+        rank: usize,
+        peers: &Peers<'p, Contribution>,
+    ) -> RemoteSubtrees<'p> {
         let process = self.process();
         let (mine, segment) = (self.plan.params_in(process), self.plan.segment(rank));
         let mut rest = peers.get(0).inbox.as_slice();

@@ -4,9 +4,9 @@
 //!
 //! 1. [`Options`] (`options.rs`): the options of a run, unchecked.
 //! 2. [`Plan`] (`plan.rs`): the options for specific data and a specific model, validated and
-//!   complete. `shards.rs` computes which samples form a shard, and which rank computes it.
+//!    complete. `shards.rs` computes which samples form a shard, and which rank computes it.
 //! 3. [`Trainer`] (`trainer.rs`) starts one thread per rank, and passes events to each
-//!   [`Subscriber`] (`subscriber.rs`). `run.rs` contains the state shared by all ranks.
+//!    [`Subscriber`] (`subscriber.rs`). `run.rs` contains the state shared by all ranks.
 //! 4. `worker.rs` is the main loop of one rank: epochs, steps, scores.
 //! 5. `step.rs` is one step of one rank; it uses `contribution.rs`, `combiner.rs` and `norms.rs`.
 //!

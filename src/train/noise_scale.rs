@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 /// In both averages a batch is weighted by its pairs of parts, because a short last batch carries
 /// less information. The weights of an average sum to 1, so no bias correction is needed.
 ///
-/// Samples are drawn without replacement, which over an epoch of N samples adds a bias towards |G|²
-/// − tr(Σ)/N: negligible as long as B_simple is far below N.
+/// Samples are drawn without replacement, so over an epoch of N samples the estimate of |G|² tends
+/// to |G|² − tr(Σ)/N, which is negligible as long as B_simple is far below N.
 ///
 /// Source: McCandlish, Kaplan, Amodei 2018, arXiv:1812.06162, appendix A.
 ///

@@ -1,8 +1,8 @@
 //! Checks of the gradient over all ranks: finiteness, the norm for clipping, and the norms of
 //! tensors for LARS and LAMB.
 //!
-//! Each rank adds up the squares of its own blocks; all ranks see those of all ranks, and add the
-//! blocks in the same order.
+//! Each rank adds up the squares of its own blocks; all ranks see the sums of all blocks, and add
+//! them in the same order.
 
 use std::ops::Range;
 

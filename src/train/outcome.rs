@@ -208,7 +208,9 @@ impl fmt::Display for Divergence {
             Self::Gradient { tensor, shard, .. } => {
                 write!(f, "the gradient of {tensor} is NaN or infinite in shard {shard}")
             }
-            Self::Sum { .. } => f.write_str("the gradient is NaN or infinite, although that of each shard is finite"),
+            Self::Sum { .. } => {
+                f.write_str("the gradient is NaN or infinite, although that of each shard is finite")
+            }
             Self::Update { tensor, .. } => write!(f, "the update made {tensor} NaN or infinite"),
         }
     }

@@ -160,7 +160,7 @@ impl SaveClock {
     }
 
     /// Returns whether the run must be saved after the next step, which starts from `position`. A
-    /// save that was missed stays due, until the end of an epoch if the interval counts epochs.
+    /// save that was missed stays due; an interval in epochs is due only at the end of an epoch.
     pub(super) fn is_due(&self, position: &Position, steps_per_epoch: u64) -> bool {
         match self.every {
             SaveEvery::Steps(steps) => (position.step + 1) / steps > self.step / steps,

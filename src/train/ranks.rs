@@ -120,7 +120,7 @@ impl<'a> Processes<'a> {
     ) -> Result<Self, TrainError> {
         wire.set_timeout(timeout);
         let mut all = vec![threads as u64; wire.processes()];
-        gather_parts(wire, &mut all, |process| process..process + 1).map_err(far)?;
+        gather_parts(wire, &mut all, |process| process..process + 1).map_err(process_error)?;
         let all: Vec<usize> = all.into_iter().map(|threads| threads as usize).collect();
         let layout = RankLayout::of(wire.process(), &all);
         Ok(Self { wire: Mutex::new(wire), layout })
@@ -135,7 +135,7 @@ impl<'a> Processes<'a> {
         outgoing: &[Outgoing<'_>],
         incoming: &mut [Incoming<'_>],
     ) -> Result<(), TrainError> {
-        self.wire().exchange(outgoing, incoming).map_err(far)
+        self.wire().exchange(outgoing, incoming).map_err(process_error)
     }
 
     /// Sends each process's part of the values to all processes.
@@ -144,7 +144,7 @@ impl<'a> Processes<'a> {
         values: &mut [T],
         part: impl Fn(usize) -> Range<usize>,
     ) -> Result<(), TrainError> {
-        gather_parts(&mut **self.wire(), values, part).map_err(far)
+        gather_parts(&mut **self.wire(), values, part).map_err(process_error)
     }
 
     /// Sends a text of each process to all processes.
@@ -228,6 +228,6 @@ impl<'a> Processes<'a> {
     }
 }
 
-fn far(source: CollectiveError) -> TrainError {
+fn process_error(source: CollectiveError) -> TrainError {
     TrainError::Processes { source }
 }

@@ -21,7 +21,7 @@ pub struct Snapshot {
     /// Segments in the order of the params.
     segments: Vec<SnapshotSegment>,
     /// The buffers to which the segments are returned.
-    home: Option<Arc<SnapshotBuffers>>,
+    buffers: Option<Arc<SnapshotBuffers>>,
 }
 
 /// A segment of the params, and of each state vector.
@@ -60,7 +60,7 @@ impl Snapshot {
             position,
             names,
             segments: vec![SnapshotSegment { params, state, best: Vec::new() }],
-            home: None,
+            buffers: None,
         }
     }
 
@@ -70,7 +70,7 @@ impl Snapshot {
         let SnapshotSegment { params, state, .. } = self.joined();
         Self {
             segments: vec![SnapshotSegment { params, state, best }],
-            home: None,
+            buffers: None,
             position: self.position,
             names: self.names.clone(),
         }
@@ -86,9 +86,9 @@ impl Snapshot {
         position: Position,
         names: Vec<String>,
         segments: Vec<SnapshotSegment>,
-        home: Arc<SnapshotBuffers>,
+        buffers: Arc<SnapshotBuffers>,
     ) -> Self {
-        Self { position, names, segments, home: Some(home) }
+        Self { position, names, segments, buffers: Some(buffers) }
     }
 
     /// Returns its segments, to which those of other processes may be added.
@@ -135,14 +135,19 @@ impl Snapshot {
 impl Clone for Snapshot {
     /// Copies everything into a single new segment.
     fn clone(&self) -> Self {
-        Self { position: self.position, names: self.names.clone(), segments: vec![self.joined()], home: None }
+        Self {
+            position: self.position,
+            names: self.names.clone(),
+            segments: vec![self.joined()],
+            buffers: None,
+        }
     }
 }
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        if let Some(home) = self.home.take() {
-            home.take_back(take(&mut self.segments));
+        if let Some(buffers) = self.buffers.take() {
+            buffers.take_back(take(&mut self.segments));
         }
     }
 }
@@ -163,7 +168,7 @@ pub(super) struct SnapshotBuffers {
     /// One segment per rank, written only by that rank.
     segments: Vec<Mutex<SnapshotSegment>>,
     /// Set by rank 0 when it takes the segments, cleared when they are returned.
-    away: AtomicBool,
+    taken: AtomicBool,
 }
 
 impl SnapshotBuffers {
@@ -171,14 +176,14 @@ impl SnapshotBuffers {
     pub(super) fn two(ranks: usize) -> [Arc<Self>; 2] {
         [(); 2].map(|()| {
             let segments = (0..ranks).map(|_| Mutex::default()).collect();
-            Arc::new(Self { segments, away: AtomicBool::new(false) })
+            Arc::new(Self { segments, taken: AtomicBool::new(false) })
         })
     }
 
     /// Returns whether its segments are available. Only rank 0 takes them, so for rank 0 this stays
     /// true once it is.
-    pub(super) fn are_here(&self) -> bool {
-        !self.away.load(Ordering::Acquire)
+    pub(super) fn are_available(&self) -> bool {
+        !self.taken.load(Ordering::Acquire)
     }
 
     /// Copies what a rank owns into its segment, which is the only cost of a save to a rank.
@@ -193,7 +198,7 @@ impl SnapshotBuffers {
 
     /// Takes the segments, which all ranks must have filled.
     pub(super) fn take(self: &Arc<Self>, position: Position, optimizer: &Optimizer) -> Snapshot {
-        self.away.store(true, Ordering::Relaxed);
+        self.taken.store(true, Ordering::Relaxed);
         let segments = self.segments.iter().map(|segment| take(&mut *own(segment))).collect();
         let names = optimizer.state().map(|(name, _)| name.to_owned()).collect();
         Snapshot::lent(position, names, segments, Arc::clone(self))
@@ -201,7 +206,7 @@ impl SnapshotBuffers {
 
     pub(super) fn take_back(&self, segments: Vec<SnapshotSegment>) {
         self.segments.iter().zip(segments).for_each(|(place, segment)| *own(place) = segment);
-        self.away.store(false, Ordering::Release);
+        self.taken.store(false, Ordering::Release);
     }
 }
 

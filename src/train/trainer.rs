@@ -496,7 +496,7 @@ fn run_ranks(
 /// Returns all results if all ranks succeeded; otherwise the error that caused the others.
 fn settle(ends: Vec<Result<RankOutcome, TrainError>>) -> Result<Vec<RankOutcome>, TrainError> {
     let (good, bad): (Vec<_>, Vec<_>) = ends.into_iter().partition(Result::is_ok);
-    match bad.into_iter().filter_map(Result::err).min_by_key(TrainError::remoteness) {
+    match bad.into_iter().filter_map(Result::err).min_by_key(TrainError::distance_from_cause) {
         Some(error) => Err(error),
         None => Ok(good.into_iter().flatten().collect()),
     }

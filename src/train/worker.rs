@@ -74,8 +74,7 @@ impl<'a, 'p> Worker<'a, 'p> {
             }
         };
         self.step.clock.enter(Phase::End);
-        // Rank 0 may still read the params to send them; a rank that left earlier would end the
-        // world.
+        // Rank 0 may still read the params to send them, so no rank leaves before that.
         self.ranks.comm.barrier()?;
         let Self { step: Step { optimizer, .. }, position, best, phases, diverged, .. } = self;
         Ok(RankOutcome { reason, diverged, optimizer, position, best, phases })
@@ -163,8 +162,8 @@ impl<'a, 'p> Worker<'a, 'p> {
         let stop = self.run.stop.load(Ordering::Relaxed) || self.run.quit.load(Ordering::Relaxed);
         let is_due =
             self.events.is_some() && self.saves.is_due(&self.position, self.run.plan.steps_per_epoch());
-        let here = || self.run.buffers.iter().position(|buffers| buffers.are_here());
-        Request { stop, save: if is_due { here() } else { None } }
+        let available = || self.run.buffers.iter().position(|buffers| buffers.are_available());
+        Request { stop, save: if is_due { available() } else { None } }
     }
 
     /// Saves the run: copies what this rank owns; once every rank has done so, the first thread of

@@ -146,8 +146,10 @@ fn a_rank_whose_task_ends_while_its_communicator_is_borrowed_ends_the_world() {
 /// leaving, in every possible way.
 #[test]
 fn after_the_last_round_calls_that_need_no_other_rank_succeed() {
-    let mut tally =
-        Tally::new("C10", "ranks for which, after the last round, every call that needs no other rank succeeds");
+    let mut tally = Tally::new(
+        "C10",
+        "ranks for which, after the last round, every call that needs no other rank succeeds",
+    );
     let mut random = Random(10);
     let cases = count(3000, 100_000) as usize;
     let mut done = 0;

@@ -68,8 +68,9 @@ fn errors_are_within_the_bounds<T: Float>(unit: f64) {
     let mut tally = Tally::new("B3", what);
     for (size, error) in cases {
         let depth = f64::from(size.next_power_of_two().ilog2());
-        let name =
-            || format!("the error of a sum over {size} {name} is {error}·u·Σ|x|, with a tree of depth {depth}");
+        let name = || {
+            format!("the error of a sum over {size} {name} is {error}·u·Σ|x|, with a tree of depth {depth}")
+        };
         tally.case(error <= depth * SLACK, name);
     }
     tally.end();

@@ -180,7 +180,8 @@ fn every_operation_on_bf16_is_exact() {
 /// The mean of W·k_r with weights w_r, W their sum, is Σ w_r k_r.
 fn weighted_mean_is_exact<T: Float + PartialEq + Debug>(convert: fn(i64) -> T) {
     let name = std::any::type_name::<T>();
-    let mut tally = Tally::new("B1", format!("world sizes and lengths whose weighted mean is exact in {name}"));
+    let mut tally =
+        Tally::new("B1", format!("world sizes and lengths whose weighted mean is exact in {name}"));
     let weight = |rank: usize| 1 + (rank % 2) as i64;
     for (size, len) in shapes() {
         let total = (0..size).map(weight).sum::<i64>();

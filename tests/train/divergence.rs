@@ -130,7 +130,8 @@ fn a_non_finite_value_is_found_in_its_step_and_the_params_before_it_are_kept() {
         .into_iter()
         .flat_map(|number| (0..20).map(move |at| (number, at)))
     {
-        let refused = Dataset::from_arrays(features(20, &[planted], number), Targets::None, None).unwrap_err();
+        let refused =
+            Dataset::from_arrays(features(20, &[planted], number), Targets::None, None).unwrap_err();
         let named = matches!(refused, DataError::ArrayValue { sample, .. } if sample == planted);
         tally.case(named, || format!("input {number} of sample {planted}: {refused}"));
     }
@@ -140,10 +141,8 @@ fn a_non_finite_value_is_found_in_its_step_and_the_params_before_it_are_kept() {
 /// Row F2.
 #[test]
 fn steps_are_skipped_by_all_ranks_alike() {
-    let mut tally = Tally::new(
-        "F2",
-        "runs that skip the same steps and end in the same bits for any number of threads",
-    );
+    let mut tally =
+        Tally::new("F2", "runs that skip the same steps and end in the same bits for any number of threads");
     let runs = count(100, 1000);
     for case in 0..runs {
         let place = [Place::Loss, Place::Gradient][case as usize % 2];

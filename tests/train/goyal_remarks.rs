@@ -114,7 +114,11 @@ fn gradients_are_normalised_by_all_samples_of_the_batch() {
     let (rate, l2) = (0.05, 0.01);
     let expected = trained(&data, with(rate, l2, Reduction::Mean));
     let by_worker = |rate, l2| trained(&data, with(rate, l2, Reduction::SumOfShardMeans));
-    assert_eq!(by_worker(rate / 4.0, 4.0 * l2), expected, "the rate divided by k, and the decay multiplied by k");
+    assert_eq!(
+        by_worker(rate / 4.0, 4.0 * l2),
+        expected,
+        "the rate divided by k, and the decay multiplied by k"
+    );
     // Measured: 0.93 of the params' norm, and 0.15.
     let wrong = apart(&expected, &by_worker(rate, l2));
     assert!(wrong > 0.5, "only {wrong} apart with a gradient k times as large");
@@ -183,7 +187,11 @@ fn a_shuffle_for_each_worker_misses_a_third_of_the_samples() {
     // Measured: 170 of 512.
     assert!((150..200).contains(&missed(&own)), "{}", missed(&own));
     let same: Vec<u32> = (0..WORKERS).flat_map(|_| first_share(0, 0)).collect();
-    assert_eq!(missed(&same), SAMPLES / WORKERS * (WORKERS - 1), "with one seed, all workers use the same eighth");
+    assert_eq!(
+        missed(&same),
+        SAMPLES / WORKERS * (WORKERS - 1),
+        "with one seed, all workers use the same eighth"
+    );
 }
 
 /// Each worker draws its samples one by one with replacement: e⁻¹ = 37 % are not used.

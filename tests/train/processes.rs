@@ -449,6 +449,9 @@ fn a_process_that_panics_or_does_not_respond_is_named_by_the_others() {
         "{ended:?}"
     );
     let text = ended.unwrap_err().to_string();
-    assert!(text.starts_with("waited ") && text.contains("for processes [1], which did not respond"), "{text}");
+    assert!(
+        text.starts_with("waited ") && text.contains("for processes [1], which did not respond"),
+        "{text}"
+    );
     drop(absent);
 }

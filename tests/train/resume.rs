@@ -195,7 +195,9 @@ fn a_run_resumed_from_any_of_48_steps_ends_in_the_same_bits() {
             // third step.
             let turn = (step as usize + index) % 3;
             let chosen = if is_full() { &THREADS[..] } else { &THREADS[turn..=turn] };
-            chosen.iter().for_each(|&threads| bench.check_resumed(&mut tally, run, step, threads, &[threads]));
+            chosen
+                .iter()
+                .for_each(|&threads| bench.check_resumed(&mut tally, run, step, threads, &[threads]));
         }
     }
     tally.end();
@@ -204,8 +206,10 @@ fn a_run_resumed_from_any_of_48_steps_ends_in_the_same_bits() {
 #[test]
 fn a_run_resumed_with_another_number_of_threads_ends_in_the_same_bits() {
     let bench = Bench::new();
-    let mut tally =
-        Tally::new("D6", "steps and optimizers from which a run resumed with other threads has the same bits");
+    let mut tally = Tally::new(
+        "D6",
+        "steps and optimizers from which a run resumed with other threads has the same bits",
+    );
     for run in bench.runs() {
         let every = count(12, 1) as usize;
         for step in (1..=48).step_by(every) {

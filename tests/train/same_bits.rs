@@ -193,7 +193,10 @@ fn batches_of_1_to_33_samples_have_the_same_gradient_for_1_to_8_threads() {
                 };
                 let expected = results(1);
                 let gradient = &expected[0].state[0];
-                assert!(gradient.iter().any(|bits| f32::from_bits(*bits) != 0.0), "the gradient must not be all zeros");
+                assert!(
+                    gradient.iter().any(|bits| f32::from_bits(*bits) != 0.0),
+                    "the gradient must not be all zeros"
+                );
                 for threads in 1..=8 {
                     tally.case(results(threads) == expected, || {
                         format!("batch {batch_size}, {threads} threads, {reduction:?}, {shards:?}, weighted {is_weighted}")

@@ -251,14 +251,11 @@ impl CollectiveError {
 
     fn fmt_misuse(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ZeroWeight => out.write_str(
-                "the weights of all ranks sum to 0, expected a positive sum; skip this call",
-            ),
+            Self::ZeroWeight => {
+                out.write_str("the weights of all ranks sum to 0, expected a positive sum; skip this call")
+            }
             Self::BadWeight { rank, weight } => {
-                write!(
-                    out,
-                    "rank {rank} passed weight {weight:?}, expected a finite weight of 0 or more"
-                )
+                write!(out, "rank {rank} passed weight {weight:?}, expected a finite weight of 0 or more")
             }
             Self::WeightOverflow => {
                 out.write_str("the weights are finite but their sum is infinite; scale all of them down")

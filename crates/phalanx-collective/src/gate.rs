@@ -37,9 +37,9 @@ pub(super) enum WaitResult {
 
 /// A value of the gate's word that was read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sight(u64);
+pub(super) struct GateState(u64);
 
-impl Sight {
+impl GateState {
     pub(super) fn has_reached(self, target: u64) -> bool {
         self.0 / ONE >= target
     }
@@ -76,8 +76,8 @@ impl Gate {
         Self { word: CachePadded::new(AtomicU64::new(0)), sleep_lock: Mutex::new(()), woken: Condvar::new() }
     }
 
-    pub(super) fn look(&self) -> Sight {
-        Sight(self.word.load(Ordering::Acquire))
+    pub(super) fn look(&self) -> GateState {
+        GateState(self.word.load(Ordering::Acquire))
     }
 
     /// Counts one rank towards `target` and, if it is the last, wakes the others; fails once the
@@ -85,11 +85,11 @@ impl Gate {
     ///
     /// `first` is the count if no other rank arrived first. Guessing it instead of loading it
     /// requests the cache line once (to write) rather than twice (to read, then to write).
-    pub(super) fn arrive(&self, first: u64, target: u64) -> Result<(), Sight> {
+    pub(super) fn arrive(&self, first: u64, target: u64) -> Result<(), GateState> {
         let mut seen = first * ONE;
         loop {
             if seen & FLAG != 0 {
-                return Err(Sight(seen));
+                return Err(GateState(seen));
             }
             let is_last = seen / ONE + 1 == target;
             let next = if is_last { (seen + ONE) & !SLEEPERS } else { seen + ONE };
@@ -123,7 +123,7 @@ impl Gate {
     }
 
     /// Sets the flag and wakes all waiting ranks, if nothing has changed since `seen`.
-    pub(super) fn flag_unless_changed(&self, seen: Sight) -> bool {
+    pub(super) fn flag_unless_changed(&self, seen: GateState) -> bool {
         let next = seen.0 | FLAG;
         let done = self.word.compare_exchange(seen.0, next, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if done && seen.0 & SLEEPERS != 0 {
@@ -138,13 +138,13 @@ impl Gate {
     /// The clock starts after spinning, which takes about 20 µs at most, because reading it costs
     /// as much as a short round.
     pub(super) fn wait(&self, target: u64, spins: u32, timeout: Option<Duration>) -> WaitResult {
-        self.wait_for(spins, timeout, |sight| sight.judge(target))
+        self.wait_for(spins, timeout, |state| state.judge(target))
     }
 
     /// Waits until `target` ranks are counted, even if the flag is set, and returns the value read
     /// then.
-    pub(super) fn wait_whatever(&self, target: u64, spins: u32) -> Sight {
-        let reached = |sight: Sight| sight.has_reached(target).then_some(WaitResult::Reached);
+    pub(super) fn wait_despite_flag(&self, target: u64, spins: u32) -> GateState {
+        let reached = |state: GateState| state.has_reached(target).then_some(WaitResult::Reached);
         self.wait_for(spins, None, reached);
         self.look()
     }
@@ -153,7 +153,7 @@ impl Gate {
         &self,
         spins: u32,
         timeout: Option<Duration>,
-        judge: impl Fn(Sight) -> Option<WaitResult>,
+        judge: impl Fn(GateState) -> Option<WaitResult>,
     ) -> WaitResult {
         for _ in 0..spins {
             if let Some(outcome) = judge(self.look()) {
@@ -167,7 +167,7 @@ impl Gate {
     fn sleep(
         &self,
         clock: Option<(Instant, Duration)>,
-        judge: impl Fn(Sight) -> Option<WaitResult>,
+        judge: impl Fn(GateState) -> Option<WaitResult>,
     ) -> WaitResult {
         let mut lock = self.sleep_lock.lock();
         loop {
@@ -182,7 +182,7 @@ impl Gate {
     }
 
     /// Sets the sleepers' bit if nothing has changed since `seen`.
-    fn announce(&self, seen: Sight) -> bool {
+    fn announce(&self, seen: GateState) -> bool {
         seen.0 & SLEEPERS != 0
             || self
                 .word
@@ -279,7 +279,7 @@ mod tests {
         gate.flag();
         gate.depart(2);
         gate.depart(2);
-        assert!(gate.wait_whatever(2, NO_SPINS).is_flagged());
+        assert!(gate.wait_despite_flag(2, NO_SPINS).is_flagged());
     }
 
     #[test]

@@ -32,7 +32,10 @@ impl<'c, T: Copy + Send + Sync + 'static> Loan<'c, &'c mut [T]> {
         call: Call,
         values: &'c mut [T],
     ) -> Result<Self, CollectiveError> {
-        assert!(call.lends_slice_of::<T>(values.len()), "the call does not describe the values that it lends");
+        assert!(
+            call.lends_slice_of::<T>(values.len()),
+            "the call does not describe the values that it lends"
+        );
         let call = call.lending(values.as_mut_ptr().cast());
         Ok(Self { round: round::arrive(seat, call)?, borrow: PhantomData })
     }

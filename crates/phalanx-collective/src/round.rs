@@ -343,11 +343,7 @@ impl Round<'_> {
     /// If it passed no values, or elements of another type.
     pub(super) fn payload<T: Copy + Send + Sync + 'static>(&self, rank: usize) -> &[T] {
         let call = self.call(rank);
-        assert!(
-            call.has_payload && call.element == TypeId::of::<T>(),
-            "{} has no payload",
-            call.operation
-        );
+        assert!(call.has_payload && call.element == TypeId::of::<T>(), "{} has no payload", call.operation);
         self.seat.state.slots[rank].offers[self.parity].payload.with(|payload| {
             // SAFETY: as in `call`; `rank` wrote `len` elements of type T before it arrived.
             unsafe { std::slice::from_raw_parts(payload.cast::<T>(), call.len) }
@@ -380,7 +376,7 @@ impl Round<'_> {
         state.departures.depart(target);
         // Only a panic of this round or an earlier one is visible here: the next round opens only
         // once this rank arrives.
-        let broken = state.departures.wait_whatever(target, state.spins).is_flagged();
+        let broken = state.departures.wait_despite_flag(target, state.spins).is_flagged();
         self.seat.departures += 1;
         match outcome {
             Err(panic) => resume_unwind(panic),
