@@ -190,13 +190,13 @@ def ends_badly(what, processes, script, expected, seconds=60):
 def failures():
     ends_badly("another batch size", 3, "{first} -b 100", "process 1 and process 0 differ in the batch size")
     ends_badly("other data", 3, "{first} --test-split 0.5", "process 1 and process 0 differ in the training samples")
-    ends_badly("other standardization", 3, "{first} --standardize", "process 1 and process 0 differ in what the model makes of the first samples")
+    ends_badly("other standardization", 3, "{first} --standardize", "process 1 and process 0 differ in the score of the first samples")
     ends_badly("something else to do", 2, "{first} --print-config", "the processes find different things to do")
     ends_badly("data that is not there", 3, f"exec {PHALANX} train nothing.csv -t 1", 'process 1: no file or folder "nothing.csv"')
-    ends_badly("usage", 3, "{first} -b 0", "process 1: a batch of 0 samples")
+    ends_badly("usage", 3, "{first} -b 0", "process 1: the batch size is 0")
     ends_badly("a process that never starts", 2, "sleep 100", "not all of the 2 processes have started")
     stopped = "(sleep 2; kill -STOP $$) & {first}"
-    ends_badly("a process that hangs", 2, stopped, "for processes [1], which did not come")
+    ends_badly("a process that hangs", 2, stopped, "for processes [1], which did not respond")
     print("failures: 8/8 end the job and name the process")
 
 
@@ -368,7 +368,7 @@ def over_the_cable(cable):
     # mpirun itself waits for its other half, which the cut cable keeps from it.
     cable.clear()
     output, _ = job.communicate()
-    assert "which did not come" in output, output
+    assert "which did not respond" in output, output
     code, output = run(1, "inspect", str(sorted(folder.glob("checkpoints/*.safetensors"))[-1]))
     assert code == 0, output
     print(f"hosts: the same bits over a cable; cut in the middle of a run, all processes end within {took:.1f} s, and the last checkpoint loads")

@@ -113,12 +113,12 @@ fn data_that_cannot_be_read() {
 fn options_that_no_data_make_good() {
     let room = furnished();
     let cases: &[Case] = &[
-        ("train -t 0", 2, &["0 threads"]),
+        ("train -t 0", 2, &["number of threads is 0", "at least 1"]),
         ("train -t 100000", 2, &["100000 threads", "at most 4096"]),
-        ("train -b 0", 2, &["batch of 0 samples", "at least 1"]),
-        ("train --shards 0", 2, &["0 shards", "auto"]),
-        ("train --epochs 0", 2, &["0 epochs", "at least 1"]),
-        ("train --max-steps 0", 2, &["0 epochs or steps", "at least 1"]),
+        ("train -b 0", 2, &["batch size is 0", "at least 1"]),
+        ("train --shards 0", 2, &["number of shards is 0", "auto"]),
+        ("train --epochs 0", 2, &["number of epochs or steps is 0", "at least 1"]),
+        ("train --max-steps 0", 2, &["number of epochs or steps is 0", "at least 1"]),
         ("train --lr nan", 2, &["lr is NaN"]),
         ("train --lr=-1", 2, &["lr is -1", "must be 0, or between"]),
         ("train --lr inf", 2, &["lr is inf"]),
@@ -154,7 +154,7 @@ fn options_that_no_data_make_good() {
         ("train --test-split=-0.1", 2, &["test share -0.1"]),
         ("train --test-split nan", 2, &["test share NaN"]),
         ("train good.csv --test-split 0.001", 1, &["leaves the test part empty", "40 samples"]),
-        ("train good.csv --drop-last", 1, &["40 training samples make no whole batch of 64"]),
+        ("train good.csv --drop-last", 1, &["40 training samples do not fill a batch of 64"]),
         ("train --hidden 16000000,16000000", 1, &["params", "GB", "--hidden"]),
         ("train --hidden 16777216 --threads 4096 -b 100000", 1, &["params", "GB", "--threads"]),
         ("train --loss bce", 1, &["10 classes", "2"]),

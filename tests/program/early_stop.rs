@@ -65,12 +65,12 @@ fn what_cannot_be_judged_is_refused_and_leaves_nothing() {
     let room = Room::new();
     room.write("table.csv", table(20, |a, b| format!("{}", a + b)));
     for (flags, reason) in [
-        ("table.csv --test-split 0.2 --metric test-accuracy", "without test samples that have classes"),
+        ("table.csv --test-split 0.2 --metric test-accuracy", "needs test samples with classes"),
         ("--early-stop 0", "0"),
         ("--min-gain -1", "-1"),
         ("--min-gain nan", "NaN"),
         ("--metric accuracy", "choose one of test-accuracy, test-loss, train-loss"),
-        ("table.csv --test-split 0 --metric test-loss", "without test samples"),
+        ("table.csv --test-split 0 --metric test-loss", "needs test samples"),
     ] {
         let ran = room.run(&format!("train {flags} -o run"));
         assert_eq!(ran.code, Some(2), "{flags}: {ran:?}");

@@ -61,7 +61,7 @@ fn judge(room: &Room, kilobytes: u64, output: Output) -> Result<(), String> {
     let results: Value = serde_json::from_slice(&results).map_err(|error| error.to_string())?;
     let said = ran.err.lines().next().unwrap_or_default();
     let is_error = ran.code == Some(1) && ran.err.lines().count() == 1 && !is_there;
-    let is_of_model = said.contains("to train a model of 9228010 params on ");
+    let is_of_model = said.contains("training a model of 9228010 params on ");
     let is_of_threads = said.starts_with("error: the thread") && said.contains("could not be started");
     let good = match (ran.code, signal) {
         (Some(0), _) => results["stopped"] == "completed",

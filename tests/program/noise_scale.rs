@@ -36,7 +36,7 @@ fn the_noise_scale_is_in_the_log_the_results_and_the_summary_and_changes_no_para
 fn what_cannot_be_measured_is_refused_with_a_remedy() {
     let room = Room::new();
     let one = room.run("train -b 1 --max-steps 2 --noise-scale -o run");
-    assert!(one.code == Some(1) && one.err.contains("raise the batch size"), "{one:?}");
+    assert!(one.code == Some(1) && one.err.contains("but the batch size is 1; increase it"), "{one:?}");
     let word = room.run("train --noise-scale=often -o run");
     assert!(word.code == Some(2) && word.err.contains("or auto"), "{word:?}");
     assert!(!room.path("run").exists());

@@ -349,11 +349,11 @@ fn divergence_is_exit_3_with_the_params_before_it() {
     assert_eq!(ran.code, Some(3));
     let last = ran.err.lines().last().unwrap();
     assert!(
-        last.starts_with("error: training diverged in step 2: the loss of shard 0 is no finite number"),
+        last.starts_with("error: training diverged in step 2: the loss of shard 0 is NaN or infinite"),
         "{last}"
     );
     let divergence = room.json("run/results.json")["divergence"].clone();
-    assert_eq!(divergence, "step 2: the loss of shard 0 is no finite number");
+    assert_eq!(divergence, "step 2: the loss of shard 0 is NaN or infinite");
     assert_eq!(room.json("run/results.json")["stopped"], "diverged");
     let params = phalanx::checkpoint::ModelFile::load(&room.path("run")).unwrap().params;
     assert!(params.iter().all(|param| param.is_finite()));
