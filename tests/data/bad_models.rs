@@ -125,7 +125,7 @@ fn check<T>(what: &str, cases: Vec<Case>, load: impl Fn(&Path) -> Result<T, Chec
     tally.end();
 }
 
-const NOT_WHOLE: &str = "is not a whole safetensors file";
+const NOT_WHOLE: &str = "is not a valid safetensors file";
 
 #[test]
 fn bad_model_files_are_refused() {
@@ -164,7 +164,7 @@ fn bad_model_files_are_refused() {
             with_header(&good, |header| header["layers.0.weight"]["data_offsets"] = json!([0, 8])),
             &[NOT_WHOLE, "invalid offset"],
         ),
-        ("no description", tensors(&[("a", &[2])]), &["does not say how its model is built", "--init"]),
+        ("no description", tensors(&[("a", &[2])]), &["has no description of its model", "--init"]),
         (
             "a description that is none",
             with_header(&good, |header| header["__metadata__"]["phalanx"] = json!("{")),
@@ -226,7 +226,7 @@ fn bad_model_files_are_refused() {
             describe(|description| description["options"]["lr"] = json!(0.2)),
             &["was changed after it was written"],
         ),
-        ("an infinite param", infinite, &["'layers.0.", "holds inf at element", "finite"]),
+        ("an infinite param", infinite, &["'layers.0.", "has inf at element", "finite"]),
     ];
     check("model files that are refused", cases, ModelFile::load);
 }
@@ -238,7 +238,7 @@ fn bad_checkpoints_are_refused() {
     let mut changed = good.clone();
     *changed.last_mut().unwrap() ^= 1;
     let cases: Vec<Case> = vec![
-        ("a model", model(), &["is no checkpoint", "--init"]),
+        ("a model", model(), &["is not a checkpoint", "--init"]),
         ("a changed number", changed, &["tensor 'optimizer.exp_avg.layers.0.", "is damaged", "before"]),
         (
             "another place of the run",
@@ -279,7 +279,7 @@ fn bad_checkpoints_are_refused() {
                     })
                 })
                 .unwrap(),
-            &["has a tensor 'best.layers.0.bios' that the model lacks"],
+            &["has a tensor 'best.layers.0.bios' that the model does not have"],
         ),
     ];
     check("checkpoints that are refused", cases, Checkpoint::load);
@@ -293,7 +293,7 @@ fn bad_params_of_other_programs_are_refused() {
         (
             "other names",
             tensors(&[("fc1.weight", &[1, 2]), ("fc1.bias", &[1])]),
-            &["has a tensor 'fc1.bias' that the model lacks", "layers.0.weight, layers.0.bias"],
+            &["has a tensor 'fc1.bias' that the model does not have", "layers.0.weight, layers.0.bias"],
         ),
         (
             "a transposed weight",
@@ -312,7 +312,7 @@ fn bad_params_of_other_programs_are_refused() {
                 "layers.0.weight":{"dtype":"F16","shape":[1,2],"data_offsets":[4,8]}}"#,
                 &[0; 8],
             ),
-            &["tensor 'layers.0.weight'", "is F16, but params are F32", ".float()"],
+            &["tensor 'layers.0.weight'", "is F16, but must be F32", ".float()"],
         ),
         (
             "an element type of no name",
