@@ -50,7 +50,7 @@ pub enum CheckpointError {
     NoDescription { path: PathBuf },
     /// The described standardization of targets does not match the model.
     #[error(
-        "{} describes standardized targets that do not match its model of {} outputs with loss {}; expected loss mse, and for each output a finite mean and a standard deviation above 0",
+        "{} describes standardized targets that do not match its model of {} outputs with loss {}; expected mse, and for each output a finite mean and a standard deviation above 0",
         path.display(), shape.outputs, shape.loss
     )]
     Targets { path: PathBuf, shape: MlpShape },

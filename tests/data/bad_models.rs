@@ -183,14 +183,14 @@ fn bad_model_files_are_refused() {
         (
             "a deviation of targets that is 0",
             describe(|description| description["standardize_targets"] = json!({"mean": [1.0], "std": [0.0]})),
-            &["standardized targets that do not fit its model, of 1 outputs with loss mse", "above 0"],
+            &["standardized targets that do not match its model of 1 outputs with loss mse", "above 0"],
         ),
         (
             "standardized targets of another number of outputs",
             describe(|description| {
                 description["standardize_targets"] = json!({"mean": [1.0, 2.0], "std": [1.0, 2.0]})
             }),
-            &["standardized targets that do not fit its model"],
+            &["standardized targets that do not match its model"],
         ),
         (
             "standardized targets of classes",
@@ -198,7 +198,7 @@ fn bad_model_files_are_refused() {
                 description["standardize_targets"] = json!({"mean": [1.0], "std": [1.0]});
                 description["shape"]["loss"] = json!("bce");
             }),
-            &["standardized targets that do not fit its model", "loss bce; expected mse"],
+            &["standardized targets that do not match its model", "loss bce; expected mse"],
         ),
         (
             "a layer of width 0",
@@ -260,7 +260,7 @@ fn bad_checkpoints_are_refused() {
                 };
                 description["crc32c"] = json!(format!("{:08x}", crc32c::crc32c(unsealed.as_bytes())));
             }),
-            &["standardized targets that do not fit its model"],
+            &["standardized targets that do not match its model"],
         ),
         (
             "a description that is none",

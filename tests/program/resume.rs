@@ -293,7 +293,7 @@ fn a_run_under_way_is_not_resumed_beside() {
     wait_for(&mut child, || steps(&room, "run").first().copied());
     let ran = room.run("train --resume run");
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.err.contains("a run is under way in run"), "{}", ran.err);
+    assert!(ran.err.contains("another run is in progress in run"), "{}", ran.err);
     child.kill().unwrap();
     child.wait().unwrap();
 }
