@@ -48,5 +48,5 @@ def agreement(found, expected, are_values, most):
     """Words on how far two arrays differ, values by the largest of them; and whether 99 % agree to 1e-6 and all to `most`."""
     difference = np.abs(found - expected) / (np.abs(expected).max() if are_values else 1.0)
     largest, usual = float(difference.max()), float(np.quantile(difference, 0.99))
-    told = f"{len(found)} samples, 99 % within {usual:.1e}, all within {largest:.1e}"
-    return told, usual <= 1e-6 and largest <= most
+    summary = f"{len(found)} samples, 99 % within {usual:.1e}, all within {largest:.1e}"
+    return summary, usual <= 1e-6 and largest <= most

@@ -44,14 +44,14 @@ def check(name, run, x, data, labels=None):
     # The number of samples is open.
     [one] = session.run([answer], {"input": x[:1]})
     assert np.allclose(one, found[:1], rtol=0, atol=1e-5)
-    told, agrees = agreement(found, expected, answer == "values", most=1e-6 if name.startswith("digits") else 1e-5)
-    told = f"{name}: {told}"
+    summary, agrees = agreement(found, expected, answer == "values", most=1e-6 if name.startswith("digits") else 1e-5)
+    summary = f"{name}: {summary}"
     if labels is not None:
         classes = np.array(json.loads(metadata["classes"]))
         accuracy = float((classes[found.argmax(1)] == labels.astype(str)).mean())
         assert accuracy > 0.8, accuracy
-        told += f", accuracy {accuracy:.4f}"
-    print(told)
+        summary += f", accuracy {accuracy:.4f}"
+    print(summary)
     if not agrees:
         faults.append(name)
 

@@ -130,11 +130,11 @@ def compare(run, loss):
     return agreement(found, expected, loss == "mse", most=1e-5), model
 
 
-def check(told, agreed):
+def check(label, agreed):
     how_far, agrees = agreed
-    print(f"{told}: {how_far}")
+    print(f"{label}: {how_far}")
     if not agrees:
-        faults.append(told)
+        faults.append(label)
 
 
 rates = {"cross-entropy": "0.1", "bce": "0.1", "mse": "0.001"}

@@ -1,7 +1,7 @@
 """Python's safetensors reads the model files and checkpoints of Phalanx, and Phalanx reads what it writes: the same bits.
 
 Ours: of every model and checkpoint each tensor has the name, the type and the shape that it must, the params have the hash that
-the run has told, and the metadata are JSON. Theirs: params that Python saves are taken by --init with the same hash, a model or
+the run reported, and the metadata are JSON. Theirs: params that Python saves are taken by --init with the same hash, a model or
 checkpoint that Python has read and saved anew is the same one, and tensors of another type, shape or name are refused by name.
 """
 import json
@@ -24,10 +24,10 @@ room = folder()
 cases = []
 
 
-def case(good, told):
+def case(good, label):
     cases.append(bool(good))
     if not good:
-        print(f"not good: {told}")
+        print(f"not good: {label}")
 
 
 def read(path):
@@ -46,16 +46,16 @@ def params_sha256(tensors, names):
     return hashlib.sha256(b"".join(tensors[name].astype("<f4").tobytes() for name in names)).hexdigest()
 
 
-def told_by(run):
+def recorded_hash(run):
     return json.loads((run / "results.json").read_text())["params_sha256"]
 
 
-def check_tensors(told, tensors, expected):
-    case(set(tensors) == set(expected), f"{told}: names {sorted(tensors)}")
+def check_tensors(label, tensors, expected):
+    case(set(tensors) == set(expected), f"{label}: names {sorted(tensors)}")
     for name, shape in expected.items():
         found = tensors.get(name, np.zeros(()))
         element = np.float64 if name == "history.epoch_secs" else np.float32
-        case(found.shape == shape and found.dtype == element, f"{told}: {name} is {found.dtype} of {found.shape}")
+        case(found.shape == shape and found.dtype == element, f"{label}: {name} is {found.dtype} of {found.shape}")
 
 
 def inspected(path):
@@ -67,29 +67,29 @@ def inspected(path):
 STATES = {"sgd": [], "adam": ["exp_avg", "exp_avg_sq"], "adagrad": ["sum"], "lamb": ["exp_avg", "exp_avg_sq"]}
 for optimizer, states in STATES.items():
     for hidden in ([], [5], [7, 3]):
-        told = f"{optimizer} {hidden}"
+        label = f"{optimizer} {hidden}"
         run = room / f"{optimizer}-{len(hidden)}"
         flags = ["--hidden", ",".join(map(str, hidden)) or "none", "--optimizer", optimizer, "--restore-best"]
         phalanx("train", "digits", "--quiet", "-o", run, "--epochs", "2", "--standardize", *flags)
         expected = shapes([64, *hidden, 10])
 
         tensors, metadata = read(run / "model.safetensors")
-        check_tensors(f"model of {told}", tensors, expected)
-        case(params_sha256(tensors, expected) == told_by(run), f"model of {told}: hash")
+        check_tensors(f"model of {label}", tensors, expected)
+        case(params_sha256(tensors, expected) == recorded_hash(run), f"model of {label}: hash")
         described = json.loads(metadata["phalanx"])
-        case(described["shape"]["hidden"] == hidden and len(described["standardize"]["mean"]) == 64, f"model of {told}: {described}")
+        case(described["shape"]["hidden"] == hidden and len(described["standardize"]["mean"]) == 64, f"model of {label}: {described}")
 
         [path] = sorted((run / "checkpoints").iterdir())[-1:]
         kept, about = read(path)
         of_best = {f"best.{name}": shape for name, shape in expected.items()}
         of_state = {f"optimizer.{state}.{name}": shape for state in states for name, shape in expected.items()}
-        check_tensors(f"checkpoint of {told}", kept, expected | of_best | of_state | {"history.epoch_secs": (2,)})
-        case(json.loads(about["phalanx-checkpoint"])["state"] == states, f"checkpoint of {told}: state")
+        check_tensors(f"checkpoint of {label}", kept, expected | of_best | of_state | {"history.epoch_secs": (2,)})
+        case(json.loads(about["phalanx-checkpoint"])["state"] == states, f"checkpoint of {label}: state")
 
         for kind, (arrays, texts) in {"model": (tensors, metadata), "checkpoint": (kept, about)}.items():
             anew = room / f"{run.name}-{kind}.safetensors"
             save_file(arrays, anew, texts)
-            case(params_sha256(arrays, expected) in inspected(anew), f"{kind} of {told}, saved anew")
+            case(params_sha256(arrays, expected) in inspected(anew), f"{kind} of {label}, saved anew")
 
 chance = np.random.default_rng(7)
 for hidden in ([], [1], [30, 20], [6, 5, 4]):
@@ -97,16 +97,16 @@ for hidden in ([], [1], [30, 20], [6, 5, 4]):
     tensors = {name: chance.standard_normal(shape).astype(np.float32) for name, shape in names.items()}
     theirs = room / "theirs.safetensors"
     flags = ["--hidden", ",".join(map(str, hidden)) or "none", "--lr", "0", "--max-steps", "1", "--quiet"]
-    for told, metadata in (("no metadata", None), ("metadata", {"format": "np", "made by": "ü \"x\""})):
+    for label, metadata in (("no metadata", None), ("metadata", {"format": "np", "made by": "ü \"x\""})):
         save_file(tensors, theirs, metadata)
-        run = room / f"init-{len(hidden)}-{told[:2]}"
+        run = room / f"init-{len(hidden)}-{label[:2]}"
         phalanx("train", "digits", "-o", run, "--init", theirs, *flags)
-        case(told_by(run) == params_sha256(tensors, names), f"--init of {hidden} with {told}")
+        case(recorded_hash(run) == params_sha256(tensors, names), f"--init of {hidden} with {label}")
         shown = inspected(theirs)
-        case(all(name in shown for name in names), f"inspect of {hidden} with {told}: {shown}")
+        case(all(name in shown for name in names), f"inspect of {hidden} with {label}: {shown}")
 
     first = "layers.0.weight"
-    for told, name, array in (
+    for label, name, array in (
         ("F16", first, tensors[first].astype(np.float16)),
         ("F64", first, tensors[first].astype(np.float64)),
         ("[64, ", first, np.ascontiguousarray(tensors[first].T)),
@@ -115,8 +115,8 @@ for hidden in ([], [1], [30, 20], [6, 5, 4]):
     ):
         save_file({key: value for key, value in tensors.items() if key != name} | {name: array}, theirs)
         refused = subprocess.run([PHALANX, "train", "digits", "-o", room / "no", "--init", theirs, *flags], capture_output=True, text=True)
-        good = refused.returncode == 1 and told in refused.stderr and "theirs.safetensors" in refused.stderr
-        case(good, f"{hidden}, {told}: {refused.returncode} {refused.stderr}")
+        good = refused.returncode == 1 and label in refused.stderr and "theirs.safetensors" in refused.stderr
+        case(good, f"{hidden}, {label}: {refused.returncode} {refused.stderr}")
 
 print(f"D7 {sum(cases)}/{len(cases)}: files that Python's safetensors {__version__} and Phalanx read of one another")
 sys.exit(not all(cases))

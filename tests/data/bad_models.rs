@@ -125,7 +125,7 @@ fn check<T>(what: &str, cases: Vec<Case>, load: impl Fn(&Path) -> Result<T, Chec
     tally.end();
 }
 
-const NOT_WHOLE: &str = "is not a whole safetensors file";
+const NOT_WHOLE: &str = "is not a valid safetensors file";
 
 #[test]
 fn bad_model_files_are_refused() {
@@ -164,7 +164,7 @@ fn bad_model_files_are_refused() {
             with_header(&good, |header| header["layers.0.weight"]["data_offsets"] = json!([0, 8])),
             &[NOT_WHOLE, "invalid offset"],
         ),
-        ("no description", tensors(&[("a", &[2])]), &["does not say how its model is built", "--init"]),
+        ("no description", tensors(&[("a", &[2])]), &["has no description of its model", "--init"]),
         (
             "a description that is none",
             with_header(&good, |header| header["__metadata__"]["phalanx"] = json!("{")),
@@ -183,14 +183,14 @@ fn bad_model_files_are_refused() {
         (
             "a deviation of targets that is 0",
             describe(|description| description["standardize_targets"] = json!({"mean": [1.0], "std": [0.0]})),
-            &["standardized targets that do not fit its model, of 1 outputs with loss mse", "above 0"],
+            &["standardized targets that do not match its model of 1 outputs with loss mse", "above 0"],
         ),
         (
             "standardized targets of another number of outputs",
             describe(|description| {
                 description["standardize_targets"] = json!({"mean": [1.0, 2.0], "std": [1.0, 2.0]})
             }),
-            &["standardized targets that do not fit its model"],
+            &["standardized targets that do not match its model"],
         ),
         (
             "standardized targets of classes",
@@ -198,7 +198,7 @@ fn bad_model_files_are_refused() {
                 description["standardize_targets"] = json!({"mean": [1.0], "std": [1.0]});
                 description["shape"]["loss"] = json!("bce");
             }),
-            &["standardized targets that do not fit its model", "loss bce; expected mse"],
+            &["standardized targets that do not match its model", "loss bce; expected mse"],
         ),
         (
             "a layer of width 0",
@@ -226,7 +226,7 @@ fn bad_model_files_are_refused() {
             describe(|description| description["options"]["lr"] = json!(0.2)),
             &["was changed after it was written"],
         ),
-        ("an infinite param", infinite, &["'layers.0.", "holds inf at element", "finite"]),
+        ("an infinite param", infinite, &["'layers.0.", "has inf at element", "finite"]),
     ];
     check("model files that are refused", cases, ModelFile::load);
 }
@@ -238,7 +238,7 @@ fn bad_checkpoints_are_refused() {
     let mut changed = good.clone();
     *changed.last_mut().unwrap() ^= 1;
     let cases: Vec<Case> = vec![
-        ("a model", model(), &["is no checkpoint", "--init"]),
+        ("a model", model(), &["is not a checkpoint", "--init"]),
         ("a changed number", changed, &["tensor 'optimizer.exp_avg.layers.0.", "is damaged", "before"]),
         (
             "another place of the run",
@@ -260,7 +260,7 @@ fn bad_checkpoints_are_refused() {
                 };
                 description["crc32c"] = json!(format!("{:08x}", crc32c::crc32c(unsealed.as_bytes())));
             }),
-            &["standardized targets that do not fit its model"],
+            &["standardized targets that do not match its model"],
         ),
         (
             "a description that is none",
@@ -279,7 +279,7 @@ fn bad_checkpoints_are_refused() {
                     })
                 })
                 .unwrap(),
-            &["has a tensor 'best.layers.0.bios' that the model lacks"],
+            &["has a tensor 'best.layers.0.bios' that the model does not have"],
         ),
     ];
     check("checkpoints that are refused", cases, Checkpoint::load);
@@ -293,7 +293,7 @@ fn bad_params_of_other_programs_are_refused() {
         (
             "other names",
             tensors(&[("fc1.weight", &[1, 2]), ("fc1.bias", &[1])]),
-            &["has a tensor 'fc1.bias' that the model lacks", "layers.0.weight, layers.0.bias"],
+            &["has a tensor 'fc1.bias' that the model does not have", "layers.0.weight, layers.0.bias"],
         ),
         (
             "a transposed weight",
@@ -312,7 +312,7 @@ fn bad_params_of_other_programs_are_refused() {
                 "layers.0.weight":{"dtype":"F16","shape":[1,2],"data_offsets":[4,8]}}"#,
                 &[0; 8],
             ),
-            &["tensor 'layers.0.weight'", "is F16, but params are F32", ".float()"],
+            &["tensor 'layers.0.weight'", "is F16, but must be F32", ".float()"],
         ),
         (
             "an element type of no name",

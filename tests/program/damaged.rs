@@ -57,7 +57,7 @@ fn the_program_says_what_is_damaged() {
     flipped[at] ^= 1;
     room.write("flipped.safetensors", flipped);
     for (arguments, said) in [
-        ("eval damaged.safetensors", "damaged.safetensors is not a whole safetensors file"),
+        ("eval damaged.safetensors", "damaged.safetensors is not a valid safetensors file"),
         ("predict flipped.safetensors", "flipped.safetensors was changed"),
         ("inspect flipped.safetensors", "flipped.safetensors was changed"),
     ] {

@@ -42,7 +42,7 @@ fn what_cannot_be_exported_says_so_in_one_line() {
         ("run no/out.onnx", 1, &["no/out.onnx", "there is no folder no"]),
         ("run there.onnx", 1, &["there.onnx", "folder"]),
         ("absent out.onnx", 1, &["cannot read absent"]),
-        ("notes.safetensors out.onnx", 1, &["notes.safetensors is not a whole safetensors file"]),
+        ("notes.safetensors out.onnx", 1, &["notes.safetensors is not a valid safetensors file"]),
     ];
     for (arguments, code, fragments) in cases {
         let Ran { code: found, out, err } = room.run(&format!("export {arguments}"));

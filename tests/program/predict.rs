@@ -249,7 +249,7 @@ fn what_cannot_be_is_said_in_one_line_and_writes_nothing() {
         ("predict law new.csv -o ./new.csv", "", 2, &["-o is the file to predict"]),
         ("predict killed - -o out.csv", "1,2\n", 1, &["killed has no model", "train --resume killed"]),
         ("predict absent - -o out.csv", "1,2\n", 1, &["cannot read absent"]),
-        ("predict new.csv -", "1,2\n", 1, &["new.csv is not a whole safetensors file"]),
+        ("predict new.csv -", "1,2\n", 1, &["new.csv is not a valid safetensors file"]),
         ("predict law new.csv --probabilities", "", 2, &["--probabilities", "values"]),
         ("predict law new.csv --format yaml", "", 2, &["yaml", "csv, npy or jsonl"]),
         ("predict law - --input-format yaml", "", 2, &["yaml", "csv, npy or libsvm"]),

@@ -158,11 +158,11 @@ fn what_contradicts_a_preset_or_cannot_be_had_is_refused() {
         ("--like keras --optimizer adamw --l2 0.1", &["spares biases"]),
         (
             "--like scikit-learn --optimizer adagrad",
-            &["adagrad cannot be had as in scikit-learn", "sgd and adam"],
+            &["adagrad as in scikit-learn is not available", "sgd and adam"],
         ),
         ("--like mindspore --shards 2 --optimizer rmsprop", &["starts from 1"]),
         ("--like tensorflow1-estimator --optimizer rmsprop", &["starts from 1"]),
-        ("--like pytorch --optimizer lars", &["lars cannot be had as in pytorch"]),
+        ("--like pytorch --optimizer lars", &["lars as in pytorch is not available"]),
         ("--like scikit-learn --loss mse", &["squared loss"]),
         ("--like keras --optimizer rmsprop --momentum 0.9 --warmup-steps 3", &["rate inside of momentum"]),
         ("--like theano", &["theano", "pytorch-ddp", "scikit-learn"]),

@@ -163,7 +163,7 @@ fn options_that_change_the_result_are_refused_unless_named() {
         ("--resume run --optimizer adam --epochs 9 --allow-changed optimizer,momentum,epochs", 2, "momentum"),
         ("--allow-changed lr", 2, "give --resume too"),
         ("--resume absent", 1, "cannot read absent"),
-        ("--resume run/model.safetensors", 1, "is no checkpoint"),
+        ("--resume run/model.safetensors", 1, "is not a checkpoint"),
         ("--save-every 0", 2, "2epochs"),
         ("--keep 0", 2, "--keep 1 or more"),
     ] {
@@ -293,7 +293,7 @@ fn a_run_under_way_is_not_resumed_beside() {
     wait_for(&mut child, || steps(&room, "run").first().copied());
     let ran = room.run("train --resume run");
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.err.contains("a run is under way in run"), "{}", ran.err);
+    assert!(ran.err.contains("another run is in progress in run"), "{}", ran.err);
     child.kill().unwrap();
     child.wait().unwrap();
 }
