@@ -66,7 +66,7 @@ fn the_part_of_an_epoch_is_named_in_the_log_the_results_the_summary_and_the_page
     }
     check_phases(&room, "run");
     room.good("report run");
-    assert!(room.read("run/report.html").contains("The last is a part of an epoch."));
+    assert!(room.read("run/report.html").contains("The last column covers a partial epoch."));
 
     let told = room.run("train --max-steps 30 --log-format json -o json");
     let last: Value = serde_json::from_str(told.err.lines().last().unwrap()).unwrap();
@@ -140,7 +140,7 @@ fn a_part_that_an_older_version_logged_as_an_epoch_is_known_as_one() {
     room.write("run/results.json", results.to_string());
     room.write("run/metrics.jsonl", room.read("run/metrics.jsonl").replace("partial_epoch", "epoch"));
     room.good("report run");
-    assert!(room.read("run/report.html").contains("The last is a part of an epoch."));
+    assert!(room.read("run/report.html").contains("The last column covers a partial epoch."));
     room.good("train --resume run --epochs 2 --allow-changed epochs --quiet");
     assert_eq!(steps(&room, "run", "epoch"), [vec![23, 46], vec![23, 46]]);
 }

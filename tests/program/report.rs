@@ -37,8 +37,8 @@ fn the_page_of_a_run_has_its_curves_its_samples_and_what_to_do_next() {
         "Test accuracy by epoch",
         "Learning rate",
         "Gradient norm before clipping",
-        "Where the time goes",
-        "Which classes are taken for which",
+        "Time by phase",
+        "Confusion matrix",
     ];
     assert_eq!(figures(&page), expected);
     let results = room.json("runs/1/results.json");
@@ -72,7 +72,7 @@ fn the_worst_samples_are_those_that_predict_gives_the_lowest_probability() {
     };
     let sample: usize = between("alt=\"Sample ", ":").parse().unwrap();
     let truth: usize = between("true <b>", "</b>").parse().unwrap();
-    let predicted = between("taken for <b>", "</b>");
+    let predicted = between("predicted <b>", "</b>");
     let csv = room.good("predict runs/1 --probabilities");
     let row: Vec<&str> = csv.lines().nth(sample + 1).unwrap().split(',').collect();
     assert_eq!(row[1], predicted);
@@ -94,10 +94,10 @@ fn runs_that_differ_in_one_option_show_that_one_and_the_same_bits_are_said() {
         differ.split("<th scope=\"row\">").skip(1).map(|text| text.split("</th>").next().unwrap()).collect();
     assert_eq!(names, ["l2"]);
     assert!(differ.contains("<td>0.0</td><td>0.001</td>"), "{differ}");
-    assert!(!page.contains("have the same bits"));
+    assert!(!page.contains("bit-identical"));
     assert!(page.contains("runs/3: l2 0.001</text>"), "what sets runs apart is in the legend");
     room.good("report runs/1 runs/2 runs/3 runs/report.html -o all.html");
-    assert!(room.read("all.html").contains("The params of runs/1, runs/2 have the same bits."));
+    assert!(room.read("all.html").contains("The params of runs/1, runs/2 are bit-identical."));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn text_from_files_is_escaped_and_values_have_a_page_too() {
     room.good("train --quiet values.csv --lr 0.01 --epochs 2 -o values");
     room.good("report values");
     let page = room.read("values/report.html");
-    assert!(figures(&page).contains(&"Predicted over true values"));
+    assert!(figures(&page).contains(&"Predicted against true values"));
     assert!(page.contains("Worst-predicted samples") && !page.contains("recall"));
     assert!(page.contains("values.csv, the training samples: 40 samples"));
 }
@@ -202,9 +202,9 @@ fn what_is_no_run_is_refused_with_its_name_and_the_reason() {
         assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
     };
     refused("report", &["no run in runs", "phalanx train"]);
-    refused("report nowhere", &["no run directory nowhere"]);
+    refused("report nowhere", &["run directory nowhere does not exist"]);
     room.write("folder/text.txt", "");
-    refused("report folder", &["folder is no run directory", "config.toml"]);
+    refused("report folder", &["folder is not a run directory", "config.toml"]);
     refused("report folder/text.txt", &["it is a file"]);
     room.good("train --quiet --epochs 1 -o run");
     room.write("folder/mine.html", "<html>");
