@@ -8,7 +8,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `html` | the skeleton and the elements of all pages, including a sweep's; `style.css` styles them |
+//! | `html` | skeleton and elements of all pages, including a sweep's; `style.css` styles them |
 //! | `record` | a run read from its directory |
 //! | `run_page` | the page of runs |
 //! | `results`, `curves`, `samples` | its parts |
