@@ -227,7 +227,7 @@ fn point(options: &AllReduceOptions, threads: usize, len: usize) -> Result<AllRe
 }
 
 /// Copies of fewer bytes finish before all threads have started.
-const LEAST_COPY_BYTES: usize = 1 << 16;
+const MIN_COPY_BYTES: usize = 1 << 16;
 
 /// Total bytes of input over all takes, within 10 to 1000 takes.
 pub const BYTES_OF_TAKES: usize = 1 << 28;
@@ -269,7 +269,7 @@ impl<T: Operand> Case<T> {
         let copies = Statistics::of(&(0..self.takes).map(copy).collect::<Vec<_>>());
         let bytes = (2 * threads * len_bytes) as f64;
         let moved_bytes_per_sec = (threads > 1).then(|| bytes / calls.median);
-        let copied_bytes_per_sec = (len_bytes >= LEAST_COPY_BYTES).then(|| bytes / copies.median);
+        let copied_bytes_per_sec = (len_bytes >= MIN_COPY_BYTES).then(|| bytes / copies.median);
         Ok(AllReducePoint {
             threads,
             len,

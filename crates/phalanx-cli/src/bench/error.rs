@@ -9,11 +9,11 @@ use thiserror::Error;
 use crate::numbers::counted;
 
 /// Maximum number of takes: the times of all takes are kept in memory.
-const MOST_TAKES: usize = 100_000;
+const MAX_TAKES: usize = 100_000;
 
 /// Rejects an invalid number of takes.
 pub(super) fn check_takes(takes: usize) -> Result<(), BenchError> {
-    if (1..=MOST_TAKES).contains(&takes) { Ok(()) } else { Err(BenchError::Takes { takes }) }
+    if (1..=MAX_TAKES).contains(&takes) { Ok(()) } else { Err(BenchError::Takes { takes }) }
 }
 
 /// An error of a measurement.
@@ -32,7 +32,7 @@ pub enum BenchError {
     #[error("vector lengths must be at least 1; found 0")]
     ZeroLength,
     /// The number of takes is 0 or too large.
-    #[error("the number of takes must be from 1 to {MOST_TAKES}; found {takes}")]
+    #[error("the number of takes must be from 1 to {MAX_TAKES}; found {takes}")]
     Takes {
         /// The requested number of takes.
         takes: usize,

@@ -99,7 +99,7 @@ impl PlacedAxis {
             let digits = 1.0 + value.abs().log10().floor() - (1.0001 * step).log10().floor();
             exact(significant(value, digits.clamp(1.0, 17.0) as usize))
         };
-        (0..=MOST_STEPS)
+        (0..=MAX_STEPS)
             .map(|k| (first + f64::from(k)) * step)
             .take_while(|value| *value <= self.high)
             .map(|value| (value, label(value)))
@@ -114,12 +114,12 @@ impl PlacedAxis {
     }
 }
 
-const MOST_STEPS: u32 = 8;
+const MAX_STEPS: u32 = 8;
 
 /// Returns the smallest of 1, 2, 5 times a power of ten that fits into a span at most
-/// [`MOST_STEPS`] times.
+/// [`MAX_STEPS`] times.
 fn round_step(span: f64) -> f64 {
-    let most = f64::from(MOST_STEPS);
+    let most = f64::from(MAX_STEPS);
     let power = 10_f64.powf((span / most).log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power);
     step.into_iter().find(|step| span / step <= most).unwrap_or(10.0 * power)
@@ -146,8 +146,8 @@ const LETTER: f64 = 8.0;
 const BELOW: f64 = 56.0;
 
 impl Frame {
-    /// Returns the frame of a figure of this width, with this space above it; a narrower one is
-    /// less high.
+    /// Returns the frame of a figure of this width, with this space above it; narrow frames are
+    /// lower.
     fn new(width: f64, above: f64) -> Self {
         let height = if width < WIDTH { 0.8 * HEIGHT } else { HEIGHT };
         Self { left: LEFT, right: width - 20.0, top: above, bottom: above + height }

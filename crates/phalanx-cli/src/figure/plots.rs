@@ -72,7 +72,7 @@ pub struct Note {
 }
 
 /// Maximum number of points drawn as dots; more would overlap, so only the line is drawn.
-const MOST_DOTS: usize = 60;
+const MAX_DOTS: usize = 60;
 
 impl Plot {
     /// Returns an empty plot over two axes.
@@ -140,7 +140,7 @@ impl PlotSeries {
     }
 
     fn has_dots(&self) -> bool {
-        self.kind == SeriesKind::Measured && self.points.len() <= MOST_DOTS
+        self.kind == SeriesKind::Measured && self.points.len() <= MAX_DOTS
     }
 
     fn entry(&self) -> LegendEntry<'_> {
@@ -287,7 +287,7 @@ pub enum HeatCell {
 /// letters.
 const LEFT: f64 = 78.0;
 const LETTER: f64 = 7.2;
-const MOST_LETTERS: usize = 18;
+const MAX_LETTERS: usize = 18;
 const CELL: (f64, f64) = (42.0, 28.0);
 
 impl HeatMap {
@@ -410,12 +410,12 @@ fn letters(text: &str) -> f64 {
 
 /// Shortens names to fit; names that would look the same are numbered from 0.
 fn labels(names: &[String]) -> Vec<String> {
-    let short: Vec<String> = names.iter().map(|name| shortened(name, MOST_LETTERS)).collect();
+    let short: Vec<String> = names.iter().map(|name| shortened(name, MAX_LETTERS)).collect();
     if short.iter().collect::<BTreeSet<_>>().len() == names.iter().collect::<BTreeSet<_>>().len() {
         return short;
     }
     let numbered = names.iter().enumerate();
-    numbered.map(|(index, name)| shortened(&format!("{index}: {name}"), MOST_LETTERS)).collect()
+    numbered.map(|(index, name)| shortened(&format!("{index}: {name}"), MAX_LETTERS)).collect()
 }
 
 /// The colours of the map viridis (S. van der Walt, N. Smith, CC0) at 0, 1/4 .. 1; its lightness

@@ -201,7 +201,7 @@ fn scale(values: impl Iterator<Item = f64>) -> Scale {
 }
 
 /// Maximum number of columns in one figure; with more epochs, neighbouring epochs share a column.
-const MOST_COLUMNS: usize = 60;
+const MAX_COLUMNS: usize = 60;
 const PHASES: [&str; 3] = ["computing", "waiting", "reducing and updating"];
 
 /// Returns the time of rank 0 by phase: per epoch for one run, per run for several.
@@ -209,7 +209,7 @@ pub fn phases(runs: &[RunRecord]) -> Option<StackedColumns> {
     let (label, caption, columns) = match runs {
         [run] if run.log.epochs.iter().any(|epoch| epoch.value(Measure::ComputeSecs).is_some()) => {
             let epochs = &run.log.epochs;
-            let group = epochs.len().div_ceil(MOST_COLUMNS).max(1);
+            let group = epochs.len().div_ceil(MAX_COLUMNS).max(1);
             let columns: Vec<_> =
                 epochs.chunks(group).map(|group| (group[0].epoch.to_string(), mean(group))).collect();
             let mut caption = if group > 1 { format!("Mean of every {group} epochs.") } else { String::new() };
@@ -260,7 +260,7 @@ fn whole(run: &RunRecord) -> Option<[f64; 3]> {
 }
 
 /// Maximum number of points of a curve on a page: one for every three pixels.
-const MOST_POINTS: usize = 160;
+const MAX_POINTS: usize = 160;
 
 /// A curve reduced to the means of groups of neighbouring points, with the minimum and maximum of
 /// each group.
@@ -276,11 +276,11 @@ struct ThinnedCurve {
 }
 
 impl ThinnedCurve {
-    /// Groups neighbours so that at most [`MOST_POINTS`] remain; NaN and infinite values are
+    /// Groups neighbours so that at most [`MAX_POINTS`] remain; NaN and infinite values are
     /// omitted.
     fn new(mut points: Points) -> Self {
         points.retain(|(_, y)| y.is_finite());
-        let group = points.len().div_ceil(MOST_POINTS).max(1);
+        let group = points.len().div_ceil(MAX_POINTS).max(1);
         let groups = || points.chunks(group);
         let mean = |values: &dyn Fn(&(f64, f64)) -> f64, group: &[(f64, f64)]| {
             group.iter().map(values).sum::<f64>() / group.len() as f64
@@ -312,8 +312,8 @@ mod tests {
     fn a_long_curve_keeps_its_mean_and_its_extremes() {
         let points: Vec<_> = (0..9_600).map(|x| (f64::from(x), f64::from(x % 60))).collect();
         let found = ThinnedCurve::new(points);
-        assert_eq!((found.group, found.means.len(), found.band.len()), (60, MOST_POINTS, 2 * MOST_POINTS));
+        assert_eq!((found.group, found.means.len(), found.band.len()), (60, MAX_POINTS, 2 * MAX_POINTS));
         assert!(found.means.iter().all(|(_, y)| *y == 29.5));
-        assert_eq!((found.band[0], found.band[2 * MOST_POINTS - 1]), ((29.5, 59.0), (29.5, 0.0)));
+        assert_eq!((found.band[0], found.band[2 * MAX_POINTS - 1]), ((29.5, 59.0), (29.5, 0.0)));
     }
 }

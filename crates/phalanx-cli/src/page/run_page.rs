@@ -18,7 +18,7 @@ use crate::numbers::grouped;
 /// The generator named in the page.
 const GENERATOR: &str = "phalanx report";
 /// Maximum number of letters for the options of a run in a legend.
-const MOST_LETTERS: usize = 44;
+const MAX_LETTERS: usize = 44;
 
 /// Returns the page of one run, or of several side by side: curves, phases, results, options and
 /// their differences, and the predictions of the model for individual samples, or the reason why
@@ -179,10 +179,10 @@ fn legend(run: &RunRecord, runs: &[RunRecord], options: &OptionNames) -> String 
     if apart.is_empty() {
         return run.name();
     }
-    let short = if apart.chars().count() <= MOST_LETTERS {
+    let short = if apart.chars().count() <= MAX_LETTERS {
         apart
     } else {
-        apart.chars().take(MOST_LETTERS - 1).chain(['…']).collect()
+        apart.chars().take(MAX_LETTERS - 1).chain(['…']).collect()
     };
     format!("{}: {short}", run.name())
 }

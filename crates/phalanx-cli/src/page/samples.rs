@@ -8,9 +8,9 @@ use crate::figure::{Axis, HeatCell, HeatMap, Plot, PlotSeries, Scale, SeriesKind
 use crate::numbers::{grouped, short_number};
 
 /// Maximum number of classes of a confusion matrix; a larger one would be unreadable.
-const MOST_CLASSES: usize = 30;
+const MAX_CLASSES: usize = 30;
 /// Maximum number of confused pairs of classes, which are listed in its place.
-const MOST_PAIRS: usize = 20;
+const MAX_PAIRS: usize = 20;
 
 /// Returns the section about individual samples.
 pub fn samples(tested: &TestPredictions) -> Markup {
@@ -54,7 +54,7 @@ fn classes(names: &[String], confusion: &Confusion) -> Markup {
             (grouped(right)) " of " (grouped(all)) " samples are classified correctly, " (format!("{share:.2}")) " %."
         }
         div.columns {
-            @if names.len() <= MOST_CLASSES {
+            @if names.len() <= MAX_CLASSES {
                 (heat_map(&matrix(confusion, names)))
             } @else {
                 (pairs(names, confusion))
@@ -90,7 +90,7 @@ fn pairs(names: &[String], confusion: &Confusion) -> Markup {
         let share = 100.0 * count as f64 / confusion.of_class(truth).max(1) as f64;
         vec![names[truth].clone(), names[predicted].clone(), grouped(count), format!("{share:.1}\u{a0}%")]
     };
-    let rows: Vec<_> = confusion.worst_pairs(MOST_PAIRS).into_iter().map(row).collect();
+    let rows: Vec<_> = confusion.worst_pairs(MAX_PAIRS).into_iter().map(row).collect();
     let title = "Most confused classes";
     html! {
         div {

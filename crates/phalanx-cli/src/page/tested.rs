@@ -10,13 +10,13 @@ use phalanx::data::{Dataset, Targets};
 use png::{BitDepth, ColorType, Encoder};
 
 /// Maximum number of samples shown.
-const MOST_SAMPLES: usize = 24;
+const MAX_SAMPLES: usize = 24;
 /// Maximum number of features shown of a sample that is not a picture.
-const MOST_FEATURES: usize = 16;
+const MAX_FEATURES: usize = 16;
 /// Maximum number of pixels of a picture; larger pictures would make the page too large to send.
-const MOST_PIXELS: usize = 1 << 14;
+const MAX_PIXELS: usize = 1 << 14;
 /// Maximum number of dots of a figure.
-const MOST_DOTS: usize = 1000;
+const MAX_DOTS: usize = 1000;
 
 /// The predictions of a model for samples whose targets are known.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,7 +172,7 @@ fn of_values(data: &Dataset, values: &[f32], outputs: usize, predictions: &Array
         predicted: predictions.row(index).to_vec(),
         error: error(index),
     });
-    let every = data.len().div_ceil(MOST_DOTS).max(1);
+    let every = data.len().div_ceil(MAX_DOTS).max(1);
     let point =
         |sample, output: usize| (f64::from(truth(sample)[output]), f64::from(predictions[[sample, output]]));
     let points = (0..outputs)
@@ -185,7 +185,7 @@ fn lowest(values: impl Iterator<Item = f64>) -> Vec<usize> {
     let known = |value: f64| if value.is_nan() { f64::NEG_INFINITY } else { value };
     let mut order: Vec<(f64, usize)> = values.map(known).zip(0..).collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    order.into_iter().take(MOST_SAMPLES).map(|(_, index)| index).collect()
+    order.into_iter().take(MAX_SAMPLES).map(|(_, index)| index).collect()
 }
 
 /// Prepares samples for display; all pictures share one range from black to white.
@@ -193,10 +193,10 @@ fn shown(data: &Dataset, samples: &[usize]) -> Vec<ShownSample> {
     let features: Vec<Vec<f32>> = samples.iter().map(|&sample| data.features_of(sample)).collect();
     let all = || features.iter().flatten().copied();
     let range = (all().fold(f32::INFINITY, f32::min), all().fold(f32::NEG_INFINITY, f32::max));
-    let size = data.image_size().filter(|(height, width)| height * width <= MOST_PIXELS);
+    let size = data.image_size().filter(|(height, width)| height * width <= MAX_PIXELS);
     let show = |(&index, features): (&usize, &Vec<f32>)| {
         let picture = size.map(|size| Picture::new(size, features, range));
-        let features = features.iter().copied().take(MOST_FEATURES);
+        let features = features.iter().copied().take(MAX_FEATURES);
         let features = if picture.is_some() { Vec::new() } else { features.collect() };
         ShownSample { index, picture, features }
     };

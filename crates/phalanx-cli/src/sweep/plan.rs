@@ -65,8 +65,8 @@ impl Default for SweepOptions {
 }
 
 /// Maximum number of chosen batch sizes, and the smallest of them.
-const MOST_SIZES: usize = 9;
-const SMALLEST: usize = 4;
+const MAX_SIZES: usize = 9;
+const MIN_SIZE: usize = 4;
 /// Chosen rates are a factor 2^(1/2) apart: this number of them below and above the centre.
 const BELOW: i32 = 8;
 const ABOVE: i32 = 10;
@@ -79,7 +79,7 @@ impl SweepOptions {
         self.check_count(sizes.len())?;
         let mut runs = Vec::new();
         for batch_size in sizes {
-            if batch_size * FEWEST_STEPS > samples {
+            if batch_size * MIN_STEPS > samples {
                 return Err(SweepError::LargeBatch { batch_size, samples });
             }
             for &reduction in &self.reductions {
@@ -119,7 +119,7 @@ impl SweepOptions {
         let (reductions, seeds) = (self.reductions.len(), self.seeds.len());
         let rates = if self.rates.is_empty() { (BELOW + ABOVE + 1) as usize } else { self.rates.len() };
         let runs = [sizes, reductions, rates, seeds].into_iter().fold(1, usize::saturating_mul);
-        if runs > MOST_RUNS {
+        if runs > MAX_RUNS {
             return Err(SweepError::TooManyRuns { sizes, reductions, rates, seeds });
         }
         Ok(())
@@ -129,8 +129,8 @@ impl SweepOptions {
         let mut sizes = self.batch_sizes.clone();
         if sizes.is_empty() {
             let largest = (samples / 8).max(1).ilog2();
-            sizes = (0..=largest).map(|power| 1 << power).filter(|size| *size >= SMALLEST).collect();
-            sizes.drain(..sizes.len().saturating_sub(MOST_SIZES));
+            sizes = (0..=largest).map(|power| 1 << power).filter(|size| *size >= MIN_SIZE).collect();
+            sizes.drain(..sizes.len().saturating_sub(MAX_SIZES));
             if sizes.is_empty() {
                 sizes.push(1);
             }
@@ -176,10 +176,10 @@ fn centre(optimizer: &OptimizerOptions) -> f64 {
 
 /// Maximum number of runs of a sweep: years of training for all but the smallest models, but little
 /// memory.
-const MOST_RUNS: usize = 100_000;
+const MAX_RUNS: usize = 100_000;
 
 /// Minimum number of steps per epoch: with fewer, a curve cannot measure steps.
-const FEWEST_STEPS: usize = 4;
+const MIN_STEPS: usize = 4;
 
 /// An error of a sweep.
 #[derive(Debug, Error)]
@@ -195,7 +195,7 @@ pub enum SweepError {
     },
     /// The lists give more runs than a sweep may have.
     #[error(
-        "{sizes} batch sizes, {reductions} reductions, {rates} rates and {seeds} seeds are more than {MOST_RUNS} runs; shorten the lists"
+        "{sizes} batch sizes, {reductions} reductions, {rates} rates and {seeds} seeds are more than {MAX_RUNS} runs; shorten the lists"
     )]
     TooManyRuns {
         /// Batch sizes.
@@ -217,7 +217,7 @@ pub enum SweepError {
     },
     /// A batch is too large for the data.
     #[error(
-        "a batch of {batch_size} samples leaves fewer than {FEWEST_STEPS} steps per epoch of {samples} samples; lower the batch sizes"
+        "a batch of {batch_size} samples leaves fewer than {MIN_STEPS} steps per epoch of {samples} samples; lower the batch sizes"
     )]
     LargeBatch {
         /// Samples of the batch.
