@@ -1,8 +1,10 @@
-//! Shows that numbers typed in as another framework prints them train as that framework trains: 50 steps with short last
-//! batches, and uneven shards where there are processes, end in its params.
+//! Shows that hyper-parameters given in the convention of another framework train as that framework
+//! does: 50 steps with short last batches, and with uneven shards for frameworks with processes,
+//! end with its params.
 //!
-//! The numbers are made by `tests/fixtures/presets.py`, with the frameworks themselves where they can be had. Ours agree to
-//! 1e-5 of the size of the change that training made, through the program, as a user types it.
+//! `tests/fixtures/presets.py` makes the expected params, with the frameworks themselves if they
+//! can be installed. The params of the program, called as a user calls it, agree to 1e-5 of the
+//! largest change made by training.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +15,20 @@ use phalanx::optim::Framework;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Stored {
+struct Fixture {
     features: Vec<Vec<f32>>,
     labels: Vec<i64>,
     initial: Vec<f32>,
 }
 
-/// Params by the flags that come after `--like`, by framework.
+/// Params by framework, and by the flags that follow `--like`.
 type Runs = BTreeMap<String, BTreeMap<String, Vec<f64>>>;
 
 fn runs() -> Runs {
     serde_json::from_str(include_str!("../fixtures/presets.json")).unwrap()
 }
 
-fn stored() -> Stored {
+fn stored() -> Fixture {
     serde_json::from_str(include_str!("../fixtures/training.json")).unwrap()
 }
 
@@ -35,8 +37,8 @@ fn model() -> Mlp {
     Mlp::new(MlpShape { inputs: 5, hidden, outputs: 3, activation, loss })
 }
 
-/// A room with the data and the initial params of the fixtures.
-fn furnished(stored: &Stored) -> Room {
+/// Returns a room with the data and the initial params of the fixtures.
+fn furnished(stored: &Fixture) -> Room {
     let room = Room::new();
     let features: Vec<u8> = stored.features.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
     let labels: Vec<u8> = stored.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
@@ -59,7 +61,8 @@ fn furnished(stored: &Stored) -> Room {
 
 const TRAIN: &str = "train x.npy,y.npy --init init.safetensors --hidden 6 --activation tanh -b 10 --no-shuffle --max-steps 50 -t 2";
 
-/// The largest difference to `expected`, relative to the largest change from the initial params.
+/// Returns the largest difference from `expected`, relative to the largest change from the initial
+/// params.
 fn error(params: &[f32], initial: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(params.len(), expected.len());
     let largest = |differences: Vec<f64>| differences.into_iter().map(f64::abs).fold(0.0, f64::max);
@@ -72,7 +75,7 @@ fn params(room: &Room, run: &str) -> Vec<f32> {
 }
 
 #[test]
-fn every_preset_ends_where_its_framework_ends() {
+fn every_preset_ends_with_the_params_of_its_framework() {
     let (stored, runs) = (stored(), runs());
     let room = furnished(&stored);
     for framework in Framework::ALL {
@@ -83,7 +86,7 @@ fn every_preset_ends_where_its_framework_ends() {
             let error = error(&params(&room, "run"), &stored.initial, expected);
             println!("{error:.1e} {run}");
             assert!(error < 1e-5, "{run}: {error:e}");
-            // What was written down makes the same run without the preset.
+            // The written config gives the same run without the preset.
             room.good("train --config run/config.toml -o again --quiet -t 1");
             assert_eq!(params(&room, "again"), params(&room, "run"), "{run}");
             for name in ["run", "again"] {
@@ -113,7 +116,7 @@ fn the_same_numbers_mean_something_else_without_the_preset() {
 }
 
 #[test]
-fn the_table_before_training_says_what_the_preset_means() {
+fn the_table_before_training_explains_the_preset() {
     let room = furnished(&stored());
     for (flags, fragments) in [
         (
@@ -138,7 +141,7 @@ fn the_table_before_training_says_what_the_preset_means() {
 }
 
 #[test]
-fn what_contradicts_a_preset_or_cannot_be_had_is_refused() {
+fn options_that_contradict_a_preset_or_are_unavailable_are_refused() {
     let room = furnished(&stored());
     for (flags, fragments) in [
         ("--like keras --reduction sum", &["--reduction sum", "--like keras", "means mean"][..]),

@@ -133,7 +133,7 @@ fn measure(flags: &AllReduceFlags, group: &mut ProcessGroup) -> Result<ExitCode,
     let verbosity = Verbosity::new(flags.quiet, flags.no_progress);
     let options = AllReduceOptions {
         threads: thread_counts(&flags.threads)?,
-        lens: flags.lengths.0.clone(),
+        lengths: flags.lengths.0.clone(),
         op: flags.op,
         element: flags.element,
         takes: flags.takes,
