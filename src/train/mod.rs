@@ -85,12 +85,12 @@
 //! **When something fails.** A loss, a gradient or a param that is NaN or infinite ends the run in that step ([`Divergence`],
 //! `outcome.rs`), or the step is skipped ([`OnDivergence`]); all ranks see the same sums and so decide alike. A rank that panics is
 //! named with its step and phase. Params are then as the last whole step left them: each rank keeps the pieces
-//! of its segment while it updates them (`run.rs`). The [reliability score](crate::guide::reliability) counts how often this was tried.
+//! of its segment while it updates them (`run.rs`). The chapter "Reliability" of the book counts how often this was tried.
 //!
 //! **Over several processes** ([`Trainer::across`]) ranks are counted through, so that shards and segments are dealt to all of them,
 //! once all have agreed that they are about to do the same. A rank meets those of its process as ever, and
 //! through its first thread those of others (`ranks.rs`). Within a process a subtree comes by shards or by segment as above; by segment
-//! where its shards are one subtree and it has several threads. Its cost is [modelled](crate::guide::cluster).
+//! where its shards are one subtree and it has several threads. The chapter "The cost of a cluster" models its cost.
 //!
 //! **Sameness.** Ranks decide who computes a shard, never how: the bits of a sample's row do not depend on the rows that
 //! are computed with it, a shard's gradient is a sum over its own samples, shards are combined in one binary tree over
