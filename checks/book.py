@@ -5,7 +5,7 @@
 - A line that begins with $ in a block marked console is run; the blocks of a page share one folder, which holds docs/data/*.csv and
   data/mnist. Its output must be the lines below it, all numbers and the curves of the terminal aside; a line "..." stands for any
   number of lines. It must succeed unless an error is shown. UPDATE_BOOK=1 writes the outputs anew.
-- The flags of `phalanx train` in blocks marked sh, and in code within a line, must exist.
+- The flags of commands in blocks marked sh, and in code within a line, must exist.
 - Each page with Rust blocks is among those that cargo test --doc runs.
 
 Blocks that use MNIST are skipped where it is missing.
@@ -186,15 +186,17 @@ def consoles(page, program):
 
 
 def flags(page, program):
-    """Checks the flags of training commands that are not run, and returns their number."""
+    """Checks the flags of commands that are not run, and returns the number of these commands."""
     text = page.read_text()
     lines = [line for kind, block in FENCE.findall(text) if kind == "sh" for line in block.splitlines()]
-    lines += re.findall(r"`(phalanx train[^`\n]*)`", FENCE.sub("", text))
-    lines = [re.sub(r"\s+#.*", "", line) for line in lines if line.startswith("phalanx train")]
+    lines += re.findall(r"`(phalanx [^`]*)`", FENCE.sub("", text))
+    lines = [re.split(r"\s#|[|>]", line)[0] for line in lines if line.startswith("phalanx ")]
     for line in lines:
-        # The run to resume is not there.
-        words = re.sub(r"--resume \S+|--allow-changed \S+", "", line).split()[2:]
-        ran = subprocess.run([program, "train", *words, "--print-config"], capture_output=True, text=True)
+        # The run to resume and the values of its flags are not there.
+        words = re.sub(r"--resume\s+\S+|--allow-changed\s+\S+", "", line).split()[1:]
+        # Flags before --help must exist; --print-config looks at their values, too.
+        words.append("--print-config" if words[0] == "train" else "--help")
+        ran = subprocess.run([program, *words], capture_output=True, text=True)
         if ran.returncode == 2:
             fault(f"{page.relative_to(ROOT)}: {line}: {ran.stderr}")
     return len(lines)
