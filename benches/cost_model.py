@@ -2,7 +2,8 @@
 """What a step costs on a cluster: a model with four terms, fitted to this machine, and what it predicts for larger ones.
 
     benches/cost_model.py --measure      measures (needs Open MPI and libclang, two idle cores, some minutes) into benches/cost_model.json
-    benches/cost_model.py                the page of the guide, from that file:  benches/cost_model.py > src/guide/cluster.md
+    benches/cost_model.py                prints the chapter of the book, from that file:
+                                         benches/cost_model.py > docs/src/cluster.md
 
 The model: T = compute · imbalance + latency + bytes / bandwidth + combining. See the page for the formulas.
 """
@@ -156,15 +157,16 @@ def page():
     scale = facts["flops_per_sample"] / (6 * PARAMS)
     parts = model.step(2, 1, PARAMS, BATCH / 2 * scale)
     predicted, found = sum(parts.values()), BATCH / speeds["2x1"]
-    print(f"""# On a cluster
+    print(f"""# The cost of a cluster
 
-What a step costs over several machines, by a model that is fitted to measurements on one, and what it predicts for others. Nothing below
-the first two tables was measured: no cluster was at hand. `benches/cost_model.py --measure` measures on your machine, and
-`benches/cost_model.py` prints this page. Measured {facts["date"]}, {facts["machine"]}.
+This chapter models what a step costs over several machines. The model is fitted to measurements on one
+machine, and predicts the cost on others. Only the first two sections contain measurements; the rest is
+prediction, as there was no cluster to measure. `benches/cost_model.py --measure` measures your machine, and
+`benches/cost_model.py` prints this chapter. Measured {facts["date"]}; {facts["machine"]}.
 
 ## The model
 
-n processes with t threads each, P params, b samples a rank:
+n processes with t threads each, P params, b samples per rank:
 
 ```text
 T = compute · (1 + imbalance) + latency + bandwidth + combining
@@ -176,25 +178,27 @@ bandwidth   2·(n − 1)/n · 4·P / β              β = {model.bandwidth / 1e9
 combining   4·P·(3(n − 1) + 1)/n / ρ           ρ = {model.combining / 1e9:.1f} GB/s a core, at most {HOST_BYTES / 1e9:.0f} GB/s a host, assumed
 ```
 
-Two processes of one thread, 784-512-512-10 in batches of {BATCH}: predicted {1e3 * predicted:.2f} ms a step, measured {1e3 * found:.2f} ms, {abs(predicted / found - 1) * 100:.0f} % {"more" if predicted > found else "less"}.
-They reach {100 * of_two:.0f} % of the speed of one process with two threads (median of 5 rounds taken in turn). Of their step, by the model:
+Two processes of one thread, 784-512-512-10 with batches of {BATCH}: predicted {1e3 * predicted:.2f} ms per step, measured
+{1e3 * found:.2f} ms; the prediction is {abs(predicted / found - 1) * 100:.0f} % too {"high" if predicted > found else "low"}. The two processes reach {100 * of_two:.0f} % of the speed of one
+process with two threads (median of 5 rounds taken in turn). By the model, their step consists of
 {", ".join(f"{name} {100 * part / predicted:.0f} %" for name, part in parts.items())}.
 
 ## The all-reduce of two processes on one machine
 
-| len (f32) | ours | `MPI_Allreduce` | |
+| length (f32) | Phalanx | `MPI_Allreduce` | ratio |
 |---|---|---|---|""")
     for point in facts["all_reduce_of_processes"]:
         ours, mpi = 1e6 * point["median_secs"], 1e6 * point["mpi_median_secs"]
         print(f"| {point['len']:,} | {ours:,.1f} µs | {mpi:,.1f} µs | {ours / mpi:.1f} × |")
     print(f"""
-Ours sees first whether all processes want the same, and combines in an order that is promised.
+Phalanx first checks that all processes call the same operation, and combines in a documented order.
 
 ## What it predicts
 
-Efficiency of a step, compute / T, with 32 samples a rank, one shard each. Assumed besides: latencies of {", ".join(f"{micros:.0f} µs at {gbit} Gbit/s" for gbit, micros in NETWORKS.items())}, nine
-tenths of the nominal rates, and σ = {100 * DEDICATED:.0f} % on hosts that do nothing else. With the σ of the machine above, which others use too, no
-efficiency of 8 × 64 is above {100 / (1 + model.jitter * math.sqrt(2 * math.log(512))):.0f} %.
+Efficiency of a step, compute / T, with 32 samples per rank and one shard each. Further assumptions:
+latencies of {", ".join(f"{micros:.0f} µs at {gbit} Gbit/s" for gbit, micros in NETWORKS.items())}, nine tenths of the nominal
+rates, and σ = {100 * DEDICATED:.0f} % on hosts that run nothing else. With the σ of the machine above, which other programs
+use as well, no efficiency of 8 × 64 is above {100 / (1 + model.jitter * math.sqrt(2 * math.log(512))):.0f} %.
 """)
     print("| processes × threads | network | " + " | ".join(f"P = 10^{round(math.log10(size))}" for size in SIZES) + " |")
     print("|---|---|" + "---|" * len(SIZES))
@@ -204,8 +208,9 @@ efficiency of 8 × 64 is above {100 / (1 + model.jitter * math.sqrt(2 * math.log
             cells = [f"{100 * model.efficiency(n, t, size, 32, **network):.0f} %" for size in SIZES]
             print(f"| {n} × {t} | {gbit} Gbit/s | " + " | ".join(cells) + " |")
     print("""
-The sizes for which a step stays above 90 %: the least samples a rank, and in brackets the batch that they make. Compute and bytes both
-grow with the params, so that beyond the latency what decides is the samples, not the size of the model:
+The next table has the smallest number of samples per rank for which the efficiency stays above 90 %, and in
+brackets the batch size that results. Compute and bytes both grow with the params; so, once latency is
+negligible, the number of samples decides, and not the size of the model:
 """)
     print("| processes × threads | network | " + " | ".join(f"P = 10^{round(math.log10(size))}" for size in SIZES) + " |")
     print("|---|---|" + "---|" * len(SIZES))
@@ -217,10 +222,15 @@ grow with the params, so that beyond the latency what decides is the samples, no
                 cells.append("never" if samples is None else f"{samples:,} ({samples * n * t:,})")
             print(f"| {n} × {t} | {gbit} Gbit/s | " + " | ".join(cells) + " |")
     print("""
-What would change it: gradients of fewer bits would halve the bandwidth term, and are not the same bits; sending the last layer's gradient
-while the first is computed would hide it behind compute; with more than a hundred processes, exchanges in log₂ n rounds would save
-messages. If the shards of a process are no subtree of the tree, that is not a power of two of them, more bytes go: up to twice as many
-for three processes. Models that do not fit the memory of one process are not for Phalanx.""")
+What would change these numbers:
+
+- Gradients of fewer bits would halve the bandwidth term, but would not give the same bits.
+- Sending the gradient of the last layer while that of the first is computed would hide it behind compute.
+- With more than a hundred processes, exchanges in log₂ n rounds would save messages.
+- If the shards of a process are not a subtree of the tree, that is not a power of two of them, more bytes are
+  sent: up to twice as many for three processes.
+
+Models that do not fit in the memory of one process are out of scope.""")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,8 @@
 //! | [`checkpoint`] | the model file, also for other programs; checkpoints, and the thread that writes them |
 //! | [`log`] | the folder of a run, its log and its results |
 //!
-//! [`guide`] starts with the question that led to this project: does one divide by the batch size?
+//! The book in `docs/src` of the repository is the guide for users: from the first run to sum or mean, several machines and your own
+//! model. These pages are the reference.
 //!
 //! # Terminology
 //!
@@ -87,7 +88,6 @@
 
 pub mod checkpoint;
 pub mod data;
-pub mod guide;
 pub mod log;
 pub mod model;
 mod num;
@@ -97,6 +97,17 @@ mod simd;
 pub mod train;
 
 pub use phalanx_collective as collective;
+
+/// The Rust blocks of the README and of the book, compiled and run by `cargo test --doc`.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../docs/src/reducer.md")]
+    mod reducer {}
+    #[doc = include_str!("../docs/src/own-model.md")]
+    mod own_model {}
+}
 
 /// Items that only the tests, the benches and the program need; they may change in every version.
 #[doc(hidden)]

@@ -95,15 +95,15 @@
 //! ([`Divergence`], `outcome.rs`), or the step is skipped ([`OnDivergence`]); all ranks see the
 //! same sums and so decide alike. If a rank panics, the error names its step and phase. The params
 //! are then as the last complete step left them: each rank keeps the pieces of its segment while it
-//! updates them (`run.rs`). The [reliability score](crate::guide::reliability) counts how often
-//! this was tested.
+//! updates them (`run.rs`). The chapter "Reliability" of the book counts how often this was tested.
 //!
 //! **Several processes** ([`Trainer::across`]): ranks are numbered over all processes, so that
 //! shards and segments are distributed over all of them, once all have verified that they are about
 //! to do the same. A rank communicates with the ranks of its process as before, and with those of
 //! other processes through the first thread of its process (`ranks.rs`). Within a process a subtree
 //! is computed by shards or by segment as above; by segment if the shards of the process form one
-//! subtree and it has several threads. The cost is [modelled](crate::guide::cluster).
+//! subtree and it has several threads. The book models the cost in "The cost of a
+//! cluster".
 //!
 //! **Identical bits.** Ranks decide who computes a shard, never how: the bits of a sample's row do
 //! not depend on the rows computed together with it, a shard's gradient is a sum over its own

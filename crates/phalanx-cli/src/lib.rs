@@ -1,4 +1,5 @@
 //! The program `phalanx`: train, evaluate, predict, report and measure. Its library is for its own binary; embed `phalanx` instead.
+//! The book in the folder `docs` of the repository explains how to use the program.
 //!
 //! `cli` has the commands and how arguments reach them. `args` reads flags from the command line, the environment and files; `run` is the
 //! largest command, `train`, and what others share with it; `commands` are all others; `terminal` is what stands between a command and the

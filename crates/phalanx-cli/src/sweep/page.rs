@@ -193,15 +193,16 @@ mod tests {
     use super::super::SweepOptions;
     use super::*;
 
-    /// Reads the saved findings of the guide's sweep, so that its figures are drawn again without
-    /// training.
+    /// The sweep that the chapter "Sum or mean" names, as it saved its findings: the figures are drawn again
+    /// without training. To measure it again, run the sweep, copy its results.json to book.json, draw the
+    /// figures with UPDATE_FIGURES=1, and state the new numbers in the chapter.
     fn recorded() -> Findings {
-        serde_json::from_str(include_str!("guide.json")).expect("it is the results.json of a sweep")
+        serde_json::from_str(include_str!("book.json")).expect("it is the results.json of a sweep")
     }
 
-    /// Returns a file of the guide, which is part of the library's docs and not of this package.
-    fn guide(name: &str) -> Option<PathBuf> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src/guide").join(name);
+    /// A file of the book, which is not in this package.
+    fn chapter(name: &str) -> Option<PathBuf> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src").join(name);
         if !path.exists() {
             eprintln!("skipped: {} does not exist, as in a packaged crate", path.display());
         }
@@ -209,38 +210,38 @@ mod tests {
     }
 
     #[test]
-    fn the_figures_of_the_guide_are_those_of_its_recorded_sweep() {
+    fn the_figures_of_the_book_are_those_of_its_recorded_sweep() {
         let (findings, mean) = (recorded(), Reduction::Mean);
         for (name, svg) in [
             ("best-rate-mean.svg", best_rate(&findings, mean).svg()),
             ("to-the-goal-mean.svg", to_the_goal(&findings, mean).svg()),
             ("losses-mean.svg", losses(&findings, mean).svg()),
         ] {
-            let Some(path) = guide(name) else { return };
-            if std::env::var_os("UPDATE_GUIDE").is_some() {
+            let Some(path) = chapter(&format!("images/{name}")) else { return };
+            if std::env::var_os("UPDATE_FIGURES").is_some() {
                 fs::write(&path, &svg).unwrap();
             }
             let is_current = fs::read_to_string(&path).is_ok_and(|drawn| drawn == svg);
             assert!(
                 is_current,
-                "{name} is out of date; run UPDATE_GUIDE=1 cargo test -p phalanx-cli figures_of_the_guide"
+                "{name} is out of date; run UPDATE_FIGURES=1 cargo test -p phalanx-cli figures_of_the_book"
             );
         }
     }
 
     #[test]
-    fn the_guide_states_the_numbers_of_its_recorded_sweep() {
+    fn the_book_states_the_numbers_of_its_recorded_sweep() {
         let findings = recorded();
         let (law, trade_off) = (findings.rate_law.unwrap(), findings.trade_off.unwrap());
         let noise = findings.noise.unwrap().value;
-        let Some(path) = guide("guide.md") else { return };
-        let guide = fs::read_to_string(path).unwrap().replace('\n', " ");
+        let Some(path) = chapter("sum-or-mean.md") else { return };
+        let text = fs::read_to_string(path).unwrap().replace('\n', " ");
         for stated in [
             format!("{noise:.0} samples"),
             format!("bend at {:.0}", law.noise_scale),
             format!("critical batch is {:.0}", trade_off.critical_batch),
         ] {
-            assert!(guide.contains(&stated), "the guide does not state {stated:?}");
+            assert!(text.contains(&stated), "sum-or-mean.md does not contain {stated:?}");
         }
     }
 
@@ -268,7 +269,7 @@ mod tests {
             Sweep::new(&mlp, &digits.train, test, Options::default(), SweepOptions::default()).unwrap();
         // The page takes the reductions from the sweep, and everything else from the recorded
         // findings of another.
-        let findings: Findings = serde_json::from_str(include_str!("guide.json")).unwrap();
+        let findings: Findings = serde_json::from_str(include_str!("book.json")).unwrap();
         let (html, mean) = (page(&sweep, &findings, &[], "phalanx sweep"), Reduction::Mean);
         for plot in [best_rate(&findings, mean), to_the_goal(&findings, mean)] {
             assert!(html.contains(&plot.title), "{}", plot.title);
