@@ -22,12 +22,9 @@ def with_torch():
     for python in (sys.executable, shutil.which("python3"), "/usr/bin/python3"):
         if python and os.path.exists(python) and works(python, ["torch", "numpy"]):
             return python
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        install = "apt-get update -qq && apt-get install -qq -y --no-install-recommends python3-torch python3-venv"
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        ran = subprocess.run(install, shell=True, capture_output=True, env=quiet)
-        if ran.returncode == 0 and works("/usr/bin/python3", ["torch", "numpy"]):
-            return "/usr/bin/python3"
+    ran = subprocess.run(["checks/_debian", "python3-torch", "python3-venv"], capture_output=True)
+    if ran.returncode == 0 and works("/usr/bin/python3", ["torch", "numpy"]):
+        return "/usr/bin/python3"
     return None
 
 
