@@ -432,7 +432,7 @@ impl<'a> Trainer<'a> {
             ("the clipping", clip_grad_norm),
             ("the handling of a short last batch", drop_last),
             ("the shuffling", shuffle),
-            ("the metric", &(metric, min_gain, early_stop, keep_best)),
+            ("the metric and early stopping", &(metric, min_gain, early_stop, keep_best)),
             ("the measurements", &(noise_scale, grad_norm_every)),
             ("the reaction to divergence", on_divergence),
             ("the seed", seed),
