@@ -181,7 +181,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     let said = text(output.stderr);
     assert!(
-        output.status.success() && said.lines().count() == 1 && said.contains("no names of columns"),
+        output.status.success() && said.lines().count() == 1 && said.contains("no column names"),
         "{said}"
     );
 }
@@ -242,7 +242,7 @@ fn what_cannot_be_is_said_in_one_line_and_writes_nothing() {
         ("predict law - --input-format npy", "1,2\n", 1, &["stdin", "promises"]),
         ("predict law - --input-format libsvm", "1:1\n2:1 1:1\n", 1, &["line 2 of stdin", "ascending"]),
         ("predict law - --input-format libsvm", "3:1\n", 1, &["stdin has 3 features, expected 2"]),
-        ("eval two -", "1,2,up\n", 1, &["its label \"up\" is a word that the model does not know"]),
+        ("eval two -", "1,2,up\n", 1, &["its label \"up\" is a word that is no class of the model"]),
         ("eval two - --input-format npy", "", 1, &["stdin"]),
         ("predict law new.csv -o .", "", 1, &["cannot write .", "folder"]),
         ("predict law new.csv -o no/out.csv", "", 1, &["no/out.csv", "there is no folder no"]),
