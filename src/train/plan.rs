@@ -11,7 +11,7 @@ use super::shards::{RankLayout, part, pieces};
 use super::snapshot::Snapshot;
 use crate::collective::tree::Node;
 use crate::data::{Dataset, Targets};
-use crate::model::{AnyModel, Erased, Model, Tensor, segment_model};
+use crate::model::{AnyModel, ErasedModel, Model, Tensor, segment_model};
 use crate::optim::{BatchCut, Blocks, Hyper, L2Form, OptimizerOptions, Reduction, ScaleRate, Schedule};
 
 /// A validated run: every choice is made, and all choices fit each other.
@@ -69,7 +69,7 @@ impl Plan {
         train: &Dataset,
         test: Option<&Dataset>,
     ) -> Result<Self, TrainError> {
-        Self::of(options, &Erased(model), train, test)
+        Self::of(options, &ErasedModel(model), train, test)
     }
 
     /// Creates a plan for a model of any type.

@@ -23,7 +23,7 @@ use super::subscriber::{Callback, Event, Subscriber, Subscribers};
 use super::worker::Worker;
 use crate::collective::{Shared, Wire, World};
 use crate::data::{Dataset, sample_order};
-use crate::model::{AnyModel, Erased, Model};
+use crate::model::{AnyModel, ErasedModel, Model};
 
 /// Trains a model on data.
 ///
@@ -70,7 +70,7 @@ impl<'a> Trainer<'a> {
     /// Prepares a run; nothing is validated before [`run`](Self::run).
     pub fn new<M: Model>(model: &'a M, train: &'a Dataset, options: Options) -> Self {
         Self {
-            model: Box::new(Erased(model)),
+            model: Box::new(ErasedModel(model)),
             train,
             test: None,
             score_at: Vec::new(),

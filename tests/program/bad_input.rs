@@ -83,13 +83,9 @@ fn data_that_cannot_be_read() {
     let cases: &[Case] = &[
         ("train missing.csv", 1, &["missing.csv", "no file"]),
         ("train missing", 1, &["\"missing\"", "digits", "FILE.csv"]),
-        (
-            "train photo.png",
-            1,
-            &["photo.png", "does not tell what the file holds", "FILE.csv", "--input-format"],
-        ),
-        ("train bare", 1, &["bare", "none of MNIST's files", "train-images-idx3-ubyte"]),
-        ("train cut", 1, &["cut/train-images-idx3-ubyte", "only 27 bytes", "promises 32"]),
+        ("train photo.png", 1, &["photo.png", "cannot infer the data format", "FILE.csv", "--input-format"]),
+        ("train bare", 1, &["bare", "no MNIST files", "train-images-idx3-ubyte"]),
+        ("train cut", 1, &["cut/train-images-idx3-ubyte", "only 27 bytes", "declares 32"]),
         ("train magic", 1, &["magic/train-images-idx3-ubyte", "byte 0", "expected"]),
         ("train many", 1, &["4 labels", "5 samples"]),
         ("train ragged.csv", 1, &["2 fields in line 2 of ragged.csv", "expected 3"]),
@@ -101,7 +97,7 @@ fn data_that_cannot_be_read() {
         ("train zero.csv --weight-column 3", 1, &["weights of all 2 training samples are 0"]),
         ("train pairs.svm", 1, &["index 1 twice in line 1 of pairs.svm", "once"]),
         ("train nan.npy,one.npy", 1, &["NaN in row 1, column 0", "nan.npy"]),
-        ("train cut.npy,one.npy", 1, &["cut.npy holds only", "promises"]),
+        ("train cut.npy,one.npy", 1, &["cut.npy holds only", "declares"]),
         ("train good.csv --label-column colour", 1, &["good.csv", "colour", "header"]),
         ("train good.csv --label-column 7", 1, &["no column 7", "0 to 2"]),
         ("train good.csv --label-column 2 --weight-column 2", 1, &["both label and weight"]),
@@ -248,7 +244,11 @@ fn models_and_data_that_do_not_fit() {
         ("predict torch.safetensors", 1, &["has no description of its model"]),
         ("eval absent", 1, &["cannot read absent", "run directory"]),
         ("inspect absent", 1, &["cannot read absent"]),
-        ("inspect notes.txt", 1, &["\"notes.txt\" does not tell what the file holds", "--input-format"]),
+        (
+            "inspect notes.txt",
+            1,
+            &["cannot infer the data format from the name \"notes.txt\"", "--input-format"],
+        ),
     ];
     check_files(&room, "models and data that do not fit", cases);
     room.good("inspect torch.safetensors");

@@ -182,7 +182,7 @@ fn a_reader_that_closes_the_pipe_is_not_an_error() {
     let output = child.wait_with_output().unwrap();
     let stderr = text(output.stderr);
     assert!(
-        output.status.success() && stderr.lines().count() == 1 && stderr.contains("no names of columns"),
+        output.status.success() && stderr.lines().count() == 1 && stderr.contains("no column names"),
         "{stderr}"
     );
 }
@@ -243,7 +243,7 @@ fn impossible_requests_give_one_line_of_error_and_write_nothing() {
         ("predict law - --input-format npy", "1,2\n", 1, &["stdin", "promises"]),
         ("predict law - --input-format libsvm", "1:1\n2:1 1:1\n", 1, &["line 2 of stdin", "ascending"]),
         ("predict law - --input-format libsvm", "3:1\n", 1, &["stdin has 3 features, expected 2"]),
-        ("eval two -", "1,2,up\n", 1, &["its label \"up\" is a word that the model does not know"]),
+        ("eval two -", "1,2,up\n", 1, &["its label \"up\" is a word that is no class of the model"]),
         ("eval two - --input-format npy", "", 1, &["stdin"]),
         ("predict law new.csv -o .", "", 1, &["cannot write .", "folder"]),
         ("predict law new.csv -o no/out.csv", "", 1, &["no/out.csv", "there is no folder no"]),

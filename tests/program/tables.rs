@@ -27,7 +27,7 @@ fn columns_in_another_order_give_the_same_predictions_and_scores() {
     assert!(ran.err.contains("ignored column \"id\""), "{ran:?}");
     room.write("plain.csv", "1,10\n2,20\n");
     let ran = room.run("predict run plain.csv");
-    assert!(ran.code == Some(0) && ran.err.contains("plain.csv: no names of columns"), "{ran:?}");
+    assert!(ran.code == Some(0) && ran.err.contains("plain.csv: no column names"), "{ran:?}");
     room.write("lacking.csv", "a,c\n1,10\n");
     let ran = room.run("predict run lacking.csv");
     assert!(ran.code == Some(1) && ran.err.contains("lacks the model's \"b\""), "{ran:?}");
@@ -157,7 +157,7 @@ fn an_endless_stream_takes_bounded_memory_and_ends_at_its_first_fault() {
         ("{ echo a,b; yes 1,oops; }", "predict run -", "\"oops\" in line 2"),
         ("yes 1, | tr -d '\\n'", "predict run -", "more than 262144 columns"),
         ("yes 12345678 | tr -d '\\n'", "predict run -", "more than 4194304 bytes"),
-        ("yes '\"1,2'", "predict run - --header absent", "text behind a closing quote"),
+        ("yes '\"1,2'", "predict run - --header absent", "text after a closing quote"),
         ("yes 1:1 1:1", "predict run - --input-format libsvm", "index 1 twice"),
         ("yes 1:1 | tr '\\n' ' '", "predict run - --input-format libsvm", "more than 67108864 bytes"),
         ("yes '#' | tr -d '\\n'", "predict run - --input-format libsvm", "more than 67108864 bytes"),
