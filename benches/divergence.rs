@@ -19,7 +19,8 @@ fn images(samples: usize) -> Dataset {
     let features =
         Array2::from_shape_fn((samples, 784), |(sample, k)| ((sample * 31 + k * 7) % 101) as f32 / 101.0);
     let labels = (0..samples as u32).map(|sample| sample % 10).collect();
-    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None).expect("the arrays have matching lengths")
+    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None)
+        .expect("the arrays have matching lengths")
 }
 
 /// Returns the mean time of a step.

@@ -25,7 +25,8 @@ fn images() -> Dataset {
     let pixel = |(sample, k)| ((sample * 31 + k * 7) % 101) as f32 / 101.0;
     let features = Array2::from_shape_fn((8 * BATCH, 784), pixel);
     let labels = (0..8 * BATCH as u32).map(|sample| sample % 10).collect();
-    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None).expect("the arrays have matching lengths")
+    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None)
+        .expect("the arrays have matching lengths")
 }
 
 /// Returns the time of a run and the number of checkpoints.

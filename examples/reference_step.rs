@@ -108,6 +108,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (data, model) = trained(&samples)?;
     let outcome = Trainer::new(&model, &data, options).initial_params(vec![0.0; FEATURES + 1]).run()?;
-    assert_eq!(outcome.params, line.params.map(|param| param as f32), "the trainer must return the same bits");
+    assert_eq!(
+        outcome.params,
+        line.params.map(|param| param as f32),
+        "the trainer must return the same bits"
+    );
     Ok(())
 }

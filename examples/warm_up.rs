@@ -186,7 +186,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let test = data.test.ok_or("the folder has no test files")?;
             goyal(&MNIST, &data.train, &test)?;
         }
-        None => goyal(&DIGITS, &digits.train, digits.test.as_ref().ok_or("the digits have no test samples")?)?,
+        None => {
+            goyal(&DIGITS, &digits.train, digits.test.as_ref().ok_or("the digits have no test samples")?)?
+        }
     }
     masters_and_luschi(&digits.train)?;
     short_last_batch(&digits.train)?;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::CheckpointError;
 use super::model_file::{ModelFile, VERSION, described_model, version};
 use super::safetensors::{
-    TensorEntry, append, cut, description, parse, read, refuse_others, understood, write,
+    TensorEntry, append, cut, description, parse, parse_description, read, refuse_others, write,
 };
 use super::whole_file::write_whole_with;
 use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
@@ -68,7 +68,7 @@ pub struct History {
     /// millions.
     #[serde(skip)]
     pub epoch_secs: Vec<f64>,
-    /// Samples per second of the fastest complete epoch; 0 if there is none.
+    /// Samples per second of the fastest complete epoch; 0 without a complete epoch.
     pub samples_per_sec: f64,
     /// The time that rank 0 spent in each phase of the epochs.
     pub phases: PhaseTimes,
@@ -258,7 +258,7 @@ pub(super) fn quality_of(path: &Path) -> Result<Option<Quality>, CheckpointError
 fn described(path: &Path, bytes: &[u8]) -> Result<CheckpointDescription, CheckpointError> {
     let text = description(path, bytes, KEY)?
         .ok_or_else(|| CheckpointError::NoCheckpoint { path: path.to_owned() })?;
-    let description: CheckpointDescription = understood(path, &text, VERSION)?;
+    let description: CheckpointDescription = parse_description(path, &text, VERSION)?;
     if checksum(&text.replacen(&description.crc32c, "", 1)) != description.crc32c {
         return Err(CheckpointError::Changed { path: path.to_owned() });
     }

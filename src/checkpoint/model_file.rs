@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::CheckpointError;
-use super::safetensors::{params_of, understood};
+use super::safetensors::{params_of, parse_description};
 use super::whole_file::write_whole;
 use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
 use crate::model::{Loss, Mlp, MlpShape, Model, Tensor};
@@ -82,7 +82,8 @@ impl ModelFile {
                 start += len_bytes;
                 (
                     name,
-                    TensorView::new(Dtype::F32, shape, data).expect("the length of the slice matches the shape"),
+                    TensorView::new(Dtype::F32, shape, data)
+                        .expect("the length of the slice matches the shape"),
                 )
             })
             .collect();
@@ -99,8 +100,8 @@ impl ModelFile {
         file: &SafeTensors<'_>,
         text: &str,
     ) -> Result<Self, CheckpointError> {
-        let ModelChecksum { sha256 } = understood(&path, text, VERSION)?;
-        let mut model: Self = understood(&path, text, VERSION)?;
+        let ModelChecksum { sha256 } = parse_description(&path, text, VERSION)?;
+        let mut model: Self = parse_description(&path, text, VERSION)?;
         let described = described_model(&path, &model.shape, model.standardize_targets.as_ref())?;
         model.params = params_of(&path, file, &described.tensors())?;
         if checksum(&text.replacen(&sha256, "", 1), &model.params) != sha256 {

@@ -124,7 +124,10 @@ impl OnnxModel {
     pub fn new(model: &ModelFile) -> Result<Self, CheckpointError> {
         let ModelFile { shape, params, standardize, standardize_targets, .. } = model;
         assert_eq!(Some(params.len()), shape.params_len(), "the params do not match the shape");
-        assert!(standardize.iter().all(|s| s.mean().len() == shape.inputs), "the standardization does not match the inputs");
+        assert!(
+            standardize.iter().all(|s| s.mean().len() == shape.inputs),
+            "the standardization does not match the inputs"
+        );
         let outputs = standardize_targets.iter().all(|s| s.mean().len() == shape.outputs);
         assert!(outputs, "the standardization of targets does not match the outputs");
         check_size(params.len())?;

@@ -214,7 +214,7 @@ pub(super) fn description(path: &Path, bytes: &[u8], key: &str) -> Result<Option
 }
 
 /// Parses a description, the version first, because newer versions may have other fields.
-pub(super) fn understood<T: DeserializeOwned>(
+pub(super) fn parse_description<T: DeserializeOwned>(
     path: &Path,
     text: &str,
     newest: u32,

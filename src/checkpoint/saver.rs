@@ -77,7 +77,7 @@ pub struct Saver {
     /// The times of all epochs before `last`.
     history: History,
     last: Option<EpochEnd>,
-    begun: Instant,
+    started_at: Instant,
 }
 
 impl Saver {
@@ -123,11 +123,11 @@ impl Saver {
         Ok(Self::new(writer, Arc::clone(&from.facts), from.history.clone(), Instant::now()))
     }
 
-    /// Creates a saver for a run with these facts; `before` is the history of a resumed run, `begun` the
+    /// Creates a saver for a run with these facts; `before` is the history of a resumed run, `started_at` the
     /// start time of the program.
     #[doc(hidden)]
-    pub fn new(writer: Writer, facts: Arc<RunFacts>, before: History, begun: Instant) -> Self {
-        Self { writer, facts, history: before, last: None, begun }
+    pub fn new(writer: Writer, facts: Arc<RunFacts>, before: History, started_at: Instant) -> Self {
+        Self { writer, facts, history: before, last: None, started_at }
     }
 
     /// Saves the final state of the run, and waits until all checkpoints are written.
@@ -144,12 +144,12 @@ impl Saver {
 
     fn save(&self, snapshot: Arc<Snapshot>) {
         let position = *snapshot.position();
-        let is_of_here = |end: &&EpochEnd| end.is_whole && end.step == position.step;
-        let quality = self.last.as_ref().filter(is_of_here).map(Quality::of);
+        let is_at_position = |end: &&EpochEnd| end.is_whole && end.step == position.step;
+        let quality = self.last.as_ref().filter(is_at_position).map(Quality::of);
         let mut history = self.history.clone();
         // An incomplete epoch will be continued, and then reported as a whole.
         self.last.iter().filter(|end| end.epoch < position.epoch).for_each(|end| history.add(end));
-        history.wall_secs += self.begun.elapsed().as_secs_f64();
+        history.wall_secs += self.started_at.elapsed().as_secs_f64();
         self.writer.save(Checkpoint { facts: Arc::clone(&self.facts), snapshot, quality, history });
     }
 }

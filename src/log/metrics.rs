@@ -188,7 +188,7 @@ pub(super) struct Lines {
     /// The number of steps between two lines; 0 for no lines of steps.
     every: u64,
     /// The noise scale at the position at which the run starts or resumes.
-    begun: NoiseScale,
+    initial: NoiseScale,
     /// The last measured noise scale; `None` if it is not measured.
     noise: Option<NoiseScale>,
 }
@@ -196,13 +196,13 @@ pub(super) struct Lines {
 impl Lines {
     /// Starts at a position, which may be the start of the run.
     pub(super) fn new(every: u64, from: &Position) -> Self {
-        Self { every, begun: from.noise_scale, noise: None }
+        Self { every, initial: from.noise_scale, noise: None }
     }
 
     /// Returns the line of an event, if it is logged.
     pub(super) fn of(&mut self, event: &Event<'_>) -> Option<LogLine> {
         match event {
-            Event::Start(plan) => self.noise = plan.noise_interval().map(|_| self.begun),
+            Event::Start(plan) => self.noise = plan.noise_interval().map(|_| self.initial),
             Event::Step(end) => {
                 self.noise = end.noise_scale.or(self.noise);
                 let is_logged = end.diverged || (self.every != 0 && end.step.is_multiple_of(self.every));

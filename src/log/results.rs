@@ -34,7 +34,7 @@ pub struct Results {
     pub epochs: u64,
     /// Training samples.
     pub train_samples: usize,
-    /// Test samples; 0 if there are none.
+    /// Test samples; 0 without a test set.
     pub test_samples: usize,
     /// Mean loss of the training samples over the last complete or partial epoch, each before its
     /// update; null if NaN or infinite.
@@ -68,7 +68,7 @@ pub struct Results {
     /// Seconds from the start of the program to the end of training, including those before the run was
     /// resumed.
     pub wall_secs: f64,
-    /// The best complete epoch, counted from 1, by the selected metric; null if there is none.
+    /// The best complete epoch, counted from 1, by the selected metric; null without a complete epoch.
     #[serde(default)]
     pub best_epoch: Option<u64>,
     /// True if the params, their losses and their accuracy are those of the best epoch.

@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 /// | `horovod-sum` | sum of shard means | as pytorch | as pytorch | as pytorch | the same, `op=hvd.Sum` |
 /// | `mindspore` | sum of shard means | v ← μv + g | g + λw | before L2 | `gradients_mean=False`, `nn.Momentum` |
 /// | `caffe` | mean | v ← μv + ηg | g + λw | before L2 | `SGDSolver::ApplyUpdate` |
-/// | `keras` | mean | v ← μv + ηg | 2λw, kernels alone | after L2 | `keras.optimizers`, `regularizers.L2` |
-/// | `tensorflow1-estimator` | sum | v ← μv + g | λw, kernels alone | after L2 | `tf.estimator`, `Reduction.SUM` |
-/// | `scikit-learn` | mean | v ← μv + ηg | (Σg + αw)/m, kernels alone | never | `MLPClassifier` |
+/// | `keras` | mean | v ← μv + ηg | 2λw, kernels only | after L2 | `keras.optimizers`, `regularizers.L2` |
+/// | `tensorflow1-estimator` | sum | v ← μv + g | λw, kernels only | after L2 | `tf.estimator`, `Reduction.SUM` |
+/// | `scikit-learn` | mean | v ← μv + ηg | (Σg + αw)/m, kernels only | never | `MLPClassifier` |
 ///
 /// In the distributed frameworks, each process is a shard. Optimizer constants differ too
 /// ([`optimizer`](Self::optimizer)): Keras has ε = 1e-7, inside the square root or before Adam's bias

@@ -401,10 +401,7 @@ impl Optimizer {
 }
 
 fn check_rate(rate: f64) {
-    assert!(
-        rate >= 0.0 && (rate as f32).is_finite(),
-        "rate {rate:?} is negative or not finite as f32"
-    );
+    assert!(rate >= 0.0 && (rate as f32).is_finite(), "rate {rate:?} is negative or not finite as f32");
 }
 
 fn parts(blocks: &Blocks, segment: Range<usize>) -> Vec<TensorPart> {

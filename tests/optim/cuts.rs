@@ -231,7 +231,7 @@ fn non_finite_gradients_reach_the_params() {
             let mut group = Group::new(&options, &[4], &[0, 1]);
             let mut params = [1.0, 2.0, 3.0, 4.0];
             group.step(0.1, &mut params, &[0.5, bad, 0.5, 0.5]);
-            assert!(!params[1].is_finite(), "{bad} vanished with {options:?}");
+            assert!(!params[1].is_finite(), "{bad} was lost with {options:?}");
         }
     }
 }

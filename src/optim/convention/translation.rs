@@ -450,7 +450,8 @@ pub enum Condition {
         /// The quotient of the two weights.
         times: f64,
     },
-    /// When switching during a run, a state buffer that scales with the gradients must be multiplied.
+    /// A state buffer that scales with the gradients, which must be multiplied when switching during a
+    /// run.
     State {
         /// The name of the buffer.
         name: &'static str,
