@@ -1,7 +1,8 @@
 //! Measures the cost of checking the params for NaN and infinity after each update, which detects
-//! divergence in the step that causes it: row F3 of the reliability score. It does not use criterion,
-//! because the result is a ratio: the time to check all params, 1024 at a time and in the first-level
-//! cache as in a step, divided by the time of a step on one thread. Medians of alternating rounds.
+//! divergence in the step that causes it: row F3 of the reliability score. It does not use
+//! criterion, because the result is a ratio: the time to check all params, 1024 at a time and in
+//! the first-level cache as in a step, divided by the time of a step on one thread. Medians of
+//! alternating rounds.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -1,10 +1,10 @@
-//! Measures the cost of saving a run once per second: 784-2048-2048-10, 5.8 M params and the same number
-//! of momentum values, 47 MB per checkpoint.
+//! Measures the cost of saving a run once per second: 784-2048-2048-10, 5.8 M params and the same
+//! number of momentum values, 47 MB per checkpoint.
 //!
-//! Runs with and without saving, of the same number of steps, alternate, and their times are compared
-//! pair by pair: the speed of a shared machine varies from minute to minute, but much less between
-//! consecutive runs. Checkpoints written after the last step are not included in the time. They are
-//! written to the folder for temporary files, or the folder in `TMPDIR`.
+//! Runs with and without saving, of the same number of steps, alternate, and their times are
+//! compared pair by pair: the speed of a shared machine varies from minute to minute, but much less
+//! between consecutive runs. Checkpoints written after the last step are not included in the time.
+//! They are written to the folder for temporary files, or the folder in `TMPDIR`.
 
 use std::num::NonZero;
 use std::time::{Duration, Instant};

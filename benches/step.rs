@@ -1,8 +1,8 @@
 //! Measures a complete training step: order, gathering, gradients, reduction, update.
 //!
-//! Each measurement is one run of the number of steps that criterion requests; threads and buffers are
-//! created before the first step and are not included in the time. Samples per second have the same
-//! meaning as in `phalanx bench scaling`.
+//! Each measurement is one run of the number of steps that criterion requests; threads and buffers
+//! are created before the first step and are not included in the time. Samples per second have the
+//! same meaning as in `phalanx bench scaling`.
 
 use std::time::Duration;
 

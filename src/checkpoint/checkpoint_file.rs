@@ -20,9 +20,9 @@ use crate::train::{EpochEnd, PhaseTimes, Position, Quality, Snapshot};
 
 /// A checkpoint file: a safetensors file of the params, named as in a [`ModelFile`]; of the optimizer's state, as
 /// `optimizer.exp_avg.layers.0.weight`; of the best params so far, if the run keeps them, as
-/// `best.layers.0.weight`; and of the seconds of each epoch. Everything else is JSON in the metadata,
-/// under the single key `phalanx-checkpoint`. The JSON contains the CRC32C of each tensor, and starts
-/// with a CRC32C over itself, so the checksums cover the whole file.
+/// `best.layers.0.weight`; and of the seconds of each epoch. Everything else is JSON in the
+/// metadata, under the single key `phalanx-checkpoint`. The JSON contains the CRC32C of each
+/// tensor, and starts with a CRC32C over itself, so the checksums cover the whole file.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The facts that are the same in all checkpoints of a run.
@@ -64,8 +64,8 @@ pub struct RunFacts {
 /// Times of the completed epochs, for the results of the whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    /// Seconds of each complete epoch. Stored as a separate tensor in the file, because there may be
-    /// millions.
+    /// Seconds of each complete epoch. Stored as a separate tensor in the file, because there may
+    /// be millions.
     #[serde(skip)]
     pub epoch_secs: Vec<f64>,
     /// Samples per second of the fastest complete epoch; 0 without a complete epoch.
@@ -97,8 +97,8 @@ impl RunFacts {
 }
 
 impl History {
-    /// Adds a complete epoch, or the phase times of a partial epoch at the end of a run, which does not
-    /// count for the epoch's seconds and the best speed.
+    /// Adds a complete epoch, or the phase times of a partial epoch at the end of a run, which does
+    /// not count for the epoch's seconds and the best speed.
     pub fn add(&mut self, end: &EpochEnd) {
         self.phases += end.phases;
         if end.is_whole {

@@ -15,16 +15,16 @@ use super::model_file::ModelFile;
 use super::whole_file::make_folder;
 use crate::train::{EpochEnd, Event, Metric, Outcome, Quality, Snapshot, Subscriber, SubscriberError};
 
-/// A subscriber that creates a checkpoint from each snapshot of a run, and writes checkpoints in order on
-/// a separate thread. It keeps the newest checkpoints and the best.
+/// A subscriber that creates a checkpoint from each snapshot of a run, and writes checkpoints in
+/// order on a separate thread. It keeps the newest checkpoints and the best.
 ///
 /// A checkpoint is durably on disk before an older one is removed.
 ///
 /// # Cost
 ///
-/// Time on one core for one pass of checksums and one copy to the system: 58 ms for 784-2048-2048-10
-/// with momentum (46 MB), on two cores shared with six other programs. A run on all cores loses this
-/// time on one of them.
+/// Time on one core for one pass of checksums and one copy to the system: 58 ms for
+/// 784-2048-2048-10 with momentum (46 MB), on two cores shared with six other programs. A run on
+/// all cores loses this time on one of them.
 ///
 /// # Examples
 ///
@@ -81,12 +81,12 @@ pub struct Saver {
 }
 
 impl Saver {
-    /// Starts saving a run to a folder, which is created with the first checkpoint. It keeps the newest
-    /// `keep` checkpoints and, of those at the end of a complete epoch, the best by the metric. `model`
-    /// is the model file at the start of the run.
+    /// Starts saving a run to a folder, which is created with the first checkpoint. It keeps the
+    /// newest `keep` checkpoints and, of those at the end of a complete epoch, the best by the
+    /// metric. `model` is the model file at the start of the run.
     ///
-    /// If a checkpoint cannot be written, `on_failure` is called and no more checkpoints are written;
-    /// [`finish`](Self::finish) returns the error.
+    /// If a checkpoint cannot be written, `on_failure` is called and no more checkpoints are
+    /// written; [`finish`](Self::finish) returns the error.
     ///
     /// # Errors
     ///
@@ -106,8 +106,9 @@ impl Saver {
         Ok(Self::new(writer, Arc::new(RunFacts::of_model(model)), History::default(), Instant::now()))
     }
 
-    /// Starts saving a run that is resumed from a checkpoint. Later checkpoints in the folder, which are
-    /// damaged or no longer part of the run, are removed once the first new one is written.
+    /// Starts saving a run that is resumed from a checkpoint. Later checkpoints in the folder,
+    /// which are damaged or no longer part of the run, are removed once the first new one is
+    /// written.
     ///
     /// # Errors
     ///
@@ -123,8 +124,8 @@ impl Saver {
         Ok(Self::new(writer, Arc::clone(&from.facts), from.history.clone(), Instant::now()))
     }
 
-    /// Creates a saver for a run with these facts; `before` is the history of a resumed run, `started_at` the
-    /// start time of the program.
+    /// Creates a saver for a run with these facts; `before` is the history of a resumed run,
+    /// `started_at` the start time of the program.
     #[doc(hidden)]
     pub fn new(writer: Writer, facts: Arc<RunFacts>, before: History, started_at: Instant) -> Self {
         Self { writer, facts, history: before, last: None, started_at }
@@ -178,12 +179,12 @@ pub struct Writer {
 
 impl Writer {
     /// Starts writing to a folder, which is created with the first checkpoint. It keeps the newest
-    /// `keep` checkpoints, and of those with a [`Quality`] the best by the metric. Checkpoints after the
-    /// step `from`, at which the run is resumed, are damaged or no longer part of the run, and are
-    /// removed once the first new one is written.
+    /// `keep` checkpoints, and of those with a [`Quality`] the best by the metric. Checkpoints
+    /// after the step `from`, at which the run is resumed, are damaged or no longer part of the
+    /// run, and are removed once the first new one is written.
     ///
-    /// If a checkpoint cannot be written, `on_failure` is called and no more checkpoints are written;
-    /// [`finish`](Self::finish) returns the error.
+    /// If a checkpoint cannot be written, `on_failure` is called and no more checkpoints are
+    /// written; [`finish`](Self::finish) returns the error.
     ///
     /// # Errors
     ///

@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 /// | `scikit-learn` | mean | v ← μv + ηg | (Σg + αw)/m, kernels only | never | `MLPClassifier` |
 ///
 /// In the distributed frameworks, each process is a shard. Optimizer constants differ too
-/// ([`optimizer`](Self::optimizer)): Keras has ε = 1e-7, inside the square root or before Adam's bias
-/// correction, and initializes Adagrad's accumulator to 0.1.
+/// ([`optimizer`](Self::optimizer)): Keras has ε = 1e-7, inside the square root or before Adam's
+/// bias correction, and initializes Adagrad's accumulator to 0.1.
 ///
 /// # Examples
 ///
@@ -112,8 +112,8 @@ impl Framework {
         if matches!(self, Self::ScikitLearn) { L2Form::BatchSum } else { L2Form::Gradient }
     }
 
-    /// Returns whether its L2 penalty is part of the objective and applies to kernels only, so that it
-    /// excludes biases and is clipped together with the loss's gradient.
+    /// Returns whether its L2 penalty is part of the objective and applies to kernels only, so that
+    /// it excludes biases and is clipped together with the loss's gradient.
     #[must_use]
     pub const fn penalises_in_objective(self) -> bool {
         matches!(self, Self::Keras | Self::Tensorflow1Estimator | Self::ScikitLearn)
@@ -151,8 +151,8 @@ impl Framework {
     /// initial accumulator, decay rates.
     ///
     /// # Errors
-    /// [`OptimError::NotOf`] for an optimizer that it does not have, or whose formula Phalanx does not
-    /// implement.
+    /// [`OptimError::NotOf`] for an optimizer that it does not have, or whose formula Phalanx does
+    /// not implement.
     pub fn optimizer(self, kind: OptimizerKind) -> Result<OptimizerOptions, OptimError> {
         use OptimizerKind::{Adagrad, Adam, Adamw, Lamb, Lars, Rmsprop, Sgd};
         let options = OptimizerOptions { l2_form: self.l2_form(), ..OptimizerOptions::new(kind) };
