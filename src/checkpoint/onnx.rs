@@ -60,8 +60,7 @@ impl ModelFile {
     /// The number of samples is not fixed. Features are as returned by
     /// [`Dataset::gather`](crate::data::Dataset::gather) before standardization: numbers of CSV,
     /// npy and libsvm files unchanged, pixels of IDX images divided by 255, pixels of the built-in
-    /// digits as
-    /// (pixel − 5)/3. Weights keep the names and shapes of the model file.
+    /// digits as (pixel − 5)/3. Weights keep the names and shapes of the model file.
     ///
     /// The metadata contain `loss`, `params_sha256`, `options` (JSON, by flag), `features` (the
     /// sentence above) and, for a model with classes, `classes` (a JSON list of names).

@@ -43,8 +43,7 @@ pub struct Results {
     /// diverged.
     pub test_loss: Option<f64>,
     /// Fraction of the test samples whose class is predicted correctly; null for regression or
-    /// without
-    /// test samples.
+    /// without test samples.
     pub test_accuracy: Option<f64>,
     /// The gradient noise scale at the end, in samples; null if it was not measured, or is unknown.
     pub noise_scale: Option<f64>,

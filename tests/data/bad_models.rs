@@ -239,7 +239,7 @@ fn bad_checkpoints_are_refused() {
     *changed.last_mut().unwrap() ^= 1;
     let cases: Vec<Case> = vec![
         ("a model", model(), &["is not a checkpoint", "--init"]),
-        ("a changed number", changed, &["tensor 'optimizer.exp_avg.layers.0.", "is damaged", "before"]),
+        ("a changed number", changed, &["tensor 'optimizer.exp_avg.layers.0.", "is damaged", "previous"]),
         (
             "another place of the run",
             describe(|description| description["position"]["step"] = json!(7)),
