@@ -1,7 +1,8 @@
 //! Measures the cost of checking the params for NaN and infinity after each update, which detects
-//! divergence in the step that causes it: row F3 of the reliability score. It does not use criterion,
-//! because the result is a ratio: the time to check all params, 1024 at a time and in the first-level
-//! cache as in a step, divided by the time of a step on one thread. Medians of alternating rounds.
+//! divergence in the step that causes it: row F3 of the reliability score. It does not use
+//! criterion, because the result is a ratio: the time to check all params, 1024 at a time and in
+//! the first-level cache as in a step, divided by the time of a step on one thread. Medians of
+//! alternating rounds.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -19,7 +20,8 @@ fn images(samples: usize) -> Dataset {
     let features =
         Array2::from_shape_fn((samples, 784), |(sample, k)| ((sample * 31 + k * 7) % 101) as f32 / 101.0);
     let labels = (0..samples as u32).map(|sample| sample % 10).collect();
-    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None).expect("the arrays have matching lengths")
+    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None)
+        .expect("the arrays have matching lengths")
 }
 
 /// Returns the mean time of a step.

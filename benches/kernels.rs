@@ -1,5 +1,5 @@
-//! Measures the matrix product kernels on the layers of training steps, compared with the crate `gemm`
-//! and ndarray's `dot`. Elements per second are floating-point operations per second.
+//! Measures the matrix product kernels on the layers of training steps, compared with the crate
+//! `gemm` and ndarray's `dot`. Elements per second are floating-point operations per second.
 //!
 //! Compare the results with `large/gemm`, the rate of a product of 512 × 512 × 512 in the same run.
 
@@ -11,8 +11,8 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use phalanx::internals::kernel::{Epilogue, Linear, Scratch, backward_bias, backward_weight};
 
-/// Layers as (batch, inputs, outputs): MNIST with 128 hidden units on one and two ranks, its last layer,
-/// two wide networks, the digits.
+/// Layers as (batch, inputs, outputs): MNIST with 128 hidden units on one and two ranks, its last
+/// layer, two wide networks, the digits.
 const LAYERS: [(usize, usize, usize); 10] = [
     (32, 784, 128),
     (64, 784, 128),
@@ -44,8 +44,8 @@ fn product(left: ArrayView2<'_, f32>, right: ArrayView2<'_, f32>, mut destinatio
     let strides = |strides: &[isize]| (strides[1], strides[0]);
     let (to, a, b) = (strides(destination.strides()), strides(left.strides()), strides(right.strides()));
     let (to_start, a_start, b_start) = (destination.as_mut_ptr(), left.as_ptr(), right.as_ptr());
-    // SAFETY: each pointer and its strides belong to a live ndarray view whose shape was checked; the
-    // destination is borrowed mutably, so it does not overlap the operands.
+    // SAFETY: each pointer and its strides belong to a live ndarray view whose shape was checked;
+    // the destination is borrowed mutably, so it does not overlap the operands.
     unsafe {
         gemm::gemm(
             m,

@@ -1,8 +1,8 @@
-//! Measures a whole step of each optimizer on 2²⁰ params on one thread, compared with copying the same
-//! number of params.
+//! Measures a whole step of each optimizer on 2²⁰ params on one thread, compared with copying the
+//! same number of params.
 //!
-//! Needs the release profile: at opt-level 2 the compiler does not vectorize square roots, and adam takes
-//! 2.6 times as long.
+//! Needs the release profile: at opt-level 2 the compiler does not vectorize square roots, and adam
+//! takes 2.6 times as long.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use phalanx::internals::{Blocks, sum_of_squares};

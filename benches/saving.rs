@@ -1,10 +1,10 @@
-//! Measures the cost of saving a run once per second: 784-2048-2048-10, 5.8 M params and the same number
-//! of momentum values, 47 MB per checkpoint.
+//! Measures the cost of saving a run once per second: 784-2048-2048-10, 5.8 M params and the same
+//! number of momentum values, 47 MB per checkpoint.
 //!
-//! Runs with and without saving, of the same number of steps, alternate, and their times are compared
-//! pair by pair: the speed of a shared machine varies from minute to minute, but much less between
-//! consecutive runs. Checkpoints written after the last step are not included in the time. They are
-//! written to the folder for temporary files, or the folder in `TMPDIR`.
+//! Runs with and without saving, of the same number of steps, alternate, and their times are
+//! compared pair by pair: the speed of a shared machine varies from minute to minute, but much less
+//! between consecutive runs. Checkpoints written after the last step are not included in the time.
+//! They are written to the folder for temporary files, or the folder in `TMPDIR`.
 
 use std::num::NonZero;
 use std::time::{Duration, Instant};
@@ -25,7 +25,8 @@ fn images() -> Dataset {
     let pixel = |(sample, k)| ((sample * 31 + k * 7) % 101) as f32 / 101.0;
     let features = Array2::from_shape_fn((8 * BATCH, 784), pixel);
     let labels = (0..8 * BATCH as u32).map(|sample| sample % 10).collect();
-    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None).expect("the arrays have matching lengths")
+    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None)
+        .expect("the arrays have matching lengths")
 }
 
 /// Returns the time of a run and the number of checkpoints.

@@ -1,8 +1,8 @@
 //! Measures a complete training step: order, gathering, gradients, reduction, update.
 //!
-//! Each measurement is one run of the number of steps that criterion requests; threads and buffers are
-//! created before the first step and are not included in the time. Samples per second have the same
-//! meaning as in `phalanx bench scaling`.
+//! Each measurement is one run of the number of steps that criterion requests; threads and buffers
+//! are created before the first step and are not included in the time. Samples per second have the
+//! same meaning as in `phalanx bench scaling`.
 
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ fn images() -> Dataset {
     let features =
         Array2::from_shape_fn((samples, 784), |(sample, k)| ((sample * 31 + k * 7) % 101) as f32 / 101.0);
     let labels = (0..samples as u32).map(|sample| sample % 10).collect();
-    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None).expect("the arrays have matching lengths")
+    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None)
+        .expect("the arrays have matching lengths")
 }
 
 /// Returns the time of the epochs of a run of this number of steps.

@@ -1,8 +1,8 @@
 //! k-means on threads of `std`: each rank sums its points, and all ranks add the sums.
 //!
 //! The points are split into a fixed number of blocks, whose sums are combined in a fixed tree over
-//! the blocks. So the centres have the same bits for any number of threads. An all-reduce of one sum
-//! per rank would not guarantee this, because its tree is over the ranks.
+//! the blocks. So the centres have the same bits for any number of threads. An all-reduce of one
+//! sum per rank would not guarantee this, because its tree is over the ranks.
 //!
 //! Run with `cargo run --release --example k_means`.
 
@@ -73,8 +73,8 @@ fn add(left: Sums, right: Sums) -> Sums {
     std::array::from_fn(|centre| std::array::from_fn(|part| left[centre][part] + right[centre][part]))
 }
 
-/// Returns points of three alternating clusters, around (0, 0), (4, 0) and (2, 3), scattered by a linear
-/// congruential generator.
+/// Returns points of three alternating clusters, around (0, 0), (4, 0) and (2, 3), scattered by a
+/// linear congruential generator.
 fn generate(count: usize) -> Vec<Point> {
     let mut state = 1u64;
     let mut spread = move || {

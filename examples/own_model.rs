@@ -1,8 +1,8 @@
 //! A custom model: Poisson regression, for example for counts per minute, which is not among the
 //! built-in losses.
 //!
-//! λ = exp(w·x + b), loss λ − y ln λ, gradient (λ − y)·x. The example implements only these; Phalanx
-//! provides shards, threads, the all-reduce, momentum and the schedule.
+//! λ = exp(w·x + b), loss λ − y ln λ, gradient (λ − y)·x. The example implements only these;
+//! Phalanx provides shards, threads, the all-reduce, momentum and the schedule.
 //!
 //! Run with: cargo run --release --example own_model
 
@@ -63,8 +63,9 @@ impl Model for Poisson {
     }
 }
 
-/// Returns counts around exp(0.5 x₀ − 0.25 x₁ + 1). Features and noise are evenly spread points instead
-/// of random ones: the fractional parts of multiples of these three numbers (M. Roberts' R₃ sequence).
+/// Returns counts around exp(0.5 x₀ − 0.25 x₁ + 1). Features and noise are evenly spread points
+/// instead of random ones: the fractional parts of multiples of these three numbers (M. Roberts' R₃
+/// sequence).
 fn counts() -> Result<Dataset, phalanx::data::DataError> {
     const SPREAD: [f64; 3] = [0.819_172_513, 0.671_043_607, 0.549_700_478];
     let spread = |k: usize, which: usize| ((k as f64 * SPREAD[which]).fract()) as f32;

@@ -1,9 +1,9 @@
-//! A training step in plain loops on one thread: the definition of the trainer's computation on many
-//! threads.
+//! A training step in plain loops on one thread: the definition of the trainer's computation on
+//! many threads.
 //!
-//! The model is linear regression, y = w·x + b, with the squared error. If all sums are exact, as with
-//! the small integers here, the trainer returns the same bits for any number of shards, threads and
-//! processes; `tests/train/reference_step.rs` checks this.
+//! The model is linear regression, y = w·x + b, with the squared error. If all sums are exact, as
+//! with the small integers here, the trainer returns the same bits for any number of shards,
+//! threads and processes; `tests/train/reference_step.rs` checks this.
 //!
 //! Run with: cargo run --release --example reference_step
 
@@ -34,8 +34,8 @@ impl Line {
         let (size, larger) = (batch.len() / count, batch.len() % count);
         let (mut loss, mut start, mut shards) = (0.0, 0, Vec::new());
 
-        // Contribute: the gradient sum of each shard, a contiguous range of samples. The sizes differ by
-        // at most one, the larger first.
+        // Contribute: the gradient sum of each shard, a contiguous range of samples. The sizes
+        // differ by at most one, the larger first.
         for shard in 0..count {
             let samples = &batch[start..start + size + usize::from(shard < larger)];
             start += samples.len();
@@ -70,7 +70,8 @@ impl Line {
     }
 }
 
-/// Returns 24 samples of y = 2·x₀ − x₁ + 3 with an error of −1, 0 or 1; all numbers are small integers.
+/// Returns 24 samples of y = 2·x₀ − x₁ + 3 with an error of −1, 0 or 1; all numbers are small
+/// integers.
 pub fn samples() -> Vec<Sample> {
     let ternary = |k: usize| (k % 3) as f32 - 1.0;
     let sample = |k: usize| {
@@ -108,6 +109,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (data, model) = trained(&samples)?;
     let outcome = Trainer::new(&model, &data, options).initial_params(vec![0.0; FEATURES + 1]).run()?;
-    assert_eq!(outcome.params, line.params.map(|param| param as f32), "the trainer must return the same bits");
+    assert_eq!(
+        outcome.params,
+        line.params.map(|param| param as f32),
+        "the trainer must return the same bits"
+    );
     Ok(())
 }

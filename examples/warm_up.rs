@@ -1,14 +1,14 @@
 //! Reproduction of warm-up and rate scaling: a large batch at the rate of the linear rule, without
-//! warm-up and with the two forms of Goyal et al. 2017 (arXiv:1706.02677); the base rate of Masters and
-//! Luschi 2018 (arXiv:1804.07612); and the effect of a short last batch under a mean.
+//! warm-up and with the two forms of Goyal et al. 2017 (arXiv:1706.02677); the base rate of Masters
+//! and Luschi 2018 (arXiv:1804.07612); and the effect of a short last batch under a mean.
 //!
 //! Run with: cargo run --release --example warm_up -- data/mnist
 //! Without a folder, the first table uses the built-in digits.
 //!
 //! MNIST, 784-128-10, momentum 0.9, 15 epochs with 5 of warm-up, cosine schedule; mean and standard
-//! deviation over 5 seeds. Measured 2026-11-25 on an AMD EPYC (Zen 4); each run has one thread, and any
-//! number of threads gives the same bits. The last column is ImageNet, with batches of 256 and 8192, from
-//! the paper:
+//! deviation over 5 seeds. Measured 2026-11-25 on an AMD EPYC (Zen 4); each run has one thread, and
+//! any number of threads gives the same bits. The last column is ImageNet, with batches of 256 and
+//! 8192, from the paper:
 //!
 //! | | batch | rate | test error, % | ImageNet, % |
 //! |---|---|---|---|---|
@@ -17,10 +17,10 @@
 //! | large batch, constant warm-up | 1024 | 0.8 | 2.93 ± 0.92 | |
 //! | large batch, gradual warm-up | 1024 | 0.8 | 1.83 ± 0.08 | 23.74 |
 //!
-//! The constant warm-up only delays what it should prevent: the rate still jumps to 16 times its value.
-//! `tests/train/warm_up.rs` tests this pattern on the digits, `tests/train/goyal_remarks.rs` the paper's
-//! four remarks, `tests/train/base_rate.rs` and `tests/train/short_last_batch.rs` the two other tables.
-//! The last row with the program:
+//! The constant warm-up only delays what it should prevent: the rate still jumps to 16 times its
+//! value. `tests/train/warm_up.rs` tests this pattern on the digits, `tests/train/goyal_remarks.rs`
+//! the paper's four remarks, `tests/train/base_rate.rs` and `tests/train/short_last_batch.rs` the
+//! two other tables. The last row with the program:
 //!
 //! ```sh
 //! phalanx train data/mnist -b 1024 --lr 0.05 --scale-lr linear --base-batch-size 64 --momentum 0.9 --drop-last \
@@ -129,7 +129,8 @@ fn loss_after(model: &Mlp, data: &Dataset, options: Options) -> Result<f64, Trai
     Ok(score(model, &outcome.params, data)?.mean_loss())
 }
 
-/// Prints the losses with one rate for every batch size, which works under a sum, but not under a mean.
+/// Prints the losses with one rate for every batch size, which works under a sum, but not under a
+/// mean.
 fn masters_and_luschi(data: &Dataset) -> Result<(), TrainError> {
     const BASE_RATE: f64 = 1.0 / 1024.0;
     let model = perceptron(data, vec![32]);
@@ -150,8 +151,8 @@ fn masters_and_luschi(data: &Dataset) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Prints the losses before and after a short last batch: 11 batches of 130 digits are followed by one of
-/// 7, whose samples have 19 times the weight under a mean.
+/// Prints the losses before and after a short last batch: 11 batches of 130 digits are followed by
+/// one of 7, whose samples have 19 times the weight under a mean.
 fn short_last_batch(data: &Dataset) -> Result<(), TrainError> {
     const BATCH: usize = 130;
     const RATE: f64 = 0.8;
@@ -186,7 +187,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let test = data.test.ok_or("the folder has no test files")?;
             goyal(&MNIST, &data.train, &test)?;
         }
-        None => goyal(&DIGITS, &digits.train, digits.test.as_ref().ok_or("the digits have no test samples")?)?,
+        None => {
+            goyal(&DIGITS, &digits.train, digits.test.as_ref().ok_or("the digits have no test samples")?)?
+        }
     }
     masters_and_luschi(&digits.train)?;
     short_last_batch(&digits.train)?;

@@ -8,8 +8,8 @@ use super::checkpoint_file::Checkpoint;
 use super::error::CheckpointError;
 use super::whole_file::PREFIX;
 
-/// The folder `checkpoints` of a run, with files `step-00000500.safetensors`, named after the number of
-/// completed steps.
+/// The folder `checkpoints` of a run, with files `step-00000500.safetensors`, named after the
+/// number of completed steps.
 ///
 /// # Examples
 ///
@@ -53,7 +53,8 @@ impl CheckpointDir {
         self.path.join(format!("step-{step:08}.safetensors"))
     }
 
-    /// Returns the steps of the available checkpoints, ascending; empty if the folder does not exist.
+    /// Returns the steps of the available checkpoints, ascending; empty if the folder does not
+    /// exist.
     ///
     /// # Errors
     ///
@@ -64,13 +65,13 @@ impl CheckpointDir {
         Ok(steps)
     }
 
-    /// Returns the newest undamaged checkpoint, with its path. Calls `damaged` with the error of each
-    /// damaged checkpoint and falls back to the previous one.
+    /// Returns the newest undamaged checkpoint, with its path. Calls `damaged` with the error of
+    /// each damaged checkpoint and falls back to the previous one.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Folder`]; [`CheckpointError::AllDamaged`] if there are checkpoints, but all
-    /// are damaged.
+    /// [`CheckpointError::Folder`]; [`CheckpointError::AllDamaged`] if there are checkpoints, but
+    /// all are damaged.
     pub fn newest(
         &self,
         damaged: impl FnMut(&CheckpointError),

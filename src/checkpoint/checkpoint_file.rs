@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::CheckpointError;
 use super::model_file::{ModelFile, VERSION, described_model, version};
 use super::safetensors::{
-    TensorEntry, append, cut, description, parse, read, refuse_others, understood, write,
+    TensorEntry, append, cut, description, parse, parse_description, read, refuse_others, write,
 };
 use super::whole_file::write_whole_with;
 use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
@@ -20,9 +20,9 @@ use crate::train::{EpochEnd, PhaseTimes, Position, Quality, Snapshot};
 
 /// A checkpoint file: a safetensors file of the params, named as in a [`ModelFile`]; of the optimizer's state, as
 /// `optimizer.exp_avg.layers.0.weight`; of the best params so far, if the run keeps them, as
-/// `best.layers.0.weight`; and of the seconds of each epoch. Everything else is JSON in the metadata,
-/// under the single key `phalanx-checkpoint`. The JSON contains the CRC32C of each tensor, and starts
-/// with a CRC32C over itself, so the checksums cover the whole file.
+/// `best.layers.0.weight`; and of the seconds of each epoch. Everything else is JSON in the
+/// metadata, under the single key `phalanx-checkpoint`. The JSON contains the CRC32C of each
+/// tensor, and starts with a CRC32C over itself, so the checksums cover the whole file.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The facts that are the same in all checkpoints of a run.
@@ -64,11 +64,11 @@ pub struct RunFacts {
 /// Times of the completed epochs, for the results of the whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    /// Seconds of each complete epoch. Stored as a separate tensor in the file, because there may be
-    /// millions.
+    /// Seconds of each complete epoch. Stored as a separate tensor in the file, because there may
+    /// be millions.
     #[serde(skip)]
     pub epoch_secs: Vec<f64>,
-    /// Samples per second of the fastest complete epoch; 0 if there is none.
+    /// Samples per second of the fastest complete epoch; 0 without a complete epoch.
     pub samples_per_sec: f64,
     /// The time that rank 0 spent in each phase of the epochs.
     pub phases: PhaseTimes,
@@ -97,8 +97,8 @@ impl RunFacts {
 }
 
 impl History {
-    /// Adds a complete epoch, or the phase times of a partial epoch at the end of a run, which does not
-    /// count for the epoch's seconds and the best speed.
+    /// Adds a complete epoch, or the phase times of a partial epoch at the end of a run, which does
+    /// not count for the epoch's seconds and the best speed.
     pub fn add(&mut self, end: &EpochEnd) {
         self.phases += end.phases;
         if end.is_whole {
@@ -258,7 +258,7 @@ pub(super) fn quality_of(path: &Path) -> Result<Option<Quality>, CheckpointError
 fn described(path: &Path, bytes: &[u8]) -> Result<CheckpointDescription, CheckpointError> {
     let text = description(path, bytes, KEY)?
         .ok_or_else(|| CheckpointError::NoCheckpoint { path: path.to_owned() })?;
-    let description: CheckpointDescription = understood(path, &text, VERSION)?;
+    let description: CheckpointDescription = parse_description(path, &text, VERSION)?;
     if checksum(&text.replacen(&description.crc32c, "", 1)) != description.crc32c {
         return Err(CheckpointError::Changed { path: path.to_owned() });
     }

@@ -27,7 +27,8 @@ pub enum CheckpointError {
     /// The file is damaged, truncated or of another format.
     #[error("{} is not a valid safetensors file: {source}; give a model.safetensors, a checkpoint or a run directory", path.display())]
     Format { path: PathBuf, source: SafeTensorError },
-    /// A header larger than any model needs, which would take many times its size in memory to read.
+    /// A header larger than any model needs, which would take many times its size in memory to
+    /// read.
     #[error("the header of {} has more than 8 MiB or 16,000 tensors; give a model.safetensors, a checkpoint or a run directory", path.display())]
     Header { path: PathBuf },
     /// A tensor of the model is missing.

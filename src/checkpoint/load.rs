@@ -1,4 +1,5 @@
-//! Reading safetensors files of any origin: as a model, as params, or for a summary of the contents.
+//! Reading safetensors files of any origin: as a model, as params, or for a summary of the
+//! contents.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +12,13 @@ use crate::model::{Model, Tensor};
 use crate::train::Position;
 
 impl ModelFile {
-    /// Reads `path`, or `model.safetensors` in it if it is a folder. From a checkpoint, the model that it
-    /// contains is read.
+    /// Reads `path`, or `model.safetensors` in it if it is a folder. From a checkpoint, the model
+    /// that it contains is read.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is damaged, has no description, has a newer format version, or its
-    /// tensors do not match the description.
+    /// If the file cannot be read, is damaged, has no description, has a newer format version, or
+    /// its tensors do not match the description.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
         let path = if path.is_dir() { model_of_run(path)? } else { path.to_owned() };
         let bytes = read(&path)?;
@@ -50,13 +51,14 @@ fn model_of_run(run: &Path) -> Result<PathBuf, CheckpointError> {
     Ok(path)
 }
 
-/// Reads the flat params of a model with these `tensors` from a safetensors file of any origin. From a
-/// checkpoint, only the params are read.
+/// Reads the flat params of a model with these `tensors` from a safetensors file of any origin.
+/// From a checkpoint, only the params are read.
 ///
 /// # Errors
 ///
 /// If the file cannot be read or is not a valid safetensors file, if a tensor is missing or
-/// unexpected, or if a tensor has the wrong shape, a type other than F32, or a NaN or infinite value.
+/// unexpected, or if a tensor has the wrong shape, a type other than F32, or a NaN or infinite
+/// value.
 pub fn read_tensors(path: &Path, tensors: &[Tensor]) -> Result<Vec<f32>, CheckpointError> {
     let bytes = read(path)?;
     let file = parse(path, &bytes)?;
@@ -100,8 +102,8 @@ pub struct TensorSummary {
 ///
 /// # Errors
 ///
-/// If the file cannot be read, is not a valid safetensors file, or describes a model that does not match
-/// its tensors.
+/// If the file cannot be read, is not a valid safetensors file, or describes a model that does not
+/// match its tensors.
 ///
 /// # Examples
 ///

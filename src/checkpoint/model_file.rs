@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::CheckpointError;
-use super::safetensors::{params_of, understood};
+use super::safetensors::{params_of, parse_description};
 use super::whole_file::write_whole;
 use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
 use crate::model::{Loss, Mlp, MlpShape, Model, Tensor};
@@ -27,23 +27,24 @@ pub struct ModelFile {
     /// The standardization of the training features, which must also be applied to features at
     /// prediction.
     pub standardize: Option<Standardize>,
-    /// The mean and standard deviation of each target, if the model was trained on standardized targets.
-    /// Its outputs are then standardized, and predictions are converted to the units of the targets.
+    /// The mean and standard deviation of each target, if the model was trained on standardized
+    /// targets. Its outputs are then standardized, and predictions are converted to the units of
+    /// the targets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standardize_targets: Option<Standardize>,
     /// Names of its classes, by index; `None` for regression.
     pub classes: Option<Classes>,
     /// The options of the run that trained it, by flag.
     pub options: BTreeMap<String, serde_json::Value>,
-    /// The [fingerprint](crate::data::Dataset::fingerprint) of the training samples; `None` in files of
-    /// older versions.
+    /// The [fingerprint](crate::data::Dataset::fingerprint) of the training samples; `None` in
+    /// files of older versions.
     #[serde(default)]
     pub train: Option<Fingerprint>,
     /// The fingerprint of the test samples, if any.
     #[serde(default)]
     pub test: Option<Fingerprint>,
-    /// The [summary](crate::data::Dataset::summary) of how the training samples were interpreted: the
-    /// columns of their table, and their classes.
+    /// The [summary](crate::data::Dataset::summary) of how the training samples were interpreted:
+    /// the columns of their table, and their classes.
     #[serde(default)]
     pub data: DataSummary,
 }
@@ -53,8 +54,8 @@ impl ModelFile {
     ///
     /// # Panics
     ///
-    /// If the standardization of targets does not match the shape; in a [loaded](Self::load) file it
-    /// does.
+    /// If the standardization of targets does not match the shape; in a [loaded](Self::load) file
+    /// it does.
     pub fn model(&self) -> Mlp {
         model(&self.shape, self.standardize_targets.as_ref())
     }
@@ -82,7 +83,8 @@ impl ModelFile {
                 start += len_bytes;
                 (
                     name,
-                    TensorView::new(Dtype::F32, shape, data).expect("the length of the slice matches the shape"),
+                    TensorView::new(Dtype::F32, shape, data)
+                        .expect("the length of the slice matches the shape"),
                 )
             })
             .collect();
@@ -99,8 +101,8 @@ impl ModelFile {
         file: &SafeTensors<'_>,
         text: &str,
     ) -> Result<Self, CheckpointError> {
-        let ModelChecksum { sha256 } = understood(&path, text, VERSION)?;
-        let mut model: Self = understood(&path, text, VERSION)?;
+        let ModelChecksum { sha256 } = parse_description(&path, text, VERSION)?;
+        let mut model: Self = parse_description(&path, text, VERSION)?;
         let described = described_model(&path, &model.shape, model.standardize_targets.as_ref())?;
         model.params = params_of(&path, file, &described.tensors())?;
         if checksum(&text.replacen(&sha256, "", 1), &model.params) != sha256 {
@@ -132,8 +134,8 @@ pub(super) const KEY: &str = "phalanx";
 pub(super) const VERSION: u32 = 2;
 
 /// Returns the format version of a file. It is raised for features without which an older program,
-/// which ignores unknown keys, would misuse the file: one without standardized targets would predict
-/// standardized values.
+/// which ignores unknown keys, would misuse the file: one without standardized targets would
+/// predict standardized values.
 pub(super) fn version(standardize_targets: Option<&Standardize>) -> u32 {
     if standardize_targets.is_some() { 2 } else { 1 }
 }
@@ -168,7 +170,8 @@ fn sealed(description: &str, params: &[f32]) -> String {
     description.replacen("\"sha256\":\"\"", &format!("\"sha256\":\"{sha256}\""), 1)
 }
 
-/// Returns the SHA-256 over the text of a description without its checksum and the hash of the params.
+/// Returns the SHA-256 over the text of a description without its checksum and the hash of the
+/// params.
 fn checksum(description: &str, params: &[f32]) -> String {
     hex(Sha256::new().chain_update(description).chain_update(params_sha256(params)))
 }
@@ -180,7 +183,8 @@ fn checksum(description: &str, params: &[f32]) -> String {
 ///
 /// # Examples
 ///
-/// The equivalent in Python: `hashlib.sha256(b"".join(tensors[name].tobytes() for name in names)).hexdigest()`.
+/// The equivalent in Python: `hashlib.sha256(b"".join(tensors[name].tobytes() for name in
+/// names)).hexdigest()`.
 ///
 /// ```
 /// use phalanx::checkpoint::params_sha256;

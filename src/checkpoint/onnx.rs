@@ -1,5 +1,5 @@
-//! Export of a trained model to ONNX, a model format for use in other programs: the file, the graph of
-//! operators in the order in which `predict` computes, and the protocol buffer messages that a
+//! Export of a trained model to ONNX, a model format for use in other programs: the file, the graph
+//! of operators in the order in which `predict` computes, and the protocol buffer messages that a
 //! multi-layer perceptron needs. Comments name the fields as they are written.
 
 use std::path::Path;
@@ -58,17 +58,18 @@ impl ModelFile {
     /// | output, without classes | `values` | (samples, outputs): with `bce` σ, with `mse` the last layer, in the units of the targets |
     ///
     /// The number of samples is not fixed. Features are as returned by
-    /// [`Dataset::gather`](crate::data::Dataset::gather) before standardization: numbers of CSV, npy and
-    /// libsvm files unchanged, pixels of IDX images divided by 255, pixels of the built-in digits as
-    /// (pixel − 5)/3. Weights keep the names and shapes of the model file.
+    /// [`Dataset::gather`](crate::data::Dataset::gather) before standardization: numbers of CSV,
+    /// npy and libsvm files unchanged, pixels of IDX images divided by 255, pixels of the built-in
+    /// digits as (pixel − 5)/3. Weights keep the names and shapes of the model file.
     ///
-    /// The metadata contain `loss`, `params_sha256`, `options` (JSON, by flag), `features` (the sentence
-    /// above) and, for a model with classes, `classes` (a JSON list of names).
+    /// The metadata contain `loss`, `params_sha256`, `options` (JSON, by flag), `features` (the
+    /// sentence above) and, for a model with classes, `classes` (a JSON list of names).
     ///
     /// # Trade-offs
     ///
-    /// Other programs add in a different order, so results are not bit-identical: for MNIST, 99 % of the
-    /// probabilities agree with onnxruntime to 1e-6, and all to 1e-5 (`checks/onnx_export.py`).
+    /// Other programs add in a different order, so results are not bit-identical: for MNIST, 99 %
+    /// of the probabilities agree with onnxruntime to 1e-6, and all to 1e-5
+    /// (`checks/onnx_export.py`).
     ///
     /// Source: `onnx/onnx.proto3` and `docs/Operators.md` of ONNX 1.12.
     ///
@@ -79,8 +80,8 @@ impl ModelFile {
     ///
     /// # Panics
     ///
-    /// If the params or the standardizations do not match the shape; in a [loaded](ModelFile::load) file
-    /// they do.
+    /// If the params or the standardizations do not match the shape; in a [loaded](ModelFile::load)
+    /// file they do.
     ///
     /// # Cost
     ///
@@ -115,8 +116,8 @@ impl OnnxModel {
     ///
     /// # Panics
     ///
-    /// If the params or the standardizations do not match the shape; in a [loaded](ModelFile::load) file
-    /// they do.
+    /// If the params or the standardizations do not match the shape; in a [loaded](ModelFile::load)
+    /// file they do.
     ///
     /// # Cost
     ///
@@ -124,7 +125,10 @@ impl OnnxModel {
     pub fn new(model: &ModelFile) -> Result<Self, CheckpointError> {
         let ModelFile { shape, params, standardize, standardize_targets, .. } = model;
         assert_eq!(Some(params.len()), shape.params_len(), "the params do not match the shape");
-        assert!(standardize.iter().all(|s| s.mean().len() == shape.inputs), "the standardization does not match the inputs");
+        assert!(
+            standardize.iter().all(|s| s.mean().len() == shape.inputs),
+            "the standardization does not match the inputs"
+        );
         let outputs = standardize_targets.iter().all(|s| s.mean().len() == shape.outputs);
         assert!(outputs, "the standardization of targets does not match the outputs");
         check_size(params.len())?;
@@ -153,7 +157,8 @@ impl OnnxModel {
         self.outputs.clone()
     }
 
-    /// Returns the bytes of the file, which depend only on the model and the version of this program.
+    /// Returns the bytes of the file, which depend only on the model and the version of this
+    /// program.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.bytes.clone()
     }

@@ -1,5 +1,5 @@
-//! Safetensors files: written piece by piece, without an extra copy of the tensors, and read with full
-//! validation.
+//! Safetensors files: written piece by piece, without an extra copy of the tensors, and read with
+//! full validation.
 
 use std::borrow::Cow;
 use std::fs;
@@ -70,14 +70,14 @@ pub(super) fn write(
     entries.iter().flat_map(|entry| &entry.pieces).try_for_each(|piece| out.write_all(piece))
 }
 
-/// The limits on the bytes of a header and on the quotes in it: a tensor has ten quotes, an entry of the
-/// metadata four, the name of a class two.
+/// The limits on the bytes of a header and on the quotes in it: a tensor has ten quotes, an entry
+/// of the metadata four, the name of a class two.
 const MAX_HEADER: usize = 8 << 20;
 
 const MAX_QUOTES: usize = 160_000;
 
-/// Returns whether a header is within the limits for reading and writing. An entry takes many times more
-/// bytes in memory than in the file, so the number of entries is limited before parsing.
+/// Returns whether a header is within the limits for reading and writing. An entry takes many times
+/// more bytes in memory than in the file, so the number of entries is limited before parsing.
 fn is_readable(header: &[u8]) -> bool {
     header.len() <= MAX_HEADER && header.iter().filter(|&&byte| byte == b'"').count() <= MAX_QUOTES
 }
@@ -94,7 +94,8 @@ pub(super) fn cut<'a>(pieces: impl Iterator<Item = &'a [f32]>, range: &Range<usi
     within.filter(|piece| !piece.is_empty()).collect()
 }
 
-/// Returns the numbers in the file's byte order, little-endian; without a copy on little-endian machines.
+/// Returns the numbers in the file's byte order, little-endian; without a copy on little-endian
+/// machines.
 pub(super) fn f32_bytes(values: &[f32]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "little") {
         Cow::Borrowed(bytemuck::cast_slice(values))
@@ -148,8 +149,8 @@ pub(super) fn collected(
     Ok(params)
 }
 
-/// Refuses a file with a tensor that the model does not have, since ignoring it would give a different
-/// model from that in the file.
+/// Refuses a file with a tensor that the model does not have, since ignoring it would give a
+/// different model from that in the file.
 pub(super) fn refuse_others(
     path: &Path,
     file: &SafeTensors<'_>,
@@ -214,7 +215,7 @@ pub(super) fn description(path: &Path, bytes: &[u8], key: &str) -> Result<Option
 }
 
 /// Parses a description, the version first, because newer versions may have other fields.
-pub(super) fn understood<T: DeserializeOwned>(
+pub(super) fn parse_description<T: DeserializeOwned>(
     path: &Path,
     text: &str,
     newest: u32,

@@ -15,16 +15,16 @@ use super::model_file::ModelFile;
 use super::whole_file::make_folder;
 use crate::train::{EpochEnd, Event, Metric, Outcome, Quality, Snapshot, Subscriber, SubscriberError};
 
-/// A subscriber that creates a checkpoint from each snapshot of a run, and writes checkpoints in order on
-/// a separate thread. It keeps the newest checkpoints and the best.
+/// A subscriber that creates a checkpoint from each snapshot of a run, and writes checkpoints in
+/// order on a separate thread. It keeps the newest checkpoints and the best.
 ///
 /// A checkpoint is durably on disk before an older one is removed.
 ///
 /// # Cost
 ///
-/// Time on one core for one pass of checksums and one copy to the system: 58 ms for 784-2048-2048-10
-/// with momentum (46 MB), on two cores shared with six other programs. A run on all cores loses this
-/// time on one of them.
+/// Time on one core for one pass of checksums and one copy to the system: 58 ms for
+/// 784-2048-2048-10 with momentum (46 MB), on two cores shared with six other programs. A run on
+/// all cores loses this time on one of them.
 ///
 /// # Examples
 ///
@@ -77,16 +77,16 @@ pub struct Saver {
     /// The times of all epochs before `last`.
     history: History,
     last: Option<EpochEnd>,
-    begun: Instant,
+    started_at: Instant,
 }
 
 impl Saver {
-    /// Starts saving a run to a folder, which is created with the first checkpoint. It keeps the newest
-    /// `keep` checkpoints and, of those at the end of a complete epoch, the best by the metric. `model`
-    /// is the model file at the start of the run.
+    /// Starts saving a run to a folder, which is created with the first checkpoint. It keeps the
+    /// newest `keep` checkpoints and, of those at the end of a complete epoch, the best by the
+    /// metric. `model` is the model file at the start of the run.
     ///
-    /// If a checkpoint cannot be written, `on_failure` is called and no more checkpoints are written;
-    /// [`finish`](Self::finish) returns the error.
+    /// If a checkpoint cannot be written, `on_failure` is called and no more checkpoints are
+    /// written; [`finish`](Self::finish) returns the error.
     ///
     /// # Errors
     ///
@@ -106,8 +106,9 @@ impl Saver {
         Ok(Self::new(writer, Arc::new(RunFacts::of_model(model)), History::default(), Instant::now()))
     }
 
-    /// Starts saving a run that is resumed from a checkpoint. Later checkpoints in the folder, which are
-    /// damaged or no longer part of the run, are removed once the first new one is written.
+    /// Starts saving a run that is resumed from a checkpoint. Later checkpoints in the folder,
+    /// which are damaged or no longer part of the run, are removed once the first new one is
+    /// written.
     ///
     /// # Errors
     ///
@@ -123,11 +124,11 @@ impl Saver {
         Ok(Self::new(writer, Arc::clone(&from.facts), from.history.clone(), Instant::now()))
     }
 
-    /// Creates a saver for a run with these facts; `before` is the history of a resumed run, `begun` the
-    /// start time of the program.
+    /// Creates a saver for a run with these facts; `before` is the history of a resumed run,
+    /// `started_at` the start time of the program.
     #[doc(hidden)]
-    pub fn new(writer: Writer, facts: Arc<RunFacts>, before: History, begun: Instant) -> Self {
-        Self { writer, facts, history: before, last: None, begun }
+    pub fn new(writer: Writer, facts: Arc<RunFacts>, before: History, started_at: Instant) -> Self {
+        Self { writer, facts, history: before, last: None, started_at }
     }
 
     /// Saves the final state of the run, and waits until all checkpoints are written.
@@ -144,12 +145,12 @@ impl Saver {
 
     fn save(&self, snapshot: Arc<Snapshot>) {
         let position = *snapshot.position();
-        let is_of_here = |end: &&EpochEnd| end.is_whole && end.step == position.step;
-        let quality = self.last.as_ref().filter(is_of_here).map(Quality::of);
+        let is_at_position = |end: &&EpochEnd| end.is_whole && end.step == position.step;
+        let quality = self.last.as_ref().filter(is_at_position).map(Quality::of);
         let mut history = self.history.clone();
         // An incomplete epoch will be continued, and then reported as a whole.
         self.last.iter().filter(|end| end.epoch < position.epoch).for_each(|end| history.add(end));
-        history.wall_secs += self.begun.elapsed().as_secs_f64();
+        history.wall_secs += self.started_at.elapsed().as_secs_f64();
         self.writer.save(Checkpoint { facts: Arc::clone(&self.facts), snapshot, quality, history });
     }
 }
@@ -178,12 +179,12 @@ pub struct Writer {
 
 impl Writer {
     /// Starts writing to a folder, which is created with the first checkpoint. It keeps the newest
-    /// `keep` checkpoints, and of those with a [`Quality`] the best by the metric. Checkpoints after the
-    /// step `from`, at which the run is resumed, are damaged or no longer part of the run, and are
-    /// removed once the first new one is written.
+    /// `keep` checkpoints, and of those with a [`Quality`] the best by the metric. Checkpoints
+    /// after the step `from`, at which the run is resumed, are damaged or no longer part of the
+    /// run, and are removed once the first new one is written.
     ///
-    /// If a checkpoint cannot be written, `on_failure` is called and no more checkpoints are written;
-    /// [`finish`](Self::finish) returns the error.
+    /// If a checkpoint cannot be written, `on_failure` is called and no more checkpoints are
+    /// written; [`finish`](Self::finish) returns the error.
     ///
     /// # Errors
     ///

@@ -11,21 +11,21 @@ use super::error::CheckpointError;
 /// The prefix of the names of temporary files.
 pub(crate) const PREFIX: &str = ".writing-";
 
-/// Writes `content` to `path` atomically: to a temporary file in the same folder, fsync, rename, fsync
-/// of the folder. At any time, `path` has either its old content or the new one. A symbolic link is
-/// followed; a device or a pipe is written to directly.
+/// Writes `content` to `path` atomically: to a temporary file in the same folder, fsync, rename,
+/// fsync of the folder. At any time, `path` has either its old content or the new one. A symbolic
+/// link is followed; a device or a pipe is written to directly.
 ///
 /// # Errors
 ///
 /// [`CheckpointError::Write`], which names `path`; the temporary file is removed.
-/// [`CheckpointError::NotSynced`] if only the fsync of the folder fails: the new content is in place,
-/// but may be lost in a power failure.
+/// [`CheckpointError::NotSynced`] if only the fsync of the folder fails: the new content is in
+/// place, but may be lost in a power failure.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), CheckpointError> {
     write_whole_with(path, |file| file.write_all(content))
 }
 
-/// Writes a file as [`write_whole`] does, but with content that `write` writes to the temporary file
-/// piece by piece.
+/// Writes a file as [`write_whole`] does, but with content that `write` writes to the temporary
+/// file piece by piece.
 ///
 /// # Errors
 ///
@@ -108,7 +108,8 @@ fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::
     Ok(())
 }
 
-/// A temporary file next to the file that it will replace; removed on drop unless it has been renamed.
+/// A temporary file next to the file that it will replace; removed on drop unless it has been
+/// renamed.
 struct TemporaryFile {
     file: File,
     path: PathBuf,

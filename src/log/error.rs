@@ -62,8 +62,8 @@ pub struct LineFault {
 }
 
 impl LineFault {
-    /// Creates a fault from a serde error, without the position that serde appends to the text, which
-    /// is relative to the parsed line.
+    /// Creates a fault from a serde error, without the position that serde appends to the text,
+    /// which is relative to the parsed line.
     pub fn new(line: usize, error: &serde_json::Error) -> Self {
         let text = error.to_string();
         Self { line, fault: text.split(" at line ").next().unwrap_or_default().to_owned() }

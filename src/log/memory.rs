@@ -8,8 +8,8 @@ pub fn peak_rss_bytes() -> Option<u64> {
     entry("/proc/self/status", "VmHWM:")
 }
 
-/// Returns the memory that is available without swapping, in bytes, or `None` if the system does not
-/// report it (`MemAvailable` in `/proc/meminfo`, on Linux).
+/// Returns the memory that is available without swapping, in bytes, or `None` if the system does
+/// not report it (`MemAvailable` in `/proc/meminfo`, on Linux).
 ///
 /// # Examples
 ///

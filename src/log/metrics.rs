@@ -104,7 +104,8 @@ pub struct LogLine {
     pub step: u64,
     /// The epoch, counted from 1.
     pub epoch: u64,
-    /// The measured values, in the order of the keys; `None` for a value that applies but is unknown.
+    /// The measured values, in the order of the keys; `None` for a value that applies but is
+    /// unknown.
     pub values: Vec<(Measure, Option<f64>)>,
 }
 
@@ -171,8 +172,8 @@ fn noise_values(noise: NoiseScale) -> [(Measure, Option<f64>); 2] {
 }
 
 impl Serialize for LogLine {
-    /// Serializes the line as one object. JSON has neither NaN nor infinity, so they become null, like
-    /// unknown values.
+    /// Serializes the line as one object. JSON has neither NaN nor infinity, so they become null,
+    /// like unknown values.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(3 + self.values.len()))?;
         map.serialize_entry("event", &self.event)?;
@@ -188,7 +189,7 @@ pub(super) struct Lines {
     /// The number of steps between two lines; 0 for no lines of steps.
     every: u64,
     /// The noise scale at the position at which the run starts or resumes.
-    begun: NoiseScale,
+    initial: NoiseScale,
     /// The last measured noise scale; `None` if it is not measured.
     noise: Option<NoiseScale>,
 }
@@ -196,13 +197,13 @@ pub(super) struct Lines {
 impl Lines {
     /// Starts at a position, which may be the start of the run.
     pub(super) fn new(every: u64, from: &Position) -> Self {
-        Self { every, begun: from.noise_scale, noise: None }
+        Self { every, initial: from.noise_scale, noise: None }
     }
 
     /// Returns the line of an event, if it is logged.
     pub(super) fn of(&mut self, event: &Event<'_>) -> Option<LogLine> {
         match event {
-            Event::Start(plan) => self.noise = plan.noise_interval().map(|_| self.begun),
+            Event::Start(plan) => self.noise = plan.noise_interval().map(|_| self.initial),
             Event::Step(end) => {
                 self.noise = end.noise_scale.or(self.noise);
                 let is_logged = end.diverged || (self.every != 0 && end.step.is_multiple_of(self.every));
@@ -237,9 +238,9 @@ impl Lines {
 /// # Cost
 ///
 /// Each line is written to the system with a single call as soon as its event arrives, so a reader
-/// that follows the files sees no partial lines, and a killed program leaves none. This takes 5 µs of
-/// processor time per line, 1.7 µs more than a buffer of one second and one file (Zen 4): with a line
-/// every 10 steps, that is 1 % of a run on the digits, whose steps are the shortest at 50 µs.
+/// that follows the files sees no partial lines, and a killed program leaves none. This takes 5 µs
+/// of processor time per line, 1.7 µs more than a buffer of one second and one file (Zen 4): with a
+/// line every 10 steps, that is 1 % of a run on the digits, whose steps are the shortest at 50 µs.
 pub struct Metrics {
     lines: Lines,
     json: LogFile,
@@ -274,8 +275,8 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Returns the number, counted from 1, of the first unreadable line of a resumed `metrics.jsonl`.
-    /// The line is kept, but has no row in `metrics.csv`.
+    /// Returns the number, counted from 1, of the first unreadable line of a resumed
+    /// `metrics.jsonl`. The line is kept, but has no row in `metrics.csv`.
     pub fn unreadable(&self) -> Option<u64> {
         self.unreadable
     }
@@ -317,16 +318,18 @@ struct LineHead {
 }
 
 impl LineHead {
-    /// Returns whether the line belongs to the run up to a position. The line of a partial epoch does
-    /// not, because the line of the whole epoch will follow. Older versions logged it as an epoch.
+    /// Returns whether the line belongs to the run up to a position. The line of a partial epoch
+    /// does not, because the line of the whole epoch will follow. Older versions logged it as an
+    /// epoch.
     fn is_before(&self, position: &Position) -> bool {
         let ends_an_epoch = matches!(self.event, LogEvent::Epoch | LogEvent::PartialEpoch);
         self.step <= position.step && (!ends_an_epoch || self.epoch <= position.epoch)
     }
 }
 
-/// Keeps only the lines before a position, and leaves the file positioned at its end. An unterminated
-/// last line is dropped; other damaged lines are kept, and the number of the first is returned.
+/// Keeps only the lines before a position, and leaves the file positioned at its end. An
+/// unterminated last line is dropped; other damaged lines are kept, and the number of the first is
+/// returned.
 fn cut(file: &mut File, position: &Position) -> io::Result<Option<u64>> {
     file.rewind()?;
     let (mut kept, mut seen, mut number, mut damaged, mut unreadable) = (0, 0, 0, None, None);

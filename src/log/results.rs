@@ -34,15 +34,16 @@ pub struct Results {
     pub epochs: u64,
     /// Training samples.
     pub train_samples: usize,
-    /// Test samples; 0 if there are none.
+    /// Test samples; 0 without a test set.
     pub test_samples: usize,
     /// Mean loss of the training samples over the last complete or partial epoch, each before its
     /// update; null if NaN or infinite.
     pub train_loss: Option<f64>,
-    /// Mean loss of the test samples at the end; null without test samples, or if training diverged.
+    /// Mean loss of the test samples at the end; null without test samples, or if training
+    /// diverged.
     pub test_loss: Option<f64>,
-    /// Fraction of the test samples whose class is predicted correctly; null for regression or without
-    /// test samples.
+    /// Fraction of the test samples whose class is predicted correctly; null for regression or
+    /// without test samples.
     pub test_accuracy: Option<f64>,
     /// The gradient noise scale at the end, in samples; null if it was not measured, or is unknown.
     pub noise_scale: Option<f64>,
@@ -52,23 +53,25 @@ pub struct Results {
     pub noise_scale_of_run: Option<f64>,
     /// Its standard error.
     pub noise_scale_of_run_error: Option<f64>,
-    /// Seconds of each of the [`epochs`](Self::epochs) complete epochs, including those before the run
-    /// was resumed, without evaluation and saving.
+    /// Seconds of each of the [`epochs`](Self::epochs) complete epochs, including those before the
+    /// run was resumed, without evaluation and saving.
     pub epoch_secs: Vec<f64>,
     /// Seconds of the partial epoch at the end of the run; null if it ended with a complete epoch.
     #[serde(default)]
     pub partial_epoch_secs: Option<f64>,
-    /// Samples per second of the fastest complete epoch, or of the partial epoch if none is complete.
+    /// Samples per second of the fastest complete epoch, or of the partial epoch if none is
+    /// complete.
     pub samples_per_sec: f64,
     /// The time of rank 0 in all epochs, by phase; `phase_secs` in the file, in seconds.
     #[serde(rename = "phase_secs", with = "PhaseSecs")]
     pub phases: PhaseTimes,
     /// Peak resident memory; null if the system does not report it.
     pub peak_rss_bytes: Option<u64>,
-    /// Seconds from the start of the program to the end of training, including those before the run was
-    /// resumed.
+    /// Seconds from the start of the program to the end of training, including those before the run
+    /// was resumed.
     pub wall_secs: f64,
-    /// The best complete epoch, counted from 1, by the selected metric; null if there is none.
+    /// The best complete epoch, counted from 1, by the selected metric; null without a complete
+    /// epoch.
     #[serde(default)]
     pub best_epoch: Option<u64>,
     /// True if the params, their losses and their accuracy are those of the best epoch.
@@ -113,8 +116,8 @@ impl PhaseSecs {
 }
 
 impl Results {
-    /// Combines the plan, the checkpoint that the run was resumed from, if any, the epochs since then,
-    /// and the outcome.
+    /// Combines the plan, the checkpoint that the run was resumed from, if any, the epochs since
+    /// then, and the outcome.
     pub fn new(
         plan: &Plan,
         resumed: Option<&Checkpoint>,

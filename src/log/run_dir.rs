@@ -12,11 +12,11 @@ use crate::train::Position;
 
 /// The folder of a run, created exclusively for it.
 ///
-/// A resumed run [reopens](Self::reopen) its folder. While a run has its log open, other runs cannot
-/// open it.
+/// A resumed run [reopens](Self::reopen) its folder. While a run has its log open, other runs
+/// cannot open it.
 ///
-/// Unless [`keep`](Self::keep) is called, the folder is removed when this value is dropped, so that a
-/// run that could not start leaves no files.
+/// Unless [`keep`](Self::keep) is called, the folder is removed when this value is dropped, so that
+/// a run that could not start leaves no files.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
@@ -51,8 +51,8 @@ impl RunDir {
         }
     }
 
-    /// Creates the first of `1`, `2`, `3` ... in `folder` that does not exist. Two simultaneous runs get
-    /// different folders.
+    /// Creates the first of `1`, `2`, `3` ... in `folder` that does not exist. Two simultaneous
+    /// runs get different folders.
     ///
     /// # Errors
     ///
@@ -140,7 +140,8 @@ impl RunDir {
         Ok(write_whole(&self.path.join("results.json"), text.as_bytes())?)
     }
 
-    /// Starts `metrics.jsonl` and `metrics.csv`, with a line every `every` steps; 0 for epochs only.
+    /// Starts `metrics.jsonl` and `metrics.csv`, with a line every `every` steps; 0 for epochs
+    /// only.
     ///
     /// # Errors
     ///
@@ -157,8 +158,8 @@ impl RunDir {
     }
 
     /// Resumes `metrics.jsonl` at a position, from the log of the run `before` if that is another
-    /// directory, and rewrites `metrics.csv` from it. Removes the results of the run, which is no longer
-    /// complete, and the temporary files of a killed run.
+    /// directory, and rewrites `metrics.csv` from it. Removes the results of the run, which is no
+    /// longer complete, and the temporary files of a killed run.
     ///
     /// # Errors
     ///
@@ -190,9 +191,9 @@ impl RunDir {
         Metrics::resume(LogFile { path, file }, self.path.join("metrics.csv"), every, position)
     }
 
-    /// Starts an event file for TensorBoard, with scalars every `every` steps (0 for epochs only) and
-    /// histograms of `tensors`. These must be the tensors of the model, otherwise the subscriber panics
-    /// at the end of an epoch.
+    /// Starts an event file for TensorBoard, with scalars every `every` steps (0 for epochs only)
+    /// and histograms of `tensors`. These must be the tensors of the model, otherwise the
+    /// subscriber panics at the end of an epoch.
     ///
     /// # Errors
     ///
@@ -201,8 +202,8 @@ impl RunDir {
         TensorBoard::create(&self.path, every, tensors)
     }
 
-    /// Resumes the event file of the run `before`, which may be in this directory, at a position. Call
-    /// it after [`resume_metrics`](Self::resume_metrics), which locks out other runs.
+    /// Resumes the event file of the run `before`, which may be in this directory, at a position.
+    /// Call it after [`resume_metrics`](Self::resume_metrics), which locks out other runs.
     ///
     /// # Errors
     ///
@@ -217,8 +218,8 @@ impl RunDir {
         TensorBoard::resume(&self.path, every, tensors, position, before)
     }
 
-    /// Locks out other runs until the file is closed, even if the program is killed. Has no effect if
-    /// the system does not support file locks.
+    /// Locks out other runs until the file is closed, even if the program is killed. Has no effect
+    /// if the system does not support file locks.
     fn lock(&self, log: &File) -> Result<(), LogError> {
         match log.try_lock() {
             Err(TryLockError::WouldBlock) => Err(LogError::InUse { path: self.path.clone() }),

@@ -20,26 +20,26 @@ use crate::train::{Event, Position, Subscriber, SubscriberError};
 /// | `partial_epoch/KEY` | scalar | the same values of a partial epoch at the end of a run |
 /// | `params/TENSOR` | histogram | the params after an epoch, by tensor, such as `params/layers.0.weight`: finite values in 30 buckets of equal width from the smallest to the largest |
 ///
-/// A scalar is the value of the line as f32, even if it is NaN or infinite, which TensorBoard marks;
-/// unknown values are omitted. The step is that of the line, the wall time is the time of writing.
-/// `grad_norm` is present if the run computes it:
+/// A scalar is the value of the line as f32, even if it is NaN or infinite, which TensorBoard
+/// marks; unknown values are omitted. The step is that of the line, the wall time is the time of
+/// writing. `grad_norm` is present if the run computes it:
 /// [`Options::grad_norm_every`](crate::train::Options::grad_norm_every).
 ///
-/// A resumed run writes a new file, with the records of the old file up to the point of resumption and
-/// a `SessionLog` of status `START` at the next step, which marks that point; the old file is emptied.
-/// So the folder contains each step once, for every reader. A TensorBoard that is already running
-/// discards the obsolete records: the Python loader by the `START` mark at the beginning of each file,
-/// the fast loader by the order of steps within each tag, so that it shows the values of the partial
-/// epoch until it is restarted.
+/// A resumed run writes a new file, with the records of the old file up to the point of resumption
+/// and a `SessionLog` of status `START` at the next step, which marks that point; the old file is
+/// emptied. So the folder contains each step once, for every reader. A TensorBoard that is already
+/// running discards the obsolete records: the Python loader by the `START` mark at the beginning of
+/// each file, the fast loader by the order of steps within each tag, so that it shows the values of
+/// the partial epoch until it is restarted.
 ///
 /// Scalars are `simple_value` and histograms `HistogramProto`, as in PyTorch's `SummaryWriter`:
-/// TensorBoard converts them to its newer forms on reading, and other programs that read event files
-/// support these forms best.
+/// TensorBoard converts them to its newer forms on reading, and other programs that read event
+/// files support these forms best.
 ///
 /// # Cost
 ///
-/// One record per line, written with a single call. At the end of an epoch, rank 0 copies the params,
-/// and the subscriber thread counts them.
+/// One record per line, written with a single call. At the end of an epoch, rank 0 copies the
+/// params, and the subscriber thread counts them.
 ///
 /// # Examples
 ///
@@ -116,8 +116,8 @@ impl Subscriber for TensorBoard {
     }
 }
 
-/// Returns the values of a line by tag. A step that diverged is included in the steps, so that their
-/// curve shows it.
+/// Returns the values of a line by tag. A step that diverged is included in the steps, so that
+/// their curve shows it.
 fn scalars(line: &LogLine) -> Vec<(String, Value)> {
     let group = match line.event {
         LogEvent::Epoch => "epoch",
@@ -135,9 +135,9 @@ fn scalars(line: &LogLine) -> Vec<(String, Value)> {
 /// resample to this number anyway.
 const BUCKETS: usize = 30;
 
-/// Counts the finite values in 30 buckets of equal width from the smallest to the largest, or in one
-/// bucket if all are equal; returns `None` without finite values. A value on a limit belongs to the
-/// bucket above it, the largest value to the last bucket.
+/// Counts the finite values in 30 buckets of equal width from the smallest to the largest, or in
+/// one bucket if all are equal; returns `None` without finite values. A value on a limit belongs to
+/// the bucket above it, the largest value to the last bucket.
 fn histogram(values: &[f32]) -> Option<Histogram> {
     let finite = || values.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value));
     let (min, max) = (finite().reduce(f64::min)?, finite().reduce(f64::max)?);
@@ -148,8 +148,8 @@ fn histogram(values: &[f32]) -> Option<Histogram> {
     let mut histogram =
         Histogram { min, max, bucket_limit, bucket: vec![0.0; buckets], ..Default::default() };
     for value in finite() {
-        // Because of rounding, the quotient can be off by one bucket. With one bucket it is NaN, which
-        // becomes bucket 0.
+        // Because of rounding, the quotient can be off by one bucket. With one bucket it is NaN,
+        // which becomes bucket 0.
         let mut at = (((value - min) / width) as usize).min(last);
         if at > 0 && value < histogram.bucket_limit[at - 1] {
             at -= 1;

@@ -8,8 +8,8 @@ use std::ops::Range;
 pub const BLOCK_LEN: usize = 1024;
 
 /// The flat params split into blocks: each tensor, from its start, into pieces of [`BLOCK_LEN`]
-/// params, the last one shorter. If a tensor has rows, a block has as many whole rows as fit, or is a
-/// piece of one row.
+/// params, the last one shorter. If a tensor has rows, a block has as many whole rows as fit, or is
+/// a piece of one row.
 ///
 /// Blocks, and therefore all sums over blocks, depend only on the tensors, not on the number of
 /// ranks.
@@ -36,8 +36,8 @@ pub struct Blocks {
     /// Blocks that start with a row, ascending, followed by the number of blocks: the possible
     /// segment boundaries.
     row_starts: Vec<usize>,
-    /// True for each tensor that is a bias, which optimizers may exclude from penalties; empty if no
-    /// tensor is.
+    /// True for each tensor that is a bias, which optimizers may exclude from penalties; empty if
+    /// no tensor is.
     biases: Vec<bool>,
 }
 
@@ -163,13 +163,13 @@ impl Blocks {
         self.firsts[tensor]..self.firsts[tensor + 1]
     }
 
-    /// Splits the blocks into one segment per rank: rank r owns the blocks from boundary r to boundary
-    /// r + 1.
+    /// Splits the blocks into one segment per rank: rank r owns the blocks from boundary r to
+    /// boundary r + 1.
     ///
     /// Boundary r is the first block that starts with a row and lies at or after
     /// ⌈r·params/world_size⌉, so segments contain only whole rows. Hence the segments of two ranks
-    /// differ by fewer params than twice [`BLOCK_LEN`] or twice the longest row, whichever is more; if
-    /// blocks are equal, larger segments come first; with more ranks than blocks some are empty.
+    /// differ by fewer params than twice [`BLOCK_LEN`] or twice the longest row, whichever is more;
+    /// if blocks are equal, larger segments come first; with more ranks than blocks some are empty.
     ///
     /// # Panics
     /// If the world size is 0.
@@ -187,8 +187,8 @@ impl Blocks {
             .collect()
     }
 
-    /// Writes the [`sum_of_squares`] of each block of a segment into `sums`; `values` are those of the
-    /// segment only.
+    /// Writes the [`sum_of_squares`] of each block of a segment into `sums`; `values` are those of
+    /// the segment only.
     ///
     /// Gathered from all ranks in block order, they give a norm: [`norm_of_squares`].
     ///

@@ -16,13 +16,13 @@ use serde::{Deserialize, Serialize};
 /// | `horovod-sum` | sum of shard means | as pytorch | as pytorch | as pytorch | the same, `op=hvd.Sum` |
 /// | `mindspore` | sum of shard means | v ← μv + g | g + λw | before L2 | `gradients_mean=False`, `nn.Momentum` |
 /// | `caffe` | mean | v ← μv + ηg | g + λw | before L2 | `SGDSolver::ApplyUpdate` |
-/// | `keras` | mean | v ← μv + ηg | 2λw, kernels alone | after L2 | `keras.optimizers`, `regularizers.L2` |
-/// | `tensorflow1-estimator` | sum | v ← μv + g | λw, kernels alone | after L2 | `tf.estimator`, `Reduction.SUM` |
-/// | `scikit-learn` | mean | v ← μv + ηg | (Σg + αw)/m, kernels alone | never | `MLPClassifier` |
+/// | `keras` | mean | v ← μv + ηg | 2λw, kernels only | after L2 | `keras.optimizers`, `regularizers.L2` |
+/// | `tensorflow1-estimator` | sum | v ← μv + g | λw, kernels only | after L2 | `tf.estimator`, `Reduction.SUM` |
+/// | `scikit-learn` | mean | v ← μv + ηg | (Σg + αw)/m, kernels only | never | `MLPClassifier` |
 ///
 /// In the distributed frameworks, each process is a shard. Optimizer constants differ too
-/// ([`optimizer`](Self::optimizer)): Keras has ε = 1e-7, inside the square root or before Adam's bias
-/// correction, and initializes Adagrad's accumulator to 0.1.
+/// ([`optimizer`](Self::optimizer)): Keras has ε = 1e-7, inside the square root or before Adam's
+/// bias correction, and initializes Adagrad's accumulator to 0.1.
 ///
 /// # Examples
 ///
@@ -112,8 +112,8 @@ impl Framework {
         if matches!(self, Self::ScikitLearn) { L2Form::BatchSum } else { L2Form::Gradient }
     }
 
-    /// Returns whether its L2 penalty is part of the objective and applies to kernels only, so that it
-    /// excludes biases and is clipped together with the loss's gradient.
+    /// Returns whether its L2 penalty is part of the objective and applies to kernels only, so that
+    /// it excludes biases and is clipped together with the loss's gradient.
     #[must_use]
     pub const fn penalises_in_objective(self) -> bool {
         matches!(self, Self::Keras | Self::Tensorflow1Estimator | Self::ScikitLearn)
@@ -151,8 +151,8 @@ impl Framework {
     /// initial accumulator, decay rates.
     ///
     /// # Errors
-    /// [`OptimError::NotOf`] for an optimizer that it does not have, or whose formula Phalanx does not
-    /// implement.
+    /// [`OptimError::NotOf`] for an optimizer that it does not have, or whose formula Phalanx does
+    /// not implement.
     pub fn optimizer(self, kind: OptimizerKind) -> Result<OptimizerOptions, OptimError> {
         use OptimizerKind::{Adagrad, Adam, Adamw, Lamb, Lars, Rmsprop, Sgd};
         let options = OptimizerOptions { l2_form: self.l2_form(), ..OptimizerOptions::new(kind) };

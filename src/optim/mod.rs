@@ -19,16 +19,16 @@
 //! # Bit-identical results for any segmentation
 //!
 //! Every rule is elementwise except for norms. A norm is the square root of a sum over blocks, in
-//! index order, of each block's sum of squares, which one rank computes in one fixed order. So params
-//! and state have the same bits regardless of how the blocks are distributed over ranks. Products are
-//! never fused with sums, so that the instruction set does not matter either.
+//! index order, of each block's sum of squares, which one rank computes in one fixed order. So
+//! params and state have the same bits regardless of how the blocks are distributed over ranks.
+//! Products are never fused with sums, so that the instruction set does not matter either.
 //!
 //! # Exact translation between sum and mean
 //!
 //! Every formula is written such that scaling all gradients by a power of two, with the options
-//! scaled as their convention requires, gives the same bits of params (as long as nothing underflows
-//! or overflows): there is no hidden ε and no additional bound. `tests/train/translations.rs` lists
-//! every such case.
+//! scaled as their convention requires, gives the same bits of params (as long as nothing
+//! underflows or overflows): there is no hidden ε and no additional bound.
+//! `tests/train/translations.rs` lists every such case.
 //!
 //! | file | contents |
 //! |---|---|

@@ -38,9 +38,9 @@ use std::ops::Range;
 /// complete, and counted, after the second phase.
 ///
 /// # Cost
-/// Memory: one `f32` per param for each buffer of [`state`](Self::state), at most 2, allocated once by
-/// [`new`](Self::new). Time: one pass over params, grads and state, block by block, so that the data
-/// shared by a block's inner loops stays in the first-level cache.
+/// Memory: one `f32` per param for each buffer of [`state`](Self::state), at most 2, allocated once
+/// by [`new`](Self::new). Time: one pass over params, grads and state, block by block, so that the
+/// data shared by a block's inner loops stays in the first-level cache.
 ///
 /// # Examples
 /// ```
@@ -146,7 +146,8 @@ impl Optimizer {
     /// Creates the optimizer of contiguous tensors with the given numbers of params. All state is
     /// allocated here.
     ///
-    /// [`OptimizerOptions::no_bias_decay`] has no effect here, because no tensor is marked as a bias.
+    /// [`OptimizerOptions::no_bias_decay`] has no effect here, because no tensor is marked as a
+    /// bias.
     ///
     /// # Errors
     /// Those of [`OptimizerOptions::check`].
@@ -155,8 +156,8 @@ impl Optimizer {
         Ok(Self::for_segment(&options.hyper()?, &blocks, 0..blocks.len()))
     }
 
-    /// Creates the optimizer of a segment, given as a range of block indices. All state is allocated
-    /// here.
+    /// Creates the optimizer of a segment, given as a range of block indices. All state is
+    /// allocated here.
     ///
     /// # Panics
     /// If the segment is not within the blocks.
@@ -184,8 +185,9 @@ impl Optimizer {
     /// Performs a whole step. The contents of `grads` are unspecified afterwards.
     ///
     /// # Panics
-    /// If `params` or `grads` do not have the segment's length; if the rate is negative or not finite
-    /// as `f32`; if the rule needs tensor norms (lars, lamb) and this is one of several segments.
+    /// If `params` or `grads` do not have the segment's length; if the rate is negative or not
+    /// finite as `f32`; if the rule needs tensor norms (lars, lamb) and this is one of several
+    /// segments.
     ///
     /// # Cost
     /// With tensor norms, each call allocates 16 bytes per block.
@@ -275,12 +277,12 @@ impl Optimizer {
     /// Runs the second phase: completes the direction, updates the params and counts the step.
     /// Afterwards `grads` contains the direction u.
     ///
-    /// For rules that need tensor norms, `all_block_squares` contains the results of every rank's first
-    /// phase, in block order. Other rules ignore it, and it may be empty.
+    /// For rules that need tensor norms, `all_block_squares` contains the results of every rank's
+    /// first phase, in block order. Other rules ignore it, and it may be empty.
     ///
     /// # Panics
-    /// If `params` or `grads` do not have the segment's length, or `all_block_squares` does not have
-    /// one entry per block; if the rate is negative or not finite as `f32`.
+    /// If `params` or `grads` do not have the segment's length, or `all_block_squares` does not
+    /// have one entry per block; if the rate is negative or not finite as `f32`.
     ///
     /// # Cost
     /// One pass over the segment, and one addition per block of every tensor that overlaps it.
@@ -323,8 +325,8 @@ impl Optimizer {
     }
 
     /// Divides λ of the coupled penalty by `divisor` in all following steps: for
-    /// [`L2Form::BatchSum`](super::L2Form::BatchSum) by the weight of each step, which the optimizer
-    /// does not know.
+    /// [`L2Form::BatchSum`](super::L2Form::BatchSum) by the weight of each step, which the
+    /// optimizer does not know.
     ///
     /// # Panics
     /// If the divisor is not above 0 and finite.
@@ -353,8 +355,9 @@ impl Optimizer {
     /// Replaces a state buffer, for example to resume a run.
     ///
     /// # Errors
-    /// [`OptimError::UnknownState`] if the rule has no buffer of this name; [`OptimError::StateLen`]
-    /// if the number of values is not the segment's. On error, nothing is changed.
+    /// [`OptimError::UnknownState`] if the rule has no buffer of this name;
+    /// [`OptimError::StateLen`] if the number of values is not the segment's. On error, nothing is
+    /// changed.
     pub fn load_state(&mut self, name: &str, values: &[f32]) -> Result<(), OptimError> {
         self.state.load(name, values)
     }
@@ -365,20 +368,20 @@ impl Optimizer {
         self.steps
     }
 
-    /// Sets the number of completed steps, for example to resume a run. The bias corrections of Adam
-    /// and LAMB depend on it.
+    /// Sets the number of completed steps, for example to resume a run. The bias corrections of
+    /// Adam and LAMB depend on it.
     pub fn set_steps(&mut self, steps: u64) {
         self.steps = steps;
     }
 
-    /// Translates the state for a change of convention during a run, after which gradients are `factor`
-    /// times as large: m from a mean over m samples to their sum, 1/m back. Each buffer is multiplied by
-    /// its power of the factor, the 2nd for averages of squares; the caller must translate the rate,
-    /// `l2`, ε and the other options.
+    /// Translates the state for a change of convention during a run, after which gradients are
+    /// `factor` times as large: m from a mean over m samples to their sum, 1/m back. Each buffer is
+    /// multiplied by its power of the factor, the 2nd for averages of squares; the caller must
+    /// translate the rate, `l2`, ε and the other options.
     ///
     /// # Errors
-    /// [`OptimError::OutOfRange`] if the factor, or its square if the state contains squares, is not a
-    /// positive normal `f32`. On error, nothing is changed.
+    /// [`OptimError::OutOfRange`] if the factor, or its square if the state contains squares, is
+    /// not a positive normal `f32`. On error, nothing is changed.
     pub fn rescale_state(&mut self, factor: f64) -> Result<(), OptimError> {
         let powers = self.hyper.state_powers();
         for power in [1].iter().chain(powers) {
@@ -390,8 +393,9 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Multiplies the momentum buffer: by η_new/η_old when the rate changes under Caffe's form, which
-    /// makes it equivalent to PyTorch's again (Goyal et al. 2017, arXiv:1706.02677, remark 2).
+    /// Multiplies the momentum buffer: by η_new/η_old when the rate changes under Caffe's form,
+    /// which makes it equivalent to PyTorch's again (Goyal et al. 2017, arXiv:1706.02677, remark
+    /// 2).
     ///
     /// # Errors
     /// [`OptimError::UnknownState`] if there is no momentum.
@@ -401,10 +405,7 @@ impl Optimizer {
 }
 
 fn check_rate(rate: f64) {
-    assert!(
-        rate >= 0.0 && (rate as f32).is_finite(),
-        "rate {rate:?} is negative or not finite as f32"
-    );
+    assert!(rate >= 0.0 && (rate as f32).is_finite(), "rate {rate:?} is negative or not finite as f32");
 }
 
 fn parts(blocks: &Blocks, segment: Range<usize>) -> Vec<TensorPart> {
@@ -436,8 +437,8 @@ struct Prepare {
 /// The part of the direction that the first phase computes.
 #[derive(Debug, Clone, Copy)]
 enum Direction {
-    /// Nothing: momentum is part of the second phase, because Caffe's form needs the rate and lars the
-    /// norms.
+    /// Nothing: momentum is part of the second phase, because Caffe's form needs the rate and lars
+    /// the norms.
     Later,
     Adagrad(Adagrad),
     Rmsprop(Rmsprop),
@@ -446,7 +447,8 @@ enum Direction {
 }
 
 impl Prepare {
-    /// Creates the phase of a step, counted from 1. λ is that of the options divided by `l2_divisor`.
+    /// Creates the phase of a step, counted from 1. λ is that of the options divided by
+    /// `l2_divisor`.
     fn new(hyper: &Hyper, step: u64, l2_divisor: f64) -> Self {
         let direction = match &hyper.rule {
             Rule::Sgd(_) | Rule::Lars { .. } => Direction::Later,
@@ -504,7 +506,8 @@ struct Finish<'a> {
 }
 
 impl<'a> Finish<'a> {
-    /// Creates the phase of a step, counted from 1. λ is that of the options divided by `l2_divisor`.
+    /// Creates the phase of a step, counted from 1. λ is that of the options divided by
+    /// `l2_divisor`.
     fn new(hyper: &'a Hyper, step: u64, rate: f64, l2_divisor: f64) -> Self {
         let velocity = Velocity::new(&hyper.rule, rate);
         let step_rate = match &hyper.rule {
@@ -524,7 +527,8 @@ impl<'a> Finish<'a> {
         self
     }
 
-    /// Returns the phase for one tensor with the given ‖w‖² and ‖g‖² (lars) or ‖w‖² and ‖u‖² (lamb).
+    /// Returns the phase for one tensor with the given ‖w‖² and ‖g‖² (lars) or ‖w‖² and ‖u‖²
+    /// (lamb).
     fn for_tensor(mut self, squares: [f64; 2]) -> Self {
         match self.rule {
             Rule::Lars { trust_coefficient, .. } => {

@@ -1,5 +1,5 @@
-//! Optimizers and their options: the kinds, the options as given by flags and files, the single table
-//! of defaults and ranges, and checked options.
+//! Optimizers and their options: the kinds, the options as given by flags and files, the single
+//! table of defaults and ranges, and checked options.
 
 use super::error::OptimError;
 use crate::num::names;
@@ -49,8 +49,9 @@ impl OptimizerKind {
         WEIGHT_DECAY.default_of(self).expect("every optimizer has a weight decay")
     }
 
-    /// Returns whether the size of an update is independent of the scale of the gradients (except for
-    /// ε), so that the same rate applies to every [`Reduction`](super::Reduction). True for all but sgd.
+    /// Returns whether the size of an update is independent of the scale of the gradients (except
+    /// for ε), so that the same rate applies to every [`Reduction`](super::Reduction). True for all
+    /// but sgd.
     #[must_use]
     pub const fn is_scale_free(self) -> bool {
         !matches!(self, Self::Sgd)
@@ -83,12 +84,12 @@ pub enum EpsForm {
     /// √s + ε, and √v̂ + ε for adam, as in PyTorch.
     #[default]
     Outside,
-    /// √(s + ε), for adagrad and rmsprop, as in Keras and TensorFlow. This ε is added to a square, so it
-    /// scales with c².
+    /// √(s + ε), for adagrad and rmsprop, as in Keras and TensorFlow. This ε is added to a square,
+    /// so it scales with c².
     Inside,
-    /// √v + ε with v before the bias correction, so that ε has 1/√(1−β₂ᵗ) times the effect, 32 times in
-    /// the first step: the "ε̂" of Kingma, Ba 2014, section 2, as in Keras, TensorFlow, scikit-learn,
-    /// Caffe and MindSpore. For adam and adamw.
+    /// √v + ε with v before the bias correction, so that ε has 1/√(1−β₂ᵗ) times the effect, 32
+    /// times in the first step: the "ε̂" of Kingma, Ba 2014, section 2, as in Keras, TensorFlow,
+    /// scikit-learn, Caffe and MindSpore. For adam and adamw.
     Uncorrected,
 }
 
@@ -120,8 +121,8 @@ names!(L2Form, "l2 form", OptimError, [
 /// [`check`](Self::check) turns it into a [`Hyper`](super::Hyper). The default is plain sgd. Serialised with kebab-case
 /// keys; unknown keys are errors.
 ///
-/// "Scale" in the fields below is the factor of an option if all gradients are c times as large (as a
-/// sum over c samples is, compared with their mean) and the trajectory shall stay the same. See
+/// "Scale" in the fields below is the factor of an option if all gradients are c times as large (as
+/// a sum over c samples is, compared with their mean) and the trajectory shall stay the same. See
 /// [`Reduction`](super::Reduction).
 ///
 /// # Examples
@@ -157,12 +158,12 @@ pub struct OptimizerOptions {
     /// β₂ of adam, adamw and lamb, default 0.999, and α of rmsprop, default 0.99; 0 ≤ β₂ < 1. Scale: unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta2: Option<f64>,
-    /// ε of adagrad (1e-10), rmsprop, adam, adamw (1e-8) and lamb (1e-6). Scale: c, or c² inside the
-    /// square root.
+    /// ε of adagrad (1e-10), rmsprop, adam, adamw (1e-8) and lamb (1e-6). Scale: c, or c² inside
+    /// the square root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eps: Option<f64>,
-    /// The place of ε; default outside the square root. Alternatives: inside it for adagrad and rmsprop,
-    /// before the bias correction for adam and adamw.
+    /// The place of ε; default outside the square root. Alternatives: inside it for adagrad and
+    /// rmsprop, before the bias correction for adam and adamw.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eps_form: Option<EpsForm>,
     /// The initial value of adagrad's sum of squares; default 0. Scale: c².
@@ -175,8 +176,8 @@ pub struct OptimizerOptions {
     pub l2: f64,
     /// The gradient that λw is added to; default: the gradient of the step.
     pub l2_form: L2Form,
-    /// The decoupled weight decay; default 0. Scale: c for sgd (whose rate is divided by c), unchanged
-    /// otherwise.
+    /// The decoupled weight decay; default 0. Scale: c for sgd (whose rate is divided by c),
+    /// unchanged otherwise.
     pub weight_decay: f64,
     /// True to exclude biases, that is, one-dimensional tensors, from both penalties.
     pub no_bias_decay: bool,
@@ -194,11 +195,11 @@ impl OptimizerOptions {
 struct OptionRow {
     /// The name, as in flags and files.
     name: &'static str,
-    /// Checks a value, given with the name of its option; returns [`OptimError::OutOfRange`] if it is
-    /// invalid.
+    /// Checks a value, given with the name of its option; returns [`OptimError::OutOfRange`] if it
+    /// is invalid.
     range: fn(&'static str, f64) -> Result<f64, OptimError>,
-    /// The defaults in the order of [`OptimizerKind::ALL`]; [`NO`] if the optimizer does not use the
-    /// option.
+    /// The defaults in the order of [`OptimizerKind::ALL`]; [`NO`] if the optimizer does not use
+    /// the option.
     defaults: [f64; OptimizerKind::ALL.len()],
 }
 
@@ -235,8 +236,8 @@ impl OptionRow {
         Some(self.defaults[kind as usize]).filter(|default| !default.is_nan())
     }
 
-    /// Returns the value for an optimizer, by default that of the table, or `None` if the optimizer does
-    /// not use the option.
+    /// Returns the value for an optimizer, by default that of the table, or `None` if the optimizer
+    /// does not use the option.
     fn value(&self, kind: OptimizerKind, given: Option<f64>) -> Result<Option<f64>, OptimError> {
         self.default_of(kind).map(|default| (self.range)(self.name, given.unwrap_or(default))).transpose()
     }
@@ -283,10 +284,10 @@ impl OptimizerOptions {
     /// again returns it unchanged.
     ///
     /// # Errors
-    /// [`OptimError::UnusedOption`] for an option that is set but not used by the optimizer, even if it
-    /// is set to its default; [`OptimError::NeedsMomentum`] for `nesterov` or `momentum_form` without
-    /// momentum; [`OptimError::OutOfRange`] for a value outside its range, or one that becomes 0 or
-    /// infinite as `f32`.
+    /// [`OptimError::UnusedOption`] for an option that is set but not used by the optimizer, even
+    /// if it is set to its default; [`OptimError::NeedsMomentum`] for `nesterov` or `momentum_form`
+    /// without momentum; [`OptimError::OutOfRange`] for a value outside its range, or one that
+    /// becomes 0 or infinite as `f32`.
     ///
     /// # Examples
     ///
@@ -490,8 +491,8 @@ impl Hyper {
         self.options.l2_form
     }
 
-    /// Returns the options with every default filled in; [checking](OptimizerOptions::check) them again
-    /// returns the same value.
+    /// Returns the options with every default filled in; [checking](OptimizerOptions::check) them
+    /// again returns the same value.
     #[must_use]
     pub fn options(&self) -> OptimizerOptions {
         self.options
@@ -517,9 +518,9 @@ impl Hyper {
         self.state_buffers().0
     }
 
-    /// Returns, for each state buffer, the power of the gradients' scale c in its values, in the order
-    /// of [`state_names`](Self::state_names): with gradients c times as large, and the rate and options
-    /// of that convention, the buffers are c^power times as large.
+    /// Returns, for each state buffer, the power of the gradients' scale c in its values, in the
+    /// order of [`state_names`](Self::state_names): with gradients c times as large, and the rate
+    /// and options of that convention, the buffers are c^power times as large.
     #[must_use]
     pub fn state_powers(&self) -> &'static [i32] {
         self.state_buffers().1

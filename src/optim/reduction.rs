@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 /// The rule by which per-sample gradients become the one gradient of a step.
 ///
 /// A step has S shards of total weights w_k (the number of samples, without weights), W = Σ w_k, and s_k is the weighted
-/// sum of the per-sample gradients of shard k. A shard without samples does not count. A shard whose
-/// samples all have weight 0 adds nothing to the sum; [`counts_shard`](Self::counts_shard) returns
-/// whether it is one of the S.
+/// sum of the per-sample gradients of shard k. A shard without samples does not count. A shard
+/// whose samples all have weight 0 adds nothing to the sum; [`counts_shard`](Self::counts_shard)
+/// returns whether it is one of the S.
 ///
 /// gradient = (Σ s_k / [`shard_divisor`](Self::shard_divisor)) / [`step_divisor`](Self::step_divisor)
 ///
@@ -54,8 +54,8 @@ impl Reduction {
     /// [`step_divisor`](Self::step_divisor) divides by.
     ///
     /// A shard of weight 0 has no mean, so a mean of shard means excludes it. A mean of shard sums
-    /// counts it: PyTorch DDP divides by the number of processes, regardless of the weights of their
-    /// samples.
+    /// counts it: PyTorch DDP divides by the number of processes, regardless of the weights of
+    /// their samples.
     ///
     /// # Examples
     ///
@@ -74,7 +74,8 @@ impl Reduction {
     /// Returns the divisor of a shard's gradient sum before shards are added, or `None` if it is added undivided.
     ///
     /// # Panics
-    /// If the weight is not above 0 and finite: such a shard contributes nothing and must be excluded.
+    /// If the weight is not above 0 and finite: such a shard contributes nothing and must be
+    /// excluded.
     #[must_use]
     pub fn shard_divisor(self, shard_weight: f64) -> Option<f64> {
         assert!(
@@ -88,12 +89,12 @@ impl Reduction {
     }
 
     /// Returns the divisor of the combined shards, or `None` if they already are the gradient.
-    /// `shards` is the number of shards that [count](Self::counts_shard), `weight` the total weight of
-    /// the step.
+    /// `shards` is the number of shards that [count](Self::counts_shard), `weight` the total weight
+    /// of the step.
     ///
     /// # Panics
-    /// If there is no shard, or the weight is not above 0 and finite: such a step changes nothing and
-    /// must be skipped.
+    /// If there is no shard, or the weight is not above 0 and finite: such a step changes nothing
+    /// and must be skipped.
     #[must_use]
     pub fn step_divisor(self, shards: usize, weight: f64) -> Option<f64> {
         assert!(shards > 0, "a step without shards has no gradient");
@@ -105,8 +106,8 @@ impl Reduction {
         }
     }
 
-    /// Returns c in gradient = c·(mean gradient) if the batch is split into equal shards: 1, B, 1, S,
-    /// B/S in the order of [`ALL`](Self::ALL).
+    /// Returns c in gradient = c·(mean gradient) if the batch is split into equal shards: 1, B, 1,
+    /// S, B/S in the order of [`ALL`](Self::ALL).
     ///
     /// # Panics
     /// If `batch_size` or `shards` is 0.

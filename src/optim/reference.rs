@@ -42,13 +42,13 @@ pub struct ShardSum {
     pub gradient: f64,
 }
 
-/// Returns the gradient of a step, for one param, by the formula of its [`Reduction`], or `None` if all
-/// samples have weight 0, because such a step changes nothing. `shards` are those with samples.
+/// Returns the gradient of a step, for one param, by the formula of its [`Reduction`], or `None` if
+/// all samples have weight 0, because such a step changes nothing. `shards` are those with samples.
 ///
 /// # Examples
 ///
-/// Four samples in two processes of PyTorch DDP with a summed loss. The samples of the second process
-/// have weight 0, but the process counts:
+/// Four samples in two processes of PyTorch DDP with a summed loss. The samples of the second
+/// process have weight 0, but the process counts:
 ///
 /// ```
 /// use phalanx::optim::{Reduction, reference::{ShardSum, reduced_gradient}};
@@ -129,7 +129,8 @@ impl TensorOptimizer {
         params.iter_mut().zip(change).for_each(|(w, change)| *w -= change);
     }
 
-    /// Returns the amount subtracted from param i, without decay; for lamb the direction of Adam's rule.
+    /// Returns the amount subtracted from param i, without decay; for lamb the direction of Adam's
+    /// rule.
     fn change(&mut self, i: usize, rate: f64, g: f64) -> f64 {
         let (first, second) = (&mut self.first[i], &mut self.second[i]);
         match self.hyper.rule {

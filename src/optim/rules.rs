@@ -1,7 +1,8 @@
 //! The update rules: each formula above its code, with coefficients cast once per step.
 //!
-//! Each rule updates its state and writes the direction `u` to the grads; [`Apply`] then updates the
-//! params. g is the reduced and clipped gradient plus λw, η the rate, t the step, counted from 1.
+//! Each rule updates its state and writes the direction `u` to the grads; [`Apply`] then updates
+//! the params. g is the reduced and clipped gradient plus λw, η the rate, t the step, counted from
+//! 1.
 
 use super::options::{EpsForm, Hyper, Moments, Momentum, MomentumForm, Rule};
 
@@ -56,7 +57,8 @@ pub(super) fn add_l2(l2: f32, params: &[f32], grads: &mut [f32]) {
 /// | caffe | v ← μv + ηg | v | 1 |
 /// | caffe, Nesterov | v ← μv + ηg | (1+μ)v − μ·(v before) | 1 |
 ///
-/// v starts from 0, so the first step has v = g as in PyTorch. Source: `torch.optim.SGD`; Caffe's `SGDSolver` and
+/// v starts from 0, so the first step has v = g as in PyTorch. Source: `torch.optim.SGD`; Caffe's
+/// `SGDSolver` and
 /// `NesterovSolver`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Velocity {
@@ -124,7 +126,8 @@ fn each(grads: &mut [f32], velocity: &mut [f32], update: impl Fn(&mut f32, &mut 
     }
 }
 
-/// Computes g ← local·(g + λw) of LARS, to which sgd's momentum is then applied. λ is the coupled `l2`.
+/// Computes g ← local·(g + λw) of LARS, to which sgd's momentum is then applied. λ is the coupled
+/// `l2`.
 ///
 /// Source: You, Gitman, Ginsburg 2017 (arXiv:1708.03888), algorithm 1, which uses Caffe's form of
 /// momentum.
@@ -136,7 +139,8 @@ pub(super) fn localise(local: f32, l2: f32, params: &[f32], grads: &mut [f32]) {
     }
 }
 
-/// Returns trust_coefficient·‖w‖/(‖g‖ + λ‖w‖) of a tensor, or 1 if either norm is 0. NaN propagates.
+/// Returns trust_coefficient·‖w‖/(‖g‖ + λ‖w‖) of a tensor, or 1 if either norm is 0. NaN
+/// propagates.
 ///
 /// If it is 1, the update is that of sgd and depends on the scale of the gradients, which otherwise
 /// cancels: the first step of a tensor of zeros is m times larger under a sum over m samples than
@@ -194,7 +198,8 @@ impl Rmsprop {
         Self { alpha: alpha as f32, rest: (1.0 - alpha) as f32, eps: eps as f32, form, mu: momentum as f32 }
     }
 
-    /// Updates both buffers (`momentum` is empty without momentum) and writes the direction to `grads`.
+    /// Updates both buffers (`momentum` is empty without momentum) and writes the direction to
+    /// `grads`.
     #[inline(always)]
     pub(super) fn run(self, grads: &mut [f32], square_avg: &mut [f32], momentum: &mut [f32]) {
         assert_eq!(grads.len(), square_avg.len());

@@ -45,7 +45,8 @@ pub struct ScheduleOptions {
     /// γ of the step schedule; default 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gamma: Option<f64>,
-    /// N of the step schedule; default a third of the run's epochs, rounded up, for example 30 of 90.
+    /// N of the step schedule; default a third of the run's epochs, rounded up, for example 30 of
+    /// 90.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decay_epochs: Option<u64>,
 }
@@ -53,8 +54,8 @@ pub struct ScheduleOptions {
 /// The rate of each step of a run: a pure function of the step.
 ///
 /// It is computed in `f64`, by cosine and power functions that are the same on every machine;
-/// optimizers cast it to `f32` once. Multiplying the base rate by a power of two multiplies every rate
-/// by it, exactly.
+/// optimizers cast it to `f32` once. Multiplying the base rate by a power of two multiplies every
+/// rate by it, exactly.
 ///
 /// # Examples
 /// ```
@@ -172,9 +173,9 @@ fn at_least_one(option: &'static str, value: u64) -> Result<u64, OptimError> {
 
 /// The fraction of the rate in each step of a warm-up of W steps; s is the initial fraction.
 ///
-/// Both forms are those of Goyal et al. 2017 (arXiv:1706.02677, section 2.2), who raise the rate from
-/// that of the small batch to κ times it: s = 1/κ. As a fraction of the rate, s is the same number
-/// under every [`Reduction`](super::Reduction).
+/// Both forms are those of Goyal et al. 2017 (arXiv:1706.02677, section 2.2), who raise the rate
+/// from that of the small batch to κ times it: s = 1/κ. As a fraction of the rate, s is the same
+/// number under every [`Reduction`](super::Reduction).
 ///
 /// # Examples
 ///
@@ -193,8 +194,8 @@ fn at_least_one(option: &'static str, value: u64) -> Result<u64, OptimError> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WarmupForm {
-    /// s + (1 − s)·(t + 1)/W in step t, counted from 0: the rate rises linearly and reaches its full
-    /// value in step W − 1.
+    /// s + (1 − s)·(t + 1)/W in step t, counted from 0: the rate rises linearly and reaches its
+    /// full value in step W − 1.
     #[default]
     Linear,
     /// s during the warm-up, then the full rate.
@@ -261,8 +262,9 @@ fn out_of_range(value: f64, expected: &'static str) -> OptimError {
 ///
 /// η = η₀·κ^p·c(B₀, S₀)/c(B, S)
 ///
-/// so that under `sum` the linear rule changes nothing. For [scale-free](OptimizerKind::is_scale_free)
-/// rules the rate is the same in all conventions, regardless of c.
+/// so that under `sum` the linear rule changes nothing. For
+/// [scale-free](OptimizerKind::is_scale_free) rules the rate is the same in all conventions,
+/// regardless of c.
 ///
 /// # Examples
 /// ```
@@ -313,7 +315,8 @@ pub struct BatchCut {
 }
 
 impl ScaleRate {
-    /// Returns the factor from the rate tuned for the batches of `base` to the rate for those of `now`.
+    /// Returns the factor from the rate tuned for the batches of `base` to the rate for those of
+    /// `now`.
     ///
     /// # Panics
     /// If a batch has no samples or no shards.
@@ -433,8 +436,8 @@ mod tests {
     }
 
     /// Reference: torch 2.15, f64, base rate 0.4, at steps 0, 1, 25, 50, 77, 99:
-    /// `CosineAnnealingLR(T_max=100)`, `LinearLR(1, 0, 100)`, `StepLR(30, 0.1)`, each stepped once per
-    /// step.
+    /// `CosineAnnealingLR(T_max=100)`, `LinearLR(1, 0, 100)`, `StepLR(30, 0.1)`, each stepped once
+    /// per step.
     #[test]
     fn schedules_match_pytorch() {
         let steps = [0, 1, 25, 50, 77, 99];

@@ -67,7 +67,8 @@ impl StateBuffers {
     }
 }
 
-/// The params of a segment that are excluded from penalties: ascending ranges with gaps between them.
+/// The params of a segment that are excluded from penalties: ascending ranges with gaps between
+/// them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct NoDecay(Vec<Range<usize>>);
 

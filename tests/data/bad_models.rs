@@ -243,7 +243,7 @@ fn bad_checkpoints_are_rejected() {
     *changed.last_mut().unwrap() ^= 1;
     let cases: Vec<Case> = vec![
         ("a model", model(), &["is not a checkpoint", "--init"]),
-        ("a changed number", changed, &["tensor 'optimizer.exp_avg.layers.0.", "is damaged", "before"]),
+        ("a changed number", changed, &["tensor 'optimizer.exp_avg.layers.0.", "is damaged", "previous"]),
         (
             "another position in the run",
             describe(|description| description["position"]["step"] = json!(7)),

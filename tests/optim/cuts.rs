@@ -1,6 +1,6 @@
-//! Tests that params and optimizer state have the same bits regardless of how the blocks are split into
-//! segments, in one phase or two, and across saving and loading; and that the fast versions agree with
-//! the slow definitions on random data.
+//! Tests that params and optimizer state have the same bits regardless of how the blocks are split
+//! into segments, in one phase or two, and across saving and loading; and that the fast versions
+//! agree with the slow definitions on random data.
 
 use phalanx::internals::Blocks;
 use phalanx::optim::{
@@ -82,9 +82,9 @@ fn wave(len: usize, seed: u64) -> Vec<f32> {
 
 /// Returns a wave whose values are at least 1/16 away from 0.
 ///
-/// The penalty λw of these tests is below 1/64, so it cannot cancel any of these gradients. A canceled
-/// gradient has no significant digits left in f32, and the rules that divide by its size turn this into
-/// a difference in the params: in about one of twenty runs of a test on plain waves.
+/// The penalty λw of these tests is below 1/64, so it cannot cancel any of these gradients. A
+/// canceled gradient has no significant digits left in f32, and the rules that divide by its size
+/// turn this into a difference in the params: in about one of twenty runs of a test on plain waves.
 fn clear_wave(len: usize, seed: u64) -> Vec<f32> {
     wave(len, seed).into_iter().map(|x| (0.0625 + 0.9375 * x.abs()).copysign(x)).collect()
 }
@@ -231,7 +231,7 @@ fn non_finite_gradients_reach_the_params() {
             let mut group = Group::new(&options, &[4], &[0, 1]);
             let mut params = [1.0, 2.0, 3.0, 4.0];
             group.step(0.1, &mut params, &[0.5, bad, 0.5, 0.5]);
-            assert!(!params[1].is_finite(), "{bad} vanished with {options:?}");
+            assert!(!params[1].is_finite(), "{bad} was lost with {options:?}");
         }
     }
 }

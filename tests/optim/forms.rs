@@ -1,6 +1,6 @@
-//! Tests that each form of ε, the penalty divided by the weight of a batch and the exclusion of biases
-//! agree with the slow definition, tensor by tensor, and do not depend on how the params are split into
-//! segments.
+//! Tests that each form of ε, the penalty divided by the weight of a batch and the exclusion of
+//! biases agree with the slow definition, tensor by tensor, and do not depend on how the params are
+//! split into segments.
 
 use phalanx::internals::Blocks;
 use phalanx::optim::{EpsForm, Optimizer, OptimizerKind, OptimizerOptions, reference::TensorOptimizer};
@@ -53,8 +53,8 @@ fn fast(options: OptimizerOptions, world_size: usize) -> Vec<f32> {
     params
 }
 
-/// Runs the same steps by the slow definition. It has a single λ, and its state must persist from step
-/// to step, so the changing penalty is added to the gradient here.
+/// Runs the same steps by the slow definition. It has a single λ, and its state must persist from
+/// step to step, so the changing penalty is added to the gradient here.
 fn slow(options: OptimizerOptions) -> Vec<f64> {
     let mut params = Vec::new();
     let mut start = 0;

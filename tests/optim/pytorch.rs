@@ -1,6 +1,6 @@
-//! Tests that every optimizer computes the updates of PyTorch (2.15, in f64) or, if `torch.optim` lacks
-//! it, of the formulas in its source: 20 steps on two tensors of 3 and 4 params, with a rate that
-//! changes during the run.
+//! Tests that every optimizer computes the updates of PyTorch (2.15, in f64) or, if `torch.optim`
+//! lacks it, of the formulas in its source: 20 steps on two tensors of 3 and 4 params, with a rate
+//! that changes during the run.
 //!
 //! `fixtures/optim_pytorch.json` was written by:
 //!

@@ -108,8 +108,8 @@ fn what_is_about_the_run_and_not_its_numbers_is_carried_over() {
 fn what_has_no_translation_is_refused_with_the_reason() {
     let room = Room::new();
     for (arguments, code, fragments) in [
-        ("--to mean-of-shard-means --shards 3 -b 100", 1, &["34 and of 33 samples", "divides the batch"][..]),
-        ("--to sum --optimizer lars", 1, &["lars", "all 0", "--init"]),
+        ("--to mean-of-shard-means --shards 3 -b 100", 1, &["34 or 33 samples", "divides the batch"][..]),
+        ("--to sum --optimizer lars", 1, &["lars", "tensor are 0", "--init"]),
         ("--to c --data-size 100", 1, &["C is infinite", "--l2"]),
         ("--to-momentum-form caffe --momentum 0.9 --lr-schedule cosine", 1, &["constant rate", "caffe"]),
         ("--to-batch-size 1024 --rule adam --optimizer adam", 1, &["beta1 of 0.9", "10.0 times"]),

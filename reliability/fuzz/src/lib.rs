@@ -1,4 +1,5 @@
-//! Code shared by the fuzz targets: a file in memory, and the requirements on a parser that accepts it.
+//! Code shared by the fuzz targets: a file in memory, and the requirements on a parser that accepts
+//! it.
 
 use std::fs;
 use std::path::PathBuf;

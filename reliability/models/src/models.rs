@@ -1,10 +1,10 @@
 //! Small programs that a model checker runs in every possible order of their threads.
 //!
-//! Loom runs each model once for every interleaving that can make a difference, with the C11 memory model:
-//! two ranks without a bound, three with at most three preemptions. Shuttle runs the same models, and a
-//! complete step of four ranks, in random orders, half of them with random priorities (PCT: Burckhardt et
-//! al. 2010, "A Randomized Scheduler with Probabilistic Guarantees of Finding Bugs"). A model fails on a
-//! race on a [`TrackedCell`], a deadlock or a failed assertion.
+//! Loom runs each model once for every interleaving that can make a difference, with the C11 memory
+//! model: two ranks without a bound, three with at most three preemptions. Shuttle runs the same
+//! models, and a complete step of four ranks, in random orders, half of them with random priorities
+//! (PCT: Burckhardt et al. 2010, "A Randomized Scheduler with Probabilistic Guarantees of Finding
+//! Bugs"). A model fails on a race on a [`TrackedCell`], a deadlock or a failed assertion.
 //!
 //! ```sh
 //! cargo test --manifest-path reliability/models/Cargo.toml --features loom    # or shuttle; -- --include-ignored for all
@@ -91,8 +91,8 @@ fn world(size: usize) -> World {
     World::new(size).expect("a model has ranks")
 }
 
-/// A value tracked by the checker: the model fails if two threads access it without synchronization and
-/// at least one of them writes.
+/// A value tracked by the checker: the model fails if two threads access it without synchronization
+/// and at least one of them writes.
 struct TrackedCell(UnsafeCell<u64>);
 
 // SAFETY: the models verify that no thread reads while another writes.
@@ -154,8 +154,8 @@ fn a_barrier_orders_writes_of_three_ranks() {
     check(AT_MOST_3, || barriers(3, 1));
 }
 
-/// Values small enough to be sent with the arrival, in consecutive rounds, so that both buffers of a slot
-/// are reused.
+/// Values small enough to be sent with the arrival, in consecutive rounds, so that both buffers of
+/// a slot are reused.
 fn payloads(size: usize, rounds: u64) {
     on_ranks(world(size), move |mut rank| {
         for round in 0..rounds {
@@ -317,7 +317,8 @@ fn a_rank_that_leaves_is_reported_to_two_other_ranks() {
     });
 }
 
-/// A rank whose communicator outlives its session; the session ends with its task or is finished before.
+/// A rank whose communicator outlives its session; the session ends with its task or is finished
+/// before.
 fn sessions(size: usize, finishes: bool) -> Vec<Result<(), CollectiveError>> {
     let results = on_ranks(world(size), move |mut rank| {
         let mut session = rank.enter();
@@ -544,8 +545,8 @@ fn steps_of_four_ranks_are_complete() {
     check(None, || steps(4, 2));
 }
 
-/// An external abort and timeouts at any point in the steps of four ranks: all ranks stop after the same
-/// step, with the same cause.
+/// An external abort and timeouts at any point in the steps of four ranks: all ranks stop after the
+/// same step, with the same cause.
 #[cfg(feature = "shuttle")]
 #[test]
 fn four_interrupted_ranks_stop_at_the_same_step() {

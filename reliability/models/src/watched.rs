@@ -1,8 +1,8 @@
-//! The checker's locks, atomics and cells, with the interfaces of parking_lot and std that the reducer
-//! uses.
+//! The checker's locks, atomics and cells, with the interfaces of parking_lot and std that the
+//! reducer uses.
 //!
-//! There is no clock: a wait with a deadline ends as soon as its thread is scheduled, which can be at any
-//! time.
+//! There is no clock: a wait with a deadline ends as soon as its thread is scheduled, which can be
+//! at any time.
 
 #[cfg(feature = "loom")]
 use loom as checker;
@@ -40,8 +40,8 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-/// No spinning: a check before parking is equivalent to one while parked, and would multiply the number of
-/// schedules.
+/// No spinning: a check before parking is equivalent to one while parked, and would multiply the
+/// number of schedules.
 pub const SPINS: u32 = 0;
 
 #[derive(Debug)]

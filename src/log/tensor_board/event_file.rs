@@ -27,8 +27,8 @@ use crate::checkpoint::write_whole_with;
 use crate::protobuf::{Fields, Message};
 use crate::train::Position;
 
-/// The prefix of file names, followed by the time in seconds: TensorBoard reads files with `tfevents`
-/// in their names, in the order of names.
+/// The prefix of file names, followed by the time in seconds: TensorBoard reads files with
+/// `tfevents` in their names, in the order of names.
 const PREFIX: &str = "events.out.tfevents.";
 
 /// The suffix of the names of files written by Phalanx.
@@ -51,11 +51,11 @@ impl EventFile {
         file.map(|file| Self { path: path.clone(), file }).map_err(|source| LogError::Write { path, source })
     }
 
-    /// Continues the newest file of the folder `before` in a new file of `folder`, which starts with the
-    /// records up to `position`. A run without a file gets one that starts at `position`.
+    /// Continues the newest file of the folder `before` in a new file of `folder`, which starts
+    /// with the records up to `position`. A run without a file gets one that starts at `position`.
     ///
-    /// The newest of the files in `folder` is emptied, and the older ones, which are already empty, are
-    /// removed: TensorBoard's Python loader fails if the file that it is reading disappears.
+    /// The newest of the files in `folder` is emptied, and the older ones, which are already empty,
+    /// are removed: TensorBoard's Python loader fails if the file that it is reading disappears.
     pub(super) fn resume(folder: &Path, position: &Position, before: &Path) -> Result<Self, LogError> {
         let (old, there) = (newest(before)?, all(folder)?);
         let bytes = old.as_ref().map_or(Ok(Vec::new()), |path| {
@@ -107,8 +107,8 @@ fn framed(event: Message) -> Vec<u8> {
     record(&event.into_bytes())
 }
 
-/// Returns whether a record belongs to the run up to a position. The end of a partial epoch does not,
-/// because the end of the whole epoch will follow.
+/// Returns whether a record belongs to the run up to a position. The end of a partial epoch does
+/// not, because the end of the whole epoch will follow.
 fn is_before(data: &[u8], position: &Position) -> bool {
     let Some(event) = Fields::read(data) else { return false };
     let (step, here) = (event.int(STEP), position.step as i64);
@@ -121,7 +121,8 @@ fn is_before(data: &[u8], position: &Position) -> bool {
     }
 }
 
-/// Returns whether the values of a summary belong to the end of an epoch, or `None` if it is damaged.
+/// Returns whether the values of a summary belong to the end of an epoch, or `None` if it is
+/// damaged.
 fn ends_epoch(summary: &[u8]) -> Option<bool> {
     for value in Fields::read(summary)?.bytes(VALUE) {
         if Fields::read(value)?.bytes(TAG).any(|tag| tag.starts_with(OF_STEP.as_bytes())) {
@@ -205,8 +206,8 @@ impl Value {
     }
 }
 
-/// The counts of values in buckets. Each `bucket_limit` is the upper limit of a bucket and the lower
-/// limit of the next, to which it belongs.
+/// The counts of values in buckets. Each `bucket_limit` is the upper limit of a bucket and the
+/// lower limit of the next, to which it belongs.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Histogram {
     pub min: f64,

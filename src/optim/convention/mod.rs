@@ -1,10 +1,10 @@
 //! Translation of hyper-parameters between conventions, with the exactness of each number.
 //!
-//! A **convention** determines the gradient of a step and the form of the L2 penalty ([`Convention`]).
-//! **Settings** are a [`Recipe`] as written in a convention, with the batch it was tuned for
-//! ([`Settings`]). A **translation** gives the same trajectory in another convention: the new numbers,
-//! each with its factor ([`NumberChange`]), and the conditions under which they are exact
-//! ([`Translation::conditions`]); or an error with the reason ([`ConventionError`]).
+//! A **convention** determines the gradient of a step and the form of the L2 penalty
+//! ([`Convention`]). **Settings** are a [`Recipe`] as written in a convention, with the batch it
+//! was tuned for ([`Settings`]). A **translation** gives the same trajectory in another convention:
+//! the new numbers, each with its factor ([`NumberChange`]), and the conditions under which they
+//! are exact ([`Translation::conditions`]); or an error with the reason ([`ConventionError`]).
 //!
 //! With c the gradient of the new convention divided by that of the old, on a batch of m samples:
 //!
@@ -18,9 +18,9 @@
 //! and L2 is written as ([`Convention::write_l2`]): λ itself; α = mλ_μ of scikit-learn's MLPs;
 //! Λ = Nλ_Σ/m of an objective Σℓ + (Λ/2)‖w‖² over N samples; C = 1/Λ of C·Σℓ + ½‖w‖².
 //!
-//! Sum and mean differ by more than a constant in one place: a short last batch of r samples, in which
-//! a sample has weight m/r under the mean and 1 under the sum. Shard means of uneven shards are not a
-//! multiple of the mean, and are refused.
+//! Sum and mean differ by more than a constant in one place: a short last batch of r samples, in
+//! which a sample has weight m/r under the mean and 1 under the sum. Shard means of uneven shards
+//! are not a multiple of the mean, and are refused.
 //!
 //! # Examples
 //! ```
@@ -62,8 +62,8 @@ pub use translation::{Destination, Exactness, NumberChange, Translation};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Convention {
-    /// (Σ g + αw)/m, the α of scikit-learn's `MLPClassifier`: its gradient is a mean, but its α is the λ
-    /// of a sum.
+    /// (Σ g + αw)/m, the α of scikit-learn's `MLPClassifier`: its gradient is a mean, but its α is
+    /// the λ of a sum.
     ScikitLearn,
     /// The mean of a batch, for the objective (1/N)Σℓ + (λ/2)‖w‖² over all N samples.
     ObjectiveMean,
@@ -135,8 +135,8 @@ impl Convention {
         matches!(self, Self::ObjectiveSum | Self::C)
     }
 
-    /// Returns the λ in λw, which is added to this convention's gradient of a batch, from L2 as written:
-    /// λ, α, Λ or C.
+    /// Returns the λ in λw, which is added to this convention's gradient of a batch, from L2 as
+    /// written: λ, α, Λ or C.
     ///
     /// # Errors
     /// [`ConventionError::NeedsDataSize`]; [`ConventionError::ZeroC`] for a C of 0.
@@ -220,14 +220,15 @@ impl Recipe {
     /// | `initial_accumulator`, ε inside the square root | factor² |
     /// | momentum, β₁, β₂, trust coefficient; rate and weight decay of the scale-free rules | 1 |
     ///
-    /// Both recipes give the same trajectory: bit-identical if the factor is a power of two and nothing
-    /// underflows or overflows, and to about 1e-6 otherwise. One exception: lars treats a tensor of norm
-    /// 0 as sgd does, with a rate that is right for neither convention. When switching during a run,
-    /// also call [`Optimizer::rescale_state`](crate::optim::Optimizer::rescale_state).
+    /// Both recipes give the same trajectory: bit-identical if the factor is a power of two and
+    /// nothing underflows or overflows, and to about 1e-6 otherwise. One exception: lars treats a
+    /// tensor of norm 0 as sgd does, with a rate that is right for neither convention. When
+    /// switching during a run, also call
+    /// [`Optimizer::rescale_state`](crate::optim::Optimizer::rescale_state).
     ///
     /// # Errors
-    /// Those of [`OptimizerOptions::check`], for the old and new options; [`OptimError::OutOfRange`] if
-    /// the factor is not a positive normal `f32`.
+    /// Those of [`OptimizerOptions::check`], for the old and new options;
+    /// [`OptimError::OutOfRange`] if the factor is not a positive normal `f32`.
     pub fn translated(&self, factor: f64) -> Result<Self, OptimError> {
         let factor = positive("the factor of the gradients", factor)?;
         let hyper = self.options.hyper()?;
@@ -260,8 +261,8 @@ fn translated_options(hyper: &Hyper, factor: f64) -> OptimizerOptions {
 pub struct Settings {
     /// The convention.
     pub convention: Convention,
-    /// The numbers. `options.l2` is L2 as the convention writes it: λ, α, Λ or C; `options.l2_form` is
-    /// ignored.
+    /// The numbers. `options.l2` is L2 as the convention writes it: λ, α, Λ or C; `options.l2_form`
+    /// is ignored.
     pub recipe: Recipe,
     /// The number of samples in a full batch, m.
     pub batch_size: usize,
@@ -275,8 +276,8 @@ pub struct Settings {
     pub rate_changes: bool,
     /// True if all params of some tensor start from 0, as the biases of [`Mlp`](crate::model::Mlp) do. Relevant to lars.
     pub zero_start: bool,
-    /// True if the loss is that of [standardized targets](crate::model::Mlp::standardize_targets), which
-    /// other programs do not use by default.
+    /// True if the loss is that of [standardized targets](crate::model::Mlp::standardize_targets),
+    /// which other programs do not use by default.
     pub standardized_targets: bool,
 }
 
@@ -312,8 +313,8 @@ impl Settings {
         }
     }
 
-    /// Returns the settings in the form used in training: a reduction, and a recipe whose `l2` is added
-    /// to the gradient given by its `l2_form`.
+    /// Returns the settings in the form used in training: a reduction, and a recipe whose `l2` is
+    /// added to the gradient given by its `l2_form`.
     ///
     /// # Errors
     /// [`ConventionError::NeedsDataSize`] and [`ConventionError::ZeroC`].
@@ -408,8 +409,8 @@ pub enum ConventionError {
         /// The number of samples in the largest shard.
         most: usize,
     },
-    /// Momentum translated between Caffe's form, in which each gradient keeps the rate of its step, and
-    /// PyTorch's, in which it does not, while the rate changes.
+    /// Momentum translated between Caffe's form, in which each gradient keeps the rate of its step,
+    /// and PyTorch's, in which it does not, while the rate changes.
     #[error(
         "the {from} and {to} forms of momentum are equivalent only at a constant rate: when the rate changes, old \
          gradients keep their rate in the caffe form and use the new rate in the pytorch form; keep --momentum-form \

@@ -65,8 +65,8 @@ pub struct Translation {
     pub factor: f64,
     /// Each number before and after.
     pub changes: Vec<NumberChange>,
-    /// The conditions under which the translation is exact or an approximation. Each one displays as a
-    /// sentence and serializes with its values.
+    /// The conditions under which the translation is exact or an approximation. Each one displays
+    /// as a sentence and serializes with its values.
     pub conditions: Vec<Condition>,
 }
 
@@ -80,8 +80,8 @@ impl Translation {
 }
 
 impl Settings {
-    /// Translates the settings to the same trajectory in another convention or, for another batch size,
-    /// by a rule.
+    /// Translates the settings to the same trajectory in another convention or, for another batch
+    /// size, by a rule.
     ///
     /// # Errors
     /// [`ConventionError`] for settings without an exact translation, with the reason.
@@ -335,8 +335,8 @@ struct SettingsPair<'a> {
 }
 
 impl SettingsPair<'_> {
-    /// Returns c = (gradient of `to`)/(gradient of `from`) on a batch, or `None` if the gradients are
-    /// not multiples of each other.
+    /// Returns c = (gradient of `to`)/(gradient of `from`) on a batch, or `None` if the gradients
+    /// are not multiples of each other.
     fn factor(self, batch: usize) -> Option<f64> {
         let Self { from, to } = self;
         let is_one = from.divides_shards() && to.divides_shards() && from.shards == to.shards
@@ -380,8 +380,8 @@ fn is_power_of_two(value: f64) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exactness {
-    /// The same bits of params, because all factors are powers of two, as long as nothing underflows or
-    /// overflows.
+    /// The same bits of params, because all factors are powers of two, as long as nothing
+    /// underflows or overflows.
     SameBits,
     /// The same params up to rounding, about 1e-6.
     Rounding,
@@ -443,14 +443,16 @@ pub enum Condition {
         /// The number of its shards.
         shards: usize,
     },
-    /// The penalty of a short last batch has a different weight relative to its gradient than before.
+    /// The penalty of a short last batch has a different weight relative to its gradient than
+    /// before.
     ShortBatchPenalty {
         /// The number of samples in the short batch.
         samples: usize,
         /// The quotient of the two weights.
         times: f64,
     },
-    /// When switching during a run, a state buffer that scales with the gradients must be multiplied.
+    /// A state buffer that scales with the gradients, which must be multiplied when switching
+    /// during a run.
     State {
         /// The name of the buffer.
         name: &'static str,
