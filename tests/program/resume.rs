@@ -124,7 +124,8 @@ fn a_damaged_checkpoint_is_reported_and_the_previous_one_is_used() {
         }
         let ran = room.run(&format!("train --resume {run} --epochs 6 --allow-changed epochs"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        let warned = ran.err.contains("step-00000046.safetensors") && ran.err.contains("trying the one before");
+        let warned =
+            ran.err.contains("step-00000046.safetensors") && ran.err.contains("trying the one before");
         assert_eq!(warned, damage != "gone", "{damage}: {}", ran.err);
         assert!(ran.err.contains("after step 30 (1 epochs and 7 steps)"), "{}", ran.err);
         assert_eq!(hash(&room, &run), hash(&room, "whole"), "{damage}");
@@ -284,7 +285,10 @@ fn a_checkpoint_that_cannot_be_written_stops_the_run_and_leaves_the_others() {
     let whole = Checkpoint::load(&room.path("run/checkpoints/step-00000030.safetensors")).unwrap();
     assert_eq!(whole.snapshot.position().step, 30);
     let names = fs::read_dir(room.path("run/checkpoints")).unwrap().map(|entry| entry.unwrap().file_name());
-    assert!(names.into_iter().all(|name| name.to_str().unwrap().starts_with("step-")), "an incomplete file is left");
+    assert!(
+        names.into_iter().all(|name| name.to_str().unwrap().starts_with("step-")),
+        "an incomplete file is left"
+    );
 }
 
 #[test]

@@ -458,8 +458,9 @@ fn a_run_that_learned_nothing_prints_a_warning_and_one_that_learned_does_not() {
     let with = |arguments: &str, printed: &[&str]| {
         let ran = room.run(&format!("train {arguments}"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        printed.iter()
-            .for_each(|printed| assert!(ran.err.contains(printed), "{arguments} does not print {printed}: {}", ran.err));
+        printed.iter().for_each(|printed| {
+            assert!(ran.err.contains(printed), "{arguments} does not print {printed}: {}", ran.err)
+        });
         if printed.is_empty() {
             assert!(!ran.err.contains(WARNING), "{arguments}: {}", ran.err);
         }

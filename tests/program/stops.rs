@@ -79,9 +79,12 @@ fn a_signal_at_any_moment_saves_the_run_which_resumes_to_the_same_bits() {
     let (room, whole) = furnished();
     let longest = span(&room);
     let mut random = Random(2);
-    let mut signals =
-        Tally::new("C6", "signals that end a run within 2 s, saved and with exit code 128 + n, or before it starts");
-    let mut ends = Tally::new("C6", "runs stopped up to ten times that end with the same bits as an uninterrupted run");
+    let mut signals = Tally::new(
+        "C6",
+        "signals that end a run within 2 s, saved and with exit code 128 + n, or before it starts",
+    );
+    let mut ends =
+        Tally::new("C6", "runs stopped up to ten times that end with the same bits as an uninterrupted run");
     let mut kinds = [0, 0, 0];
     for sent in 0..count(12, 500) {
         let end = stopped(&room, &mut random, sent % 5 == 4, longest);
@@ -94,7 +97,10 @@ fn a_signal_at_any_moment_saves_the_run_which_resumes_to_the_same_bits() {
             std::fs::remove_dir_all(room.path("run")).unwrap();
         }
     }
-    println!("{} before the handlers were installed, {} saved, {} after the end", kinds[0], kinds[1], kinds[2]);
+    println!(
+        "{} before the handlers were installed, {} saved, {} after the end",
+        kinds[0], kinds[1], kinds[2]
+    );
     signals.end();
     ends.end();
     assert!(kinds[1] > 0, "no signal arrived while the run was in progress");

@@ -128,7 +128,10 @@ fn a_linear_model_converges_to_least_squares_and_all_results_are_in_the_units_of
     assert_eq!(f64::from(last), *numbers(&csv).last().unwrap().last().unwrap() as f32 as f64);
     room.good("report run");
     let page = room.read("run/report.html");
-    assert!(page.contains("Worst-predicted samples") && !page.contains("are not shown"), "the page has no samples");
+    assert!(
+        page.contains("Worst-predicted samples") && !page.contains("are not shown"),
+        "the page has no samples"
+    );
     let inspected = room.good("inspect run");
     assert!(
         inspected.contains("standardized by mean") && inspected.contains("--standardize-targets"),

@@ -95,7 +95,10 @@ fn read_events(room: &Room, run: &str) -> EventFile {
     let mut files: Vec<_> = names.filter(|path| path.to_str().unwrap().contains("tfevents")).collect();
     files.sort();
     let newest = files.pop().unwrap();
-    assert!(files.iter().all(|path| path.metadata().unwrap().len() == 0), "the file of the resumed run is empty");
+    assert!(
+        files.iter().all(|path| path.metadata().unwrap().len() == 0),
+        "the file of the resumed run is empty"
+    );
     let bytes = fs::read(newest).unwrap();
     let mut held = EventFile::default();
     let (first, events) = (records(&bytes)[0], records(&bytes).split_off(1));

@@ -404,7 +404,10 @@ mod tests {
             BenchError::ZeroThreads
         ));
         assert!(matches!(refused(AllReduceOptions { lengths: vec![], ..options() }), BenchError::NoLengths));
-        assert!(matches!(refused(AllReduceOptions { lengths: vec![0], ..options() }), BenchError::ZeroLength));
+        assert!(matches!(
+            refused(AllReduceOptions { lengths: vec![0], ..options() }),
+            BenchError::ZeroLength
+        ));
         for takes in [0, 100_001, usize::MAX] {
             let refused = refused(AllReduceOptions { takes: Some(takes), ..options() });
             assert!(matches!(refused, BenchError::Takes { .. }), "{takes}");

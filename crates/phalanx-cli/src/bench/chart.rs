@@ -153,7 +153,11 @@ mod tests {
             let tags = tags(&svg);
             let circles = tags.iter().filter(|tag| **tag == "circle").count();
             assert_eq!(circles, counts.len() + 1, "one per count, and the one in the legend");
-            assert_eq!(svg.matches("class=\"fit c5\"").count(), 2, "the ideal line, and the one in the legend");
+            assert_eq!(
+                svg.matches("class=\"fit c5\"").count(),
+                2,
+                "the ideal line, and the one in the legend"
+            );
             assert!(
                 svg.contains("a &lt; b &amp; c &gt;   d") && !svg.contains("NaN") && !svg.contains("inf")
             );

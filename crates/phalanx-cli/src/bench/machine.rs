@@ -102,7 +102,7 @@ impl fmt::Display for Warning {
             ),
             Self::MoreThreadsThanCores { threads, cores } => write!(
                 f,
-                "{threads} threads on {}: with more threads than cores, threads share cores and cannot speed up further",
+                "{threads} threads on {}: threads in excess of the cores share cores and give no speed-up",
                 counted(*cores as u64, "core")
             ),
             Self::IdleThreads { threads, shards } => write!(

@@ -57,7 +57,7 @@ impl Interval {
 ///
 /// If there are no ranks.
 pub fn from_first_start(ranks: impl Iterator<Item = Interval> + Clone) -> Duration {
-    last_end(ranks.clone()) - ranks.map(|rank| rank.start).min().expect("a world has a rank")
+    last_end(ranks.clone()) - ranks.map(|rank| rank.start).min().expect("a world has at least one rank")
 }
 
 /// Returns the time from the last start of a rank to the last end: the duration of a collective
@@ -67,11 +67,11 @@ pub fn from_first_start(ranks: impl Iterator<Item = Interval> + Clone) -> Durati
 ///
 /// If there are no ranks.
 pub fn from_last_start(ranks: impl Iterator<Item = Interval> + Clone) -> Duration {
-    last_end(ranks.clone()) - ranks.map(|rank| rank.start).max().expect("a world has a rank")
+    last_end(ranks.clone()) - ranks.map(|rank| rank.start).max().expect("a world has at least one rank")
 }
 
 fn last_end(ranks: impl Iterator<Item = Interval>) -> Instant {
-    ranks.map(|rank| rank.end).max().expect("a world has a rank")
+    ranks.map(|rank| rank.end).max().expect("a world has at least one rank")
 }
 
 /// Median, minimum and maximum of values, in their unit.

@@ -206,7 +206,10 @@ impl StackedColumns {
     ///
     /// If a part does not have one height per column.
     pub fn svg_of(&self, width: f64) -> String {
-        assert!(self.parts.iter().all(|(_, heights)| heights.len() == self.names.len()), "one height per column");
+        assert!(
+            self.parts.iter().all(|(_, heights)| heights.len() == self.names.len()),
+            "one height per column"
+        );
         let entries = self.parts.iter().enumerate();
         let entries =
             entries.map(|(index, (name, _))| LegendEntry { name, line: None, fill: Some(fill(index)) });
@@ -248,7 +251,8 @@ impl StackedColumns {
         let share = |(name, heights): &(String, Vec<f64>)| {
             format!("{name}: {:.0} % of the total.", 100.0 * sum(heights) / total)
         };
-        let sentences: Vec<String> = self.caption.iter().cloned().chain(self.parts.iter().map(share)).collect();
+        let sentences: Vec<String> =
+            self.caption.iter().cloned().chain(self.parts.iter().map(share)).collect();
         sentences.join(" ")
     }
 }

@@ -94,7 +94,8 @@ fn over_epochs(runs: &[RunRecord]) -> Vec<Plot> {
     if runs.iter().all(|run| run.log.epochs.len() < 2) {
         return Vec::new();
     }
-    let mut note = "Training loss: mean over the epoch, with each sample scored before its update.".to_owned();
+    let mut note =
+        "Training loss: mean over the epoch, with each sample scored before its update.".to_owned();
     if runs.iter().any(|run| run.log.ends_within_an_epoch()) {
         note += " If a run ended within an epoch, its last point covers the completed part.";
     }
@@ -212,7 +213,8 @@ pub fn phases(runs: &[RunRecord]) -> Option<StackedColumns> {
             let group = epochs.len().div_ceil(MAX_COLUMNS).max(1);
             let columns: Vec<_> =
                 epochs.chunks(group).map(|group| (group[0].epoch.to_string(), mean(group))).collect();
-            let mut caption = if group > 1 { format!("Mean of every {group} epochs.") } else { String::new() };
+            let mut caption =
+                if group > 1 { format!("Mean of every {group} epochs.") } else { String::new() };
             if run.log.ends_within_an_epoch() {
                 caption += " The last column covers a partial epoch.";
             }

@@ -181,7 +181,11 @@ mod tests {
         assert_eq!(options.in_words(&runs[1], &runs), "l2 0.5, lr 0.2");
         let three = [run(&[("lr", "0.1")]), run(&[("lr", "0.1")]), run(&[("lr", "0.2")])];
         let words = |index: usize| OptionNames::of(&three).in_words(&three[index], &three);
-        assert_eq!([words(0), words(2)], ["", "lr 0.2"], "a value that most runs have distinguishes none of them");
+        assert_eq!(
+            [words(0), words(2)],
+            ["", "lr 0.2"],
+            "a value that most runs have distinguishes none of them"
+        );
         assert_eq!(option_rows(&["l2".to_owned()], &runs), [["l2", NONE, "0.5"]]);
         assert_eq!(OptionNames::of(&runs[..1]).differ, Vec::<String>::new());
     }

@@ -30,7 +30,10 @@ const MAX_LETTERS: usize = 44;
 ///
 /// If there is no run, or `tested` does not have one entry per run.
 pub fn run_page(runs: &[RunRecord], tested: &[Result<TestPredictions, String>]) -> String {
-    assert!(!runs.is_empty() && runs.len() == tested.len(), "at least one run, and one entry of `tested` per run");
+    assert!(
+        !runs.is_empty() && runs.len() == tested.len(),
+        "at least one run, and one entry of `tested` per run"
+    );
     let options = OptionNames::of(runs);
     let title = match runs {
         [run] => format!("Run {}", run.name()),

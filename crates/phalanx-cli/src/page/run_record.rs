@@ -186,7 +186,10 @@ impl RunRecord {
                 "print the class or value of each sample; to predict other data, name it after the run",
             ),
             (longer, what),
-            (format!("phalanx train --config {run}/config.toml --lr RATE"), "start a new run with another option"),
+            (
+                format!("phalanx train --config {run}/config.toml --lr RATE"),
+                "start a new run with another option",
+            ),
         ]
     }
 }

@@ -278,9 +278,7 @@ fn rough(value: f64) -> String {
 fn answer(findings: &Findings, reduction: Reduction) -> Vec<String> {
     let best: Vec<&BestRate> = findings.best_of(reduction).filter(|best| !best.at_end).collect();
     let Some(goal) = findings.goal else {
-        return vec![
-            "No loss is reached with every batch size; raise --epochs, or set a --goal.".to_owned(),
-        ];
+        return vec!["No loss is reached with every batch size; raise --epochs, or set a --goal.".to_owned()];
     };
     let sentences =
         [about_rates(&best), about_law(findings), about_noise(findings), about_trade_off(findings, goal)];
@@ -327,7 +325,7 @@ fn about_noise(findings: &Findings) -> Option<String> {
         format!(", a factor of {factor:.1} from the {} at which the best rates bend", rough(law.noise_scale))
     });
     Some(format!(
-        "The gradient noise scale of these runs, measured until the goal, is {value} samples ({low} to {high}){compared}; \
+        "The gradient noise scale of these runs, measured until they reach the goal, is {value} samples ({low} to {high}){compared}; \
          train with --noise-scale to compare a batch size with it without a sweep."
     ))
 }

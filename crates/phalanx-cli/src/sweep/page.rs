@@ -71,8 +71,7 @@ pub fn best_rate(findings: &Findings, reduction: Reduction) -> Plot {
         marks.push(Mark { x: noise.value, label: format!("noise scale {}", short_number(noise.value)) });
     }
     let caption = "Small batches share one rate under sum, large ones one rate under mean.";
-    let plot =
-        best.plot("Best learning rate by batch size".to_owned(), caption, "learning rate");
+    let plot = best.plot("Best learning rate by batch size".to_owned(), caption, "learning rate");
     Plot { series, marks, ..plot }
 }
 
@@ -91,8 +90,7 @@ pub fn to_the_goal(findings: &Findings, reduction: Reduction) -> Plot {
     let goal = findings
         .goal
         .map_or_else(|| "the goal".to_owned(), |goal| format!("a test loss of {}", short_number(goal)));
-    let caption =
-        "Each batch size at its best rate. Below B_crit, larger batches save steps; above it, they waste samples.";
+    let caption = "Each batch size at its best rate. Larger batches save steps below B_crit and waste samples above it.";
     let plot = best.plot(format!("Steps and samples to {goal}"), caption, "steps, samples");
     Plot { series, marks, ..plot }
 }
