@@ -94,7 +94,7 @@ fn state(run: &RunRecord) -> Markup {
         format!("after step {}", grouped(step))
     });
     let results = match &run.state {
-        RunState::UnderWay => return html! { b { "Running" } ", " (step) "." },
+        RunState::Running => return html! { b { "Running" } ", " (step) "." },
         RunState::Killed => {
             return html! { b { "Killed" } " " (step) ": no program is training it, and it has no results." };
         }
