@@ -191,7 +191,7 @@ def failures():
     ends_badly("another batch size", 3, "{first} -b 100", "process 1 and process 0 differ in the batch size")
     ends_badly("other data", 3, "{first} --test-split 0.5", "process 1 and process 0 differ in the training samples")
     ends_badly("other standardization", 3, "{first} --standardize", "process 1 and process 0 differ in what the model makes of the first samples")
-    ends_badly("something else to do", 2, "{first} --print-config", "the processes find different things to do")
+    ends_badly("something else to do", 2, "{first} --print-config", "the processes disagree about what to do")
     ends_badly("data that is not there", 3, f"exec {PHALANX} train nothing.csv -t 1", 'process 1: no file or folder "nothing.csv"')
     ends_badly("usage", 3, "{first} -b 0", "process 1: a batch of 0 samples")
     ends_badly("a process that never starts", 2, "sleep 100", "not all of the 2 processes have started")
