@@ -131,7 +131,7 @@ fn a_linear_model_comes_to_least_squares_and_everything_is_in_the_units_of_the_p
         inspected.contains("standardized by mean") && inspected.contains("--standardize-targets"),
         "{inspected}"
     );
-    assert!(room.good("export run run.onnx").contains("in their units"));
+    assert!(room.good("export run run.onnx").contains("in the units of the targets"));
 }
 
 /// Two outputs of very different scale, in npy, and one in libsvm.
