@@ -5,10 +5,10 @@ use std::fs;
 use crate::room::{Ran, Room, idx, npy, table};
 use crate::tally::Tally;
 
-/// Arguments, exit code, and what the message must say.
+/// Arguments, exit code, and texts that the message must contain.
 type Case = (&'static str, i32, &'static [&'static str]);
 
-/// What is wrong with how the program refuses, if anything is.
+/// Returns a description of the fault if the program does not reject its input as expected.
 fn fault(room: &Room, (arguments, code, fragments): &Case) -> Option<String> {
     let before = room.listing();
     let Ran { code: found, out, err } = room.run(arguments);
@@ -17,10 +17,10 @@ fn fault(room: &Room, (arguments, code, fragments): &Case) -> Option<String> {
         (found != Some(*code), format!("exit code {found:?}")),
         (!err.starts_with("error: ") || err.matches('\n').count() != 1, "not one line".to_owned()),
         (!missing.is_empty(), format!("no {missing:?}")),
-        (!out.is_empty() || room.listing() != before, "something left behind".to_owned()),
+        (!out.is_empty() || room.listing() != before, "output or files were left behind".to_owned()),
     ];
-    let first = faults.into_iter().find(|(is_so, _)| *is_so);
-    first.map(|(_, what)| format!("phalanx {arguments}: {what}: {err}"))
+    let first = faults.into_iter().find(|(is_fault, _)| *is_fault);
+    first.map(|(_, fault)| format!("phalanx {arguments}: {fault}: {err}"))
 }
 
 fn check(room: &Room, cases: &[Case]) {
@@ -29,7 +29,7 @@ fn check(room: &Room, cases: &[Case]) {
     }
 }
 
-/// Does what [`check`] does, and counts bad files for a row of the reliability score.
+/// Does the same as [`check`], and counts bad files for a row of the reliability score.
 fn check_files(room: &Room, what: &str, cases: &[Case]) {
     let mut tally = Tally::new("E2", what);
     for case in cases {
@@ -43,7 +43,7 @@ fn classes(a: f64, b: f64) -> String {
     usize::from(a > b).to_string()
 }
 
-/// A room with good tables, and runs trained on them.
+/// Returns a room with valid tables and with runs trained on them.
 fn furnished() -> Room {
     let room = Room::new();
     room.write("good.csv", table(40, classes));
@@ -102,11 +102,11 @@ fn data_that_cannot_be_read() {
         ("train good.csv --label-column 7", 1, &["no column 7", "0 to 2"]),
         ("train good.csv --label-column 2 --weight-column 2", 1, &["both label and weight"]),
     ];
-    check_files(&room, "files of data that the program refuses", cases);
+    check_files(&room, "data files that the program rejects", cases);
 }
 
 #[test]
-fn options_that_no_data_make_good() {
+fn options_that_are_invalid_for_any_data() {
     let room = furnished();
     let cases: &[Case] = &[
         ("train -t 0", 2, &["number of threads is 0", "at least 1"]),
@@ -170,7 +170,7 @@ fn a_test_split_of_0_is_the_default() {
 }
 
 #[test]
-fn files_of_flags_with_faults() {
+fn faulty_files_of_flags() {
     let room = Room::new();
     for (name, text) in [
         ("unknown", "lr = 0.1\nlearning-rate = 1\n"),
@@ -209,7 +209,7 @@ fn files_of_flags_with_faults() {
         ("train --config twice.toml", 2, &["twice.toml line 2", "duplicate key"]),
         ("train --config both.toml", 2, &["both epochs and max-steps", "keep one"]),
     ];
-    check_files(&room, "files of flags that the program refuses", cases);
+    check_files(&room, "files of flags that the program rejects", cases);
 }
 
 #[test]
@@ -255,16 +255,16 @@ fn models_and_data_that_do_not_fit() {
 }
 
 #[test]
-fn a_model_whose_own_data_is_gone_says_so() {
+fn missing_data_of_a_model_is_reported() {
     let room = furnished();
     fs::remove_file(room.path("good.csv")).unwrap();
-    let cases: &[Case] = &[("eval model", 1, &["the run's own data good.csv", "no file", "name other data"])];
+    let cases: &[Case] = &[("eval model", 1, &["the run's own data good.csv", "no file", "give other data"])];
     check(&room, cases);
 }
 
-/// What clap says itself may take more than a line.
+/// Messages of clap may have more than one line.
 #[test]
-fn unusable_arguments_are_exit_2() {
+fn invalid_arguments_give_exit_code_2() {
     let room = Room::new();
     for arguments in [
         "",

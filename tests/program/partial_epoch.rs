@@ -48,7 +48,7 @@ fn a_partial_epoch_is_labelled_in_the_log_the_results_the_summary_and_the_page()
     let epochs: Vec<&str> = ran.err.lines().filter(|line| line.starts_with("epoch ")).collect();
     assert!(epochs.len() == 2 && !epochs[0].contains("part of"), "{epochs:?}");
     assert!(epochs[1].starts_with("epoch 2/2  ") && epochs[1].contains("  part of an epoch  "), "{epochs:?}");
-    assert!(ran.out.contains("over the part of epoch 2 that was done"), "{}", ran.out);
+    assert!(ran.out.contains("over the completed part of epoch 2"), "{}", ran.out);
     for (event, step) in [("epoch", 23), ("partial_epoch", 30)] {
         assert_eq!(steps(&room, "run", event), [vec![step], vec![step]], "{event}");
     }

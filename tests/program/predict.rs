@@ -247,7 +247,7 @@ fn impossible_requests_give_one_line_of_error_and_write_nothing() {
         ("eval two - --input-format npy", "", 1, &["stdin"]),
         ("predict law new.csv -o .", "", 1, &["cannot write .", "folder"]),
         ("predict law new.csv -o no/out.csv", "", 1, &["no/out.csv", "there is no folder no"]),
-        ("predict law new.csv -o ./new.csv", "", 2, &["-o is the file to predict"]),
+        ("predict law new.csv -o ./new.csv", "", 2, &["-o is the input file"]),
         ("predict killed - -o out.csv", "1,2\n", 1, &["killed has no model", "train --resume killed"]),
         ("predict absent - -o out.csv", "1,2\n", 1, &["cannot read absent"]),
         ("predict new.csv -", "1,2\n", 1, &["new.csv is not a valid safetensors file"]),

@@ -124,7 +124,7 @@ fn the_table_before_training_explains_the_preset() {
             &["like", "0.02 w", "v = mv + lr g", "biases not decayed"][..],
         ),
         ("--like scikit-learn", &["alpha 0.0001", "eps 1e-8 uncorrected"]),
-        ("--like pytorch-ddp --shards 4 --clip-grad-norm 1", &["mean over its processes", "1e-6"]),
+        ("--like pytorch-ddp --shards 4 --clip-grad-norm 1", &["mean of the means of its processes", "1e-6"]),
         ("--like keras --clip-grad-norm 1", &["global_clipnorm", "clipnorm is per variable"]),
         ("--like caffe --momentum 0.9", &["iter_size", "caffe form"]),
         ("--like tensorflow1-estimator", &["the sum of the batch", "initial accumulator 0.1"]),
@@ -144,7 +144,7 @@ fn the_table_before_training_explains_the_preset() {
 fn options_that_contradict_a_preset_or_are_unavailable_are_refused() {
     let room = furnished(&stored());
     for (flags, fragments) in [
-        ("--like keras --reduction sum", &["--reduction sum", "--like keras", "means mean"][..]),
+        ("--like keras --reduction sum", &["--reduction sum", "--like keras", "implies mean"][..]),
         ("--like caffe --momentum 0.9 --momentum-form pytorch", &["--momentum-form pytorch", "--like caffe"]),
         ("--like keras --optimizer adam --eps-form outside", &["--eps-form outside", "uncorrected"]),
         (
@@ -156,9 +156,9 @@ fn options_that_contradict_a_preset_or_are_unavailable_are_refused() {
         ("--like pytorch-ddp", &["processes", "--shards"]),
         ("--like horovod-sum --shards auto", &["processes", "--shards"]),
         ("--like mindspore", &["processes", "--shards"]),
-        ("--like scikit-learn --clip-grad-norm 1", &["clips nothing"]),
-        ("--like keras --clip-grad-norm 1 --l2 0.1", &["clips after L2"]),
-        ("--like keras --optimizer adamw --l2 0.1", &["spares biases"]),
+        ("--like scikit-learn --clip-grad-norm 1", &["does not clip"]),
+        ("--like keras --clip-grad-norm 1 --l2 0.1", &["clips after adding L2"]),
+        ("--like keras --optimizer adamw --l2 0.1", &["excludes biases"]),
         (
             "--like scikit-learn --optimizer adagrad",
             &["adagrad as in scikit-learn is not available", "sgd and adam"],
@@ -167,7 +167,7 @@ fn options_that_contradict_a_preset_or_are_unavailable_are_refused() {
         ("--like tensorflow1-estimator --optimizer rmsprop", &["starts from 1"]),
         ("--like pytorch --optimizer lars", &["lars as in pytorch is not available"]),
         ("--like scikit-learn --loss mse", &["squared loss"]),
-        ("--like keras --optimizer rmsprop --momentum 0.9 --warmup-steps 3", &["rate inside of momentum"]),
+        ("--like keras --optimizer rmsprop --momentum 0.9 --warmup-steps 3", &["rate inside the momentum"]),
         ("--like theano", &["theano", "pytorch-ddp", "scikit-learn"]),
         ("--l2-form batch-sum --reduction sum --l2 0.1", &["batch-sum", "the reduction is sum"]),
         ("--eps-form inside --optimizer adam", &["eps-form inside is not used by adam"]),

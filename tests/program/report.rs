@@ -111,7 +111,10 @@ fn text_from_files_is_escaped_and_regression_runs_have_a_page() {
     for text in ["<i>", "<b>x", "a&b.csv", ">x\"y<"] {
         assert!(!page.contains(text), "{text}");
     }
-    assert!(page.contains("Run &lt;i&gt;") && page.contains("a&amp;b.csv, the 0.5 set aside for testing"));
+    assert!(
+        page.contains("Run &lt;i&gt;")
+            && page.contains("a&amp;b.csv, the fraction 0.5 set aside for testing")
+    );
     assert!(page.contains("phalanx predict '&lt;i&gt;'"), "the name is quoted for the shell");
     room.write("values.csv", table(40, |a, b| (a + b + 0.25).to_string()));
     room.good("train --quiet values.csv --lr 0.01 --epochs 2 -o values");
@@ -158,7 +161,7 @@ fn a_killed_or_diverged_run_has_a_page_with_the_next_command() {
     );
     let page = room.read("run/report.html");
     assert!(
-        page.contains("<b>Killed</b> after step 40") && page.contains("after step 46, its newest checkpoint")
+        page.contains("<b>Killed</b> after step 40") && page.contains("after step 46, the newest checkpoint")
     );
     std::fs::remove_dir_all(room.path("run/checkpoints")).unwrap();
     room.good("report run");

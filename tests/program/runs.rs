@@ -271,7 +271,7 @@ fn without_data_a_model_is_used_on_its_test_samples() {
         ("own", "digits", "digits, its test part", 360),
         ("folder", "images", "images, its test part", 8),
         ("given", "points.csv --test test.csv", "test.csv", 9),
-        ("split", "points.csv --test-split 0.2", "points.csv, the 0.2 set aside for testing", 10),
+        ("split", "points.csv --test-split 0.2", "points.csv, the fraction 0.2 set aside for testing", 10),
         ("none", "points.csv", "points.csv, the training samples", 50),
     ] {
         room.good(&format!("train {data} --epochs 1 -o {run}"));
@@ -371,7 +371,7 @@ fn steps_that_diverge_are_skipped_if_asked_for_and_counted() {
     let train = "train wild.csv --loss mse --hidden none --lr 0.001 -b 8 --no-shuffle --epochs 2";
     assert_eq!(room.run(&format!("{train} -o stopped")).code, Some(3));
     let out = room.good(&format!("{train} --on-divergence skip -o run"));
-    assert!(out.contains("2 steps, whose loss or gradient was no finite number"), "{out}");
+    assert!(out.contains("2 steps with a NaN or infinite loss or gradient"), "{out}");
     let results = room.json("run/results.json");
     assert_eq!((&results["skipped_steps"], &results["steps"]), (&2.into(), &16.into()));
     let log = room.read("run/metrics.jsonl");
@@ -396,7 +396,7 @@ fn steps_of_total_weight_0_are_counted_and_data_of_total_weight_0_is_refused() {
     let train =
         |data: &str| format!("train {data} --weight-column w -b 8 --no-shuffle --hidden none --epochs 2");
     let out = room.good(&format!("{} --log-every 1 -o run", train("some.csv --test-split 0")));
-    assert!(out.contains("2 steps, whose samples all weigh 0, changed nothing"), "{out}");
+    assert!(out.contains("2 steps, whose samples all have weight 0, changed nothing"), "{out}");
     let results = room.json("run/results.json");
     assert_eq!((&results["weightless_steps"], &results["steps"]), (&2.into(), &8.into()));
     let log = room.read("run/metrics.jsonl");

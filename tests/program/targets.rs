@@ -137,7 +137,7 @@ fn a_linear_model_converges_to_least_squares_and_all_results_are_in_the_units_of
         inspected.contains("standardized by mean") && inspected.contains("--standardize-targets"),
         "{inspected}"
     );
-    assert!(room.good("export run run.onnx").contains("in their units"));
+    assert!(room.good("export run run.onnx").contains("in the units of the targets"));
 }
 
 /// Two outputs of very different scale, in npy, and one in libsvm.
