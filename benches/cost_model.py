@@ -67,7 +67,7 @@ def measure():
             return json.loads(text[text.index("{"):])
 
         train = ["scaling", data, "--hidden", HIDDEN, "-b", str(BATCH), "--lr", "0.01", "--momentum", "0.9", "--max-steps", "200", "--takes", "3"]
-        all_reduce = ["all-reduce", "--lens", ",".join(map(str, LENGTHS))]
+        all_reduce = ["all-reduce", "--lengths", ",".join(map(str, LENGTHS))]
         rounds = []
         for _ in range(5):
             threads, processes = measured([program], *train, "-t", "1,2"), measured(job, *train, "-t", "1")

@@ -237,7 +237,7 @@ def bench():
     counts = sorted((point["processes"], point["threads"]) for point in report["points"])
     assert counts == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2)], counts
     assert report["same_params"], report
-    code, output = run(3, "bench", "all-reduce", "--lens", "1,1000,100K", "--takes", "5", "--json", "-", "--quiet")
+    code, output = run(3, "bench", "all-reduce", "--lengths", "1,1000,100K", "--takes", "5", "--json", "-", "--quiet")
     assert code == 0, output
     report = json.loads(output[output.index("{"):])
     assert [point["len"] for point in report["points"]] == [1, 1000, 102400] and report["processes"] == 3, report

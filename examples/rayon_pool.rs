@@ -1,4 +1,5 @@
-//! The reducer inside a rayon pool: `broadcast` runs one task on every thread of the pool, and each is a rank.
+//! The reducer inside a rayon pool: `broadcast` runs one task on every thread of the pool, and each
+//! is a rank.
 //!
 //! Every rank counts the digits of its own numbers, an all-reduce adds the counts, and all ranks
 //! have the total. The ranks must run at the same time, so each needs a thread of the pool:

@@ -7,8 +7,9 @@
 //! - **The semantics are exact.** Sum, mean and the variants that other frameworks actually compute
 //!   have different names ([`optim::Reduction`]), are defined for uneven shards, sample weights and
 //!   the short last batch, and can be translated into each other.
-//! - **The same bits for any number of threads and processes.** The result is a function of data, options, seed, program and
-//!   instruction set. Threads and processes decide who computes a shard, never how.
+//! - **The same bits for any number of threads and processes.** The result is a function of data,
+//!   options, seed, program and instruction set. Threads and processes decide who computes a shard,
+//!   never how.
 //!
 //! # The code of one training step
 //!
@@ -43,8 +44,8 @@
 //! | [`checkpoint`] | the model file, also for other programs; checkpoints, and the thread that writes them |
 //! | [`log`] | the folder of a run, its log and its results |
 //!
-//! The book in `docs/src` of the repository is the guide for users: from the first run to sum or mean, several machines and your own
-//! model. These pages are the reference.
+//! The book in `docs/src` of the repository is the guide for users: from the first run to sum or
+//! mean, several machines and your own model. These pages are the reference.
 //!
 //! # Terminology
 //!
@@ -63,8 +64,9 @@
 //!
 //! # Features
 //!
-//! `half` adds f16 and bf16 to the element types of the reducer, and `mpi` a wire over MPI, `collective::MpiWire`, which needs Open MPI
-//! or MPICH, and libclang to build. The program is the package `phalanx-cli`; the reducer alone is `phalanx-collective`.
+//! `half` adds f16 and bf16 to the element types of the reducer, and `mpi` a wire over MPI,
+//! `collective::MpiWire`, which needs Open MPI or MPICH, and libclang to build. The program is the
+//! package `phalanx-cli`; the reducer alone is `phalanx-collective`.
 //!
 //! # Examples
 //!

@@ -348,7 +348,8 @@ mod x86_64 {
 
         #[inline(always)]
         fn store(self, [low, high]: [__m256; 2], values: &mut [f32; WIDTH]) {
-            // SAFETY: `self` proves that the processor has AVX2, and there is room for sixteen values.
+            // SAFETY: `self` proves that the processor has AVX2, and there is room for sixteen
+            // values.
             unsafe {
                 _mm256_storeu_ps(values.as_mut_ptr(), low);
                 _mm256_storeu_ps(values[EIGHT..].as_mut_ptr(), high);
@@ -369,8 +370,8 @@ mod x86_64 {
 
         #[inline(always)]
         fn relu(self, a: [__m256; 2]) -> [__m256; 2] {
-            // SAFETY: `self` proves that the processor has AVX2. Of two zeros, and where one is NaN, the instruction returns
-            // the second operand, here `a`.
+            // SAFETY: `self` proves that the processor has AVX2. Of two zeros, and where one is
+            // NaN, the instruction returns the second operand, here `a`.
             a.map(|a| unsafe { _mm256_max_ps(_mm256_setzero_ps(), a) })
         }
 
@@ -495,7 +496,8 @@ mod x86_64 {
 
         #[inline(always)]
         fn store(self, vector: __m512, values: &mut [f32; WIDTH]) {
-            // SAFETY: `self` proves that the processor has AVX-512, and there is room for sixteen values.
+            // SAFETY: `self` proves that the processor has AVX-512, and there is room for sixteen
+            // values.
             unsafe { _mm512_storeu_ps(values.as_mut_ptr(), vector) }
         }
 
@@ -513,8 +515,8 @@ mod x86_64 {
 
         #[inline(always)]
         fn relu(self, a: __m512) -> __m512 {
-            // SAFETY: `self` proves that the processor has AVX-512. Of two zeros, and where one is NaN, the instruction
-            // returns the second operand, here `a`.
+            // SAFETY: `self` proves that the processor has AVX-512. Of two zeros, and where one is
+            // NaN, the instruction returns the second operand, here `a`.
             unsafe { _mm512_max_ps(_mm512_setzero_ps(), a) }
         }
 

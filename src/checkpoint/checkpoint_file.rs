@@ -18,10 +18,10 @@ use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
 use crate::model::{Mlp, MlpShape, Model, Tensor};
 use crate::train::{EpochEnd, PhaseTimes, Position, Quality, Snapshot};
 
-/// A checkpoint file: a safetensors file of the params, named as in a [`ModelFile`]; of the optimizer's state, as
-/// `optimizer.exp_avg.layers.0.weight`; of the best params so far, if the run keeps them, as
-/// `best.layers.0.weight`; and of the seconds of each epoch. Everything else is JSON in the
-/// metadata, under the single key `phalanx-checkpoint`. The JSON contains the CRC32C of each
+/// A checkpoint file: a safetensors file of the params, named as in a [`ModelFile`]; of the
+/// optimizer's state, as `optimizer.exp_avg.layers.0.weight`; of the best params so far, if the run
+/// keeps them, as `best.layers.0.weight`; and of the seconds of each epoch. Everything else is JSON
+/// in the metadata, under the single key `phalanx-checkpoint`. The JSON contains the CRC32C of each
 /// tensor, and starts with a CRC32C over itself, so the checksums cover the whole file.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {

@@ -14,9 +14,9 @@ use super::whole_file::write_whole;
 use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
 use crate::model::{Loss, Mlp, MlpShape, Model, Tensor};
 
-/// A model file: params as tensors (`layers.0.weight` of shape (out, in), `layers.0.bias` ...), and a description in
-/// the metadata under the single key `phalanx`, as JSON. The description starts with a SHA-256 over
-/// itself and the params, so a file with a changed bit is refused.
+/// A model file: params as tensors (`layers.0.weight` of shape (out, in), `layers.0.bias` ...), and
+/// a description in the metadata under the single key `phalanx`, as JSON. The description starts
+/// with a SHA-256 over itself and the params, so a file with a changed bit is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelFile {
     /// The shape of the model.
@@ -176,7 +176,8 @@ fn checksum(description: &str, params: &[f32]) -> String {
     hex(Sha256::new().chain_update(description).chain_update(params_sha256(params)))
 }
 
-/// Computes SHA-256 over the little-endian f32 bytes of all tensors in their order, in lower-case hex.
+/// Computes SHA-256 over the little-endian f32 bytes of all tensors in their order, in lower-case
+/// hex.
 ///
 /// For a multi-layer perceptron, that is layer by layer, weight before bias, the order of the flat
 /// params. Two runs with the same hash have bit-identical params.

@@ -4,7 +4,8 @@
 //! A source is a folder of such files with MNIST's names: `train-images-idx3-ubyte` and so on,
 //! plain or `.gz`.
 //!
-//! Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits, "File formats".
+//! Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits, "File
+//! formats".
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! The libsvm text format: `label index:value ...`, with ascending indices from 1; `#` begins a
 //! comment.
 //!
-//! Source: C.-C. Chang and C.-J. Lin, LIBSVM: a library for support vector machines, 2011; svmlight for the comments.
+//! Source: C.-C. Chang and C.-J. Lin, LIBSVM: a library for support vector machines, 2011; svmlight
+//! for the comments.
 
 use std::io::{BufRead, BufReader, Read};
 

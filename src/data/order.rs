@@ -58,7 +58,8 @@ fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
 
 /// Draws a number from 0..`bound` without bias.
 ///
-/// Source: D. Lemire, Fast random integer generation in an interval, 2019 (arXiv:1805.10941), algorithm 5.
+/// Source: D. Lemire, Fast random integer generation in an interval, 2019 (arXiv:1805.10941),
+/// algorithm 5.
 fn below(generator: &mut impl Rng, bound: u32) -> u32 {
     let mut product = u64::from(generator.next_u32()) * u64::from(bound);
     if (product as u32) < bound {

@@ -21,7 +21,8 @@ pub struct Fingerprint {
     pub crc32c: String,
 }
 
-/// The summary of how a reader interpreted its samples: stored with a model, and printed before a run.
+/// The summary of how a reader interpreted its samples: stored with a model, and printed before a
+/// run.
 ///
 /// # Examples
 ///

@@ -8,8 +8,8 @@ use super::samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape};
 use crate::num::names;
 use crate::simd::vectorized;
 
-/// The loss function. ℓ is the loss of one sample, z its K outputs, t its target; p = softmax(z), σ the logistic
-/// function.
+/// The loss function. ℓ is the loss of one sample, z its K outputs, t its target; p = softmax(z), σ
+/// the logistic function.
 ///
 /// | name | targets | ℓ | ∂ℓ/∂z_k |
 /// |---|---|---|---|

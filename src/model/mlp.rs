@@ -224,7 +224,8 @@ impl Mlp {
         }
     }
 
-    /// Computes the outputs Z_L, (B, K), of inputs (B, I); [`predict`](Self::predict) turns a row of them into predictions.
+    /// Computes the outputs Z_L, (B, K), of inputs (B, I); [`predict`](Self::predict) turns a row
+    /// of them into predictions.
     pub fn outputs<'w, R: LayerProducts>(
         &self,
         params: &[R],

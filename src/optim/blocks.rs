@@ -4,7 +4,8 @@
 use crate::simd::vectorized;
 use std::ops::Range;
 
-/// The largest number of params of a block: with its grads and two states it stays in a first-level cache of 32 KiB.
+/// The largest number of params of a block: with its grads and two states it stays in a first-level
+/// cache of 32 KiB.
 pub const BLOCK_LEN: usize = 1024;
 
 /// The flat params split into blocks: each tensor, from its start, into pieces of [`BLOCK_LEN`]

@@ -6,15 +6,17 @@
 //!
 //! - **params**, **grads**: all parameters of a model in one flat array, and their gradients. A
 //!   *tensor* is a contiguous range of params whose norm LARS and LAMB need.
-//! - **block**: a fixed piece of a tensor of at most 1024 params. Blocks depend only on the tensors.
-//!   A **segment** is a contiguous range of whole blocks, owned by one rank, which has one
+//! - **block**: a fixed piece of a tensor of at most 1024 params. Blocks depend only on the
+//!   tensors. A **segment** is a contiguous range of whole blocks, owned by one rank, which has one
 //!   [`Optimizer`] for it.
 //! - **direction** `u`: the result of a rule for a gradient; params move by −rate·`u`.
-//! - **rate**: the learning rate η of a step, from a schedule ([`ScheduleOptions`]), in `f64`, cast to `f32` once per step.
+//! - **rate**: the learning rate η of a step, from a schedule ([`ScheduleOptions`]), in `f64`, cast
+//!   to `f32` once per step.
 //! - **reduction**: the rule by which per-sample gradients become the gradient of a step
 //!   ([`Reduction`]). Gradients under a *sum* are larger than under a *mean* by the batch size, and
 //!   rates, penalties and ε change accordingly.
-//! - **l2** (λ, coupled): added to the gradient, g + λw. **weight decay** (decoupled): old params scaled by 1 − ηλ.
+//! - **l2** (λ, coupled): added to the gradient, g + λw. **weight decay** (decoupled): old params
+//!   scaled by 1 − ηλ.
 //!
 //! # Bit-identical results for any segmentation
 //!

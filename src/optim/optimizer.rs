@@ -12,8 +12,8 @@ use std::ops::Range;
 
 /// An update rule with its state for one segment of the params.
 ///
-/// With g the reduced and clipped gradient plus λw (λ the coupled `l2`), η the rate, λ' the decoupled weight decay and t
-/// the step from 1:
+/// With g the reduced and clipped gradient plus λw (λ the coupled `l2`), η the rate, λ' the
+/// decoupled weight decay and t the step from 1:
 ///
 /// | rule | state | update, after w ← (1 − ηλ')w | source |
 /// |---|---|---|---|
@@ -246,8 +246,9 @@ impl Optimizer {
     /// Runs the first phase: turns grads, in place, into the input of the second phase, and updates
     /// the state that needs neither the rate nor norms.
     ///
-    /// For rules that need tensor norms, `block_squares` has one entry per block of the segment and receives ‖w‖² and
-    /// ‖g‖² (lars, g without λw) or ‖u‖² (lamb). Other rules ignore it, and it may be empty.
+    /// For rules that need tensor norms, `block_squares` has one entry per block of the segment and
+    /// receives ‖w‖² and ‖g‖² (lars, g without λw) or ‖u‖² (lamb). Other rules ignore it, and it
+    /// may be empty.
     ///
     /// # Panics
     /// If `params`, `grads` or `block_squares` do not have the segment's length.
@@ -426,7 +427,8 @@ fn add(block_squares: &[[f64; 2]]) -> [f64; 2] {
     block_squares.iter().fold([0.0, 0.0], |[a, b], [c, d]| [a + c, b + d])
 }
 
-/// The first phase, before norms are exchanged: the penalty, and the state of the rules that do not need the rate.
+/// The first phase, before norms are exchanged: the penalty, and the state of the rules that do not
+/// need the rate.
 #[derive(Debug, Clone, Copy)]
 struct Prepare {
     /// 0 for lars, whose local rate includes λ.

@@ -66,8 +66,8 @@ pub enum MomentumForm {
     /// v ← μv + g, w ← w − ηv: a new rate applies to the whole history immediately.
     #[default]
     Pytorch,
-    /// v ← μv + ηg, w ← w − v: each gradient keeps the rate of its step. Goyal et al. 2017 (arXiv:1706.02677),
-    /// remark 2, correct v by η_new/η_old when the rate changes:
+    /// v ← μv + ηg, w ← w − v: each gradient keeps the rate of its step. Goyal et al. 2017
+    /// (arXiv:1706.02677), remark 2, correct v by η_new/η_old when the rate changes:
     /// [`Optimizer::scale_momentum`](super::Optimizer::scale_momentum).
     Caffe,
 }
@@ -118,8 +118,8 @@ names!(L2Form, "l2 form", OptimError, [
 
 /// An optimizer and its options, not yet checked; `None` stands for the optimizer's default.
 ///
-/// [`check`](Self::check) turns it into a [`Hyper`](super::Hyper). The default is plain sgd. Serialised with kebab-case
-/// keys; unknown keys are errors.
+/// [`check`](Self::check) turns it into a [`Hyper`](super::Hyper). The default is plain sgd.
+/// Serialised with kebab-case keys; unknown keys are errors.
 ///
 /// "Scale" in the fields below is the factor of an option if all gradients are c times as large (as
 /// a sum over c samples is, compared with their mean) and the trajectory shall stay the same. See
@@ -155,7 +155,8 @@ pub struct OptimizerOptions {
     /// β₁ of adam, adamw and lamb, 0 ≤ β₁ < 1; default 0.9. Scale: unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta1: Option<f64>,
-    /// β₂ of adam, adamw and lamb, default 0.999, and α of rmsprop, default 0.99; 0 ≤ β₂ < 1. Scale: unchanged.
+    /// β₂ of adam, adamw and lamb, default 0.999, and α of rmsprop, default 0.99; 0 ≤ β₂ < 1.
+    /// Scale: unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta2: Option<f64>,
     /// ε of adagrad (1e-10), rmsprop, adam, adamw (1e-8) and lamb (1e-6). Scale: c, or c² inside
@@ -184,7 +185,8 @@ pub struct OptimizerOptions {
 }
 
 impl OptimizerOptions {
-    /// Returns the options of PyTorch's optimizer of this kind: all defaults, and adamw's weight decay of 0.01.
+    /// Returns the options of PyTorch's optimizer of this kind: all defaults, and adamw's weight
+    /// decay of 0.01.
     #[must_use]
     pub fn new(kind: OptimizerKind) -> Self {
         Self { kind, weight_decay: kind.default_weight_decay(), ..Self::default() }
@@ -215,7 +217,7 @@ macro_rules! table {
 }
 
 table! {
-    // option                                 range         sgd   adagrad  rmsprop  adam   adamw  lars   lamb
+    // option range sgd adagrad rmsprop adam adamw lars lamb
     LR "lr"                                   non_negative [0.1,  0.01,    0.001,   0.001, 0.001, 0.1,   0.001];
     WEIGHT_DECAY "weight-decay"               non_negative [0.0,  0.0,     0.0,     0.0,   0.01,  0.0,   0.0];
     MOMENTUM "momentum"                       decay        [0.0,  NO,      0.0,     NO,    NO,    0.0,   NO];

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 /// The rule by which per-sample gradients become the one gradient of a step.
 ///
-/// A step has S shards of total weights w_k (the number of samples, without weights), W = Σ w_k, and s_k is the weighted
-/// sum of the per-sample gradients of shard k. A shard without samples does not count. A shard
-/// whose samples all have weight 0 adds nothing to the sum; [`counts_shard`](Self::counts_shard)
-/// returns whether it is one of the S.
+/// A step has S shards of total weights w_k (the number of samples, without weights), W = Σ w_k,
+/// and s_k is the weighted sum of the per-sample gradients of shard k. A shard without samples does
+/// not count. A shard whose samples all have weight 0 adds nothing to the sum;
+/// [`counts_shard`](Self::counts_shard) returns whether it is one of the S.
 ///
-/// gradient = (Σ s_k / [`shard_divisor`](Self::shard_divisor)) / [`step_divisor`](Self::step_divisor)
+/// gradient = (Σ s_k / [`shard_divisor`](Self::shard_divisor)) /
+/// [`step_divisor`](Self::step_divisor)
 ///
 /// # Examples
 /// ```
@@ -71,7 +72,8 @@ impl Reduction {
         self == Self::MeanOfShardSums || shard_weight > 0.0
     }
 
-    /// Returns the divisor of a shard's gradient sum before shards are added, or `None` if it is added undivided.
+    /// Returns the divisor of a shard's gradient sum before shards are added, or `None` if it is
+    /// added undivided.
     ///
     /// # Panics
     /// If the weight is not above 0 and finite: such a shard contributes nothing and must be
@@ -125,9 +127,11 @@ impl Reduction {
         }
     }
 
-    /// Returns the sgd rate under `mean` that makes the same updates as `rate` under this reduction: η·c.
+    /// Returns the sgd rate under `mean` that makes the same updates as `rate` under this
+    /// reduction: η·c.
     ///
-    /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same under all reductions.
+    /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same
+    /// under all reductions.
     ///
     /// # Panics
     /// If `batch_size` or `shards` is 0.
@@ -136,9 +140,11 @@ impl Reduction {
         rate * self.per_mean(batch_size, shards)
     }
 
-    /// Returns the sgd rate under `sum` that makes the same updates as `rate` under this reduction: η·c/B.
+    /// Returns the sgd rate under `sum` that makes the same updates as `rate` under this reduction:
+    /// η·c/B.
     ///
-    /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same under all reductions.
+    /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same
+    /// under all reductions.
     ///
     /// # Panics
     /// If `batch_size` or `shards` is 0.

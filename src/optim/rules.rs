@@ -150,9 +150,11 @@ pub(super) fn local_rate(trust_coefficient: f64, l2: f64, [params, grads]: [f64;
     if params == 0.0 || grads == 0.0 { 1.0 } else { trust_coefficient * params / (grads + l2 * params) }
 }
 
-/// Adagrad: s ← s + g², u = g/(√s + ε), or g/√(s + ε), with s starting from the initial accumulator.
+/// Adagrad: s ← s + g², u = g/(√s + ε), or g/√(s + ε), with s starting from the initial
+/// accumulator.
 ///
-/// Source: `torch.optim.Adagrad` without `lr_decay`; Duchi, Hazan, Singer 2011; `keras.optimizers.Adagrad`.
+/// Source: `torch.optim.Adagrad` without `lr_decay`; Duchi, Hazan, Singer 2011;
+/// `keras.optimizers.Adagrad`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Adagrad {
     eps: f32,
@@ -225,8 +227,8 @@ impl Rmsprop {
 /// Adam and AdamW: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², u = m/(√v/√(1−β₂ᵗ) + ε), applied with
 /// η/(1−β₁ᵗ); t counts from 1. With ε before the correction, ε is also divided by √(1−β₂ᵗ).
 ///
-/// Source: `torch.optim.Adam` and `AdamW`; Kingma, Ba 2014 (arXiv:1412.6980), algorithm 1; Loshchilov, Hutter 2017
-/// (arXiv:1711.05101).
+/// Source: `torch.optim.Adam` and `AdamW`; Kingma, Ba 2014 (arXiv:1412.6980), algorithm 1;
+/// Loshchilov, Hutter 2017 (arXiv:1711.05101).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Adam {
     averages: Averages,
@@ -290,10 +292,11 @@ impl Averages {
     }
 }
 
-/// LAMB: m and v as Adam's, u = m̂/(√v̂ + ε) + λw with m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ), applied with η·‖w‖/‖u‖ per tensor.
+/// LAMB: m and v as Adam's, u = m̂/(√v̂ + ε) + λw with m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ), applied with
+/// η·‖w‖/‖u‖ per tensor.
 ///
-/// Source: You et al. 2019 (arXiv:1904.00962), algorithm 2, with φ the identity and the bias corrections of its first
-/// version.
+/// Source: You et al. 2019 (arXiv:1904.00962), algorithm 2, with φ the identity and the bias
+/// corrections of its first version.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lamb {
     averages: Averages,

@@ -91,8 +91,8 @@ impl Schedule {
     /// [`OptimError::OutOfRange`] for a rate that is negative, or neither 0 nor a normal `f32`, a γ
     /// outside 0 to 1 (0 excluded), a warm-up start outside 0 to 1, or a count of 0;
     /// [`OptimError::UnusedScheduleOption`] for γ or N with a schedule other than step;
-    /// [`OptimError::WarmupTooLong`] for a linear or cosine schedule without a step after its warm-up;
-    /// [`OptimError::NeedsWarmup`] for a warm-up form or start without a warm-up;
+    /// [`OptimError::WarmupTooLong`] for a linear or cosine schedule without a step after its
+    /// warm-up; [`OptimError::NeedsWarmup`] for a warm-up form or start without a warm-up;
     /// [`OptimError::NeedsWarmupStart`] for a constant warm-up without a start.
     pub fn new(
         options: &ScheduleOptions,
@@ -257,8 +257,8 @@ fn out_of_range(value: f64, expected: &'static str) -> OptimError {
 
 /// The rule by which a rate tuned for one batch size is adapted to another.
 ///
-/// The rules are stated for the mean of gradients, η → η·κ^p with κ = B/B₀; under another reduction, whose gradient is c
-/// times the mean ([`Reduction::per_mean`]), the same updates need
+/// The rules are stated for the mean of gradients, η → η·κ^p with κ = B/B₀; under another
+/// reduction, whose gradient is c times the mean ([`Reduction::per_mean`]), the same updates need
 ///
 /// η = η₀·κ^p·c(B₀, S₀)/c(B, S)
 ///
@@ -294,8 +294,8 @@ pub enum ScaleRate {
     None,
     /// p = 1: Goyal et al. 2017 (arXiv:1706.02677), to be used with a warm-up.
     Linear,
-    /// p = ½: Krizhevsky 2014 (arXiv:1404.5997), Hoffer et al. 2017 (arXiv:1705.08741); for Adam, Malladi et al. 2022
-    /// (arXiv:2205.10287), who also change β and ε; this rule does not.
+    /// p = ½: Krizhevsky 2014 (arXiv:1404.5997), Hoffer et al. 2017 (arXiv:1705.08741); for Adam,
+    /// Malladi et al. 2022 (arXiv:2205.10287), who also change β and ε; this rule does not.
     Sqrt,
 }
 

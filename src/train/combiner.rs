@@ -209,7 +209,8 @@ impl Tree {
         Self { stack: Stack::with_capacity(shards), blocks: vec![[0.0; BLOCK]; depth] }
     }
 
-    /// Combines subtrees that cover all shards, of `len` values each, and returns the values of the root.
+    /// Combines subtrees that cover all shards, of `len` values each, and returns the values of the
+    /// root.
     fn combine<'a>(&mut self, subtrees: impl Iterator<Item = (Node, &'a [f32])>, len: usize) -> &mut [f32] {
         self.push(subtrees);
         let blocks = &mut self.blocks;

@@ -300,7 +300,8 @@ impl Gradients {
         drop(self.nodes.drain());
     }
 
-    /// Returns the slot for the gradient of the next subtree, which [`push`](Self::push) must follow.
+    /// Returns the slot for the gradient of the next subtree, which [`push`](Self::push) must
+    /// follow.
     fn slot(&mut self) -> &mut [f32] {
         let (len, slot) = (self.params_len, self.nodes.nodes().len());
         &mut self.slots[slot * len..][..len]

@@ -57,7 +57,8 @@ pub struct Options {
     pub min_gain: f64,
     /// Ends the run after this number of epochs without improvement; `None` for never.
     pub early_stop: Option<u64>,
-    /// True to keep a copy of the best params, for [`Outcome::best_params`](super::Outcome::best_params).
+    /// True to keep a copy of the best params, for
+    /// [`Outcome::best_params`](super::Outcome::best_params).
     pub keep_best: bool,
     /// Measures the gradient noise scale every `n` steps, for example every
     /// [`NOISE_INTERVAL`](Self::NOISE_INTERVAL); `None` for never. The params have the same bits

@@ -105,7 +105,8 @@ pub enum StopReason {
     StoppedEarly,
     /// The stop flag was set; the current step was finished first.
     Interrupted,
-    /// The loss, the gradient or the updated params were NaN or infinite; the params are those before that step.
+    /// The loss, the gradient or the updated params were NaN or infinite; the params are those
+    /// before that step.
     Diverged,
 }
 

@@ -352,8 +352,9 @@ mod tests {
         assert!(bad.is_empty(), "{} of {all}, the first: {}", bad.len(), bad[0]);
     }
 
-    /// Each piece of a rank's segment, so that those before it are updated, and what other ranks have is whole. Pieces end where tensors
-    /// do: one rank has all four of them, the second of two at least the last three.
+    /// Each piece of a rank's segment, so that those before it are updated, and what other ranks
+    /// have is whole. Pieces end where tensors do: one rank has all four of them, the second of two
+    /// at least the last three.
     #[test]
     fn a_panic_between_two_pieces_of_an_update_leaves_the_params_of_the_last_whole_step() {
         let bench = Bench::new();

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use crate::collective::tree::Node;
 
-/// Returns the k-th of `parts` contiguous ranges of 0..len whose lengths differ by at most one, the larger first.
+/// Returns the k-th of `parts` contiguous ranges of 0..len whose lengths differ by at most one, the
+/// larger first.
 ///
 /// It divides a batch into shards, and a range of shards among ranks.
 pub(super) fn part(len: usize, parts: usize, k: usize) -> Range<usize> {

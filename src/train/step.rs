@@ -1,4 +1,5 @@
-//! One step of one rank: the gradients of its shards, then the gradient of its segment of the params, which it updates.
+//! One step of one rank: the gradients of its shards, then the gradient of its segment of the
+//! params, which it updates.
 
 use std::ops::Range;
 use std::sync::{Arc, MutexGuard};

@@ -154,7 +154,8 @@ impl Quality {
 /// A receiver of a run's events, in the order in which they happened: on the thread that called
 /// [`Trainer::run`](super::Trainer::run), while the ranks continue.
 ///
-/// The logs and files of a run are subscribers: [`log::Metrics`](crate::log::Metrics), [`checkpoint::Saver`](crate::checkpoint::Saver).
+/// The logs and files of a run are subscribers: [`log::Metrics`](crate::log::Metrics),
+/// [`checkpoint::Saver`](crate::checkpoint::Saver).
 ///
 /// # Examples
 ///

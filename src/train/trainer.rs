@@ -179,7 +179,8 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Adds a function that receives the run's events: a [subscriber](Self::subscribe) that cannot fail.
+    /// Adds a function that receives the run's events: a [subscriber](Self::subscribe) that cannot
+    /// fail.
     ///
     /// # Examples
     ///
@@ -442,8 +443,8 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Compares the [agreement](Trainer::agreement) of all processes: an error on each of them names the first value that differs from
-/// process 0.
+/// Compares the [agreement](Trainer::agreement) of all processes: an error on each of them names
+/// the first value that differs from process 0.
 fn agree(processes: &Processes<'_>, own: &str) -> Result<(), TrainError> {
     let texts = processes.gather_texts(own)?;
     for (process, text) in texts.iter().enumerate() {

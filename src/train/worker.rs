@@ -209,7 +209,7 @@ impl<'a, 'p> Worker<'a, 'p> {
         Ok(())
     }
 
-    /// Returns whether a step changed nothing but the run continues.
+    /// Returns whether a step changed nothing, but the run continues.
     fn skips(&self, result: &StepResult) -> bool {
         result.divergence == Some(DivergedAt::Gradient) && self.run.plan.on_divergence() == OnDivergence::Skip
     }

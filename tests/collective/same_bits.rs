@@ -1,5 +1,5 @@
-//! Shows that a result has the same bits on all ranks, in every run and for every timing, on data for which the order of
-//! additions matters (row B4).
+//! Shows that a result has the same bits on all ranks, in every run and for every timing, on data
+//! for which the order of additions matters (row B4).
 
 use crate::ranks::{Random, hard_values, on_ranks};
 use crate::tally::{Tally, count};

@@ -289,7 +289,8 @@ fn the_file_declares_its_versions_and_metadata() {
     model.options.insert("lr".to_owned(), 0.1.into());
     let bytes = OnnxModel::new(&model).unwrap().to_bytes();
     let file = Message::read(&bytes);
-    // ModelProto: ir_version = 1, producer_name = 2, producer_version = 3, opset_import = 8, metadata_props = 14.
+    // ModelProto: ir_version = 1, producer_name = 2, producer_version = 3, opset_import = 8,
+    // metadata_props = 14.
     assert_eq!((file.number(1), file.text(2)), (8, "phalanx".to_owned()));
     assert_eq!(file.text(3), env!("CARGO_PKG_VERSION"));
     let opsets: Vec<_> = file.messages(8).map(|opset| (opset.text(1), opset.number(2))).collect();
@@ -300,7 +301,8 @@ fn the_file_declares_its_versions_and_metadata() {
     assert_eq!(metadata["params_sha256"], params_sha256(&model.params));
     assert!(metadata["features"].contains("IDX images / 255"));
 
-    // ValueInfoProto.type = 2, TypeProto.tensor_type = 1: elem_type = 1, shape = 2, dim = 1: dim_value = 1, dim_param = 2.
+    // ValueInfoProto.type = 2, TypeProto.tensor_type = 1: elem_type = 1, shape = 2, dim = 1:
+    // dim_value = 1, dim_param = 2.
     let graph = file.message(7);
     let input = graph.message(11).message(2).message(1);
     let dims: Vec<_> = input.message(2).messages(1).map(|dim| (dim.number(1), dim.text(2))).collect();

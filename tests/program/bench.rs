@@ -153,7 +153,7 @@ fn quiet_prints_nothing() {
     let folder = folder();
     let commands = [
         format!("{SHORT} --threads 1,9 --quiet --json out.json"),
-        "bench all-reduce --threads 1,9 --lens 2 --takes 1 --quiet --json out.json".to_owned(),
+        "bench all-reduce --threads 1,9 --lengths 2 --takes 1 --quiet --json out.json".to_owned(),
     ];
     for arguments in commands {
         let output = phalanx(folder.path(), &arguments);
@@ -182,7 +182,7 @@ fn the_all_reduce_is_correct_for_every_operation_and_type() {
                 continue;
             }
             let arguments = format!(
-                "bench all-reduce -t 1,3 --lens 1..64,1000 --takes 2 --op {op} --type {element} --json -"
+                "bench all-reduce -t 1,3 --lengths 1..64,1000 --takes 2 --op {op} --type {element} --json -"
             );
             let report = json(&printed(&folder, &arguments));
             let points = report["points"].as_array().unwrap();
@@ -197,7 +197,7 @@ fn the_all_reduce_is_correct_for_every_operation_and_type() {
 
 #[test]
 fn the_all_reduce_prints_a_line_for_each_thread_count_and_length() {
-    let table = printed(&folder(), "bench all-reduce --threads 1,2 --lens 16,64K --takes 3");
+    let table = printed(&folder(), "bench all-reduce --threads 1,2 --lengths 16,64K --takes 3");
     let rows: Vec<Vec<&str>> = table.lines().skip(3).map(|line| line.split_whitespace().collect()).collect();
     let places: Vec<(&str, &str)> = rows.iter().map(|row| (row[0], row[1])).collect();
     assert_eq!(places, [("1", "16"), ("1", "65,536"), ("2", "16"), ("2", "65,536")], "{table}");
@@ -238,9 +238,9 @@ fn invalid_arguments_are_rejected_with_exit_code_2() {
         ("bench scaling --json - --csv -", "stdout"),
         ("bench scaling --rounds 3", "--rounds"),
         ("bench all-reduce --threads 0", "at least 1"),
-        ("bench all-reduce --lens 0", "0 elements"),
-        ("bench all-reduce --lens 8..4", "empty"),
-        ("bench all-reduce --lens 16G", "'16G' is not a length"),
+        ("bench all-reduce --lengths 0", "0 elements"),
+        ("bench all-reduce --lengths 8..4", "empty"),
+        ("bench all-reduce --lengths 16G", "'16G' is not a length"),
         ("bench all-reduce --takes 0", "the number of takes must be"),
         ("bench all-reduce --op median", "expected one of sum, mean, min, max, product"),
         ("bench all-reduce --type f16", "expected one of f32, f64"),
@@ -269,7 +269,7 @@ fn arguments_that_do_not_fit_the_machine_or_the_data_are_rejected_with_exit_code
             "bench scaling --threads 1,99 -b 64 --weak",
             "99 threads a batch of 6336 samples, but the data has 1437",
         ),
-        ("bench all-reduce --lens 1 --csv none/out.csv", "there is no folder none"),
+        ("bench all-reduce --lengths 1 --csv none/out.csv", "there is no folder none"),
     ];
     for (arguments, fragment) in table {
         let output = phalanx(folder.path(), arguments);
@@ -285,7 +285,7 @@ fn arguments_that_do_not_fit_the_machine_or_the_data_are_rejected_with_exit_code
 #[test]
 #[cfg(target_os = "linux")]
 fn vectors_larger_than_the_memory_are_rejected_before_they_are_allocated() {
-    let output = phalanx(folder().path(), "bench all-reduce --threads 4 --lens 9999999999M --op sum");
+    let output = phalanx(folder().path(), "bench all-reduce --threads 4 --lengths 9999999999M --op sum");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     assert!(stderr(&output).contains("bytes, but only"), "{}", stderr(&output));
 }

@@ -1,4 +1,4 @@
-//! Few or busy cores: waiting ranks leave the cores to others, so many ranks take about as long as
+//! Few or busy cores: waiting ranks leave the cores to others, and many ranks take about as long as
 //! one.
 
 use std::hint::spin_loop;

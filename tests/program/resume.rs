@@ -124,9 +124,9 @@ fn a_damaged_checkpoint_is_reported_and_the_previous_one_is_used() {
         }
         let ran = room.run(&format!("train --resume {run} --epochs 6 --allow-changed epochs"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        let told = ran.err.contains("step-00000046.safetensors")
+        let warned = ran.err.contains("step-00000046.safetensors")
             && ran.err.contains("falling back to the previous checkpoint");
-        assert_eq!(told, damage != "gone", "{damage}: {}", ran.err);
+        assert_eq!(warned, damage != "gone", "{damage}: {}", ran.err);
         assert!(ran.err.contains("after step 30 (1 epochs and 7 steps)"), "{}", ran.err);
         assert_eq!(hash(&room, &run), hash(&room, "whole"), "{damage}");
         assert!(log(&room, &run) == log(&room, "whole"), "{damage}");

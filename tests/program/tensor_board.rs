@@ -146,7 +146,9 @@ fn logged(room: &Room, run: &str) -> BTreeMap<String, Vec<(u64, u32)>> {
 #[test]
 fn the_decoder_accepts_the_published_checksum_and_a_record_written_by_tensorboard() {
     assert_eq!(crc32c(b"123456789"), 0xe306_9283, "the check value of RFC 3720's CRC");
-    // f = io.BytesIO(); tensorboard.summary.writer.record_writer.RecordWriter(f).write(b"123456789"); f.getvalue().hex()
+    // f = io.BytesIO();
+    // tensorboard.summary.writer.record_writer.RecordWriter(f).write(b"123456789");
+    // f.getvalue().hex()
     let hex = "090000000000000037f97139313233343536373839e5b08ac7";
     let bytes: Vec<u8> =
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();

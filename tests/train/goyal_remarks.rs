@@ -107,7 +107,8 @@ fn followed(form: MomentumForm, schedule: &Schedule, correction: Correction) -> 
     run
 }
 
-/// Remark 3: normalise the loss by the total size kn of the batch, not by the n of a worker. Here k = 4 shards of n = 16.
+/// Remark 3: normalise the loss by the total size kn of the batch, not by the n of a worker. Here
+/// k = 4 shards of n = 16.
 #[test]
 fn gradients_are_normalised_by_all_samples_of_the_batch() {
     let data = digits(None);

@@ -129,8 +129,8 @@ fn the_averages_and_their_errors_match_their_definitions() {
     assert!(between_one_and_two_errors > 10, "{between_one_and_two_errors}");
 }
 
-/// Gradients p − x of a known mean and covariance, in shards of 3, 2 and 2 samples and a short last batch, with and without
-/// weights: tr Σ = 4 + 1 + 0.25, |G|² = 1 + 0.25 + 0.25.
+/// Gradients p − x of a known mean and covariance, in shards of 3, 2 and 2 samples and a short last
+/// batch, with and without weights: tr Σ = 4 + 1 + 0.25, |G|² = 1 + 0.25 + 0.25.
 #[test]
 fn known_noise_is_recovered_for_unequal_shards_and_weights() {
     let samples = 40_000;

@@ -37,7 +37,8 @@ impl Fixture {
             .unwrap()
     }
 
-    /// The largest difference to `expected`, relative to the largest change from the initial params.
+    /// The largest difference to `expected`, relative to the largest change from the initial
+    /// params.
     fn error(&self, data: &Dataset, options: Options, expected: &[f64]) -> f64 {
         let (hidden, activation, loss) = (vec![6], Activation::Tanh, Loss::CrossEntropy);
         let model = Mlp::new(MlpShape { inputs: 5, hidden, outputs: 3, activation, loss });

@@ -18,7 +18,8 @@ use reference::{FEATURES, Line, samples, trained};
 const STEPS: usize = 3;
 const BATCH: usize = 8;
 
-/// Trains in `processes` processes of `options.threads` threads each; returns the bits of the loss of each step and of the params.
+/// Trains in `processes` processes of `options.threads` threads each; returns the bits of the loss
+/// of each step and of the params.
 fn bits(
     model: &impl Model,
     data: &phalanx::data::Dataset,

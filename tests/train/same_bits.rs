@@ -15,7 +15,8 @@ use super::tally::{Tally, count, is_full};
 
 const THREADS: [usize; 8] = [1, 2, 3, 4, 5, 7, 8, 9];
 
-/// All that must be the same: params, optimizer state, the loss and gradient norm of each step, the test scores.
+/// All that must be the same: params, optimizer state, the loss and gradient norm of each step, the
+/// test scores.
 #[derive(Debug, PartialEq)]
 struct Bits {
     params: Vec<u32>,

@@ -9,7 +9,8 @@ use phalanx::optim::reference::{self, ShardSum};
 use phalanx::optim::{MomentumForm, OptimizerKind, OptimizerOptions, Reduction, ScaleRate};
 use phalanx::train::{Event, Length, Options, Outcome, Plan, Shards, Trainer, score};
 
-/// The digits in batches of 64 without the short last one, so that all batches have the same power-of-two size.
+/// The digits in batches of 64 without the short last one, so that all batches have the same
+/// power-of-two size.
 fn train_digits(options: Options) -> Outcome {
     let train = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap().train;
     let shape = MlpShape {

@@ -27,7 +27,8 @@ const SAMPLES: usize = 1437;
 const BATCH: usize = 130;
 const RATE: f64 = 0.8;
 
-/// The factors by which single steps change the loss over all samples, from the second epoch to the fourth.
+/// The factors by which single steps change the loss over all samples, from the second epoch to the
+/// fourth.
 struct Changes {
     /// The largest factor of a step on a full batch.
     whole: f64,

@@ -1,5 +1,5 @@
-//! Shows that each exact translation between summed and mean gradients gives the same bits of params over many steps,
-//! and that the usual mistakes do not.
+//! Shows that each exact translation between summed and mean gradients gives the same bits of
+//! params over many steps, and that the usual mistakes do not.
 
 use crate::noisy_quadratic::{Run, TENSOR_LENS, distance};
 use phalanx::optim::convention::Recipe;

@@ -43,7 +43,8 @@ fn test_error(batch_size: usize, warmup: Option<WarmupForm>) -> f64 {
     (1..=5).into_par_iter().map(error).collect::<Vec<f64>>().iter().sum::<f64>() / 5.0
 }
 
-/// Measured: 2.39 with the small batch; 4.39 without, 4.44 with a constant and 2.83 with a gradual warm-up.
+/// Measured: 2.39 with the small batch; 4.39 without, 4.44 with a constant and 2.83 with a gradual
+/// warm-up.
 #[test]
 fn a_gradual_warm_up_recovers_the_loss_of_a_large_batch_but_a_constant_one_does_not() {
     let (small, without) = (test_error(SMALL, None), test_error(LARGE, None));

@@ -221,7 +221,8 @@ float!(half::f16, in f32: half::f16::to_f32, half::f16::from_f32, half::f16::to_
 #[cfg(feature = "half")]
 float!(half::bf16, in f32: half::bf16::to_f32, half::bf16::from_f32, half::bf16::to_f64, half::bf16::from_f64);
 
-/// The arithmetic of one reduction: `finish(combine(leaf(x_0), leaf(x_1), ...))` over the fixed tree.
+/// The arithmetic of one reduction: `finish(combine(leaf(x_0), leaf(x_1), ...))` over the fixed
+/// tree.
 pub(super) trait Fold<T> {
     /// The type in which elements are combined.
     type Wide: Copy;

@@ -221,10 +221,10 @@ impl World {
 ///
 /// # Dropping
 /// A rank that drops its communicator leaves. Ranks that wait for it, or call later, get
-/// [`Left`](CollectiveError::Left), or [`Panicked`](CollectiveError::Panicked) if it was dropped by a panic's unwinding.
-/// The task that runs a rank should therefore own its communicator: then the other ranks are
-/// notified however the task ends. [`World::run`] and a loop over [`World::communicators`] ensure
-/// this.
+/// [`Left`](CollectiveError::Left), or [`Panicked`](CollectiveError::Panicked) if it was dropped by
+/// a panic's unwinding. The task that runs a rank should therefore own its communicator: then the
+/// other ranks are notified however the task ends. [`World::run`] and a loop over
+/// [`World::communicators`] ensure this.
 ///
 /// A communicator that outlives its task, because the task borrows it, is not dropped when the task
 /// panics or returns early. Such a task should first [enter](Self::enter) a [`Session`], which ends
@@ -402,7 +402,8 @@ impl Communicator {
     /// as IEEE 754 specifies.
     ///
     /// # Errors
-    /// [`MeanOfIntegers`](CollectiveError::MeanOfIntegers), and those of [every collective method](Self#errors).
+    /// [`MeanOfIntegers`](CollectiveError::MeanOfIntegers), and those of [every collective
+    /// method](Self#errors).
     ///
     /// # Cost
     /// Each rank reads `len/n` elements of each of the `n` ranks and writes `len/n` to each:
@@ -546,7 +547,8 @@ impl Communicator {
     /// Copies the root's values to every rank.
     ///
     /// # Errors
-    /// [`RootOutOfRange`](CollectiveError::RootOutOfRange), and those of [every collective method](Self#errors).
+    /// [`RootOutOfRange`](CollectiveError::RootOutOfRange), and those of [every collective
+    /// method](Self#errors).
     ///
     /// # Cost
     /// Each other rank reads and writes `len` elements.

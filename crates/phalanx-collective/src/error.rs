@@ -17,7 +17,8 @@ pub enum CollectiveError {
     Mismatch {
         /// The first rank that differs from rank 0.
         rank: usize,
-        /// The difference, with both values, such as "called barrier, but rank 0 called all-reduce (sum)".
+        /// The difference, with both values, such as "called barrier, but rank 0 called all-reduce
+        /// (sum)".
         difference: String,
     },
     /// A rank panicked: inside a function that it passed to the reducer, or while dropping its
@@ -32,8 +33,8 @@ pub enum CollectiveError {
         /// The rank that left.
         rank: usize,
     },
-    /// A rank called [`Communicator::fail`](super::Communicator::fail), or returned an error from the work of
-    /// [`World::run`](super::World::run).
+    /// A rank called [`Communicator::fail`](super::Communicator::fail), or returned an error from
+    /// the work of [`World::run`](super::World::run).
     Failed {
         /// The rank that failed.
         rank: usize,
@@ -129,7 +130,8 @@ pub enum Operation {
     Rewrite,
 }
 
-/// The difference between the calls of two ranks: rank 0's value is `expected`, the other's is `found`.
+/// The difference between the calls of two ranks: rank 0's value is `expected`, the other's is
+/// `found`.
 ///
 /// # Examples
 ///

@@ -180,7 +180,8 @@ impl<'r, T> Segments<'r, T> {
     pub(super) fn pair_mut(&mut self, left: usize, right: usize) -> (&mut [T], &mut [T]) {
         assert_ne!(left, right, "a slice cannot be borrowed exclusively twice");
         let len = self.range.len();
-        // SAFETY: as `get_mut`; the slices of two ranks are exclusive borrows, so they do not overlap.
+        // SAFETY: as `get_mut`; the slices of two ranks are exclusive borrows, so they do not
+        // overlap.
         unsafe {
             let left = start(self.round, left, &self.range);
             let right = start(self.round, right, &self.range);

@@ -90,7 +90,8 @@ pub enum MpiError {
 const PIECE: usize = 1 << 30;
 /// Distinguishes these messages from others in the same job.
 const TAG: i32 = 0x5048;
-/// A wait polls without a pause for `SPIN`, then yields between polls until `YIELD`, then sleeps for `NAP` between polls.
+/// A wait polls without a pause for `SPIN`, then yields between polls until `YIELD`, then sleeps
+/// for `NAP` between polls.
 const SPIN: Duration = Duration::from_micros(50);
 const YIELD: Duration = Duration::from_millis(5);
 const NAP: Duration = Duration::from_micros(50);

@@ -71,7 +71,8 @@ pub fn all_reduce<T: Element>(ranks: &[Vec<T>], op: Op) -> Result<Vec<T>, Collec
     Ok(roots.map(finish).collect())
 }
 
-/// Defines [`all_reduce_weighted_mean`](super::Communicator::all_reduce_weighted_mean), without the total.
+/// Defines [`all_reduce_weighted_mean`](super::Communicator::all_reduce_weighted_mean), without the
+/// total.
 ///
 /// # Panics
 /// If there are no ranks, their lengths differ, or the number of weights differs from the number of

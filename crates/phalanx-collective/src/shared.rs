@@ -22,8 +22,8 @@
 //!
 //! # No rank reads partly written values
 //!
-//! If the work of one rank panics, the update fails on every rank, and each rank marks the value torn before it returns
-//! from `update`. So a rank that reads after that update finds its own mark.
+//! If the work of one rank panics, the update fails on every rank, and each rank marks the value
+//! torn before it returns from `update`. So a rank that reads after that update finds its own mark.
 #![allow(unsafe_code)] // The params would otherwise be copied to every rank in every step.
 
 use super::communicator::{Communicator, World};
@@ -68,7 +68,8 @@ impl<T> Shared<T> {
     ///
     /// # Errors
     /// [`CutCount`](CollectiveError::CutCount) unless there are `world_size + 1` cuts,
-    /// [`CutOutOfOrder`](CollectiveError::CutOutOfOrder) unless they ascend from 0 to the number of values.
+    /// [`CutOutOfOrder`](CollectiveError::CutOutOfOrder) unless they ascend from 0 to the number of
+    /// values.
     pub fn new(world: &World, values: Vec<T>, cuts: Vec<usize>) -> Result<Self, CollectiveError> {
         check_cuts(&cuts, world.size(), (0, values.len()), values.len())?;
         Ok(Self::cut(world, values, cuts))
@@ -134,7 +135,8 @@ impl<T> Shared<T> {
             return Err(self.state.cause());
         }
         let start = self.values.as_ptr().cast::<T>();
-        // SAFETY: a cell has the layout of its value; nobody writes while `communicator` is borrowed (head of this file).
+        // SAFETY: a cell has the layout of its value; nobody writes while `communicator` is
+        // borrowed (head of this file).
         Ok(unsafe { std::slice::from_raw_parts(start, self.values.len()) })
     }
 

@@ -35,9 +35,9 @@ use std::ops::Range;
 /// Returns the elements of a vector of length `len` that `rank` owns: contiguous, in rank order;
 /// the sizes differ by at most one, the larger first.
 ///
-/// With `q = len / world_size` and `m = len % world_size`, rank `r` owns `r·q + min(r, m) .. (r+1)·q + min(r+1, m)`.
-/// Cuts are not rounded to cache lines: the memory of a vector rarely starts at one, and the effect
-/// of sharing a line at each cut is too small to measure.
+/// With `q = len / world_size` and `m = len % world_size`, rank `r` owns `r·q + min(r, m) ..
+/// (r+1)·q + min(r+1, m)`. Cuts are not rounded to cache lines: the memory of a vector rarely
+/// starts at one, and the effect of sharing a line at each cut is too small to measure.
 ///
 /// # Panics
 /// If `rank >= world_size`.

@@ -14,8 +14,8 @@
 //!
 //! Sources: "TFRecords format details" in TensorFlow's guide to TFRecord, and
 //! `tensorboard/compat/tensorflow_stub/pywrap_tensorflow.py`; `event.proto`, `summary.proto` and
-//! `histogram.proto` in `tensorboard/compat/proto` of TensorBoard 2.21, whose names and field numbers
-//! are used here.
+//! `histogram.proto` in `tensorboard/compat/proto` of TensorBoard 2.21, whose names and field
+//! numbers are used here.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

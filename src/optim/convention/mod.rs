@@ -67,7 +67,8 @@ pub enum Convention {
     ScikitLearn,
     /// The mean of a batch, for the objective (1/N)Σℓ + (λ/2)‖w‖² over all N samples.
     ObjectiveMean,
-    /// The sum of a batch, for the objective Σℓ + (Λ/2)‖w‖² over all N samples: a batch adds (m/N)Λw.
+    /// The sum of a batch, for the objective Σℓ + (Λ/2)‖w‖² over all N samples: a batch adds
+    /// (m/N)Λw.
     ObjectiveSum,
     /// The sum of a batch, for the objective C·Σℓ + ½‖w‖² of regularized regression, divided by C:
     /// Λ = 1/C.
@@ -159,7 +160,8 @@ impl Convention {
     /// Returns the inverse of [`read_l2`](Self::read_l2).
     ///
     /// # Errors
-    /// [`ConventionError::NeedsDataSize`]; [`ConventionError::NoPenalty`] for a C without a penalty.
+    /// [`ConventionError::NeedsDataSize`]; [`ConventionError::NoPenalty`] for a C without a
+    /// penalty.
     pub fn write_l2(
         self,
         lambda: f64,
@@ -274,7 +276,8 @@ pub struct Settings {
     pub drop_last: bool,
     /// True if the rate changes during the run, by a schedule or a warm-up.
     pub rate_changes: bool,
-    /// True if all params of some tensor start from 0, as the biases of [`Mlp`](crate::model::Mlp) do. Relevant to lars.
+    /// True if all params of some tensor start from 0, as the biases of [`Mlp`](crate::model::Mlp)
+    /// do. Relevant to lars.
     pub zero_start: bool,
     /// True if the loss is that of [standardized targets](crate::model::Mlp::standardize_targets),
     /// which other programs do not use by default.
@@ -339,7 +342,8 @@ pub enum BatchRule {
     Linear,
     /// η → √κ η: Krizhevsky 2014 (arXiv:1404.5997), Hoffer et al. 2017 (arXiv:1705.08741).
     Sqrt,
-    /// η → √κ η, β → 1 − κ(1 − β), ε → ε/√κ: Malladi et al. 2022 (arXiv:2205.10287), for adam, adamw and rmsprop.
+    /// η → √κ η, β → 1 − κ(1 − β), ε → ε/√κ: Malladi et al. 2022 (arXiv:2205.10287), for adam,
+    /// adamw and rmsprop.
     Adam,
 }
 
@@ -389,7 +393,8 @@ fn grown_beta(option: &'static str, old: f64, growth: f64) -> Result<f64, Conven
 /// The reason why settings have no exact translation, or are incomplete or invalid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConventionError {
-    /// Shards of different sizes, between a reduction that divides each shard and one that does not.
+    /// Shards of different sizes, between a reduction that divides each shard and one that does
+    /// not.
     #[error(
         "{from} and {to} are not multiples of each other on batches of {batch_size} samples in {shards} shards: the \
          shards have {most} or {least} samples, which have different weights in a mean per shard; choose a number of \

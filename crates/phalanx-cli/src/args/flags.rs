@@ -71,8 +71,8 @@ pub struct TrainFlags {
     #[arg(long, help_heading = "Data", hide_short_help = true)]
     pub standardize_targets: Option<bool>,
 
-    /// Widths of the hidden layers, such as 128 or 300,100; none for linear, softmax or logistic regression
-    /// [default: {}]
+    /// Widths of the hidden layers, such as 128 or 300,100; none for linear, softmax or logistic
+    /// regression [default: {}]
     #[arg(long, value_name = "WIDTHS", help_heading = "Model")]
     pub hidden: Option<Hidden>,
     /// Activation function: relu, tanh, sigmoid or gelu [default: {}]

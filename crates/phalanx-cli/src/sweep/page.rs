@@ -191,9 +191,9 @@ mod tests {
     use super::super::SweepOptions;
     use super::*;
 
-    /// The sweep that the chapter "Sum or mean" names, as it saved its findings: the figures are drawn again
-    /// without training. To measure it again, run the sweep, copy its results.json to book.json, draw the
-    /// figures with UPDATE_FIGURES=1, and state the new numbers in the chapter.
+    /// The sweep that the chapter "Sum or mean" names, as it saved its findings: the figures are
+    /// drawn again without training. To measure it again, run the sweep, copy its results.json to
+    /// book.json, draw the figures with UPDATE_FIGURES=1, and state the new numbers in the chapter.
     fn recorded() -> Findings {
         serde_json::from_str(include_str!("book.json")).expect("it is the results.json of a sweep")
     }

@@ -33,7 +33,7 @@ pub struct AllReduceFlags {
     threads: Vec<Auto<usize>>,
     /// Vector lengths: numbers such as 1000, 64K (2^10) or 16M (2^20), and ranges such as 1..16M,
     /// in which each length is 4 times the previous one
-    #[arg(long = "lens", value_name = "LENGTHS", default_value = "1..16M")]
+    #[arg(long, alias = "lens", value_name = "LENGTHS", default_value = "1..16M")]
     lengths: Lengths,
     /// Operation that combines the elements: sum, mean, min, max or product
     #[arg(long, value_name = "OP", default_value = "sum", value_parser = op(), hide_possible_values = true)]
@@ -63,7 +63,7 @@ vector in total, not one per thread. 1 GB is 10^9 bytes.";
 
 const EXAMPLES: &str = "Examples:
   phalanx bench all-reduce
-  phalanx bench all-reduce --threads 1,auto --lens 1M,16M
+  phalanx bench all-reduce --threads 1,auto --lengths 1M,16M
   phalanx bench all-reduce --op max --type i64 --json results.json";
 
 const OPS: [Op; 5] = [Op::Sum, Op::Mean, Op::Min, Op::Max, Op::Product];
