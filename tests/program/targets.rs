@@ -220,7 +220,7 @@ fn presets_and_initial_params_do_not_standardize_targets_unless_asked() {
     let targets = |ran: &Ran| ran.err.lines().find(|line| line.starts_with("targets")).unwrap().to_owned();
     let ran = room.run(&format!("{train} --like pytorch -o like"));
     assert!(
-        ran.code == Some(0) && targets(&ran).contains("not standardized, as pytorch does not"),
+        ran.code == Some(0) && targets(&ran).contains("not standardized, as in pytorch"),
         "{ran:?}"
     );
     let ran = room.run(&format!("{train} --like pytorch --standardize-targets -o asked"));
