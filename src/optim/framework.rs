@@ -6,7 +6,7 @@ use super::reduction::Reduction;
 use crate::num::names;
 use serde::{Deserialize, Serialize};
 
-/// A framework whose hyper-parameters can be given as its own code and papers write them.
+/// A framework whose hyper-parameters Phalanx accepts unchanged.
 ///
 /// | | gradient of a step | momentum | L2 | clipped | source |
 /// |---|---|---|---|---|---|
