@@ -15,7 +15,7 @@
 //! What a run leaves, as a program of your own may read it:
 //!
 //! ```
-//! use phalanx::log::{Metrics, Results};
+//! use phalanx::log::{LogError, Metrics, Results, RunDir};
 //! use phalanx::train::StopReason;
 //!
 //! fn unreadable_lines(metrics: &Metrics) -> Option<u64> {
@@ -24,6 +24,12 @@
 //!
 //! fn is_complete(results: &Results) -> bool {
 //!     results.stopped == StopReason::Completed && results.phases.compute.as_secs_f64() >= 0.0
+//! }
+//!
+//! fn begin(folder: &std::path::Path) -> Result<(RunDir, Metrics), LogError> {
+//!     let dir = RunDir::create(folder)?;
+//!     let metrics = dir.metrics(10)?;
+//!     Ok((dir, metrics))
 //! }
 //! ```
 

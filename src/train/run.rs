@@ -134,8 +134,8 @@ mod tests {
     use crate::model::{
         Activation, FusedModel, Loss, Mlp, MlpShape, Model, Samples, Score, ShardRun, Tensor,
     };
-    use crate::train::phase::PhaseHook;
-    use crate::train::{Length, Options, Phase, SaveEvery, Shards, TrainError, Trainer};
+    use crate::train::phase::{Phase, PhaseHook};
+    use crate::train::{Length, Options, SaveEvery, Shards, TrainError, Trainer};
 
     /// A panic in the `attempt`th time, counted from 1, that a phase of a step is entered.
     fn panic_in(step: u64, phase: Phase, attempt: u64) -> PhaseHook {
