@@ -14,7 +14,7 @@
 //! Reading the output of a run in your own program:
 //!
 //! ```
-//! use phalanx::log::{Metrics, Results};
+//! use phalanx::log::{LogError, Metrics, Results, RunDir};
 //! use phalanx::train::StopReason;
 //!
 //! fn unreadable_lines(metrics: &Metrics) -> Option<u64> {
@@ -23,6 +23,12 @@
 //!
 //! fn is_complete(results: &Results) -> bool {
 //!     results.stopped == StopReason::Completed && results.phases.compute.as_secs_f64() >= 0.0
+//! }
+//!
+//! fn begin(folder: &std::path::Path) -> Result<(RunDir, Metrics), LogError> {
+//!     let dir = RunDir::create(folder)?;
+//!     let metrics = dir.metrics(10)?;
+//!     Ok((dir, metrics))
 //! }
 //! ```
 

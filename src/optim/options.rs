@@ -127,10 +127,10 @@ names!(L2Form, "l2 form", OptimError, [
 ///
 /// # Examples
 /// ```
-/// use phalanx::optim::{OptimizerKind, OptimizerOptions};
+/// use phalanx::optim::{MomentumForm, OptimizerKind, OptimizerOptions};
 ///
 /// let options = OptimizerOptions { momentum: Some(0.9), nesterov: true, ..OptimizerOptions::default() };
-/// assert_eq!(options.check()?.state_names(), ["momentum_buffer"]);
+/// assert_eq!(options.check()?.momentum_form, Some(MomentumForm::Pytorch));
 ///
 /// let mistaken = OptimizerOptions { momentum: Some(0.9), ..OptimizerOptions::new(OptimizerKind::Adam) };
 /// assert_eq!(

@@ -180,7 +180,8 @@ fn at_least_one(option: &'static str, value: u64) -> Result<u64, OptimError> {
 /// # Examples
 ///
 /// ```
-/// use phalanx::optim::{Schedule, ScheduleOptions, WarmupForm};
+/// use phalanx::internals::Schedule;
+/// use phalanx::optim::{ScheduleOptions, WarmupForm};
 ///
 /// let rates = |warmup_form| {
 ///     let options = ScheduleOptions { warmup_form, warmup_steps: 4, warmup_start: Some(0.5), ..ScheduleOptions::default() };

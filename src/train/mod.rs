@@ -161,8 +161,6 @@ pub use error::{SubscriberError, TrainError};
 pub use noise_scale::{NoiseEstimate, NoiseScale};
 pub use options::{Length, Metric, OnDivergence, Options, SaveEvery, Shards};
 pub use outcome::{Divergence, Outcome, StopReason};
-#[cfg(test)]
-use phase::Phase;
 pub use phase::PhaseTimes;
 pub use plan::Plan;
 pub use position::Position;

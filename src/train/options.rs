@@ -282,7 +282,7 @@ impl FromStr for Metric {
 /// let options = Options { batch_size: 1, ..Options::default() };
 /// let stopped = Trainer::new(&mean, &data, options.clone()).run()?;
 /// assert_eq!(stopped.reason, StopReason::Diverged);
-/// assert_eq!(stopped.divergence.unwrap(), Divergence::Loss { step: 3, shard: 0 });
+/// assert_eq!(stopped.divergence.unwrap(), Divergence::Loss { step: 1, shard: 0 });
 ///
 /// let skipping = Options { on_divergence: OnDivergence::Skip, ..options };
 /// let outcome = Trainer::new(&mean, &data, skipping).run()?;

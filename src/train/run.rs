@@ -137,8 +137,8 @@ mod tests {
     use crate::model::{
         Activation, FusedModel, Loss, Mlp, MlpShape, Model, Samples, Score, ShardRun, Tensor,
     };
-    use crate::train::phase::PhaseHook;
-    use crate::train::{Length, Options, Phase, SaveEvery, Shards, TrainError, Trainer};
+    use crate::train::phase::{Phase, PhaseHook};
+    use crate::train::{Length, Options, SaveEvery, Shards, TrainError, Trainer};
 
     /// Returns a hook that panics at the `attempt`th entry, counted from 1, into a phase of a step.
     fn panic_in(step: u64, phase: Phase, attempt: u64) -> PhaseHook {
