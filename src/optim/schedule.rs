@@ -117,7 +117,8 @@ impl Schedule {
         Ok(Self { rate, warmup, total_steps, kind: options.kind, stairs })
     }
 
-    /// Returns the rate of a step, counted from 0. At `total_steps` it is the limit at the end of the run.
+    /// Returns the rate of a step, counted from 0. At `total_steps` it is the limit at the end of
+    /// the run.
     ///
     /// # Panics
     /// If the run has fewer than `step` steps.

@@ -29,6 +29,9 @@ fn every_flag_is_completed_and_on_its_manual_page() {
         let page = room.read(&format!("pages/phalanx-{}.1", command.replace(' ', "-"))).replace("\\-", "-");
         let shown = listed(&room.good(&format!("{command} --help")));
         assert!(!shown.is_empty(), "{command}");
+        let lines = page.lines().zip(page.lines().skip(1));
+        let without_text = lines.filter(|(flag, text)| flag.starts_with("\\fB") && text.is_empty());
+        assert_eq!(without_text.count(), 0, "flags without text on the page of {command}");
         for flag in shown {
             assert!(flags(&page).contains(&flag), "{flag} is not on the page of {command}");
             assert!(flags(&bash).contains(&flag), "{flag} of {command} is not completed");

@@ -1,5 +1,5 @@
-//! Few or busy cores: waiting ranks leave the cores to others, and many ranks take about as long as
-//! one.
+//! Few or busy cores: waiting ranks yield their cores to others, and many ranks take about as long
+//! as one.
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, Ordering};

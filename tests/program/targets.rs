@@ -219,10 +219,7 @@ fn presets_and_initial_params_do_not_standardize_targets_unless_asked() {
     let train = "train houses.csv --label-column price --loss mse --standardize --epochs 1 --lr 1e-8";
     let targets = |ran: &Ran| ran.err.lines().find(|line| line.starts_with("targets")).unwrap().to_owned();
     let ran = room.run(&format!("{train} --like pytorch -o like"));
-    assert!(
-        ran.code == Some(0) && targets(&ran).contains("not standardized, as in pytorch"),
-        "{ran:?}"
-    );
+    assert!(ran.code == Some(0) && targets(&ran).contains("not standardized, as in pytorch"), "{ran:?}");
     let ran = room.run(&format!("{train} --like pytorch --standardize-targets -o asked"));
     assert!(ran.code == Some(0) && targets(&ran).contains("standardized by mean"), "{ran:?}");
     room.good(&format!("{train} --standardize-targets=false --quiet -o plain"));

@@ -67,7 +67,7 @@ const EXAMPLES: &str = "Examples:
   phalanx train                                  train on the built-in digits, with all cores
   phalanx train data.csv --test-split 0.2 -o m   train on a table; the last column is the label
   phalanx predict m new.csv                      predict new samples with the trained model
-  phalanx report                                 show the last run as a page: curves, options, worst samples
+  phalanx report                                 write a page about the last run
   phalanx export m model.onnx                    export the model for other programs
   phalanx convert --to sum --lr 0.1 -b 64        translate options for summed gradients";
 

@@ -35,14 +35,20 @@ pub struct TrainFlags {
     /// MNIST's files (plain or .gz) [default: {}]
     pub data: Option<String>,
 
-    /// Data to test on after each epoch; not needed for a folder that has its own test files
+    /// Data to test on after each epoch
+    ///
+    /// Not needed for a folder that has its own test files.
     #[arg(long, value_name = "DATA", conflicts_with = "test_split", help_heading = "Data")]
     pub test: Option<String>,
-    /// Fraction of the training samples to set aside for testing, chosen by the seed [default: {}]
+    /// Fraction of the training data to set aside for testing [default: {}]
+    ///
+    /// The samples are chosen by the seed.
     #[arg(long, value_name = "F", help_heading = "Data")]
     pub test_split: Option<f64>,
-    /// Label column of a CSV: a name, an index from 0, or -1 for the last; a number is an index if
-    /// there is such a column [default: -1]
+    /// Label column of a CSV: name, index, or -1 for the last [default: -1]
+    ///
+    /// Indices are counted from 0. A number is an index if there is such a column, and a name
+    /// otherwise.
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "Data")]
     pub label_column: Option<Column>,
     /// Column with the sample weights in a CSV
@@ -61,8 +67,9 @@ pub struct TrainFlags {
     /// Format of the training and the --test data if their names do not show it: csv, npy or libsvm
     #[arg(long, value_name = "FORMAT", value_parser = choices!(InputFormat), help_heading = "Data", hide_short_help = true)]
     pub input_format: Option<InputFormat>,
-    /// Shift and scale each feature to mean 0 and deviation 1 over the training samples; saved with
-    /// the model [default: {}]
+    /// Scale each feature to mean 0 and deviation 1 [default: {}]
+    ///
+    /// Mean and deviation are those of the training samples; they are saved with the model.
     #[arg(long, help_heading = "Data")]
     pub standardize: Option<bool>,
     /// Train on targets with mean 0 and deviation 1 over the training samples, for mse only; losses
@@ -71,40 +78,48 @@ pub struct TrainFlags {
     #[arg(long, help_heading = "Data", hide_short_help = true)]
     pub standardize_targets: Option<bool>,
 
-    /// Widths of the hidden layers, such as 128 or 300,100; none for linear, softmax or logistic
-    /// regression [default: {}]
+    /// Widths of the hidden layers, such as 300,100 or none [default: {}]
+    ///
+    /// Without hidden layers, the model is a linear, softmax or logistic regression.
     #[arg(long, value_name = "WIDTHS", help_heading = "Model")]
     pub hidden: Option<Hidden>,
     /// Activation function: relu, tanh, sigmoid or gelu [default: {}]
     #[arg(long, value_parser = choices!(Activation), help_heading = "Model")]
     pub activation: Option<Activation>,
-    /// Loss: cross-entropy, bce or mse; auto is cross-entropy for class labels, mse for values
-    /// [default: {}]
+    /// Loss function: auto, cross-entropy, bce or mse [default: {}]
+    ///
+    /// auto is cross-entropy for class labels and mse for values.
     #[arg(long, value_parser = loss(), help_heading = "Model")]
     pub loss: Option<Auto<Loss>>,
     /// Start from the params in this file, for example from PyTorch (layers.0.weight ...)
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Model", hide_short_help = true)]
     pub init: Option<FilePath>,
 
-    /// Interpret the options as another framework does: pytorch, pytorch-ddp, horovod-average,
-    /// horovod-sum, mindspore, caffe, keras, tensorflow1-estimator or scikit-learn
+    /// Interpret the options as another framework does, such as pytorch-ddp
     ///
-    /// Sets the reduction, the forms and the optimizer constants that are not given. For
-    /// distributed frameworks, --shards is the number of processes.
+    /// The frameworks are pytorch, pytorch-ddp, horovod-average, horovod-sum, mindspore, caffe,
+    /// keras, tensorflow1-estimator and scikit-learn. This sets the reduction, the forms and the
+    /// optimizer constants that are not given. For distributed frameworks, --shards is the number
+    /// of processes.
     #[arg(long, value_name = "FRAMEWORK", value_parser = choices!(Framework), help_heading = "Training")]
     pub like: Option<Framework>,
-    /// Worker threads; they affect the speed, never the result [default: {}, all cores]
+    /// Number of worker threads [default: {}, all cores]
+    ///
+    /// They affect the speed, never the result.
     #[arg(short, long, value_name = "N|auto", value_parser = auto::<usize>, help_heading = "Training")]
     pub threads: Option<Auto<usize>>,
     /// Samples in one step, over all threads [default: {}]
     #[arg(short, long, value_name = "N", value_parser = whole::<usize>, help_heading = "Training")]
     pub batch_size: Option<usize>,
-    /// Number of shards that each batch is split into; unlike threads, they affect the result
-    /// [default: {}]
+    /// Number of shards that each batch is split into [default: {}]
+    ///
+    /// Unlike threads, they affect the result.
     #[arg(long, value_name = "N|auto", value_parser = auto::<usize>, help_heading = "Training")]
     pub shards: Option<Auto<usize>>,
-    /// Reduction of the samples' gradients to that of a step: mean, sum, mean-of-shard-means,
-    /// sum-of-shard-means or mean-of-shard-sums [default: {}]
+    /// Reduction of the gradients, such as mean or sum [default: {}]
+    ///
+    /// It reduces the gradients of the samples to that of a step: mean, sum, mean-of-shard-means,
+    /// sum-of-shard-means or mean-of-shard-sums.
     #[arg(long, value_parser = choices!(Reduction), help_heading = "Training")]
     pub reduction: Option<Reduction>,
     /// Clip the reduced gradient to this global norm
@@ -127,8 +142,9 @@ pub struct TrainFlags {
     /// improvement]
     #[arg(long, value_name = "GAIN", help_heading = "Early stopping", hide_short_help = true)]
     pub min_gain: Option<f64>,
-    /// Save the params of the best whole epoch as the model, instead of those of the last step
-    /// [default: {}]
+    /// Save the params of the best epoch, not the last [default: {}]
+    ///
+    /// An incomplete epoch is never the best.
     #[arg(long, help_heading = "Early stopping")]
     pub restore_best: Option<bool>,
     /// Action on a step with a NaN or infinite loss or gradient: stop (exit code 3; the params
@@ -141,7 +157,7 @@ pub struct TrainFlags {
     /// Use the samples in their stored order in each epoch [default: {}]
     #[arg(long, help_heading = "Training", hide_short_help = true)]
     pub no_shuffle: Option<bool>,
-    /// Seed of the initial params, the sample order and the test split [default: {}]
+    /// Seed of initial params, sample order and test split [default: {}]
     #[arg(long, value_parser = whole::<u64>, help_heading = "Training")]
     pub seed: Option<u64>,
     /// Fail if a thread, or a process of an MPI job, waits longer than this for another [default:
@@ -149,7 +165,7 @@ pub struct TrainFlags {
     #[arg(long, value_name = "SECS", help_heading = "Training", hide_short_help = true)]
     pub timeout: Option<f64>,
 
-    /// Optimizer: sgd, adagrad, rmsprop, adam, adamw, lars or lamb [default: {}]
+    /// One of sgd, adagrad, rmsprop, adam, adamw, lars, lamb [default: {}]
     #[arg(long, value_parser = optimizer(), help_heading = "Optimizer")]
     pub optimizer: Option<OptimizerKind>,
     /// Learning rate [default: {sgd} for sgd and lars, {adagrad} for adagrad, {adam} for the rest]
@@ -186,7 +202,9 @@ pub struct TrainFlags {
     /// Trust coefficient of lars [default: {lars}]
     #[arg(long, value_name = "C", help_heading = "Optimizer", hide_short_help = true)]
     pub trust_coefficient: Option<f64>,
-    /// L2 penalty, added to the gradient after reduction and clipping [default: {}]
+    /// L2 penalty, added to the gradient [default: {}]
+    ///
+    /// It is added after reduction and clipping.
     #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer")]
     pub l2: Option<f64>,
     /// Form of the L2 penalty: gradient adds it to the reduced gradient, batch-sum to the sum over
@@ -196,11 +214,15 @@ pub struct TrainFlags {
     /// Exclude biases from both penalties [default: false]
     #[arg(long, help_heading = "Optimizer", hide_short_help = true)]
     pub no_bias_decay: Option<bool>,
-    /// Decoupled weight decay, w -= lr lambda w [default: {adamw} for adamw, else {}]
+    /// Decoupled weight decay [default: {adamw} for adamw, else {}]
+    ///
+    /// The update is w -= lr lambda w.
     #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer")]
     pub weight_decay: Option<f64>,
 
-    /// Learning rate schedule: constant, linear (to 0), cosine (to 0) or step [default: {}]
+    /// Schedule: constant, linear, cosine or step [default: {}]
+    ///
+    /// linear and cosine decrease the rate to 0.
     #[arg(long, value_name = "SCHEDULE", value_parser = choices!(ScheduleKind), help_heading = "Learning rate")]
     pub lr_schedule: Option<ScheduleKind>,
     /// Factor of the step schedule [default: 0.1]
@@ -209,7 +231,9 @@ pub struct TrainFlags {
     /// Epochs between two drops of the step schedule [default: a third of the run]
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Learning rate", hide_short_help = true)]
     pub lr_decay_epochs: Option<u64>,
-    /// Warm-up steps, the first of the run, which use a fraction of the rate [default: {}]
+    /// Number of warm-up steps [default: {}]
+    ///
+    /// The first steps of the run use a fraction of the rate.
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Learning rate")]
     pub warmup_steps: Option<u64>,
     /// Form of the warm-up: linear (the fraction rises to 1 in the last warm-up step) or constant
@@ -227,27 +251,27 @@ pub struct TrainFlags {
     #[arg(long, value_name = "N", value_parser = whole::<usize>, help_heading = "Learning rate", hide_short_help = true)]
     pub base_batch_size: Option<usize>,
 
-    /// Run directory to create; must not exist [default: runs/1, runs/2 ..., or that of the resumed
-    /// run]
+    /// Run directory to create [default: runs/1, runs/2 ...]
+    ///
+    /// It must not exist. By default, a resumed run continues in its directory.
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     pub output_dir: Option<FilePath>,
-    /// Interval between checkpoints: 500 or 500steps, 2epochs, 90s, 10min, 1h, or never [default:
-    /// {}]
+    /// Checkpoint interval, such as 500steps or 10min [default: {}]
     ///
-    /// One more is saved at the end, also after Ctrl-C. A checkpoint is written while training
-    /// continues; if two are still being written, the next is taken when one of them is done.
+    /// It can be 500 or 500steps, 2epochs, 90s, 10min, 1h, or never. One more checkpoint is saved
+    /// at the end, also after Ctrl-C. Checkpoints are written while training continues; if two are
+    /// still being written, the next is taken when one of them is done.
     #[arg(long, value_name = "INTERVAL", help_heading = "Output")]
     pub save_every: Option<SaveEvery>,
     /// Number of newest checkpoints to keep, in addition to the best of those taken at the end of
     /// an epoch: by test accuracy, else by test loss, else by training loss [default: {}]
     #[arg(long, value_name = "N", value_parser = whole::<usize>, help_heading = "Output", hide_short_help = true)]
     pub keep: Option<usize>,
-    /// Resume a run, with any number of threads; the result is bit-identical to an uninterrupted
-    /// run
+    /// Resume a run; the result is bit-identical to an uninterrupted one
     ///
-    /// Give its directory, one of its checkpoints, or auto for the newest in runs that is neither
-    /// complete nor diverged; with -o, auto resumes the run in that directory, or starts a new one.
-    /// The options are those of the run.
+    /// The number of threads may differ. Give the run directory, one of its checkpoints, or auto
+    /// for the newest in runs that is neither complete nor diverged; with -o, auto resumes the run
+    /// in that directory, or starts a new one. The options are those of the run.
     #[arg(long, value_name = "RUN|CHECKPOINT|auto", help_heading = "Output")]
     pub resume: Option<FilePath>,
     /// Options that may differ from those of the resumed run, such as epochs or lr,l2; those that
@@ -263,10 +287,10 @@ pub struct TrainFlags {
     /// Steps between two entries of metrics.jsonl and metrics.csv; 0 for epochs only [default: {}]
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Output", hide_short_help = true)]
     pub log_every: Option<u64>,
-    /// Also write an event file for TensorBoard, which does not affect the result [default: false]
+    /// Also write an event file for TensorBoard [default: false]
     ///
     /// It contains what is logged, with the gradient norm of each logged step, and histograms of
-    /// the params after each epoch.
+    /// the params after each epoch. It does not affect the result.
     #[arg(long, help_heading = "Output")]
     pub tensorboard: Option<bool>,
     /// Steps between two measurements of the gradient noise scale, which shows the batch size that
@@ -283,7 +307,9 @@ pub struct TrainFlags {
     /// Do not show progress while training [default: false]
     #[arg(long, help_heading = "Output", hide_short_help = true)]
     pub no_progress: Option<bool>,
-    /// TOML file to read flags from; the command line and variables take precedence
+    /// TOML file to read flags from
+    ///
+    /// The command line and variables take precedence.
     #[arg(long, value_name = "FILE.toml", help_heading = "Output")]
     #[serde(skip)]
     pub config: Option<PathBuf>,

@@ -24,12 +24,12 @@ use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output;
 use crate::text::{TextTable, shell_word};
 
-/// Translate a training configuration into another convention, such as sum or mean, a C, or another
-/// batch size
+/// Translate a training configuration into another convention
 ///
-/// Takes the flags of train, also from variables and a file, in one convention, and prints them in
-/// another, with the factor of each, whether it is exact and under which condition, and the command
-/// to run. Nothing is trained. If there is no exact translation, an error gives the reason.
+/// Takes the flags of train, also from variables and a file, in one convention (such as sum, mean,
+/// a C, or a batch size), and prints them in another, with the factor of each, whether it is exact
+/// and under which condition, and the command to run. Nothing is trained. If there is no exact
+/// translation, an error gives the reason.
 #[derive(Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{CONVENTIONS}\n\n{EXIT_CODES}\n\n{EXAMPLES}"))]
 pub struct ConvertFlags {

@@ -20,7 +20,7 @@ use crate::terminal::failure::Failure;
 use crate::terminal::output::results;
 use crate::text::TextTable;
 
-/// Print the contents of a model file or a checkpoint, or how training would interpret data
+/// Print the contents of a model or checkpoint, or how training would interpret data
 #[derive(Args)]
 #[command(after_help = "Examples:
   phalanx inspect runs/1                             shapes, options and hash of the model

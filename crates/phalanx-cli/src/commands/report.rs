@@ -18,12 +18,13 @@ use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output::{info, results};
 use crate::text::TextTable;
 
-/// Write an HTML page about a run, or a comparison of several: curves, phases, options, confusion
-/// matrix, worst samples
+/// Write an HTML page about one or more runs
 ///
-/// Runs may be in any state: running, killed, interrupted, diverged or complete. The samples are
-/// those that the run was tested on, or trained on if it had no test samples; if they can no longer
-/// be loaded, the page notes this. The page is a single self-contained HTML file for any browser.
+/// The page shows curves, phases, options, the confusion matrix and the worst samples, and compares
+/// several runs. Runs may be in any state: running, killed, interrupted, diverged or complete. The
+/// samples are those that the run was tested on, or trained on if it had no test samples; if they
+/// can no longer be loaded, the page notes this. The page is a single self-contained HTML file for
+/// any browser.
 #[derive(Args)]
 #[command(after_help = "Examples:
   phalanx report                     the last run in runs

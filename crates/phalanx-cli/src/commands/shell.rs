@@ -21,7 +21,8 @@ use crate::terminal::output;
 #[derive(Args)]
 #[command(after_help = "Examples:
   bash        phalanx completions bash > ~/.local/share/bash-completion/completions/phalanx
-  zsh         phalanx completions zsh > ~/.zfunc/_phalanx      with fpath+=~/.zfunc before compinit in ~/.zshrc
+  zsh         phalanx completions zsh > ~/.zfunc/_phalanx
+              (in ~/.zshrc, before compinit: fpath+=~/.zfunc)
   fish        phalanx completions fish > ~/.config/fish/completions/phalanx.fish
   elvish      phalanx completions elvish >> ~/.config/elvish/rc.elv
   powershell  phalanx completions powershell >> $PROFILE")]
@@ -74,7 +75,7 @@ pub struct ManFlags {
 
 /// Prints one page, or writes all.
 pub fn man(flags: &ManFlags, command: Command) -> Result<ExitCode, Failure> {
-    let mut command = command.disable_help_subcommand(true);
+    let mut command = shown(command.disable_help_subcommand(true));
     command.build();
     match &flags.output_dir {
         Some(dir) => {
@@ -93,6 +94,12 @@ pub fn man(flags: &ManFlags, command: Command) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Returns the command and its subcommands with all flags in the short help: without this, a page
+/// has no text for the others.
+fn shown(command: Command) -> Command {
+    command.mut_args(|flag| flag.hide_short_help(false)).mut_subcommands(shown)
+}
+
 /// Returns a command and all of its subcommands.
 fn all(command: &Command) -> Vec<&Command> {
     [command].into_iter().chain(command.get_subcommands().flat_map(all)).collect()
@@ -109,7 +116,7 @@ fn named<'a>(command: &'a Command, names: &[String]) -> Result<&'a Command, Fail
                 [] => format!("{name} has no command '{first}' and no other commands; drop it"),
                 known => {
                     let meant = did_you_mean(nearest(first, known.iter().copied()));
-                    format!("{name} has no command '{first}'{meant}; give one of {}", known.join(", "))
+                    format!("{name} has no command '{first}'; give one of {}{meant}", known.join(", "))
                 }
             }))
         }

@@ -29,7 +29,7 @@ use crate::terminal::output;
 use crate::terminal::signals::Signals;
 use crate::text::{TextTable, shell_word};
 
-/// Train with many batch sizes and rates, and show how the best rate depends on the batch size
+/// Measure how the best learning rate depends on the batch size
 ///
 /// Every batch size is trained with every rate, reduction and seed; the best rate is the one with
 /// the fewest steps to the goal, a given test loss. Without arguments, the built-in digits are
@@ -38,15 +38,15 @@ use crate::text::{TextTable, shell_word};
 #[derive(Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{RESULTS}\n\n{EXAMPLES}"))]
 pub struct SweepFlags {
-    #[command(flatten)]
-    lists: SweepLists,
     /// Number of concurrent runs, each on one thread [default: auto, all cores]
-    #[arg(short, long, value_name = "N|auto", value_parser = auto::<usize>, help_heading = "Sweep")]
+    #[arg(short, long, value_name = "N|auto", value_parser = auto::<usize>, help_heading = "Sweep", display_order = 100)]
     jobs: Option<Auto<usize>>,
     /// Test loss that runs should reach; with --resume, another goal for the same runs [default:
     /// 1.2 times the lowest that every batch size reaches]
-    #[arg(long, value_name = "LOSS", help_heading = "Sweep")]
+    #[arg(long, value_name = "LOSS", help_heading = "Sweep", display_order = 101)]
     goal: Option<f64>,
+    #[command(flatten)]
+    lists: SweepLists,
 }
 
 const RESULTS: &str = "Results: sweep.json, the options; runs.jsonl, the curve of each run, written as it ends; runs.csv, a line per \
@@ -60,7 +60,8 @@ const EXAMPLES: &str = "Examples:
 
 /// Flags in the short help.
 const COMMON: &str = "data test test_split label_column standardize hidden activation loss batch_size reduction epochs max_steps seed \
-                      optimizer lr momentum l2 weight_decay lr_schedule output_dir resume quiet config help";
+                      optimizer lr momentum l2 weight_decay lr_schedule output_dir resume quiet config help \
+                      jobs goal";
 
 /// The lists and flags of a sweep; saved with it, so that it can be resumed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -110,7 +111,12 @@ const UNUSED: [(&str, &str); 10] = [
 fn adapted(command: Command) -> Command {
     let list = |alias: &'static str, help: &'static str| {
         move |arg: Arg| {
-            arg.value_delimiter(',').value_name("N,N...").help(help).alias(alias).help_heading("Sweep")
+            arg.value_delimiter(',')
+                .value_name("N,N...")
+                .help(help)
+                .long_help(None)
+                .alias(alias)
+                .help_heading("Sweep")
         }
     };
     let command = command
@@ -127,7 +133,7 @@ fn adapted(command: Command) -> Command {
             arg.value_name("DIR").help(help).long_help(None).help_heading("Sweep").conflicts_with_all(new)
         })
         .mut_arg("output_dir", |arg| {
-            arg.help("Folder to create; must not exist [default: sweeps/1, sweeps/2 ...]")
+            arg.help("Folder to create; must not exist [default: sweeps/1, sweeps/2 ...]").long_help(None)
         })
         .mut_args(|arg| shortened(arg, COMMON));
     let unused = UNUSED.iter().flat_map(|(ids, _)| ids.split(' ')).chain(["drop_last", "noise_scale"]);

@@ -37,8 +37,6 @@ use crate::text::TextTable;
 #[derive(Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{COLUMNS}\n\n{EXAMPLES}"))]
 pub struct ScalingFlags {
-    #[command(flatten)]
-    series: SeriesFlags,
     /// Training runs for each thread count
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Measurement")]
     takes: usize,
@@ -51,6 +49,8 @@ pub struct ScalingFlags {
     /// Plot the speed-up and the ideal line to this SVG file
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     svg: Option<PathBuf>,
+    #[command(flatten)]
+    series: SeriesFlags,
 }
 
 const COLUMNS: &str = "Columns: samples/s is the median over the takes, least and most are its range; speed-up and efficiency are \
@@ -65,8 +65,8 @@ const EXAMPLES: &str = "Examples:
   phalanx bench scaling --config runs/1/config.toml --weak";
 
 /// Flags in the short help.
-const COMMON: &str =
-    "data hidden threads batch_size shards reduction epochs max_steps optimizer quiet config help";
+const COMMON: &str = "data hidden threads batch_size shards reduction epochs max_steps optimizer quiet config help \
+     takes weak json csv svg";
 
 /// Training runs that differ only in their thread count.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,7 +96,7 @@ impl SeriesFlags {
 fn adapted(command: Command) -> Command {
     let command = command.mut_arg("threads", |threads| {
         let help = "Thread counts to compare, such as 1,2,4 or 1,auto [default: 1, 2, 4 ... and all cores]";
-        threads.value_delimiter(',').value_name("N,N...").help(help)
+        threads.value_delimiter(',').value_name("N,N...").help(help).long_help(None)
     });
     let command = command.mut_arg("epochs", |epochs| {
         epochs.help(format!("Passes over the training samples [default: {EPOCHS}]"))
