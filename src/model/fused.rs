@@ -45,7 +45,7 @@ impl<'a> ShardRun<'a> {
     }
 }
 
-/// A [`Model`] that computes the combined gradient of several shards in fewer passes than one a shard; `W` is its workspace.
+/// A [`Model`](super::Model) that computes the combined gradient of several shards in fewer passes than one a shard; `W` is its workspace.
 ///
 /// # Examples
 ///
