@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""What a step costs on a cluster: a model with four terms, fitted to this machine, and what it predicts for larger ones.
+"""The cost of a step on a cluster: a model with four terms, fitted to this machine, and its predictions for larger ones.
 
     benches/cost_model.py --measure      measures (needs Open MPI and libclang, two idle cores, some minutes) into benches/cost_model.json
-    benches/cost_model.py                the page of the guide, from that file:  benches/cost_model.py > src/guide/cluster.md
+    benches/cost_model.py                prints the chapter of the book, from that file:
+                                         benches/cost_model.py > docs/src/cluster.md
 
 The model: T = compute · imbalance + latency + bytes / bandwidth + combining. See the page for the formulas.
 """
@@ -24,21 +25,21 @@ ROOT = Path(__file__).resolve().parent.parent
 FACTS = ROOT / "benches/cost_model.json"
 #: 784-512-512-10 and batches of 256.
 HIDDEN, BATCH, PARAMS = "512,512", 256, 669_706
-LENS = [1, 256, 4096, 65_536, 262_144, 1_048_576, 4_194_304]
-#: As long as what two processes exchange of that model, and in the caches as it is in a step.
+LENGTHS = [1, 256, 4096, 65_536, 262_144, 1_048_576, 4_194_304]
+#: About the length that two processes exchange for that model, and in the caches as in a step.
 LARGE = 262_144
-#: Exchanges of a step: what is said, subtrees, words, params; and where norms are agreed on, one more.
+#: Exchanges of a step: the calls, subtrees, words, params; with norms, one more.
 EXCHANGES = 4
-#: Networks by their nominal Gbit/s, with the latency of one small message in µs that their makers and benchmarks promise:
+#: Networks by their nominal Gbit/s, with the latency of one small message in µs according to vendors and benchmarks:
 #: TCP over 10 Gbit Ethernet, RoCE at 100, InfiniBand NDR at 400.
 NETWORKS = {10: 30.0, 100: 5.0, 400: 2.0}
-#: Of the nominal rate, what large messages reach.
+#: The fraction of the nominal rate that large messages reach.
 REACHED = 0.9
-#: Bytes a second that all cores of a host together read and write: eight channels of DDR5-4800, of which three quarters are reached.
+#: Bytes per second that all cores of a host together read and write: three quarters of eight channels of DDR5-4800.
 HOST_BYTES = 230e9
-#: How much one rank's compute differs from step to step on hosts that do nothing else; on this one it is measured.
+#: The relative deviation of one rank's compute time from step to step on dedicated hosts; on this machine it is measured.
 DEDICATED = 0.01
-#: What a process spends on a message beside its latency, s: posting, matching.
+#: Seconds that a process spends on a message in addition to its latency: posting, matching.
 OVERHEAD = 1e-6
 CLUSTERS = [(8, 64), (128, 64)]
 SIZES = [10**5, 10**6, 10**7, 10**8, 10**9]
@@ -61,15 +62,15 @@ def measure():
         npy(Path(folder, "Y.npy"), "<i4", (samples,), struct.pack(f"<{samples}i", *(draw.randrange(10) for _ in range(samples))))
         data = f"{folder}/X.npy,{folder}/Y.npy"
 
-        def asked(command, *arguments):
+        def measured(command, *arguments):
             text = subprocess.run([*command, "bench", *arguments, "--json", "-", "--quiet"], check=True, capture_output=True, text=True).stdout
             return json.loads(text[text.index("{"):])
 
         train = ["scaling", data, "--hidden", HIDDEN, "-b", str(BATCH), "--lr", "0.01", "--momentum", "0.9", "--max-steps", "200", "--takes", "3"]
-        lens = ["all-reduce", "--lens", ",".join(map(str, LENS))]
+        all_reduce = ["all-reduce", "--lengths", ",".join(map(str, LENGTHS))]
         rounds = []
         for _ in range(5):
-            threads, processes = asked([program], *train, "-t", "1,2"), asked(job, *train, "-t", "1")
+            threads, processes = measured([program], *train, "-t", "1,2"), measured(job, *train, "-t", "1")
             speeds = [point["samples_per_sec"]["median"] for point in threads["points"]]
             speeds.append(processes["points"][-1]["samples_per_sec"]["median"])
             rounds.append(speeds)
@@ -82,10 +83,10 @@ def measure():
             "flops_per_sample": threads["flops_per_sample"],
             "wait_of_two_threads": statistics.mean(share["wait"] for share in shares),
             "all_reduce_of_processes": [
-                {name: point[name] for name in ("len", "median_secs", "mpi_median_secs")} for point in asked(job, *lens)["points"]
+                {name: point[name] for name in ("len", "median_secs", "mpi_median_secs")} for point in measured(job, *all_reduce)["points"]
             ],
             "all_reduce_of_threads": [
-                {name: point[name] for name in ("len", "median_secs")} for point in asked([program], *lens, "-t", "2")["points"]
+                {name: point[name] for name in ("len", "median_secs")} for point in measured([program], *all_reduce, "-t", "2")["points"]
             ],
         }
     FACTS.write_text(json.dumps(facts, indent=1) + "\n")
@@ -102,30 +103,30 @@ class Model:
     def __init__(self, facts):
         self.facts = facts
         self.rate = facts["samples_per_sec"]["1x1"] * facts["flops_per_sample"]
-        #: Of a rank's time, so that two of them wait for one another as long as was measured: E max of two normals is σ/√π above the mean.
+        #: Relative deviation of a rank's time that explains the measured wait of two ranks: E max of two normals is σ/√π above the mean.
         self.jitter = facts["wait_of_two_threads"] * math.sqrt(math.pi)
         points = {point["len"]: point["median_secs"] for point in facts["all_reduce_of_processes"]}
-        #: A small one is one exchange.
+        #: A small all-reduce is one exchange.
         self.latency = points[1]
-        #: Two processes: as many bytes as the vector has go each way; latencies and combining are little beside them.
+        #: With two processes, the bytes of the vector are sent each way; latencies and combining are small in comparison.
         self.bandwidth = 4 * LARGE / (points[LARGE] - 3 * self.latency)
         threads = {point["len"]: point["median_secs"] for point in facts["all_reduce_of_threads"]}
-        #: Bytes that a core reads and writes while it combines: each of two reads and writes its half of both vectors.
+        #: Bytes per second that a core reads and writes while it combines: each of two reads and writes its half of both vectors.
         self.combining = 4 * 2 * LARGE / threads[LARGE]
 
     def step(self, n, t, params, samples, bandwidth=None, latency=None, host=None, jitter=None):
-        """A step of n processes with t threads each, on so many samples a rank, and its parts."""
+        """The parts of a step of n processes with t threads each, on `samples` samples per rank, in seconds."""
         bandwidth, latency, jitter = bandwidth or self.bandwidth, latency or self.latency, jitter or self.jitter
         combining = min(self.combining * t, host or math.inf)
         compute = samples * 6 * params / self.rate
-        # The greatest of two normals is 1/√π above their mean, that of many √(2 ln).
+        # The maximum of two normals is 1/√π above their mean, the maximum of n about √(2 ln n).
         greatest = math.sqrt(2 * math.log(n * t)) if n * t > 2 else 1 / math.sqrt(math.pi)
         return {
             "compute": compute,
             "imbalance": compute * jitter * greatest,
             "latency": EXCHANGES * (latency + (n - 1) * OVERHEAD),
             "bandwidth": 2 * (n - 1) / n * 4 * params / bandwidth,
-            # What goes to others is written and read, what comes is read, and the result is written.
+            # Data to others is written and read, data from others is read, and the result is written.
             "combining": 4 * params * (3 * (n - 1) / n + 1 / n) / combining,
         }
 
@@ -135,7 +136,7 @@ class Model:
 
 
 def least_samples(model, n, t, params, network):
-    """The least samples a rank with which a step stays above 0.9, or nothing if a million is not enough."""
+    """The smallest number of samples per rank with an efficiency of at least 0.9, or None if a million is not enough."""
     samples = 1
     while model.efficiency(n, t, params, samples, **network) < 0.9:
         samples *= 2
@@ -152,49 +153,52 @@ def page():
     facts = json.loads(FACTS.read_text())
     model = Model(facts)
     speeds, of_two = facts["samples_per_sec"], facts["two_processes_over_two_threads"]
-    # A perceptron's gradient takes 6 operations a param and sample; what is measured has a first layer without a gradient of its inputs.
+    # An MLP's gradient takes 6 operations per param and sample; the measured model computes no gradient of the inputs of its first layer.
     scale = facts["flops_per_sample"] / (6 * PARAMS)
     parts = model.step(2, 1, PARAMS, BATCH / 2 * scale)
     predicted, found = sum(parts.values()), BATCH / speeds["2x1"]
-    print(f"""# On a cluster
+    print(f"""# The cost of a cluster
 
-What a step costs over several machines, by a model that is fitted to measurements on one, and what it predicts for others. Nothing below
-the first two tables was measured: no cluster was at hand. `benches/cost_model.py --measure` measures on your machine, and
-`benches/cost_model.py` prints this page. Measured {facts["date"]}, {facts["machine"]}.
+This chapter models what a step costs over several machines. The model is fitted to measurements on one
+machine, and predicts the cost on others. Only the first two sections contain measurements; the rest is
+prediction, as there was no cluster to measure. `benches/cost_model.py --measure` measures your machine, and
+`benches/cost_model.py` prints this chapter. Measured {facts["date"]}; {facts["machine"]}.
 
 ## The model
 
-n processes with t threads each, P params, b samples a rank:
+n processes with t threads each, P params, b samples per rank:
 
 ```text
 T = compute · (1 + imbalance) + latency + bandwidth + combining
 
-compute     6·P·b / r                          r = {model.rate / 1e9:.0f} GFLOP/s, a core that trains
-imbalance   σ·√(2 ln(n·t))                     σ = {100 * model.jitter:.1f} %, from what two threads wait for one another
+compute     6·P·b / r                          r = {model.rate / 1e9:.0f} GFLOP/s, one core in training
+imbalance   σ·√(2 ln(n·t))                     σ = {100 * model.jitter:.1f} %, from the wait of two threads for each other
 latency     {EXCHANGES}·(α + (n − 1)·o)                  α = {1e6 * model.latency:.1f} µs, a small all-reduce of two processes; o = {1e6 * OVERHEAD:.0f} µs, assumed
-bandwidth   2·(n − 1)/n · 4·P / β              β = {model.bandwidth / 1e9:.1f} GB/s each way, a large one
-combining   4·P·(3(n − 1) + 1)/n / ρ           ρ = {model.combining / 1e9:.1f} GB/s a core, at most {HOST_BYTES / 1e9:.0f} GB/s a host, assumed
+bandwidth   2·(n − 1)/n · 4·P / β              β = {model.bandwidth / 1e9:.1f} GB/s each way, a large all-reduce
+combining   4·P·(3(n − 1) + 1)/n / ρ           ρ = {model.combining / 1e9:.1f} GB/s per core, at most {HOST_BYTES / 1e9:.0f} GB/s per host, assumed
 ```
 
-Two processes of one thread, 784-512-512-10 in batches of {BATCH}: predicted {1e3 * predicted:.2f} ms a step, measured {1e3 * found:.2f} ms, {abs(predicted / found - 1) * 100:.0f} % {"more" if predicted > found else "less"}.
-They reach {100 * of_two:.0f} % of the speed of one process with two threads (median of 5 rounds taken in turn). Of their step, by the model:
+Two processes of one thread, 784-512-512-10 with batches of {BATCH}: predicted {1e3 * predicted:.2f} ms per step, measured
+{1e3 * found:.2f} ms; the prediction is {abs(predicted / found - 1) * 100:.0f} % too {"high" if predicted > found else "low"}. The two processes reach {100 * of_two:.0f} % of the speed of one
+process with two threads (median of 5 rounds taken in turn). By the model, their step consists of
 {", ".join(f"{name} {100 * part / predicted:.0f} %" for name, part in parts.items())}.
 
 ## The all-reduce of two processes on one machine
 
-| len (f32) | ours | `MPI_Allreduce` | |
+| length (f32) | Phalanx | `MPI_Allreduce` | ratio |
 |---|---|---|---|""")
     for point in facts["all_reduce_of_processes"]:
         ours, mpi = 1e6 * point["median_secs"], 1e6 * point["mpi_median_secs"]
         print(f"| {point['len']:,} | {ours:,.1f} µs | {mpi:,.1f} µs | {ours / mpi:.1f} × |")
     print(f"""
-Ours sees first whether all processes want the same, and combines in an order that is promised.
+Phalanx first checks that all processes call the same operation, and combines in a documented order.
 
-## What it predicts
+## Predictions
 
-Efficiency of a step, compute / T, with 32 samples a rank, one shard each. Assumed besides: latencies of {", ".join(f"{micros:.0f} µs at {gbit} Gbit/s" for gbit, micros in NETWORKS.items())}, nine
-tenths of the nominal rates, and σ = {100 * DEDICATED:.0f} % on hosts that do nothing else. With the σ of the machine above, which others use too, no
-efficiency of 8 × 64 is above {100 / (1 + model.jitter * math.sqrt(2 * math.log(512))):.0f} %.
+Efficiency of a step, compute / T, with 32 samples per rank and one shard each. Further assumptions:
+latencies of {", ".join(f"{micros:.0f} µs at {gbit} Gbit/s" for gbit, micros in NETWORKS.items())}, nine tenths of the nominal
+rates, and σ = {100 * DEDICATED:.0f} % on hosts that run nothing else. With the σ of the machine above, which other programs
+use as well, no efficiency of 8 × 64 is above {100 / (1 + model.jitter * math.sqrt(2 * math.log(512))):.0f} %.
 """)
     print("| processes × threads | network | " + " | ".join(f"P = 10^{round(math.log10(size))}" for size in SIZES) + " |")
     print("|---|---|" + "---|" * len(SIZES))
@@ -204,8 +208,9 @@ efficiency of 8 × 64 is above {100 / (1 + model.jitter * math.sqrt(2 * math.log
             cells = [f"{100 * model.efficiency(n, t, size, 32, **network):.0f} %" for size in SIZES]
             print(f"| {n} × {t} | {gbit} Gbit/s | " + " | ".join(cells) + " |")
     print("""
-The sizes for which a step stays above 90 %: the least samples a rank, and in brackets the batch that they make. Compute and bytes both
-grow with the params, so that beyond the latency what decides is the samples, not the size of the model:
+The next table has the smallest number of samples per rank for which the efficiency stays above 90 %, and in
+brackets the batch size that results. Compute and bytes both grow with the params; so, once latency is
+negligible, the number of samples decides, and not the size of the model:
 """)
     print("| processes × threads | network | " + " | ".join(f"P = 10^{round(math.log10(size))}" for size in SIZES) + " |")
     print("|---|---|" + "---|" * len(SIZES))
@@ -217,10 +222,15 @@ grow with the params, so that beyond the latency what decides is the samples, no
                 cells.append("never" if samples is None else f"{samples:,} ({samples * n * t:,})")
             print(f"| {n} × {t} | {gbit} Gbit/s | " + " | ".join(cells) + " |")
     print("""
-What would change it: gradients of fewer bits would halve the bandwidth term, and are not the same bits; sending the last layer's gradient
-while the first is computed would hide it behind compute; with more than a hundred processes, exchanges in log₂ n rounds would save
-messages. If the shards of a process are no subtree of the tree, that is not a power of two of them, more bytes go: up to twice as many
-for three processes. Models that do not fit the memory of one process are not for Phalanx.""")
+What would change these numbers:
+
+- Gradients of fewer bits would halve the bandwidth term, but would not give the same bits.
+- Sending the gradient of the last layer while that of the first is computed would hide it behind compute.
+- With more than a hundred processes, exchanges in log₂ n rounds would save messages.
+- If the shards of a process are not a subtree of the tree, that is not a power of two of them, more bytes are
+  sent: up to twice as many for three processes.
+
+Models that do not fit in the memory of one process are out of scope.""")
 
 
 if __name__ == "__main__":

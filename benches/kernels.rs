@@ -1,7 +1,7 @@
-//! Measures the product kernels on the layers of training steps, next to the crate `gemm` and to
-//! ndarray's `dot`: elements a second are floating-point operations a second.
+//! Measures the matrix product kernels on the layers of training steps, compared with the crate
+//! `gemm` and ndarray's `dot`. Elements per second are floating-point operations per second.
 //!
-//! Read it as ratios to `large/gemm`, the rate of a product of 512 × 512 × 512 in the same run.
+//! Compare the results with `large/gemm`, the rate of a product of 512 × 512 × 512 in the same run.
 
 use std::hint::black_box;
 
@@ -11,7 +11,8 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use phalanx::internals::kernel::{Epilogue, Linear, Scratch, backward_bias, backward_weight};
 
-/// (B, I, O): MNIST with 128 hidden on one and two ranks, its last layer, two wide networks, the digits.
+/// Layers as (batch, inputs, outputs): MNIST with 128 hidden units on one and two ranks, its last
+/// layer, two wide networks, the digits.
 const LAYERS: [(usize, usize, usize); 10] = [
     (32, 784, 128),
     (64, 784, 128),
@@ -25,17 +26,17 @@ const LAYERS: [(usize, usize, usize); 10] = [
     (32, 64, 64),
 ];
 
-const ROWS_A_SHARD: [usize; 4] = [8, 16, 32, 64];
+const ROWS_PER_SHARD: [usize; 4] = [8, 16, 32, 64];
 
 fn wave(rows: usize, columns: usize) -> Array2<f32> {
     Array2::from_shape_fn((rows, columns), |(r, c)| ((r * 37 + c * 11) % 101) as f32 / 101.0 - 0.5)
 }
 
 fn slice(matrix: &Array2<f32>) -> &[f32] {
-    matrix.as_slice().expect("made row-major")
+    matrix.as_slice().expect("the matrix is row-major")
 }
 
-/// left · right by the crate `gemm`, with its own parallelism off.
+/// Computes left · right with the crate `gemm`, without its parallelism.
 #[allow(unsafe_code)]
 fn product(left: ArrayView2<'_, f32>, right: ArrayView2<'_, f32>, mut destination: ArrayViewMut2<'_, f32>) {
     let (m, n, p) = (left.nrows(), left.ncols(), right.ncols());
@@ -43,8 +44,8 @@ fn product(left: ArrayView2<'_, f32>, right: ArrayView2<'_, f32>, mut destinatio
     let strides = |strides: &[isize]| (strides[1], strides[0]);
     let (to, a, b) = (strides(destination.strides()), strides(left.strides()), strides(right.strides()));
     let (to_start, a_start, b_start) = (destination.as_mut_ptr(), left.as_ptr(), right.as_ptr());
-    // SAFETY: each pointer and pair of strides is that of one live ndarray view whose shape was checked to fit; the destination is
-    // borrowed mutably, so it overlaps neither operand.
+    // SAFETY: each pointer and its strides belong to a live ndarray view whose shape was checked;
+    // the destination is borrowed mutably, so it does not overlap the operands.
     unsafe {
         gemm::gemm(
             m,
@@ -70,7 +71,7 @@ fn product(left: ArrayView2<'_, f32>, right: ArrayView2<'_, f32>, mut destinatio
     }
 }
 
-/// The same product by `gemm` and by ndarray.
+/// Measures the same product with `gemm` and with ndarray.
 fn others(
     group: &mut BenchmarkGroup<'_, WallTime>,
     layer: &str,
@@ -132,7 +133,7 @@ fn gradient_of_weight(criterion: &mut Criterion) {
     each_layer(criterion, "backward-weight", |group, layer, (rows, ins, outs)| {
         let (d_outputs, inputs) = (wave(rows, outs), wave(rows, ins));
         let (mut d_weight, mut scratch) = (vec![0.0; outs * ins], Scratch::default());
-        for shard in ROWS_A_SHARD.into_iter().filter(|shard| *shard <= rows) {
+        for shard in ROWS_PER_SHARD.into_iter().filter(|shard| *shard <= rows) {
             let ends: Vec<usize> = (1..=rows / shard).map(|k| k * shard).collect();
             group.bench_function(BenchmarkId::new(format!("kernel-{shard}"), layer), |bencher| {
                 let (d_outputs, inputs) = (slice(&d_outputs), slice(&inputs));

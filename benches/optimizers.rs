@@ -1,6 +1,8 @@
-//! Measures a whole step of each optimizer on 2²⁰ params by one thread, next to a copy of as many params.
+//! Measures a whole step of each optimizer on 2²⁰ params on one thread, compared with copying the
+//! same number of params.
 //!
-//! Needs the release profile: at opt-level 2 the compiler leaves square roots scalar, and adam takes 2.6 times as long.
+//! Needs the release profile: at opt-level 2 the compiler does not vectorize square roots, and adam
+//! takes 2.6 times as long.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use phalanx::internals::{Blocks, sum_of_squares};
@@ -13,14 +15,14 @@ fn wave(len: usize) -> Vec<f32> {
     (0..len).map(|i| ((i * 37) % 101) as f32 / 101.0 - 0.5).collect()
 }
 
-/// Each kind as it is mostly used; sgd and lars with and without momentum.
+/// Returns each kind with its usual options; sgd and lars with and without momentum.
 fn configurations() -> Vec<(String, OptimizerOptions)> {
     let plain = OptimizerKind::ALL.iter().map(|&kind| (kind.to_string(), OptimizerOptions::new(kind)));
-    let moving = [OptimizerKind::Sgd, OptimizerKind::Lars].map(|kind| {
+    let with_momentum = [OptimizerKind::Sgd, OptimizerKind::Lars].map(|kind| {
         let options = OptimizerOptions { momentum: Some(0.9), l2: 1e-4, ..OptimizerOptions::new(kind) };
         (format!("{kind}-momentum-l2"), options)
     });
-    plain.chain(moving).collect()
+    plain.chain(with_momentum).collect()
 }
 
 fn step(criterion: &mut Criterion) {
@@ -29,7 +31,7 @@ fn step(criterion: &mut Criterion) {
     let blocks = Blocks::new(&[PARAMS - 1024, 1024]);
     let grads = wave(PARAMS);
     for (name, options) in configurations() {
-        let hyper = options.hyper().expect("the options are right");
+        let hyper = options.hyper().expect("the options are valid");
         let mut optimizer = Optimizer::for_segment(&hyper, &blocks, 0..blocks.len());
         let mut params = wave(PARAMS);
         let mut squares = vec![[0.0; 2]; blocks.len()];

@@ -1,9 +1,10 @@
-//! Measures what it costs a run to be saved once a second: 784-2048-2048-10, 5.8 M params and as many of momentum, 47 MB a
-//! checkpoint.
+//! Measures the cost of saving a run once per second: 784-2048-2048-10, 5.8 M params and the same
+//! number of momentum values, 47 MB per checkpoint.
 //!
-//! Runs of as many steps are made in turn, one that saves and one that does not, and their times are compared pair by pair: a
-//! machine that others use changes from minute to minute, and much less from one run to the next. What is written after the last
-//! step is not in the time. The checkpoints are written where temporary files are, or in the folder that `TMPDIR` names.
+//! Runs with and without saving, of the same number of steps, alternate, and their times are
+//! compared pair by pair: the speed of a shared machine varies from minute to minute, but much less
+//! between consecutive runs. Checkpoints written after the last step are not included in the time.
+//! They are written to the folder for temporary files, or the folder in `TMPDIR`.
 
 use std::num::NonZero;
 use std::time::{Duration, Instant};
@@ -19,21 +20,22 @@ const BATCH: usize = 1024;
 const STEPS: u64 = 40;
 const PAIRS: usize = 9;
 
-/// Samples of MNIST's shape.
+/// Returns samples of MNIST's shape.
 fn images() -> Dataset {
     let pixel = |(sample, k)| ((sample * 31 + k * 7) % 101) as f32 / 101.0;
     let features = Array2::from_shape_fn((8 * BATCH, 784), pixel);
     let labels = (0..8 * BATCH as u32).map(|sample| sample % 10).collect();
-    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None).expect("the arrays fit")
+    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None)
+        .expect("the arrays have matching lengths")
 }
 
-/// Time of a run, and how often it was saved.
+/// Returns the time of a run and the number of checkpoints.
 fn run(model: &Mlp, data: &Dataset, every: SaveEvery) -> (Duration, usize) {
     let mut options =
         Options { threads: THREADS, batch_size: BATCH, length: Length::Steps(STEPS), ..Options::default() };
     options.rate = Some(0.01);
     options.optimizer.momentum = Some(0.9);
-    let folder = tempfile::tempdir().expect("there is a folder for temporary files");
+    let folder = tempfile::tempdir().expect("a temporary folder can be created");
     let file = ModelFile {
         shape: model.shape().clone(),
         params: model.initial_params(42),
@@ -54,12 +56,12 @@ fn run(model: &Mlp, data: &Dataset, every: SaveEvery) -> (Duration, usize) {
     let begun = Instant::now();
     trainer.run().expect("the run is complete");
     let elapsed = begun.elapsed();
-    saver.finish(None).expect("there is room on the disk");
+    saver.finish(None).expect("the disk is not full");
     (elapsed, saves)
 }
 
 fn main() {
-    // Cargo runs benches as tests too, which need not take minutes.
+    // Cargo also runs benches as tests, which should not take minutes.
     let pairs = if std::env::args().any(|argument| argument == "--test") { 0 } else { PAIRS };
     let (activation, loss) = (Activation::Relu, Loss::CrossEntropy);
     let model = Mlp::new(MlpShape { inputs: 784, hidden: vec![2048, 2048], outputs: 10, activation, loss });
@@ -67,7 +69,7 @@ fn main() {
     let mut ratios: Vec<f64> = Vec::new();
     println!("saving once a second: {STEPS} steps of {BATCH} samples on {THREADS} threads");
     for pair in 0..pairs {
-        // Who goes first changes from pair to pair.
+        // The order alternates from pair to pair.
         let saving = || run(&model, &data, SaveEvery::Time(Duration::from_secs(1)));
         let plain = || run(&model, &data, SaveEvery::Never).0;
         let ((with, saves), without) = if pair % 2 == 0 {

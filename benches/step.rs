@@ -1,7 +1,8 @@
-//! Measures a training step, everything in it: order, gathering, gradients, reduction, update.
+//! Measures a complete training step: order, gathering, gradients, reduction, update.
 //!
-//! Each measurement is one run of as many steps as criterion asks for; threads and buffers are made before its first step,
-//! and are not in the time. Samples per second are what `phalanx bench scaling` calls so.
+//! Each measurement is one run of the number of steps that criterion requests; threads and buffers
+//! are created before the first step and are not included in the time. Samples per second have the
+//! same meaning as in `phalanx bench scaling`.
 
 use std::time::Duration;
 
@@ -18,22 +19,23 @@ fn mlp(inputs: usize, hidden: usize) -> Mlp {
     Mlp::new(MlpShape { inputs, hidden: vec![hidden], outputs: 10, activation, loss })
 }
 
-/// The built-in digits, stored as bytes.
+/// Returns the built-in digits, stored as bytes.
 fn digits() -> Dataset {
     let source: Source = "digits".parse().expect("digits are built in");
-    source.load(&LoadOptions::default()).expect("digits are whole").train
+    source.load(&LoadOptions::default()).expect("the built-in digits are valid").train
 }
 
-/// Samples of MNIST's shape, stored as f32.
+/// Returns samples of MNIST's shape, stored as f32.
 fn images() -> Dataset {
     let samples = 64 * BATCH;
     let features =
         Array2::from_shape_fn((samples, 784), |(sample, k)| ((sample * 31 + k * 7) % 101) as f32 / 101.0);
     let labels = (0..samples as u32).map(|sample| sample % 10).collect();
-    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None).expect("the arrays fit")
+    Dataset::from_arrays(features, Targets::Classes { labels, count: 10 }, None)
+        .expect("the arrays have matching lengths")
 }
 
-/// Time of the epochs of a run of so many steps.
+/// Returns the time of the epochs of a run of this number of steps.
 fn train(model: &Mlp, data: &Dataset, threads: usize, steps: u64) -> Duration {
     let options = Options { threads, batch_size: BATCH, length: Length::Steps(steps), ..Options::default() };
     let mut elapsed = Duration::ZERO;

@@ -1,4 +1,4 @@
-"""The data that checks predict, read without Phalanx, and running it."""
+"""The data of the checks, read without Phalanx, and a function that runs Phalanx."""
 import gzip
 import os
 import subprocess
@@ -13,7 +13,7 @@ MNIST = os.environ.get("MNIST") or None
 
 
 def phalanx(*arguments):
-    """Runs the program; what fails ends the check with what it said. Gives what it printed, as bytes."""
+    """Runs the program and returns its output as bytes; if it fails, ends the check with its error output."""
     ran = subprocess.run([PHALANX, *map(str, arguments)], capture_output=True)
     if ran.returncode != 0:
         raise SystemExit(f"phalanx {' '.join(map(str, arguments))}: {ran.stderr.decode()}")
@@ -21,20 +21,20 @@ def phalanx(*arguments):
 
 
 def folder():
-    """A temporary folder that is gone with the check."""
+    """Returns a temporary folder that is removed at the end of the check."""
     kept = tempfile.TemporaryDirectory(prefix="phalanx-check-")
     folder.kept = kept
     return Path(kept.name)
 
 
 def digits():
-    """The pixels and labels of the built-in digits, all 1797, as they are in the file."""
+    """Returns the pixels and labels of all 1797 built-in digits, as stored in the file."""
     table = np.loadtxt(gzip.open(ROOT / "src" / "data" / "digits.csv.gz"), delimiter=",", dtype=np.float32)
     return table[:, :-1], table[:, -1].astype(np.int64)
 
 
 def mnist(part):
-    """The pixels (samples, 784), as bytes, and the labels of "train" or "t10k"."""
+    """Returns the pixels (samples, 784), as bytes, and the labels of "train" or "t10k"."""
 
     def bytes_of(kind, header):
         [path] = [path for path in Path(MNIST).iterdir() if path.name.startswith(f"{part}-{kind}")]
@@ -45,8 +45,10 @@ def mnist(part):
 
 
 def agreement(found, expected, are_values, most):
-    """Words on how far two arrays differ, values by the largest of them; and whether 99 % agree to 1e-6 and all to `most`."""
+    """Describes the difference between two arrays, relative to the largest value for values, and returns True if 99 % agree to 1e-6 and all
+    to `most`.
+    """
     difference = np.abs(found - expected) / (np.abs(expected).max() if are_values else 1.0)
     largest, usual = float(difference.max()), float(np.quantile(difference, 0.99))
-    told = f"{len(found)} samples, 99 % within {usual:.1e}, all within {largest:.1e}"
-    return told, usual <= 1e-6 and largest <= most
+    summary = f"{len(found)} samples, 99 % within {usual:.1e}, all within {largest:.1e}"
+    return summary, usual <= 1e-6 and largest <= most

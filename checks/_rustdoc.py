@@ -1,4 +1,4 @@
-"""The public items of the libraries, as rustdoc shows them: its JSON, which stable Rust gives if RUSTC_BOOTSTRAP says so."""
+"""The public items of the libraries from rustdoc's JSON, which stable Rust writes with RUSTC_BOOTSTRAP=1."""
 import json
 import os
 import subprocess
@@ -6,28 +6,28 @@ import subprocess
 from _environment import skip
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-#: The packages that are for other programs, with the names of their libraries, and their features but mpi, which needs a library of the system.
+#: The library packages with the names of their libraries, and their features except mpi, which needs a system library.
 LIBRARIES = {"phalanx-collective": "phalanx_collective", "phalanx": "phalanx"}
 FEATURES = {"phalanx-collective": "half,processes", "phalanx": "half"}
 KINDS = ("struct", "enum", "union", "trait", "function", "macro")
-# A folder of its own: what is built in this way is of no use to other commands.
+# A separate folder, because other commands cannot reuse these build artifacts.
 TARGET = os.path.join(ROOT, "target", "checks", "docs")
 
 
 def documented(package):
-    """All items of the library of a package, by their number, and the number of its root."""
+    """Returns all items of the library of a package, by id, and the id of its root."""
     command = ["cargo", "rustdoc", "--lib", "--quiet", "-p", package, "--features", FEATURES[package], "--", "-Zunstable-options", "--output-format", "json"]
     settings = {**os.environ, "RUSTC_BOOTSTRAP": "1", "CARGO_TARGET_DIR": TARGET}
     built = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True)
     if built.returncode != 0:
-        skip(f"rustdoc gives no JSON: {(built.stderr.strip().splitlines() or ['it says nothing'])[-1]}")
+        skip(f"rustdoc writes no JSON: {(built.stderr.strip().splitlines() or ['no error message'])[-1]}")
     with open(os.path.join(TARGET, "doc", f"{LIBRARIES[package]}.json"), encoding="utf-8") as file:
         docs = json.load(file)
     return docs["index"], docs["root"]
 
 
 def public_items(index, root):
-    """The public structs, enums, unions, traits, macros and free functions, as pairs of path and item; each once, by the shortest path."""
+    """Returns the public structs, enums, unions, traits, macros and free functions as pairs of path and item, each once with its shortest path."""
     found = {}
 
     def visit(module, path):

@@ -1,4 +1,4 @@
-"""Every public struct, enum, union, trait, macro and free function of the libraries is used in an example that is compiled: in its own
+"""Checks that every public struct, enum, union, trait, macro and free function of the libraries is used in a compiled example: in its own
 docs, or by name in those of another item.
 """
 import re
@@ -6,14 +6,14 @@ import sys
 
 from _rustdoc import LIBRARIES, documented, public_items
 
-#: What may follow the ``` of a block that is compiled; others say what else they are.
+#: The words after the opening ``` of a compiled block; other words mark other languages or ignored blocks.
 COMPILED = {"", "rust", "should_panic", "no_run"}
 
 
 def examples(text):
-    """The blocks of code in docs that are compiled."""
+    """Returns the compiled blocks of code in docs."""
     blocks = re.split(r"^\s*```(.*)$", text or "", flags=re.MULTILINE)
-    # Text, then always the word after the opening marks, the block, the empty word after the closing marks, and text again.
+    # The parts alternate: text, the word after the opening marks, the block, the empty word after the closing marks.
     return [block for word, block in zip(blocks[1::4], blocks[2::4]) if word.strip() in COMPILED]
 
 
@@ -25,7 +25,7 @@ for package in LIBRARIES:
     own = [path for path, item in found if examples(item["docs"])]
     without = [(path, item) for path, item in found if not examples(item["docs"]) and item["name"] not in named]
     for path, item in sorted(without, key=lambda found: found[0]):
-        print(f"in no example: {path} ({item['span']['filename']})")
+        print(f"not used in any example: {path} ({item['span']['filename']})")
     missing |= bool(without)
     print(f"doc_examples: of {len(found)} public items of {package} {len(own)} have an example, "
           f"{len(found) - len(own) - len(without)} are in one of another item")

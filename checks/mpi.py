@@ -1,18 +1,18 @@
-"""Training over the processes of an MPI job has the bits of one process, and a job that fails ends whole.
+"""Checks that training over the processes of an MPI job has the same bits as one process, and that a failing job ends completely.
 
     python3 checks/mpi.py [bits] [resume] [failures] [kills] [bench] [hosts]     # all of them by default
 
 - bits: splits into processes and threads x reductions x optimizers, each with the params of one process; with RELIABILITY_FULL
   every combination
-- resume: a run goes on with another split, to the params of the uninterrupted one
-- failures: processes that were given something else, cannot begin, hang or panic end the job with a message that names them
-- kills: a process killed at a random moment; the others are gone within 10 s, the last checkpoint loads and goes on to the same params
+- resume: a run resumed with another split ends with the params of the uninterrupted run
+- failures: processes with different input, that cannot start, hang or panic end the job with a message that names them
+- kills: a process is killed at a random time; the others end within 10 s, and resuming from the last checkpoint gives the same params
   (row C7; 50 kills with RELIABILITY_FULL)
-- bench: the two measurements over processes
-- hosts: processes in network namespaces of their own, so that all they exchange passes a (virtual) cable, with delay and loss where the
-  kernel can do that, and cut in the middle of a run
+- bench: the two benchmarks over processes
+- hosts: processes in separate network namespaces, so that their messages pass a virtual cable, with delay and loss if the kernel supports
+  them, and with a cable that is cut during a run
 
-Installs Open MPI and libclang from Debian if this runs as root and they are missing.
+Installs Open MPI and libclang from Debian if they are missing and this runs as root.
 """
 import json
 import os
@@ -52,21 +52,17 @@ def install():
     has_clang = any(Path("/usr/lib").glob("llvm-*/lib/libclang*.so*")) or any(Path("/usr/lib").glob("*/libclang*.so*"))
     if shutil.which("mpirun") and shutil.which("mpicc") and has_clang:
         return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        skip("there is no Open MPI with mpicc and libclang (Debian: libopenmpi-dev openmpi-bin libclang-dev)")
     packages = ["libopenmpi-dev", "openmpi-bin", "libclang-dev"]
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", *packages]):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    done = subprocess.run([ROOT / "checks/_debian", *packages], capture_output=True, text=True)
     if done.returncode != 0:
-        skip(f"Debian's {' '.join(packages)} cannot be installed: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
+        skip(f"there is no Open MPI with mpicc and libclang: {done.stdout.strip()}")
 
 
 def build():
     subprocess.run(["cargo", "clippy", "--quiet", "-p", "phalanx-cli", "-p", "phalanx", "-p", "phalanx-collective", "--features", "mpi", "--lib", "--bins", "--", "-D", "warnings"], cwd=ROOT, check=True)
     subprocess.run(["cargo", "build", "--quiet", "-p", "phalanx-cli", "--features", "mpi"], cwd=ROOT, check=True)
     built = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug/phalanx"
-    # A copy: the tests of the folder build the same file without MPI.
+    # A copy, because the tests build the same file without MPI.
     return shutil.copy(built, work / "phalanx")
 
 
@@ -77,14 +73,14 @@ def fresh():
 
 
 def start(processes, *arguments, before=(), **options):
-    """Starts a job, and returns it."""
+    """Starts a job and returns it."""
     launch = ["mpirun", "-np", str(processes), *before] if processes > 1 or before else []
     kind = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
     return subprocess.Popen([*launch, PHALANX, *arguments], **(kind | options))
 
 
 def run(processes, *arguments, seconds=120, **options):
-    """The exit code of a job and what it prints."""
+    """Runs a job and returns its exit code and output."""
     job = start(processes, *arguments, **options)
     try:
         output, _ = job.communicate(timeout=seconds)
@@ -95,7 +91,7 @@ def run(processes, *arguments, seconds=120, **options):
 
 
 def train(processes, threads, *arguments, **options):
-    """The results of a run that must be complete."""
+    """Trains a run, which must succeed, and returns its results."""
     folder = fresh()
     code, output = run(processes, "train", "-t", str(threads), "-o", str(folder), "--quiet", *arguments, **options)
     assert code == 0, output
@@ -103,7 +99,7 @@ def train(processes, threads, *arguments, **options):
 
 
 def bits():
-    """Each split with the hash of one process."""
+    """Checks that each split has the hash of one process."""
     cases = [(split, reduction, optimizer) for split in SPLITS for reduction in REDUCTIONS for optimizer in OPTIMIZERS]
     if not FULL:
         # Each split once, each reduction and optimizer several times.
@@ -112,13 +108,13 @@ def bits():
     for (processes, threads), reduction, optimizer in cases:
         rate = REDUCTIONS[reduction] if optimizer.startswith("sgd") else "0.005"
         options = ["--reduction", reduction, "--optimizer", *optimizer.split(), "--lr", rate]
-        # The last of an epoch is short.
+        # The last batch of an epoch is short.
         options += ["--hidden", "32,20", "-b", "100", "--shards", "7", "--max-steps", "32", "--clip-grad-norm", "5"]
         known = (reduction, optimizer)
         if known not in hashes:
             hashes[known] = train(1, 1, *options)["params_sha256"]
         found = train(processes, threads, *options)
-        assert found["params_sha256"] == hashes[known], f"{processes} x {threads}, {known}: other bits"
+        assert found["params_sha256"] == hashes[known], f"{processes} x {threads}, {known}: different bits"
         assert (found["processes"], found["threads"]) == (processes, threads), found
     print(f"bits: {len(cases)}/{len(cases)} runs over processes x threads have the hash of one process with one thread")
 
@@ -137,12 +133,12 @@ def resume():
             code, output = run(after[0], *arguments)
             assert code == 0, output
             found = json.loads((folder / "results.json").read_text())["params_sha256"]
-            assert found == whole, f"{before}, then {after}: other bits"
-    print(f"resume: {len(splits) ** 2}/{len(splits) ** 2} runs go on with another split, to the hash of the uninterrupted one")
+            assert found == whole, f"{before}, then {after}: different bits"
+    print(f"resume: {len(splits) ** 2}/{len(splits) ** 2} runs resumed with another split have the hash of the uninterrupted run")
 
 
 def living(folder):
-    """The processes of the program that have this folder among their arguments."""
+    """Returns the processes of the program that have this folder among their arguments."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
@@ -156,7 +152,7 @@ def living(folder):
 
 
 def gone(folder, seconds):
-    """How long it takes until no process of a run is left."""
+    """Waits until no process of a run is left, and returns the time in seconds."""
     begun = time.monotonic()
     while living(folder):
         if time.monotonic() - begun > seconds:
@@ -166,7 +162,7 @@ def gone(folder, seconds):
 
 
 def ends_badly(what, processes, script, expected, seconds=60):
-    """A job of which process 1 does something else: it must end soon, with a line that says why."""
+    """Starts a job in which process 1 behaves differently: it must end soon, with a message that contains `expected`."""
     folder = fresh()
     first = f"exec {PHALANX} train -o {folder} -t 1 --timeout 5 --max-steps 100000000 --no-progress"
     text = f'if [ "$OMPI_COMM_WORLD_RANK" = 1 ]; then {script.format(first=first)}; else {first}; fi'
@@ -179,24 +175,24 @@ def ends_badly(what, processes, script, expected, seconds=60):
         output, _ = job.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         os.killpg(job.pid, signal.SIGKILL)
-        sys.exit(f"{what}: the job goes on after {seconds} s\n{job.communicate()[0]}")
+        sys.exit(f"{what}: the job is still running after {seconds} s\n{job.communicate()[0]}")
     took = time.monotonic() - begun
     assert job.returncode != 0, f"{what}: exit code 0\n{output}"
-    assert expected in output, f"{what}: nothing says {expected!r}\n{output}"
+    assert expected in output, f"{what}: the output does not contain {expected!r}\n{output}"
     gone(str(folder), 10)
-    print(f"   {what}: ended after {took:.1f} s, saying {expected!r}")
+    print(f"   {what}: ended after {took:.1f} s with {expected!r}")
 
 
 def failures():
     ends_badly("another batch size", 3, "{first} -b 100", "process 1 and process 0 differ in the batch size")
     ends_badly("other data", 3, "{first} --test-split 0.5", "process 1 and process 0 differ in the training samples")
-    ends_badly("other standardization", 3, "{first} --standardize", "process 1 and process 0 differ in what the model makes of the first samples")
-    ends_badly("something else to do", 2, "{first} --print-config", "the processes find different things to do")
-    ends_badly("data that is not there", 3, f"exec {PHALANX} train nothing.csv -t 1", 'process 1: no file or folder "nothing.csv"')
-    ends_badly("usage", 3, "{first} -b 0", "process 1: a batch of 0 samples")
+    ends_badly("other standardization", 3, "{first} --standardize", "process 1 and process 0 differ in the score of the first samples")
+    ends_badly("another task", 2, "{first} --print-config", "the processes disagree about what to do")
+    ends_badly("missing data", 3, f"exec {PHALANX} train nothing.csv -t 1", 'process 1: no file or folder "nothing.csv"')
+    ends_badly("a usage error", 3, "{first} -b 0", "process 1: the batch size is 0")
     ends_badly("a process that never starts", 2, "sleep 100", "not all of the 2 processes have started")
     stopped = "(sleep 2; kill -STOP $$) & {first}"
-    ends_badly("a process that hangs", 2, stopped, "for processes [1], which did not come")
+    ends_badly("a process that hangs", 2, stopped, "for processes [1], which did not respond")
     print("failures: 8/8 end the job and name the process")
 
 
@@ -226,11 +222,11 @@ def kills():
         code, output = run(after[0], "train", "-t", str(after[1]), "--resume", str(folder), "--quiet")
         assert code == 0, f"kill {kill}: {output}"
         results = json.loads((folder / "results.json").read_text())
-        assert results["params_sha256"] == whole, f"kill {kill}: other bits"
+        assert results["params_sha256"] == whole, f"kill {kill}: different bits"
         good += 1
         shutil.rmtree(folder)
-    print(f"C7 {good}/{good}: killed jobs of which nobody was left after {slowest:.1f} s, and which went on to the same params")
-    assert good >= count * 0.9, f"only {good} of {count} were killed before they were done"
+    print(f"C7 {good}/{good}: killed jobs that ended within {slowest:.1f} s and resumed to the same params")
+    assert good >= count * 0.9, f"only {good} of {count} jobs were killed before they were complete"
 
 
 def bench():
@@ -241,16 +237,16 @@ def bench():
     counts = sorted((point["processes"], point["threads"]) for point in report["points"])
     assert counts == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2)], counts
     assert report["same_params"], report
-    code, output = run(3, "bench", "all-reduce", "--lens", "1,1000,100K", "--takes", "5", "--json", "-", "--quiet")
+    code, output = run(3, "bench", "all-reduce", "--lengths", "1,1000,100K", "--takes", "5", "--json", "-", "--quiet")
     assert code == 0, output
     report = json.loads(output[output.index("{"):])
     assert [point["len"] for point in report["points"]] == [1, 1000, 102400] and report["processes"] == 3, report
     assert all(point["wrong"] == 0 and point["mpi_median_secs"] > 0 for point in report["points"]), report
-    print("bench: scaling over 1, 2 and 3 processes with the same bits, all-reduce right on 3 lens")
+    print("bench: scaling over 1, 2 and 3 processes with the same bits, all-reduce correct for 3 lengths")
 
 
 class Hosts:
-    """Two network namespaces with a cable between them, and a way to start processes in them."""
+    """Two network namespaces connected by a virtual cable, in which processes can be started."""
 
     NAMES = ("phalanx-a", "phalanx-b")
 
@@ -269,7 +265,7 @@ class Hosts:
                 self.close()
                 raise OSError(f"{command}: {done.stderr.strip()}")
         agent = work / "agent"
-        # What mpirun would use ssh for: HOST COMMAND...
+        # Replaces ssh for mpirun: HOST COMMAND...
         agent.write_text(f'#!/bin/sh\nhost=$1\nshift\ncase $host in\n10.77.0.1) n={a} ;;\n*) n={b} ;;\nesac\nexec ip netns exec $n sh -c "$*"\n')
         agent.chmod(0o755)
         (work / "hostfile").write_text("10.77.0.1 slots=4\n10.77.0.2 slots=4\n")
@@ -277,7 +273,7 @@ class Hosts:
         return self
 
     def clear(self):
-        """Ends all that runs on either host."""
+        """Kills all processes on both hosts."""
         for name in self.NAMES:
             found = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True).stdout
             subprocess.run(["kill", "-9", *found.split()], capture_output=True)
@@ -303,7 +299,7 @@ class Hosts:
         return int(line.split(":")[1].split()[8])
 
     def shape(self, *rule):
-        """Whether the kernel can do that to the cable."""
+        """Applies a netem rule to the cable; returns whether the kernel supports it."""
         done = [
             subprocess.run(["tc", "-n", name, "qdisc", "replace", "dev", "phalanx0", "root", "netem", *rule], capture_output=True)
             for name in self.NAMES
@@ -324,7 +320,7 @@ def hosts():
         reached = subprocess.run(cable.command(2, program="hostname"), capture_output=True, text=True, timeout=60)
         if reached.returncode != 0:
             last = (reached.stderr.strip() or reached.stdout.strip()).splitlines()[-1]
-            print(f"SKIPPED: hosts: mpirun does not reach over the cable: {last}")
+            print(f"SKIPPED: hosts: mpirun cannot connect over the cable: {last}")
             return
         over_the_cable(cable)
     finally:
@@ -343,19 +339,19 @@ def over_the_cable(cable):
         done = subprocess.run(cable.command(processes, *arguments), capture_output=True, text=True, timeout=seconds)
         assert done.returncode == 0, done.stdout + done.stderr
         found = json.loads((folder / "results.json").read_text())
-        assert found["params_sha256"] == whole["params_sha256"], f"{what}: other bits"
+        assert found["params_sha256"] == whole["params_sha256"], f"{what}: different bits"
         sent = (cable.sent_bytes() - before) / 1e6
-        print(f"   {processes} x {threads} on two hosts, {what}: the same bits; {sent:.1f} MB sent, {sent / mb:.2f} times the params a step")
+        print(f"   {processes} x {threads} on two hosts, {what}: the same bits; {sent:.1f} MB sent, {sent / mb:.2f} times the params per step")
         return sent / mb
 
-    # With two processes each sends half of the params twice a step: 2 (n - 1) / n = 1.
-    assert same(2, 1, "nothing in the way") < 1.25
-    same(4, 1, "nothing in the way")
+    # With two processes, each sends half of the params twice per step: 2 (n - 1) / n = 1.
+    assert same(2, 1, "without delay or loss") < 1.25
+    same(4, 1, "without delay or loss")
     if cable.shape("delay", "2ms", "loss", "1%"):
-        same(2, 1, "2 ms of delay and 1 % of loss", 300)
+        same(2, 1, "with 2 ms of delay and 1 % of loss", 300)
         cable.shape("delay", "0ms")
     else:
-        print("SKIPPED: delay and loss: this kernel has no netem (or there is no tc)")
+        print("SKIPPED: delay and loss: the kernel has no netem, or tc is missing")
 
     folder = fresh()
     arguments = ["train", "-o", str(folder), "-t", "1", "--timeout", "3", "--max-steps", "100000000", "--save-every", "200", "--no-progress"]
@@ -365,10 +361,10 @@ def over_the_cable(cable):
         time.sleep(0.05)
     subprocess.run(["ip", "-n", cable.NAMES[0], "link", "set", "phalanx0", "down"], check=True)
     took = gone(str(folder), 20)
-    # mpirun itself waits for its other half, which the cut cable keeps from it.
+    # mpirun itself waits for its daemon on the other host, which it cannot reach over the cut cable.
     cable.clear()
     output, _ = job.communicate()
-    assert "which did not come" in output, output
+    assert "which did not respond" in output, output
     code, output = run(1, "inspect", str(sorted(folder.glob("checkpoints/*.safetensors"))[-1]))
     assert code == 0, output
     print(f"hosts: the same bits over a cable; cut in the middle of a run, all processes end within {took:.1f} s, and the last checkpoint loads")

@@ -1,10 +1,10 @@
-"""onnxruntime runs the models that `phalanx export` writes, and gives the predictions of Phalanx.
+"""Checks that onnxruntime runs the models written by `phalanx export`, with the predictions of Phalanx.
 
-For every activation, softmax regression, a bce model and mse models, features and targets standardized and not: over all 1,797
-built-in digits, and the 10,000 test images of MNIST (given in MNIST, else left out). ONNX's own checker goes over each file.
+For every activation, softmax regression, a bce model and mse models, with and without standardized features and targets: on all 1,797
+built-in digits, and on the 10,000 test images of MNIST (in the folder MNIST; skipped if it is not set). ONNX's checker validates each file.
 
-Of the digits every probability must agree to 1e-6, of MNIST 99 % to 1e-6 and all to 1e-5: there 784 products are added up, in
-another order, and both programs are up to 6e-6 from what f64 gives. Values are held against these times the largest.
+For the digits every probability must agree to 1e-6, for MNIST 99 % to 1e-6 and all to 1e-5: there, 784 products are added in a different
+order, and both programs differ by up to 6e-6 from the result in f64. For values, these tolerances are relative to the largest value.
 """
 import sys
 
@@ -22,13 +22,13 @@ from onnx import checker
 
 from _data import MNIST, agreement, digits, folder, mnist, phalanx
 
-room = folder()
+work = folder()
 faults = []
 
 
 def check(name, run, x, data, labels=None):
-    """Exports a run, and compares onnxruntime on the features `x` with Phalanx on `data`."""
-    path = room / f"{name}.onnx"
+    """Exports a run and compares onnxruntime on the features `x` with Phalanx on `data`."""
+    path = work / f"{name}.onnx"
     phalanx("export", run, path)
     model = onnx.load(path)
     checker.check_model(model, full_check=True)
@@ -41,24 +41,24 @@ def check(name, run, x, data, labels=None):
     [found] = session.run([answer], {"input": x})
     expected = np.load(io.BytesIO(phalanx("predict", run, data, "--format", "npy")))
     assert found.shape == expected.shape and found.dtype == expected.dtype, (found.shape, expected.shape)
-    # The number of samples is open.
+    # The number of samples is not fixed.
     [one] = session.run([answer], {"input": x[:1]})
     assert np.allclose(one, found[:1], rtol=0, atol=1e-5)
-    told, agrees = agreement(found, expected, answer == "values", most=1e-6 if name.startswith("digits") else 1e-5)
-    told = f"{name}: {told}"
+    summary, agrees = agreement(found, expected, answer == "values", most=1e-6 if name.startswith("digits") else 1e-5)
+    summary = f"{name}: {summary}"
     if labels is not None:
         classes = np.array(json.loads(metadata["classes"]))
         accuracy = float((classes[found.argmax(1)] == labels.astype(str)).mean())
         assert accuracy > 0.8, accuracy
-        told += f", accuracy {accuracy:.4f}"
-    print(told)
+        summary += f", accuracy {accuracy:.4f}"
+    print(summary)
     if not agrees:
         faults.append(name)
 
 
 def train(name, data, *flags):
-    phalanx("train", data, "--quiet", "-o", room / name, *flags)
-    return room / name
+    phalanx("train", data, "--quiet", "-o", work / name, *flags)
+    return work / name
 
 
 shapes = [(activation, ["--activation", activation, "--hidden", "128,64"]) for activation in ("relu", "tanh", "sigmoid", "gelu")]
@@ -66,23 +66,23 @@ shapes.append(("softmax-regression", ["--hidden", "none"]))
 
 pixels, labels = digits()
 x = ((pixels - 5) / 3).astype(np.float32)
-np.save(room / "digits.npy", x)
+np.save(work / "digits.npy", x)
 for name, flags in shapes:
     for standardize in ("true", "false"):
         run = train(f"digits-{name}-{standardize}", "digits", "--optimizer", "adam", f"--standardize={standardize}", *flags)
         standardized = " standardized" if standardize == "true" else ""
-        check(f"digits {name}{standardized}", run, x, room / "digits.npy", labels)
+        check(f"digits {name}{standardized}", run, x, work / "digits.npy", labels)
 
-np.save(room / "raw.npy", pixels.astype(np.uint8))
+np.save(work / "raw.npy", pixels.astype(np.uint8))
 for loss, targets in (("bce", labels % 2), ("mse", labels.astype(np.float32))):
-    np.save(room / f"{loss}.npy", targets)
+    np.save(work / f"{loss}.npy", targets)
     rate = {"bce": "0.1", "mse": "0.001"}[loss]
-    data = f"{room}/raw.npy,{room}/{loss}.npy"
+    data = f"{work}/raw.npy,{work}/{loss}.npy"
     run = train(f"digits-{loss}", data, "--loss", loss, "--lr", rate, "--standardize", "--hidden", "64")
-    check(f"digits {loss}", run, pixels, room / "raw.npy")
+    check(f"digits {loss}", run, pixels, work / "raw.npy")
     if loss == "mse":
         run = train("digits-mse-raw", data, "--loss", loss, "--lr", rate, "--standardize", "--standardize-targets=false", "--hidden", "64")
-        check("digits mse, targets as they are", run, pixels, room / "raw.npy")
+        check("digits mse, targets not standardized", run, pixels, work / "raw.npy")
 
 if MNIST:
     pixels, labels = mnist("t10k")
@@ -93,16 +93,16 @@ if MNIST:
             standardized = " standardized" if standardize == "true" else ""
             check(f"mnist {name}{standardized}", run, x, MNIST, labels)
     trained, answers = mnist("train")
-    np.save(room / "train.npy", trained)
-    np.save(room / "test.npy", pixels)
+    np.save(work / "train.npy", trained)
+    np.save(work / "test.npy", pixels)
     for loss, targets in (("bce", answers % 2), ("mse", answers.astype(np.float32))):
-        np.save(room / f"{loss}.npy", targets)
+        np.save(work / f"{loss}.npy", targets)
         rate = {"bce": "0.1", "mse": "0.001"}[loss]
-        data = f"{room}/train.npy,{room}/{loss}.npy"
+        data = f"{work}/train.npy,{work}/{loss}.npy"
         run = train(f"mnist-{loss}", data, "--epochs", "2", "--loss", loss, "--lr", rate, "--standardize")
-        check(f"mnist {loss}", run, pixels.astype(np.float32), room / "test.npy")
+        check(f"mnist {loss}", run, pixels.astype(np.float32), work / "test.npy")
 else:
-    print("MNIST is not here: its 10,000 test images are left out")
+    print("MNIST is not available: its 10,000 test images are skipped")
 
-print(f"onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}: " + (f"too far apart: {', '.join(faults)}" if faults else "all agree"))
+print(f"onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}: " + (f"differences too large: {', '.join(faults)}" if faults else "all agree"))
 sys.exit(bool(faults))

@@ -1,4 +1,4 @@
-"""Every fault that the reliability rows plant still has its place: each text to replace stands exactly once in its file."""
+"""Checks that every fault of the reliability rows can still be planted: each text to replace occurs exactly once in its file."""
 import sys
 import tomllib
 from pathlib import Path
@@ -14,6 +14,6 @@ for name, table in [("rows.toml", "row"), ("concurrency_faults.toml", "fault")]:
             count += 1
             if found != 1:
                 lost += 1
-                print(f"{entry.get('id', fault['what'])}: {file} has this {found} times, not once: {old}")
+                print(f"{entry.get('id', fault['what'])}: {file}: expected exactly one occurrence, found {found}: {old}")
 print(f"planted_faults: {count - lost} of {count} places found")
 sys.exit(lost > 0)

@@ -1,6 +1,6 @@
-"""The public items of the libraries are those that public_items.txt lists, so that none becomes public unseen.
+"""Checks that the public items of the libraries match public_items.txt, so that no item becomes public unnoticed.
 
-UPDATE_PUBLIC_ITEMS=1 writes the list anew: look at what changed before you commit it.
+UPDATE_PUBLIC_ITEMS=1 updates the list: review the changes before you commit it.
 """
 import difflib
 import os
@@ -23,6 +23,6 @@ with open(LIST, encoding="utf-8") as file:
     listed = file.read().splitlines()
 if found != listed:
     print("\n".join(difflib.unified_diff(listed, found, "public_items.txt", "the libraries", lineterm="", n=0)))
-    print("public_items: the list is out of date; if the change is meant, write it anew with UPDATE_PUBLIC_ITEMS=1")
+    print("public_items: the list is out of date; if the change is intended, update the list with UPDATE_PUBLIC_ITEMS=1")
 print(f"public_items: {len(found)} public items of {len(LIBRARIES)} libraries")
 sys.exit(found != listed)

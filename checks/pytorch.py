@@ -1,10 +1,9 @@
-"""PyTorch reads the model files of Phalanx and predicts the same, and Phalanx reads those of PyTorch: the same hash, the same loss.
+"""Checks that PyTorch reads the model files of Phalanx with the same predictions, and Phalanx those of PyTorch with the same hash and loss.
 
-For every activation and loss: a trained model.safetensors goes into torch.nn.Linear layers, which predict all the test data in
-f64. Of the predictions of Phalanx, in f32, 99 % must agree to 1e-6 and all to 1e-5; values, to these times the largest. Then
-PyTorch makes a model of its own, which Phalanx takes with --init: after a step at rate 0 its params have the hash that is
-computed here, its loss is PyTorch's to 1e-6 of it, and its file read back into PyTorch has the same bits. Over MNIST (given
-in MNIST) where there is one, else the built-in digits.
+For every activation and loss, torch.nn.Linear layers load a trained model.safetensors and predict all test data in f64. Of the predictions of
+Phalanx, in f32, 99 % must agree to 1e-6 and all to 1e-5; for values, relative to the largest value. Then Phalanx starts from a model created
+by PyTorch with --init: after a step at rate 0, its params have the hash that is computed here, its loss equals PyTorch's to a relative error of
+1e-6, and its file loaded into PyTorch has the same bits. Uses MNIST (in the folder MNIST) if available, otherwise the built-in digits.
 """
 import hashlib
 import os
@@ -18,16 +17,13 @@ MODULES = ["torch", "numpy", "safetensors.torch"]
 
 
 def with_torch():
-    """A Python that has PyTorch: this one, the first on the path, the system's, or the system's after installing it."""
+    """Returns a Python with PyTorch: this one, the first on the path, the system's, or the system's after installing PyTorch."""
     for python in (sys.executable, shutil.which("python3"), "/usr/bin/python3"):
         if python and os.path.exists(python) and works(python, ["torch", "numpy"]):
             return python
-    if shutil.which("apt-get") and os.geteuid() == 0:
-        install = "apt-get update -qq && apt-get install -qq -y --no-install-recommends python3-torch python3-venv"
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        ran = subprocess.run(install, shell=True, capture_output=True, env=quiet)
-        if ran.returncode == 0 and works("/usr/bin/python3", ["torch", "numpy"]):
-            return "/usr/bin/python3"
+    ran = subprocess.run(["checks/_debian", "python3-torch", "python3-venv"], capture_output=True)
+    if ran.returncode == 0 and works("/usr/bin/python3", ["torch", "numpy"]):
+        return "/usr/bin/python3"
     return None
 
 
@@ -52,7 +48,7 @@ from torch import nn
 
 from _data import MNIST, agreement, digits, folder, mnist, phalanx
 
-room = folder()
+work = folder()
 faults = []
 
 if MNIST:
@@ -63,7 +59,7 @@ else:
     (train_x, train_y), (x, y) = (pixels[:1437], labels[:1437]), (pixels[1437:], labels[1437:])
     kind, length = "digits", ["--epochs", "5"]
 for name, array in (("train", train_x.astype(np.uint8)), ("test", x.astype(np.uint8))):
-    np.save(room / f"{name}.npy", array)
+    np.save(work / f"{name}.npy", array)
 x = x.astype(np.float32)
 
 
@@ -72,14 +68,14 @@ def targets(loss, labels):
 
 
 def data(part, loss):
-    """The images and the targets for a loss, as a source."""
-    path = room / f"{part}-{loss}.npy"
+    """Returns the images and the targets for a loss, as a data source."""
+    path = work / f"{part}-{loss}.npy"
     np.save(path, targets(loss, {"train": train_y, "test": y}[part]))
-    return f"{room}/{part}.npy,{path}"
+    return f"{work}/{part}.npy,{path}"
 
 
 class Mlp(nn.Module):
-    """Layers named as Phalanx names them."""
+    """An MLP whose layers have the same names as in Phalanx."""
 
     def __init__(self, widths, activation):
         super().__init__()
@@ -93,7 +89,7 @@ class Mlp(nn.Module):
 
 
 def params_sha256(model):
-    """As `results.json` has it: layer by layer, weight before bias."""
+    """Returns the hash as in `results.json`: layer by layer, weight before bias."""
     tensors = (tensor for layer in model.layers for tensor in (layer.weight, layer.bias))
     return hashlib.sha256(b"".join(tensor.detach().numpy().astype("<f4").tobytes() for tensor in tensors)).hexdigest()
 
@@ -108,7 +104,7 @@ def answers(loss, outputs):
 
 
 def compare(run, loss):
-    """How far what PyTorch and Phalanx make of the model of a run agrees; and the model."""
+    """Compares the predictions of PyTorch and Phalanx with the model of a run; returns the agreement and the model."""
     with safe_open(run / "model.safetensors", "pt") as file:
         description = json.loads(file.metadata()["phalanx"])
     shape, standardize = description["shape"], description["standardize"]
@@ -124,23 +120,23 @@ def compare(run, loss):
     assert (targets is not None) == (loss == "mse" and "init" not in run.name), (run, targets)
     if targets:
         expected = expected * np.float32(targets["std"]) + np.float32(targets["mean"])
-    found = np.load(io.BytesIO(phalanx("predict", run, room / "test.npy", "--format", "npy")))
+    found = np.load(io.BytesIO(phalanx("predict", run, work / "test.npy", "--format", "npy")))
     assert found.shape == expected.shape, (found.shape, expected.shape)
     assert json.loads((run / "results.json").read_text())["params_sha256"] == params_sha256(model)
     return agreement(found, expected, loss == "mse", most=1e-5), model
 
 
-def check(told, agreed):
-    how_far, agrees = agreed
-    print(f"{told}: {how_far}")
+def check(label, agreed):
+    difference, agrees = agreed
+    print(f"{label}: {difference}")
     if not agrees:
-        faults.append(told)
+        faults.append(label)
 
 
 rates = {"cross-entropy": "0.1", "bce": "0.1", "mse": "0.001"}
 for loss in rates:
     for activation in ("relu", "tanh", "sigmoid", "gelu"):
-        run = room / f"{loss}-{activation}"
+        run = work / f"{loss}-{activation}"
         flags = ["--loss", loss, "--lr", rates[loss], "--activation", activation, "--standardize"]
         phalanx("train", data("train", loss), "--quiet", "-o", run, *length, *flags)
         check(f"{kind} {loss} {activation}, to PyTorch", compare(run, loss)[0])
@@ -149,9 +145,9 @@ torch.manual_seed(3)
 losses = {"cross-entropy": nn.CrossEntropyLoss(), "bce": nn.BCEWithLogitsLoss(), "mse": nn.MSELoss()}
 for loss, criterion in losses.items():
     ours = Mlp([x.shape[1], 30, 20, 10 if loss == "cross-entropy" else 1], "tanh")
-    save_file(ours.state_dict(), room / f"{loss}.safetensors")
-    run = room / f"{loss}-init"
-    init = ["--init", room / f"{loss}.safetensors", "--hidden", "30,20", "--activation", "tanh"]
+    save_file(ours.state_dict(), work / f"{loss}.safetensors")
+    run = work / f"{loss}-init"
+    init = ["--init", work / f"{loss}.safetensors", "--hidden", "30,20", "--activation", "tanh"]
     phalanx("train", data("train", loss), "--quiet", "-o", run, "--loss", loss, "--lr", "0", "--max-steps", "1", *init)
     agreed, theirs = compare(run, loss)
     check(f"{kind} {loss}, from PyTorch", agreed)
@@ -165,7 +161,7 @@ for loss, criterion in losses.items():
     printed = phalanx("eval", run, data("test", loss)).decode()
     [found] = [float(line.split()[1]) for line in printed.splitlines() if line.startswith("loss")]
     apart = abs(found - expected) / expected
-    check(f"{kind} {loss}, from PyTorch, loss", (f"{found:.6f}, {apart:.1e} of it apart", apart <= 1e-6))
+    check(f"{kind} {loss}, from PyTorch, loss", (f"{found:.6f}, relative difference {apart:.1e}", apart <= 1e-6))
 
-print(f"torch {torch.__version__}: " + (f"too far apart: {', '.join(faults)}" if faults else "all agree"))
+print(f"torch {torch.__version__}: " + (f"differences too large: {', '.join(faults)}" if faults else "all agree"))
 sys.exit(bool(faults))

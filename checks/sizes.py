@@ -1,7 +1,7 @@
-"""Reports how large the code is: files, lines, types and public names of each part, and circles of files. It is no gate.
+"""Reports the size of the code: files, lines, types and public names of each part, and import cycles between files. It never fails.
 
-Code lines are neither blank, comment, doc nor in-file test. An import counts as an arrow to the file that defines the name, so that what a
-module re-exports makes no circle.
+Code lines exclude blank lines, comments, docs and in-file tests. An import counts as an edge to the file that defines the name, so that
+re-exports do not cause cycles.
 """
 import os
 import re
@@ -10,14 +10,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def packages():
-    """Source folders by package: those of this tree that have a Cargo.toml and a src with code."""
+    """Returns the source folder of each package of this tree."""
     places = [".", *sorted(os.path.join("crates", name) for name in os.listdir(os.path.join(ROOT, "crates")))] \
         if os.path.isdir(os.path.join(ROOT, "crates")) else ["."]
     return [os.path.normpath(os.path.join(ROOT, place, "src")) for place in places]
 
 
 def without_tests(lines):
-    """The lines before the tests that a file ends with."""
+    """Returns the lines before the test module at the end of a file."""
     for number, line in enumerate(lines):
         if line.strip() == "#[cfg(test)]" and re.match(r"(pub )?mod \w+ \{", lines[number + 1] if number + 1 < len(lines) else ""):
             return lines[:number]
@@ -40,7 +40,7 @@ class File:
 
 
 def expand(use):
-    """The paths of a use with braces, as tuples, without what they are renamed to."""
+    """Returns the paths of a use declaration with braces, as tuples, without renames."""
     use = re.sub(r"\s+as\s+\w+", "", re.sub(r"\s+", " ", use)).strip()
     match = re.fullmatch(r"([^{]*)\{(.*)\}", use)
     if not match:
@@ -55,7 +55,7 @@ def expand(use):
 
 
 def modules(source):
-    """The files of a package by the path of their module."""
+    """Returns the files of a package by module path."""
     found = {}
     for folder, _, names in os.walk(source):
         for name in names:
@@ -67,7 +67,7 @@ def modules(source):
 
 
 def defined_in(files, module, path, depth=0):
-    """The module whose file defines what `path` names in `module`, or None if it is of another package."""
+    """Returns the module whose file defines the item `path` in `module`, or None if it is from another package."""
     here = list(module)
     path = list(path)
     if path[0] == "crate":
@@ -90,14 +90,14 @@ def defined_in(files, module, path, depth=0):
     return tuple(here) if tuple(here) in files else None
 
 
-def circles(arrows):
-    """Groups of two and more files, each of which leads to each other one (Tarjan)."""
+def cycles(edges):
+    """Returns the strongly connected components of two or more files (Tarjan's algorithm)."""
     order, low, stack, found = {}, {}, [], []
 
     def visit(node):
         order[node] = low[node] = len(order)
         stack.append(node)
-        for to in arrows.get(node, ()):
+        for to in edges.get(node, ()):
             if to not in order:
                 visit(to)
                 low[node] = min(low[node], low[to])
@@ -109,7 +109,7 @@ def circles(arrows):
             if len(group) > 1:
                 found.append(group)
 
-    for node in arrows:
+    for node in edges:
         if node not in order:
             visit(node)
     return found
@@ -120,11 +120,11 @@ names, groups = {}, []
 print(f"{'part':38} files   code   docs  tests  types  public names")
 for source in packages():
     files = modules(source)
-    rooms = {}
+    folders = {}
     for module, file in files.items():
         folder = len(module) > 1 or os.path.isdir(os.path.join(source, *module[:1]))
-        rooms.setdefault(module[0] if module and folder else "", []).append((module, file))
-    for room, members in sorted(rooms.items()):
+        folders.setdefault(module[0] if module and folder else "", []).append((module, file))
+    for name_of_folder, members in sorted(folders.items()):
         size = dict(files=len(members), code=0, docs=0, tests=0, types=0, public=0)
         for module, file in members:
             for key in ("docs", "tests") if file.test else ("code", "docs", "tests"):
@@ -133,20 +133,20 @@ for source in packages():
             size["public"] += len(file.public)
             for name in file.types:
                 names.setdefault(name, []).append(os.path.relpath(file.path, ROOT))
-        part = os.path.join(os.path.relpath(source, ROOT), room)
+        part = os.path.join(os.path.relpath(source, ROOT), name_of_folder)
         print(f"{part:38} {size['files']:5} {size['code']:6} {size['docs']:6} {size['tests']:6} {size['types']:6} {size['public']:6}")
         total = {key: total[key] + size[key] for key in total}
-    arrows = {}
+    edges = {}
     for module, file in files.items():
-        face = os.path.basename(file.path) in ("mod.rs", "lib.rs")
+        is_module_root = os.path.basename(file.path) in ("mod.rs", "lib.rs")
         for path in file.uses:
             to = defined_in(files, module, path)
-            if to is not None and to != module and not (face and to[:len(module)] == module):
-                arrows.setdefault(module, set()).add(to)
-    groups += [[os.path.join(os.path.relpath(source, ROOT), *module) for module in group] for group in circles(arrows)]
+            if to is not None and to != module and not (is_module_root and to[:len(module)] == module):
+                edges.setdefault(module, set()).add(to)
+    groups += [[os.path.join(os.path.relpath(source, ROOT), *module) for module in group] for group in cycles(edges)]
 print(f"{'all':38} {total['files']:5} {total['code']:6} {total['docs']:6} {total['tests']:6} {total['types']:6} {total['public']:6}")
 for group in groups:
-    print("circle:", ", ".join(sorted(group)))
+    print("cycle:", ", ".join(sorted(group)))
 for name, places in sorted(names.items()):
     if len(places) > 1:
-        print(f"{len(places)} types {name}: {', '.join(places)}")
+        print(f"{len(places)} types named {name}: {', '.join(places)}")

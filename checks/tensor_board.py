@@ -1,9 +1,9 @@
-"""TensorBoard reads the event files that `--tensorboard` writes: its classes in Python, and its server in both ways that it loads.
+"""Checks that TensorBoard reads the event files of `--tensorboard`: with its Python classes, and with its server in both loading modes.
 
-Runs on the digits: a whole one; ones that were stopped or killed in the middle of an epoch and go on, in their folder and in another,
-while two servers and a reader look on; one that diverges. Of each, every scalar must be that of metrics.jsonl to the bit of an f32, at
-the same step and once; every histogram must hold the counts of the params of a run that ends there, and the resumed runs must have the
-histograms of the whole one.
+Runs on the digits: an uninterrupted run; runs that were stopped or killed in the middle of an epoch and are resumed, in their folder and in
+another one, while two servers and a reader watch; a run that diverges. In each, every scalar must equal that of metrics.jsonl as f32, at the
+same step and exactly once; every histogram must have the counts of the params of a run that ends at its step, and the resumed runs must have
+the histograms of the uninterrupted run.
 """
 import sys
 
@@ -31,8 +31,8 @@ from tensorboard.compat.proto.event_pb2 import SessionLog
 
 from _data import PHALANX, folder, phalanx
 
-room = folder()
-runs = room / "runs"
+work = folder()
+runs = work / "runs"
 FLAGS = ["--quiet", "--tensorboard", "--optimizer", "adam", "--hidden", "32", "--noise-scale=4", "--log-every", "3"]
 EPOCHS = 6
 MORE = ["--quiet", "--epochs", EPOCHS, "--allow-changed", "epochs"]
@@ -40,7 +40,7 @@ BUCKETS = 30
 
 
 def logged(run):
-    """What metrics.jsonl says: by tag the steps and values."""
+    """Returns the steps and values in metrics.jsonl, by tag."""
     scalars = {}
     for line in map(json.loads, (run / "metrics.jsonl").read_text().splitlines()):
         event, step, _ = line.pop("event"), line.pop("step"), line.pop("epoch")
@@ -51,7 +51,7 @@ def logged(run):
 
 
 def event_file(run):
-    """The newest event file of a run; what it goes on from has been emptied."""
+    """Returns the newest event file of a run; the previous one must be empty."""
     *emptied, path = sorted(run.glob("*tfevents*"))
     assert len(emptied) <= 1 and not any(path.stat().st_size for path in emptied), emptied
     return path
@@ -63,13 +63,13 @@ def reader(run):
 
 
 def read(accumulator):
-    """By tag the steps and values that TensorBoard's classes read; without tags of which all is void."""
+    """Returns the steps and values that TensorBoard's classes read, by tag; without tags whose records are all obsolete."""
     scalars = {tag: accumulator.Scalars(tag) for tag in accumulator.Tags()["scalars"]}
     return {tag: [(event.step, event.value) for event in events] for tag, events in scalars.items() if events}
 
 
 def params(path):
-    """By name the tensors of a model in a safetensors file."""
+    """Returns the tensors of a model in a safetensors file, by name."""
     content = path.read_bytes()
     [size] = struct.unpack_from("<Q", content)
     tensors = {}
@@ -81,17 +81,17 @@ def params(path):
 
 
 def histograms(accumulator):
-    """By tag and step, the histograms."""
+    """Returns the histograms by tag and step."""
     tags = accumulator.Tags()["histograms"]
     return {tag: {event.step: event.histogram_value for event in accumulator.Histograms(tag)} for tag in tags}
 
 
 def check_histogram(found, values):
-    """Holds a histogram against the values it was counted from."""
+    """Compares a histogram with the values it was computed from."""
     limits = np.array(found.bucket_limit)
     assert (found.min, found.max, found.num) == (values.min(), values.max(), len(values)), found
     assert len(limits) == BUCKETS and np.allclose(limits, np.linspace(values.min(), values.max(), BUCKETS + 1)[1:])
-    # A value on a limit counts above it; the largest value, which is the last limit, below.
+    # A value on a limit belongs to the bucket above it, the largest value, which is the last limit, to the last bucket.
     expected = np.bincount(np.searchsorted(limits[:-1], values, side="right"), minlength=BUCKETS)
     assert np.array_equal(found.bucket, expected), (found, expected)
     assert math.isclose(found.sum, values.sum(), rel_tol=1e-9, abs_tol=1e-9)
@@ -99,7 +99,7 @@ def check_histogram(found, values):
 
 
 def marks(run):
-    """Steps of the session marks."""
+    """Returns the steps of the session marks."""
     events = LegacyEventFileLoader(str(event_file(run))).Load()
     return [event.step for event in events if event.HasField("session_log") and event.session_log.status == SessionLog.START]
 
@@ -116,7 +116,7 @@ def check_scalars(run, found, by):
 
 
 class Server:
-    """A real TensorBoard over all runs."""
+    """A TensorBoard server for all runs."""
 
     def __init__(self, *ways):
         with socket.socket() as probe:
@@ -124,7 +124,7 @@ class Server:
             self.port = probe.getsockname()[1]
         command = [sys.executable, "-m", "tensorboard.main", "--logdir", runs, "--port", self.port, "--reload_interval", 1]
         command += ["--samples_per_plugin", "scalars=100000,histograms=1000", *ways]
-        self.log = open(room / f"server-{self.port}.log", "w")
+        self.log = open(work / f"server-{self.port}.log", "w")
         environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
         self.process = subprocess.Popen([str(word) for word in command], stdout=self.log, stderr=self.log, env=environment)
 
@@ -141,13 +141,13 @@ class Server:
             return json.load(answer)
 
     def scalars(self, run):
-        """By tag the steps and values that it shows of a run."""
+        """Returns the steps and values that the server shows for a run, by tag."""
         tags = self.get("plugin/scalars/tags").get(run, {})
         points = {tag: self.get("plugin/scalars/scalars", run=run, tag=tag) for tag in tags}
         return {tag: [(step, float(np.float32(value))) for _, step, value in listed] for tag, listed in points.items()}
 
     def wait_for(self, run, expected):
-        """Asks until it shows this. One that loads fast goes on showing the part of an epoch, in tags of its own, after the whole one came."""
+        """Polls until the server shows this. The fast loader still shows a partial epoch, under separate tags, after the complete one."""
         found, end = None, time.monotonic() + 60
         while time.monotonic() < end:
             with contextlib.suppress(OSError):
@@ -156,10 +156,10 @@ class Server:
                 if found == expected:
                     return
             time.sleep(0.5)
-        check_scalars(runs / run, found or {}, f"the server: {(room / self.log.name).read_text()[-1000:]}")
+        check_scalars(runs / run, found or {}, f"the server: {(work / self.log.name).read_text()[-1000:]}")
 
 
-# What the steps and epochs of a run may tell, and do with these flags.
+# The values that steps and epochs log with these flags.
 runs.mkdir()
 whole = runs / "whole"
 phalanx("train", "-o", whole, *FLAGS, "--epochs", EPOCHS)
@@ -172,16 +172,16 @@ assert set(read(accumulator)) == {f"{event}/{key}" for event, keys in expected.i
 of_whole = histograms(accumulator)
 counted = 0
 for epoch in range(1, EPOCHS + 1):
-    ended = room / f"ended-{epoch}"
+    ended = work / f"ended-{epoch}"
     phalanx("train", "-o", ended, *FLAGS[:1], *FLAGS[2:], "--epochs", epoch)
     for name, values in params(ended / "model.safetensors").items():
         check_histogram(of_whole[f"params/{name}"][23 * epoch], values)
         counted += 1
 assert counted == sum(map(len, of_whole.values())) == 4 * EPOCHS
 assert marks(whole) == [0]
-print(f"a whole run: {count} scalars are those of metrics.jsonl, {counted} histograms those of the params")
+print(f"uninterrupted run: {count} scalars match metrics.jsonl, {counted} histograms match the params")
 
-# Stopped at step 60, in the middle of the third epoch, and killed after 60 with nothing saved since 50.
+# One run is stopped at step 60, in the middle of the third epoch, the other killed after step 60, with the last checkpoint at step 50.
 stopped, killed, elsewhere = runs / "stopped", runs / "killed", runs / "elsewhere"
 phalanx("train", "-o", stopped, *FLAGS, "--max-steps", 60)
 phalanx("train", "-o", killed, *FLAGS, "--max-steps", 50)
@@ -206,11 +206,11 @@ with Server("--load_fast=true") as fast, Server("--load_fast=false") as slow:
     for run, sessions in ((stopped, [61]), (killed, [51, 51]), (elsewhere, [61])):
         accumulator = reader(run)
         count = check_scalars(run, read(accumulator), "the classes")
-        assert histograms(accumulator) == of_whole, f"{run.name}: other histograms than those of the whole run"
+        assert histograms(accumulator) == of_whole, f"{run.name}: histograms differ from those of the uninterrupted run"
         assert marks(run) == [0, *sessions], marks(run)
         for server in servers.values():
             server.wait_for(run.name, logged(run))
-        print(f"{run.name}, gone on with after step {sessions[0] - 1}: {count} scalars, each once; histograms of the whole run; shown by both servers")
+        print(f"{run.name}, resumed after step {sessions[0] - 1}: {count} scalars, each once; histograms of the uninterrupted run; shown by both servers")
     check_scalars(stopped, read(watching.Reload()), "a reader that watched")
     assert histograms(watching) == of_whole
     shown = fast.get("plugin/histograms/histograms", run="stopped", tag="params/layers.0.weight")
@@ -221,5 +221,5 @@ ran = subprocess.run([PHALANX, "train", "--tensorboard", "--lr", "1e30", "--log-
 assert ran.returncode == 3, ran
 [*_, last] = read(reader(diverged))["step/train_loss"]
 assert not math.isfinite(last[1]), last
-print(f"a run that diverged: the loss of step {last[0]} is {last[1]}")
-print(f"tensorboard {tensorboard.__version__}: all read")
+print(f"diverged run: the loss of step {last[0]} is {last[1]}")
+print(f"tensorboard {tensorboard.__version__}: all files read")

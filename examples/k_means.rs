@@ -1,8 +1,8 @@
-//! k-means on threads of `std`: each rank sums up its points, and all ranks add the sums.
+//! k-means on threads of `std`: each rank sums its points, and all ranks add the sums.
 //!
-//! The points are cut into a fixed number of blocks, whose sums are combined in the fixed tree over the blocks. So the centres
-//! have the same bits for any number of threads. An all-reduce of one sum per rank would not give that: its tree is over the
-//! ranks.
+//! The points are split into a fixed number of blocks, whose sums are combined in a fixed tree over
+//! the blocks. So the centres have the same bits for any number of threads. An all-reduce of one
+//! sum per rank would not guarantee this, because its tree is over the ranks.
 //!
 //! Run with `cargo run --release --example k_means`.
 
@@ -36,17 +36,17 @@ fn k_means(points: &[Point], threads: usize) -> Result<[Point; CENTRES], Collect
     Ok(results.pop().expect("there is at least one rank"))
 }
 
-/// Runs one rank. The ranks differ only in which blocks they sum up.
+/// Runs one rank. The ranks differ only in the blocks that they sum.
 fn run_rank(rank: &mut Communicator, points: &[Point]) -> Result<[Point; CENTRES], CollectiveError> {
     let mut centres = [points[0], points[1], points[2]];
     let mut stack = Stack::with_capacity(BLOCKS);
     for _ in 0..ROUNDS {
         for block in segment(BLOCKS, rank.world_size(), rank.rank()) {
             let block_points = &points[segment(points.len(), BLOCKS, block)];
-            stack.push(Node::leaf(block), sum_up(block_points, &centres), add);
+            stack.push(Node::leaf(block), sum_points(block_points, &centres), add);
         }
         let own: Vec<(Node, Sums)> = stack.drain().collect();
-        let sums = rank.lend(&own, |everyones| Stack::fold(everyones.iter().flatten().copied(), add))?;
+        let sums = rank.lend(&own, |all| Stack::fold(all.iter().flatten().copied(), add))?;
         for (centre, [x, y, count]) in centres.iter_mut().zip(sums.expect("there is at least one block")) {
             if count > 0.0 {
                 *centre = [x / count, y / count];
@@ -56,7 +56,7 @@ fn run_rank(rank: &mut Communicator, points: &[Point]) -> Result<[Point; CENTRES
     Ok(centres)
 }
 
-fn sum_up(points: &[Point], centres: &[Point; CENTRES]) -> Sums {
+fn sum_points(points: &[Point], centres: &[Point; CENTRES]) -> Sums {
     let mut sums = [[0.0; 3]; CENTRES];
     for point in points {
         let distance = |centre: &Point| (point[0] - centre[0]).powi(2) + (point[1] - centre[1]).powi(2);
@@ -73,7 +73,8 @@ fn add(left: Sums, right: Sums) -> Sums {
     std::array::from_fn(|centre| std::array::from_fn(|part| left[centre][part] + right[centre][part]))
 }
 
-/// Three clouds in turn, around (0, 0), (4, 0) and (2, 3), spread by a linear congruential generator.
+/// Returns points of three alternating clusters, around (0, 0), (4, 0) and (2, 3), scattered by a
+/// linear congruential generator.
 fn generate(count: usize) -> Vec<Point> {
     let mut state = 1u64;
     let mut spread = move || {

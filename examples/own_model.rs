@@ -1,7 +1,8 @@
-//! A custom model: Poisson regression, for counts of things per minute, say, which is not among the built-in losses.
+//! A custom model: Poisson regression, for example for counts per minute, which is not among the
+//! built-in losses.
 //!
-//! λ = exp(w·x + b), loss λ − y ln λ, gradient (λ − y)·x. Only this is written here; shards, threads, the all-reduce, momentum
-//! and the schedule are Phalanx's.
+//! λ = exp(w·x + b), loss λ − y ln λ, gradient (λ − y)·x. The example implements only these;
+//! Phalanx provides shards, threads, the all-reduce, momentum and the schedule.
 //!
 //! Run with: cargo run --release --example own_model
 
@@ -11,13 +12,13 @@ use phalanx::model::{self, Model, Samples, Score, Tensor};
 use phalanx::optim::{OptimizerOptions, ScheduleKind, ScheduleOptions};
 use phalanx::train::{Event, Length, Options, Trainer};
 
-/// Params: one weight a feature, then the bias.
+/// The model. Its params are one weight per feature, followed by the bias.
 struct Poisson {
     features: usize,
 }
 
 impl Poisson {
-    /// Visits each sample with its rate λ, its count, and its weight.
+    /// Calls `visit` with the index, the rate λ, the count and the weight of each sample.
     fn each(&self, params: &[f32], samples: &Samples<'_>, mut visit: impl FnMut(usize, f32, f32, f32)) {
         let model::BatchTargets::Values(counts) = samples.targets else {
             panic!("Poisson regression needs counts")
@@ -62,8 +63,9 @@ impl Model for Poisson {
     }
 }
 
-/// Counts around exp(0.5 x₀ − 0.25 x₁ + 1). Features and scatter are evenly spread points instead of random ones: the
-/// fractions of multiples of these three numbers (M. Roberts' R₃ sequence).
+/// Returns counts around exp(0.5 x₀ − 0.25 x₁ + 1). Features and noise are evenly spread points
+/// instead of random ones: the fractional parts of multiples of these three numbers (M. Roberts' R₃
+/// sequence).
 fn counts() -> Result<Dataset, phalanx::data::DataError> {
     const SPREAD: [f64; 3] = [0.819_172_513, 0.671_043_607, 0.549_700_478];
     let spread = |k: usize, which: usize| ((k as f64 * SPREAD[which]).fract()) as f32;
@@ -97,7 +99,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         })
         .run()?;
-    println!("found weights {:.3?}, made with [0.5, -0.25, 1.0]", outcome.params);
-    let close = outcome.params.iter().zip([0.5, -0.25, 1.0]).all(|(found, made)| (found - made).abs() < 0.05);
-    if close { Ok(()) } else { Err("the weights are not those the data was made with".into()) }
+    println!("trained params {:.3?}, true params [0.5, -0.25, 1.0]", outcome.params);
+    let close =
+        outcome.params.iter().zip([0.5, -0.25, 1.0]).all(|(trained, exact)| (trained - exact).abs() < 0.05);
+    if close { Ok(()) } else { Err("the trained params differ from the true params of the data".into()) }
 }

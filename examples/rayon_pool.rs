@@ -1,10 +1,13 @@
-//! The reducer inside a rayon pool: `broadcast` runs one task on every thread of the pool, and each is a rank.
+//! The reducer inside a rayon pool: `broadcast` runs one task on every thread of the pool, and each
+//! is a rank.
 //!
-//! Here every rank counts the digits of its own numbers, an all-reduce adds the counts, and all ranks hold the total.
-//! The ranks must run at the same time, so the pool needs a thread for each: `broadcast` gives that, `spawn` does not.
+//! Every rank counts the digits of its own numbers, an all-reduce adds the counts, and all ranks
+//! have the total. The ranks must run at the same time, so each needs a thread of the pool:
+//! `broadcast` guarantees this, `spawn` does not.
 //!
-//! A task that uses parallel iterators itself calls `barrier` first: without it, rayon may start the task of another rank on
-//! top of a rank that waits for such work, and both wait for ever. The docs of `Communicator` say more.
+//! A task that uses parallel iterators itself must call `barrier` first: otherwise rayon may start
+//! the task of another rank on the stack of a rank that waits for such work, and both deadlock. See
+//! the docs of `Communicator`.
 //!
 //! Run with `cargo run --release --example rayon_pool`.
 
@@ -16,11 +19,12 @@ const NUMBERS: usize = 100_000;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build()?;
     let world = World::new(pool.current_num_threads())?;
-    // A task borrows what it uses; the lock gives each thread the exclusive use of its own communicator. As that outlives
-    // the task, the session tells the other ranks if the task panics or returns early.
+    // A task borrows its data; the lock gives each thread exclusive access to its communicator.
+    // Because the communicator outlives the task, the session notifies the other ranks if the task
+    // panics or returns early.
     let ranks: Vec<_> = world.communicators().map(Mutex::new).collect();
     let counts = pool.broadcast(|thread| {
-        let mut rank = ranks[thread.index()].lock().expect("each lock is taken once");
+        let mut rank = ranks[thread.index()].lock().expect("each lock is acquired once");
         let mut rank = rank.enter();
         let mut counts = [0u64; 10];
         for number in segment(NUMBERS, rank.world_size(), rank.rank()) {
@@ -31,7 +35,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         rank.all_reduce(&mut counts, Op::Sum).map(|()| counts)
     });
     let counts: Vec<[u64; 10]> = counts.into_iter().collect::<Result<_, _>>()?;
-    assert!(counts.iter().all(|own| *own == counts[0]), "every rank holds the total");
+    assert!(counts.iter().all(|own| *own == counts[0]), "every rank must have the total");
     for (digit, count) in counts[0].iter().enumerate() {
         println!("digit {digit}: {count}");
     }

@@ -1,7 +1,9 @@
-//! A training step in plain loops on one thread: the definition of what the trainer computes on many.
+//! A training step in plain loops on one thread: the definition of the trainer's computation on
+//! many threads.
 //!
-//! The model is linear regression, y = w·x + b, under the squared error. Where all sums are exact, as on the small integers here, the
-//! trainer ends in the same bits for any number of shards, threads and processes; `tests/train/reference_step.rs` checks it.
+//! The model is linear regression, y = w·x + b, with the squared error. If all sums are exact, as
+//! with the small integers here, the trainer returns the same bits for any number of shards,
+//! threads and processes; `tests/train/reference_step.rs` checks this.
 //!
 //! Run with: cargo run --release --example reference_step
 
@@ -10,10 +12,10 @@ use phalanx::model::{Activation, Loss, Mlp, MlpShape};
 use phalanx::optim::{OptimizerOptions, Reduction};
 use phalanx::train::{Length, Options, Shards, Trainer};
 
-/// Features of a sample.
+/// The number of features of a sample.
 pub const FEATURES: usize = 3;
 
-/// Features and target of one sample.
+/// The features and target of one sample.
 pub type Sample = ([f32; FEATURES], f32);
 
 /// The state of a run.
@@ -21,18 +23,19 @@ pub type Sample = ([f32; FEATURES], f32);
 pub struct Line {
     /// The weights, then the bias.
     pub params: [f64; FEATURES + 1],
-    /// The state of the momentum, one value a param.
+    /// The momentum buffer, one value per param.
     pub velocity: [f64; FEATURES + 1],
 }
 
 impl Line {
-    /// Does one step on a batch, and returns the mean loss of its samples before the update.
+    /// Performs one step on a batch, and returns the mean loss of its samples before the update.
     pub fn step(&mut self, batch: &[Sample], options: &Options) -> f64 {
         let count = options.shards.count(batch.len()).min(batch.len());
         let (size, larger) = (batch.len() / count, batch.len() % count);
         let (mut loss, mut start, mut shards) = (0.0, 0, Vec::new());
 
-        // Contribute: the gradient sum of each shard, a contiguous range of samples. The sizes differ by at most one, the larger first.
+        // Contribute: the gradient sum of each shard, a contiguous range of samples. The sizes
+        // differ by at most one, the larger first.
         for shard in 0..count {
             let samples = &batch[start..start + size + usize::from(shard < larger)];
             start += samples.len();
@@ -48,7 +51,7 @@ impl Line {
         }
 
         for param in 0..=FEATURES {
-            // Reduce: the gradients of all shards become that of the step.
+            // Reduce: combine the gradients of all shards into the gradient of the step.
             let sum: f64 = shards.iter().map(|(gradient, _)| gradient[param]).sum();
             let sum_of_means: f64 = shards.iter().map(|(gradient, samples)| gradient[param] / samples).sum();
             let gradient = match options.reduction {
@@ -67,7 +70,8 @@ impl Line {
     }
 }
 
-/// 24 samples of y = 2·x₀ − x₁ + 3 and an error of −1, 0 or 1; all numbers are small integers.
+/// Returns 24 samples of y = 2·x₀ − x₁ + 3 with an error of −1, 0 or 1; all numbers are small
+/// integers.
 pub fn samples() -> Vec<Sample> {
     let ternary = |k: usize| (k % 3) as f32 - 1.0;
     let sample = |k: usize| {
@@ -77,7 +81,7 @@ pub fn samples() -> Vec<Sample> {
     (0..24).map(sample).collect()
 }
 
-/// The same samples and the same model for the trainer.
+/// Returns the same samples and the same model for the trainer.
 pub fn trained(samples: &[Sample]) -> Result<(Dataset, Mlp), phalanx::data::DataError> {
     let features =
         ndarray::Array2::from_shape_fn((samples.len(), FEATURES), |(k, feature)| samples[k].0[feature]);
@@ -105,6 +109,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let (data, model) = trained(&samples)?;
     let outcome = Trainer::new(&model, &data, options).initial_params(vec![0.0; FEATURES + 1]).run()?;
-    assert_eq!(outcome.params, line.params.map(|param| param as f32), "the trainer has the same bits");
+    assert_eq!(
+        outcome.params,
+        line.params.map(|param| param as f32),
+        "the trainer must return the same bits"
+    );
     Ok(())
 }

@@ -1,13 +1,14 @@
-//! Warm-up and the scaling of the rate, reproduced: a large batch at the rate of the linear rule, without a warm-up and with the
-//! two of Goyal et al. 2017 (arXiv:1706.02677); the base rate of Masters and Luschi 2018 (arXiv:1804.07612); and what a short
-//! last batch does under a mean.
+//! Reproduction of warm-up and rate scaling: a large batch at the rate of the linear rule, without
+//! warm-up and with the two forms of Goyal et al. 2017 (arXiv:1706.02677); the base rate of Masters
+//! and Luschi 2018 (arXiv:1804.07612); and the effect of a short last batch under a mean.
 //!
 //! Run with: cargo run --release --example warm_up -- data/mnist
-//! Without a folder the first table is that of the built-in digits.
+//! Without a folder, the first table uses the built-in digits.
 //!
-//! MNIST, 784-128-10, momentum 0.9, 15 epochs, of which 5 are warm-up, the rate falling by a cosine; mean and deviation of 5
-//! seeds. Measured 2026-11-25 on an AMD EPYC (Zen 4); each run has one thread, and any number gives the same bits. Beside it
-//! ImageNet, with batches of 256 and 8192, from the paper:
+//! MNIST, 784-128-10, momentum 0.9, 15 epochs with 5 of warm-up, cosine schedule; mean and standard
+//! deviation over 5 seeds. Measured 2026-11-25 on an AMD EPYC (Zen 4); each run has one thread, and
+//! any number of threads gives the same bits. The last column is ImageNet, with batches of 256 and
+//! 8192, from the paper:
 //!
 //! | | batch | rate | test error, % | ImageNet, % |
 //! |---|---|---|---|---|
@@ -16,9 +17,10 @@
 //! | large batch, constant warm-up | 1024 | 0.8 | 2.93 ± 0.92 | |
 //! | large batch, gradual warm-up | 1024 | 0.8 | 1.83 ± 0.08 | 23.74 |
 //!
-//! The constant warm-up only puts off what it should prevent: the rate still jumps to 16 times what it was. `tests/train/warm_up.rs` holds
-//! the shape on the digits, `tests/train/goyal_remarks.rs` the paper's four remarks, `tests/train/base_rate.rs` and
-//! `tests/train/short_last_batch.rs` the two other tables. A run of the last row in the program:
+//! The constant warm-up only delays what it should prevent: the rate still jumps to 16 times its
+//! value. `tests/train/warm_up.rs` tests this pattern on the digits, `tests/train/goyal_remarks.rs`
+//! the paper's four remarks, `tests/train/base_rate.rs` and `tests/train/short_last_batch.rs` the
+//! two other tables. The last row with the program:
 //!
 //! ```sh
 //! phalanx train data/mnist -b 1024 --lr 0.05 --scale-lr linear --base-batch-size 64 --momentum 0.9 --drop-last \
@@ -31,11 +33,11 @@ use phalanx::optim::{OptimizerOptions, Reduction, ScaleRate, ScheduleKind, Sched
 use phalanx::train::{Length, Options, StopReason, TrainError, Trainer, score};
 use rayon::prelude::*;
 
-/// How many times larger the large batch is, and by the linear rule its rate.
+/// The factor between the two batch sizes and, by the linear rule, between the two rates.
 const KAPPA: usize = 16;
 const SEEDS: u64 = 5;
 
-/// What the small batch is trained with, and how long the large one warms up.
+/// The options for the small batch, and the warm-up of the large one.
 struct Recipe {
     hidden: usize,
     batch_size: usize,
@@ -52,7 +54,7 @@ fn perceptron(data: &Dataset, hidden: Vec<usize>) -> Mlp {
     Mlp::new(MlpShape { inputs, hidden, outputs: 10, activation, loss })
 }
 
-/// Momentum 0.9, whole batches, the rate falling to 0 by a cosine.
+/// Returns the options for the small batch: momentum 0.9, full batches only, cosine schedule to 0.
 fn small_batch(recipe: &Recipe) -> Options {
     Options {
         batch_size: recipe.batch_size,
@@ -65,7 +67,7 @@ fn small_batch(recipe: &Recipe) -> Options {
     }
 }
 
-/// The same with κ times the batch and, by the linear rule, κ times the rate.
+/// Returns the same options with κ times the batch size and, by the linear rule, κ times the rate.
 fn large_batch(recipe: &Recipe, samples: usize, warmup: Option<WarmupForm>) -> Options {
     let small = small_batch(recipe);
     let batch_size = KAPPA * recipe.batch_size;
@@ -80,7 +82,8 @@ fn large_batch(recipe: &Recipe, samples: usize, warmup: Option<WarmupForm>) -> O
     Options { batch_size, scale_rate: ScaleRate::Linear, base_batch_size, schedule, ..small }
 }
 
-/// Mean and deviation over the seeds of the test error in percent; a run that diverges is at 90, as good as guessing.
+/// Returns the mean and standard deviation over the seeds of the test error in percent; a run that
+/// diverges counts as 90, the same as guessing.
 fn test_error(
     model: &Mlp,
     train: &Dataset,
@@ -120,13 +123,14 @@ fn goyal(recipe: &Recipe, train: &Dataset, test: &Dataset) -> Result<(), TrainEr
     Ok(())
 }
 
-/// Loss over all training samples at the end of a run.
+/// Returns the loss over all training samples at the end of a run.
 fn loss_after(model: &Mlp, data: &Dataset, options: Options) -> Result<f64, TrainError> {
     let outcome = Trainer::new(model, data, options).run()?;
     Ok(score(model, &outcome.params, data)?.mean_loss())
 }
 
-/// One rate for every batch size: under a sum it does, under a mean it does not.
+/// Prints the losses with one rate for every batch size, which works under a sum, but not under a
+/// mean.
 fn masters_and_luschi(data: &Dataset) -> Result<(), TrainError> {
     const BASE_RATE: f64 = 1.0 / 1024.0;
     let model = perceptron(data, vec![32]);
@@ -147,14 +151,15 @@ fn masters_and_luschi(data: &Dataset) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// 11 batches of 130 digits, and then one of 7, each sample of which weighs 19 times as much under a mean.
+/// Prints the losses before and after a short last batch: 11 batches of 130 digits are followed by
+/// one of 7, whose samples have 19 times the weight under a mean.
 fn short_last_batch(data: &Dataset) -> Result<(), TrainError> {
     const BATCH: usize = 130;
     const RATE: f64 = 0.8;
     let model = perceptron(data, vec![]);
     let steps = data.len().div_ceil(BATCH) as u64;
     println!(
-        "\nA short last batch, of {} instead of {BATCH} digits: loss before it and after it\n",
+        "\nA short last batch, of {} instead of {BATCH} digits: loss before and after it\n",
         data.len() % BATCH
     );
     println!("  epoch              mean               sum");
@@ -182,7 +187,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let test = data.test.ok_or("the folder has no test files")?;
             goyal(&MNIST, &data.train, &test)?;
         }
-        None => goyal(&DIGITS, &digits.train, digits.test.as_ref().ok_or("the digits have a test part")?)?,
+        None => {
+            goyal(&DIGITS, &digits.train, digits.test.as_ref().ok_or("the digits have no test samples")?)?
+        }
     }
     masters_and_luschi(&digits.train)?;
     short_last_batch(&digits.train)?;

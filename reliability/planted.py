@@ -1,6 +1,6 @@
-"""Faults that are planted into a copy of the sources, to see that what should find them does.
+"""Plants faults into a copy of the sources, to check that the tests detect them.
 
-A fault is a table of TOML: what it is, and edits, each of a file, what stands there once, and what stands there instead.
+A fault is a TOML table: a description, and edits, each with a file, a text that occurs in it exactly once, and its replacement.
 """
 
 import shutil
@@ -13,7 +13,7 @@ LEFT_OUT = shutil.ignore_patterns("target", ".git", "runs", "__pycache__")
 
 
 class Copy:
-    """A copy of the project in a folder that goes away with it; compiled in a folder that stays, so that faults build fast."""
+    """A copy of the project in a temporary folder; compiled in a permanent target folder, so that faults build fast."""
 
     def __init__(self, target: Path):
         self.folder = tempfile.TemporaryDirectory(prefix="planted-")
@@ -26,7 +26,7 @@ class Copy:
             path = self.root / name
             text = path.read_text()
             if text.count(old) != 1:
-                raise SystemExit(f"{name} has {text.count(old)} times, not once: {old}")
+                raise SystemExit(f"{name}: expected exactly one occurrence, found {text.count(old)}: {old}")
             path.write_text(text.replace(old, new))
 
     def mend(self, edits) -> None:
@@ -35,7 +35,7 @@ class Copy:
             (self.root / name).touch()
 
     def run(self, command: str, seconds: float):
-        """Exit code (None if it took too long, which a fault may bring about) and output of a command of the shell."""
+        """Returns the exit code (None after a timeout, which a fault may cause) and the output of a shell command."""
         import os
 
         environment = os.environ | {"CARGO_TARGET_DIR": str(self.target)}

@@ -1,21 +1,26 @@
 //! Phalanx: a multi-threaded data-parallel trainer.
 //!
-//! Worker threads each compute the gradients of their shards of a mini-batch; an all-reduce combines them with **sum** or
-//! **mean** semantics that mean exactly what they say; one update changes the one shared copy of the params. Two promises
-//! set it apart:
+//! Worker threads each compute the gradients of their shards of a mini-batch; an all-reduce
+//! combines them with exactly defined **sum** or **mean** semantics; one update is applied to the
+//! single shared copy of the params. Two promises set Phalanx apart:
 //!
-//! - **The semantics are exact.** Sum, mean and what other frameworks really compute are told apart by name
-//!   ([`optim::Reduction`]), for uneven shards, sample weights and the short last batch, and can be translated.
-//! - **The same bits for any number of threads and processes.** The result is a function of data, options, seed, program and
-//!   instruction set. Threads and processes decide who computes a shard, never how.
+//! - **The semantics are exact.** Sum, mean and the variants that other frameworks actually compute
+//!   have different names ([`optim::Reduction`]), are defined for uneven shards, sample weights and
+//!   the short last batch, and can be translated into each other.
+//! - **The same bits for any number of threads and processes.** The result is a function of data,
+//!   options, seed, program and instruction set. Threads and processes decide who computes a shard,
+//!   never how.
 //!
-//! # From here to one training step
+//! # The code of one training step
 //!
-//! Twelve files, in this order, tell a step of one process: [`train`] with its overview and diagrams; in `train/` `trainer.rs` (one thread per
-//! rank), `run.rs` (the state that all ranks share), `worker.rs` (the life of a rank), `step.rs` (one step of it), `contribution.rs` (the
-//! gradients of its shards), `combiner.rs` (the gradient of its segment) and `norms.rs`; `model/mlp.rs` (forward and backward);
-//! `optim/optimizer.rs` and `optim/rules.rs` (the update); and `communicator.rs` of [`collective`] (how ranks meet). `exchange.rs` adds other
-//! processes. `examples/reference_step.rs` is the same step in plain loops.
+//! Twelve files, in this order, contain a training step in one process: [`train`] with its overview
+//! and diagrams; in `train/` `trainer.rs` (starts one thread per rank), `run.rs` (the state shared
+//! by all ranks), `worker.rs` (the main loop of a rank), `step.rs` (one step of it),
+//! `contribution.rs` (the gradients of its shards), `combiner.rs` (the gradient of its segment) and
+//! `norms.rs`; `model/mlp.rs` (forward and backward pass); `optim/optimizer.rs` and
+//! `optim/rules.rs` (the update); and `communicator.rs` of [`collective`] (the communication of the
+//! ranks). `exchange.rs` adds other processes. `examples/reference_step.rs` is the same step in
+//! plain loops.
 //!
 //! # Modules
 //!
@@ -24,12 +29,12 @@
 //!      |
 //! checkpoint, log        files that a run writes and resumes from
 //!      |
-//!    train               the only module that knows gradients and ranks
+//!    train               the only module that deals with both gradients and ranks
 //!      |
 //! data, model, optim, collective      which do not import each other
 //! ```
 //!
-//! | module | is about |
+//! | module | subject |
 //! |---|---|
 //! | [`collective`] | ranks, buffers, segments, reductions: the reducer, the package `phalanx-collective` |
 //! | [`data`] | samples, formats, sample order |
@@ -39,15 +44,16 @@
 //! | [`checkpoint`] | the model file, also for other programs; checkpoints, and the thread that writes them |
 //! | [`log`] | the folder of a run, its log and its results |
 //!
-//! [`guide`] answers the question that all this grew from: does one divide by the batch size?
+//! The book in `docs/src` of the repository is the guide for users: from the first run to sum or
+//! mean, several machines and your own model. These pages are the reference.
 //!
-//! # Words
+//! # Terminology
 //!
 //! | word | meaning |
 //! |---|---|
 //! | sample | one training example; may carry a weight |
 //! | batch size | samples in one step over **all** threads and processes |
-//! | shard | a contiguous range of the batch's samples, the unit of gradient computation; how many there are is part of the mathematics, never derived from the thread count |
+//! | shard | a contiguous range of the batch's samples, the unit of gradient computation; the number of shards is part of the mathematics, never derived from the thread count |
 //! | rank | 0-based index of a worker thread, counted over all processes |
 //! | world size | number of ranks |
 //! | segment | the part of the flat params that a rank owns while it reduces and updates |
@@ -58,8 +64,9 @@
 //!
 //! # Features
 //!
-//! `half` adds f16 and bf16 to the element types of the reducer, and `mpi` a wire over MPI, `collective::MpiWire`, which needs Open MPI
-//! or MPICH, and libclang to build. The program is the package `phalanx-cli`; the reducer alone is `phalanx-collective`.
+//! `half` adds f16 and bf16 to the element types of the reducer, and `mpi` a wire over MPI,
+//! `collective::MpiWire`, which needs Open MPI or MPICH, and libclang to build. The program is the
+//! package `phalanx-cli`; the reducer alone is `phalanx-collective`.
 //!
 //! # Examples
 //!
@@ -83,7 +90,6 @@
 
 pub mod checkpoint;
 pub mod data;
-pub mod guide;
 pub mod log;
 pub mod model;
 mod num;
@@ -94,7 +100,18 @@ pub mod train;
 
 pub use phalanx_collective as collective;
 
-/// What the tests, the benches and the program need and no user of the library does; it may change with every version.
+/// The Rust blocks of the README and of the book, compiled and run by `cargo test --doc`.
+#[cfg(doctest)]
+mod book {
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+    #[doc = include_str!("../docs/src/reducer.md")]
+    mod reducer {}
+    #[doc = include_str!("../docs/src/own-model.md")]
+    mod own_model {}
+}
+
+/// Items that only the tests, the benches and the program need; they may change in every version.
 #[doc(hidden)]
 pub mod internals {
     pub use crate::checkpoint::checkpoint_dir::remove_leftovers;

@@ -1,12 +1,13 @@
-//! Small pieces that belong to no module and that all may use: the names of enums, and the largest magnitude.
+//! Small helpers that any module may use: the names of enums, and the largest magnitude.
 
 use crate::simd::vectorized;
 
-/// Gives an enum of unit variants, or of variants that hold another choice, its names: `ALL`, `name`, `Display` and
-/// `FromStr`, which accepts these names alone.
+/// Generates the names of an enum whose variants are unit variants or hold another choice: `ALL`,
+/// `name`, `Display` and `FromStr`, which accepts exactly these names.
 ///
-/// `names!(Loss, "loss", [Mse => "mse", ...])`; the second argument is the noun of the error. The error is a `String`, or the
-/// type named after the noun, which implements [`UnknownName`].
+/// `names!(Loss, "loss", [Mse => "mse", ...])`; the second argument is the noun in the error
+/// message. The error type is `String`, or the optional third argument, a type that implements
+/// [`UnknownName`].
 macro_rules! names {
     ($type:ident, $what:literal, [$($names:tt)+]) => {
         $crate::num::names!($type, $what, String, [$($names)+]);
@@ -44,7 +45,7 @@ macro_rules! names {
 
 pub(crate) use names;
 
-/// The error about a name that no choice has.
+/// The error for a name that matches no variant.
 pub(crate) trait UnknownName {
     fn new(what: &'static str, found: &str, expected: &'static [&'static str]) -> Self;
 }
@@ -56,10 +57,11 @@ impl UnknownName for String {
     }
 }
 
-/// Returns the largest magnitude among the values; NaN if one is NaN, and 0 of none.
+/// Returns the largest magnitude among the values: NaN if any value is NaN, and 0 if there are no
+/// values.
 ///
-/// By the bits, whose order is that of magnitudes with NaN above infinity: without branches, so that it takes many values
-/// at a time.
+/// Compares bit patterns, whose integer order is the order of magnitudes, with NaN above infinity.
+/// The loop has no branches, so the compiler can vectorize it.
 pub(crate) fn largest_magnitude(values: &[f32]) -> f32 {
     let magnitude = |value: &f32| (value.to_bits() & 0x7fff_ffff) as i32;
     let largest = vectorized(
@@ -74,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_magnitude_is_that_of_either_sign_and_a_nan_is_not_lost() {
+    fn the_largest_magnitude_ignores_the_sign_and_keeps_nan() {
         assert_eq!(largest_magnitude(&[]), 0.0);
         assert_eq!(largest_magnitude(&[1.0, -3.0, 2.0]), 3.0);
         assert_eq!(largest_magnitude(&[1.0, f32::NEG_INFINITY]), f32::INFINITY);
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_about_a_name_lists_those_that_exist() {
+    fn the_error_for_an_unknown_name_lists_the_valid_names() {
         assert_eq!(
             <String as UnknownName>::new("loss", "l2", &["bce", "mse"]),
             "unknown loss 'l2', expected bce or mse"

@@ -1,12 +1,14 @@
-//! Protocol buffers as ONNX and TensorBoard need them: messages are written and read field by field, by field number.
+//! The subset of Protocol Buffers that ONNX and TensorBoard files need: messages are written and
+//! read field by field, by field number.
 //!
-//! A field is a key and a value. The key is a varint, 8 times the number of the field plus a wire type; the value is of wire type
+//! A field is a key followed by a value. The key is a varint: the field number times 8, plus the
+//! wire type. The wire type determines the encoding of the value:
 //!
-//! | | value |
+//! | | encoding |
 //! |---|---|
-//! | 0 | a varint: 7 bits a byte, the lowest first, and the top bit set in every byte but the last |
+//! | 0 | a varint: 7 bits per byte, lowest bits first, with the top bit set in every byte except the last |
 //! | 1 | 8 bytes, little-endian |
-//! | 2 | a length in bytes as a varint, and as many bytes: a text, a message or a packed list of numbers |
+//! | 2 | a length in bytes as a varint, then that number of bytes: a string, a message or a packed list of numbers |
 //! | 5 | 4 bytes, little-endian |
 //!
 //! Source: "Encoding" at <https://protobuf.dev/programming-guides/encoding/>.
@@ -16,8 +18,8 @@ const EIGHT_BYTES: u64 = 1;
 const BYTES: u64 = 2;
 const FOUR_BYTES: u64 = 5;
 
-/// A message that is being written. As in proto3, a number that is 0 and an empty text or list are left out, since a missing field
-/// has that value.
+/// A message under construction. As in proto3, zeros, empty strings and empty lists are omitted,
+/// since these are the default values of missing fields.
 #[derive(Default)]
 pub(crate) struct Message(Vec<u8>);
 
@@ -40,14 +42,14 @@ impl Message {
         self
     }
 
-    /// Adds an f32 even if it is 0: one of the fields of a `oneof`, whose presence is part of the message.
+    /// Adds an f32 even if it is 0: for a field of a `oneof`, whose presence carries information.
     pub(crate) fn present_float(mut self, field: u64, value: f32) -> Self {
         self.key(field, FOUR_BYTES);
         self.0.extend(value.to_le_bytes());
         self
     }
 
-    /// Adds bytes or a text.
+    /// Adds bytes or a string.
     pub(crate) fn bytes(self, field: u64, bytes: impl AsRef<[u8]>) -> Self {
         match bytes.as_ref() {
             [] => self,
@@ -72,7 +74,7 @@ impl Message {
         self.with_len(field, &message.0)
     }
 
-    /// Adds a field for each of some messages.
+    /// Adds a repeated field: one entry for each message.
     pub(crate) fn messages(self, field: u64, messages: impl IntoIterator<Item = Self>) -> Self {
         messages.into_iter().fold(self, |whole, message| whole.message(field, message))
     }
@@ -102,18 +104,18 @@ fn push_varint(bytes: &mut Vec<u8>, mut value: u64) {
     bytes.push(value as u8);
 }
 
-/// The fields of a message that was read, in their order.
+/// The fields of a decoded message, in file order.
 pub(crate) struct Fields<'a>(Vec<(u64, Value<'a>)>);
 
 enum Value<'a> {
     Varint(u64),
     Bytes(&'a [u8]),
-    /// A number of 4 or 8 bytes, which no reader needs.
+    /// A number of 4 or 8 bytes; no reader needs its value.
     Fixed,
 }
 
 impl<'a> Fields<'a> {
-    /// Reads a message; returns `None` if it is damaged.
+    /// Reads a message; returns `None` if it is malformed.
     pub(crate) fn read(mut message: &'a [u8]) -> Option<Self> {
         let mut fields = Vec::new();
         while !message.is_empty() {
@@ -133,7 +135,7 @@ impl<'a> Fields<'a> {
         Some(Self(fields))
     }
 
-    /// Returns an integer: the last one of its number, 0 without one.
+    /// Returns an integer: the last occurrence of the field, or 0 if it is missing.
     pub(crate) fn int(&self, field: u64) -> i64 {
         let found = self.0.iter().rev().find_map(|(number, value)| match value {
             Value::Varint(value) if *number == field => Some(*value as i64),
@@ -142,7 +144,7 @@ impl<'a> Fields<'a> {
         found.unwrap_or(0)
     }
 
-    /// Returns the bytes, texts or messages of a number.
+    /// Returns all values of a field of bytes, strings or messages.
     pub(crate) fn bytes(&self, field: u64) -> impl Iterator<Item = &'a [u8]> {
         self.0.iter().filter_map(move |(number, value)| match value {
             Value::Bytes(bytes) if *number == field => Some(*bytes),
@@ -193,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_missing_field_means_is_left_out_but_what_is_present_counts() {
+    fn default_values_are_omitted_except_where_presence_matters() {
         let empty = Message::default().int(1, 0).double(2, 0.0).bytes(3, "").ints(4, []).doubles(5, &[]);
         assert_eq!(encoded(empty), b"");
         assert_eq!(encoded(Message::default().message(1, Message::default())), b"\x0a\0");
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_read_back_and_a_part_of_a_message_has_no_others() {
+    fn fields_are_read_back_and_a_truncated_message_yields_fewer() {
         let inner = Message::default().int(1, 7);
         let message = Message::default().double(1, 2.5).int(2, -9).present_float(3, 0.5);
         let bytes = message.messages(5, [inner, Message::default()]).bytes(2048, "text").into_bytes();
@@ -211,13 +213,13 @@ mod tests {
         assert_eq!(fields.bytes(2048).collect::<Vec<_>>(), [b"text"]);
         for len in 0..bytes.len() {
             let read = Fields::read(&bytes[..len]).map_or(0, |part| part.0.len());
-            assert!(read < fields.0.len(), "cut to {len}");
+            assert!(read < fields.0.len(), "truncated to {len} bytes");
         }
     }
 
     #[test]
-    fn damaged_messages_are_refused() {
-        // A varint without an end, a length beyond the end, and wire types that are not read.
+    fn malformed_messages_are_rejected() {
+        // A varint without an end, a length past the end, and unsupported wire types.
         for bytes in [&[0xff; 12][..], b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01a", b"\x0b", b"\x0e"] {
             assert!(Fields::read(bytes).is_none(), "{bytes:?}");
         }

@@ -1,13 +1,19 @@
-//! Code that is compiled for each instruction set, of which the best that this machine has is chosen while running.
+//! Code that is compiled once per instruction set; the best one that this machine supports is
+//! chosen at run time.
 //!
-//! * [`vectorized`] runs elementwise loops that the compiler turns into vectors. Nothing in them is fused.
-//! * A [`Kernel`] is written once over any [`Arithmetic`], of functions that are inlined into it. Its vectors are values of a type, not
-//!   loops that the compiler may turn into vectors: whether it does changed with the build profile, and with it the speed fourfold.
+//! * [`vectorized`] runs elementwise loops, which the compiler vectorizes. No multiplications and
+//!   additions are fused.
+//! * A [`Kernel`] is written once, generic over any [`Arithmetic`], out of functions that are
+//!   inlined into it. Its vectors are values of a type rather than loops left to
+//!   auto-vectorization: whether the compiler vectorized such loops depended on the build profile,
+//!   and made a fourfold difference in speed.
 //!
-//! `unsafe` for calling what is built for AVX2 and AVX-512, and for vector loads and stores. `benches/kernels.rs` shows what they gain:
-//! without AVX2 the products take four times as long; with a transposition by plain loops, which the compiler leaves scalar, a product
-//! of 64 rows takes a tenth longer. AVX-512, on a Zen 4, which does as many operations a cycle with AVX2, gains up to 5 % at 128 outputs
-//! or more, because the larger tile that twice the registers hold reads its operands half as often, and up to a fourth at 64.
+//! `unsafe` is needed to call functions compiled for AVX2 and AVX-512, and for vector loads and
+//! stores. `benches/kernels.rs` measures the gain: without AVX2 the products take four times as
+//! long; with transposition by plain loops, which the compiler leaves scalar, a product of 64 rows
+//! takes a tenth longer. On a Zen 4, which executes as many operations per cycle with AVX2 as with
+//! AVX-512, AVX-512 gains up to 5 % at 128 outputs or more, because the larger tile that fits into
+//! twice the registers reads its operands half as often, and up to a fourth at 64.
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
@@ -18,8 +24,9 @@ pub(crate) use x86_64::{Avx2, Avx512};
 
 /// Runs `loops` compiled for the best instruction set of this machine.
 ///
-/// The closure, written `#[inline(always)] || ...`, and all that is called in it must be inlined: what is not is compiled for
-/// the oldest machine. The bits are the same on every machine: products and sums are not fused unless asked for.
+/// The closure, written `#[inline(always)] || ...`, and everything that it calls must be inlined:
+/// code that is not inlined is compiled for the baseline instruction set. The result has the same
+/// bits on every machine: products and sums are not fused unless requested explicitly.
 #[inline(always)]
 pub(crate) fn vectorized<R>(loops: impl FnOnce() -> R) -> R {
     let mut result = None;
@@ -27,10 +34,10 @@ pub(crate) fn vectorized<R>(loops: impl FnOnce() -> R) -> R {
         #[inline(always)]
         || result = Some(loops()),
     ));
-    result.expect("the loops have run")
+    result.expect("`run` calls the kernel")
 }
 
-/// Loops that need no arithmetic of their own.
+/// Loops that use no [`Arithmetic`].
 struct Loops<L>(L);
 
 impl<L: FnOnce()> Kernel for Loops<L> {
@@ -42,12 +49,12 @@ impl<L: FnOnce()> Kernel for Loops<L> {
 
 /// Work that is compiled for each instruction set.
 pub(crate) trait Kernel {
-    /// Does the work. This function and all that it calls in inner loops must be `#[inline(always)]`: what is not
-    /// inlined is compiled for the oldest machine.
+    /// Does the work. This function and everything that it calls in inner loops must be
+    /// `#[inline(always)]`: code that is not inlined is compiled for the baseline instruction set.
     fn run(self, arithmetic: impl Arithmetic);
 }
 
-/// Runs `kernel` with the best arithmetic of this machine, the same in every call.
+/// Runs `kernel` with the best arithmetic of this machine. The choice is the same in every call.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn run(kernel: impl Kernel) {
     match *INSTRUCTION_SET {
@@ -73,23 +80,23 @@ static INSTRUCTION_SET: LazyLock<InstructionSet> =
         (None, None) => InstructionSet::Other,
     });
 
-/// Runs `kernel` with the arithmetic of this machine, which is known when compiling.
+/// Runs `kernel` with the arithmetic of this machine, which is known at compile time.
 #[cfg(target_arch = "aarch64")]
 pub(crate) fn run(kernel: impl Kernel) {
     FusedArithmetic.run(kernel);
 }
 
-/// Runs `kernel` with the arithmetic that every machine has.
+/// Runs `kernel` with the arithmetic that every machine supports.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub(crate) fn run(kernel: impl Kernel) {
     SeparateArithmetic.run(kernel);
 }
 
-/// Columns of a line.
+/// The number of columns of a line.
 pub(crate) const WIDTH: usize = 16;
 
-/// One row of a tile or panel. It is aligned to the cache line that it fills, so that no vector load crosses from one to
-/// the next.
+/// One row of a tile or panel, aligned to the cache line that it fills, so that no vector load
+/// crosses a cache line boundary.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct PanelLine(pub(crate) [f32; WIDTH]);
@@ -103,7 +110,7 @@ impl PanelLine {
         Self(*values.first_chunk().expect("sixteen values"))
     }
 
-    /// Reads all `values`, less than sixteen; zeros follow them.
+    /// Reads `values`, fewer than sixteen, and pads with zeros.
     #[inline(always)]
     pub(crate) fn load_part(values: &[f32]) -> Self {
         let mut line = Self::ZERO;
@@ -112,8 +119,9 @@ impl PanelLine {
     }
 }
 
-/// Copies less than sixteen values in pieces of eight, four, two and one, as the bits of their number say: a copy whose
-/// len is known only when running is a call, which takes longer than the arithmetic of a short row.
+/// Copies fewer than sixteen values in pieces of eight, four, two and one, as given by the bits of
+/// their number: a copy whose length is known only at run time is a function call, which takes
+/// longer than the arithmetic of a short row.
 #[inline(always)]
 fn copy_part(from: &[f32], to: &mut [f32]) {
     let (from, to) = copy_piece::<8>(from, to);
@@ -122,7 +130,7 @@ fn copy_part(from: &[f32], to: &mut [f32]) {
     copy_piece::<1>(from, to);
 }
 
-/// Copies N values if there are as many, and returns what is left of both.
+/// Copies N values if there are that many, and returns the rest of both slices.
 #[inline(always)]
 fn copy_piece<'f, 't, const N: usize>(from: &'f [f32], to: &'t mut [f32]) -> (&'f [f32], &'t mut [f32]) {
     match from.split_first_chunk::<N>() {
@@ -135,24 +143,24 @@ fn copy_piece<'f, 't, const N: usize>(from: &'f [f32], to: &'t mut [f32]) -> (&'
     }
 }
 
-/// The operations of the products on the sixteen values of a line, the one rearrangement that they need, and the tile that
-/// makes best use of the registers.
+/// The operations on the sixteen values of a line that matrix products need, the transposition that
+/// they need, and the tile size that makes the best use of the registers.
 ///
-/// A value of the type proves that this machine has it.
+/// A value of the type proves that this machine supports the instruction set.
 pub(crate) trait Arithmetic: Copy {
-    /// Sixteen values, in as many registers as they take.
+    /// Sixteen values, in one or more registers.
     type Vector: Copy;
 
-    /// Most rows of a tile.
+    /// The maximum number of rows of a tile.
     const HEIGHT: usize;
 
-    /// Most lines side by side in a tile: 1 or 2.
+    /// The maximum number of lines next to each other in a tile: 1 or 2.
     const BREADTH: usize;
 
-    /// Runs `kernel` as a function of its own, compiled for this arithmetic.
+    /// Runs `kernel` in a separate function that is compiled for this arithmetic.
     fn run(self, kernel: impl Kernel);
 
-    /// Sixteen times the same.
+    /// Returns a vector of sixteen copies of `value`.
     fn splat(self, value: f32) -> Self::Vector;
 
     /// Reads sixteen values.
@@ -161,34 +169,36 @@ pub(crate) trait Arithmetic: Copy {
     /// Writes sixteen values.
     fn store(self, vector: Self::Vector, values: &mut [f32; WIDTH]);
 
-    /// a + b.
+    /// Returns a + b.
     fn add(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
-    /// a·b + c, rounded once or twice.
+    /// Returns a·b + c, rounded once or twice.
     fn multiply_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
-    /// max(a, 0); NaN stays NaN, and −0 stays −0.
+    /// Returns max(a, 0); NaN stays NaN, and −0 stays −0.
     fn relu(self, a: Self::Vector) -> Self::Vector;
 
-    /// Writes eight rows, `stride` apart, as eight columns of the lines: `lines[k][column + r] = rows[r · stride + k]`.
+    /// Writes eight rows, `stride` apart, to eight columns of the lines: `lines[k][column + r] =
+    /// rows[r · stride + k]`.
     #[inline(always)]
     fn transpose(self, rows: &[f32], stride: usize, lines: &mut [PanelLine], column: usize) {
         transpose_by_definition(rows, stride, lines, column);
     }
 
-    /// The way back: `rows[r · stride + k] = lines[k][column + r]`.
+    /// The inverse of [`transpose`](Self::transpose): `rows[r · stride + k] = lines[k][column +
+    /// r]`.
     #[inline(always)]
     fn transpose_back(self, lines: &[PanelLine], column: usize, rows: &mut [f32], stride: usize) {
         transpose_back_by_definition(lines, column, rows, stride);
     }
 }
 
-/// Rows that a transposition takes at a time.
+/// The number of rows that are transposed at a time.
 pub(crate) const EIGHT: usize = 8;
 
-/// Rounds the product and then the sum: for machines without a fused multiply-add, on which emulating one takes a
-/// call for each.
-#[cfg_attr(target_arch = "aarch64", allow(dead_code, reason = "every such machine can do better"))]
+/// Rounds the product and then the sum: for machines without a fused multiply-add instruction,
+/// where emulating one takes a function call per operation.
+#[cfg_attr(target_arch = "aarch64", allow(dead_code, reason = "every such machine has a fused multiply-add"))]
 #[derive(Clone, Copy)]
 pub(crate) struct SeparateArithmetic;
 
@@ -199,7 +209,7 @@ impl Portable for SeparateArithmetic {
     }
 }
 
-/// Rounds once: for machines of which every one has the instruction.
+/// Rounds once: for architectures on which every machine has the instruction.
 #[cfg(target_arch = "aarch64")]
 #[derive(Clone, Copy)]
 struct FusedArithmetic;
@@ -212,7 +222,7 @@ impl Portable for FusedArithmetic {
     }
 }
 
-/// An arithmetic of arrays.
+/// An arithmetic on arrays.
 trait Portable: Copy {
     fn multiply_add(a: f32, b: f32, c: f32) -> f32;
 }
@@ -268,7 +278,7 @@ impl<P: Portable> Arithmetic for P {
     }
 }
 
-/// [`Arithmetic::transpose`] as it is defined.
+/// The definition of [`Arithmetic::transpose`] as plain loops.
 #[inline(always)]
 fn transpose_by_definition(rows: &[f32], stride: usize, lines: &mut [PanelLine], column: usize) {
     for (k, line) in lines.iter_mut().enumerate() {
@@ -278,7 +288,7 @@ fn transpose_by_definition(rows: &[f32], stride: usize, lines: &mut [PanelLine],
     }
 }
 
-/// [`Arithmetic::transpose_back`] as it is defined.
+/// The definition of [`Arithmetic::transpose_back`] as plain loops.
 #[inline(always)]
 fn transpose_back_by_definition(lines: &[PanelLine], column: usize, rows: &mut [f32], stride: usize) {
     for (k, line) in lines.iter().enumerate() {
@@ -297,20 +307,20 @@ mod x86_64 {
         Arithmetic, EIGHT, Kernel, PanelLine, WIDTH, transpose_back_by_definition, transpose_by_definition,
     };
 
-    /// The proof that this processor has AVX2 and FMA: only [`detect`](Avx2::detect) makes one.
+    /// Proof that this processor has AVX2 and FMA; only [`detect`](Avx2::detect) creates one.
     #[derive(Clone, Copy)]
     pub(crate) struct Avx2(());
 
     impl Avx2 {
-        /// Asks the processor; the standard library keeps the answer.
+        /// Queries the processor's features; the standard library caches the result.
         pub(crate) fn detect() -> Option<Self> {
             let found = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
             found.then_some(Self(()))
         }
     }
 
-    /// A tile of 6 × 16 takes twelve of sixteen registers, and leaves three for a line of the right operand and a value of the
-    /// left one.
+    /// A tile of 6 × 16 takes twelve of sixteen registers, and leaves enough for a line of the
+    /// right operand and a value of the left one.
     impl Arithmetic for Avx2 {
         type Vector = [__m256; 2];
 
@@ -338,7 +348,8 @@ mod x86_64 {
 
         #[inline(always)]
         fn store(self, [low, high]: [__m256; 2], values: &mut [f32; WIDTH]) {
-            // SAFETY: `self` proves that the processor has AVX2, and there is room for sixteen values.
+            // SAFETY: `self` proves that the processor has AVX2, and there is room for sixteen
+            // values.
             unsafe {
                 _mm256_storeu_ps(values.as_mut_ptr(), low);
                 _mm256_storeu_ps(values[EIGHT..].as_mut_ptr(), high);
@@ -359,8 +370,8 @@ mod x86_64 {
 
         #[inline(always)]
         fn relu(self, a: [__m256; 2]) -> [__m256; 2] {
-            // SAFETY: `self` proves that the processor has AVX2. Of two zeros, and where one is NaN, the instruction returns
-            // the second operand, here `a`.
+            // SAFETY: `self` proves that the processor has AVX2. Of two zeros, and where one is
+            // NaN, the instruction returns the second operand, here `a`.
             a.map(|a| unsafe { _mm256_max_ps(_mm256_setzero_ps(), a) })
         }
 
@@ -368,13 +379,14 @@ mod x86_64 {
         fn transpose(self, rows: &[f32], stride: usize, lines: &mut [PanelLine], column: usize) {
             let (eights, rest) = lines.as_chunks_mut::<EIGHT>();
             let done = EIGHT * eights.len();
-            assert!(rows.len() >= 7 * stride + done, "eight rows of as many values as lines");
-            assert!(column + EIGHT <= WIDTH, "eight columns of a line");
+            assert!(rows.len() >= 7 * stride + done, "eight rows, each with a value for every line");
+            assert!(column + EIGHT <= WIDTH, "room for eight columns in a line");
             for (k, lines) in eights.iter_mut().enumerate() {
                 let to = lines.as_mut_ptr().cast::<f32>();
-                // SAFETY: `self` proves that the processor has AVX2; of 8 rows, `stride` apart, the values 8k to 8k + 7
-                // are read, and the assertion shows that even those of the last row lie in `rows`; eight values of each of
-                // eight lines are written, from a column that leaves room for them.
+                // SAFETY: `self` proves that the processor has AVX2; the values 8k to 8k + 7 of 8
+                // rows, `stride` apart, are read, and the assertion shows that even those of the
+                // last row lie within `rows`; eight values in each of eight lines are written,
+                // starting at a column that leaves room for them.
                 unsafe { transpose_8x8((rows.as_ptr().add(EIGHT * k), stride), (to.add(column), WIDTH)) };
             }
             transpose_by_definition(&rows[done..], stride, rest, column);
@@ -384,11 +396,11 @@ mod x86_64 {
         fn transpose_back(self, lines: &[PanelLine], column: usize, rows: &mut [f32], stride: usize) {
             let (eights, rest) = lines.as_chunks::<EIGHT>();
             let done = EIGHT * eights.len();
-            assert!(rows.len() >= 7 * stride + done, "eight rows of as many values as lines");
-            assert!(column + EIGHT <= WIDTH, "eight columns of a line");
+            assert!(rows.len() >= 7 * stride + done, "eight rows, each with a value for every line");
+            assert!(column + EIGHT <= WIDTH, "room for eight columns in a line");
             for (k, lines) in eights.iter().enumerate() {
                 let from = lines.as_ptr().cast::<f32>();
-                // SAFETY: as in `transpose`, with reading and writing exchanged.
+                // SAFETY: as in `transpose`, with reads and writes exchanged.
                 unsafe {
                     transpose_8x8((from.add(column), WIDTH), (rows.as_mut_ptr().add(EIGHT * k), stride))
                 };
@@ -411,9 +423,10 @@ mod x86_64 {
     #[inline]
     unsafe fn transpose_8x8((from, from_stride): (*const f32, usize), (to, to_stride): (*mut f32, usize)) {
         for quarter in [0, 4] {
-            // Four values of row r in the lower half, of row r + 4 in the upper one.
+            // Four values of row r in the lower half and four of row r + 4 in the upper half.
             let load = |r: usize| {
-                // SAFETY: the caller vouches for eight values in each of eight rows, and these are 4 of them.
+                // SAFETY: the caller guarantees eight values in each of eight rows, and these are 4
+                // of them.
                 let low = unsafe { _mm_loadu_ps(from.add(r * from_stride + quarter)) };
                 // SAFETY: as above.
                 let high = unsafe { _mm_loadu_ps(from.add((r + 4) * from_stride + quarter)) };
@@ -435,16 +448,17 @@ mod x86_64 {
         }
     }
 
-    /// The proof that this processor has AVX-512 as all but the first such processors have it: the foundation, which the kernels
-    /// need, and what loops that the compiler turns into vectors can use (BW, DQ, VL). Only [`detect`](Avx512::detect) makes one.
+    /// Proof that this processor has the AVX-512 subsets that all but the first such processors
+    /// have: the foundation (F), which the kernels need, and BW, DQ and VL, which auto-vectorized
+    /// loops can use. Only [`detect`](Avx512::detect) creates one.
     #[derive(Clone, Copy)]
     pub(crate) struct Avx512 {
-        /// Every such processor has this too; its transpositions serve here.
+        /// Every such processor also has AVX2, whose transposition is used here.
         avx2: Avx2,
     }
 
     impl Avx512 {
-        /// Asks the processor; the standard library keeps the answer.
+        /// Queries the processor's features; the standard library caches the result.
         pub(crate) fn detect() -> Option<Self> {
             let found = is_x86_feature_detected!("avx512f")
                 && is_x86_feature_detected!("avx512bw")
@@ -454,7 +468,8 @@ mod x86_64 {
         }
     }
 
-    /// A tile of 12 × 32 takes 24 of 32 registers, and leaves room for two lines of the right operand and values of the left.
+    /// A tile of 12 × 32 takes 24 of 32 registers, and leaves room for two lines of the right
+    /// operand and values of the left one.
     impl Arithmetic for Avx512 {
         type Vector = __m512;
 
@@ -481,7 +496,8 @@ mod x86_64 {
 
         #[inline(always)]
         fn store(self, vector: __m512, values: &mut [f32; WIDTH]) {
-            // SAFETY: `self` proves that the processor has AVX-512, and there is room for sixteen values.
+            // SAFETY: `self` proves that the processor has AVX-512, and there is room for sixteen
+            // values.
             unsafe { _mm512_storeu_ps(values.as_mut_ptr(), vector) }
         }
 
@@ -499,8 +515,8 @@ mod x86_64 {
 
         #[inline(always)]
         fn relu(self, a: __m512) -> __m512 {
-            // SAFETY: `self` proves that the processor has AVX-512. Of two zeros, and where one is NaN, the instruction
-            // returns the second operand, here `a`.
+            // SAFETY: `self` proves that the processor has AVX-512. Of two zeros, and where one is
+            // NaN, the instruction returns the second operand, here `a`.
             unsafe { _mm512_max_ps(_mm512_setzero_ps(), a) }
         }
 
@@ -526,7 +542,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_a_line_is_read_and_zeros_follow() {
+    fn a_partial_line_is_padded_with_zeros() {
         let values: Vec<f32> = (1..=16).map(|i| i as f32).collect();
         assert_eq!(PanelLine::load(&values).0[..], values);
         for len in 0..WIDTH {
@@ -538,7 +554,7 @@ mod tests {
 
     #[cfg(target_arch = "x86_64")]
     #[test]
-    fn a_transposition_by_vectors_is_the_one_by_definition_and_so_is_the_way_back() {
+    fn vectorized_transposition_and_its_inverse_match_their_definitions() {
         let Some(avx2) = Avx2::detect() else { return };
         for (len, stride) in [(1, 1), (7, 9), (8, 8), (16, 21), (21, 21), (40, 64)] {
             let rows: Vec<f32> = (0..7 * stride + len).map(|i| i as f32).collect();

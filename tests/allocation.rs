@@ -1,8 +1,9 @@
-//! Shows that a step allocates nothing: between two steps of one epoch the number of allocations of the whole process
-//! stays the same, with every kind of optimizer, with clipping, and
-//! while the noise scale is measured.
+//! Shows that a step allocates nothing: between two steps of one epoch the number of allocations of
+//! the whole process stays the same, with every kind of optimizer, with clipping, and while the
+//! noise scale is measured.
 //!
-//! One test alone in its process, so that no other counts; the allocator is that of the crate dhat.
+//! This is the only test in its process, so that no other allocations count; the allocator is that
+//! of the crate dhat.
 
 use phalanx::data::{LoadOptions, Source};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape};
@@ -34,7 +35,8 @@ fn no_step_after_the_first_ones_allocates() {
                 batch_size: 32,
                 ..Options::default()
             };
-            // What is said of the first steps includes what the ranks and this thread set up for themselves.
+            // The counts of the first steps include what the ranks and this thread allocate during
+            // setup.
             let mut counts = Vec::with_capacity(100);
             let outcome = Trainer::new(&model, &digits, options)
                 .on_event(|event| {
@@ -44,7 +46,8 @@ fn no_step_after_the_first_ones_allocates() {
                 })
                 .run();
             assert_eq!(outcome.unwrap().steps, 45);
-            // This thread may allocate once, when it first has to wait for a message; 30 steps would show as 30.
+            // This thread may allocate once, when it first has to wait for a message; allocations
+            // in 30 steps would count as 30.
             assert!(counts[40] - counts[10] < 5, "{kind} on {threads} threads: {counts:?}");
         }
     }

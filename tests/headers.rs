@@ -1,7 +1,8 @@
-//! Shows that a header is never believed: whatever a file promises, reading it takes at most twice the bytes that it holds, once
-//! unpacked, and 16 MiB.
+//! Shows that a header is never trusted: whatever size a file claims, reading it takes at most
+//! twice the bytes that it contains after decompression, plus 16 MiB.
 //!
-//! One test alone in its process, so that no other allocates; the allocator is that of the crate dhat.
+//! This is the only test in its process, so that no other allocations count; the allocator is that
+//! of the crate dhat.
 
 #[path = "data/bad_source.rs"]
 #[allow(dead_code)]
@@ -22,11 +23,11 @@ use tally::Tally;
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
-/// What a file holds behind its header where its size is to matter.
-const HELD: usize = 24 << 20;
+/// The size of a file's content after its header, in cases where the size matters.
+const CONTENT: usize = 24 << 20;
 const SLACK: usize = 16 << 20;
 
-/// Files by name; what is loaded; the bytes that the files hold, unpacked.
+/// Files by name, the source to load, and the size of the decompressed files in bytes.
 struct Case {
     what: &'static str,
     files: Vec<(&'static str, Vec<u8>)>,
@@ -46,7 +47,7 @@ fn images(what: &'static str, bytes: Vec<u8>) -> Case {
     Case { source: "", ..case(what, IMAGES, bytes) }
 }
 
-/// Packed, with what that holds.
+/// A packed file, with the size of its content.
 fn packed_images(what: &'static str, bytes: Vec<u8>) -> Case {
     Case { source: "", held: bytes.len(), ..case(what, "train-images-idx3-ubyte.gz", gz(&bytes)) }
 }
@@ -56,7 +57,8 @@ fn idx(extents: &[u32], held: usize) -> Vec<u8> {
     [0, 0, 8, extents.len() as u8].into_iter().chain(extents_bytes).chain(vec![1; held]).collect()
 }
 
-/// Images of 64 KiB that cannot be packed, so that the file could hold much of anything else.
+/// Images of 64 KiB that cannot be compressed, so that the rest of the file could contain much
+/// more.
 fn noise(extents: &[u32]) -> Vec<u8> {
     let mut state = 1_u32;
     let mut next = || {
@@ -70,7 +72,7 @@ fn safetensors(header: &str, held: usize) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; held]].concat()
 }
 
-/// A file whose header is nearly all of it.
+/// A file that consists almost entirely of its header.
 fn tensors(count: usize) -> Vec<u8> {
     let tensor = |index| format!(r#""{index:x}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}}"#);
     safetensors(&format!("{{{}}}", (0..count).map(tensor).collect::<Vec<_>>().join(",")), 0)
@@ -82,7 +84,7 @@ fn metadata(count: usize) -> Vec<u8> {
     safetensors(&format!(r#"{{"__metadata__":{{{}}}}}"#, entries.join(",")), 0)
 }
 
-/// A model file whose description is this, and that has the two tensors of a model of one layer.
+/// A model file with this description, and with the two tensors of a one-layer model.
 fn described(key: &str, description: &str, held: usize) -> Vec<u8> {
     let text = serde_json::to_string(description).unwrap();
     let weights = held / 4;
@@ -116,16 +118,16 @@ fn arrays() -> Vec<Case> {
         case("npy of 2^64 numbers", "a.npy", npy("|u1", "(18446744073709551615,)", &[0; 8])),
         case("npy of 2^32 x 2^32", "a.npy", npy("<f4", "(4294967296, 4294967296)", &[0; 8])),
         case("npy of 1 GiB", "a.npy", npy("<f4", "(16384, 16384)", &[0; 8])),
-        case("npy of twice what it holds", "a.npy", npy("|u1", "(50331648,)", &vec![1; HELD])),
-        case("npy of half of what it holds", "a.npy", npy("|u1", "(12582912,)", &vec![1; HELD])),
+        case("npy of twice its content", "a.npy", npy("|u1", "(50331648,)", &vec![1; CONTENT])),
+        case("npy of half its content", "a.npy", npy("|u1", "(12582912,)", &vec![1; CONTENT])),
         case("npy of a header of 4 GiB", "a.npy", long(u32::MAX)),
         case("npy of a header of 64 KiB", "a.npy", long(1 << 16)),
         case("npy of 30,000 extents", "a.npy", sized),
-        case("npy of i16, stored as f32", "a.npy", npy("<i2", "(12582912,)", &vec![1; HELD])),
+        case("npy of i16, stored as f32", "a.npy", npy("<i2", "(12582912,)", &vec![1; CONTENT])),
         case(
-            "npy in the order of Fortran",
+            "npy in Fortran order",
             "a.npy",
-            npy_text(1, "{'descr': '<f4', 'fortran_order': True, 'shape': (6, 1048576)}", &vec![0; HELD]),
+            npy_text(1, "{'descr': '<f4', 'fortran_order': True, 'shape': (6, 1048576)}", &vec![0; CONTENT]),
         ),
         Case {
             files: vec![
@@ -133,7 +135,7 @@ fn arrays() -> Vec<Case> {
                 ("y.npy", npy("<f8", "(1, 1152921504606846976)", &[0; 8])),
             ],
             source: "x.npy,y.npy",
-            ..case("npy of 2^60 labels a sample", "x.npy", npy("|u1", "(1,)", &[0; 8]))
+            ..case("npy of 2^60 labels per sample", "x.npy", npy("|u1", "(1,)", &[0; 8]))
         },
     ]
 }
@@ -153,26 +155,26 @@ fn images_and_packed() -> Vec<Case> {
         images("IDX of 2^128 bytes", idx(&[u32::MAX; 4], 5)),
         images("IDX of 4 GiB", idx(&[u32::MAX, 1, 1], 5)),
         images("IDX of 255 extents", idx(&[u32::MAX; 255], 5)),
-        images("IDX of twice what it holds", idx(&[2 * HELD as u32, 1, 1], HELD)),
-        images("IDX of half of what it holds", idx(&[HELD as u32 / 2, 1, 1], HELD)),
+        images("IDX of twice its content", idx(&[2 * CONTENT as u32, 1, 1], CONTENT)),
+        images("IDX of half its content", idx(&[CONTENT as u32 / 2, 1, 1], CONTENT)),
         packed_images("packed IDX of 2^96 bytes", idx(&[u32::MAX; 3], 5)),
-        packed_images("packed IDX of all that deflate could hold", idx(&[34_000, 1, 1], 5)),
-        packed_images("packed IDX of a thousand times what it holds", noise(&[60 << 20, 1, 1])),
-        packed_images("packed IDX of twice what it holds", idx(&[2 * HELD as u32, 1, 1], HELD)),
-        packed_images("packed IDX of half of what it holds", idx(&[HELD as u32 / 2, 1, 1], HELD)),
-        case("gzip of a name of 24 MiB", "a.csv.gz", named(HELD)),
-        case("gzip of a name of 60,000 bytes", "a.csv.gz", named(60_000)),
-        case("gzip of 4 GiB, as its end says", "a.csv.gz", sized),
+        packed_images("packed IDX of the maximum for deflate", idx(&[34_000, 1, 1], 5)),
+        packed_images("packed IDX of a thousand times its content", noise(&[60 << 20, 1, 1])),
+        packed_images("packed IDX of twice its content", idx(&[2 * CONTENT as u32, 1, 1], CONTENT)),
+        packed_images("packed IDX of half its content", idx(&[CONTENT as u32 / 2, 1, 1], CONTENT)),
+        case("gzip with a name of 24 MiB", "a.csv.gz", named(CONTENT)),
+        case("gzip with a name of 60,000 bytes", "a.csv.gz", named(60_000)),
+        case("gzip of 4 GiB according to its trailer", "a.csv.gz", sized),
     ]
 }
 
 fn text() -> Vec<Case> {
-    let of = |unit: &str| unit.repeat(HELD / unit.len());
+    let of = |unit: &str| unit.repeat(CONTENT / unit.len());
     vec![
-        case("libsvm of feature 2^24", "a.svm", "1 16777216:1\n0 1:1\n"),
-        case("libsvm of feature 2^32", "a.svm", "1 4294967295:1\n"),
-        case("libsvm of feature 2^64", "a.svm", "1 18446744073709551615:1\n"),
-        case("libsvm of label 2^31", "a.svm", "2147483648 1:1\n"),
+        case("libsvm with feature 2^24", "a.svm", "1 16777216:1\n0 1:1\n"),
+        case("libsvm with feature 2^32", "a.svm", "1 4294967295:1\n"),
+        case("libsvm with feature 2^64", "a.svm", "1 18446744073709551615:1\n"),
+        case("libsvm with label 2^31", "a.svm", "2147483648 1:1\n"),
         case("libsvm of a comment of colons", "a.svm", of(":").replacen(':', "#", 1) + "\n1 1:1\n"),
         case("libsvm of colons", "a.svm", of(":")),
         case("libsvm of empty lines", "a.svm", of("\n") + "1 1:1\n"),
@@ -201,12 +203,16 @@ fn models() -> Vec<Case> {
         case("safetensors of a tensor of 2^64 bytes", "a.st", tensor("[4611686018427387904]", u64::MAX)),
         case("safetensors of a tensor of 2^40 bytes", "a.st", tensor("[274877906944]", 1 << 40)),
         case("safetensors of extents that overflow", "a.st", tensor("[4294967296,4294967296,4294967296]", 8)),
-        case("safetensors of a whole model", "a.st", model(HELD as u64 / 4, "", "", HELD)),
-        case("safetensors of a header of many tensors", "a.st", tensors(HELD / 50)),
+        case("safetensors of a whole model", "a.st", model(CONTENT as u64 / 4, "", "", CONTENT)),
+        case("safetensors of a header of many tensors", "a.st", tensors(CONTENT / 50)),
         case("safetensors of 15,900 tensors", "a.st", tensors(15_900)),
-        case("safetensors of many entries of metadata", "a.st", metadata(HELD / 16)),
+        case("safetensors of many entries of metadata", "a.st", metadata(CONTENT / 16)),
         case("safetensors of 39,900 entries of metadata", "a.st", metadata(39_900)),
-        case("safetensors of one long entry of metadata", "a.st", described("phalanx", &"a".repeat(HELD), 8)),
+        case(
+            "safetensors of one long entry of metadata",
+            "a.st",
+            described("phalanx", &"a".repeat(CONTENT), 8),
+        ),
         case("safetensors of an entry of 7 MiB", "a.st", described("phalanx", &"a".repeat(7 << 20), 8)),
         case("model of 2^61 params", "a.st", model(1 << 59, "", "", 8)),
         case("model of 2^40 params", "a.st", model(1 << 20, "1048576", "", 8)),
@@ -214,11 +220,11 @@ fn models() -> Vec<Case> {
     ]
 }
 
-/// The most that was allocated at once while the case was read.
+/// Returns the maximum number of bytes allocated at once while the case was read.
 fn peak(case: &Case, folder: &Path) -> (usize, String) {
     let path = folder.join(case.source);
     let profiler = dhat::Profiler::builder().testing().build();
-    let said = match case.source {
+    let outcome = match case.source {
         "a.st" => {
             let models = ModelFile::load(&path).map(|_| ()).map_err(|error| error.to_string());
             let files = summarize(&path).map(|_| ()).map_err(|error| error.to_string());
@@ -235,29 +241,29 @@ fn peak(case: &Case, folder: &Path) -> (usize, String) {
     };
     let peak = dhat::HeapStats::get().max_bytes;
     drop(profiler);
-    (peak, said.err().unwrap_or_else(|| "read".to_owned()))
+    (peak, outcome.err().unwrap_or_else(|| "read".to_owned()))
 }
 
 #[test]
-fn no_header_is_believed_before_the_file_can_hold_what_it_promises() {
-    let mut tally = Tally::new("E3", "hostile files that take no more than twice their bytes and 16 MiB");
+fn no_header_is_trusted_beyond_the_size_of_the_file() {
+    let mut tally = Tally::new("E3", "hostile files that take at most twice their bytes and 16 MiB");
     for case in [arrays(), images_and_packed(), text(), models()].into_iter().flatten() {
         let folder = tempfile::tempdir().unwrap();
         for (name, bytes) in &case.files {
             fs::write(folder.path().join(name), bytes).unwrap();
         }
-        let (peak, said) = peak(&case, folder.path());
+        let (peak, error) = peak(&case, folder.path());
         let most = 2 * case.held + SLACK;
-        let told = || {
+        let describe = || {
             format!(
-                "{}: {peak} bytes, of at most {most}, for {} held: {}",
+                "{}: {peak} bytes, expected at most {most}, for a content of {}: {}",
                 case.what,
                 case.held,
-                said.chars().take(160).collect::<String>()
+                error.chars().take(160).collect::<String>()
             )
         };
-        println!("{}", told());
-        tally.case(peak <= most, told);
+        println!("{}", describe());
+        tally.case(peak <= most, describe);
     }
     tally.end();
 }

@@ -1,4 +1,4 @@
-//! Tells the room of the reducer that its locks and atomics come from `watched.rs`.
+//! Sets the cfg with which the reducer takes its locks and atomics from `watched.rs`.
 
 fn main() {
     println!("cargo::rustc-cfg=phalanx_models");

@@ -8,7 +8,8 @@ use super::checkpoint_file::Checkpoint;
 use super::error::CheckpointError;
 use super::whole_file::PREFIX;
 
-/// The folder `checkpoints` of a run, with files `step-00000500.safetensors`, named by the steps done.
+/// The folder `checkpoints` of a run, with files `step-00000500.safetensors`, named after the
+/// number of completed steps.
 ///
 /// # Examples
 ///
@@ -26,9 +27,9 @@ use super::whole_file::PREFIX;
 /// remove_leftovers(dir.path())?;
 /// assert_eq!(dir.steps()?, [500]);
 /// assert!(dir.newest_before(500, |damaged| eprintln!("{damaged}"))?.is_none());
-/// let mut told = Vec::new();
-/// assert!(dir.newest(|damaged| told.push(damaged.to_string())).is_err());
-/// assert!(told[0].contains("step-00000500.safetensors"));
+/// let mut warnings = Vec::new();
+/// assert!(dir.newest(|damaged| warnings.push(damaged.to_string())).is_err());
+/// assert!(warnings[0].contains("step-00000500.safetensors"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +38,7 @@ pub struct CheckpointDir {
 }
 
 impl CheckpointDir {
-    /// That of a run directory, whether it is there or not.
+    /// Returns the checkpoint folder of a run directory, which need not exist.
     pub fn of_run(run: &Path) -> Self {
         Self { path: run.join("checkpoints") }
     }
@@ -47,12 +48,13 @@ impl CheckpointDir {
         &self.path
     }
 
-    /// Returns the path of the checkpoint after `step` steps, present or not.
+    /// Returns the path of the checkpoint after `step` steps, which need not exist.
     pub fn path_of(&self, step: u64) -> PathBuf {
         self.path.join(format!("step-{step:08}.safetensors"))
     }
 
-    /// The steps that there are checkpoints of, ascending; none if there is no such folder.
+    /// Returns the steps of the available checkpoints, ascending; empty if the folder does not
+    /// exist.
     ///
     /// # Errors
     ///
@@ -63,12 +65,13 @@ impl CheckpointDir {
         Ok(steps)
     }
 
-    /// The newest checkpoint that is whole, with its path. Each that is damaged is told to `damaged`, and the one before it is
-    /// tried.
+    /// Returns the newest undamaged checkpoint, with its path. Calls `damaged` with the error of
+    /// each damaged checkpoint and falls back to the previous one.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Folder`]; [`CheckpointError::AllDamaged`] if there are some, and none is whole.
+    /// [`CheckpointError::Folder`]; [`CheckpointError::AllDamaged`] if there are checkpoints, but
+    /// all are damaged.
     pub fn newest(
         &self,
         damaged: impl FnMut(&CheckpointError),
@@ -76,7 +79,7 @@ impl CheckpointDir {
         self.newest_before(u64::MAX, damaged)
     }
 
-    /// The [newest](Self::newest) of those before a step.
+    /// Returns the [newest](Self::newest) undamaged checkpoint before a step.
     ///
     /// # Errors
     ///
@@ -106,7 +109,7 @@ impl CheckpointDir {
     }
 }
 
-/// Removes from a folder what a program has left that was killed while it wrote a file whole.
+/// Removes the temporary files that a killed program has left in a folder.
 ///
 /// # Errors
 ///
@@ -116,7 +119,7 @@ pub fn remove_leftovers(folder: &Path) -> Result<(), CheckpointError> {
     leftovers.map(|name| folder.join(name)).try_for_each(|path| remove(&path))
 }
 
-/// Names in a folder; none if it is not there.
+/// Returns the names in a folder; empty if the folder does not exist.
 fn names(folder: &Path) -> Result<Vec<String>, CheckpointError> {
     let failed = |source| CheckpointError::Folder { path: folder.to_owned(), source };
     let entries = match fs::read_dir(folder) {
@@ -127,7 +130,7 @@ fn names(folder: &Path) -> Result<Vec<String>, CheckpointError> {
     names.filter_map(Result::transpose).collect::<io::Result<_>>().map_err(failed)
 }
 
-/// Removes a file, if it is there.
+/// Removes a file, if it exists.
 pub(super) fn remove(path: &Path) -> Result<(), CheckpointError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -135,7 +138,7 @@ pub(super) fn remove(path: &Path) -> Result<(), CheckpointError> {
     }
 }
 
-/// The step in the name of a checkpoint.
+/// Returns the step in the name of a checkpoint.
 fn step_of(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
     let step = digits.parse().ok()?;
@@ -147,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_that_are_written_here_are_steps() {
+    fn only_names_in_the_written_form_are_steps() {
         assert_eq!(step_of("step-00000500.safetensors"), Some(500));
         assert_eq!(step_of("step-123456789.safetensors"), Some(123_456_789));
         for name in ["step-500.safetensors", "step-+0000500.safetensors", "step-00000500", ".writing-abc"] {

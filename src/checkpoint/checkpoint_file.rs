@@ -1,4 +1,4 @@
-//! All that a run is resumed from, on disk.
+//! Checkpoint files: the full state of a run on disk, from which it is resumed.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,16 +11,18 @@ use serde::{Deserialize, Serialize};
 use super::error::CheckpointError;
 use super::model_file::{ModelFile, VERSION, described_model, version};
 use super::safetensors::{
-    TensorEntry, append, cut, description, parse, read, refuse_others, understood, write,
+    TensorEntry, append, cut, description, parse, parse_description, read, refuse_others, write,
 };
 use super::whole_file::write_whole_with;
 use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
 use crate::model::{Mlp, MlpShape, Model, Tensor};
 use crate::train::{EpochEnd, PhaseTimes, Position, Quality, Snapshot};
 
-/// A checkpoint file: a safetensors file of the params, named as in a [`ModelFile`]; of the optimizer's state, as
-/// `optimizer.exp_avg.layers.0.weight`; of the best params so far, if the run keeps them, as `best.layers.0.weight`; and of the seconds
-/// of each epoch. All else is JSON in the metadata, under the one key `phalanx-checkpoint`. It has the CRC32C of each tensor, and begins with one over itself: so that covers the whole.
+/// A checkpoint file: a safetensors file of the params, named as in a [`ModelFile`]; of the
+/// optimizer's state, as `optimizer.exp_avg.layers.0.weight`; of the best params so far, if the run
+/// keeps them, as `best.layers.0.weight`; and of the seconds of each epoch. Everything else is JSON
+/// in the metadata, under the single key `phalanx-checkpoint`. The JSON contains the CRC32C of each
+/// tensor, and starts with a CRC32C over itself, so the checksums cover the whole file.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The facts that are the same in all checkpoints of a run.
@@ -28,10 +30,10 @@ pub struct Checkpoint {
     pub facts: Arc<RunFacts>,
     /// Params, optimizer state and position.
     pub snapshot: Arc<Snapshot>,
-    /// The quality of the params, if it was measured at the end of a whole epoch.
+    /// The quality of the params, if it was measured at the end of a complete epoch.
     #[doc(hidden)]
     pub quality: Option<Quality>,
-    /// Times of the epochs before.
+    /// Times of the previous epochs.
     #[doc(hidden)]
     pub history: History,
 }
@@ -46,39 +48,40 @@ pub struct RunFacts {
     /// The standardization of the targets, if they were standardized.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standardize_targets: Option<Standardize>,
-    /// Names of the classes, by index; none for values.
+    /// Names of the classes, by index; `None` for regression.
     pub classes: Option<Classes>,
     /// The options of the run, by flag.
     pub options: BTreeMap<String, serde_json::Value>,
     /// The training samples.
     pub train: Fingerprint,
-    /// The test samples, if there are any.
+    /// The test samples, if any.
     pub test: Option<Fingerprint>,
     /// The summary of how the training samples were interpreted.
     #[serde(default)]
     pub data: DataSummary,
 }
 
-/// Times of the epochs that are done, for the results of the whole run.
+/// Times of the completed epochs, for the results of the whole run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct History {
-    /// Seconds of each whole epoch. A tensor of its own in the file: there may be millions.
+    /// Seconds of each complete epoch. Stored as a separate tensor in the file, because there may
+    /// be millions.
     #[serde(skip)]
     pub epoch_secs: Vec<f64>,
-    /// Samples per second of the fastest of them; 0 without any.
+    /// Samples per second of the fastest complete epoch; 0 without a complete epoch.
     pub samples_per_sec: f64,
-    /// The time that rank 0 spent in each phase of them.
+    /// The time that rank 0 spent in each phase of the epochs.
     pub phases: PhaseTimes,
-    /// Seconds that the program ran, until the checkpoint was taken.
+    /// Seconds from the start of the program to the creation of the checkpoint.
     pub wall_secs: f64,
 }
 
 impl RunFacts {
-    /// Takes them from the file of a model.
+    /// Creates the facts from a model file.
     ///
     /// # Panics
     ///
-    /// If the file does not say what the model is trained on.
+    /// If the file has no fingerprint of the training samples.
     pub(super) fn of_model(model: &ModelFile) -> Self {
         Self {
             shape: model.shape.clone(),
@@ -94,8 +97,8 @@ impl RunFacts {
 }
 
 impl History {
-    /// Counts a whole epoch, or the times of the part of one that a run ended with: of that, neither the seconds are an epoch's nor the
-    /// speed the best.
+    /// Adds a complete epoch, or the phase times of a partial epoch at the end of a run, which does
+    /// not count for the epoch's seconds and the best speed.
     pub fn add(&mut self, end: &EpochEnd) {
         self.phases += end.phases;
         if end.is_whole {
@@ -110,9 +113,9 @@ impl History {
 #[derive(Serialize, Deserialize)]
 struct CheckpointDescription {
     version: u32,
-    /// Of this description, taken while this is empty.
+    /// The checksum of this description, computed while this field is empty.
     crc32c: String,
-    /// Of each tensor.
+    /// The checksum of each tensor.
     tensors: BTreeMap<String, String>,
     position: Position,
     /// Names of the optimizer's state vectors.
@@ -126,7 +129,8 @@ struct CheckpointDescription {
 }
 
 impl CheckpointDescription {
-    /// The quality at the end of a whole epoch. Files of older versions also have that of a part of one.
+    /// Returns the quality at the end of a complete epoch. Files of older versions also contain the
+    /// quality of a partial epoch.
     fn quality(&self) -> Option<Quality> {
         self.quality.filter(|_| self.position.batch == 0)
     }
@@ -138,15 +142,15 @@ pub(super) const KEY: &str = "phalanx-checkpoint";
 const EPOCH_SECS: &str = "history.epoch_secs";
 
 impl Checkpoint {
-    /// Writes the file whole: it is there for good when this returns.
+    /// Writes the file atomically and durably: it is on disk when this returns.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Write`]; what was there before is then untouched.
+    /// [`CheckpointError::Write`]; an existing file is then unchanged.
     ///
     /// # Cost
     ///
-    /// One pass over all numbers for the checksums, and one to hand them to the system.
+    /// One pass over all numbers for the checksums, and one to write them.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         let entries = self.entries();
         let sums = entries.iter().map(|entry| (entry.tensor.name.clone(), hex(entry.crc32c())));
@@ -193,7 +197,8 @@ impl Checkpoint {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is no checkpoint, is damaged in any bit, or is of a newer version.
+    /// If the file cannot be read, is not a checkpoint, has any damaged bit, or has a newer format
+    /// version.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
         Self::of_bytes(path, &read(path)?)
     }
@@ -233,7 +238,7 @@ impl Checkpoint {
         })
     }
 
-    /// The model as it stands.
+    /// Returns the model with the current params.
     pub fn model(&self) -> ModelFile {
         let RunFacts { shape, standardize, standardize_targets, classes, options, train, test, data } =
             RunFacts::clone(&self.facts);
@@ -243,24 +248,24 @@ impl Checkpoint {
     }
 }
 
-/// Returns the quality of a checkpoint's params from its description alone: the tensors are not read.
+/// Returns the quality of a checkpoint's params from its description, without reading the tensors.
 pub(super) fn quality_of(path: &Path) -> Result<Option<Quality>, CheckpointError> {
     let bytes = read(path)?;
     Ok(described(path, &bytes)?.quality())
 }
 
-/// The description, if it is the one that was written.
+/// Returns the description, if its checksum matches.
 fn described(path: &Path, bytes: &[u8]) -> Result<CheckpointDescription, CheckpointError> {
     let text = description(path, bytes, KEY)?
         .ok_or_else(|| CheckpointError::NoCheckpoint { path: path.to_owned() })?;
-    let description: CheckpointDescription = understood(path, &text, VERSION)?;
+    let description: CheckpointDescription = parse_description(path, &text, VERSION)?;
     if checksum(&text.replacen(&description.crc32c, "", 1)) != description.crc32c {
         return Err(CheckpointError::Changed { path: path.to_owned() });
     }
     Ok(description)
 }
 
-/// Takes tensors out of a file, each with its checksum.
+/// Reads tensors from a file and verifies the checksum of each.
 struct TensorReader<'a> {
     path: &'a Path,
     file: &'a SafeTensors<'a>,
@@ -290,7 +295,7 @@ impl TensorReader<'_> {
         Ok(params)
     }
 
-    /// Unlike params, an average of squares may be infinite.
+    /// Reads optimizer state. Unlike params, an average of squares may be infinite.
     fn state(&self, tensors: &[Tensor]) -> Result<Vec<f32>, CheckpointError> {
         let mut state = Vec::new();
         for Tensor { name, shape } in tensors {
@@ -306,7 +311,7 @@ impl TensorReader<'_> {
     }
 }
 
-/// The tensors of a model with the params that they are.
+/// Returns the tensors of a model with their params.
 fn ranges(shape: &MlpShape) -> Vec<(Tensor, Range<usize>)> {
     let mut end = 0;
     let with_range = |tensor: Tensor| {
@@ -340,7 +345,7 @@ mod tests {
     use crate::model::{Activation, Loss};
 
     #[test]
-    fn a_quality_is_that_of_a_whole_epoch_also_in_files_of_older_versions() {
+    fn quality_is_that_of_a_complete_epoch_even_in_files_of_older_versions() {
         let data = Dataset::from_arrays(ndarray::array![[1.0]], Targets::None, None).unwrap();
         let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
         let facts = Arc::new(RunFacts {
@@ -355,7 +360,7 @@ mod tests {
         });
         let quality = Some(Quality { train_loss: Some(0.5), ..Quality::default() });
         let folder = tempfile::tempdir().unwrap();
-        // Those of an epoch that was cut short had a quality too, after some of its batches.
+        // Older versions also stored a quality for an incomplete epoch, after some of its batches.
         for (batch, expected) in [(0, quality), (7, None)] {
             let position = Position { batch, ..Position::default() };
             let snapshot = Arc::new(Snapshot::new(position, vec![0.0; 2], Vec::new()));

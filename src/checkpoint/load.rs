@@ -1,4 +1,5 @@
-//! Reading a safetensors file of any origin: as a model, as params, or for a summary of what is in it.
+//! Reading safetensors files of any origin: as a model, as params, or for a summary of the
+//! contents.
 
 use std::path::{Path, PathBuf};
 
@@ -11,12 +12,13 @@ use crate::model::{Model, Tensor};
 use crate::train::Position;
 
 impl ModelFile {
-    /// Reads `path`, or `model.safetensors` in it if it is a folder. A checkpoint is read as the model that it holds.
+    /// Reads `path`, or `model.safetensors` in it if it is a folder. From a checkpoint, the model
+    /// that it contains is read.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is damaged, has no description, is of a newer version, or its tensors are not those
-    /// it describes.
+    /// If the file cannot be read, is damaged, has no description, has a newer format version, or
+    /// its tensors do not match the description.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
         let path = if path.is_dir() { model_of_run(path)? } else { path.to_owned() };
         let bytes = read(&path)?;
@@ -25,7 +27,8 @@ impl ModelFile {
     }
 }
 
-/// Returns the model that a file describes, and where the run stands if it is a checkpoint; `None` if it describes none.
+/// Returns the model that a file describes, and the position of the run if it is a checkpoint, or
+/// `None` if it has no description.
 fn described(path: &Path, bytes: &[u8]) -> Result<Option<(ModelFile, Option<Position>)>, CheckpointError> {
     let file = parse(path, bytes)?;
     if description(path, bytes, checkpoint_file::KEY)?.is_some() {
@@ -37,7 +40,7 @@ fn described(path: &Path, bytes: &[u8]) -> Result<Option<(ModelFile, Option<Posi
     Ok(model.map(|model| (model, None)))
 }
 
-/// The model in a run directory, which has one once the run is over.
+/// Returns the path of the model in a run directory, which exists once the run is complete.
 fn model_of_run(run: &Path) -> Result<PathBuf, CheckpointError> {
     let path = run.join("model.safetensors");
     if !path.exists() && run.join("config.toml").exists() {
@@ -48,13 +51,14 @@ fn model_of_run(run: &Path) -> Result<PathBuf, CheckpointError> {
     Ok(path)
 }
 
-/// Reads the flat params of a model with these `tensors` from a safetensors file, whoever wrote it. Of a checkpoint only the
-/// params are read.
+/// Reads the flat params of a model with these `tensors` from a safetensors file of any origin.
+/// From a checkpoint, only the params are read.
 ///
 /// # Errors
 ///
-/// If the file cannot be read, is no whole safetensors file, lacks a tensor or has one too many, or one of them has
-/// another shape, another type than F32, or a value that is not finite.
+/// If the file cannot be read or is not a valid safetensors file, if a tensor is missing or
+/// unexpected, or if a tensor has the wrong shape, a type other than F32, or a NaN or infinite
+/// value.
 pub fn read_tensors(path: &Path, tensors: &[Tensor]) -> Result<Vec<f32>, CheckpointError> {
     let bytes = read(path)?;
     let file = parse(path, &bytes)?;
@@ -75,7 +79,7 @@ pub struct FileSummary {
     pub len_bytes: u64,
     /// Its tensors: those of a described model in the order of its params, then others by name.
     pub tensors: Vec<TensorSummary>,
-    /// The whole model, if the file describes one.
+    /// The complete model, if the file describes one.
     pub model: Option<ModelFile>,
     /// The position of the run, if the file is a checkpoint.
     pub position: Option<Position>,
@@ -98,7 +102,8 @@ pub struct TensorSummary {
 ///
 /// # Errors
 ///
-/// If the file cannot be read or is no whole safetensors file, or describes a model that it does not hold.
+/// If the file cannot be read, is not a valid safetensors file, or describes a model that does not
+/// match its tensors.
 ///
 /// # Examples
 ///

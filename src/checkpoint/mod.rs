@@ -1,12 +1,15 @@
-//! The files that a run writes to be used again: the model file and checkpoints.
+//! The files of a run that can be loaded again: the model file and checkpoints.
 //!
-//! * [`ModelFile`] is a trained model with everything needed to use it: params, shape, standardizations, class names, and
-//!   the options it was trained with. It is a safetensors file whose tensors are named as those of PyTorch's `Linear`.
-//! * [`Checkpoint`] is everything a run is resumed from, a safetensors file too. [`CheckpointDir`] is the folder of a run's checkpoints,
-//!   in which the newest undamaged one is found; [`Saver`] makes checkpoints during a run, writes them on a thread of its own, and
-//!   deletes all but the newest and the best.
-//! * [`ModelFile::save_onnx`] writes a trained model for other programs to run.
-//! * [`read_tensors`] reads params from any safetensors file with the tensors of a model, PyTorch's for example.
+//! * [`ModelFile`] is a trained model with everything needed to use it: params, shape,
+//!   standardizations, class names, and the options it was trained with. It is a safetensors file
+//!   whose tensors are named as those of PyTorch's `Linear`.
+//! * [`Checkpoint`] is the full state from which a run is resumed, also a safetensors file.
+//!   [`CheckpointDir`] is the folder of a run's checkpoints and finds the newest undamaged one;
+//!   [`Saver`] creates checkpoints during a run, writes them on a separate thread, and deletes all
+//!   but the newest and the best.
+//! * [`ModelFile::save_onnx`] exports a trained model for use in other programs.
+//! * [`read_tensors`] reads params from any safetensors file with the tensors of a model, for
+//!   example one written by PyTorch.
 //! * [`params_sha256`] is the fingerprint of params.
 
 pub(crate) mod checkpoint_dir;

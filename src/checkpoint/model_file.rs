@@ -1,4 +1,4 @@
-//! A trained model with all that is needed to use it.
+//! A trained model with everything needed to use it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::CheckpointError;
-use super::safetensors::{params_of, understood};
+use super::safetensors::{params_of, parse_description};
 use super::whole_file::write_whole;
 use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
 use crate::model::{Loss, Mlp, MlpShape, Model, Tensor};
 
-/// A model file: params as tensors (`layers.0.weight` of shape (out, in), `layers.0.bias` ...), and a description in
-/// the metadata under the one key `phalanx`, as JSON. The description begins with a SHA-256 over itself and the params,
-/// so that a file with a changed bit is refused.
+/// A model file: params as tensors (`layers.0.weight` of shape (out, in), `layers.0.bias` ...), and
+/// a description in the metadata under the single key `phalanx`, as JSON. The description starts
+/// with a SHA-256 over itself and the params, so a file with a changed bit is refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelFile {
     /// The shape of the model.
@@ -24,48 +24,52 @@ pub struct ModelFile {
     /// Its flat params.
     #[serde(skip)]
     pub params: Vec<f32>,
-    /// The standardization of the features it learned from, which features it is used on need too.
+    /// The standardization of the training features, which must also be applied to features at
+    /// prediction.
     pub standardize: Option<Standardize>,
-    /// The mean and deviation of each target that its outputs are in deviations from, if it learned standardized targets; predictions
-    /// are in the units of the targets.
+    /// The mean and standard deviation of each target, if the model was trained on standardized
+    /// targets. Its outputs are then standardized, and predictions are converted to the units of
+    /// the targets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standardize_targets: Option<Standardize>,
-    /// Names of its classes, by index; none for values.
+    /// Names of its classes, by index; `None` for regression.
     pub classes: Option<Classes>,
-    /// The options of the run that made it, by flag.
+    /// The options of the run that trained it, by flag.
     pub options: BTreeMap<String, serde_json::Value>,
-    /// The [fingerprint](crate::data::Dataset::fingerprint) of the samples that it was trained on; none in files of older versions.
+    /// The [fingerprint](crate::data::Dataset::fingerprint) of the training samples; `None` in
+    /// files of older versions.
     #[serde(default)]
     pub train: Option<Fingerprint>,
-    /// The fingerprint of the samples that it was tested on, if it was.
+    /// The fingerprint of the test samples, if any.
     #[serde(default)]
     pub test: Option<Fingerprint>,
-    /// The [summary](crate::data::Dataset::summary) of how the training samples were interpreted: the columns of their table, and their
-    /// classes.
+    /// The [summary](crate::data::Dataset::summary) of how the training samples were interpreted:
+    /// the columns of their table, and their classes.
     #[serde(default)]
     pub data: DataSummary,
 }
 
 impl ModelFile {
-    /// Returns the model, ready to compute.
+    /// Returns the model, ready for use.
     ///
     /// # Panics
     ///
-    /// If the shape and the standardization of targets do not fit each other; those of a [loaded](Self::load) file do.
+    /// If the standardization of targets does not match the shape; in a [loaded](Self::load) file
+    /// it does.
     pub fn model(&self) -> Mlp {
         model(&self.shape, self.standardize_targets.as_ref())
     }
 
-    /// Writes the file whole.
+    /// Writes the file atomically.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Write`]; what was there before is then untouched.
+    /// [`CheckpointError::Write`]; an existing file is then unchanged.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         write_whole(path, &self.to_bytes())
     }
 
-    /// Returns the bytes of the file: a function of its content alone.
+    /// Returns the bytes of the file, which depend only on its content.
     fn to_bytes(&self) -> Vec<u8> {
         let bytes: Vec<u8> = self.params.iter().flat_map(|param| param.to_le_bytes()).collect();
         let mut start = 0;
@@ -79,7 +83,8 @@ impl ModelFile {
                 start += len_bytes;
                 (
                     name,
-                    TensorView::new(Dtype::F32, shape, data).expect("the slice is as long as the shape says"),
+                    TensorView::new(Dtype::F32, shape, data)
+                        .expect("the length of the slice matches the shape"),
                 )
             })
             .collect();
@@ -90,14 +95,14 @@ impl ModelFile {
         serialize(views, Some(metadata.into_iter().collect())).expect("names and shapes are those of a model")
     }
 
-    /// Reads the model that a description speaks of, the text under [`KEY`].
+    /// Reads the model of a description, the text under [`KEY`].
     pub(super) fn of_description(
         path: PathBuf,
         file: &SafeTensors<'_>,
         text: &str,
     ) -> Result<Self, CheckpointError> {
-        let ModelChecksum { sha256 } = understood(&path, text, VERSION)?;
-        let mut model: Self = understood(&path, text, VERSION)?;
+        let ModelChecksum { sha256 } = parse_description(&path, text, VERSION)?;
+        let mut model: Self = parse_description(&path, text, VERSION)?;
         let described = described_model(&path, &model.shape, model.standardize_targets.as_ref())?;
         model.params = params_of(&path, file, &described.tensors())?;
         if checksum(&text.replacen(&sha256, "", 1), &model.params) != sha256 {
@@ -111,7 +116,7 @@ impl ModelFile {
 #[derive(Serialize)]
 struct ModelDescription<'a> {
     version: u32,
-    /// [`checksum`] of the description, taken while this is empty, and of the params.
+    /// The [`checksum`] of the description, computed while this field is empty, and of the params.
     sha256: &'a str,
     #[serde(flatten)]
     model: &'a ModelFile,
@@ -125,16 +130,17 @@ struct ModelChecksum {
 /// The key of the description among the metadata.
 pub(super) const KEY: &str = "phalanx";
 
-/// The newest version that is read.
+/// The newest format version that this program reads.
 pub(super) const VERSION: u32 = 2;
 
-/// The version of a file: raised where an older program, which ignores what it does not know, would use the file wrongly. One that
-/// does not know of standardized targets would predict deviations.
+/// Returns the format version of a file. It is raised for features without which an older program,
+/// which ignores unknown keys, would misuse the file: one without standardized targets would
+/// predict standardized values.
 pub(super) fn version(standardize_targets: Option<&Standardize>) -> u32 {
     if standardize_targets.is_some() { 2 } else { 1 }
 }
 
-/// Builds the model that a file describes, if it can be built.
+/// Builds the model that a file describes, if the description is valid.
 pub(super) fn described_model(
     path: &Path,
     shape: &MlpShape,
@@ -164,19 +170,22 @@ fn sealed(description: &str, params: &[f32]) -> String {
     description.replacen("\"sha256\":\"\"", &format!("\"sha256\":\"{sha256}\""), 1)
 }
 
-/// SHA-256 over the text of a description without its checksum, and the fingerprint of the params.
+/// Returns the SHA-256 over the text of a description without its checksum and the hash of the
+/// params.
 fn checksum(description: &str, params: &[f32]) -> String {
     hex(Sha256::new().chain_update(description).chain_update(params_sha256(params)))
 }
 
-/// Computes SHA-256 over the little-endian f32 bytes of all tensors in their order, in lower-case hex.
+/// Computes SHA-256 over the little-endian f32 bytes of all tensors in their order, in lower-case
+/// hex.
 ///
-/// For a perceptron that is layer by layer, weight before bias: the order in which the flat params lie. Two runs with
-/// the same hash have the same params, bit for bit.
+/// For a multi-layer perceptron, that is layer by layer, weight before bias, the order of the flat
+/// params. Two runs with the same hash have bit-identical params.
 ///
 /// # Examples
 ///
-/// The same in Python: `hashlib.sha256(b"".join(tensors[name].tobytes() for name in names)).hexdigest()`.
+/// The equivalent in Python: `hashlib.sha256(b"".join(tensors[name].tobytes() for name in
+/// names)).hexdigest()`.
 ///
 /// ```
 /// use phalanx::checkpoint::params_sha256;
@@ -192,10 +201,10 @@ pub fn params_sha256(params: &[f32]) -> String {
     hex(hash)
 }
 
-/// The digest in lower-case hex.
+/// Returns the digest in lower-case hex.
 fn hex(hash: Sha256) -> String {
     hash.finalize().iter().fold(String::with_capacity(64), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes what is written to it");
+        write!(text, "{byte:02x}").expect("writing to a string does not fail");
         text
     })
 }

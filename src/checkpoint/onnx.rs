@@ -1,5 +1,6 @@
-//! A trained model in ONNX, the format that other programs run models from: the file, the graph of operators in the order in which
-//! `predict` computes, and the messages of protocol buffers that a perceptron needs. A comment names each field where it is written.
+//! Export of a trained model to ONNX, a model format for use in other programs: the file, the graph
+//! of operators in the order in which `predict` computes, and the protocol buffer messages that a
+//! multi-layer perceptron needs. Comments name the fields as they are written.
 
 use std::path::Path;
 
@@ -11,12 +12,12 @@ use crate::data::{AS_GATHERED, Standardize};
 use crate::model::{Activation, Loss, Model, Tensor};
 use crate::protobuf::Message;
 
-/// The version of the operators, of 2022, and that of the format which came with it.
+/// The version of the operators, of 2022, and of the format released with it.
 const OPSET: i64 = 17;
 
 const IR_VERSION: i64 = 8;
 
-/// A message of protocol buffers has fewer bytes than this.
+/// The upper bound (exclusive) on the bytes of a protocol buffer message.
 const LIMIT_BYTES: usize = i32::MAX as usize;
 
 /// A model as ONNX, as [`ModelFile::save_onnx`] writes it.
@@ -46,37 +47,41 @@ pub struct OnnxModel {
 }
 
 impl ModelFile {
-    /// Writes the model as ONNX of opset 17: standardization, layers, and what [`predict`](crate::train::predict) makes of them, targets in their units.
+    /// Writes the model as ONNX of opset 17: standardization, layers, and the outputs of
+    /// [`predict`](crate::train::predict), with targets in their original units.
     ///
     /// | | name | f32 of shape |
     /// |---|---|---|
     /// | input | `input` | (samples, features) |
-    /// | output, but of `mse` | `logits` | (samples, outputs): the last layer |
-    /// | output, of a model with classes | `probabilities` | (samples, classes), as [`classes`](Self::classes) orders them; of a `bce` model 1 − σ and σ |
-    /// | output, of one without | `values` | (samples, outputs): of `bce` σ, of `mse` the last layer, in the units of the targets |
+    /// | output, except with `mse` | `logits` | (samples, outputs): the last layer |
+    /// | output, with classes | `probabilities` | (samples, classes), in the order of [`classes`](Self::classes); with `bce` 1 − σ and σ |
+    /// | output, without classes | `values` | (samples, outputs): with `bce` σ, with `mse` the last layer, in the units of the targets |
     ///
-    /// The number of samples is open. Features are what [`Dataset::gather`](crate::data::Dataset::gather) gives before standardization:
-    /// numbers of CSV, npy and libsvm files as they are, pixels of IDX images divided by 255, those of the built-in digits as
-    /// (pixel − 5)/3. Weights keep the names and shapes of the model file.
+    /// The number of samples is not fixed. Features are as returned by
+    /// [`Dataset::gather`](crate::data::Dataset::gather) before standardization: numbers of CSV,
+    /// npy and libsvm files unchanged, pixels of IDX images divided by 255, pixels of the built-in
+    /// digits as (pixel − 5)/3. Weights keep the names and shapes of the model file.
     ///
-    /// The metadata hold `loss`, `params_sha256`, `options` (JSON, by flag), `features` (the sentence above) and, of a model with
-    /// classes, `classes` (a JSON list of names).
+    /// The metadata contain `loss`, `params_sha256`, `options` (JSON, by flag), `features` (the
+    /// sentence above) and, for a model with classes, `classes` (a JSON list of names).
     ///
     /// # Trade-offs
     ///
-    /// Other programs add up in another order, so that nothing agrees in every bit: of MNIST 99 % of the probabilities agree with
-    /// onnxruntime to 1e-6, and all to 1e-5 (`checks/onnx_export.py`).
+    /// Other programs add in a different order, so results are not bit-identical: for MNIST, 99 %
+    /// of the probabilities agree with onnxruntime to 1e-6, and all to 1e-5
+    /// (`checks/onnx_export.py`).
     ///
     /// Source: `onnx/onnx.proto3` and `docs/Operators.md` of ONNX 1.12.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::OnnxSize`] if the model does not fit into an ONNX file, which ends at 2 GiB; [`CheckpointError::Write`]; what was
-    /// there before is then untouched.
+    /// [`CheckpointError::OnnxSize`] if the model exceeds the 2 GiB of an ONNX file;
+    /// [`CheckpointError::Write`]; an existing file is then unchanged.
     ///
     /// # Panics
     ///
-    /// If the params or the standardizations are not as many as the shape says; a [loaded](ModelFile::load) file is whole.
+    /// If the params or the standardizations do not match the shape; in a [loaded](ModelFile::load)
+    /// file they do.
     ///
     /// # Cost
     ///
@@ -103,25 +108,29 @@ impl ModelFile {
 }
 
 impl OnnxModel {
-    /// Makes the graph of a model.
+    /// Creates the graph of a model.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::OnnxSize`] if the model does not fit into an ONNX file, which ends at 2 GiB.
+    /// [`CheckpointError::OnnxSize`] if the model exceeds the 2 GiB of an ONNX file.
     ///
     /// # Panics
     ///
-    /// If the params or the standardizations are not as many as the shape says; a [loaded](ModelFile::load) file is whole.
+    /// If the params or the standardizations do not match the shape; in a [loaded](ModelFile::load)
+    /// file they do.
     ///
     /// # Cost
     ///
-    /// A copy of the params, and two more while it is made.
+    /// A copy of the params, and two more during construction.
     pub fn new(model: &ModelFile) -> Result<Self, CheckpointError> {
         let ModelFile { shape, params, standardize, standardize_targets, .. } = model;
-        assert_eq!(Some(params.len()), shape.params_len(), "params of this shape");
-        assert!(standardize.iter().all(|s| s.mean().len() == shape.inputs), "standardization of this shape");
+        assert_eq!(Some(params.len()), shape.params_len(), "the params do not match the shape");
+        assert!(
+            standardize.iter().all(|s| s.mean().len() == shape.inputs),
+            "the standardization does not match the inputs"
+        );
         let outputs = standardize_targets.iter().all(|s| s.mean().len() == shape.outputs);
-        assert!(outputs, "standardization of these outputs");
+        assert!(outputs, "the standardization of targets does not match the outputs");
         check_size(params.len())?;
         let Graph { nodes, constants, outputs } = graph(model);
         let input = value("input", shape.inputs).bytes(3, AS_GATHERED); // doc_string
@@ -143,27 +152,28 @@ impl OnnxModel {
         Ok(Self { bytes: file.into_bytes(), outputs })
     }
 
-    /// The outputs: their names, and how many numbers each has for a sample.
+    /// Returns the outputs: their names and their numbers of values per sample.
     pub fn outputs(&self) -> Vec<(String, usize)> {
         self.outputs.clone()
     }
 
-    /// The bytes of the file: a function of the model and the version of this program.
+    /// Returns the bytes of the file, which depend only on the model and the version of this
+    /// program.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.bytes.clone()
     }
 
-    /// Writes the file whole.
+    /// Writes the file atomically.
     ///
     /// # Errors
     ///
-    /// [`CheckpointError::Write`]; what was there before is then untouched.
+    /// [`CheckpointError::Write`]; an existing file is then unchanged.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         write_whole(path, &self.bytes)
     }
 }
 
-/// Leaves as much room for names, classes and options as they could ever need.
+/// Checks the size, with a generous margin for names, classes and options.
 fn check_size(params: usize) -> Result<(), CheckpointError> {
     const REST_BYTES: usize = 64 << 20;
     match params.checked_mul(4).is_some_and(|bytes| bytes <= LIMIT_BYTES - REST_BYTES) {
@@ -172,7 +182,7 @@ fn check_size(params: usize) -> Result<(), CheckpointError> {
     }
 }
 
-/// `StringStringEntryProto` of each entry.
+/// Returns a `StringStringEntryProto` for each entry.
 fn metadata(model: &ModelFile) -> impl Iterator<Item = Message> {
     let json = |value: serde_json::Result<String>| value.expect("names and options are plain data");
     let classes = model.classes.as_ref().filter(|_| model.shape.loss != Loss::Mse);
@@ -187,7 +197,7 @@ fn metadata(model: &ModelFile) -> impl Iterator<Item = Message> {
     classes.into_iter().chain(rest).map(entry)
 }
 
-/// Builds the graph: standardize, layers, and what is made of the last one.
+/// Builds the graph: standardization, layers, and the outputs.
 fn graph(model: &ModelFile) -> Graph {
     let mut graph = Graph::default();
     let mut at = "input".to_owned();
@@ -214,7 +224,7 @@ fn graph(model: &ModelFile) -> Graph {
     graph
 }
 
-/// The name of what the last layer computes: values, unless something is made of them.
+/// Returns the name of the last layer's result: `values` if nothing else is computed from it.
 fn outcome(model: &ModelFile) -> &'static str {
     match model {
         ModelFile { standardize_targets: Some(_), .. } => "standardized_values",
@@ -233,7 +243,7 @@ struct Graph {
 }
 
 impl Graph {
-    /// (x − mean) / deviation.
+    /// Adds (x − mean) / deviation.
     fn standardize(&mut self, from: &str, standardize: &Standardize) -> String {
         let shape = [standardize.mean().len()];
         self.constant("standardize.mean", &shape, standardize.mean());
@@ -242,7 +252,7 @@ impl Graph {
         self.node("Div", &["centred", "standardize.std"], "standardized", None)
     }
 
-    /// z · deviation + mean.
+    /// Adds z · deviation + mean.
     fn unstandardize(&mut self, from: &str, standardize: &Standardize) -> String {
         let shape = [standardize.mean().len()];
         self.constant("standardize_targets.mean", &shape, standardize.mean());
@@ -251,12 +261,12 @@ impl Graph {
         self.node("Add", &["scaled_values", "standardize_targets.mean"], "values", None)
     }
 
-    /// Z = A Wᵀ + b.
+    /// Adds Z = A Wᵀ + b.
     fn linear(&mut self, from: &str, tensors: &[Tensor], to: String) -> String {
         self.node("Gemm", &[from, &tensors[0].name, &tensors[1].name], &to, Some(("transB", 1)))
     }
 
-    /// A = f(Z). Opset 17 has no operator for gelu, z · ½(1 + erf(z/√2)).
+    /// Adds A = f(Z). Opset 17 has no operator for gelu, z · ½(1 + erf(z/√2)).
     fn activate(&mut self, z: &str, activation: Activation, name: &str) -> String {
         let to = format!("{name}.{activation}");
         match activation {
@@ -278,7 +288,7 @@ impl Graph {
         }
     }
 
-    /// Declares what the last layer computes as an output, and what `predict` makes of it.
+    /// Declares the outputs: the last layer, and the results of `predict`.
     fn answer(&mut self, model: &ModelFile) {
         let outputs = model.shape.outputs;
         if let Some(standardize) = &model.standardize_targets {
@@ -292,7 +302,7 @@ impl Graph {
             Loss::Mse => return,
             Loss::CrossEntropy => self.node("Softmax", &["logits"], answer, Some(("axis", -1))),
             Loss::Bce if outputs == 1 && model.classes.is_some() => {
-                // One output speaks for the second of two classes.
+                // The single output is the logit of the second of two classes.
                 let one = self.number("one", 1.0);
                 let second = self.node("Sigmoid", &["logits"], "second", None);
                 let first = self.node("Sub", &[&one, &second], "first", None);
@@ -305,7 +315,7 @@ impl Graph {
         self.outputs.push((answer.to_owned(), outputs));
     }
 
-    /// Adds a node (`NodeProto`); gives the name of what it computes.
+    /// Adds a node (`NodeProto`) and returns the name of its result.
     fn node(
         &mut self,
         operator: &str,
@@ -322,7 +332,7 @@ impl Graph {
         output.to_owned()
     }
 
-    /// One number, which every node that needs it shares.
+    /// Adds a scalar constant, shared by all nodes that use it, and returns its name.
     fn number(&mut self, name: &str, number: f32) -> String {
         if self.constants.iter().all(|(taken, _)| taken != name) {
             self.constant(name, &[], &[number]);
@@ -330,7 +340,7 @@ impl Graph {
         name.to_owned()
     }
 
-    /// Adds an array (`TensorProto`), the last extent the fastest.
+    /// Adds an array (`TensorProto`) in row-major order.
     fn constant(&mut self, name: &str, shape: &[usize], values: &[f32]) {
         let tensor = Message::default()
             .ints(1, shape.iter().map(|&extent| extent as i64)) // dims
@@ -341,7 +351,7 @@ impl Graph {
     }
 }
 
-/// An f32 array of (samples, width), for any number of samples: `ValueInfoProto`.
+/// Returns the `ValueInfoProto` of an f32 array of (samples, width), for any number of samples.
 fn value(name: &str, width: usize) -> Message {
     let samples = Message::default().bytes(2, "samples"); // dim_param
     let width = Message::default().int(1, width as i64); // dim_value
@@ -362,7 +372,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_model_that_no_onnx_file_holds_is_refused() {
+    fn a_model_too_large_for_onnx_is_refused() {
         assert!(check_size(500_000_000).is_ok());
         for params in [536_870_912, usize::MAX] {
             assert!(check_size(params).unwrap_err().to_string().contains("2 GiB"));

@@ -1,4 +1,5 @@
-//! Safetensors files: tensors written piece by piece, so that what is saved is not copied once more, and read with every check.
+//! Safetensors files: written piece by piece, without an extra copy of the tensors, and read with
+//! full validation.
 
 use std::borrow::Cow;
 use std::fs;
@@ -21,19 +22,19 @@ pub(super) struct TensorEntry<'a> {
 }
 
 impl<'a> TensorEntry<'a> {
-    /// Of numbers that lie in pieces.
+    /// Creates a tensor of numbers stored in several slices.
     pub(super) fn of_f32(tensor: Tensor, pieces: Vec<&'a [f32]>) -> Self {
         Self { tensor, dtype: Dtype::F32, pieces: pieces.into_iter().map(f32_bytes).collect() }
     }
 
-    /// A vector of numbers.
+    /// Creates a one-dimensional tensor.
     pub(super) fn of_f64(name: &str, values: &[f64]) -> Self {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let tensor = Tensor::new(name, &[values.len()]);
         Self { tensor, dtype: Dtype::F64, pieces: vec![Cow::Owned(bytes)] }
     }
 
-    /// CRC32C of its bytes.
+    /// Returns the CRC32C of its bytes.
     pub(super) fn crc32c(&self) -> u32 {
         self.pieces.iter().fold(0, |crc, piece| crc32c::crc32c_append(crc, piece))
     }
@@ -43,7 +44,7 @@ impl<'a> TensorEntry<'a> {
     }
 }
 
-/// Writes a whole file of these tensors, in this order, with one entry in its metadata.
+/// Writes a file with these tensors, in this order, and one entry of metadata.
 pub(super) fn write(
     out: &mut impl Write,
     entries: &[TensorEntry<'_>],
@@ -58,29 +59,30 @@ pub(super) fn write(
         (name, TensorInfo { dtype: entry.dtype, shape, data_offsets: (start, end) })
     });
     let metadata = Metadata::new(Some([(key.to_owned(), text)].into_iter().collect()), infos.collect())
-        .expect("the pieces of a tensor are as long as its shape says");
+        .expect("the length of a tensor's slices matches its shape");
     let mut header = serde_json::to_vec(&metadata)?;
     header.resize(header.len().next_multiple_of(8), b' ');
     if !is_readable(&header) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "there are too many tensors for one file"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many tensors for one file"));
     }
     out.write_all(&(header.len() as u64).to_le_bytes())?;
     out.write_all(&header)?;
     entries.iter().flat_map(|entry| &entry.pieces).try_for_each(|piece| out.write_all(piece))
 }
 
-/// Most bytes of a header, and most quotes in it: a tensor has ten, an entry of the metadata four, the name of a class two.
+/// The limits on the bytes of a header and on the quotes in it: a tensor has ten quotes, an entry
+/// of the metadata four, the name of a class two.
 const MAX_HEADER: usize = 8 << 20;
 
 const MAX_QUOTES: usize = 160_000;
 
-/// Returns whether a header is within the bounds for reading and writing. In memory an entry takes many times its bytes in the file, so their number is
-/// bounded before they are parsed.
+/// Returns whether a header is within the limits for reading and writing. An entry takes many times
+/// more bytes in memory than in the file, so the number of entries is limited before parsing.
 fn is_readable(header: &[u8]) -> bool {
     header.len() <= MAX_HEADER && header.iter().filter(|&&byte| byte == b'"').count() <= MAX_QUOTES
 }
 
-/// Returns the parts of consecutive pieces that lie in a range.
+/// Returns the parts of consecutive slices that are in a range.
 pub(super) fn cut<'a>(pieces: impl Iterator<Item = &'a [f32]>, range: &Range<usize>) -> Vec<&'a [f32]> {
     let mut start = 0;
     let within = pieces.map(|piece| {
@@ -92,7 +94,8 @@ pub(super) fn cut<'a>(pieces: impl Iterator<Item = &'a [f32]>, range: &Range<usi
     within.filter(|piece| !piece.is_empty()).collect()
 }
 
-/// The numbers as a file has them, little-endian: where memory has them the same way, without a copy.
+/// Returns the numbers in the file's byte order, little-endian; without a copy on little-endian
+/// machines.
 pub(super) fn f32_bytes(values: &[f32]) -> Cow<'_, [u8]> {
     if cfg!(target_endian = "little") {
         Cow::Borrowed(bytemuck::cast_slice(values))
@@ -137,7 +140,7 @@ pub(super) fn collected(
         })?;
         check(path, tensor, &view).map(|()| view)
     };
-    // A description is not to be believed before the file holds all that it says.
+    // Do not trust the description before all tensors have been found in the file.
     let views = tensors.iter().map(view).collect::<Result<Vec<_>, _>>()?;
     let mut params = Vec::with_capacity(views.iter().map(|view| view.data().len() / 4).sum());
     for (tensor, view) in tensors.iter().zip(&views) {
@@ -146,7 +149,8 @@ pub(super) fn collected(
     Ok(params)
 }
 
-/// A tensor that the model lacks would be dropped silently, and the model would not be the one of the file.
+/// Refuses a file with a tensor that the model does not have, since ignoring it would give a
+/// different model from that in the file.
 pub(super) fn refuse_others(
     path: &Path,
     file: &SafeTensors<'_>,
@@ -183,7 +187,7 @@ fn check(path: &Path, tensor: &Tensor, view: &TensorView<'_>) -> Result<(), Chec
     Ok(())
 }
 
-/// Appends the numbers of a tensor, which must be finite, without a copy on the way.
+/// Appends the numbers of a tensor, which must be finite, without an intermediate copy.
 pub(super) fn append(
     path: &Path,
     name: &str,
@@ -203,15 +207,15 @@ pub(super) fn append(
     }
 }
 
-/// Takes a description out of the header of a file that was parsed before, if it is there.
+/// Returns the description in the header of an already parsed file, if it has one.
 pub(super) fn description(path: &Path, bytes: &[u8], key: &str) -> Result<Option<String>, CheckpointError> {
     let (_, header) = SafeTensors::read_metadata(bytes)
         .map_err(|source| CheckpointError::Format { path: path.to_owned(), source })?;
     Ok(header.metadata().as_ref().and_then(|metadata| metadata.get(key)).cloned())
 }
 
-/// Understands a description, the version first: a newer one may have other fields.
-pub(super) fn understood<T: DeserializeOwned>(
+/// Parses a description, the version first, because newer versions may have other fields.
+pub(super) fn parse_description<T: DeserializeOwned>(
     path: &Path,
     text: &str,
     newest: u32,
@@ -242,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_crate_reads_back_what_was_written_in_pieces() {
+    fn the_safetensors_crate_reads_tensors_written_in_slices() {
         let pieces: [&[f32]; 4] = [&[1.0, 2.0], &[], &[3.0], &[4.0, 5.0, 6.0]];
         let flat = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
         for (start, end) in (0..=6).flat_map(|start| (start..=6).map(move |end| (start, end))) {
@@ -261,9 +265,9 @@ mod tests {
         }
     }
 
-    /// RFC 3720, B.4: 32 bytes of zeros, of ones, and ascending.
+    /// Test vectors of RFC 3720, B.4: 32 bytes of zeros, of ones, and ascending.
     #[test]
-    fn the_checksum_is_that_of_the_standard() {
+    fn the_checksum_matches_the_standard() {
         let ascending: Vec<u8> = (0..32).collect();
         for (bytes, expected) in
             [(vec![0; 32], 0x8a91_36aa), (vec![0xff; 32], 0x62a8_ab43), (ascending, 0x46dd_794e)]

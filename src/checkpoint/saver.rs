@@ -1,4 +1,4 @@
-//! Saving a run while it goes on: checkpoints are made on the run's thread and written by another one.
+//! Saving during a run: checkpoints are created on the run's thread and written by another thread.
 
 use std::mem::take;
 use std::num::NonZero;
@@ -15,15 +15,16 @@ use super::model_file::ModelFile;
 use super::whole_file::make_folder;
 use crate::train::{EpochEnd, Event, Metric, Outcome, Quality, Snapshot, Subscriber, SubscriberError};
 
-/// Makes a checkpoint of each snapshot that a run hands out, and writes them one after the other on a thread of its own: a subscriber of the
-/// run. It keeps the newest checkpoints and the best.
+/// A subscriber that creates a checkpoint from each snapshot of a run, and writes checkpoints in
+/// order on a separate thread. It keeps the newest checkpoints and the best.
 ///
-/// A checkpoint is on disk for good before an older one is removed.
+/// A checkpoint is durably on disk before an older one is removed.
 ///
 /// # Cost
 ///
-/// The time of a core for one pass of checksums and one copy to the system: 58 ms for 784-2048-2048-10 with momentum (46 MB), on two
-/// cores that six other programs computed on. A run on all cores loses that much of one.
+/// Time on one core for one pass of checksums and one copy to the system: 58 ms for
+/// 784-2048-2048-10 with momentum (46 MB), on two cores shared with six other programs. A run on
+/// all cores loses this time on one of them.
 ///
 /// # Examples
 ///
@@ -73,17 +74,19 @@ use crate::train::{EpochEnd, Event, Metric, Outcome, Quality, Snapshot, Subscrib
 pub struct Saver {
     writer: Writer,
     facts: Arc<RunFacts>,
-    /// Of the epochs before the last one that was received.
+    /// The times of all epochs before `last`.
     history: History,
     last: Option<EpochEnd>,
-    begun: Instant,
+    started_at: Instant,
 }
 
 impl Saver {
-    /// Begins to save a run to a folder, which is made at the first checkpoint. It keeps the newest `keep` and, of those at the end of a
-    /// whole epoch, the best by the metric. `model` is the model file at the start of the run.
+    /// Starts saving a run to a folder, which is created with the first checkpoint. It keeps the
+    /// newest `keep` checkpoints and, of those at the end of a complete epoch, the best by the
+    /// metric. `model` is the model file at the start of the run.
     ///
-    /// If a checkpoint cannot be written, `on_failure` is called and no other is written; [`finish`](Self::finish) returns the error.
+    /// If a checkpoint cannot be written, `on_failure` is called and no more checkpoints are
+    /// written; [`finish`](Self::finish) returns the error.
     ///
     /// # Errors
     ///
@@ -103,8 +106,9 @@ impl Saver {
         Ok(Self::new(writer, Arc::new(RunFacts::of_model(model)), History::default(), Instant::now()))
     }
 
-    /// Does the same for a run that is resumed from a checkpoint. Later ones in the folder, which are damaged or of a course that is left,
-    /// are removed once the first is written.
+    /// Starts saving a run that is resumed from a checkpoint. Later checkpoints in the folder,
+    /// which are damaged or no longer part of the run, are removed once the first new one is
+    /// written.
     ///
     /// # Errors
     ///
@@ -120,17 +124,18 @@ impl Saver {
         Ok(Self::new(writer, Arc::clone(&from.facts), from.history.clone(), Instant::now()))
     }
 
-    /// Prepares for a run with these facts; `before` is the history of one that is resumed, `begun` when the program was started.
+    /// Creates a saver for a run with these facts; `before` is the history of a resumed run,
+    /// `started_at` the start time of the program.
     #[doc(hidden)]
-    pub fn new(writer: Writer, facts: Arc<RunFacts>, before: History, begun: Instant) -> Self {
-        Self { writer, facts, history: before, last: None, begun }
+    pub fn new(writer: Writer, facts: Arc<RunFacts>, before: History, started_at: Instant) -> Self {
+        Self { writer, facts, history: before, last: None, started_at }
     }
 
-    /// Saves what the run ended with, and waits until all is written.
+    /// Saves the final state of the run, and waits until all checkpoints are written.
     ///
     /// # Errors
     ///
-    /// The first failure to write one.
+    /// The first failure to write a checkpoint.
     pub fn finish(self, outcome: Option<&Outcome>) -> Result<(), CheckpointError> {
         if let Some(snapshot) = outcome.and_then(Outcome::snapshot) {
             self.save(Arc::new(snapshot));
@@ -140,12 +145,12 @@ impl Saver {
 
     fn save(&self, snapshot: Arc<Snapshot>) {
         let position = *snapshot.position();
-        let is_of_here = |end: &&EpochEnd| end.is_whole && end.step == position.step;
-        let quality = self.last.as_ref().filter(is_of_here).map(Quality::of);
+        let is_at_position = |end: &&EpochEnd| end.is_whole && end.step == position.step;
+        let quality = self.last.as_ref().filter(is_at_position).map(Quality::of);
         let mut history = self.history.clone();
-        // An epoch that was cut short is continued, and reported whole.
+        // An incomplete epoch will be continued, and then reported as a whole.
         self.last.iter().filter(|end| end.epoch < position.epoch).for_each(|end| history.add(end));
-        history.wall_secs += self.begun.elapsed().as_secs_f64();
+        history.wall_secs += self.started_at.elapsed().as_secs_f64();
         self.writer.save(Checkpoint { facts: Arc::clone(&self.facts), snapshot, quality, history });
     }
 }
@@ -165,7 +170,7 @@ impl Subscriber for Saver {
     }
 }
 
-/// Writes checkpoints on a thread of its own, one after the other, and keeps the newest and the best.
+/// A thread that writes checkpoints in order and keeps the newest and the best.
 #[derive(Debug)]
 pub struct Writer {
     sender: Sender<Checkpoint>,
@@ -173,11 +178,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins to write to a folder, which is made at the first checkpoint. It keeps the newest `keep`, and of all
-    /// with a [`Quality`] the best by the metric. Those after the step `from`, where the run goes on, are damaged or of a course that
-    /// is left: they go once the first is written.
+    /// Starts writing to a folder, which is created with the first checkpoint. It keeps the newest
+    /// `keep` checkpoints, and of those with a [`Quality`] the best by the metric. Checkpoints
+    /// after the step `from`, at which the run is resumed, are damaged or no longer part of the
+    /// run, and are removed once the first new one is written.
     ///
-    /// If one cannot be written, `on_failure` is called and no other is; [`finish`](Self::finish) says why.
+    /// If a checkpoint cannot be written, `on_failure` is called and no more checkpoints are
+    /// written; [`finish`](Self::finish) returns the error.
     ///
     /// # Errors
     ///
@@ -189,20 +196,20 @@ impl Writer {
         metric: Metric,
         on_failure: impl FnOnce() + Send + 'static,
     ) -> Result<Self, CheckpointError> {
-        let mut kept = StoredCheckpoints::of(dir, keep, from, metric)?;
+        let mut stored = StoredCheckpoints::of(dir, keep, from, metric)?;
         let (sender, receiver) = channel();
-        let work = move || kept.write_all(&receiver).inspect_err(|_| on_failure());
+        let work = move || stored.write_all(&receiver).inspect_err(|_| on_failure());
         let thread = thread::Builder::new().name("checkpoints".to_owned()).spawn(work);
         Ok(Self { sender, thread: thread.map_err(|source| CheckpointError::Thread { source })? })
     }
 
     /// Queues a checkpoint, without waiting.
     pub fn save(&self, checkpoint: Checkpoint) {
-        // Nobody receives it after a failure, which `finish` returns.
+        // After a failure the receiver is gone; `finish` returns the error.
         let _ = self.sender.send(checkpoint);
     }
 
-    /// Waits until all is written.
+    /// Waits until all checkpoints are written.
     ///
     /// # Errors
     ///
@@ -210,23 +217,23 @@ impl Writer {
     ///
     /// # Panics
     ///
-    /// If the thread has.
+    /// If the thread panicked.
     pub fn finish(self) -> Result<(), CheckpointError> {
         drop(self.sender);
         self.thread.join().unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 
-/// The checkpoints that are there.
+/// The checkpoints in the folder.
 struct StoredCheckpoints {
     dir: CheckpointDir,
     keep: NonZero<usize>,
     /// The metric that determines the best.
     metric: Metric,
-    /// By step, ascending.
-    there: Vec<(u64, Option<Quality>)>,
-    /// Steps of those to be removed.
-    left: Vec<u64>,
+    /// Steps and qualities, by ascending step.
+    stored: Vec<(u64, Option<Quality>)>,
+    /// Steps of the checkpoints to remove.
+    obsolete: Vec<u64>,
 }
 
 impl StoredCheckpoints {
@@ -236,10 +243,10 @@ impl StoredCheckpoints {
         from: u64,
         metric: Metric,
     ) -> Result<Self, CheckpointError> {
-        let (steps, left): (Vec<u64>, _) = dir.steps()?.into_iter().partition(|step| *step <= from);
-        // One that is damaged is the best of nothing.
-        let there = steps.into_iter().map(|step| (step, quality_of(&dir.path_of(step)).ok().flatten()));
-        Ok(Self { there: there.collect(), dir, keep, metric, left })
+        let (steps, obsolete): (Vec<u64>, _) = dir.steps()?.into_iter().partition(|step| *step <= from);
+        // A damaged checkpoint has no quality and cannot be the best.
+        let stored = steps.into_iter().map(|step| (step, quality_of(&dir.path_of(step)).ok().flatten()));
+        Ok(Self { stored: stored.collect(), dir, keep, metric, obsolete })
     }
 
     fn write_all(&mut self, receiver: &Receiver<Checkpoint>) -> Result<(), CheckpointError> {
@@ -252,30 +259,30 @@ impl StoredCheckpoints {
         make_folder(self.dir.path())
             .map_err(|source| CheckpointError::Write { path: path.clone(), source })?;
         checkpoint.save(&path)?;
-        // Its buffers are free again.
+        // Free its buffers.
         drop(checkpoint);
-        let left = take(&mut self.left).into_iter().filter(|left| *left != step);
-        left.into_iter().try_for_each(|left| self.remove(left))?;
-        // The last step may have been saved while the run went on, and is once more at its end.
-        self.there.retain(|(other, _)| *other < step);
-        self.there.push((step, quality));
-        self.thin_out()
+        let obsolete = take(&mut self.obsolete).into_iter().filter(|other| *other != step);
+        obsolete.into_iter().try_for_each(|other| self.remove(other))?;
+        // The last step may have been saved during the run, and is saved again at its end.
+        self.stored.retain(|(other, _)| *other < step);
+        self.stored.push((step, quality));
+        self.remove_superseded()
     }
 
-    fn thin_out(&mut self) -> Result<(), CheckpointError> {
+    fn remove_superseded(&mut self) -> Result<(), CheckpointError> {
         let best = self.best();
-        let older = self.there.len().saturating_sub(self.keep.get());
+        let older = self.stored.len().saturating_sub(self.keep.get());
         let is_kept = |index: usize, step: u64| index >= older || Some(step) == best;
-        let gone = self.there.iter().enumerate().filter(|(index, (step, _))| !is_kept(*index, *step));
-        gone.map(|(_, (step, _))| *step).try_for_each(|step| self.remove(step))?;
+        let superseded = self.stored.iter().enumerate().filter(|(index, (step, _))| !is_kept(*index, *step));
+        superseded.map(|(_, (step, _))| *step).try_for_each(|step| self.remove(step))?;
         let mut index = 0..;
-        self.there.retain(|(step, _)| index.next().is_some_and(|index| is_kept(index, *step)));
+        self.stored.retain(|(step, _)| index.next().is_some_and(|index| is_kept(index, *step)));
         Ok(())
     }
 
-    /// The step of the best, the earlier of two as good.
+    /// Returns the step of the best checkpoint, the earlier one if two are equally good.
     fn best(&self) -> Option<u64> {
-        let measured = self.there.iter().filter_map(|(step, quality)| Some((*step, (*quality)?)));
+        let measured = self.stored.iter().filter_map(|(step, quality)| Some((*step, (*quality)?)));
         measured
             .reduce(|best, next| {
                 let gain = next.1.gain_over(&best.1, self.metric);

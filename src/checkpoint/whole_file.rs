@@ -1,4 +1,4 @@
-//! Files that are there whole or not at all.
+//! Atomic file writes: a file is either complete or absent.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,25 +8,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::CheckpointError;
 
-/// The first characters in the names of files that are not whole yet.
+/// The prefix of the names of temporary files.
 pub(crate) const PREFIX: &str = ".writing-";
 
-/// Writes `content` to `path`: beside it under another name, fsync, rename, fsync of the folder. Whatever happens in
-/// between, `path` holds its old content or the new one. A link is followed; a device or a pipe is written to as it is.
+/// Writes `content` to `path` atomically: to a temporary file in the same folder, fsync, rename,
+/// fsync of the folder. At any time, `path` has either its old content or the new one. A symbolic
+/// link is followed; a device or a pipe is written to directly.
 ///
 /// # Errors
 ///
-/// [`CheckpointError::Write`], naming `path`, whichever of these fails; the file beside it is removed then. But
-/// [`CheckpointError::NotSynced`] if the last does: the new content is there, for as long as the system runs.
+/// [`CheckpointError::Write`], which names `path`; the temporary file is removed.
+/// [`CheckpointError::NotSynced`] if only the fsync of the folder fails: the new content is in
+/// place, but may be lost in a power failure.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), CheckpointError> {
     write_whole_with(path, |file| file.write_all(content))
 }
 
-/// Does what [`write_whole`] does with content that comes piece by piece: `write` is given the file beside.
+/// Writes a file as [`write_whole`] does, but with content that `write` writes to the temporary
+/// file piece by piece.
 ///
 /// # Errors
 ///
-/// Those of [`write_whole`], also if `write` fails.
+/// Those of [`write_whole`], including a failure of `write`.
 ///
 /// # Examples
 ///
@@ -49,7 +52,7 @@ pub fn write_whole_with(
 ) -> Result<(), CheckpointError> {
     let failed = |source| CheckpointError::Write { path: path.to_owned(), source };
     let file = match path.metadata() {
-        // A device or a pipe has no content to keep, and is not to be replaced by a file.
+        // A device or a pipe has no content to preserve, and must not be replaced by a file.
         Ok(found) if !found.is_file() && !found.is_dir() => {
             return File::options()
                 .write(true)
@@ -57,7 +60,7 @@ pub fn write_whole_with(
                 .and_then(|mut file| write(&mut file))
                 .map_err(failed);
         }
-        // What a link points to is written, not the link.
+        // Write the target of a symbolic link, not the link.
         Ok(_) => path.canonicalize().map_err(failed)?,
         Err(_) => path.to_owned(),
     };
@@ -65,11 +68,11 @@ pub fn write_whole_with(
     sync_folder_of(&file).map_err(|source| CheckpointError::NotSynced { path: path.to_owned(), source })
 }
 
-/// Makes a folder and those above it, if they are not there, for good.
+/// Creates a folder and its missing parents, and syncs them to disk.
 ///
 /// # Errors
 ///
-/// Whichever of this the system refuses.
+/// The first error of the system.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = path.ancestors().take_while(|folder| !is_there(folder)).collect();
     if missing.is_empty() {
@@ -79,7 +82,7 @@ pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
     missing.into_iter().try_for_each(sync_folder_of)
 }
 
-/// Makes the name of a file or folder last.
+/// Syncs the directory entry of a file or folder to disk.
 pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
     sync_folder(folder_of(path))
 }
@@ -88,7 +91,7 @@ fn is_there(folder: &Path) -> bool {
     folder.as_os_str().is_empty() || folder.exists()
 }
 
-/// The folder that a path is in.
+/// Returns the folder of a path.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -97,15 +100,16 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let mut beside = TemporaryFile::create(folder_of(path))?;
-    write(&mut beside.file)?;
-    beside.file.sync_all()?;
-    fs::rename(&beside.path, path)?;
-    beside.is_renamed = true;
+    let mut temporary = TemporaryFile::create(folder_of(path))?;
+    write(&mut temporary.file)?;
+    temporary.file.sync_all()?;
+    fs::rename(&temporary.path, path)?;
+    temporary.is_renamed = true;
     Ok(())
 }
 
-/// A file next to the one that it will replace; removed again unless it has been renamed.
+/// A temporary file next to the file that it will replace; removed on drop unless it has been
+/// renamed.
 struct TemporaryFile {
     file: File,
     path: PathBuf,
@@ -113,14 +117,14 @@ struct TemporaryFile {
 }
 
 impl TemporaryFile {
-    /// Creates a file under a name that no other has: [`PREFIX`], the number of the process, and a counter.
+    /// Creates a file with a unique name: [`PREFIX`], the process id and a counter.
     fn create(folder: &Path) -> io::Result<Self> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
         loop {
             let number = COUNTER.fetch_add(1, Ordering::Relaxed);
             let path = folder.join(format!("{PREFIX}{}-{number}", process::id()));
             match File::create_new(&path) {
-                // Left by a process of this number that was killed.
+                // Left over from a killed process with the same id.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 created => return created.map(|file| Self { file, path, is_renamed: false }),
             }
@@ -136,7 +140,7 @@ impl Drop for TemporaryFile {
     }
 }
 
-/// Elsewhere than on Unix a folder cannot be opened for it.
+/// Syncs a folder. Only Unix can open a folder to sync it.
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
@@ -152,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_is_followed_and_stays() {
+    fn a_symbolic_link_is_followed_and_kept() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         fs::write(&file, "old").unwrap();
@@ -169,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_made_is_told_without_the_name_of_the_file_beside() {
+    fn an_error_names_the_file_and_not_the_temporary_file() {
         let folder = tempfile::tempdir().unwrap();
         let error = write_whole(&folder.path().join("no/such"), b"").unwrap_err().to_string();
         assert!(error.contains("no/such") && !error.contains(".writing"), "{error}");

@@ -1,4 +1,4 @@
-//! Samples with their targets and weights, and the buffer that a rank gathers some of them into.
+//! Samples with their targets and weights, and the buffer into which a rank gathers samples.
 
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
@@ -9,29 +9,32 @@ use super::labels::{Classes, ReadLabels, Targets, check_each, check_len};
 use super::options::Columns;
 use super::text::excerpt;
 
-/// Samples in memory, in the type they are stored in, until a rank gathers some of them as `f32`.
+/// Samples in memory, stored in their original type and converted to `f32` when a rank gathers
+/// them.
 ///
-/// Immutable while training, hence shared by all ranks without locks.
+/// Immutable during training, so all ranks share it without locks.
 #[derive(Debug, Clone)]
 pub struct Dataset {
     features: Features,
     targets: Targets,
     classes: Option<Classes>,
-    /// One per sample, finite and ≥ 0.
+    /// One weight per sample, finite and ≥ 0.
     weights: Option<Vec<f32>>,
     standardize: Option<Standardize>,
-    /// Those of a table.
+    /// The columns of the table that the samples were read from.
     columns: Option<Columns>,
     remarks: Vec<Remark>,
 }
 
 impl Dataset {
-    /// Makes a data set of `features` (samples, features), with one target and one weight (finite, ≥ 0) per sample.
+    /// Creates a data set from `features` (samples, features), with one target and one weight
+    /// (finite, ≥ 0) per sample.
     ///
     /// # Errors
     ///
-    /// [`DataError::ArrayLen`], [`DataError::ArrayValue`] for arrays of other lengths, and for NaN, infinities, negative
-    /// weights and labels not below the class count; [`DataError::Empty`] without features.
+    /// [`DataError::ArrayLen`] if the lengths of the arrays differ; [`DataError::ArrayValue`] for
+    /// NaN, infinities, negative weights and labels not below the class count; [`DataError::Empty`]
+    /// if there are no features.
     ///
     /// # Examples
     ///
@@ -75,7 +78,8 @@ impl Dataset {
         Dataset::new("the array", features, targets, classes).map(|data| data.with_weights(weights))
     }
 
-    /// Joins what a reader of a file made, checking only the sizes that a file may ask for.
+    /// Builds a data set from the parts that a reader has parsed, and checks only the sizes that a
+    /// file can request.
     pub(super) fn new(
         file: &str,
         features: Features,
@@ -103,8 +107,12 @@ impl Dataset {
         self.remarks.push(remark);
     }
 
-    /// Joins the features of a file with what became of its labels.
-    pub(super) fn of_file(file: &str, features: Features, labels: ReadLabels) -> Result<Dataset, DataError> {
+    /// Builds a data set from the features and the parsed labels of a file.
+    pub(super) fn from_file(
+        file: &str,
+        features: Features,
+        labels: ReadLabels,
+    ) -> Result<Dataset, DataError> {
         let mut data = Dataset::new(file, features, labels.targets, labels.classes)?;
         data.remarks.extend(labels.remarks);
         Ok(data)
@@ -145,11 +153,12 @@ impl Dataset {
         self.classes.as_ref()
     }
 
-    /// Refuses samples that a classifier can learn nothing from; `name` is what the data is called.
+    /// Rejects samples from which a classifier cannot learn; `name` is the name of the data in the
+    /// message.
     ///
     /// # Errors
     ///
-    /// [`DataError::OneClass`] if the targets are classes, and there is but one.
+    /// [`DataError::OneClass`] if the targets are classes and there is only one class.
     pub fn check_classes(&self, name: &str) -> Result<(), DataError> {
         match (&self.targets, &self.classes) {
             (Targets::Classes { count: 1, .. }, Some(classes)) => Err(DataError::OneClass {
@@ -165,13 +174,14 @@ impl Dataset {
         }
     }
 
-    /// Returns what the columns of the table are for that the samples were read from; `None` if they come from elsewhere.
+    /// Returns the columns of the table that the samples were read from and their uses; `None` if
+    /// the samples come from another source.
     pub fn columns(&self) -> Option<&Columns> {
         self.columns.as_ref()
     }
 
-    /// Returns what the reader of the samples decided on its own, or found odd: sentences that name the file. A program should print
-    /// them.
+    /// Returns the remarks of the reader: sentences that name the file and describe each decision
+    /// that it made without being asked, and each possible problem. A program should print them.
     ///
     /// # Examples
     ///
@@ -191,32 +201,36 @@ impl Dataset {
         self.remarks.iter().map(ToString::to_string)
     }
 
-    /// Applies `s` from now on when gathering, in place of any standardization before: (x − mean) / deviation, in `f32`.
+    /// Sets the standardization that later gathers apply, replacing any previous one: (x − mean) /
+    /// deviation, in `f32`.
     ///
-    /// Sparse samples are dense once gathered, so they are centred like all others; what is stored stays sparse.
+    /// Sparse samples are gathered as dense rows, so they are centred like all others; they remain
+    /// stored as sparse.
     ///
     /// # Errors
     ///
-    /// [`DataError::StandardizeLen`] for another number of features, [`DataError::StandardizeValue`] for a mean that is not
-    /// finite or a deviation that is not above 0.
+    /// [`DataError::StandardizeLen`] if the number of features differs,
+    /// [`DataError::StandardizeValue`] if a mean is not finite or a deviation is not above 0.
     pub fn standardize(&mut self, s: Standardize) -> Result<(), DataError> {
         s.check(self.features())?;
         self.standardize = Some(s);
         Ok(())
     }
 
-    /// Copies the samples given, converted to `f32` and standardized, into a buffer. The hot path of the data.
+    /// Copies the given samples, converted to `f32` and standardized, into a buffer. This is the
+    /// hot path of the module.
     ///
     /// # Panics
     ///
-    /// If a sample number is not below [`len`](Self::len), or if the buffer is for other features or outputs.
+    /// If a sample number is not below [`len`](Self::len), or if the buffer was created for a
+    /// different number of features or outputs.
     ///
     /// # Cost
     ///
     /// One pass over the rows; no allocation within the capacity of the buffer.
     pub fn gather(&self, samples: &[u32], into: &mut GatherBuffer) {
-        assert_eq!(into.features, self.features(), "the buffer is for these features");
-        assert_eq!(into.outputs, self.targets.outputs(), "the buffer is for these outputs");
+        assert_eq!(into.features, self.features(), "the buffer has this number of features");
+        assert_eq!(into.outputs, self.targets.outputs(), "the buffer has this number of outputs");
         let inputs = into.start(samples.len());
         self.features.gather(samples, inputs);
         if let Some(standardize) = &self.standardize {
@@ -247,18 +261,20 @@ impl Dataset {
         }
     }
 
-    /// Bytes that the samples, targets and weights take.
+    /// Returns the number of bytes that the samples, targets and weights occupy.
     pub fn storage_bytes(&self) -> usize {
         let weights = self.weights.as_deref().map_or(0, size_of_val);
         self.features.bytes() + self.targets.bytes() + weights
     }
 
-    /// A few words on how the samples are stored: "u8 images 28 × 28", "f32 dense", "sparse, 1.2 % filled".
+    /// Returns a short description of the storage: "u8 images 28 × 28", "f32 dense", "sparse, 1.2 %
+    /// filled".
     pub fn describe(&self) -> String {
         self.features.describe()
     }
 
-    /// Height and width of a sample that is an image of one channel, row by row; `None` if the data does not say that it is.
+    /// Returns the height and width if each sample is an image of one channel, stored row by row;
+    /// `None` if the data has no such shape.
     pub fn image_size(&self) -> Option<(usize, usize)> {
         match self.features.shape.as_slice() {
             [height, width] => Some((*height, *width)),
@@ -266,7 +282,7 @@ impl Dataset {
         }
     }
 
-    /// The features of one sample as `f32`, as they were before any [standardization](Self::standardize).
+    /// Returns the features of one sample as `f32`, without [standardization](Self::standardize).
     ///
     /// # Panics
     ///
@@ -278,12 +294,12 @@ impl Dataset {
         features
     }
 
-    /// The inputs as stored.
+    /// The features as stored.
     pub(super) fn stored(&self) -> &Features {
         &self.features
     }
 
-    /// The samples given, in that order, with everything that belongs to them.
+    /// Returns the given samples, in that order, with all data that belongs to them.
     pub(super) fn select(&self, samples: &[u32]) -> Dataset {
         Dataset {
             features: self.features.select(samples),
@@ -312,22 +328,24 @@ impl Dataset {
 /// ```
 #[derive(Debug, Clone)]
 pub struct LoadedData {
-    /// The training samples, or all samples of a source that has no test part. **Empty** for a folder that has nothing but
-    /// t10k files, which serves evaluation: whoever trains must check.
+    /// The training samples, or all samples if the source has no test part. **Empty** for a folder
+    /// that contains only t10k files, which can be used for evaluation only: check before training.
     pub train: Dataset,
-    /// The test samples, if the source has some of its own. Their labels are read with the training samples' classes.
+    /// The test samples, if the source has its own. Their labels are mapped to the classes of the
+    /// training samples.
     pub test: Option<Dataset>,
 }
 
-/// The samples of one shard, converted to `f32`, ready for a forward and backward pass. One per rank, used again for every
-/// shard: gathering within `max_samples` allocates nothing.
+/// The samples of one shard, converted to `f32`, ready for a forward and backward pass. Each rank
+/// has one buffer and reuses it for every shard: gathering up to `max_samples` samples does not
+/// allocate.
 #[derive(Debug, Clone)]
 pub struct GatherBuffer {
-    /// Samples gathered last.
+    /// The number of samples gathered last.
     len: usize,
     features: usize,
     outputs: usize,
-    /// Room for (capacity, features) numbers; only the first `len` samples are those gathered last.
+    /// Room for (capacity, features) numbers; only the first `len` samples are valid.
     inputs: Vec<f32>,
     /// `len` class indices, or empty.
     labels: Vec<u32>,
@@ -339,7 +357,8 @@ pub struct GatherBuffer {
 }
 
 impl GatherBuffer {
-    /// Makes room for `max_samples` samples of `features` inputs and `outputs` target values (0 for classes).
+    /// Allocates room for `max_samples` samples of `features` inputs and `outputs` target values (0
+    /// for classes).
     ///
     /// # Cost
     ///
@@ -370,7 +389,7 @@ impl GatherBuffer {
     /// The inputs, (samples, features).
     pub fn inputs(&self) -> ArrayView2<'_, f32> {
         ArrayView2::from_shape((self.len, self.features), &self.inputs[..self.len * self.features])
-            .expect("the slice has that many numbers")
+            .expect("the slice has samples × features numbers")
     }
 
     /// The class index of each sample; empty unless the targets are classes.
@@ -381,7 +400,7 @@ impl GatherBuffer {
     /// The target values, (samples, outputs); outputs is 0 unless the targets are values.
     pub fn values(&self) -> ArrayView2<'_, f32> {
         ArrayView2::from_shape((self.len, self.outputs), &self.values)
-            .expect("the slice has that many numbers")
+            .expect("the slice has samples × outputs numbers")
     }
 
     /// The weight of each sample, if the data has weights.
@@ -389,7 +408,8 @@ impl GatherBuffer {
         self.weighted.then_some(self.weights.as_slice())
     }
 
-    /// Replaces the inputs of samples of weight 0 by zeros: they count for nothing, but 0 times infinity would be NaN.
+    /// Replaces the inputs of samples of weight 0 by zeros: such samples must not contribute, but 0
+    /// times infinity would be NaN.
     pub fn clear_weightless(&mut self) {
         if self.weighted {
             for (row, weight) in self.inputs.chunks_exact_mut(self.features).zip(&self.weights) {
@@ -400,7 +420,7 @@ impl GatherBuffer {
         }
     }
 
-    /// Sets the number of samples and gives the room for their inputs.
+    /// Sets the number of samples and returns the slice for their inputs.
     fn start(&mut self, samples: usize) -> &mut [f32] {
         let numbers = samples * self.features;
         if self.inputs.len() < numbers {
@@ -411,10 +431,12 @@ impl GatherBuffer {
     }
 }
 
-/// Mean and standard deviation of each feature, or of each target, learned from the training samples and kept with the model.
+/// The mean and standard deviation of each feature, or of each target, learned from the training
+/// samples and stored with the model.
 ///
-/// mean_j = (1/n) Σ x_ij, std_j = √((1/n) Σ (x_ij − mean_j)²), the population's; a feature that never varies gets the
-/// deviation 1, hence gathers as 0 where it keeps its value.
+/// mean_j = (1/n) Σ x_ij, std_j = √((1/n) Σ (x_ij − mean_j)²), the population standard deviation; a
+/// feature that never varies gets the deviation 1, so it is gathered as 0 wherever it has its usual
+/// value.
 ///
 /// # Examples
 ///
@@ -448,7 +470,8 @@ impl Standardize {
         &self.std
     }
 
-    /// Checks what came from a file, which may hold anything, for this number of features or targets.
+    /// Checks values read from a file, which may be invalid, for this number of features or
+    /// targets.
     pub(crate) fn check(&self, expected: usize) -> Result<(), DataError> {
         for found in [self.mean.len(), self.std.len()] {
             if found != expected {
@@ -484,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn gathering_follows_the_sample_numbers_given() {
+    fn samples_are_gathered_in_the_order_of_the_given_numbers() {
         let data = Dataset::from_arrays(array![[1.0], [2.0]], values(), Some(vec![0.0, 3.0])).unwrap();
         let mut shard = GatherBuffer::new(3, 1, 2);
         data.gather(&[1, 0, 1], &mut shard);
@@ -495,7 +518,7 @@ mod tests {
     }
 
     #[test]
-    fn a_smaller_gather_after_a_larger_one_leaves_nothing_behind() {
+    fn a_smaller_gather_clears_the_data_of_a_larger_one() {
         let data = Dataset::from_arrays(array![[1.0], [2.0]], values(), None).unwrap();
         let mut shard = GatherBuffer::new(2, 1, 2);
         data.gather(&[0, 1], &mut shard);
@@ -507,14 +530,14 @@ mod tests {
     }
 
     #[test]
-    fn the_features_of_a_sample_are_those_that_were_given_and_no_image_unless_the_data_says_so() {
+    fn features_of_a_sample_are_unchanged_and_have_an_image_size_only_if_the_data_has_one() {
         let mut data = Dataset::from_arrays(array![[1.0, 5.0], [3.0, 7.0]], values(), None).unwrap();
         data.standardize(Standardize::learn(&data).unwrap()).unwrap();
         assert_eq!((data.features_of(1), data.image_size()), (vec![3.0, 7.0], None));
     }
 
     #[test]
-    fn gathering_within_capacity_moves_no_buffer() {
+    fn gathering_within_capacity_does_not_reallocate() {
         let data = Dataset::from_arrays(array![[1.0], [2.0]], values(), Some(vec![1.0, 1.0])).unwrap();
         let mut shard = GatherBuffer::new(2, 1, 2);
         let before = (shard.inputs.as_ptr(), shard.values.as_ptr(), shard.weights.as_ptr());
@@ -523,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_in_any_memory_order_read_the_same() {
+    fn arrays_in_any_memory_layout_are_read_the_same() {
         let array = array![[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]];
         let mut shard = GatherBuffer::new(2, 2, 0);
         for view in [array.slice(s![.., 1..]), array.slice(s![.., ..;-2])] {
@@ -535,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_that_do_not_fit_together_are_refused() {
+    fn arrays_of_inconsistent_lengths_are_rejected() {
         let zeros = || Array2::zeros((2, 3));
         let message = |targets, weights| {
             Dataset::from_arrays(zeros(), targets, weights).map(|_| ()).unwrap_err().to_string()

@@ -1,9 +1,11 @@
-//! The built-in data: 1,797 handwritten digits of 8 × 8 pixels.
+//! The built-in data set: 1,797 handwritten digits of 8 × 8 pixels.
 //!
-//! A copy of the test part of "Optical Recognition of Handwritten Digits", E. Alpaydin and C. Kaynak, 1998, UCI Machine
-//! Learning Repository, licensed CC BY 4.0. Pixels are counts from 0 to 16 with mean 4.9 and
-//! deviation 6.0, gathered as (count − 5) / 3: centred, and scaled so that 10 epochs at the default rate are enough (test
-//! accuracy 0.970 over 16 seeds; 0.966 with / 6, 0.972 with / 2, which no longer stands a rate of 0.1 with momentum 0.9).
+//! A copy of the test part of "Optical Recognition of Handwritten Digits", E. Alpaydin and C.
+//! Kaynak, 1998, UCI Machine Learning Repository, licensed CC BY 4.0. Pixels are counts from 0 to
+//! 16 with mean 4.9 and deviation 6.0, gathered as (count − 5) / 3: centred, and scaled so that 10
+//! epochs at the default learning rate are enough (test accuracy 0.970 over 16 seeds; 0.966 with a
+//! divisor of 6; 0.972 with a divisor of 2, which diverges at a learning rate of 0.1 with momentum
+//! 0.9).
 
 use std::io::Read;
 
@@ -27,11 +29,11 @@ const DIVISOR: f32 = 3.0;
 /// A fifth of the samples, rounded up.
 const TEST_SAMPLES: usize = 360;
 
-/// The split is part of the data: it depends on this number only, never on the run's seed.
+/// The seed of the split. The split is part of the data: it never depends on the seed of the run.
 const SPLIT_SEED: u64 = 1998;
 
-/// Loads the digits, parted into 1,437 training and 360 test samples: shuffled, and stratified, each class giving the test
-/// part its share within one sample.
+/// Loads the digits, split into 1,437 training and 360 test samples. The split is shuffled and
+/// stratified: each class contributes its share to the test part, to within one sample.
 pub(super) fn load(options: &LoadOptions) -> Result<LoadedData, DataError> {
     let (pixels, labels) = unpack();
     let mut reader = LabelReader::new("digits", options.target, options.classes.as_ref());
@@ -40,28 +42,32 @@ pub(super) fn load(options: &LoadOptions) -> Result<LoadedData, DataError> {
     }
     let stored = StoredFeatures::U8 { values: pixels, zero: ZERO, divisor: DIVISOR };
     let features = Features { stored, columns: PIXELS, shape: vec![8, 8] };
-    let all = Dataset::of_file("digits", features, reader.finish()?)?;
+    let all = Dataset::from_file("digits", features, reader.finish()?)?;
     let (train, test) = parts(&labels);
     Ok(LoadedData { train: all.select(&train), test: Some(all.select(&test)) })
 }
 
-/// The pixels, sample by sample, and the labels. The file is part of the program: a fault in it is a bug.
+/// Returns the pixels, sample by sample, and the labels. The file is part of the program, so a
+/// fault in it is a bug.
 fn unpack() -> (Vec<u8>, Vec<u8>) {
     let mut text = String::new();
-    flate2::read::GzDecoder::new(PACKED).read_to_string(&mut text).expect("the built-in file is whole");
+    flate2::read::GzDecoder::new(PACKED)
+        .read_to_string(&mut text)
+        .expect("the built-in file is valid gzip text");
     let mut pixels = Vec::with_capacity(SAMPLES * PIXELS);
     let mut labels = Vec::with_capacity(SAMPLES);
     for line in text.lines() {
         let mut numbers =
-            line.split(',').map(|field| field.parse::<u8>().expect("the built-in file has bytes"));
+            line.split(',').map(|field| field.parse::<u8>().expect("the built-in file contains bytes"));
         pixels.extend(numbers.by_ref().take(PIXELS));
         labels.extend(numbers);
     }
-    assert_eq!((pixels.len(), labels.len()), (SAMPLES * PIXELS, SAMPLES), "the built-in file is whole");
+    assert_eq!((pixels.len(), labels.len()), (SAMPLES * PIXELS, SAMPLES), "the built-in file is complete");
     (pixels, labels)
 }
 
-/// Deals the shuffled samples: each goes to the test part until its class has given its share.
+/// Splits the shuffled samples: each goes to the test part until its class has contributed its
+/// share.
 fn parts(labels: &[u8]) -> (Vec<u32>, Vec<u32>) {
     let mut order = vec![0; labels.len()];
     sample_order(SPLIT_SEED, 0, &mut order);
@@ -74,7 +80,8 @@ fn parts(labels: &[u8]) -> (Vec<u32>, Vec<u32>) {
     })
 }
 
-/// Test samples per class: the class's size times 360/1797, rounded down, and one more for the largest remainders.
+/// Returns the number of test samples per class: the size of the class times 360/1797, rounded
+/// down, plus one for the classes with the largest remainders.
 fn test_shares(labels: &[u8]) -> [usize; 10] {
     let mut sizes = [0; 10];
     labels.iter().for_each(|&label| sizes[usize::from(label)] += 1);
@@ -106,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn each_class_gives_the_test_part_a_fifth() {
+    fn each_class_contributes_a_fifth_to_the_test_part() {
         let (_, labels) = unpack();
         let (train, test) = parts(&labels);
         let mut all = [train, test.clone()].concat();
@@ -119,9 +126,9 @@ mod tests {
         }
     }
 
-    /// The first line of the file ends in the label 0 and begins 0,0,5,13,9,1.
+    /// The first line of the file ends with the label 0 and begins with 0,0,5,13,9,1.
     #[test]
-    fn a_pixel_is_gathered_as_its_sixteenth() {
+    fn pixels_are_gathered_centred_and_scaled() {
         let (pixels, labels) = unpack();
         assert_eq!((&pixels[..6], labels[0]), (&[0, 0, 5, 13, 9, 1][..], 0));
         let (train, _) = loaded();
@@ -136,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_labels_may_be_read_as_values_or_left_out() {
+    fn the_labels_may_be_read_as_values_or_ignored() {
         let target = |target| load(&LoadOptions { target, ..LoadOptions::default() }).unwrap().train;
         assert!(matches!(target(TargetKind::Values).targets(), Targets::Values { outputs: 1, .. }));
         assert_eq!(target(TargetKind::None).targets(), &Targets::None);

@@ -1,4 +1,5 @@
-//! Errors and remarks: what can be wrong with data, with the values found, and what a reader decided on its own.
+//! Errors of the data module, with the values found, and remarks on decisions that a reader made
+//! without being asked.
 
 use std::fmt;
 
@@ -7,8 +8,8 @@ use super::text::{Column, FieldKind, listed, number};
 /// The sources that [`Source`](super::Source) accepts, for messages.
 pub(super) const ACCEPTED: &str = "digits, a folder of IDX files, FILE.csv, X.npy,Y.npy, X.npy, FILE.libsvm or FILE.svm (.csv, .libsvm and .svm also as .gz)";
 
-/// A place in a file. Lines, rows and columns given by number in text files count from 1 as editors do,
-/// except columns, which count from 0 as [`Column::Number`] does; bytes count from 0.
+/// A position in a file. Lines and rows count from 1, as in editors; columns count from 0, as in
+/// [`Column::Number`]; bytes count from 0.
 ///
 /// # Examples
 ///
@@ -31,14 +32,15 @@ pub(super) const ACCEPTED: &str = "digits, a folder of IDX files, FILE.csv, X.np
 pub enum Location {
     /// The line of a text file.
     Line(u64),
-    /// A field of a table: the file's line and the column's name, or its number when there is no header.
+    /// A field of a table: the line in the file, and the name of the column, or its number if there
+    /// is no header.
     Field {
         /// Line of the file, from 1.
         line: u64,
-        /// The column as the user would name it.
+        /// The column as a user would name it.
         column: String,
     },
-    /// The byte of a binary file (of its decompressed content), from 0.
+    /// A byte of a binary file (of its decompressed content), from 0.
     Byte(u64),
     /// An entry of an array: its row from 1, its column from 0, its byte in the file.
     Entry {
@@ -62,96 +64,101 @@ impl fmt::Display for Location {
     }
 }
 
-/// An error of reading or using data. Each text names the place, what was found, what was expected, and what to do.
+/// An error when reading or using data. Each message states the position, the value found, the
+/// value expected, and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
+#[allow(missing_docs, reason = "the fields are the values in each variant's message")]
 pub enum DataError {
     /// Nothing exists at the path.
-    #[error("no file or folder {path:?}; data is {ACCEPTED}")]
+    #[error("no file or folder {path:?}; expected {ACCEPTED}")]
     Missing { path: String },
-    /// The text names no kind of data.
+    /// The name does not identify a kind of data.
     #[error(
-        "the name {source_text:?} does not tell what the file holds; expected {ACCEPTED}, or pass --input-format csv|npy|libsvm"
+        "cannot infer the data format from the name {source_text:?}; expected {ACCEPTED}, or pass --input-format csv|npy|libsvm"
     )]
     UnknownKind { source_text: String },
-    /// The system could not read the file.
+    /// The operating system could not read the file.
     #[error("cannot read {file}: {cause}; check that it is a readable file")]
     Io { file: String, cause: std::io::Error },
     /// A file without samples.
     #[error("{file} holds no samples; expected at least one {expected}")]
     Empty { file: String, expected: &'static str },
-    /// Samples of another width than the model or the training samples have.
-    #[error("{file} has {found} features, expected {expected}; use samples like those of the training")]
+    /// Samples with a different number of features than the model or the training samples.
+    #[error(
+        "{file} has {found} features, expected {expected}; use samples with the features of the training data"
+    )]
     FeatureCount { file: String, found: usize, expected: usize },
-    /// More samples than a sample number (u32) can name.
+    /// More samples than a sample number (u32) can represent.
     #[error("{file} has {found} samples, expected at most 4294967295; split the file")]
     TooManySamples { file: String, found: u64 },
     /// A sample too wide to be gathered.
     #[error("{place} of {file}: feature {found}, expected at most 16777216; hash or renumber the features")]
     TooManyFeatures { file: String, place: Location, found: u64 },
-    /// A table of more columns than rows are read with.
+    /// A table with more columns than the maximum.
     #[error(
-        "line {line} of {file} has more than {most} columns, the most that a table may have; give wider samples as npy or libsvm"
+        "line {line} of {file} has more than {most} columns, the maximum for a table; save wider samples as npy or libsvm"
     )]
     WideRow { file: String, line: u64, most: usize },
-    /// A row of more bytes than is read as one.
+    /// A row with more bytes than the maximum.
     #[error(
-        "line {line} of {file} has more than {most} bytes, the most that a row may have; is a quote left open, or a line not ended?"
+        "line {line} of {file} has more than {most} bytes, the maximum for a row; check for an unclosed quote or a missing line break"
     )]
     LongRow { file: String, line: u64, most: usize },
     /// NaN or an infinity where a number is needed.
-    #[error("{value:?} in {place} of {file}, expected a finite number; fill in or remove the sample")]
+    #[error(
+        "{value:?} in {place} of {file}, expected a finite number; fill in the value, or remove the sample"
+    )]
     NotFinite { file: String, place: Location, value: f64 },
     /// A number too large for f32.
     #[error("{text} in {place} of {file} is beyond the range of f32 (3.4e38); rescale the column")]
     OutOfRange { file: String, place: Location, text: String },
     /// An integer that f32 would round.
     #[error(
-        "{value} in {place} of {file} is not exact in f32 (integers up to 16777216 are); store the features as f4 or f8"
+        "{value} in {place} of {file} is not exactly representable in f32 (integers up to 16777216 are); store the features as f4 or f8"
     )]
     NotExact { file: String, place: Location, value: i128 },
-    /// Labels were asked for, but the source holds none.
-    #[error("{file} holds no labels, but {expected} are asked for; add them, for npy as X.npy,Y.npy")]
+    /// Labels are required, but the source has none.
+    #[error("{file} has no labels, but {expected} are required; add them (for npy as X.npy,Y.npy)")]
     NoLabels { file: String, expected: &'static str },
 
-    /// The gzip stream is damaged or cut short.
+    /// The gzip stream is damaged or truncated.
     #[error(
-        "{file} is no whole gzip file: {cause} after {decompressed} decompressed bytes; copy or download it again"
+        "{file} is not a complete gzip file: {cause} after {decompressed} decompressed bytes; copy or download it again"
     )]
     Gzip { file: String, decompressed: u64, cause: String },
-    /// The gzip stream unpacks to absurdly more than it is.
+    /// The gzip stream decompresses to an implausible multiple of its size.
     #[error(
-        "{file} unpacks to more than {decompressed} bytes from {compressed}, expected at most 256 times its size; if it is meant to, decompress it first"
+        "{file} decompresses from {compressed} to more than {decompressed} bytes, expected at most 256 times its size; if this is intended, decompress it first"
     )]
     GzipBomb { file: String, compressed: u64, decompressed: u64 },
 
     /// A field of a binary header is wrong.
     #[error("{part} {found} at byte {byte} of {file}, expected {expected}")]
     Header { file: String, byte: u64, part: &'static str, found: String, expected: String },
-    /// A file is shorter or longer than its header says.
-    #[error("{file} holds {} {found} bytes, but its header promises {expected}; copy or download it again", if *.more { "at least" } else { "only" })]
+    /// A file that is shorter or longer than its header declares.
+    #[error("{file} holds {} {found} bytes, but its header declares {expected}; copy or download it again", if *.more { "at least" } else { "only" })]
     Length { file: String, found: u64, expected: u64, more: bool },
-    /// A packed file too small for what its header says, however well it is packed.
+    /// A compressed file too small for the size in its header, whatever its compression ratio.
     #[error(
-        "the header of {file} promises {expected} bytes, but its {compressed} packed bytes hold at most {possible}; copy or download it again"
+        "the header of {file} declares {expected} bytes, but its {compressed} compressed bytes hold at most {possible}; copy or download it again"
     )]
     PackedLength { file: String, compressed: u64, possible: u64, expected: u64 },
-    /// Inputs and labels differ in number.
+    /// The numbers of inputs and labels differ.
     #[error(
-        "{labels} labels in {labels_file} for {samples} samples in {samples_file}, expected as many; the files do not belong together"
+        "{labels} labels in {labels_file} for {samples} samples in {samples_file}, expected one label per sample; the files do not belong together"
     )]
     Counts { samples_file: String, samples: usize, labels_file: String, labels: usize },
-    /// A folder lacks one file of a pair.
+    /// A folder that lacks one file of a pair.
     #[error("folder {folder} has {present} but not {absent} (nor {absent}.gz); add it")]
     FolderPair { folder: String, present: String, absent: String },
-    /// A folder with no file of the expected names.
+    /// A folder without any file of the expected names.
     #[error(
-        "folder {folder} has none of MNIST's files; expected train-images-idx3-ubyte, train-labels-idx1-ubyte, and t10k-..., plain or .gz"
+        "folder {folder} contains no MNIST files; expected train-images-idx3-ubyte, train-labels-idx1-ubyte, and t10k-..., plain or .gz"
     )]
     FolderEmpty { folder: String },
 
-    /// A field that should be a number.
+    /// A field that should be a number but is not.
     #[error(
         "{} in {place} of {file}, expected a number; {}{}",
         found_text(text),
@@ -163,69 +170,70 @@ pub enum DataError {
     #[error("{found} field{} in line {line} of {file}, expected {expected} as in its first row; fix the line", if *.found == 1 { "" } else { "s" })]
     Ragged { file: String, line: u64, found: usize, expected: usize },
     /// No column of that name or number.
-    #[error("{file} has no column {column}, expected {expected}; rename the column, or name another one")]
+    #[error("{file} has no column {column}, expected {expected}; rename the column, or choose another one")]
     NoColumn { file: String, column: Column, expected: String },
-    /// A column given by name in a table without a header.
+    /// A column selected by name in a table without a header.
     #[error(
-        "{file} has no header row to find column {column} in; give its number, from 0, or -1 for the last"
+        "{file} has no header row, so column {column} cannot be found by name; pass its number, counted from 0, or -1 for the last"
     )]
     NoHeader { file: String, column: Column },
-    /// A number that is the position of one column, and the name of another.
+    /// A number that is both the position of one column and the name of another.
     #[error(
-        "column {number} of {file} may be that at position {number} or the one named {number}, at position {named}; pass {from_end} for the first, \
-         a position from the end, or rename the columns"
+        "column {number} of {file} may be the one at position {number} or the one named {number}, at position {named}; pass {from_end} for the \
+         first (a position from the end), or rename the columns"
     )]
     NumberIsName { file: String, number: usize, named: usize, from_end: i64 },
-    /// A last column that has no name, but something in it: it may be the label.
+    /// A last column without a name that contains a value: it may be the label.
     #[error(
-        "column {column} of {file}, the last, has no name in line 1, but {text:?} in line {line}; name it, or name the label with --label-column"
+        "the last column of {file} (column {column}) has no name in line 1, but contains {text:?} in line {line}; name it, or pass the label with --label-column"
     )]
     UnnamedLast { file: String, line: u64, column: usize, text: String },
-    /// A label column that the model has another use for.
+    /// A label column that the model uses for something else.
     #[error(
-        "column {column} of {file} is a feature or the weight of the model, expected the label; name another column"
+        "column {column} of {file} is a feature or the weight of the model, expected the label; choose another column"
     )]
     LabelIsUsed { file: String, column: String },
-    /// Quotes that are not those of a quoted field.
+    /// A quote that is not one of a quoted field.
     #[error(
-        "{what} in line {line} of {file}, expected quotes around whole fields, doubled within them; remove the quote, or quote the field"
+        "{what} in line {line} of {file}, expected quotes only around whole fields, and doubled within them; remove the quote, or quote the field"
     )]
     Quote { file: String, line: u64, what: &'static str },
     /// A name that two columns share.
     #[error("columns {} and {} of {file} are both named {name:?}; rename one of them", columns[0], columns[1])]
     SameName { file: String, name: String, columns: [usize; 2] },
-    /// A first line that may name the columns as well as be a sample.
+    /// A first line that may be column names or a sample.
     #[error(
-        "line {line} of {file} may name the columns or be a sample: {why}; pass --header present if it names them, or --header absent if it is \
+        "line {line} of {file} may be column names or a sample: {why}; pass --header present if it is column names, or --header absent if it is \
          a sample"
     )]
     HeaderUnknown { file: String, line: u64, why: String },
     /// A table that lacks columns of the model.
     #[error(
-        "{file} lacks the model's {missing} among its columns {found}; add the columns, or rename them as in the training data{remedy}"
+        "{file} lacks the model's {missing}, its columns are {found}; add the columns, or rename them as in the training data{remedy}"
     )]
     MissingColumns { file: String, missing: String, found: String, remedy: &'static str },
-    /// A label column that is empty in a table without names, as where every line ends in a comma.
+    /// An empty label field in the first row of a table without names, as when every line ends with
+    /// a comma.
     #[error(
-        "the label in line {line}, column {column} of {file} is empty, expected a class or a number; if every line ends in a comma, remove it, \
-         or name the label column with --label-column"
+        "the label in line {line}, column {column} of {file} is empty, expected a class or a number; if every line ends with a comma, remove it, \
+         or pass the label column with --label-column"
     )]
     EmptyLabel { file: String, line: u64, column: usize },
-    /// A table with another separator than commas.
+    /// A table with a separator other than commas.
     #[error(
         "line {line} of {file} is separated by {found}, expected commas; save the table as comma-separated values"
     )]
     Delimiter { file: String, line: u64, found: &'static str },
-    /// A file of a kind that is not read.
+    /// A file of an unsupported kind.
     #[error("{file} is {found}, expected {expected}; {remedy}")]
     Foreign { file: String, found: &'static str, expected: &'static str, remedy: &'static str },
-    /// A stream that is longer than is held.
+    /// A stream longer than the maximum.
     #[error(
-        "{file} has more than {most} bytes, the most that are read from a stream; write them to a file, and give that"
+        "{file} has more than {most} bytes, the maximum for a stream; write the data to a file, and pass the file"
     )]
     LongStream { file: String, most: u64 },
-    /// One column asked to be both label and weight.
-    #[error("column {column} of {file} is asked to be both label and weight; name two columns")]
+    /// One column selected as both label and weight.
+    #[error("column {column} of {file} is selected as both label and weight; choose two columns")]
     SameColumn { file: String, column: String },
     /// A table too narrow for features and a label.
     #[error(
@@ -234,53 +242,53 @@ pub enum DataError {
         ["", " and the label", ", the label and the weight"][*.expected - 1]
     )]
     TooFewColumns { file: String, line: u64, found: usize, expected: usize },
-    /// A table to predict from that fits neither with nor without a label column.
+    /// A table to predict from whose width matches neither with nor without a label column.
     #[error(
         "{found} column{} in {file}, expected the {features} feature{}, or all {all} columns of the training data; add or remove columns",
         if *.found == 1 { "" } else { "s" },
         if *.features == 1 { "" } else { "s" }
     )]
     Columns { file: String, found: usize, features: usize, all: usize },
-    /// A weight that is negative, infinite or no number.
+    /// A weight that is negative, infinite or not a number.
     #[error("weight {text:?} in {place} of {file}, expected a finite number of 0 or more; fix the field")]
     Weight { file: String, place: Location, text: String },
     /// Text that is not UTF-8.
     #[error("{place} of {file} is not UTF-8 text; save the file as UTF-8")]
     NotUtf8 { file: String, place: Location },
 
-    /// A label that cannot be used.
+    /// An unusable label.
     #[error("{} in row {row} of {file} ({place}), {}", .fault.found(), .fault.expected())]
     Label { file: String, row: usize, place: Location, fault: LabelFault },
-    /// More classes than a classifier is meant for.
+    /// More classes than a classifier supports.
     #[error(
-        "label {label} in row {row} of {file} is the {most}th distinct one, expected fewer classes; if the labels are numbers to predict, \
+        "label {label} in row {row} of {file} is the {most}th distinct label, expected fewer classes; if the labels are numbers to predict, \
          pass --loss mse"
     )]
     TooManyClasses { file: String, label: String, row: usize, most: u64 },
     /// Nearly as many distinct labels as samples.
     #[error(
-        "{classes} distinct labels such as {example:?} for the {samples} samples of {file}, expected classes that samples share; {}",
+        "{classes} distinct labels such as {example:?} for the {samples} samples of {file}, expected several samples per class; {}",
         if *.are_numbers {
-            "if they are numbers to predict, pass --loss mse, if they are classes, --loss cross-entropy"
+            "pass --loss mse if they are numbers to predict, or --loss cross-entropy if they are classes"
         } else {
-            "name the label column with --label-column, or pass --loss cross-entropy if each is a class"
+            "pass the label column with --label-column, or pass --loss cross-entropy if each is a class"
         }
     )]
     LabelsDiffer { file: String, classes: usize, samples: usize, example: String, are_numbers: bool },
-    /// A few distinct numbers, of which one has a fraction: they may be classes or values.
+    /// A few distinct numbers, at least one with a fraction: they may be classes or values.
     #[error(
-        "the labels of the {samples} samples of {file} are {distinct} distinct numbers, of which {fraction} in row {row} has a fraction; if they \
-         are numbers to predict, pass --loss mse, if they are classes, --loss cross-entropy"
+        "the labels of the {samples} samples of {file} are {distinct} distinct numbers, and {fraction} in row {row} has a fraction; pass \
+         --loss mse if they are numbers to predict, or --loss cross-entropy if they are classes"
     )]
     LabelsUnclear { file: String, samples: usize, distinct: usize, fraction: f64, row: usize },
-    /// One class alone.
+    /// All labels are the same class.
     #[error(
-        "all {samples} labels of {file}{} are {label:?}, expected at least two classes; name the label column with --label-column, or add \
+        "all {samples} labels of {file}{} are {label:?}, expected at least two classes; pass the label column with --label-column, or add \
          samples of other classes",
         .column.as_ref().map_or_else(String::new, |column| format!(" (column {column})"))
     )]
     OneClass { file: String, samples: usize, label: String, column: Option<String> },
-    /// Classes as rows of zeros and a one.
+    /// Classes as one-hot rows.
     #[error(
         "the labels of {file} are one-hot rows of {outputs} numbers, expected one class per sample; save Y.argmax(axis=1), or pass --loss mse to \
          predict the {outputs} numbers"
@@ -290,53 +298,53 @@ pub enum DataError {
     #[error("{fault} in line {line} of {file}, expected {}", .fault.expected())]
     Libsvm { file: String, line: u64, fault: LibsvmFault },
 
-    /// Arrays handed over by the program do not fit together.
-    #[error("{found} {what} for {expected} samples, expected as many; pass one per sample")]
+    /// Arrays passed by the program have inconsistent lengths.
+    #[error("{found} {what} for {expected} samples, expected one per sample")]
     ArrayLen { what: &'static str, found: usize, expected: usize },
-    /// An array handed over by the program holds an unusable number.
+    /// An array passed by the program contains an unusable number.
     #[error("{what} {} of sample {sample}, expected {expected}", number(*value))]
     ArrayValue { what: &'static str, sample: usize, value: f64, expected: &'static str },
 
-    /// Standardization for another number of features.
+    /// Standardization for a different number of features.
     #[error("standardization for {found} features, expected {expected}; learn it from these samples")]
     StandardizeLen { found: usize, expected: usize },
-    /// Standardization that would make numbers unusable.
+    /// Standardization that would produce unusable numbers.
     #[error(
         "standardization of feature {feature} has mean {mean:?} and deviation {std:?}, expected a finite mean and a deviation above 0"
     )]
     StandardizeValue { feature: usize, mean: f32, std: f32 },
-    /// No target values to learn a standardization from.
+    /// There are no target values to learn a standardization from.
     #[error(
-        "targets cannot be standardized: {found}, expected numbers to predict and at least one sample of a weight above 0"
+        "targets cannot be standardized: {found}, expected numbers to predict and at least one sample with a weight above 0"
     )]
     StandardizeTargets { found: &'static str },
-    /// Nothing to learn from.
+    /// There are no samples to learn a standardization from.
     #[error("standardization of 0 samples, expected at least one to learn from")]
     StandardizeEmpty,
-    /// A share of the samples that is none.
+    /// An invalid test share.
     #[error("test share {share:?}, expected more than 0 and less than 1")]
     SplitShare { share: f64 },
-    /// A split that leaves one side empty.
+    /// A split in which one part would be empty.
     #[error(
-        "a test share of {share:?} of {samples} samples leaves the {side} part empty, expected at least one sample in each; choose another share"
+        "a test share of {share:?} of {samples} samples leaves the {side} part empty, expected at least one sample in each part; choose another share"
     )]
     SplitEmpty { share: f64, samples: usize, side: &'static str },
 }
 
 impl DataError {
-    /// Returns whether the options are at fault, which no data could make good.
+    /// Returns whether the error is in the options, so that no other data could fix it.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::SplitShare { .. })
     }
 }
 
-/// A field that is no number, for a message.
+/// Returns a description of a field that is not a number, for a message.
 fn found_text(text: &str) -> String {
     if text.is_empty() { "an empty field".to_owned() } else { format!("{text:?}") }
 }
 
-/// Returns the advice about a field that is not a number.
+/// Returns advice on a field that is not a number.
 fn advice_on_number(text: &str) -> &'static str {
     match FieldKind::of(text) {
         FieldKind::Empty | FieldKind::Missing => {
@@ -345,7 +353,7 @@ fn advice_on_number(text: &str) -> &'static str {
         FieldKind::NumberAsText => "write it as a plain number, such as 1234.5",
         FieldKind::Boolean => "write 0 for false and 1 for true",
         FieldKind::Number | FieldKind::Word => {
-            "replace words by numbers, or, to train, name the label or weight column with --label-column or --weight-column"
+            "replace words with numbers, or, for training, pass the label or weight column with --label-column or --weight-column"
         }
     }
 }
@@ -367,23 +375,23 @@ fn advice_on_number(text: &str) -> &'static str {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
+#[allow(missing_docs, reason = "the fields are the values in each variant's message")]
 pub enum LabelFault {
-    /// A class the model does not have; `known` tells those it has.
+    /// A class that the model does not have; `known` lists the classes of the model.
     Unknown { label: String, known: String },
-    /// Nothing between two commas.
+    /// An empty field.
     Empty,
     /// NaN or an infinity.
     NotFinite { value: f64 },
-    /// Text among targets that are numbers.
+    /// Text in targets that are numbers.
     NotNumber { text: String },
-    /// A number that is not written as one, such as `$3.5`.
+    /// A number that is not written as a plain number, such as `$3.5`.
     NumberAsText { text: String },
     /// A word that stands for a missing value.
     Missing { text: String },
     /// A number too large for f32.
     OutOfRange { value: f64 },
-    /// Text and fractions in one column: neither classes nor values.
+    /// Text and fractions in one column: the labels are neither classes nor values.
     Mixed { text: String, number: f64 },
 }
 
@@ -401,7 +409,7 @@ impl LabelFault {
                 format!("label {text:?}")
             }
             LabelFault::Mixed { text, number: value } => {
-                format!("labels {text:?} and {} meet", number(*value))
+                format!("labels {text:?} and {} conflict", number(*value))
             }
         }
     }
@@ -409,18 +417,18 @@ impl LabelFault {
     fn expected(&self) -> String {
         match self {
             LabelFault::Unknown { known, .. } => {
-                format!("but the model has {known}; fix the row, or train with samples of this class")
+                format!("but the model has {known}; fix the row, or train on samples of this class")
             }
-            LabelFault::Empty => "expected a class or a number; fill in or remove the row".to_string(),
+            LabelFault::Empty => "expected a class or a number; fill in the label, or remove the row".to_string(),
             LabelFault::NotFinite { .. } => "expected a finite number; fix or remove the row".to_string(),
             LabelFault::NotNumber { text } => match FieldKind::of(text) {
                 FieldKind::Word => "expected a plain number such as 1234.5; fix the row, or pass --loss cross-entropy for classes".to_string(),
                 _ => format!("expected a plain number such as 1234.5; {}", advice_on_number(text)),
             },
-            LabelFault::NumberAsText { .. } => "expected a class or a plain number; if the labels are numbers to predict, write them as \
-                1234.5 and pass --loss mse, if they are classes, pass --loss cross-entropy"
+            LabelFault::NumberAsText { .. } => "expected a class or a plain number; write numbers to predict as \
+                1234.5 and pass --loss mse, or pass --loss cross-entropy if they are classes"
                 .to_string(),
-            LabelFault::Missing { .. } => "expected a class or a number; fill in or remove the row, or pass --loss cross-entropy if it is \
+            LabelFault::Missing { .. } => "expected a class or a number; fill in the label, or remove the row, or pass --loss cross-entropy if it is \
                 the name of a class"
                 .to_string(),
             LabelFault::OutOfRange { .. } => "expected a number within f32 (3.4e38); rescale it".to_string(),
@@ -433,12 +441,12 @@ impl LabelFault {
 
 /// The fault in a line of a libsvm file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
+#[allow(missing_docs, reason = "the fields are the values in each variant's message")]
 pub enum LibsvmFault {
-    /// A ranking file's query number.
+    /// The query number of a ranking file.
     #[error("{text:?}")]
     QueryId { text: String },
-    /// An index that does not follow the one before.
+    /// An index not greater than the previous one.
     #[error("index {found} after index {previous}")]
     NotAscending { previous: u64, found: u64 },
     /// An index given twice.
@@ -447,17 +455,17 @@ pub enum LibsvmFault {
     /// Several labels.
     #[error("the labels {text:?}")]
     MultiLabel { text: String },
-    /// Indices that count from 0.
+    /// Indices that count from 0, not from 1.
     #[error("index 0")]
     IndexZero,
-    /// A word without a colon, or with nothing to its left or right.
+    /// A word without a colon, or with nothing to the left or right of it.
     #[error("{text:?}")]
     NoPair { text: String },
-    /// An index that is no number.
+    /// An index that is not a number.
     #[error("index {text:?}")]
     BadIndex { text: String },
-    /// A line that begins with a pair.
-    #[error("{text:?} in place of a label")]
+    /// A line that begins with a pair instead of a label.
+    #[error("{text:?} instead of a label")]
     NoLabel { text: String },
 }
 
@@ -480,27 +488,28 @@ impl LibsvmFault {
     }
 }
 
-/// A decision that a reader made on its own, or a possible mistake that it found; each is one sentence that names the file.
+/// A decision that a reader made without being asked, or a possible mistake that it found; each
+/// message is one sentence that names the file.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Remark {
     /// Columns without a name, in a table that names its columns, are ignored.
     Unnamed { file: String, columns: Vec<usize> },
-    /// Named columns that the model has no use for are ignored.
+    /// Named columns that the model does not use are ignored.
     Extra { file: String, columns: Vec<String> },
-    /// The columns are taken in the order of the training data, as the file has no names, or the model has none to match them with.
-    /// `label` is the column that is taken for the label, if one is.
+    /// The columns are assumed to be in the order of the training data, because the file or the
+    /// model has no column names. `label` is the column that is read as the label, if any.
     ByPosition { file: String, count: usize, file_has_names: bool, label: Option<String> },
-    /// A feature counts the samples.
+    /// A feature numbers the samples.
     Counts { file: String, column: String, first: u64 },
-    /// A column that is not the label has the name of one.
+    /// A column other than the label has a name that suggests a label.
     OtherLabel { file: String, label: String, other: String },
-    /// Many distinct whole numbers were taken as classes.
+    /// Many distinct whole numbers are treated as classes.
     ManyClasses { file: String, classes: usize, samples: usize, least: String, most: String },
-    /// Labels that are written in several ways, and are the same number.
+    /// Labels with different spellings are the same number.
     Respelled { file: String, label: String, other: String },
-    /// A whole number that f32 rounds to another; `what` is the feature or the labels.
+    /// A whole number that is not exact in f32; `what` is the feature or the labels.
     Rounded { file: String, what: String, text: String },
-    /// The names are too many, or too long, to be kept with a model.
+    /// The column names are too many, or too long, to be stored with a model.
     NamesNotKept { file: String, columns: usize },
 }
 
@@ -521,52 +530,52 @@ impl fmt::Display for Remark {
             Self::Extra { file, columns } => {
                 let noun = if columns.len() == 1 { "column" } else { "columns" };
                 let columns = listed(columns.iter().map(|name| format!("{name:?}")));
-                write!(f, "{file}: ignored {noun} {columns}, which the model has no use for")
+                write!(f, "{file}: ignored {noun} {columns}, which the model does not use")
             }
             Self::ByPosition { file, count, file_has_names, label } => {
                 let why = if *file_has_names {
-                    "the model was trained without names of columns"
+                    "the model was trained without column names"
                 } else {
-                    "no names of columns"
+                    "no column names"
                 };
                 let columns = if *count == 1 { "column" } else { "columns" };
                 write!(
                     f,
-                    "{file}: {why}; its {count} {columns} are taken in the order of the training data"
+                    "{file}: {why}; its {count} {columns} are assumed to be in the order of the training data"
                 )?;
                 match label {
-                    Some(label) => write!(f, ", column {label} as the label"),
+                    Some(label) => write!(f, ", with column {label} as the label"),
                     None => Ok(()),
                 }
             }
             Self::Respelled { file, label, other } => write!(
                 f,
-                "{file}: the labels {label} and {other} are the same number, and one class, named as it is written first"
+                "{file}: the labels {label} and {other} are the same number and thus one class, named after the first spelling"
             ),
             Self::Rounded { file, what, text } => write!(
                 f,
-                "{file}: {text} in {what} becomes another number in f32, which holds all whole numbers up to 16777216 only; subtract a constant from \
-                 all of them, or remove a column of ids"
+                "{file}: {text} in {what} is rounded in f32, in which whole numbers are exact only up to 16777216; subtract a constant from \
+                 all values, or remove the column if it contains ids"
             ),
             Self::Counts { file, column, first } => write!(
                 f,
-                "{file}: feature {column} counts the samples ({first}, {}, {}, ...); if it is an index, remove the column",
+                "{file}: feature {column} numbers the samples ({first}, {}, {}, ...); if it is an index, remove the column",
                 first + 1,
                 first + 2
             ),
             Self::OtherLabel { file, label, other } => write!(
                 f,
-                "{file}: the label is {label}, the last column, and {other} is a feature; if that is the label, pass --label-column {}",
+                "{file}: the label is {label}, the last column, and {other} is a feature; if {other} is the label, pass --label-column {}",
                 other.trim_matches('"')
             ),
             Self::ManyClasses { file, classes, samples, least, most } => write!(
                 f,
-                "{file}: the labels of {samples} samples are {classes} distinct whole numbers from {least} to {most}, taken as classes; if \
+                "{file}: the labels of {samples} samples are {classes} distinct whole numbers from {least} to {most}, treated as classes; if \
                  they are numbers to predict, pass --loss mse (or --loss cross-entropy if they are classes)"
             ),
             Self::NamesNotKept { file, columns } => write!(
                 f,
-                "{file}: the names of its {columns} columns are too long to be kept with the model; later files are read by the order of \
+                "{file}: the names of its {columns} columns are too long to be stored with the model; later files are read by the position of \
                  their columns"
             ),
         }

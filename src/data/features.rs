@@ -1,17 +1,18 @@
-//! The inputs of samples in the types they are stored in, and their conversion to `f32`.
+//! The features of samples in the types they are stored in, and their conversion to `f32`.
 
 use crate::simd::vectorized;
 
-/// The relation of gathered features to the content of a source, for programs that feed features to an exported model.
-pub(crate) const AS_GATHERED: &str = "Features before standardization, which is part of the graph where the model has one: numbers of \
-    CSV, npy and libsvm files as they are, pixels of IDX images / 255, pixels of the built-in digits (x - 5) / 3.";
+/// Describes how gathered features relate to the content of a source, for programs that pass
+/// features to an exported model.
+pub(crate) const AS_GATHERED: &str = "Features before standardization (the graph contains the standardization of the model, if any): \
+    numbers of CSV, npy and libsvm files unchanged, pixels of IDX images / 255, pixels of the built-in digits (x - 5) / 3.";
 
-/// The most features a sample may have. A rank gathers dense rows: at this limit one takes 64 MiB, and a single index in a
-/// sparse file could otherwise ask for any amount of memory.
+/// The maximum number of features of a sample. A rank gathers dense rows: at this limit, one row
+/// takes 64 MiB, and without it a single index in a sparse file could request any amount of memory.
 pub(super) const MAX_FEATURES: u64 = 1 << 24;
 
-/// Numbers as the file has them: converting on the way in would take up to four times the memory, and the memory bandwidth
-/// of every gather.
+/// Features in the type of the file: converting them when reading would take up to four times the
+/// memory, and up to four times the memory bandwidth in every gather.
 #[derive(Debug, Clone)]
 pub(super) enum StoredFeatures {
     /// Bytes; gathered as (byte − zero) / divisor.
@@ -26,7 +27,7 @@ pub(super) enum StoredFeatures {
     Sparse(Sparse),
 }
 
-/// Samples of which only the numbers that are not 0 are kept, row after row.
+/// Samples of which only the nonzero numbers are stored, row after row.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sparse {
     /// The end of each row in `columns` and `values`; row r starts where r − 1 ends.
@@ -38,14 +39,14 @@ pub(super) struct Sparse {
 }
 
 impl Sparse {
-    /// The features and numbers of a row.
+    /// Returns the feature indices and numbers of a row.
     pub fn row(&self, row: usize) -> (&[u32], &[f32]) {
         let start = if row == 0 { 0 } else { self.ends[row - 1] };
         let range = start..self.ends[row];
         (&self.columns[range.clone()], &self.values[range])
     }
 
-    /// Writes the rows given, dense, into `out` of (rows, features).
+    /// Writes the given rows, as dense rows, to `out` of shape (rows, features).
     pub fn gather(&self, samples: &[u32], features: usize, out: &mut [f32]) {
         for (&sample, row) in samples.iter().zip(out.chunks_exact_mut(features)) {
             row.fill(0.0);
@@ -56,7 +57,7 @@ impl Sparse {
         }
     }
 
-    /// The rows given, in that order.
+    /// Returns the given rows, in that order.
     pub fn select(&self, samples: &[u32]) -> Sparse {
         let mut chosen = Sparse::default();
         for &sample in samples {
@@ -81,7 +82,7 @@ pub(super) struct Features {
     pub stored: StoredFeatures,
     /// Features per sample, at least 1.
     pub columns: usize,
-    /// The extents of one sample, for people: (28, 28) for an image, or one extent.
+    /// The shape of one sample, for descriptions: (28, 28) for an image, otherwise a single length.
     pub shape: Vec<usize>,
 }
 
@@ -101,7 +102,7 @@ impl Features {
         }
     }
 
-    /// Writes the samples given as `f32` into `out` of (samples, columns).
+    /// Writes the given samples as `f32` to `out` of shape (samples, columns).
     pub fn gather(&self, samples: &[u32], out: &mut [f32]) {
         let columns = self.columns;
         match &self.stored {
@@ -116,7 +117,7 @@ impl Features {
         }
     }
 
-    /// The samples given, in that order.
+    /// Returns the given samples, in that order.
     pub fn select(&self, samples: &[u32]) -> Features {
         let columns = self.columns;
         let stored = match &self.stored {
@@ -133,7 +134,7 @@ impl Features {
         Features { stored, columns, shape: self.shape.clone() }
     }
 
-    /// Returns the conversion of a stored byte to a feature in words, if there is one.
+    /// Returns a description of the conversion of a stored byte to a feature, if there is one.
     pub fn scale(&self) -> Option<String> {
         match &self.stored {
             StoredFeatures::U8 { zero: 0.0, divisor, .. } if *divisor != 1.0 => {
@@ -156,7 +157,7 @@ impl Features {
         }
     }
 
-    /// A few words for people: "u8 images 28 × 28".
+    /// Returns a short description: "u8 images 28 × 28".
     pub fn describe(&self) -> String {
         let kind = match &self.stored {
             StoredFeatures::U8 { .. } => "u8",
@@ -180,7 +181,7 @@ impl Features {
     }
 }
 
-/// Returns the rows of `width` numbers each, for the samples given.
+/// Returns the rows of the given samples; each row has `width` numbers.
 pub(super) fn select_rows<T: Copy>(values: &[T], width: usize, samples: &[u32]) -> Vec<T> {
     let mut chosen = Vec::with_capacity(samples.len() * width);
     for &sample in samples {
@@ -190,9 +191,10 @@ pub(super) fn select_rows<T: Copy>(values: &[T], width: usize, samples: &[u32]) 
     chosen
 }
 
-/// Converts contiguous rows; one such loop per stored type.
+/// Converts contiguous rows. Each stored type has its own instance of this loop.
 fn copy<T: Copy>(values: &[T], columns: usize, samples: &[u32], out: &mut [f32], convert: impl Fn(T) -> f32) {
-    // Moved: numbers behind a reference might be those written to, for all that the compiler knows.
+    // `move`: the compiler must assume that values behind a reference might be overwritten by the
+    // loop.
     vectorized(
         #[inline(always)]
         move || {
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn every_stored_type_gathers_to_the_same_numbers() {
+    fn every_stored_type_is_gathered_as_the_same_numbers() {
         let expected = [4.0, 0.0, 6.0, 1.0, 2.0, 0.0, 4.0, 0.0, 6.0];
         let sparse = Sparse { ends: vec![2, 4], columns: vec![0, 1, 0, 2], values: vec![1.0, 2.0, 4.0, 6.0] };
         let kinds = [

@@ -1,11 +1,12 @@
-//! The first row of a table: whether it names the columns, and which of them are features, label and weight.
+//! The first row of a table: decides whether it is column names, and which columns are features,
+//! label and weight.
 
 use super::error::{DataError, Remark};
 use super::labels::{Classes, TargetKind};
 use super::options::{Columns, HeaderRow, LoadOptions};
 use super::text::{Column, FieldKind, excerpt, listed};
 
-/// Decides what the columns of a table are for, from its first row (at `line`) and the options.
+/// Decides the use of each column of a table from its first row (at `line`) and the options.
 pub(super) fn decide_columns(
     file: &str,
     line: u64,
@@ -16,8 +17,8 @@ pub(super) fn decide_columns(
     let row = FirstRow { file, line, texts: &texts, options };
     row.check_delimiter()?;
     match &options.columns {
-        Some(known) => row.like(known),
-        None => row.anew(),
+        Some(known) => row.columns_from_training(known),
+        None => row.columns_from_options(),
     }
 }
 
@@ -26,7 +27,7 @@ pub(super) fn is_label_name(name: &str) -> bool {
     ["label", "labels", "target", "class", "y"].contains(&name.to_lowercase().as_str())
 }
 
-/// The first row of a table, from which its columns are decided. Texts are without the spaces around them.
+/// The first row of a table, which determines its columns. Texts are trimmed.
 struct FirstRow<'a> {
     file: &'a str,
     line: u64,
@@ -35,22 +36,24 @@ struct FirstRow<'a> {
 }
 
 impl FirstRow<'_> {
-    /// Decides the columns of a table that no other was read before.
-    fn anew(&self) -> Result<(Columns, Vec<Remark>), DataError> {
+    /// Decides the columns of a table without reference to an earlier table.
+    fn columns_from_options(&self) -> Result<(Columns, Vec<Remark>), DataError> {
         let count = self.texts.len();
-        let weight = self.wanted(&self.options.weight_column)?;
-        let label = self.wanted(&self.options.label_column)?;
+        let weight = self.requested(&self.options.weight_column)?;
+        let label = self.requested(&self.options.label_column)?;
         if let Some(column) = label.filter(|_| label == weight) {
             let column = format!("{column} ({:?})", self.texts[column]);
             return Err(DataError::SameColumn { file: self.file.to_owned(), column });
         }
         let is_label_absent = self.is_label_absent(weight)?;
-        // Without a number of features to go by, a label that is named is there.
+        // Without a known number of features, a label column that the options name is assumed to be
+        // present.
         let label = label.filter(|_| !is_label_absent || self.options.features.is_none());
         let last = |is_usable: &dyn Fn(usize) -> bool| {
             (0..count).rev().find(|&column| Some(column) != weight && is_usable(column))
         };
-        // Which columns have no name is known only once the row is known to name them; until then, those that are empty.
+        // It is not known yet whether the row is column names, and so which columns are unnamed;
+        // until then, empty fields count as unnamed.
         let is_filled = |column: usize| !self.texts[column].is_empty();
         let provisional = label.or_else(|| last(&is_filled).filter(|_| !is_label_absent));
         let is_asked_by_name = [(&self.options.label_column, label), (&self.options.weight_column, weight)]
@@ -73,15 +76,15 @@ impl FirstRow<'_> {
         if self.options.features.is_some() {
             self.check_first_label(&columns)?;
         }
-        // A model whose columns are not known, as it was trained on another format.
-        let by_position = self.options.features.and_then(|_| self.taken_by_position(&columns));
+        // The columns of the model are unknown, because it was trained on another format.
+        let by_position = self.options.features.and_then(|_| self.by_position_remark(&columns));
         let remarks = [self.unnamed(&columns), self.other_label(&columns), by_position];
         let remarks = remarks.into_iter().flatten().collect();
         Ok((columns, remarks))
     }
 
-    /// Decides the columns of a table by those of the training table.
-    fn like(&self, known: &Columns) -> Result<(Columns, Vec<Remark>), DataError> {
+    /// Decides the columns of a table from those of the training table.
+    fn columns_from_training(&self, known: &Columns) -> Result<(Columns, Vec<Remark>), DataError> {
         let by_position = self.by_position(known, false);
         let has_names = match (&known.names, self.options.header) {
             (Some(_), HeaderRow::Auto) if self.has_names_of(known) => {
@@ -90,7 +93,7 @@ impl FirstRow<'_> {
                     name.is_some_and(|name| FieldKind::of(name) == FieldKind::Word)
                 };
                 if !known.used().any(is_word) {
-                    return Err(self.unknown("it has the names of the model's features, which are numbers"));
+                    return Err(self.ambiguous("it has the names of the model's features, which are numbers"));
                 }
                 true
             }
@@ -110,13 +113,14 @@ impl FirstRow<'_> {
         };
         columns.names = has_names.then(|| self.texts.iter().map(|&name| name.to_owned()).collect());
         self.check_first_label(&columns)?;
-        // Two tables without names can be read in no other way, unless the label may be there or not.
+        // Two tables without names can be read in only one way, unless the label may be absent.
         let is_doubtful = has_names || known.names.is_some() || self.options.target == TargetKind::None;
-        let remark = self.taken_by_position(&columns).filter(|_| is_doubtful);
+        let remark = self.by_position_remark(&columns).filter(|_| is_doubtful);
         Ok((columns, remark.into_iter().collect()))
     }
 
-    /// Refuses a first row that would be a sample to use a model on, but has a word as its label that the model does not know.
+    /// Rejects a first row that would be read as a sample for an existing model, but whose label is
+    /// a word that the model does not know.
     fn check_first_label(&self, columns: &Columns) -> Result<(), DataError> {
         let label =
             columns.label.filter(|_| columns.names.is_none() && self.options.header == HeaderRow::Auto);
@@ -125,11 +129,11 @@ impl FirstRow<'_> {
         if FieldKind::of(text) != FieldKind::Word || self.options.classes.as_ref().is_some_and(is_known) {
             return Ok(());
         }
-        Err(self.unknown(&format!("its label {:?} is a word that the model does not know", excerpt(text))))
+        Err(self.ambiguous(&format!("its label {:?} is a word that is no class of the model", excerpt(text))))
     }
 
-    /// Returns the remark that columns are taken by position, and which is the label.
-    fn taken_by_position(&self, columns: &Columns) -> Option<Remark> {
+    /// Returns the remark that columns are matched by position, and which column is the label.
+    fn by_position_remark(&self, columns: &Columns) -> Option<Remark> {
         let label = columns.label.map(|label| columns.text(label));
         let (file, file_has_names) = (self.file.to_owned(), columns.names.is_some());
         Some(Remark::ByPosition { file, count: columns.count, file_has_names, label })
@@ -140,7 +144,7 @@ impl FirstRow<'_> {
         known.features.iter().all(|&column| known.name(column).is_some_and(has))
     }
 
-    /// The columns of the same names.
+    /// Matches columns by name.
     fn by_name(&self, known: &Columns) -> Result<(Columns, Vec<Remark>), DataError> {
         let find = |column: usize| {
             let name = known.name(column).unwrap_or_default();
@@ -175,7 +179,8 @@ impl FirstRow<'_> {
         let label = match &self.options.label_column {
             None => needed(known.label)?,
             Some(column) => match self.find(column) {
-                // A number beyond the columns may be the name of one, as there are names.
+                // A number past the last column may be the name of a column, as the table has
+                // names.
                 Err(DataError::NoColumn { column: Column::Number(number), expected, .. }) => {
                     let named = self.position(&number.to_string())?;
                     Some(named.ok_or_else(|| self.no_column(column.clone(), expected))?)
@@ -189,7 +194,7 @@ impl FirstRow<'_> {
         }
         let names = Some(self.texts.iter().map(|&name| name.to_owned()).collect());
         let columns = Columns { names, count: self.texts.len(), features, label, weight };
-        // Columns that the training ignored too are no news.
+        // Columns that were also ignored in training are not worth a remark.
         let known_ignored: Vec<&str> =
             known.ignored().into_iter().filter_map(|column| known.name(column)).collect();
         let extra: Vec<String> = columns
@@ -204,15 +209,15 @@ impl FirstRow<'_> {
         Ok((columns, remark.into_iter().collect()))
     }
 
-    /// The columns in the order of the training table: all of it, those of it that were used, or the features alone. In a row of names,
-    /// columns without one are left out.
+    /// Matches columns by position with those of the training table: all columns, only the used
+    /// ones, or only the features. In a row of names, columns without a name are excluded.
     fn by_position(&self, known: &Columns, has_names: bool) -> Result<Option<Columns>, DataError> {
         let all = self.texts.len();
         let usable: Vec<usize> = (0..all).filter(|&at| !has_names || !self.texts[at].is_empty()).collect();
         let count = usable.len();
         if let Some(column) = &self.options.label_column {
             let label = self.find(column)?;
-            // The features are the others, in their order.
+            // The features are the other columns, in their order.
             let features: Vec<usize> = usable.into_iter().filter(|&column| column != label).collect();
             let is_whole = features.len() == known.features.len() && known.weight.is_none();
             return Ok(is_whole.then_some(Columns {
@@ -246,9 +251,11 @@ impl FirstRow<'_> {
         })
     }
 
-    /// Returns whether a table to predict from has no label, by the number of its columns.
+    /// Returns whether a table to predict from has no label column, judging by its number of
+    /// columns.
     fn is_label_absent(&self, weight: Option<usize>) -> Result<bool, DataError> {
-        // A column without a name is none; an empty field of a sample is a fault whatever comes of this.
+        // Columns without a name do not count. An empty field in a sample is an error later in any
+        // case.
         let found = self.texts.iter().filter(|text| !text.is_empty()).count();
         let others = found.saturating_sub(usize::from(weight.is_some()));
         match (self.options.target, self.options.features) {
@@ -262,8 +269,9 @@ impl FirstRow<'_> {
         }
     }
 
-    /// Returns whether the row names the columns rather than being a sample, where the options leave that open: it does if all its features
-    /// are words. What may be either is refused, as a wrong guess would lose a sample or invent one.
+    /// Returns whether the row is column names rather than a sample, if the options leave that
+    /// open: it is if all its features are words. An ambiguous row is rejected, as a wrong guess
+    /// would lose a sample or invent one.
     fn names_columns(&self, label: Option<usize>, weight: Option<usize>) -> Result<bool, DataError> {
         match self.options.header {
             HeaderRow::Present => return Ok(true),
@@ -286,20 +294,21 @@ impl FirstRow<'_> {
             (Some(_), None, None) => Ok(true),
             (Some(word), Some(other), _) | (Some(word), None, Some(other)) => {
                 let (word, other) = (excerpt(word), excerpt(other));
-                Err(self.unknown(&format!("it has the word {word:?}, but also {other:?}")))
+                Err(self.ambiguous(&format!("it contains the word {word:?}, but also {other:?}")))
             }
             (None, None, Some(other)) => {
-                Err(self.unknown(&format!("it has no numbers, only such as {other:?}")))
+                Err(self.ambiguous(&format!("it contains no numbers, only values such as {other:?}")))
             }
             (None, Some(_), _) => match self.counts(label, weight) {
-                Some(what) => Err(self.unknown(what)),
+                Some(what) => Err(self.ambiguous(what)),
                 None => Ok(false),
             },
             (None, None, None) => Ok(false),
         }
     }
 
-    /// Returns the way in which the numbers of the row look like names: those that pandas gives to columns that have none, or years.
+    /// Returns how the numbers of the row resemble column names: consecutive numbers, which pandas
+    /// gives to unnamed columns, or years.
     fn counts(&self, label: Option<usize>, weight: Option<usize>) -> Option<&'static str> {
         let is_word = |column: usize| FieldKind::of(self.texts[column]) == FieldKind::Word;
         let has_word_label = label.is_some_and(is_word);
@@ -312,11 +321,12 @@ impl FirstRow<'_> {
         let rises = numbers.windows(2).all(|pair| pair[0] < pair[1]);
         let falls = numbers.windows(2).all(|pair| pair[0] > pair[1]);
         let counts = numbers.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1]));
-        // Two numbers that follow one another are too likely in a sample, unless a word stands where its label would be.
+        // Two consecutive numbers are too common in a sample, unless the label field contains a
+        // word.
         let is_long = numbers.len() >= 3 || (numbers.len() == 2 && first == 0 && has_word_label);
         let is_year = |number: i64| (1900..=2100).contains(&number);
         if counts && is_long && (first == 0 || first == 1) {
-            Some("its numbers count up as those that pandas gives to columns without names")
+            Some("its numbers count up like those that pandas gives to unnamed columns")
         } else if (rises || falls) && numbers.len() >= 2 && is_year(first) && is_year(last) {
             Some("its numbers look like years")
         } else {
@@ -324,14 +334,14 @@ impl FirstRow<'_> {
         }
     }
 
-    fn unknown(&self, why: &str) -> DataError {
+    fn ambiguous(&self, why: &str) -> DataError {
         DataError::HeaderUnknown { file: self.file.to_owned(), line: self.line, why: why.to_owned() }
     }
 
-    /// Refuses a row that another character separates: fields would be read that are none.
+    /// Rejects a row with another separator, which would be split into the wrong fields.
     fn check_delimiter(&self) -> Result<(), DataError> {
         let (line, commas) = (self.texts.join(","), self.texts.len() - 1);
-        // Where commas are those of decimals, both may be as many.
+        // With decimal commas, there may be as many commas as separators.
         let is_number =
             |text: &str| matches!(FieldKind::of(text), FieldKind::Number | FieldKind::NumberAsText);
         let others = [(';', "semicolons"), ('\t', "tabs"), ('|', "vertical bars")];
@@ -357,7 +367,7 @@ impl FirstRow<'_> {
         Err(DataError::TooFewColumns { file: self.file.to_owned(), line: self.line, found, expected })
     }
 
-    /// Refuses two columns of one name: later tables could not be matched with them.
+    /// Rejects two columns of the same name: later tables could not be matched with them.
     fn check_names(&self, columns: &Columns) -> Result<(), DataError> {
         let Some(names) = &columns.names else { return Ok(()) };
         let mut used: Vec<(&str, usize)> =
@@ -378,7 +388,8 @@ impl FirstRow<'_> {
         (!columns.is_empty()).then(|| Remark::Unnamed { file: self.file.to_owned(), columns })
     }
 
-    /// A feature with the name of a label, where the last column is the label because nobody said otherwise.
+    /// Returns a remark about a feature with the name of a label, if the last column is the label
+    /// only by default.
     fn other_label(&self, columns: &Columns) -> Option<Remark> {
         let names = columns.names.as_ref()?;
         let label = columns.label.filter(|_| self.options.label_column.is_none())?;
@@ -390,8 +401,9 @@ impl FirstRow<'_> {
         Some(Remark::OtherLabel { file: self.file.to_owned(), label, other })
     }
 
-    /// Finds a column that the options name. Where no labels are wanted, those of the training samples need not be there.
-    fn wanted(&self, column: &Option<Column>) -> Result<Option<usize>, DataError> {
+    /// Finds a column that the options name. If no labels are needed, the columns of the training
+    /// samples may be missing.
+    fn requested(&self, column: &Option<Column>) -> Result<Option<usize>, DataError> {
         let Some(column) = column else { return Ok(None) };
         match self.find(column) {
             Err(DataError::NoColumn { .. } | DataError::NoHeader { .. })
@@ -406,7 +418,7 @@ impl FirstRow<'_> {
     fn find(&self, column: &Column) -> Result<usize, DataError> {
         match column {
             Column::Number(number) => self.by_number(*number),
-            Column::Name(name) => self.of_name(name),
+            Column::Name(name) => self.by_column_name(name),
         }
     }
 
@@ -434,7 +446,7 @@ impl FirstRow<'_> {
         })
     }
 
-    fn of_name(&self, name: &str) -> Result<usize, DataError> {
+    fn by_column_name(&self, name: &str) -> Result<usize, DataError> {
         let column = || Column::Name(name.to_owned());
         let is_sample = self.texts.iter().all(|text| text.parse::<f64>().is_ok());
         if self.options.header == HeaderRow::Absent {
@@ -447,7 +459,7 @@ impl FirstRow<'_> {
         }
     }
 
-    /// Returns the position of a name, if it is there.
+    /// Returns the position of a name, if present.
     fn position(&self, name: &str) -> Result<Option<usize>, DataError> {
         let mut found = (0..self.texts.len()).filter(|&at| self.texts[at] == name);
         match (found.next(), found.next()) {

@@ -1,8 +1,11 @@
-//! IDX, the format of MNIST: two zero bytes, an element type, a number of extents, the extents (big endian), the elements.
+//! The IDX format of MNIST: two zero bytes, an element type, the number of dimensions, the
+//! dimensions (big-endian), and the elements.
 //!
-//! A source is a folder of such files under MNIST's names: `train-images-idx3-ubyte` and its kin, plain or `.gz`.
+//! A source is a folder of such files with MNIST's names: `train-images-idx3-ubyte` and so on,
+//! plain or `.gz`.
 //!
-//! Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits, "File formats".
+//! Source: Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits, "File
+//! formats".
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -17,15 +20,15 @@ use super::stream::{Input, Stream};
 /// Pixels are bytes, gathered as byte / 255.
 const DIVISOR: f32 = 255.0;
 
-/// The files of a part.
+/// The files of the training or the test part.
 struct PartFiles {
     images: PathBuf,
     labels: Option<PathBuf>,
 }
 
-/// Reads the training part and the test part, each if it is there, side by side.
+/// Reads the training part and the test part in parallel; either may be missing.
 ///
-/// The labels of the test part are read with the classes of the training part.
+/// The labels of the test part are mapped to the classes of the training part.
 pub(super) fn load(folder: &Path, options: &LoadOptions) -> Result<LoadedData, DataError> {
     let train = find_part(folder, "train", options.target)?;
     let test = find_part(folder, "t10k", options.target)?;
@@ -57,7 +60,7 @@ fn same_features(folder: &Path, train: &Dataset, test: Option<&Dataset>) -> Resu
     }
 }
 
-/// The files of a part, if it has any; a part whose labels are not wanted may lack them.
+/// Returns the files of a part, if it has any; a part may lack labels if they are not needed.
 fn find_part(folder: &Path, part: &str, target: TargetKind) -> Result<Option<PartFiles>, DataError> {
     let images = find(folder, &format!("{part}-images"), "idx3-ubyte");
     let labels = find(folder, &format!("{part}-labels"), "idx1-ubyte");
@@ -76,7 +79,8 @@ fn find_part(folder: &Path, part: &str, target: TargetKind) -> Result<Option<Par
     }
 }
 
-/// A file under one of the names in use: with a hyphen or a dot before `idx`, plain or `.gz`, in this order.
+/// Finds a file by one of the usual names: with a hyphen or a dot before `idx`, plain or `.gz`, in
+/// this order.
 fn find(folder: &Path, stem: &str, kind: &str) -> Option<PathBuf> {
     ["-", "."]
         .iter()
@@ -84,7 +88,7 @@ fn find(folder: &Path, stem: &str, kind: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// A part as it is in its files.
+/// The content of the files of a part.
 struct ImagePart {
     files: PartFiles,
     images: Idx,
@@ -115,11 +119,11 @@ impl ImagePart {
             }
             _ => LabelReader::none(),
         };
-        Dataset::of_file(&images_file, features, labels)
+        Dataset::from_file(&images_file, features, labels)
     }
 }
 
-/// The labels' bytes follow a header of eight.
+/// Reads the labels, which follow a header of eight bytes.
 fn read_labels(labels: &[u8], mut reader: LabelReader<'_>) -> Result<ReadLabels, DataError> {
     reader.reserve(labels.len());
     for (&label, byte) in labels.iter().zip(8..) {
@@ -133,13 +137,13 @@ const UNSIGNED_BYTE: u8 = 0x08;
 /// The content of an IDX file of bytes.
 #[derive(Debug)]
 pub(super) struct Idx {
-    /// Samples first.
+    /// The lengths of the dimensions; the first is the number of samples.
     pub extents: Vec<usize>,
     pub bytes: Vec<u8>,
 }
 
 impl Idx {
-    /// Reads a file with a number of extents in `dimensions`.
+    /// Reads a file whose number of dimensions is in `dimensions`.
     pub fn read(path: &Path, dimensions: RangeInclusive<u8>) -> Result<Idx, DataError> {
         let input = Input::of(path)?;
         let mut stream = Stream::open(&input)?;
@@ -170,7 +174,7 @@ fn check_magic(file: &str, magic: [u8; 4], dimensions: RangeInclusive<u8>) -> Re
     if magic[..2] != [0, 0] {
         let found = format!("0x{:02x}{:02x}{:02x}{:02x}", magic[0], magic[1], magic[2], magic[3]);
         let expected = format!(
-            "0x000008{:02x}, an IDX file of bytes; decompress it if it is packed",
+            "0x000008{:02x}, an IDX file of bytes; decompress it if it is compressed",
             dimensions.start()
         );
         return fault(0, "magic number", found, expected);
@@ -189,7 +193,7 @@ fn check_magic(file: &str, magic: [u8; 4], dimensions: RangeInclusive<u8>) -> Re
             true => dimensions.start().to_string(),
             false => format!("{} to {}", dimensions.start(), dimensions.end()),
         };
-        let expected = format!("{range}; images and labels may be exchanged");
+        let expected = format!("{range}; the images and labels may be swapped");
         return fault(3, "number of dimensions", magic[3].to_string(), expected);
     }
     Ok(())

@@ -1,7 +1,8 @@
-//! What samples map to, and how the labels of a file become targets, one sample at a time.
+//! Targets, and the conversion of the labels of a file to targets, one sample at a time.
 //!
-//! Distinct labels become the classes 0 to K − 1 in ascending order, as scikit-learn's `LabelEncoder` has them: by number if all of
-//! them are numbers, else as text, by code point. The names of the classes are the labels as they were first written.
+//! Distinct labels become the classes 0 to K − 1 in ascending order, as in scikit-learn's
+//! `LabelEncoder`: in numerical order if all labels are numbers, otherwise in text order, by code
+//! point. The name of a class is the first spelling of its label.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -17,24 +18,24 @@ use super::text::{FieldKind, excerpt};
 pub enum Targets {
     /// Classification: the class index of each sample, all below `count`.
     Classes {
-        /// Class index by sample.
+        /// The class index of each sample.
         labels: Vec<u32>,
-        /// The number of classes, of which some may have no sample.
+        /// The number of classes, some of which may have no sample.
         count: usize,
     },
-    /// Regression: (samples, outputs) numbers, sample by sample.
+    /// Regression: numbers of shape (samples, outputs), sample by sample.
     Values {
         /// The numbers, `outputs` for each sample.
         values: Vec<f32>,
-        /// Numbers per sample, at least 1.
+        /// The number of outputs per sample, at least 1.
         outputs: usize,
     },
-    /// Samples to predict from.
+    /// No targets: samples to predict from.
     None,
 }
 
 impl Targets {
-    /// Numbers per sample that gathering writes: 0 unless the targets are values.
+    /// Returns how many numbers per sample are gathered: 0 unless the targets are values.
     pub(super) fn outputs(&self) -> usize {
         match self {
             Targets::Values { outputs, .. } => *outputs,
@@ -42,7 +43,7 @@ impl Targets {
         }
     }
 
-    /// Checks targets handed over by a program: as many as samples, classes below the count, finite values.
+    /// Checks targets passed by a program: one per sample, classes below the count, finite values.
     pub(super) fn check(&self, samples: usize) -> Result<(), DataError> {
         match self {
             Targets::Classes { labels, count } => {
@@ -58,7 +59,7 @@ impl Targets {
         }
     }
 
-    /// The targets of some samples, in the order given.
+    /// Returns the targets of the given samples, in that order.
     pub(super) fn select(&self, samples: &[u32]) -> Targets {
         match self {
             Targets::Classes { labels, count } => {
@@ -71,7 +72,7 @@ impl Targets {
         }
     }
 
-    /// The names of the classes when no others are known: their indices.
+    /// Returns class names for targets without names: their indices.
     pub(super) fn classes_by_index(&self) -> Option<Classes> {
         match self {
             Targets::Classes { count, .. } => Some(Classes::indices(*count)),
@@ -88,7 +89,7 @@ impl Targets {
     }
 }
 
-/// Checks that a file of labels has as many as the file of samples has samples.
+/// Checks that the number of labels in a file equals the number of samples.
 pub(super) fn check_counts(
     samples_file: &str,
     samples: usize,
@@ -102,12 +103,12 @@ pub(super) fn check_counts(
     Err(DataError::Counts { samples_file, samples, labels_file, labels })
 }
 
-/// Checks that there is one of `what` per sample.
+/// Checks that `what` has one entry per sample.
 pub(super) fn check_len(what: &'static str, found: usize, expected: usize) -> Result<(), DataError> {
     if found == expected { Ok(()) } else { Err(DataError::ArrayLen { what, found, expected }) }
 }
 
-/// Checks every number of an array with `width` numbers per sample.
+/// Checks every number of an array that has `width` numbers per sample.
 pub(super) fn check_each<T: Copy>(
     what: &'static str,
     values: &[T],
@@ -129,28 +130,32 @@ where
 /// The interpretation of labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TargetKind {
-    /// Whole numbers and words are classes. Numbers of which one has a fraction are values, if there are more than 20 distinct ones, or
-    /// more than half as many as samples; fewer are refused, as they may be either. So are more than 20 distinct labels if more than half
-    /// of the samples have one of their own, numbers that are written as text (`$3.5`), and words for a missing value (`NA`). Rows of
-    /// several numbers are values unless they are one-hot, which is refused.
+    /// Whole numbers and words are classes. Numbers of which at least one has a fraction are values
+    /// if more than 20 are distinct, or more than half as many as there are samples; otherwise they
+    /// are rejected as ambiguous. Also rejected are more than 20 distinct labels of which more than
+    /// half are unique to one sample, numbers written as text (`$3.5`), and words for a missing
+    /// value (`NA`). Rows of several numbers are values, unless they are one-hot, which is
+    /// rejected.
     #[default]
     Auto,
-    /// Classes, whatever the labels look like.
+    /// Classes, whatever the form of the labels.
     Classes,
-    /// Values, also if all labels are integers.
+    /// Values, even if all labels are integers.
     Values,
-    /// Nothing: labels may be absent, and are ignored where present.
+    /// No targets: labels may be absent, and are ignored if present.
     ///
-    /// A table with the [`features`](super::LoadOptions::features) of the model has no label column; one with one column more
-    /// has, and it is ignored. Without `features`, a table has one only if it is named. A label or weight column that is named
-    /// and not there is no fault.
+    /// A table whose number of columns equals the [`features`](super::LoadOptions::features) of the
+    /// model has no label column; one with one more column has a label column, which is ignored.
+    /// Without `features`, a table has a label column only if the options name one. It is not an
+    /// error if a named label or weight column is missing.
     None,
 }
 
 /// The names of the classes, by class index.
 ///
-/// Those of a file are its distinct labels in ascending order, by number if all of them are numbers, else as text, by code point, each
-/// as it was first written. The names are kept with the model, and later files are read with them.
+/// The classes of a file are its distinct labels in ascending order: numerical order if all are
+/// numbers, otherwise text order, by code point. The name of a class is the first spelling of its
+/// label. The names are stored with the model, and the labels of later files are matched with them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Classes {
@@ -158,12 +163,12 @@ pub struct Classes {
 }
 
 impl Classes {
-    /// Names classes, the index being the position.
+    /// Creates classes from their names; the index of a class is its position.
     pub fn new(names: Vec<String>) -> Self {
         Classes { names }
     }
 
-    /// Names `count` classes by their index: "0", "1", ...
+    /// Creates `count` classes named after their indices: "0", "1", ...
     pub fn indices(count: usize) -> Self {
         Classes { names: (0..count).map(|index| index.to_string()).collect() }
     }
@@ -183,17 +188,18 @@ impl Classes {
         self.names.is_empty()
     }
 
-    /// Returns the index of a class by its label; `7`, `7.0` and `+7` are the same label, `07` is another.
+    /// Returns the index of a class by its label; `7`, `7.0` and `+7` are the same label, `07` is a
+    /// different one.
     ///
     /// # Cost
     ///
-    /// Looks at every name.
+    /// A linear search through the names.
     pub fn index_of(&self, label: &str) -> Option<usize> {
         let key = key_of_name(label);
         self.names.iter().position(|name| key_of_name(name) == key)
     }
 
-    /// A few words on which classes there are, for messages: "10 classes (0 to 9)".
+    /// Returns a short summary of the classes, for messages: "10 classes (0 to 9)".
     pub(super) fn summary(&self) -> String {
         let count = self.names.len();
         let noun = if count == 1 { "class" } else { "classes" };
@@ -210,24 +216,27 @@ impl Classes {
     }
 }
 
-/// The least number of classes that is refused: a softmax this wide is a sign of a regression read as classes.
+/// The smallest number of classes that is rejected: a softmax this wide suggests that regression
+/// targets were read as classes.
 const TOO_MANY_CLASSES: usize = 65_536;
 
-/// From more distinct labels than these on they may be numbers to predict, or names, rather than classes.
+/// If more labels than this are distinct, they may be numbers to predict, or names, rather than
+/// classes.
 const MANY_CLASSES: usize = 20;
 
-/// The identity of a label: `7`, `7.0` and `+7` are one number, `07` is a text of its own, as in a postcode.
+/// The identity of a label: `7`, `7.0` and `+7` are the same number; `07` is a text, as in a
+/// postcode.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum LabelKey {
     Whole(i128),
-    /// The bits of a finite f64 with a fraction, or beyond the numbers above.
+    /// The bits of a finite f64 with a fraction, or too large for an integer.
     Number(u64),
     Text(String),
 }
 
 impl LabelKey {
     fn of_number(number: f64) -> LabelKey {
-        // An i128 holds every whole f64 up to here.
+        // An i128 can represent every whole f64 up to this limit.
         match number.fract() == 0.0 && number.abs() < 1e38 {
             true => LabelKey::Whole(number as i128),
             false => LabelKey::Number(number.to_bits()),
@@ -263,7 +272,7 @@ impl LabelKey {
         }
     }
 
-    /// By number; text is greater than any.
+    /// Compares numerically; text is greater than any number.
     fn compare(&self, other: &LabelKey) -> Ordering {
         match (self, other) {
             (LabelKey::Whole(a), LabelKey::Whole(b)) => a.cmp(b),
@@ -280,20 +289,21 @@ fn finite(value: f64) -> Result<f64, LabelFault> {
     if value.is_finite() { Ok(value) } else { Err(LabelFault::NotFinite { value }) }
 }
 
-/// The interpretation of the labels read so far.
+/// The interpretation of the labels that were read so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LabelMode {
-    /// `entries` are indices into `keys`, in order of appearance; classes or values, decided at the end.
+    /// `entries` are indices into `keys`, in order of appearance; the decision between classes and
+    /// values is made at the end.
     Undecided,
     /// `entries` are indices into `keys`.
     Classes,
-    /// `entries` are class indices of the classes given.
+    /// `entries` are class indices in the given classes.
     Known,
     /// `entries` are the bits of f32 values.
     Values,
-    /// As `Values`, but so far all labels were integers, too many for classes.
+    /// Like `Values`, but all labels so far were integers, and too many to be classes.
     ManyIntegers,
-    /// Labels are not wanted.
+    /// Labels are ignored.
     Ignored,
 }
 
@@ -301,37 +311,37 @@ enum LabelMode {
 #[derive(Debug)]
 struct Label {
     key: LabelKey,
-    /// As it was first written.
+    /// Its first spelling.
     name: String,
-    /// The row, from 1, where that was.
+    /// The row of its first occurrence, from 1.
     row: usize,
 }
 
 /// Collects the labels of a file.
 ///
-/// With [`TargetKind::Auto`] many distinct numbers with fractions mean values; whole numbers and text mean classes; what may be
-/// either is refused.
+/// With [`TargetKind::Auto`], many distinct numbers with fractions are values; whole numbers and
+/// text are classes; ambiguous labels are rejected.
 #[derive(Debug)]
 pub(super) struct LabelReader<'a> {
     /// The name of the file, for messages.
     file: String,
     mode: LabelMode,
     classes: Option<&'a Classes>,
-    /// One per sample; its meaning is the mode's.
+    /// One entry per sample; its meaning depends on the mode.
     entries: Vec<u32>,
     indices: HashMap<LabelKey, u32>,
-    /// By index.
+    /// The distinct labels, by index.
     keys: Vec<Label>,
-    /// The first label with a fraction, and its row, from 1.
+    /// The first label with a fraction, and its row (from 1).
     fraction: Option<(f64, usize)>,
     text: Option<String>,
-    /// Two ways in which one label is written.
+    /// Two spellings of one label.
     respelled: Option<(String, String)>,
-    /// The first whole number that f32 does not hold.
+    /// The first whole number that is not exact in f32.
     rounded: Option<f64>,
 }
 
-/// The targets that labels resulted in.
+/// The targets that the labels were converted to.
 pub(super) struct ReadLabels {
     pub targets: Targets,
     /// The names of the classes, if the targets are classes.
@@ -340,7 +350,7 @@ pub(super) struct ReadLabels {
 }
 
 impl<'a> LabelReader<'a> {
-    /// Reads labels as `kind` says, with the classes of the model or the training samples if there are any.
+    /// Reads labels as `kind`, with the classes of the model or of the training samples, if any.
     pub fn new(file: &str, kind: TargetKind, classes: Option<&'a Classes>) -> Self {
         let classes = classes.filter(|_| matches!(kind, TargetKind::Auto | TargetKind::Classes));
         let mode = match (kind, classes) {
@@ -366,37 +376,37 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    /// Makes room for as many labels as a file is known to hold.
+    /// Reserves memory for a known number of labels.
     pub fn reserve(&mut self, labels: usize) {
         if self.mode != LabelMode::Ignored {
             self.entries.reserve_exact(labels);
         }
     }
 
-    /// Returns the labels of a file whose samples have none, or whose labels are not wanted.
+    /// Returns the result for a file whose samples have no labels, or whose labels are ignored.
     pub fn none() -> ReadLabels {
         ReadLabels { targets: Targets::None, classes: None, remarks: Vec::new() }
     }
 
-    /// Takes the next label as text; `location` is asked for an error alone.
+    /// Adds the next label as text; `location` is called only for an error.
     pub fn push(&mut self, text: &str, location: impl FnOnce() -> Location) -> Result<(), DataError> {
-        let taken = self.take_text(text);
+        let taken = self.add_text(text);
         taken.map_err(|fault| self.error(fault, location()))
     }
 
-    /// Takes the next label as a number.
+    /// Adds the next label as a number.
     pub fn push_number(&mut self, number: f64, location: impl FnOnce() -> Location) -> Result<(), DataError> {
-        let taken = self.take_number(number);
+        let taken = self.add_number(number);
         taken.map_err(|fault| self.error(fault, location()))
     }
 
-    /// Takes the next label as an integer.
+    /// Adds the next label as an integer.
     pub fn push_integer(
         &mut self,
         number: i128,
         location: impl FnOnce() -> Location,
     ) -> Result<(), DataError> {
-        let taken = self.take_integer(number);
+        let taken = self.add_integer(number);
         taken.map_err(|fault| self.error(fault, location()))
     }
 
@@ -404,14 +414,15 @@ impl<'a> LabelReader<'a> {
         DataError::Label { file: self.file.clone(), row: self.entries.len() + 1, place, fault }
     }
 
-    fn take_text(&mut self, text: &str) -> Result<(), LabelFault> {
+    fn add_text(&mut self, text: &str) -> Result<(), LabelFault> {
         match self.mode {
             LabelMode::Ignored => Ok(()),
             LabelMode::Values | LabelMode::ManyIntegers => self.push_value(parse_value(text)?),
             LabelMode::Undecided | LabelMode::Classes | LabelMode::Known => {
                 let text = text.trim();
                 let key = match LabelKey::of_text(text) {
-                    // Where classes are asked for, NaN and Inf are names like others; else NaN is a word for a missing value.
+                    // If classes are requested, NaN and Inf are names like any other; otherwise NaN
+                    // is a word for a missing value.
                     Err(LabelFault::NotFinite { .. })
                         if self.mode != LabelMode::Undecided || FieldKind::of(text) == FieldKind::Missing =>
                     {
@@ -426,14 +437,14 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    /// Remembers the first whole number that f32 does not hold.
+    /// Records the first whole number that is not exact in f32.
     fn note_rounding(&mut self, value: f64) {
         if is_rounded(value) {
             self.rounded.get_or_insert(value);
         }
     }
 
-    /// Remembers the first label that is written in another way than the same one before.
+    /// Records the first label whose spelling differs from that of an earlier, equal label.
     fn note_spelling(&mut self, text: &str) {
         let first = self.entries.last().and_then(|&index| self.keys.get(index as usize));
         if let (None, Some(first)) = (&self.respelled, first.filter(|first| first.name != text)) {
@@ -441,7 +452,7 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    fn take_number(&mut self, number: f64) -> Result<(), LabelFault> {
+    fn add_number(&mut self, number: f64) -> Result<(), LabelFault> {
         match self.mode {
             LabelMode::Ignored => Ok(()),
             LabelMode::Values | LabelMode::ManyIntegers => self.push_value(finite(number)?),
@@ -451,7 +462,7 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    fn take_integer(&mut self, number: i128) -> Result<(), LabelFault> {
+    fn add_integer(&mut self, number: i128) -> Result<(), LabelFault> {
         match self.mode {
             LabelMode::Ignored => Ok(()),
             LabelMode::Values | LabelMode::ManyIntegers => self.push_value(number as f64),
@@ -470,7 +481,7 @@ impl<'a> LabelReader<'a> {
         Ok(())
     }
 
-    /// Takes a label; `name` is how it is written.
+    /// Adds a label; `name` returns its spelling.
     fn push_key(&mut self, key: LabelKey, name: impl Fn() -> String) -> Result<(), LabelFault> {
         if self.mode == LabelMode::Undecided {
             self.note_kind(&key)?;
@@ -483,21 +494,22 @@ impl<'a> LabelReader<'a> {
             return Err(LabelFault::Unknown { label: excerpt(&name()), known: classes.summary() });
         }
         if let (LabelMode::Undecided, true, Some(value)) = (self.mode, self.is_full(), key.number()) {
-            self.become_values();
+            self.convert_to_values();
             return self.push_value(value);
         }
         self.add_key(key, name());
         Ok(())
     }
 
-    /// Returns whether one more distinct label would be too many for classes: then numbers are held as values, as a table of
-    /// all-different labels would take ten times the memory of the file.
+    /// Returns whether one more distinct label would be too many for classes. Numbers are then
+    /// stored as values, since a table of all-different labels would take ten times the memory of
+    /// the file.
     fn is_full(&self) -> bool {
         self.text.is_none() && self.keys.len() >= TOO_MANY_CLASSES
     }
 
     fn add_key(&mut self, key: LabelKey, name: String) {
-        // Beyond the limit the file is refused whatever follows; the keys already held say why.
+        // Past the limit, the file is rejected in any case; the keys already stored explain why.
         let index = self.keys.len().min(TOO_MANY_CLASSES);
         if index < TOO_MANY_CLASSES {
             self.indices.insert(key.clone(), index as u32);
@@ -506,7 +518,8 @@ impl<'a> LabelReader<'a> {
         self.entries.push(index as u32);
     }
 
-    /// Remembers that there is a fraction or a text, and refuses both together, and text that may be a number or no label at all.
+    /// Records that a label has a fraction or is text. Rejects a mixture of both, and text that may
+    /// be a number or a missing value.
     fn note_kind(&mut self, key: &LabelKey) -> Result<(), LabelFault> {
         match key {
             LabelKey::Text(text) => {
@@ -518,7 +531,7 @@ impl<'a> LabelReader<'a> {
                 self.text.get_or_insert_with(|| text.clone());
             }
             key => {
-                let number = key.number().expect("it is no text");
+                let number = key.number().expect("it is not text");
                 value_bits(number)?;
                 self.note_rounding(number);
                 if number.fract() != 0.0 {
@@ -532,9 +545,9 @@ impl<'a> LabelReader<'a> {
         }
     }
 
-    /// Turns the entries from indices into the bits of their values, in place.
-    fn become_values(&mut self) {
-        let value = |label: &Label| label.key.number().expect("no text is among the keys") as f32;
+    /// Converts the entries, in place, from indices to the bits of their values.
+    fn convert_to_values(&mut self) {
+        let value = |label: &Label| label.key.number().expect("the keys contain no text") as f32;
         let bits: Vec<u32> = self.keys.iter().map(|label| value(label).to_bits()).collect();
         for entry in &mut self.entries {
             *entry = bits[*entry as usize];
@@ -542,7 +555,7 @@ impl<'a> LabelReader<'a> {
         self.mode = if self.fraction.is_some() { LabelMode::Values } else { LabelMode::ManyIntegers };
     }
 
-    /// Returns the targets, and the classes if there are any.
+    /// Returns the targets, and the classes if the targets are classes.
     pub fn finish(mut self) -> Result<ReadLabels, DataError> {
         let mut remarks = Vec::new();
         if self.mode == LabelMode::Undecided {
@@ -565,7 +578,7 @@ impl<'a> LabelReader<'a> {
                 (Targets::Values { values, outputs: 1 }, None)
             }
             LabelMode::Known => {
-                let classes = self.classes.expect("known classes were given").clone();
+                let classes = self.classes.expect("the mode `Known` has classes").clone();
                 (Targets::Classes { labels: self.entries, count: classes.len() }, Some(classes))
             }
             LabelMode::ManyIntegers => return Err(self.too_many()),
@@ -574,10 +587,10 @@ impl<'a> LabelReader<'a> {
         Ok(ReadLabels { targets, classes, remarks })
     }
 
-    /// Decides whether labels are classes or values where nobody said so.
+    /// Decides whether labels are classes or values if the options leave that open.
     fn decide(&mut self) -> Result<Option<Remark>, DataError> {
         let (file, samples, distinct) = (self.file.clone(), self.entries.len(), self.keys.len());
-        // Each label its own: fewer samples may well be one of each class.
+        // Every label is distinct. With few samples, this is plausible even for classes.
         let are_single = distinct == samples && distinct > 8;
         let are_many = distinct > MANY_CLASSES || are_single;
         let do_differ = 2 * distinct > samples;
@@ -585,7 +598,7 @@ impl<'a> LabelReader<'a> {
             if !are_many && !do_differ {
                 return Err(DataError::LabelsUnclear { file, samples, distinct, fraction, row });
             }
-            self.become_values();
+            self.convert_to_values();
             return Ok(None);
         }
         if distinct >= TOO_MANY_CLASSES || !are_many {
@@ -620,7 +633,7 @@ impl<'a> LabelReader<'a> {
         Ok((Targets::Classes { labels: self.entries, count: order.len() }, Some(Classes::new(names))))
     }
 
-    /// The index of each key, in the order of the classes.
+    /// Returns the indices of the keys, in the order of the classes.
     fn sorted(&self) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.keys.len()).collect();
         if self.keys.iter().all(|label| label.key.number().is_some()) {
@@ -631,20 +644,21 @@ impl<'a> LabelReader<'a> {
         order
     }
 
-    /// Names the last label that still had a place.
+    /// Returns the error for too many classes; it names the last label that was stored.
     fn too_many(&self) -> DataError {
-        let last = self.keys.last().expect("too many is more than none");
+        let last = self.keys.last().expect("there are too many keys");
         let (label, row) = (excerpt(&last.name), last.row);
         DataError::TooManyClasses { file: self.file.clone(), label, row, most: self.keys.len() as u64 }
     }
 }
 
-/// Returns whether f32 rounds the number, where whole numbers are as far apart as f32 has them, and f64 still tells them apart.
+/// Returns whether the number is rounded in f32, in the range where f32 represents only whole
+/// numbers and f64 is still exact.
 pub(super) fn is_rounded(value: f64) -> bool {
     (16_777_216.0..9_007_199_254_740_992.0).contains(&value.abs()) && f64::from(value as f32) != value
 }
 
-/// Names come from a model's file, where an odd one is text rather than a fault of the data.
+/// Names come from a model file, where an odd one is text rather than an error in the data.
 fn key_of_name(name: &str) -> LabelKey {
     LabelKey::of_text(name).unwrap_or_else(|_| LabelKey::Text(name.to_string()))
 }
@@ -667,7 +681,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_found_however_it_is_written() {
+    fn a_class_is_found_by_any_spelling_of_its_number() {
         let classes = Classes::new(vec!["-1".into(), "1".into()]);
         assert_eq!(classes.index_of("+1"), Some(1));
         assert_eq!(classes.index_of("-1.0"), Some(0));
@@ -675,13 +689,13 @@ mod tests {
     }
 
     #[test]
-    fn the_summary_tells_indices_from_names() {
+    fn the_summary_distinguishes_indices_from_names() {
         assert_eq!(Classes::indices(10).summary(), "10 classes (0 to 9)");
         assert_eq!(Classes::new(vec!["ant".into(), "bee".into()]).summary(), "2 classes (ant, bee)");
     }
 
     #[test]
-    fn classes_are_kept_as_a_plain_list() {
+    fn classes_are_serialized_as_a_plain_list() {
         let text = serde_json::to_string(&Classes::indices(2)).unwrap();
         assert_eq!(text, r#"["0","1"]"#);
         assert_eq!(serde_json::from_str::<Classes>(&text).unwrap(), Classes::indices(2));
@@ -705,7 +719,7 @@ mod tests {
     fn values(labels: &[&str]) -> Vec<f32> {
         match read(TargetKind::Auto, labels).unwrap().targets {
             Targets::Values { values, outputs: 1 } => values,
-            targets => panic!("no values: {targets:?}"),
+            targets => panic!("expected values: {targets:?}"),
         }
     }
 
@@ -713,8 +727,9 @@ mod tests {
         labels.iter().map(String::as_str).collect()
     }
 
-    /// scikit-learn 1.5: LabelEncoder().fit_transform([3, 0, 3]) is [1, 0, 1] with the classes [0, 3];
-    /// of [10, -1, 9, 10] it is [2, 0, 1, 2], and of ["b", "10", "a", "b"] it is [2, 0, 1, 2].
+    /// scikit-learn 1.5: `LabelEncoder().fit_transform([3, 0, 3])` returns [1, 0, 1] with the
+    /// classes [0, 3]; for [10, -1, 9, 10] it returns [2, 0, 1, 2], and for ["b", "10", "a", "b"]
+    /// it returns [2, 0, 1, 2].
     #[test]
     fn distinct_labels_become_classes_in_the_order_of_the_label_encoder() {
         let of = |labels: &[&str]| classes(TargetKind::Auto, labels);
@@ -726,7 +741,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_no_f64_tells_apart_are_classes_of_their_own() {
+    fn labels_that_are_equal_as_f64_are_distinct_classes() {
         let labels = ["-9007199254740992", "-9007199254740993"];
         assert_eq!(
             classes(TargetKind::Auto, &labels),
@@ -735,7 +750,7 @@ mod tests {
     }
 
     #[test]
-    fn a_class_is_named_as_it_was_first_written() {
+    fn a_class_is_named_after_the_first_spelling() {
         let remarks = read(TargetKind::Auto, &["1000", "2", "1e3"]).unwrap().remarks;
         assert!(remarks[0].to_string().contains("\"1000\" and \"1e3\" are the same number"), "{remarks:?}");
         assert_eq!(classes(TargetKind::Classes, &["Nan", "Ada", "Inf"]).1, ["Ada", "Inf", "Nan"]);
@@ -757,14 +772,14 @@ mod tests {
     }
 
     #[test]
-    fn a_few_distinct_numbers_of_which_one_has_a_fraction_are_refused() {
+    fn a_few_distinct_numbers_with_a_fraction_are_rejected() {
         let message = error(TargetKind::Auto, &["0", "1", "0", "1", "1.5", "0"]);
-        assert!(message.contains("3 distinct numbers, of which 1.5 in row 5"), "{message}");
+        assert!(message.contains("3 distinct numbers, and 1.5 in row 5"), "{message}");
         assert!(message.contains("--loss mse") && message.contains("--loss cross-entropy"), "{message}");
     }
 
     #[test]
-    fn numbers_written_as_text_and_words_for_missing_values_are_no_classes_unless_asked_for() {
+    fn numbers_written_as_text_and_words_for_missing_values_are_classes_only_on_request() {
         for label in ["250,000", "2,5", "$3.5", "12%"] {
             assert!(error(TargetKind::Auto, &["a", label]).contains("NumberAsText"), "{label}");
             assert!(error(TargetKind::Values, &["1", label]).contains("NotNumber"), "{label}");
@@ -777,7 +792,7 @@ mod tests {
     }
 
     #[test]
-    fn many_labels_that_differ_are_refused_and_many_that_repeat_are_remarked_on() {
+    fn many_distinct_labels_are_rejected_and_many_repeated_labels_get_a_remark() {
         let labels: Vec<String> = (0..50).map(|n| (n % 30 * 1000).to_string()).collect();
         let message = error(TargetKind::Auto, &texts(&labels));
         assert!(message.contains("30 distinct labels such as \"0\" for the 50 samples"), "{message}");
@@ -795,16 +810,19 @@ mod tests {
     }
 
     #[test]
-    fn text_among_fractions_is_refused_in_either_order() {
+    fn text_among_fractions_is_rejected_in_either_order() {
         assert!(error(TargetKind::Auto, &["1.5", "low"]).contains("Mixed"));
         assert!(error(TargetKind::Auto, &["low", "1", "1.5"]).contains("Mixed"));
     }
 
     #[test]
-    fn many_integers_are_refused_as_classes_unless_a_fraction_follows() {
+    fn many_integers_are_rejected_as_classes_unless_a_fraction_follows() {
         let mut labels: Vec<String> = (0..70_000).map(|n| (n * 2).to_string()).collect();
         let message = error(TargetKind::Auto, &texts(&labels));
-        assert!(message.contains("label 131070 in row 65536 of f is the 65536th distinct one"), "{message}");
+        assert!(
+            message.contains("label 131070 in row 65536 of f is the 65536th distinct label"),
+            "{message}"
+        );
         assert!(message.contains("--loss mse"), "{message}");
         labels.push("0.5".into());
         let values = values(&texts(&labels));
@@ -812,9 +830,9 @@ mod tests {
     }
 
     #[test]
-    fn the_65536th_class_is_refused_and_the_one_before_is_not() {
+    fn the_65536th_class_is_rejected_but_not_the_65535th() {
         let labels: Vec<String> = (0..65_536).map(|n| format!("id{n}")).collect();
-        assert!(error(TargetKind::Classes, &texts(&labels)).contains("65536th distinct one"));
+        assert!(error(TargetKind::Classes, &texts(&labels)).contains("65536th distinct label"));
         assert_eq!(classes(TargetKind::Classes, &texts(&labels[1..])).1.len(), 65_535);
     }
 
@@ -823,7 +841,7 @@ mod tests {
             ReadLabels { targets: Targets::Classes { labels, .. }, classes: Some(classes), .. } => {
                 (labels, classes.names().to_vec())
             }
-            ReadLabels { targets, .. } => panic!("no classes: {targets:?}"),
+            ReadLabels { targets, .. } => panic!("expected classes: {targets:?}"),
         }
     }
 }

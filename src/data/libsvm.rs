@@ -1,6 +1,8 @@
-//! The libsvm text format: `label index:value ...`, indices from 1 and ascending, `#` opening a comment.
+//! The libsvm text format: `label index:value ...`, with ascending indices from 1; `#` begins a
+//! comment.
 //!
-//! Source: C.-C. Chang and C.-J. Lin, LIBSVM: a library for support vector machines, 2011; svmlight for the comments.
+//! Source: C.-C. Chang and C.-J. Lin, LIBSVM: a library for support vector machines, 2011; svmlight
+//! for the comments.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -12,10 +14,12 @@ use super::options::LoadOptions;
 use super::stream::{Input, Stream, check_is_text};
 use super::text::excerpt;
 
-/// Most bytes of a line: a hundred for each of the features that a sample may have would be too many to hold.
+/// The maximum number of bytes of a line. At a hundred bytes for each of the features that a sample
+/// may have, a line would be too long to hold in memory.
 const MAX_LINE_BYTES: u64 = 64 << 20;
 
-/// Reads an input into compressed rows. Features are as many as the largest index, or as the model has.
+/// Reads an input into sparse rows. The number of features is the largest index, or that of the
+/// model.
 pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, DataError> {
     check_is_text(input)?;
     let mut rows = RowReader {
@@ -27,7 +31,7 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
         widest: 0,
         rounded: None,
     };
-    rows.make_room(input)?;
+    rows.reserve(input)?;
     let mut reader = BufReader::with_capacity(1 << 16, Stream::open(input)?);
     let mut line = Vec::new();
     loop {
@@ -49,21 +53,23 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
 
 struct RowReader<'a> {
     file: String,
-    /// The line at hand, from 1.
+    /// The current line, from 1.
     line: u64,
     sparse: Sparse,
     labels: LabelReader<'a>,
     label_is_optional: bool,
-    /// The largest index, from 1.
+    /// The largest index so far, counted from 1.
     widest: u64,
-    /// The first number that f32 does not hold, where they are whole, and its index.
+    /// The first whole number that is not exact in f32, and its index.
     rounded: Option<(String, String)>,
 }
 
 impl RowReader<'_> {
-    /// Every pair has a colon and every row a line, if the last one may lack its end. More than a file of eight bytes a pair and
-    /// sixteen a row has is not asked for: a comment of colons or a file of empty lines would take many times its size.
-    fn make_room(&mut self, input: &Input) -> Result<(), DataError> {
+    /// Reserves memory. Every pair has a colon, and every row a line, of which the last may lack
+    /// its line feed. No more is reserved than a file of eight bytes per pair and sixteen bytes per
+    /// row needs; otherwise a comment of colons or a file of empty lines would take many times its
+    /// size.
+    fn reserve(&mut self, input: &Input) -> Result<(), DataError> {
         let file_bytes = Stream::open(input)?.file_bytes() as usize;
         let pairs = Stream::count(input, b':')?.unwrap_or_default().min(file_bytes / 8 + 1);
         let rows = Stream::count(input, b'\n')?.unwrap_or_default().min(file_bytes / 16) + 1;
@@ -103,7 +109,7 @@ impl RowReader<'_> {
         self.labels.push(text, || Location::Line(line))
     }
 
-    /// Reads one pair, whose index must be above `previous`; gives its index.
+    /// Reads one pair, whose index must be above `previous`, and returns its index.
     fn read_pair(&mut self, word: &str, previous: u64) -> Result<u64, DataError> {
         let text = || excerpt(word);
         let (index, value) = match word.split_once(':') {
@@ -176,7 +182,7 @@ impl RowReader<'_> {
             return Err(DataError::Empty { file: self.file, expected: "index:value pair" });
         }
         let labels = self.labels.finish()?;
-        let mut data = Dataset::of_file(
+        let mut data = Dataset::from_file(
             &self.file,
             Features::flat(StoredFeatures::Sparse(self.sparse), columns),
             labels,

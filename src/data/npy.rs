@@ -1,4 +1,5 @@
-//! Arrays of numpy, of the npy format, versions 1 to 3: inputs of (samples, ...), labels of (samples) or (samples, outputs).
+//! NumPy arrays in the npy format, versions 1 to 3: inputs of shape (samples, ...), labels of shape
+//! (samples) or (samples, outputs).
 //!
 //! The header is a Python dictionary with the keys `descr`, `fortran_order` and `shape`.
 //!
@@ -11,12 +12,13 @@ use super::labels::{LabelReader, ReadLabels, TargetKind, Targets, check_counts};
 use super::options::LoadOptions;
 use super::stream::{Input, Stream};
 
-/// Elements converted at once; a multiple of every element size.
+/// The number of bytes that are converted at a time; a multiple of every element size.
 const BLOCK_BYTES: usize = 1 << 16;
-/// A dictionary of three short entries takes 118 bytes; the limit only keeps a hostile length from being read.
+/// The maximum header length. A dictionary of three short entries takes 118 bytes; the limit only
+/// protects against a malicious length.
 const MAX_HEADER: u64 = 1 << 16;
 
-/// Reads inputs and labels; without labels, inputs alone.
+/// Reads inputs and labels, or inputs only if there are no labels.
 pub(super) fn load(
     inputs: &Input,
     labels: Option<&Input>,
@@ -34,10 +36,10 @@ pub(super) fn load(
             array.targets(options)?
         }
     };
-    Dataset::of_file(&file, features, labels)
+    Dataset::from_file(&file, features, labels)
 }
 
-/// An array whose header is read and whose elements are not.
+/// An array whose header has been read, but not its elements.
 struct Array<'a> {
     stream: Stream<'a>,
     layout: ArrayLayout,
@@ -55,7 +57,7 @@ impl<'a> Array<'a> {
         Ok(Features { stored, columns: self.layout.columns(), shape: self.shape() })
     }
 
-    /// The extents of one sample.
+    /// Returns the shape of one sample.
     fn shape(&self) -> Vec<usize> {
         match &self.layout.shape[1..] {
             [] => vec![1],
@@ -66,7 +68,7 @@ impl<'a> Array<'a> {
     fn targets(mut self, options: &LoadOptions) -> Result<ReadLabels, DataError> {
         let outputs = self.layout.columns();
         let is_auto = options.target == TargetKind::Auto && options.classes.is_none();
-        // Rows of several floats can only be values, unless they are classes in another form.
+        // Rows of several floats are values, unless they are one-hot classes.
         let are_rows = is_auto && outputs != 1 && self.layout.element.is_float();
         if (options.target == TargetKind::Values && outputs != 1) || are_rows {
             let values = self.read_scalars(|spot, scalar| value(scalar, spot))?;
@@ -95,7 +97,8 @@ impl<'a> Array<'a> {
         reader.finish()
     }
 
-    /// Reads all elements of N bytes, and puts what `convert` returns for each where it belongs, samples first.
+    /// Reads all elements, of N bytes each, and stores the result of `convert` for each at its
+    /// position in sample order.
     fn read<const N: usize, U: Clone + Default>(
         &mut self,
         mut convert: impl FnMut(&ElementPosition, [u8; N]) -> Result<U, DataError>,
@@ -121,10 +124,11 @@ impl<'a> Array<'a> {
     }
 }
 
-/// The element types that are read, a line each: its name in numpy, its type here, how features of it are stored, the conversion of
-/// a feature to that, and what it is as a label.
+/// The supported element types, one per line: the name in NumPy, the type in Rust, the storage of
+/// features, the conversion of a feature to that storage, and the kind of label.
 ///
-/// Features stay in the type they have where `f32` can take its values as they are; else they become `f32` if that is exact.
+/// Features keep their type if `f32` can represent all its values; otherwise they are converted to
+/// `f32` if that is exact.
 macro_rules! element_types {
     ($($element:ident $name:literal $type:ty: $stored:expr, $convert:expr, $scalar:ident;)+) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,9 +192,9 @@ macro_rules! decoded {
 }
 
 element_types! {
-    Bool "b1" u8: stored_bytes, as_it_is, Integer;
-    U8 "u1" u8: stored_bytes, as_it_is, Integer;
-    I8 "i1" i8: StoredFeatures::I8, as_it_is, Integer;
+    Bool "b1" u8: stored_bytes, unchanged, Integer;
+    U8 "u1" u8: stored_bytes, unchanged, Integer;
+    I8 "i1" i8: StoredFeatures::I8, unchanged, Integer;
     U16 "u2" u16: StoredFeatures::F32, widened, Integer;
     I16 "i2" i16: StoredFeatures::F32, widened, Integer;
     U32 "u4" u32: StoredFeatures::F32, exact, Integer;
@@ -201,7 +205,7 @@ element_types! {
     F64 "f8" f64: StoredFeatures::F64, finite, Float;
 }
 
-/// An element of any type, without loss.
+/// An element of any type, without loss of precision.
 enum Scalar {
     Integer(i128),
     Float(f64),
@@ -211,7 +215,7 @@ fn stored_bytes(values: Vec<u8>) -> StoredFeatures {
     StoredFeatures::U8 { values, zero: 0.0, divisor: 1.0 }
 }
 
-fn as_it_is<T>(x: T, _: &ElementPosition) -> Result<T, DataError> {
+fn unchanged<T>(x: T, _: &ElementPosition) -> Result<T, DataError> {
     Ok(x)
 }
 
@@ -219,13 +223,13 @@ fn widened(x: impl Into<f32>, _: &ElementPosition) -> Result<f32, DataError> {
     Ok(x.into())
 }
 
-/// Returns the integer as `f32`, if that changes nothing.
+/// Returns the integer as `f32` if the conversion is exact.
 fn exact(x: impl Into<i128>, spot: &ElementPosition) -> Result<f32, DataError> {
     let x = x.into();
     if (x as f32) as i128 == x { Ok(x as f32) } else { Err(spot.not_exact(x)) }
 }
 
-/// Refuses NaN, infinities, and what would be infinite as `f32`.
+/// Rejects NaN, infinities, and numbers that would be infinite as `f32`.
 fn finite<T: Copy + Into<f64>>(x: T, spot: &ElementPosition) -> Result<T, DataError> {
     let value = x.into();
     if (value as f32).is_finite() {
@@ -248,18 +252,18 @@ fn value(scalar: Scalar, spot: &ElementPosition) -> Result<f32, DataError> {
     finite(number, spot).map(|x| x as f32)
 }
 
-/// Returns whether a row has one 1, and zeros otherwise.
+/// Returns whether a row contains a single 1 and otherwise zeros.
 fn is_one_hot(row: &[f32]) -> bool {
     row.iter().all(|&x| x == 0.0 || x == 1.0) && row.iter().filter(|&&x| x == 1.0).count() == 1
 }
 
-/// An element of a file, for messages.
+/// The position of an element in a file, for messages.
 struct ElementPosition<'a> {
     file: &'a str,
     layout: &'a ArrayLayout,
-    /// Samples first.
+    /// The index in sample order.
     at: usize,
-    /// In the order of the file.
+    /// The index in file order.
     file_at: usize,
 }
 
@@ -275,22 +279,22 @@ impl ElementPosition<'_> {
     }
 }
 
-/// The layout of an array in its file.
+/// The layout of an array in a file.
 #[derive(Debug, Clone)]
 struct ArrayLayout {
     element: NpyElement,
     is_big_endian: bool,
     is_fortran: bool,
-    /// At least one extent, all above 0.
+    /// The shape: at least one dimension, each of length at least 1.
     shape: Vec<usize>,
-    /// The product of `shape`.
+    /// The number of elements, the product of `shape`.
     len: usize,
-    /// The byte at which the elements start.
+    /// The byte where the elements start.
     start_byte: u64,
 }
 
 impl ArrayLayout {
-    /// Reads a header, and checks that the file holds exactly what it promises.
+    /// Reads a header, and checks that the file holds exactly the data that the header declares.
     fn read(stream: &mut Stream<'_>) -> Result<ArrayLayout, DataError> {
         let text = read_text(stream)?;
         let dictionary = Parser { text: &text, at: 0 }.dictionary();
@@ -305,22 +309,22 @@ impl ArrayLayout {
         let (is_big_endian, element) = element_of(stream, &descr)?;
         let len = shape.iter().try_fold(1u64, |product, &extent| product.checked_mul(extent));
         if shape.is_empty() || len == Some(0) {
-            let expected = "sample; the array has no dimension, or one of extent 0";
+            let expected = "sample; the array has no dimension, or one of length 0";
             return Err(DataError::Empty { file: stream.file.clone(), expected });
         }
         let bytes = len.and_then(|len| len.checked_mul(element.bytes() as u64));
         stream.check_promise(bytes.unwrap_or(u64::MAX))?;
-        let len = len.expect("the file holds that many elements") as usize;
+        let len = len.expect("the file holds the declared elements") as usize;
         let shape = shape.into_iter().map(|extent| extent as usize).collect();
         Ok(ArrayLayout { element, is_big_endian, is_fortran, shape, len, start_byte })
     }
 
-    /// Features per sample: the product of all extents but the first.
+    /// Returns the number of features per sample: the product of all dimensions except the first.
     fn columns(&self) -> usize {
         self.shape[1..].iter().product()
     }
 
-    /// Returns the index, samples first, of the element that is `at`-th in the file.
+    /// Returns the index in sample order of the element at index `at` in file order.
     fn position(&self, at: usize) -> usize {
         if !self.is_fortran {
             return at;
@@ -364,10 +368,11 @@ fn read_text(stream: &mut Stream<'_>) -> Result<String, DataError> {
     let mut text = vec![0; length as usize];
     stream.read_header(&mut text, promised)?;
     let byte = promised - length;
-    String::from_utf8(text).map_err(|_| fault(stream, byte, "npy header", "no text".to_string(), "UTF-8"))
+    String::from_utf8(text)
+        .map_err(|_| fault(stream, byte, "npy header", "invalid text".to_string(), "UTF-8"))
 }
 
-/// Returns the byte order and the type of a `descr` such as `<f8`.
+/// Returns the byte order and the element type of a `descr` such as `<f8`.
 fn element_of(stream: &Stream<'_>, descr: &str) -> Result<(bool, NpyElement), DataError> {
     let (order, kind) = descr.split_at_checked(1).unwrap_or_default();
     let is_big_endian = match order {
@@ -387,10 +392,10 @@ fn element_of(stream: &Stream<'_>, descr: &str) -> Result<(bool, NpyElement), Da
 
 type Dictionary = (String, bool, Vec<u64>);
 
-/// The position in the text, and the expectation there.
+/// A position in the text, and what was expected there.
 type ParseFault = (usize, &'static str);
 
-/// Reads the subset of Python that `numpy.save` writes.
+/// A parser for the subset of Python that `numpy.save` writes.
 struct Parser<'a> {
     text: &'a str,
     at: usize,
@@ -440,7 +445,7 @@ impl Parser<'_> {
     }
 
     fn string(&mut self) -> Result<String, ParseFault> {
-        const EXPECTED: &str = "a quoted text (an array of one plain element type)";
+        const EXPECTED: &str = "a quoted string (an array of one plain element type)";
         self.skip_space();
         let rest = &self.text[self.at..];
         let quote =
@@ -464,7 +469,7 @@ impl Parser<'_> {
             self.skip_space();
             let rest = &self.text[self.at..];
             let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-            numbers.push(rest[..digits].parse().map_err(|_| (self.at, "an extent"))?);
+            numbers.push(rest[..digits].parse().map_err(|_| (self.at, "a dimension"))?);
             self.at += digits;
             if !self.take(",") {
                 self.expect(")", "\",\" or \")\"")?;

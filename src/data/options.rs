@@ -1,4 +1,4 @@
-//! How a source is read, and the columns of a table.
+//! Options for reading a source, and the columns of a table.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,52 +6,58 @@ use super::labels::{Classes, TargetKind};
 use super::text::Column;
 use crate::num::names;
 
-/// Options for reading a source. Those that a format has no use for (columns, outside of tables) are ignored by it.
+/// Options for reading a source. Options that a format does not use (such as columns, for formats
+/// other than tables) are ignored.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
-    /// The label column of a table; by default the last.
+    /// The label column of a table; by default, the last column.
     pub label_column: Option<Column>,
-    /// The column of a table with the samples' weights; by default none.
+    /// The column of a table that contains the sample weights; by default, samples have no weights.
     pub weight_column: Option<Column>,
     /// The presence of a header row in a table.
     pub header: HeaderRow,
     /// The interpretation of labels.
     pub target: TargetKind,
-    /// The features that the samples must have: the model's. Sparse samples may have fewer, the rest being 0.
+    /// The number of features that the samples must have: that of the model. Sparse samples may
+    /// have fewer; the others are 0.
     pub features: Option<usize>,
-    /// The columns of the table that the model was trained on, or of the training samples. A table that names its columns is then read by
-    /// these names, another one in their order, and the label and weight columns above are not looked at.
+    /// The columns of the table that the model was trained on, or of the training samples. If a
+    /// table has column names, its columns are matched by name, otherwise by position; the label
+    /// and weight columns above are ignored.
     pub columns: Option<Columns>,
-    /// The classes of the model or the training samples, which every label must be one of.
+    /// The classes of the model or of the training samples; every label must be one of them.
     pub classes: Option<Classes>,
 }
 
-/// The presence of names of columns in the first row of a table.
+/// The role of the first row of a table: column names or a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HeaderRow {
-    /// It does if a column is asked for by name, if it has the names of the model's features, or if all its features are words. A row of
-    /// words and numbers, or of numbers that look like names, is refused.
+    /// The first row is column names if a column is selected by name, if the row has the names of
+    /// the model's features, or if all its features are words. A row of words and numbers, or of
+    /// numbers that look like names, is rejected.
     #[default]
     Auto,
-    /// It does.
+    /// The first row is column names.
     Present,
-    /// It is a sample.
+    /// The first row is a sample.
     Absent,
 }
 
 names!(HeaderRow, "choice", [Auto => "auto", Present => "present", Absent => "absent"]);
 
-/// The format of samples where no file name determines it: on standard input, in a pipe, in a file of any ending.
+/// The format of samples if the file name does not determine it: on standard input, in a pipe, or
+/// in a file with any extension.
 ///
-/// A table or libsvm lines may be packed with gzip; on standard input that is seen by how the bytes begin.
+/// A table or libsvm lines may be compressed with gzip; on standard input, this is detected from
+/// the first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InputFormat {
-    /// A table of comma-separated values, one sample a line.
+    /// A table of comma-separated values, one sample per line.
     #[default]
     Csv,
-    /// An array of numpy: inputs alone.
+    /// A NumPy array: inputs only.
     Npy,
     /// Sparse samples, `label index:value ...`.
     Libsvm,
@@ -59,10 +65,11 @@ pub enum InputFormat {
 
 names!(InputFormat, "format", [Csv => "csv", Npy => "npy", Libsvm => "libsvm"]);
 
-/// The columns of a table: their names, if its first line has them, and what each is for.
+/// The columns of a table: their names, if its first line has them, and their uses.
 ///
-/// Those of the training table are kept with the model, so that later tables are read alike: columns that both name are matched by
-/// name, whatever their order; otherwise they are taken in the order of the training table.
+/// The columns of the training table are stored with the model, so that later tables are read the
+/// same way: if both tables have names, columns are matched by name, in any order; otherwise, by
+/// position.
 ///
 /// # Examples
 ///
@@ -96,7 +103,7 @@ pub struct Columns {
     pub(super) weight: Option<usize>,
 }
 
-/// [`Columns`] as a file has them, before they are checked.
+/// [`Columns`] as stored in a file, before validation.
 #[derive(Deserialize)]
 struct UncheckedColumns {
     names: Option<Vec<String>>,
@@ -122,12 +129,12 @@ impl TryFrom<UncheckedColumns> for Columns {
 }
 
 impl Columns {
-    /// Returns the names of all columns, without the spaces around them, if the first line of the table has them.
+    /// Returns the trimmed names of all columns, if the first line of the table has them.
     pub fn names(&self) -> Option<&[String]> {
         self.names.as_deref()
     }
 
-    /// Returns the number of columns of the table, ignored ones included.
+    /// Returns the number of columns of the table, including ignored ones.
     pub fn count(&self) -> usize {
         self.count
     }
@@ -142,7 +149,7 @@ impl Columns {
         self.label
     }
 
-    /// Returns the column of the samples' weights, from 0.
+    /// Returns the column of the sample weights, from 0.
     pub fn weight(&self) -> Option<usize> {
         self.weight
     }
@@ -154,7 +161,7 @@ impl Columns {
         (0..self.count).filter(|&column| !is_used[column]).collect()
     }
 
-    /// Returns a column as a message names it: its name in quotes, or its number where it has no name.
+    /// Returns a column as shown in messages: its name in quotes, or its number if it has no name.
     pub fn text(&self, column: usize) -> String {
         match self.name(column).filter(|name| !name.is_empty()) {
             Some(name) => format!("{name:?}"),
@@ -170,15 +177,16 @@ impl Columns {
         self.features.iter().copied().chain(self.label).chain(self.weight)
     }
 
-    /// Drops the names of the columns if they are more than a model file takes; returns whether it did.
+    /// Drops the column names if they exceed what a model file can store; returns whether it did.
     pub(super) fn drop_long_names(&mut self) -> bool {
         let is_long = |names: &Vec<String>| {
-            names.len() > MOST_NAMES || names.iter().map(String::len).sum::<usize>() > MOST_NAME_BYTES
+            names.len() > MAX_NAMES || names.iter().map(String::len).sum::<usize>() > MAX_NAME_BYTES
         };
         self.names.take_if(|names| is_long(names)).is_some()
     }
 }
 
-/// Most names of columns, and most bytes in them, that are kept: headers of model files are bounded.
-const MOST_NAMES: usize = 1 << 13;
-const MOST_NAME_BYTES: usize = 1 << 20;
+/// The maximum number of column names, and the maximum of their total bytes, that are stored:
+/// headers of model files are bounded.
+const MAX_NAMES: usize = 1 << 13;
+const MAX_NAME_BYTES: usize = 1 << 20;

@@ -1,6 +1,6 @@
-//! The order of samples: that of an epoch, and the split into a training and a test part.
+//! The order of samples in an epoch, and the split into a training and a test part.
 //!
-//! A Fisher-Yates shuffle of our own over a generator whose values are promised to be portable.
+//! Uses its own Fisher-Yates shuffle with a generator whose values are guaranteed to be portable.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
@@ -10,10 +10,11 @@ use super::error::DataError;
 
 /// Writes the sample order of an epoch, a permutation of 0..`order.len()`, into `order`.
 ///
-/// Depends on (`seed`, `epoch`, length) alone: the same on every machine, for every number of threads, in every version.
-/// All orders are equally likely up to the generator. The generator is ChaCha with 8 rounds, whose key is `seed` (little
-/// endian, then zeros) and whose stream is `epoch`; position i, from the last down to 1, is exchanged with one drawn without
-/// bias from 0..=i.
+/// The order depends only on (`seed`, `epoch`, length): it is the same on every machine, for every
+/// number of threads, in every version. All orders are equally likely, up to the quality of the
+/// generator. The generator is ChaCha with 8 rounds, whose key is `seed` (little-endian, padded
+/// with zeros) and whose stream is `epoch`; position i, from the last down to 1, is swapped with a
+/// position drawn without bias from 0..=i.
 ///
 /// # Panics
 ///
@@ -21,7 +22,7 @@ use super::error::DataError;
 ///
 /// # Cost
 ///
-/// One 32-bit draw and one exchange per sample, together about 6 ns for 60,000 samples; no allocation.
+/// One 32-bit draw and one swap per sample, together about 6 ns at 60,000 samples; no allocation.
 ///
 /// # Examples
 ///
@@ -31,8 +32,9 @@ use super::error::DataError;
 /// assert_eq!(order, [7, 8, 6, 4, 5, 2, 1, 9, 3, 0]);
 /// ```
 ///
-/// Source: D. Knuth, The Art of Computer Programming 2, algorithm 3.4.2 P; D. Bernstein, ChaCha, 2008. `rand`'s
-/// generators are "deterministic and portable" by its documentation; a test holds values computed from the paper.
+/// Source: D. Knuth, The Art of Computer Programming 2, algorithm 3.4.2 P; D. Bernstein, ChaCha,
+/// 2008. The documentation of `rand` describes its generators as "deterministic and portable"; a
+/// test compares with values computed from the paper.
 pub fn sample_order(seed: u64, epoch: u64, order: &mut [u32]) {
     let samples = u32::try_from(order.len()).expect("sample numbers are u32");
     for (position, sample) in (0..samples).zip(order.iter_mut()) {
@@ -45,7 +47,7 @@ pub fn sample_order(seed: u64, epoch: u64, order: &mut [u32]) {
     }
 }
 
-/// The key is written out here because `seed_from_u64` is a default method that a crate may change.
+/// The key is built here because `seed_from_u64` is a default method, which a crate may change.
 fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -54,9 +56,10 @@ fn generator(seed: u64, stream: u64) -> ChaCha8Rng {
     generator
 }
 
-/// Draws from 0..`bound` without bias.
+/// Draws a number from 0..`bound` without bias.
 ///
-/// Source: D. Lemire, Fast random integer generation in an interval, 2019 (arXiv:1805.10941), algorithm 5.
+/// Source: D. Lemire, Fast random integer generation in an interval, 2019 (arXiv:1805.10941),
+/// algorithm 5.
 fn below(generator: &mut impl Rng, bound: u32) -> u32 {
     let mut product = u64::from(generator.next_u32()) * u64::from(bound);
     if (product as u32) < bound {
@@ -68,16 +71,18 @@ fn below(generator: &mut impl Rng, bound: u32) -> u32 {
     (product >> 32) as u32
 }
 
-/// The epoch whose order parts the samples: one that no training reaches, so that the split is independent of every order.
+/// The epoch whose order determines the split: no training reaches it, so the split is independent
+/// of the order of every epoch.
 const SPLIT_EPOCH: u64 = u64::MAX;
 
 impl Dataset {
-    /// Parts the samples into a training and a test part, the test part having round(`test_share` × samples) of them, drawn
-    /// at random by `seed`. Within each part the samples keep their order.
+    /// Splits the samples into a training and a test part. The test part has round(`test_share` ×
+    /// samples) samples, drawn at random with `seed`. Both parts keep the order of the samples.
     ///
     /// # Errors
     ///
-    /// [`DataError::SplitShare`] for a share that is not between 0 and 1, [`DataError::SplitEmpty`] if a part would be empty.
+    /// [`DataError::SplitShare`] if the share is not between 0 and 1, [`DataError::SplitEmpty`] if
+    /// a part would be empty.
     ///
     /// # Cost
     ///
@@ -115,10 +120,10 @@ mod tests {
         order
     }
 
-    /// The values come from a Python program written from Bernstein's paper, Lemire's algorithm 5 and Knuth's 3.4.2 P, which
-    /// shares no code with this crate or its dependencies.
+    /// The expected values come from a Python program written from Bernstein's paper, Lemire's
+    /// algorithm 5 and Knuth's 3.4.2 P, which shares no code with this crate or its dependencies.
     #[test]
-    fn the_order_is_the_one_computed_from_the_papers() {
+    fn the_order_matches_the_one_computed_from_the_papers() {
         assert_eq!(order(42, 0, 10), [7, 8, 6, 4, 5, 2, 1, 9, 3, 0]);
         assert_eq!(order(42, 1, 10), [4, 5, 0, 2, 7, 8, 1, 3, 6, 9]);
         assert_eq!(order(0, 0, 10), [5, 3, 0, 2, 9, 6, 4, 8, 7, 1]);
@@ -126,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_sixty_thousand_samples_has_the_checksum_computed_from_the_papers() {
+    fn the_order_of_60000_samples_has_the_checksum_computed_from_the_papers() {
         let mut sum = flate2::Crc::new();
         for sample in order(42, 3, 60_000) {
             sum.update(&sample.to_le_bytes());
@@ -145,7 +150,7 @@ mod tests {
         assert_ne!(order(7, 3, 100), order(8, 3, 100));
     }
 
-    /// All bounds near a power of two, where a rejection is most and least frequent.
+    /// All bounds near a power of two, where rejections are most and least frequent.
     #[test]
     fn a_draw_stays_below_its_bound() {
         let mut generator = generator(1, 1);
@@ -179,14 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_alone_decides_the_parts() {
+    fn the_parts_depend_on_the_seed_only() {
         let test = |seed| samples(&ramp(50).split(0.3, seed).unwrap().1);
         assert_eq!(test(1), test(1));
         assert_ne!(test(1), test(2));
     }
 
     #[test]
-    fn a_part_without_samples_is_refused() {
+    fn a_split_with_an_empty_part_is_rejected() {
         for share in [0.0, 1.0, -0.1, f64::NAN, f64::INFINITY] {
             assert!(matches!(ramp(10).split(share, 0), Err(DataError::SplitShare { .. })));
         }

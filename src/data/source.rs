@@ -1,4 +1,4 @@
-//! What the user names, and what it is loaded with.
+//! Sources of samples: their names, and how they are loaded.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,14 @@ use super::{digits, idx, libsvm, npy, table};
 ///
 /// | text | source |
 /// |---|---|
-/// | `digits` | built in: 1,437 training and 360 test samples of 8 × 8 pixels; a folder of this name is `./digits` |
-/// | a folder | IDX files under MNIST's names, plain or `.gz`; `t10k-...` is the test part |
-/// | `FILE.csv`, `FILE.csv.gz` | a table, one sample a line |
-/// | `X.npy,Y.npy`, `X.npy` | arrays of numpy: inputs and labels, or inputs alone |
+/// | `digits` | the built-in data set: 1,437 training and 360 test samples of 8 × 8 pixels; for a folder of this name, pass `./digits`  |
+/// | a folder | IDX files with MNIST's names, plain or `.gz`; `t10k-...` is the test part |
+/// | `FILE.csv`, `FILE.csv.gz` | a table, one sample per line |
+/// | `X.npy,Y.npy`, `X.npy` | NumPy arrays: inputs and labels, or inputs only |
 /// | `FILE.libsvm`, `FILE.svm`, also `.gz` | sparse samples, `label index:value ...` |
 ///
-/// Standard input, and files whose names do not say what they hold, are sources by [`in_format`](Self::in_format).
+/// For standard input, and for files whose names do not identify the format, use
+/// [`in_format`](Self::in_format).
 ///
 /// # Examples
 ///
@@ -45,7 +46,7 @@ enum SourceKind {
     Libsvm(Origin),
 }
 
-/// The origin of one stream of bytes.
+/// The origin of a stream of bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Origin {
     File(PathBuf),
@@ -77,9 +78,11 @@ impl fmt::Display for Origin {
 }
 
 impl Source {
-    /// Names what holds samples in a format, whatever its name says: `-` is standard input, anything else a file or a pipe.
+    /// Creates a source in a given format, whatever its name: `-` is standard input, anything else
+    /// a file or a pipe.
     ///
-    /// Standard input and pipes can be loaded once; errors call the first `stdin`.
+    /// Standard input and pipes can be loaded only once. Error messages call standard input
+    /// `stdin`.
     ///
     /// # Examples
     ///
@@ -103,14 +106,16 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// [`DataError`], naming file, place, finding and expectation.
+    /// [`DataError`], with the file, the position, the value found and the value expected.
     ///
     /// # Cost
     ///
-    /// Memory: what the samples take as stored ([`Dataset::storage_bytes`](super::Dataset::storage_bytes)), and while reading no more than twice the size of
-    /// the decompressed file plus 16 MiB for the formats with a header (IDX, npy). Time: MNIST's four `.gz` files take about
-    /// 0.25 s on two cores. What comes from standard input or a pipe, at most 1 GiB of it, is held in addition to its samples while they
-    /// are read; a fault ends the reading where it is found.
+    /// Memory: the size of the stored samples
+    /// ([`Dataset::storage_bytes`](super::Dataset::storage_bytes)); while reading a format with a
+    /// header (IDX, npy), at most twice the size of the decompressed file plus 16 MiB. Time: the
+    /// four `.gz` files of MNIST take about 0.25 s on two cores. Data from standard input or a
+    /// pipe, at most 1 GiB, is held in memory in addition to its samples while it is read; reading
+    /// stops at the first error.
     pub fn load(&self, options: &LoadOptions) -> Result<LoadedData, DataError> {
         let mut loaded = match &self.kind {
             SourceKind::Digits => digits::load(options)?,
@@ -146,11 +151,13 @@ impl Source {
 impl FromStr for Source {
     type Err = DataError;
 
-    /// Reads the name of a source. Files are known by their ending, whether they exist or not; anything else must be a folder.
+    /// Parses the name of a source. Files are recognized by their extension, whether they exist or
+    /// not; anything else must be a folder.
     ///
     /// # Errors
     ///
-    /// [`DataError::Missing`] if nothing is there, [`DataError::UnknownKind`] if something of no known kind is.
+    /// [`DataError::Missing`] if nothing exists at the path, [`DataError::UnknownKind`] if its kind
+    /// is unknown.
     fn from_str(text: &str) -> Result<Self, DataError> {
         let lower = text.to_ascii_lowercase();
         let ends = |endings: &[&str]| endings.iter().any(|ending| lower.ends_with(ending));
@@ -203,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn display_gives_back_what_was_read() {
+    fn display_round_trips() {
         for text in
             ["digits", "a.csv", "A.CSV", "b.csv.gz", "x.npy,y.npy", "x.npy", "c.libsvm", "d/e.svm", "."]
         {
@@ -212,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_and_what_is_unknown_are_told_apart() {
+    fn missing_and_unknown_sources_are_distinguished() {
         let error = |text: &str| text.parse::<Source>().unwrap_err();
         assert!(matches!(error("no-such-folder"), DataError::Missing { .. }));
         assert!(matches!(error("picture.png"), DataError::UnknownKind { .. }));

@@ -1,4 +1,4 @@
-//! Learning a standardization from samples, and the magnitudes of features.
+//! Computes standardizations from samples, and the magnitudes of features.
 
 use super::dataset::{Dataset, Standardize};
 use super::error::DataError;
@@ -6,16 +6,20 @@ use super::features::{Sparse, StoredFeatures};
 use super::labels::Targets;
 
 impl Standardize {
-    /// Learns mean and deviation from the samples as they are gathered (pixels scaled), before any standardization that the
-    /// data set has. In `f64` and in the order of the samples: the same bits whatever the threads. Weights are not used.
+    /// Learns the mean and the deviation of each feature from the samples as they are gathered
+    /// (pixels scaled), before any standardization that the data set has. Computed in `f64`, in the
+    /// order of the samples, so the bits are the same for any number of threads. Weights are
+    /// ignored.
     ///
     /// # Errors
     ///
-    /// [`DataError::StandardizeEmpty`] without samples, [`DataError::StandardizeValue`] if a deviation is beyond `f32`.
+    /// [`DataError::StandardizeEmpty`] if there are no samples, [`DataError::StandardizeValue`] if
+    /// a deviation exceeds the range of `f32`.
     ///
     /// # Cost
     ///
-    /// Two passes over the samples, one addition per number each; about 50 bytes per feature while learning.
+    /// Two passes over the samples, with one addition per number in each; about 50 bytes per
+    /// feature during the computation.
     pub fn learn(data: &Dataset) -> Result<Standardize, DataError> {
         let (mean, variance) = moments(data)?;
         let mean = mean.into_iter().map(|mean| mean as f32).collect();
@@ -23,13 +27,16 @@ impl Standardize {
         learned.check(data.features()).map(|()| learned)
     }
 
-    /// Learns the mean and the deviation of each target value, for [`Mlp::standardize_targets`](crate::model::Mlp::standardize_targets):
-    /// mean_k = Σ w_i t_ik / Σ w_i, std_k = √(Σ w_i (t_ik − mean_k)² / Σ w_i), with weight 1 where samples have none. A target that never
-    /// varies gets the deviation 1. In `f64` and in the order of the samples: the same bits whatever the threads.
+    /// Learns the mean and the deviation of each target value, for
+    /// [`Mlp::standardize_targets`](crate::model::Mlp::standardize_targets): mean_k = Σ w_i t_ik /
+    /// Σ w_i, std_k = √(Σ w_i (t_ik − mean_k)² / Σ w_i), with weight 1 if samples have no weights.
+    /// A target that never varies gets the deviation 1. Computed in `f64`, in the order of the
+    /// samples, so the bits are the same for any number of threads.
     ///
     /// # Errors
     ///
-    /// [`DataError::StandardizeTargets`] if the targets are not values, or no sample has a weight above 0.
+    /// [`DataError::StandardizeTargets`] if the targets are not values, or if no sample has a
+    /// weight above 0.
     ///
     /// # Cost
     ///
@@ -55,7 +62,8 @@ impl Standardize {
             Targets::None => return refused("the samples have no targets"),
         };
         let weight = |sample: usize| data.weights().map_or(1.0, |weights| f64::from(weights[sample]));
-        // Sums run over t − (a target that counts), for the reason given at `dense_moments`.
+        // Sums are over t − (the first target with a weight above 0), for the reason given at
+        // `dense_moments`.
         let Some(first) = (0..data.len()).find(|sample| weight(*sample) > 0.0) else {
             return refused(if data.is_empty() {
                 "there are no samples"
@@ -81,26 +89,27 @@ impl Standardize {
 /// The magnitude of a feature: √((1/n) Σ x²), its root mean square.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FeatureScale {
-    /// The feature, counted from 0.
+    /// The index of the feature, from 0.
     pub feature: usize,
     /// Its root mean square, above 0.
     pub rms: f64,
 }
 
 impl FeatureScale {
-    /// Finds the features of the smallest and the largest root mean square, as they are stored (pixels scaled); `None` if all
-    /// features are 0. A feature that is always 0 does not count.
+    /// Returns the features with the smallest and the largest root mean square, as stored (pixels
+    /// scaled); `None` if all features are 0. A feature that is always 0 is excluded.
     ///
-    /// The larger the inputs, the smaller the rates that training is stable with: plain gradient descent on a linear model diverges
-    /// from a rate of 2 over the largest eigenvalue of its Hessian, which is at least the largest mean square.
+    /// The larger the inputs, the smaller the learning rates at which training is stable: plain
+    /// gradient descent on a linear model diverges from a learning rate of 2 divided by the largest
+    /// eigenvalue of its Hessian, which is at least the largest mean square.
     ///
     /// # Errors
     ///
-    /// [`DataError::StandardizeEmpty`] without samples.
+    /// [`DataError::StandardizeEmpty`] if there are no samples.
     ///
     /// # Cost
     ///
-    /// A copy of, and two passes over, at most 4096 samples, which lie evenly over all.
+    /// A copy of, and two passes over, at most 4096 samples, spaced evenly over the data set.
     ///
     /// # Examples
     ///
@@ -129,10 +138,11 @@ impl FeatureScale {
     }
 }
 
-/// Samples that [`FeatureScale::extremes`] looks at, at most: enough to tell 1 from 100.
+/// The maximum number of samples that [`FeatureScale::extremes`] examines: enough to distinguish 1
+/// from 100.
 const SCALE_SAMPLES: usize = 4096;
 
-/// Mean and variance of each feature as it is stored.
+/// Returns the mean and variance of each feature as stored.
 fn moments(data: &Dataset) -> Result<(Vec<f64>, Vec<f64>), DataError> {
     if data.is_empty() {
         return Err(DataError::StandardizeEmpty);
@@ -143,14 +153,15 @@ fn moments(data: &Dataset) -> Result<(Vec<f64>, Vec<f64>), DataError> {
     })
 }
 
-/// The divisor: 1 if the numbers never vary.
+/// Returns the divisor: 1 if the numbers never vary.
 fn deviation(variance: f64) -> f32 {
     let deviation = variance.sqrt() as f32;
     if deviation == 0.0 { 1.0 } else { deviation }
 }
 
-/// Mean and variance of each column of dense samples. Sums run over x − (the first sample's x): for a column that never
-/// varies they are exactly 0, where a plain sum would leave a deviation of rounding errors to divide by.
+/// Returns the mean and variance of each column of dense samples. Sums are over x − (the first
+/// sample's x): for a column that never varies they are exactly 0, whereas a plain sum would leave
+/// rounding errors as the deviation to divide by.
 fn dense_moments(data: &Dataset) -> (Vec<f64>, Vec<f64>) {
     let columns = data.features();
     let mut first = vec![0.0; columns];
@@ -163,7 +174,7 @@ fn dense_moments(data: &Dataset) -> (Vec<f64>, Vec<f64>) {
     (mean, squares.into_iter().map(|sum| sum / n).collect())
 }
 
-/// Σ_i term(x_ij − shift_j) of each column j, i ascending.
+/// Returns Σ_i term(x_ij − shift_j) for each column j, with i ascending.
 fn column_sums(data: &Dataset, shift: &[f64], term: impl Fn(f64) -> f64) -> Vec<f64> {
     let mut sums = vec![0.0; shift.len()];
     let mut row = vec![0.0; shift.len()];
@@ -176,8 +187,9 @@ fn column_sums(data: &Dataset, shift: &[f64], term: impl Fn(f64) -> f64) -> Vec<
     sums
 }
 
-/// Mean and variance of each column of sparse samples, in the time of the numbers that are there: the n − k zeros of a column
-/// of k numbers add (n − k) mean² to its sum of squares.
+/// Returns the mean and variance of each column of sparse samples, in time proportional to the
+/// stored numbers: the n − k zeros of a column with k stored numbers add (n − k) mean² to its sum
+/// of squares.
 fn sparse_moments(sparse: &Sparse, columns: usize) -> (Vec<f64>, Vec<f64>) {
     let n = sparse.ends.len() as f64;
     let mut mean = vec![0.0; columns];
@@ -208,7 +220,7 @@ mod tests {
         Dataset::from_arrays(array, Targets::None, None).unwrap()
     }
 
-    /// 0, 1, ..., n − 1 has the mean (n − 1)/2 and the variance (n² − 1)/12.
+    /// 0, 1, ..., n − 1 has mean (n − 1)/2 and variance (n² − 1)/12.
     #[test]
     fn a_ramp_has_the_moments_of_the_closed_form() {
         for n in [1, 2, 3, 10, 1_001] {
@@ -222,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_that_no_sum_holds_exactly_gets_the_divisor_one() {
+    fn a_constant_column_gets_divisor_one_even_if_its_sum_is_rounded() {
         let mut constant = data(Array2::from_elem((1_000, 1), 0.1));
         let learned = Standardize::learn(&constant).unwrap();
         assert_eq!((learned.mean(), learned.std()), (&[0.1][..], &[1.0][..]));
@@ -233,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn sparse_samples_learn_what_their_dense_copy_learns() {
+    fn sparse_samples_and_their_dense_copy_give_the_same_standardization() {
         let dense = array![[0.0, 2.0, 0.1], [1.0, 0.0, 0.1], [0.0, 0.0, 0.1], [4.0, 0.0, 0.1]];
         let sparse = Sparse {
             ends: vec![2, 4, 5, 7],
@@ -258,13 +270,14 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_learned_as_their_samples_weigh() {
+    fn standardization_of_targets_uses_the_sample_weights() {
         let learn =
             |weights| Standardize::learn_targets(&targets(vec![1.0, 0.5, 3.0, 0.5, 9.0, 7.0], 2, weights));
         let plain = learn(None).unwrap();
         assert_eq!(plain.mean(), [13.0 / 3.0, 8.0 / 3.0]);
         assert_eq!(plain.std()[0], (104.0_f64 / 9.0).sqrt() as f32);
-        // Of the samples that count the second target is constant, though the first of all would say otherwise.
+        // The second target is constant over the samples with a weight above 0, but not over all
+        // samples.
         let weighted = learn(Some(vec![3.0, 1.0, 0.0])).unwrap();
         assert_eq!((weighted.mean(), weighted.std()), (&[1.5, 0.5][..], &[0.75_f32.sqrt(), 1.0][..]));
         let constant = targets(vec![7.0, 0.1, 0.1, 0.1], 1, Some(vec![0.0, 0.3, 0.7, 0.9]));
@@ -273,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_without_numbers_or_weight_are_refused() {
+    fn targets_without_values_or_weight_are_rejected() {
         let message = |data: &Dataset| Standardize::learn_targets(data).unwrap_err().to_string();
         assert!(message(&data(array![[1.0]])).contains("no targets"));
         assert!(message(&targets(vec![], 1, None)).contains("no samples"));
@@ -284,8 +297,8 @@ mod tests {
     }
 
     #[test]
-    fn the_extremes_are_found_among_samples_that_lie_evenly_over_all() {
-        // The large ones come last, as in a sorted table.
+    fn the_extremes_are_found_in_evenly_spaced_samples() {
+        // The large values come last, as in a sorted table.
         let n = 3 * SCALE_SAMPLES;
         let late = Array2::from_shape_fn((n, 3), |(row, column)| match column {
             0 => 0.5,
@@ -299,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_file_may_hold_wrongly_is_refused() {
+    fn invalid_standardizations_from_files_are_rejected() {
         let mut two = data(array![[1.0, 2.0]]);
         let from = |text: &str| serde_json::from_str::<Standardize>(text).unwrap();
         let message = |data: &mut Dataset, text| data.standardize(from(text)).unwrap_err().to_string();

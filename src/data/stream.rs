@@ -1,5 +1,5 @@
-//! The bytes of an input, plain or gzip, from its beginning and as often as a reader likes, with their number known before they
-//! are believed.
+//! The bytes of an input, plain or gzip, which a reader can read repeatedly from the beginning;
+//! declared lengths are checked before they are trusted.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -14,23 +14,24 @@ use super::error::DataError;
 /// The first bytes of a gzip file (RFC 1952).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Most bytes of a stream: they are held in memory, and a stream may have no end.
+/// The maximum number of bytes of a stream: they are held in memory, and a stream may be endless.
 pub(super) const MAX_HELD_BYTES: u64 = 1 << 30;
 
-/// Bytes that are taken from a stream at once.
+/// The number of bytes that are read from a stream at a time.
 const BLOCK_BYTES: usize = 1 << 16;
 
-/// A file, or bytes that came from where they cannot be had twice.
+/// A file, or a stream whose bytes can be read only once.
 ///
-/// Tables are read more than once: to count what room they need, and to find the line of a fault. A pipe gives its bytes once;
-/// they are taken as they are needed, and held for as long as they are read.
+/// Tables are read more than once: to count the memory they need, and to find the line of an error.
+/// A pipe yields its bytes only once, so they are read as needed and held in memory until reading
+/// ends.
 #[derive(Debug)]
 pub(super) enum Input {
     File(PathBuf),
     Stream { name: String, held: RefCell<StreamBuffer> },
 }
 
-/// The bytes that were read from a stream so far.
+/// The bytes that have been read from a stream so far.
 pub(super) struct StreamBuffer {
     bytes: Vec<u8>,
     /// The rest of the stream; `None` after its end.
@@ -44,12 +45,12 @@ impl fmt::Debug for StreamBuffer {
 }
 
 impl StreamBuffer {
-    /// Takes bytes from the stream until `len` are held; returns false if it ends before.
+    /// Reads from the stream until `len` bytes are held; returns false if the stream ends earlier.
     fn fill(&mut self, len: u64) -> io::Result<bool> {
         while (self.bytes.len() as u64) < len {
             let Some(rest) = &mut self.rest else { return Ok(false) };
             if self.bytes.len() as u64 >= MAX_HELD_BYTES {
-                return Err(io::Error::other(LongStream));
+                return Err(io::Error::other(StreamTooLong));
             }
             let start = self.bytes.len();
             self.bytes.try_reserve(BLOCK_BYTES).map_err(|_| io::Error::from(io::ErrorKind::OutOfMemory))?;
@@ -66,12 +67,12 @@ impl StreamBuffer {
     }
 }
 
-/// Carries the finding through `io::Error`.
+/// The error of a stream that is too long, wrapped in an `io::Error`.
 #[derive(Debug, thiserror::Error)]
 #[error("the stream is too long")]
-pub(super) struct LongStream;
+pub(super) struct StreamTooLong;
 
-/// Reads a stream from its beginning, of which some is held already.
+/// Reads a stream from its beginning, part of which may already be held.
 pub(super) struct StreamReader<'a> {
     held: &'a RefCell<StreamBuffer>,
     at: usize,
@@ -95,7 +96,7 @@ impl Read for StreamReader<'_> {
 }
 
 impl Input {
-    /// The file at a path. A pipe or a device that is named as a file is a stream.
+    /// Opens the file at a path. A pipe or a device at that path is treated as a stream.
     pub fn of(path: &Path) -> Result<Input, DataError> {
         let name = path.display().to_string();
         match path.metadata() {
@@ -103,12 +104,12 @@ impl Input {
                 let file = File::open(path).map_err(|cause| DataError::Io { file: name.clone(), cause })?;
                 Ok(Input::stream(name, file))
             }
-            // What is missing, or a folder, is told when it is opened.
+            // Missing files and folders are reported when the file is opened.
             _ => Ok(Input::File(path.to_path_buf())),
         }
     }
 
-    /// Standard input.
+    /// Returns standard input as an input.
     pub fn stdin() -> Input {
         Input::stream("stdin".to_string(), io::stdin())
     }
@@ -128,7 +129,8 @@ impl Input {
         }
     }
 
-    /// Returns whether the input is packed with gzip, by its first bytes or the ending of its name.
+    /// Returns whether the input is compressed with gzip, judging by its first bytes or its
+    /// extension.
     pub fn is_gzip(&self) -> io::Result<bool> {
         match self {
             Input::File(path) if path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("gz")) => {
@@ -138,7 +140,7 @@ impl Input {
         }
     }
 
-    /// The first bytes, fewer if there are no more.
+    /// Returns the first `count` bytes, or fewer if the input is shorter.
     pub fn beginning(&self, count: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         match self {
@@ -149,14 +151,14 @@ impl Input {
     }
 }
 
-/// The size of an input in bytes, packed or not.
+/// The size of an input in bytes, before decompression.
 pub(super) enum Size<'a> {
     Known(u64),
     Held(&'a RefCell<StreamBuffer>),
 }
 
 impl Size<'_> {
-    /// All of a file; of a stream what was taken from it so far.
+    /// Returns the size of a file, or the number of bytes read so far from a stream.
     pub fn bytes(&self) -> u64 {
         match self {
             Self::Known(bytes) => *bytes,
@@ -164,7 +166,7 @@ impl Size<'_> {
         }
     }
 
-    /// Returns whether the input ends after `len` bytes; a stream is read that far.
+    /// Returns whether the input ends after `len` bytes; a stream is read up to there.
     pub fn is(&self, len: u64) -> io::Result<bool> {
         match self {
             Self::Known(bytes) => Ok(*bytes == len),
@@ -184,20 +186,22 @@ impl Size<'_> {
     }
 }
 
-/// Deflate cannot pack more than 1032 bytes into one (a 258-byte match in two bits).
+/// Deflate cannot compress more than 1032 bytes into one (a 258-byte match in two bits).
 const DEFLATE_LIMIT: u64 = 1032;
 
-/// From this many bytes on, a file that unpacks to more than `BOMB_RATIO` times its size is refused. MNIST's images unpack to
-/// 5 times their size; a quarter of deflate's limit takes content that hardly varies.
+/// A file that decompresses to this many bytes or more is rejected if they exceed `BOMB_RATIO`
+/// times its size. MNIST's images decompress to 5 times their size; content must be almost constant
+/// to reach a quarter of deflate's limit.
 const BOMB_BYTES: u64 = 64 << 20;
 
 const BOMB_RATIO: u64 = 256;
 
-/// The step by which a buffer for decompressed bytes grows. Growth by doubling could hold three times what is there while it
-/// moves; growth by a step holds at most twice that and one step.
+/// The step by which a buffer for decompressed bytes grows. Growth by doubling could take three
+/// times the size of the content while the buffer moves; growth by a step takes at most twice the
+/// size plus one step.
 const STEP: u64 = 8 << 20;
 
-/// The bytes as they lie there.
+/// The raw bytes of the input, not decompressed.
 type ByteReader<'a> = Box<dyn BufRead + 'a>;
 
 enum Inner<'a> {
@@ -205,13 +209,13 @@ enum Inner<'a> {
     Gzip(Box<MultiGzDecoder<ByteReader<'a>>>),
 }
 
-/// An input read from front to back; what is packed is decompressed on the way.
+/// An input that is read from front to back, and decompressed if necessary.
 pub(super) struct Stream<'a> {
     /// The name of the input, for messages.
     pub file: String,
-    /// Bytes of the input as it lies there.
+    /// The size of the input in bytes, before decompression.
     size: Size<'a>,
-    /// Bytes handed out so far, decompressed.
+    /// The number of decompressed bytes returned so far.
     pub read_bytes: u64,
     inner: Inner<'a>,
 }
@@ -231,15 +235,18 @@ impl<'a> Stream<'a> {
         Ok(Stream { file: input.name(), size, read_bytes: 0, inner })
     }
 
-    /// Bytes of the input as it lies there; of a stream, what was taken from it so far.
+    /// Returns the size of a file in bytes, before decompression, or the number of bytes read so
+    /// far from a stream.
     pub fn file_bytes(&self) -> u64 {
         self.size.bytes()
     }
 
-    /// Counts a byte in a plain input; `None` for a packed one, where counting would mean to decompress twice, and for a
-    /// stream that has not ended, as it may not.
+    /// Counts the occurrences of a byte in an uncompressed input. Returns `None` for a compressed
+    /// input, which would have to be decompressed twice, and for a stream that has not ended, as it
+    /// may be endless.
     ///
-    /// Room can then be made once: vectors that grow by doubling hold three times their content while they move.
+    /// With the count, memory can be reserved once: vectors that grow by doubling take three times
+    /// the size of their content while they move.
     pub fn count(input: &Input, wanted: u8) -> Result<Option<usize>, DataError> {
         let mut stream = Stream::open(input)?;
         if matches!(stream.inner, Inner::Gzip(_)) || !stream.size.is_known() {
@@ -254,10 +261,10 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Names an error of reading from this stream.
+    /// Converts an error of reading from this stream.
     pub fn error(&self, cause: io::Error) -> DataError {
         let file = self.file.clone();
-        if cause.get_ref().is_some_and(|inner| inner.is::<UnpackedTooLarge>()) {
+        if cause.get_ref().is_some_and(|inner| inner.is::<GzipBomb>()) {
             return DataError::GzipBomb {
                 file,
                 compressed: self.file_bytes(),
@@ -273,7 +280,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Fills `bytes`, part of a header that promises `promised` bytes of file or more.
+    /// Fills `bytes`, part of a header that declares a file of at least `promised` bytes.
     pub fn read_header(&mut self, bytes: &mut [u8], promised: u64) -> Result<(), DataError> {
         let mut filled = 0;
         while filled < bytes.len() {
@@ -285,7 +292,7 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// Refuses a header that promises `rest` more bytes where the file cannot hold them.
+    /// Rejects a header that declares `rest` more bytes if the file cannot hold them.
     pub fn check_promise(&self, rest: u64) -> Result<(), DataError> {
         let promised = self.read_bytes.saturating_add(rest);
         match &self.inner {
@@ -305,7 +312,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Reads exactly `rest` bytes, which must be all that is left.
+    /// Reads exactly `rest` bytes, which must be the rest of the file.
     pub fn read_rest(&mut self, rest: u64) -> Result<Vec<u8>, DataError> {
         self.check_promise(rest)?;
         let promised = self.read_bytes + rest;
@@ -323,7 +330,7 @@ impl<'a> Stream<'a> {
         Ok(bytes)
     }
 
-    /// Refuses bytes beyond those that the header promised.
+    /// Rejects bytes past the end that the header declares.
     pub fn expect_end(&mut self, promised: u64) -> Result<(), DataError> {
         match self.read(&mut [0]).map_err(|cause| self.error(cause))? {
             0 => Ok(()),
@@ -336,19 +343,19 @@ impl<'a> Stream<'a> {
     }
 }
 
-/// Names what the system says of a file, or what was found of a stream.
+/// Converts an error of the operating system about a file, or an error found in a stream.
 fn fault(file: &str, cause: io::Error) -> DataError {
     let file = file.to_owned();
     match cause.kind() {
         io::ErrorKind::NotFound => DataError::Missing { path: file },
-        _ if cause.get_ref().is_some_and(|inner| inner.is::<LongStream>()) => {
+        _ if cause.get_ref().is_some_and(|inner| inner.is::<StreamTooLong>()) => {
             DataError::LongStream { file, most: MAX_HELD_BYTES }
         }
         _ => DataError::Io { file, cause },
     }
 }
 
-/// A file to read, and its size in bytes.
+/// Opens a file; returns its reader and its size in bytes.
 fn open_file<'a>(path: &Path) -> Result<(ByteReader<'a>, Size<'a>), DataError> {
     let fault = |cause: io::Error| fault(&path.display().to_string(), cause);
     let opened = File::open(path).map_err(fault)?;
@@ -368,21 +375,22 @@ impl Read for Stream<'_> {
         self.read_bytes += count as u64;
         let limit = self.file_bytes().saturating_mul(BOMB_RATIO).max(BOMB_BYTES);
         match &self.inner {
-            Inner::Gzip(_) if self.read_bytes > limit => Err(io::Error::other(UnpackedTooLarge)),
+            Inner::Gzip(_) if self.read_bytes > limit => Err(io::Error::other(GzipBomb)),
             _ => Ok(count),
         }
     }
 }
 
-/// Refuses an input of another kind than text, or whose beginning says that it is no table and no libsvm lines.
+/// Rejects an input that is not text, or whose beginning shows that it is neither a table nor
+/// libsvm lines.
 pub(super) fn check_is_text(input: &Input) -> Result<(), DataError> {
     const TO_CSV: &str = "save it as CSV";
     const UNPACK: &str = "decompress it first, or compress it with gzip";
     let kinds: [(&[u8], &str, &str); 19] = [
         (b"\xff\xfe", "UTF-16 text", "save it as UTF-8"),
         (b"\xfe\xff", "UTF-16 text", "save it as UTF-8"),
-        (b"PK\x03\x04", "a zip archive, as an .xlsx is", "unpack it, or save the sheet as CSV"),
-        (b"\xd0\xcf\x11\xe0", "an Office document, as an .xls is", "save the sheet as CSV"),
+        (b"PK\x03\x04", "a zip archive (such as .xlsx)", "unpack it, or save the sheet as CSV"),
+        (b"\xd0\xcf\x11\xe0", "an Office document (such as .xls)", "save the sheet as CSV"),
         (b"\x28\xb5\x2f\xfd", "compressed with zstd", UNPACK),
         (b"BZh", "compressed with bzip2", UNPACK),
         (b"\xfd7zXZ", "compressed with xz", UNPACK),
@@ -397,7 +405,7 @@ pub(super) fn check_is_text(input: &Input) -> Result<(), DataError> {
         (b"<html", "a web page", "download the file itself"),
         (b"@relation", "an ARFF file", TO_CSV),
         (b"@RELATION", "an ARFF file", TO_CSV),
-        (b"sep=", "a table with a line for Excel, sep=, before its names", "remove that line"),
+        (b"sep=", "a table with an Excel line, sep=, before its column names", "remove that line"),
     ];
     let file = || input.name();
     let beginning = input.beginning(16).map_err(|cause| fault(&file(), cause))?;
@@ -416,7 +424,8 @@ pub(super) fn check_is_text(input: &Input) -> Result<(), DataError> {
     }
 }
 
-/// Carries the finding through `io::Error`, the only error that a reader's user hands on.
+/// The error of a gzip bomb, wrapped in an `io::Error`, the only error type that users of a reader
+/// pass on.
 #[derive(Debug, thiserror::Error)]
 #[error("gzip bomb")]
-struct UnpackedTooLarge;
+struct GzipBomb;

@@ -1,4 +1,4 @@
-//! What a data set is, in brief: its fingerprint, and what the reader took its samples for.
+//! Summaries of a data set: its fingerprint, and how the reader interpreted its samples.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,19 +8,21 @@ use super::labels::{Classes, Targets};
 use super::options::Columns;
 use super::text::listed;
 
-/// The fingerprint of a data set: sizes, and a checksum of all numbers as they are stored, of targets, class names and
-/// weights. Two sets with the same fingerprint are the same unless somebody made them so; standardization is not looked at.
+/// The fingerprint of a data set: its sizes, and a checksum of all stored numbers, targets, class
+/// names and weights. Two data sets with the same fingerprint are the same, unless a collision was
+/// constructed deliberately. Standardization is not included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
-    /// Number of samples.
+    /// The number of samples.
     pub samples: usize,
-    /// Features of each.
+    /// The number of features per sample.
     pub features: usize,
-    /// CRC32C, in hex.
+    /// The CRC32C checksum, in hexadecimal.
     pub crc32c: String,
 }
 
-/// The summary of how a reader interpreted its samples: stored with a model, and printed before a run.
+/// The summary of how a reader interpreted its samples: stored with a model, and printed before a
+/// run.
 ///
 /// # Examples
 ///
@@ -43,23 +45,25 @@ pub struct Fingerprint {
 pub struct DataSummary {
     /// The columns of the table and their uses; `None` if the samples come from another format.
     pub columns: Option<Columns>,
-    /// The scaling of pixels, such as "pixel / 255"; `None` if features are as they are stored.
+    /// The scaling of pixels, such as "pixel / 255"; `None` if features are not scaled.
     #[serde(default)]
     pub scale: Option<String>,
-    /// The number of samples of each class, whatever their weights; `None` unless the targets are classes.
+    /// The number of samples of each class, regardless of their weights; `None` unless the targets
+    /// are classes.
     pub class_counts: Option<Vec<usize>>,
-    /// The remarks of the reader, a sentence each.
+    /// The remarks of the reader, one sentence each.
     pub remarks: Vec<String>,
 }
 
 impl Dataset {
-    /// Computes the fingerprint: the number of `samples`, that of `features`, and `crc32c`, a checksum, in hex, of all numbers as they are
-    /// stored, of targets, class names and weights. Two sets with the same fingerprint are the same unless somebody made them so;
-    /// standardization is not looked at.
+    /// Computes the fingerprint: the number of `samples`, the number of `features`, and `crc32c`, a
+    /// checksum, in hexadecimal, of all stored numbers, targets, class names and weights. Two data
+    /// sets with the same fingerprint are the same, unless a collision was constructed
+    /// deliberately. Standardization is not included.
     ///
     /// # Cost
     ///
-    /// One pass over everything that is stored, at several GB/s.
+    /// One pass over all stored data, at several GB/s.
     ///
     /// # Examples
     ///
@@ -98,8 +102,9 @@ impl Dataset {
         Fingerprint { samples: self.len(), features: self.features(), crc32c: format!("{:08x}", sum.0) }
     }
 
-    /// Returns what the reader of the samples took them for: the `columns` of their table, the `scale` of pixels, the samples of each class
-    /// (`class_counts`) and the [`remarks`](Self::remarks). A model file keeps it.
+    /// Returns how the reader interpreted the samples: the `columns` of their table, the `scale` of
+    /// pixels, the number of samples of each class (`class_counts`) and the
+    /// [`remarks`](Self::remarks). It is stored in the model file.
     pub fn summary(&self) -> DataSummary {
         let class_counts = match self.targets() {
             Targets::Classes { labels, count } => {
@@ -118,7 +123,7 @@ impl Dataset {
 struct Checksum(u32);
 
 impl Checksum {
-    /// Text of any len, and its end.
+    /// Adds a text of any length, and its end.
     fn kind(&mut self, text: &[u8]) {
         self.numbers(text);
         self.numbers(&[0xff_u8]);
@@ -157,7 +162,7 @@ impl Checksum {
     }
 }
 
-/// A label as it is, but for characters that would move the cursor of a terminal.
+/// Returns the label without the characters that would move the cursor of a terminal.
 fn printable(label: &str) -> String {
     match label.contains(char::is_control) {
         true => label.escape_debug().to_string(),
@@ -166,7 +171,7 @@ fn printable(label: &str) -> String {
 }
 
 impl DataSummary {
-    /// Returns names and texts of a table for people; `classes` are the names of the classes.
+    /// Returns names and texts for printing as a table; `classes` are the names of the classes.
     pub fn rows(&self, classes: Option<&Classes>) -> Vec<(&'static str, String)> {
         let mut rows = Vec::new();
         if let Some(columns) = &self.columns {
@@ -222,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_changed_shows() {
+    fn every_change_affects_the_fingerprint() {
         let features = || array![[1.0, 2.0], [3.0, 4.0]];
         let all = [
             of(features(), vec![0, 1], 2, None),

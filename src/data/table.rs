@@ -1,9 +1,11 @@
-//! Tables of comma-separated values: one sample a line, plain or `.gz`.
+//! Tables of comma-separated values: one sample per line, plain or `.gz`.
 //!
-//! A row takes some 8 bytes a field in addition to its text, and a name some 24 more, so that a file of commas alone would take 16
-//! times its size; therefore no row is without bound. The parser is that of csv; its reader would take rows of any size.
+//! A row takes about 8 bytes per field in addition to its text, and a name about 24 more, so a file
+//! that contains only commas would take 16 times its size; therefore the size of a row is limited.
+//! The parser is that of the csv crate, whose own reader accepts rows of any size.
 //!
-//! Source: RFC 4180, also with lines that end in a line feed alone, blank lines, and spaces around numbers.
+//! Source: RFC 4180, plus lines that end with a line feed only, blank lines, and spaces around
+//! numbers.
 
 use std::io::{BufRead, BufReader, Read};
 
@@ -57,8 +59,9 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
     Ok(data)
 }
 
-/// Returns whether the first line, read as a sample, may name columns after all, such as wavelengths: its label is a word that no other
-/// sample has, and is the name of a label, or stands among numbers, or among classes of two samples each or more.
+/// Returns whether the first line, read as a sample, may be column names after all, such as
+/// wavelengths: its label is a word that no other sample has, and it either suggests a label
+/// column, or stands among numbers, or among classes of at least two samples each.
 fn is_odd_class(data: &Dataset, first: &[String]) -> bool {
     let (Targets::Classes { labels, count }, Some(columns)) = (data.targets(), data.columns()) else {
         return false;
@@ -74,9 +77,9 @@ fn is_odd_class(data: &Dataset, first: &[String]) -> bool {
         && (labels.len() > 2 * (count - 1) || are_numbers || has_label_name)
 }
 
-/// A feature that is 0, 1, 2, ... or 1, 2, 3, ... in the order of the samples.
+/// Returns a remark if a feature is 0, 1, 2, ... or 1, 2, 3, ... in the order of the samples.
 fn counting_feature(data: &Dataset, file: &str) -> Option<Remark> {
-    /// Fewer samples may rise by chance.
+    /// With fewer samples, consecutive numbers may be chance.
     const LEAST: usize = 5;
     let columns = data.columns().filter(|_| data.len() >= LEAST)?;
     let first = data.features_of(0);
@@ -101,32 +104,33 @@ fn empty(rows: Rows<'_>) -> DataError {
 /// The use of a column.
 #[derive(Clone, Copy)]
 enum ColumnRole {
-    /// The feature of this number.
+    /// The feature with this index.
     Feature(usize),
     Label,
     Weight,
     Ignored,
 }
 
-/// A table read so far.
+/// The part of a table that has been read so far.
 struct TableReader<'a> {
     columns: Columns,
     numbers: Numbers,
     labels: LabelReader<'a>,
     /// The use of each column, in the order of the file.
     roles: Vec<ColumnRole>,
-    /// The features of the row at hand, in their order.
+    /// The features of the current row, in order.
     row: Vec<f32>,
     weights: Option<Vec<f32>>,
     /// The last column, if it has no name and would otherwise be the label.
     empty: Option<usize>,
-    /// The first number that f32 does not hold, where they are whole, and its column.
+    /// The first whole number that is not exact in f32, and its column.
     rounded: Option<(usize, String)>,
     samples: usize,
 }
 
 impl<'a> TableReader<'a> {
-    /// Makes room for what the file can hold: a row for each line, of two bytes a field at least, as lines may be empty.
+    /// Reserves memory for what the file can contain: one row per line, with at least two bytes per
+    /// field, since lines may be empty.
     fn new(
         input: &Input,
         rows: &Rows,
@@ -171,7 +175,8 @@ impl<'a> TableReader<'a> {
             return Err(DataError::Ragged { file: rows.file.clone(), line: rows.line(), found, expected });
         }
         if expected == 1 && self.samples > 0 && rows.follows_a_blank_line() {
-            // Elsewhere a line without anything is no row; here it is one without its number.
+            // In other tables, an empty line is no row; in a table of one column, it is a row with
+            // a missing number.
             let place = Location::Field { line: rows.line().saturating_sub(1), column: self.columns.text(0) };
             let (file, text) = (rows.file.clone(), String::new());
             return Err(DataError::NotNumber { file, place, text, may_be_name: false });
@@ -180,7 +185,7 @@ impl<'a> TableReader<'a> {
             match self.roles[column] {
                 ColumnRole::Feature(feature) => {
                     let number = parse(field).ok_or_else(|| self.not_a_number(rows, column, field))?;
-                    // Few numbers are this large.
+                    // Checked first because few numbers are this large.
                     if number.abs() >= 16_777_216.0 && self.rounded.is_none() {
                         self.rounded = rounded(field).map(|text| (column, text));
                     }
@@ -221,7 +226,7 @@ impl<'a> TableReader<'a> {
         })
     }
 
-    /// Returns the error of a field that is not a number.
+    /// Returns the error for a field that is not a number.
     fn not_a_number(&self, rows: &Rows, column: usize, field: &[u8]) -> DataError {
         let (file, place) = (rows.file.clone(), location(&self.columns, rows, column));
         let text = String::from_utf8_lossy(field);
@@ -245,7 +250,7 @@ impl<'a> TableReader<'a> {
             None => LabelReader::none(),
         };
         let features = Features::flat(self.numbers.stored(), self.columns.features().len());
-        let mut data = Dataset::of_file(file, features, labels)?.with_weights(self.weights);
+        let mut data = Dataset::from_file(file, features, labels)?.with_weights(self.weights);
         if let Some((column, text)) = self.rounded {
             let (file, what) = (file.to_string(), format!("column {}", self.columns.text(column)));
             data.add_remark(Remark::Rounded { file, what, text });
@@ -262,7 +267,7 @@ fn location(columns: &Columns, rows: &Rows, column: usize) -> Location {
     Location::Field { line: rows.line(), column: columns.text(column) }
 }
 
-/// Returns the text of a field whose number is another as f32.
+/// Returns the text of a field whose number is rounded in f32.
 fn rounded(field: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(field).ok()?.trim();
     let is_another = match text.parse::<i128>() {
@@ -272,7 +277,7 @@ fn rounded(field: &[u8]) -> Option<String> {
     is_another.then(|| excerpt(text))
 }
 
-/// The finite `f32` nearest to the field's number.
+/// Returns the finite `f32` nearest to the number in the field.
 fn parse(field: &[u8]) -> Option<f32> {
     if let Some(small) = parse_digits(field) {
         return Some(small);
@@ -281,7 +286,8 @@ fn parse(field: &[u8]) -> Option<f32> {
     Some(number).filter(|number| number.is_finite())
 }
 
-/// Up to three digits, the bulk of tables of pixels, without the general parser.
+/// Parses up to three digits, the most common field in tables of pixels, without the general
+/// parser.
 fn parse_digits(field: &[u8]) -> Option<f32> {
     if field.is_empty() || field.len() > 3 || !field.iter().all(u8::is_ascii_digit) {
         return None;
@@ -289,7 +295,8 @@ fn parse_digits(field: &[u8]) -> Option<f32> {
     Some(f32::from(field.iter().fold(0u16, |number, digit| number * 10 + u16::from(digit - b'0'))))
 }
 
-/// Numbers of a table: bytes as long as all of them are, so that a table of pixels takes what its images would.
+/// The numbers of a table, stored as bytes as long as all of them are bytes, so that a table of
+/// pixels takes as little memory as its images.
 enum Numbers {
     Bytes(Vec<u8>),
     Floats(Vec<f32>),
@@ -300,7 +307,7 @@ impl Numbers {
         let byte = number as u8;
         match self {
             Numbers::Floats(values) => values.push(number),
-            // By bits, as -0 is no byte.
+            // Compared bitwise, because -0 is not a byte.
             Numbers::Bytes(values) if f32::from(byte).to_bits() == number.to_bits() => values.push(byte),
             Numbers::Bytes(values) => {
                 let mut floats = Vec::with_capacity(values.capacity());
@@ -319,28 +326,28 @@ impl Numbers {
     }
 }
 
-/// Most columns of a table.
+/// The maximum number of columns of a table.
 const MAX_COLUMNS: usize = 1 << 18;
 
-/// Most bytes in the fields of a row.
+/// The maximum number of bytes in the fields of a row.
 const MAX_ROW_BYTES: usize = 4 << 20;
 
-/// The rows of an input; [`next`](Self::next) goes to the first.
+/// The rows of an input; the first call of [`next`](Self::next) reads the first row.
 pub(super) struct Rows<'a> {
     pub(super) file: String,
     input: &'a Input,
     stream: BufReader<Stream<'a>>,
     parser: Reader,
-    /// The fields of the row at hand, one after the other.
+    /// The concatenated fields of the current row.
     text: Vec<u8>,
-    /// The end of each of them.
+    /// The end of each field.
     ends: Vec<usize>,
     /// The number of fields.
     count: usize,
-    /// Bytes of the input before the row at hand, and before the next.
+    /// The byte offsets in the input where the current row and the next row begin.
     start: u64,
     next: u64,
-    /// Line feeds before the row at hand ended, and before the one before did.
+    /// The number of line feeds before the ends of the current and the previous row.
     line_feeds: [u64; 2],
 }
 
@@ -361,7 +368,7 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// Goes to the next row; false at the end.
+    /// Reads the next row; returns false at the end.
     pub(super) fn next(&mut self) -> Result<bool, DataError> {
         self.start = self.next;
         let mut len = 0;
@@ -376,7 +383,7 @@ impl<'a> Rows<'a> {
                 self.parser.read_record(bytes, &mut self.text[len..], &mut self.ends[self.count..]);
             let is_first = self.start == 0 && self.next == 0;
             let text = bytes[..read].strip_prefix(BYTE_ORDER_MARK).filter(|_| is_first);
-            let followed = quotes.follow(text.unwrap_or(&bytes[..read]));
+            let followed = quotes.advance(text.unwrap_or(&bytes[..read]));
             self.stream.consume(read);
             if let Err(fault) = followed {
                 return Err(self.quote_fault(fault, is_first));
@@ -408,7 +415,8 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Returns the error of a wrong quote in the current row; in the first row it may show that fields are not separated by commas.
+    /// Returns the error for a wrong quote in the current row; in the first row, it may show that
+    /// fields are not separated by commas.
     fn quote_fault(&self, fault: QuoteFault, is_first: bool) -> DataError {
         let (file, line) = (self.file.clone(), self.line());
         let separators = match fault {
@@ -421,19 +429,19 @@ impl<'a> Rows<'a> {
             return DataError::Delimiter { file, line, found };
         }
         let what = match fault {
-            QuoteFault::Behind(_) => "text behind a closing quote",
-            QuoteFault::Inside => "a quote within a field without quotes",
-            QuoteFault::Open => "a quote that is not closed",
+            QuoteFault::Behind(_) => "text after a closing quote",
+            QuoteFault::Inside => "a quote within an unquoted field",
+            QuoteFault::Open => "an unclosed quote",
         };
         DataError::Quote { file, line, what }
     }
 
-    /// Number of fields of the row at hand.
+    /// Returns the number of fields of the current row.
     pub(super) fn len(&self) -> usize {
         self.count
     }
 
-    /// The fields of the row at hand.
+    /// Returns the fields of the current row.
     pub(super) fn fields(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
         self.ends[..self.count].iter().map(move |&end| {
@@ -443,13 +451,14 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// The line, from 1, where the row at hand starts. Counted by reading the input again, as only an error asks for it; 0 if the file
-    /// has changed so that it cannot be told.
+    /// Returns the line, from 1, where the current row starts; 0 if it cannot be determined because
+    /// the file has changed. Counts by reading the input again, as only an error needs the line.
     pub(super) fn line(&self) -> u64 {
         Stream::open(self.input).ok().and_then(|stream| line_of(stream, self.start)).unwrap_or(0)
     }
 
-    /// Returns whether blank lines precede the current row, if no field has a line feed in it.
+    /// Returns whether blank lines precede the current row, assuming that no field contains a line
+    /// feed.
     pub(super) fn follows_a_blank_line(&self) -> bool {
         self.line_feeds[0] > self.line_feeds[1] + 1
     }
@@ -462,34 +471,36 @@ impl<'a> Rows<'a> {
 /// The byte order mark with which a text file may begin.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The position in a row with respect to quotes: the parser accepts any quote, and with it the rows that follow.
+/// The position in a row with respect to quotes. They are checked here because the parser accepts
+/// any quote, and would include the following rows in the field.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Quotes {
     FieldStart,
-    /// In a field without quotes.
+    /// In an unquoted field.
     Plain,
-    /// Between the quotes of a field.
+    /// Inside a quoted field.
     Within,
-    /// Behind a quote in a quoted field, which ends it unless another follows.
+    /// After a quote in a quoted field, which ends the field unless another quote follows.
     Behind,
 }
 
-/// A quote that is not one of a quoted field.
+/// A quote that is not part of a quoted field.
 #[derive(Clone, Copy)]
 enum QuoteFault {
-    /// This byte stands behind a quote that closes a field.
+    /// This byte follows the closing quote of a field.
     Behind(u8),
-    /// It stands in a field without quotes.
+    /// The quote is in an unquoted field.
     Inside,
-    /// The input ends before it is closed.
+    /// The input ends before the quote is closed.
     Open,
 }
 
 impl Quotes {
-    /// Follows bytes; refuses a quote that neither opens nor closes a field, nor is doubled.
-    fn follow(&mut self, bytes: &[u8]) -> Result<(), QuoteFault> {
+    /// Advances over bytes; rejects a quote that neither opens nor closes a field and is not
+    /// doubled.
+    fn advance(&mut self, bytes: &[u8]) -> Result<(), QuoteFault> {
         if matches!(*self, Self::FieldStart | Self::Plain) && !bytes.contains(&b'"') {
-            // What is all there is in most tables.
+            // Most tables have no quotes.
             if let Some(last) = bytes.last() {
                 let is_end = matches!(last, b',' | b'\n' | b'\r');
                 *self = if is_end { Self::FieldStart } else { Self::Plain };
@@ -511,14 +522,14 @@ impl Quotes {
     }
 }
 
-/// Makes room for twice as much, up to `most`; false if that is there.
+/// Doubles the size of a buffer, up to `most`; returns false if it already has that size.
 fn grow<T: Copy + Default>(room: &mut Vec<T>, most: usize) -> bool {
     let (found, wanted) = (room.len(), (2 * room.len()).min(most));
     room.resize(wanted, T::default());
     wanted > found
 }
 
-/// The line of the first byte from `start` on that is not part of a line's end.
+/// Returns the line of the first byte from `start` on that is not part of a line ending.
 fn line_of(mut stream: Stream<'_>, start: u64) -> Option<u64> {
     let (mut line, mut at) = (1, 0);
     let mut block = [0; 1 << 14];
@@ -539,7 +550,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_short_way_to_a_number_gives_what_the_long_one_gives() {
+    fn the_fast_path_for_digits_matches_the_general_parser() {
         for number in 0..2_000 {
             for text in [number.to_string(), format!("{number:03}")] {
                 assert_eq!(parse(text.as_bytes()), text.parse().ok());
@@ -552,11 +563,11 @@ mod tests {
     }
 
     #[test]
-    fn bytes_become_floats_at_the_first_number_that_is_no_byte() {
+    fn bytes_become_floats_at_the_first_number_that_is_not_a_byte() {
         for other in [0.5, -0.0, -1.0, 256.0] {
             let mut numbers = Numbers::Bytes(Vec::new());
             [0.0, 255.0, other, 7.0].iter().for_each(|&number| numbers.push(number));
-            let Numbers::Floats(values) = numbers else { panic!("{other} is no byte") };
+            let Numbers::Floats(values) = numbers else { panic!("{other} is not a byte") };
             let bits: Vec<u32> = values.iter().map(|x| x.to_bits()).collect();
             assert_eq!(bits, [0.0, 255.0, other, 7.0f32].map(f32::to_bits));
         }

@@ -1,4 +1,4 @@
-//! The text of tables: how a column is named, what a field looks like, and texts as messages show them.
+//! Text in tables: column names, kinds of fields, and excerpts for messages.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -6,9 +6,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Names a column of a table.
+/// Selects a column of a table.
 ///
-/// Text that is a whole number is a position; a column whose *name* is a number is found by its position.
+/// Text that is a whole number is parsed as a position; to select a column whose *name* is a
+/// number, use its position.
 ///
 /// # Examples
 ///
@@ -35,9 +36,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Column {
-    /// By its number, from 0; negative numbers count from the end, -1 being the last.
+    /// By number, from 0; negative numbers count from the end, -1 is the last.
     Number(i64),
-    /// By its name in the header row.
+    /// By name in the header row.
     Name(String),
 }
 
@@ -64,13 +65,13 @@ impl fmt::Display for Column {
 /// The kind of text in a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FieldKind {
-    /// Nothing, or spaces.
+    /// Empty, or spaces only.
     Empty,
-    /// Text that parses as a number, NaN and infinities included.
+    /// Text that parses as a number, including NaN and infinities.
     Number,
-    /// A number that is not written as one: `1,234`, `$5`, `12%`.
+    /// A number not written as a plain number: `1,234`, `$5`, `12%`.
     NumberAsText,
-    /// A word that stands for a missing value: `?`, `NA`, `null`.
+    /// A word for a missing value: `?`, `NA`, `null`.
     Missing,
     /// `true`, `False`, ...
     Boolean,
@@ -78,8 +79,8 @@ pub(super) enum FieldKind {
     Word,
 }
 
-/// Words that stand for a missing value, in lower case: those that pandas reads as such by default, and the `?` and `-` of older
-/// data sets.
+/// Words for a missing value, in lower case: those that pandas recognizes by default, and the `?`
+/// and `-` of older data sets.
 const MISSING: [&str; 13] =
     ["?", "-", "--", ".", "na", "n/a", "#n/a", "<na>", "#na", "null", "none", "nil", "nan"];
 
@@ -103,8 +104,9 @@ impl FieldKind {
     }
 }
 
-/// True if nothing but digits is left once signs, currency, percent and the separators of thousands and decimals are taken away. A
-/// dash between digits is that of a range or a date, and makes no number.
+/// Returns whether only digits remain after signs, currency symbols, percent signs and the
+/// separators of thousands and decimals are removed. A dash between digits indicates a range or a
+/// date, so such text is not a number.
 fn is_number_as_text(text: &str) -> bool {
     let is_affix =
         |c: char| matches!(c, '$' | '€' | '£' | '¥' | '%' | '(' | ')' | '+' | '-' | '−') || c.is_whitespace();
@@ -115,7 +117,8 @@ fn is_number_as_text(text: &str) -> bool {
         && core.chars().all(|c| c.is_ascii_digit() || is_separator(c))
 }
 
-/// Returns the beginning of a text, for messages: what a damaged file has in place of a number may be all of it.
+/// Returns the beginning of a text, for messages: in a damaged file, a field may be arbitrarily
+/// long.
 pub(super) fn excerpt(text: &str) -> String {
     const MOST: usize = 60;
     match text.char_indices().nth(MOST) {
@@ -124,7 +127,7 @@ pub(super) fn excerpt(text: &str) -> String {
     }
 }
 
-/// Returns the first few of the texts, and how many more there are.
+/// Returns the first few texts, and the number of remaining ones.
 pub(super) fn listed(texts: impl ExactSizeIterator<Item = String>) -> String {
     const MOST: usize = 12;
     let more = texts.len().saturating_sub(MOST);
@@ -132,7 +135,7 @@ pub(super) fn listed(texts: impl ExactSizeIterator<Item = String>) -> String {
     if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
 }
 
-/// Returns a number in as few letters as read it back, whole ones without a point.
+/// Returns the shortest text that parses as the same number; whole numbers have no decimal point.
 pub(super) fn number(value: f64) -> String {
     let text = format!("{value:?}");
     text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_written_as_text_are_told_from_numbers_and_from_words() {
+    fn numbers_written_as_text_are_distinguished_from_numbers_and_words() {
         use FieldKind::*;
         let kinds = [
             (

@@ -1,4 +1,4 @@
-//! The errors of the files of a run.
+//! Errors about the files of a run.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,22 +10,22 @@ use crate::checkpoint::{CheckpointError, remedy};
 /// An error of writing or reading a file of a run.
 #[derive(Debug, Error)]
 pub enum LogError {
-    /// The folder of the run exists already.
-    #[error("output directory {} exists; runs are never overwritten: give another with -o, or remove it", path.display())]
+    /// The folder of the run already exists.
+    #[error("output directory {} exists, and runs are never overwritten; give another with -o, or remove it", path.display())]
     Exists {
         /// The folder.
         path: PathBuf,
     },
-    /// The folder of the run cannot be made.
-    #[error("cannot make the output directory {}: {source}; give one with -o in a folder that can be written", path.display())]
+    /// The folder of the run cannot be created.
+    #[error("cannot create the output directory {}: {source}; give one with -o in a writable folder", path.display())]
     Create {
         /// The folder.
         path: PathBuf,
         /// The error of the system.
         source: io::Error,
     },
-    /// Another program trains in the folder.
-    #[error("a run is under way in {}; wait for its end, or give another output directory with -o", path.display())]
+    /// Another run is in progress in the folder.
+    #[error("another run is in progress in {}; wait until it ends, or give another output directory with -o", path.display())]
     InUse {
         /// The folder.
         path: PathBuf,
@@ -38,7 +38,7 @@ pub enum LogError {
         /// The error of the system.
         source: io::Error,
     },
-    /// A file that an earlier run has left cannot be read.
+    /// A file of an earlier run cannot be read.
     #[error("cannot read {}: {source}; make it readable, or remove it", path.display())]
     Read {
         /// The file or folder.
@@ -46,24 +46,24 @@ pub enum LogError {
         /// The error of the system.
         source: io::Error,
     },
-    /// A file could not be replaced as a whole.
+    /// A file could not be replaced atomically.
     #[error(transparent)]
     Whole(#[from] CheckpointError),
 }
 
-/// The fault of a line of a file of a run.
+/// An invalid line in a file of a run.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("line {line}: {fault}")]
 pub struct LineFault {
-    /// Number of the line, from 1.
+    /// The line number, counted from 1.
     pub line: usize,
-    /// Its fault.
+    /// The reason why it is invalid.
     pub fault: String,
 }
 
 impl LineFault {
-    /// The fault without the place that serde appends to it, which counts from the beginning of the
-    /// text that it was given.
+    /// Creates a fault from a serde error, without the position that serde appends to the text,
+    /// which is relative to the parsed line.
     pub fn new(line: usize, error: &serde_json::Error) -> Self {
         let text = error.to_string();
         Self { line, fault: text.split(" at line ").next().unwrap_or_default().to_owned() }

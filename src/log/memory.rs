@@ -2,14 +2,14 @@
 
 use std::fs;
 
-/// Returns the largest resident memory of the process so far, in bytes; `None` where the system
-/// does not report it (`VmHWM` in `/proc/self/status`, which Linux has).
+/// Returns the peak resident memory of the process so far, in bytes, or `None` if the system does
+/// not report it (`VmHWM` in `/proc/self/status`, on Linux).
 pub fn peak_rss_bytes() -> Option<u64> {
     entry("/proc/self/status", "VmHWM:")
 }
 
-/// Returns the memory that the system could still give, in bytes, without swapping; `None` where it
-/// does not report it (`MemAvailable` in `/proc/meminfo`, which Linux has).
+/// Returns the memory that is available without swapping, in bytes, or `None` if the system does
+/// not report it (`MemAvailable` in `/proc/meminfo`, on Linux).
 ///
 /// # Examples
 ///
@@ -17,7 +17,7 @@ pub fn peak_rss_bytes() -> Option<u64> {
 /// use phalanx::internals::{available_bytes, peak_rss_bytes};
 ///
 /// if let (Some(available), Some(used)) = (available_bytes(), peak_rss_bytes()) {
-///     println!("{used} bytes at most, and {available} are free");
+///     println!("{used} bytes used at most, {available} bytes available");
 /// }
 /// ```
 pub fn available_bytes() -> Option<u64> {

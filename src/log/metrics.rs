@@ -1,4 +1,4 @@
-//! The log of a run: its columns and lines, the two files that they are written to, and the reader.
+//! The log of a run: its columns and lines, the two files they are written to, and the reader.
 
 use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
@@ -14,7 +14,7 @@ use crate::checkpoint::write_whole_with;
 use crate::model::Score;
 use crate::train::{EpochEnd, Event, NoiseScale, Position, StepEnd, Subscriber, SubscriberError};
 
-/// Declares [`Measure`] from the one table of its keys.
+/// Declares [`Measure`] from the single table of its keys.
 macro_rules! measures {
     ($($(#[$doc:meta])* $measure:ident = $key:literal,)*) => {
         /// A measured value of a line: a key of `metrics.jsonl`, a column of `metrics.csv` and part
@@ -25,10 +25,10 @@ macro_rules! measures {
         }
 
         impl Measure {
-            /// All of them, in the order of the columns of `metrics.csv`.
+            /// All measures, in the order of the columns of `metrics.csv`.
             pub const ALL: &[Self] = &[$(Self::$measure,)*];
 
-            /// The name of the key, the column and the tag.
+            /// Returns the name of the key, the column and the tag.
             pub fn key(self) -> &'static str {
                 match self {
                     $(Self::$measure => $key,)*
@@ -51,7 +51,7 @@ measures! {
     NoiseScaleError = "noise_scale_error",
     /// Mean loss of the test samples.
     TestLoss = "test_loss",
-    /// Share of the test samples whose class is predicted right.
+    /// Fraction of the test samples whose class is predicted correctly.
     TestAccuracy = "test_accuracy",
     /// Speed of the epoch, without evaluation.
     SamplesPerSec = "samples_per_sec",
@@ -71,11 +71,11 @@ measures! {
 pub enum LogEvent {
     /// The end of a step.
     Step,
-    /// The end of a step whose loss or gradient was NaN or infinite and which changed nothing.
+    /// The end of a step whose loss or gradient was NaN or infinite, and which changed nothing.
     Diverged,
     /// The end of an epoch.
     Epoch,
-    /// The end of the part of an epoch that a run ended with. Older versions logged it as an epoch.
+    /// The end of a partial epoch at the end of a run. Older versions logged it as an epoch.
     PartialEpoch,
     /// The point where a run was resumed.
     Resume,
@@ -84,7 +84,7 @@ pub enum LogEvent {
     Other,
 }
 
-/// A line of the log, whichever file it goes to. Serialised as one JSON object.
+/// A line of the log, for all its files. Serialized as one JSON object.
 ///
 /// # Examples
 ///
@@ -100,17 +100,17 @@ pub enum LogEvent {
 pub struct LogLine {
     /// The event.
     pub event: LogEvent,
-    /// Steps done.
+    /// The number of completed steps.
     pub step: u64,
     /// The epoch, counted from 1.
     pub epoch: u64,
-    /// The measured values, in the order of the keys; `None` for a value that applies but is not
-    /// known.
+    /// The measured values, in the order of the keys; `None` for a value that applies but is
+    /// unknown.
     pub values: Vec<(Measure, Option<f64>)>,
 }
 
 impl LogLine {
-    /// Returns the line of a step; `noise` is the noise scale as last measured, if it is measured.
+    /// Returns the line of a step; `noise` is the last measured noise scale, if it is measured.
     pub fn of_step(end: &StepEnd, noise: Option<NoiseScale>) -> Self {
         let mut values = vec![(Measure::TrainLoss, Some(end.loss)), (Measure::Lr, Some(end.rate))];
         values.extend(end.grad_norm.map(|norm| (Measure::GradNorm, Some(norm))));
@@ -139,12 +139,12 @@ impl LogLine {
         Self { event, step: end.step, epoch: end.epoch + 1, values }
     }
 
-    /// Returns a value of the line; `None` if it has none.
+    /// Returns a value of the line, or `None` if the line does not have it.
     pub fn value(&self, measure: Measure) -> Option<f64> {
         self.values.iter().find(|(found, _)| *found == measure)?.1
     }
 
-    /// Reads a line of `metrics.jsonl`; `None` if it is of an event that the reader does not know.
+    /// Reads a line of `metrics.jsonl`; returns `None` for an event that the reader does not know.
     fn parse(text: &str) -> serde_json::Result<Option<Self>> {
         let line: Map<String, Value> = serde_json::from_str(text)?;
         let field = |key| line.get(key).ok_or_else(|| serde_json::Error::missing_field(key));
@@ -172,8 +172,8 @@ fn noise_values(noise: NoiseScale) -> [(Measure, Option<f64>); 2] {
 }
 
 impl Serialize for LogLine {
-    /// As one object. JSON has neither NaN nor infinity: they are null, as a value that is not
-    /// known.
+    /// Serializes the line as one object. JSON has neither NaN nor infinity, so they become null,
+    /// like unknown values.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(3 + self.values.len()))?;
         map.serialize_entry("event", &self.event)?;
@@ -184,26 +184,26 @@ impl Serialize for LogLine {
     }
 }
 
-/// Makes the lines of a run from its events.
+/// Creates the lines of a run from its events.
 pub(super) struct Lines {
-    /// Steps between two lines; 0 for none.
+    /// The number of steps between two lines; 0 for no lines of steps.
     every: u64,
-    /// The noise scale where the run begins or is resumed.
-    begun: NoiseScale,
-    /// The noise scale as last measured; `None` if it is not measured.
+    /// The noise scale at the position at which the run starts or resumes.
+    initial: NoiseScale,
+    /// The last measured noise scale; `None` if it is not measured.
     noise: Option<NoiseScale>,
 }
 
 impl Lines {
-    /// Begins at a position, which may be the start of the run.
+    /// Starts at a position, which may be the start of the run.
     pub(super) fn new(every: u64, from: &Position) -> Self {
-        Self { every, begun: from.noise_scale, noise: None }
+        Self { every, initial: from.noise_scale, noise: None }
     }
 
-    /// Returns the line of an event, if there is to be one.
+    /// Returns the line of an event, if it is logged.
     pub(super) fn of(&mut self, event: &Event<'_>) -> Option<LogLine> {
         match event {
-            Event::Start(plan) => self.noise = plan.noise_interval().map(|_| self.begun),
+            Event::Start(plan) => self.noise = plan.noise_interval().map(|_| self.initial),
             Event::Step(end) => {
                 self.noise = end.noise_scale.or(self.noise);
                 let is_logged = end.diverged || (self.every != 0 && end.step.is_multiple_of(self.every));
@@ -216,31 +216,31 @@ impl Lines {
     }
 }
 
-/// Writes `metrics.jsonl` and `metrics.csv`, a subscriber of the run: a line every `n` steps and
-/// one for each epoch.
+/// A subscriber that writes `metrics.jsonl` and `metrics.csv`: a line every `n` steps and one for
+/// each epoch.
 ///
 /// `metrics.jsonl` has a JSON object per line. `metrics.csv` is the same as a table, with a header
 /// and a row for each of these lines; its columns are the keys, in this order, and a field is empty
-/// where a key is missing or null.
+/// if its key is missing or null.
 ///
-/// | key | of | meaning |
+/// | key | in lines of | meaning |
 /// |---|---|---|
-/// | `event` | all | `step`; `diverged` instead of `step` if its loss or gradient was NaN or infinite and it changed nothing; `epoch`; `partial_epoch` instead of `epoch` for the part of one that a run ended with; `resume` where a run was resumed: lines after that point were cut off |
-/// | `step`, `epoch` | all | steps done; epoch counted from 1 |
+/// | `event` | all | `step`; `diverged` instead of `step` if its loss or gradient was NaN or infinite and it changed nothing; `epoch`; `partial_epoch` instead of `epoch` for a partial epoch at the end of a run; `resume` where a run was resumed: later lines were removed |
+/// | `step`, `epoch` | all | completed steps; epoch counted from 1 |
 /// | `train_loss` | both | mean loss of the samples of the step or epoch, before their update; null if NaN or infinite |
 /// | `lr` | step | learning rate of the step |
-/// | `grad_norm` | step | global norm before clipping, where it was computed |
-/// | `noise_scale`, `noise_scale_error` | both | gradient noise scale as last measured, in samples, and its standard error; left out if it is not measured, null while it is not known |
-/// | `test_loss`, `test_accuracy` | epoch | on the test samples, null without |
+/// | `grad_norm` | step | global norm before clipping, if it was computed |
+/// | `noise_scale`, `noise_scale_error` | both | last measured gradient noise scale, in samples, and its standard error; omitted if it is not measured, null while it is unknown |
+/// | `test_loss`, `test_accuracy` | epoch | on the test samples, null without test samples |
 /// | `samples_per_sec`, `epoch_secs` | epoch | speed and time, without evaluation |
-/// | `compute_secs`, `wait_secs`, `reduce_update_secs` | epoch | how rank 0 spent that time |
+/// | `compute_secs`, `wait_secs`, `reduce_update_secs` | epoch | time of rank 0 by phase |
 ///
 /// # Cost
 ///
-/// Each line is handed to the system whole as soon as its event arrives: a reader that follows the
-/// files sees no half lines, and a program that is killed leaves none. That takes 5 µs of processor
-/// time per line, 1.7 µs more than a buffer of one second and one file (Zen 4): of a run of the
-/// digits, whose steps are the shortest at 50 µs, a hundredth with a line every 10 steps.
+/// Each line is written to the system with a single call as soon as its event arrives, so a reader
+/// that follows the files sees no partial lines, and a killed program leaves none. This takes 5 µs
+/// of processor time per line, 1.7 µs more than a buffer of one second and one file (Zen 4): with a
+/// line every 10 steps, that is 1 % of a run on the digits, whose steps are the shortest at 50 µs.
 pub struct Metrics {
     lines: Lines,
     json: LogFile,
@@ -249,7 +249,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Begins two files, of which `json` is there and empty.
+    /// Starts both files; `json` exists and is empty.
     pub(super) fn new(json: LogFile, csv: PathBuf, every: u64) -> Result<Self, LogError> {
         let file = File::create_new(&csv).map_err(|source| LogError::Write { path: csv.clone(), source })?;
         let mut csv = LogFile { path: csv, file };
@@ -257,8 +257,9 @@ impl Metrics {
         Ok(Self { lines: Lines::new(every, &Position::default()), json, csv, unreadable: None })
     }
 
-    /// Resumes the log of a run: cuts off the lines after `position`, makes the table anew from the
-    /// others, so that a run of an older version gets one, and marks the point.
+    /// Resumes the log of a run: removes the lines after `position`, rewrites the table from the
+    /// remaining lines, so that a run of an older version gets one, and adds a line that marks the
+    /// point.
     pub(super) fn resume(
         mut json: LogFile,
         csv: PathBuf,
@@ -274,8 +275,8 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// Returns the number, from 1, of the first line of a resumed `metrics.jsonl` that cannot be
-    /// read. It stays, but has no row in `metrics.csv`.
+    /// Returns the number, counted from 1, of the first unreadable line of a resumed
+    /// `metrics.jsonl`. The line is kept, but has no row in `metrics.csv`.
     pub fn unreadable(&self) -> Option<u64> {
         self.unreadable
     }
@@ -296,7 +297,7 @@ impl Subscriber for Metrics {
     }
 }
 
-/// An open file with its path, which errors name.
+/// An open file with its path, which is included in errors.
 pub(super) struct LogFile {
     pub(super) path: PathBuf,
     pub(super) file: File,
@@ -308,7 +309,7 @@ impl LogFile {
     }
 }
 
-/// The keys that decide whether a line stays when a run is resumed.
+/// The keys that determine whether a line is kept when a run is resumed.
 #[derive(serde::Deserialize)]
 struct LineHead {
     event: LogEvent,
@@ -317,16 +318,18 @@ struct LineHead {
 }
 
 impl LineHead {
-    /// Returns whether it belongs to the run as it was at a position. The end of an epoch that was
-    /// cut short does not: that of the whole one follows. Older versions logged it as an epoch.
+    /// Returns whether the line belongs to the run up to a position. The line of a partial epoch
+    /// does not, because the line of the whole epoch will follow. Older versions logged it as an
+    /// epoch.
     fn is_before(&self, position: &Position) -> bool {
         let ends_an_epoch = matches!(self.event, LogEvent::Epoch | LogEvent::PartialEpoch);
         self.step <= position.step && (!ends_an_epoch || self.epoch <= position.epoch)
     }
 }
 
-/// Leaves the lines before a position, and the file at its end. A last line without an end is
-/// dropped; a damaged one stays if others follow it, and the number of the first is returned.
+/// Keeps only the lines before a position, and leaves the file positioned at its end. An
+/// unterminated last line is dropped; other damaged lines are kept, and the number of the first is
+/// returned.
 fn cut(file: &mut File, position: &Position) -> io::Result<Option<u64>> {
     file.rewind()?;
     let (mut kept, mut seen, mut number, mut damaged, mut unreadable) = (0, 0, 0, None, None);
@@ -349,7 +352,7 @@ fn cut(file: &mut File, position: &Position) -> io::Result<Option<u64>> {
     Ok(unreadable)
 }
 
-/// Makes the table of the lines of `json` and opens it for more.
+/// Writes the table of the lines of `json` and opens it for appending.
 fn open_table(path: PathBuf, json: &Path) -> Result<LogFile, LogError> {
     let log = File::open(json).map_err(|source| LogError::Read { path: json.to_owned(), source })?;
     write_whole_with(&path, |file| {
@@ -369,7 +372,7 @@ fn open_table(path: PathBuf, json: &Path) -> Result<LogFile, LogError> {
     }
 }
 
-/// The names of the columns of `metrics.csv`.
+/// Returns the names of the columns of `metrics.csv`.
 fn columns() -> impl Iterator<Item = &'static str> {
     ["event", "step", "epoch"].into_iter().chain(Measure::ALL.iter().map(|measure| measure.key()))
 }
@@ -379,7 +382,7 @@ fn header() -> String {
     columns().collect::<Vec<_>>().join(",") + "\n"
 }
 
-/// Returns a line of `metrics.csv`: the value of each column, in the digits that the JSON line has.
+/// Returns a line of `metrics.csv`: the value of each column, with the digits of the JSON line.
 fn row(line: &Map<String, Value>) -> String {
     let field = |column| match line.get(column) {
         None | Some(Value::Null) => Cow::Borrowed(""),
@@ -389,7 +392,7 @@ fn row(line: &Map<String, Value>) -> String {
     columns().map(field).collect::<Vec<_>>().join(",") + "\n"
 }
 
-/// Returns a text as a field of a CSV file, in quotes if it needs them (RFC 4180).
+/// Returns a text as a field of a CSV file, quoted if necessary (RFC 4180).
 pub fn csv_field(text: &str) -> Cow<'_, str> {
     match text.contains([',', '"', '\n', '\r']) {
         true => Cow::Owned(format!("\"{}\"", text.replace('"', "\"\""))),
@@ -400,20 +403,20 @@ pub fn csv_field(text: &str) -> Cow<'_, str> {
 /// The log of a run, read back from `metrics.jsonl`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunLog {
-    /// The steps that were logged, without those that diverged.
+    /// The logged steps, without those that diverged.
     pub steps: Vec<LogLine>,
-    /// The epochs that ended. The last may be a [part](LogEvent::PartialEpoch) of one.
+    /// The completed epochs. The last may be a [partial](LogEvent::PartialEpoch) one.
     pub epochs: Vec<LogLine>,
     /// The steps after which the run was resumed.
     pub resumed: Vec<u64>,
 }
 
 impl RunLog {
-    /// Reads the lines. A last one without an end was being written and is left out.
+    /// Parses the lines. An unterminated last line is still being written and is ignored.
     ///
     /// # Errors
     ///
-    /// [`LineFault`] of the first line that is damaged.
+    /// [`LineFault`] of the first damaged line.
     pub fn parse(text: &str) -> Result<Self, LineFault> {
         let mut log = Self::default();
         let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
@@ -429,17 +432,17 @@ impl RunLog {
         Ok(log)
     }
 
-    /// Returns whether the last epoch is the part of one that the run ended with.
+    /// Returns whether the run ended with a partial epoch.
     pub fn ends_within_an_epoch(&self) -> bool {
         self.epochs.last().is_some_and(|epoch| epoch.event == LogEvent::PartialEpoch)
     }
 
-    /// Returns the epochs without the part of one that the run may have ended with.
+    /// Returns the complete epochs.
     pub fn whole_epochs(&self) -> impl Iterator<Item = &LogLine> {
         self.epochs.iter().filter(|epoch| epoch.event == LogEvent::Epoch)
     }
 
-    /// Returns the steps done when the last line was written.
+    /// Returns the number of completed steps in the last line.
     pub fn last_step(&self) -> Option<u64> {
         let step = self.steps.last().map(|line| line.step);
         step.max(self.epochs.last().map(|line| line.step))
@@ -485,21 +488,21 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_a_column_for_the_event_and_its_place_and_for_each_measure() {
+    fn the_table_has_columns_for_event_step_epoch_and_each_measure() {
         let header = "event,step,epoch,train_loss,lr,grad_norm,noise_scale,noise_scale_error,test_loss,test_accuracy,\
                       samples_per_sec,epoch_secs,compute_secs,wait_secs,reduce_update_secs\n";
         assert_eq!(super::header(), header);
     }
 
     #[test]
-    fn a_row_has_the_digits_of_the_line_and_nothing_where_that_says_null() {
+    fn a_row_has_the_digits_of_the_line_and_empty_fields_for_null() {
         assert_eq!(row(&step(0.5)), "step,30,2,0.5,1e-7,0.30000000000000004,,,,,,,,,\n");
         assert_eq!(row(&step(f64::NAN)), "step,30,2,,1e-7,0.30000000000000004,,,,,,,,,\n");
         assert_eq!(row(&epoch()), "epoch,46,2,0.25,,,,,,,11496.0,0.125,0.0,0.0,0.0\n");
     }
 
     #[test]
-    fn a_field_is_in_quotes_where_a_reader_would_take_it_apart() {
+    fn a_field_with_special_characters_is_quoted() {
         for (text, field) in [
             ("", ""),
             (" 1e-7 # é", " 1e-7 # é"),
@@ -528,7 +531,7 @@ mod tests {
     const EPOCH: &str = r#"{"event":"epoch","step":12,"epoch":1,"train_loss":0.5,"test_loss":null,"test_accuracy":null,"samples_per_sec":9.0,"epoch_secs":0.1}"#;
 
     #[test]
-    fn lines_are_told_apart_and_unknown_events_are_passed_over() {
+    fn lines_are_sorted_by_event_and_unknown_events_are_ignored() {
         let resume = r#"{"event":"resume","step":12,"epoch":2}"#;
         let text = format!("{STEP}\n{EPOCH}\n{resume}\n{{\"event\":\"song\",\"step\":3}}\n");
         let log = RunLog::parse(&text).unwrap();
@@ -538,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_being_written_is_none_and_a_damaged_one_is_named() {
+    fn an_unterminated_line_is_ignored_and_a_damaged_line_is_reported() {
         assert_eq!(RunLog::parse(&format!("{STEP}\n{{\"ev")).unwrap().steps.len(), 1);
         let LineFault { line, fault } = RunLog::parse(&format!("{STEP}\n{{\"ev\n{STEP}\n")).unwrap_err();
         assert_eq!(line, 2);

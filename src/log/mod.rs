@@ -1,9 +1,8 @@
-//! The folder that a run writes: its options, its log and its results, made from the trainer's
-//! events.
+//! The folder of a run: its options, its log and its results, written from the trainer's events.
 //!
 //! * [`RunDir`] is the folder: `config.toml`, `metrics.jsonl`, `metrics.csv`, `results.json`,
 //!   `model.safetensors`.
-//! * [`Metrics`] writes the log of a run, [`TensorBoard`] the same for TensorBoard; both are
+//! * [`Metrics`] writes the log of a run, [`TensorBoard`] the same values for TensorBoard; both are
 //!   [subscribers](crate::train::Subscriber).
 //! * [`Results`] is the content of `results.json`.
 //!
@@ -12,7 +11,7 @@
 //!
 //! # Examples
 //!
-//! What a run leaves, as a program of your own may read it:
+//! Reading the output of a run in your own program:
 //!
 //! ```
 //! use phalanx::log::{LogError, Metrics, Results, RunDir};

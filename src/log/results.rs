@@ -9,10 +9,10 @@ use super::memory::peak_rss_bytes;
 use crate::checkpoint::{Checkpoint, params_sha256};
 use crate::train::{EpochEnd, NoiseEstimate, Outcome, PhaseTimes, Plan, Quality, StopReason};
 
-/// The result of a run. The names and their meaning are a contract with other tools.
+/// The result of a run. The names and their meaning are stable, because other tools rely on them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Results {
-    /// [`params_sha256`] of the trained params.
+    /// The [`params_sha256`] of the trained params.
     pub params_sha256: String,
     /// Number of params.
     pub params: usize,
@@ -28,24 +28,24 @@ pub struct Results {
     pub reduction: String,
     /// Seed of params and sample order.
     pub seed: u64,
-    /// Steps done.
+    /// Completed steps.
     pub steps: u64,
-    /// Whole epochs done.
+    /// Complete epochs.
     pub epochs: u64,
     /// Training samples.
     pub train_samples: usize,
-    /// Test samples; 0 without.
+    /// Test samples; 0 without a test set.
     pub test_samples: usize,
-    /// Mean loss of a training sample over the last epoch, or the part of one, each taken before
-    /// its update; null if NaN or infinite.
+    /// Mean loss of the training samples over the last complete or partial epoch, each before its
+    /// update; null if NaN or infinite.
     pub train_loss: Option<f64>,
-    /// Mean loss of a test sample at the end; null without test samples, or if training diverged.
+    /// Mean loss of the test samples at the end; null without test samples, or if training
+    /// diverged.
     pub test_loss: Option<f64>,
-    /// Share of the test samples whose class is predicted right; null for regression or without
-    /// test samples.
+    /// Fraction of the test samples whose class is predicted correctly; null for regression or
+    /// without test samples.
     pub test_accuracy: Option<f64>,
-    /// The gradient noise scale at the end, in samples; null if it was not measured, or is not
-    /// known.
+    /// The gradient noise scale at the end, in samples; null if it was not measured, or is unknown.
     pub noise_scale: Option<f64>,
     /// Its standard error.
     pub noise_scale_error: Option<f64>,
@@ -53,45 +53,47 @@ pub struct Results {
     pub noise_scale_of_run: Option<f64>,
     /// Its standard error.
     pub noise_scale_of_run_error: Option<f64>,
-    /// Seconds of each whole epoch of the run, resumed or not, without evaluation and saving: as
-    /// many as [`epochs`](Self::epochs).
+    /// Seconds of each of the [`epochs`](Self::epochs) complete epochs, including those before the
+    /// run was resumed, without evaluation and saving.
     pub epoch_secs: Vec<f64>,
-    /// Seconds of the part of an epoch that the run ended with; null if it ended with a whole one.
+    /// Seconds of the partial epoch at the end of the run; null if it ended with a complete epoch.
     #[serde(default)]
     pub partial_epoch_secs: Option<f64>,
-    /// Samples per second of the fastest whole epoch; of the part of one if none was done.
+    /// Samples per second of the fastest complete epoch, or of the partial epoch if none is
+    /// complete.
     pub samples_per_sec: f64,
-    /// The time of all of these by phase of rank 0; `phase_secs` in the file, in seconds.
+    /// The time of rank 0 in all epochs, by phase; `phase_secs` in the file, in seconds.
     #[serde(rename = "phase_secs", with = "PhaseSecs")]
     pub phases: PhaseTimes,
-    /// Largest resident memory; null where the system does not report it.
+    /// Peak resident memory; null if the system does not report it.
     pub peak_rss_bytes: Option<u64>,
-    /// Seconds from the start of the program to the end of training, those before it was resumed
-    /// included.
+    /// Seconds from the start of the program to the end of training, including those before the run
+    /// was resumed.
     pub wall_secs: f64,
-    /// The best whole epoch, counted from 1, by the metric asked for; null if none was done.
+    /// The best complete epoch, counted from 1, by the selected metric; null without a complete
+    /// epoch.
     #[serde(default)]
     pub best_epoch: Option<u64>,
     /// True if the params, their losses and their accuracy are those of the best epoch.
     #[serde(default)]
     pub of_best_epoch: bool,
-    /// True if the run ended early, without an improvement.
+    /// True if the run was stopped early for lack of improvement.
     #[serde(default)]
     pub stopped_early: bool,
-    /// Steps that were skipped, as their loss or their gradient was NaN or infinite.
+    /// Steps that were skipped because their loss or gradient was NaN or infinite.
     #[serde(default)]
     pub skipped_steps: u64,
-    /// Steps that changed nothing, as all their samples weigh 0.
+    /// Steps that changed nothing because all their samples have weight 0.
     #[serde(default)]
     pub weightless_steps: u64,
-    /// The reason for which the run diverged; null if it did not.
+    /// The reason why the run diverged; null if it did not.
     #[serde(default)]
     pub divergence: Option<String>,
     /// The reason for the end of the run; [`StopReason::Completed`] also if it ended early.
     pub stopped: StopReason,
 }
 
-/// [`PhaseTimes`] as the file has them, in seconds.
+/// [`PhaseTimes`] in seconds, as stored in the file.
 #[derive(Serialize, Deserialize)]
 struct PhaseSecs {
     compute: f64,
@@ -114,7 +116,8 @@ impl PhaseSecs {
 }
 
 impl Results {
-    /// Combines the plan, the checkpoint that the run was resumed from, if it was, the epochs since then, and the outcome.
+    /// Combines the plan, the checkpoint that the run was resumed from, if any, the epochs since
+    /// then, and the outcome.
     pub fn new(
         plan: &Plan,
         resumed: Option<&Checkpoint>,
@@ -135,7 +138,7 @@ impl Results {
             history.samples_per_sec =
                 Some(end.samples_per_sec()).filter(|speed| speed.is_finite()).unwrap_or(0.0);
         }
-        // A step that diverged is counted, but the epoch that it ends is not whole.
+        // A step that diverged is counted, but the epoch that it ends is not complete.
         let steps_done = outcome.steps - u64::from(outcome.reason == StopReason::Diverged);
         Self {
             params_sha256: params_sha256(outcome.chosen_params()),
@@ -176,7 +179,7 @@ impl Results {
         }
     }
 
-    /// Returns the seconds of all epochs, with the part of one that the run may have ended with.
+    /// Returns the seconds of all epochs, including a partial epoch at the end of the run.
     pub fn training_secs(&self) -> f64 {
         self.epoch_secs.iter().chain(&self.partial_epoch_secs).sum()
     }

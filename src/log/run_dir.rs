@@ -10,28 +10,27 @@ use crate::checkpoint::{CheckpointDir, PREFIX, make_folder, remove_leftovers, sy
 use crate::model::Tensor;
 use crate::train::Position;
 
-/// The folder of a run, made by it and by nobody else.
+/// The folder of a run, created exclusively for it.
 ///
-/// A run that is resumed [reopens](Self::reopen) its folder. While it has its log open, no other
-/// run can.
+/// A resumed run [reopens](Self::reopen) its folder. While a run has its log open, other runs
+/// cannot open it.
 ///
-/// Until it is [kept](Self::keep) the folder is removed with this value, so that a run that could
-/// not begin leaves nothing behind.
+/// Unless [`keep`](Self::keep) is called, the folder is removed when this value is dropped, so that
+/// a run that could not start leaves no files.
 #[derive(Debug)]
 pub struct RunDir {
     path: PathBuf,
-    /// Folders above `path` that had to be made, the innermost first.
+    /// Folders above `path` that had to be created, the innermost first.
     above: Vec<PathBuf>,
     kept: bool,
 }
 
 impl RunDir {
-    /// Makes `path` and the folders above it.
+    /// Creates `path` and its missing parents.
     ///
     /// # Errors
     ///
-    /// [`LogError::Exists`] if there is something of that name, [`LogError::Create`] if the system
-    /// refuses.
+    /// [`LogError::Exists`] if `path` already exists, [`LogError::Create`] if it cannot be created.
     pub fn create(path: &Path) -> Result<Self, LogError> {
         let parents = path.ancestors().skip(1).filter(|parent| !parent.as_os_str().is_empty());
         let above: Vec<PathBuf> = parents.take_while(|parent| !parent.exists()).map(Path::to_owned).collect();
@@ -52,8 +51,8 @@ impl RunDir {
         }
     }
 
-    /// Makes the first of `1`, `2`, `3` ... in `folder` that is not there yet. Two runs at once get
-    /// different ones.
+    /// Creates the first of `1`, `2`, `3` ... in `folder` that does not exist. Two simultaneous
+    /// runs get different folders.
     ///
     /// # Errors
     ///
@@ -71,8 +70,8 @@ impl RunDir {
         }
     }
 
-    /// Returns whether a folder has no more than a run leaves there that was killed before it had
-    /// written its options: a run can begin in it, [reopened](Self::reopen).
+    /// Returns whether a folder has only files of a run that was killed before it had written its
+    /// options, so that a new run can start in it after [`reopen`](Self::reopen).
     ///
     /// # Examples
     ///
@@ -96,12 +95,12 @@ impl RunDir {
             .is_ok_and(|mut entries| entries.all(|entry| entry.is_ok_and(|entry| is_early(&entry))))
     }
 
-    /// Opens the folder of a run that is resumed.
+    /// Opens the folder of a run to resume it.
     pub fn reopen(path: &Path) -> Self {
         Self { path: path.to_owned(), above: Vec::new(), kept: true }
     }
 
-    /// Keeps the folder.
+    /// Keeps the folder when this value is dropped.
     pub fn keep(&mut self) {
         self.kept = true;
     }
@@ -111,7 +110,7 @@ impl RunDir {
         &self.path
     }
 
-    /// Returns the path of the model of the run, which it has at its end.
+    /// Returns the path of the run's model, which exists once the run is complete.
     pub fn model_path(&self) -> PathBuf {
         self.path.join("model.safetensors")
     }
@@ -141,16 +140,16 @@ impl RunDir {
         Ok(write_whole(&self.path.join("results.json"), text.as_bytes())?)
     }
 
-    /// Begins `metrics.jsonl` and `metrics.csv`, with a line every `every` steps; 0 for epochs
+    /// Starts `metrics.jsonl` and `metrics.csv`, with a line every `every` steps; 0 for epochs
     /// only.
     ///
     /// # Errors
     ///
-    /// [`LogError::Write`]; [`LogError::InUse`] if another run has begun in the folder meanwhile.
+    /// [`LogError::Write`]; [`LogError::InUse`] if another run has started in the folder meanwhile.
     pub fn metrics(&self, every: u64) -> Result<Metrics, LogError> {
         let path = self.path.join("metrics.jsonl");
         let file = File::create_new(&path).map_err(|source| match source.kind() {
-            // One that found the folder unbegun.
+            // Another run, for which `is_unbegun` was also true.
             io::ErrorKind::AlreadyExists => LogError::InUse { path: self.path.clone() },
             _ => LogError::Write { path: path.clone(), source },
         })?;
@@ -158,9 +157,9 @@ impl RunDir {
         Metrics::new(LogFile { path, file }, self.path.join("metrics.csv"), every)
     }
 
-    /// Resumes `metrics.jsonl` at a position, from the log of the run `before` if this is another
-    /// directory, and makes `metrics.csv` anew from it. The results of the run, which is not over
-    /// any more, are removed, and the temporary files of a run that was killed.
+    /// Resumes `metrics.jsonl` at a position, from the log of the run `before` if that is another
+    /// directory, and rewrites `metrics.csv` from it. Removes the results of the run, which is no
+    /// longer complete, and the temporary files of a killed run.
     ///
     /// # Errors
     ///
@@ -192,9 +191,9 @@ impl RunDir {
         Metrics::resume(LogFile { path, file }, self.path.join("metrics.csv"), every, position)
     }
 
-    /// Begins an event file for TensorBoard, with scalars every `every` steps, 0 for epochs only,
-    /// and histograms of `tensors`, which must be those of the model, or it panics at the end of an
-    /// epoch.
+    /// Starts an event file for TensorBoard, with scalars every `every` steps (0 for epochs only)
+    /// and histograms of `tensors`. These must be the tensors of the model, otherwise the
+    /// subscriber panics at the end of an epoch.
     ///
     /// # Errors
     ///
@@ -204,7 +203,7 @@ impl RunDir {
     }
 
     /// Resumes the event file of the run `before`, which may be in this directory, at a position.
-    /// To be called after [`resume_metrics`](Self::resume_metrics), which keeps other runs out.
+    /// Call it after [`resume_metrics`](Self::resume_metrics), which locks out other runs.
     ///
     /// # Errors
     ///
@@ -219,8 +218,8 @@ impl RunDir {
         TensorBoard::resume(&self.path, every, tensors, position, before)
     }
 
-    /// Keeps other runs out until the file is closed, by whatever end; where the system has no
-    /// locks, nobody is kept out.
+    /// Locks out other runs until the file is closed, even if the program is killed. Has no effect
+    /// if the system does not support file locks.
     fn lock(&self, log: &File) -> Result<(), LogError> {
         match log.try_lock() {
             Err(TryLockError::WouldBlock) => Err(LogError::InUse { path: self.path.clone() }),
@@ -234,7 +233,8 @@ impl Drop for RunDir {
         if self.kept || fs::remove_dir_all(&self.path).is_err() {
             return;
         }
-        // Another run may have come into a folder above meanwhile: it is not empty then, and stays.
+        // Another run may have been created in a parent folder meanwhile; it is then not empty and
+        // cannot be removed.
         self.above.iter().try_for_each(fs::remove_dir).unwrap_or_default();
     }
 }

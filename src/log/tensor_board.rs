@@ -10,37 +10,36 @@ use super::metrics::{Lines, LogEvent, LogLine, Measure};
 use crate::model::Tensor;
 use crate::train::{Event, Position, Subscriber, SubscriberError};
 
-/// Writes an event file for TensorBoard, a subscriber of the run:
-/// `events.out.tfevents.SECOND.phalanx` in its folder, so that `tensorboard --logdir runs` shows
-/// one run for each.
+/// A subscriber that writes an event file for TensorBoard, `events.out.tfevents.SECOND.phalanx`, to
+/// the folder of the run, so that `tensorboard --logdir runs` shows all runs.
 ///
 /// | tag | kind | value |
 /// |---|---|---|
 /// | `step/KEY` | scalar | the values of the line of a step in [`metrics.jsonl`](super::Metrics): `train_loss`, `lr`, `grad_norm`, `noise_scale`, `noise_scale_error` |
 /// | `epoch/KEY` | scalar | the values of an epoch: `train_loss`, `test_loss`, `test_accuracy`, `noise_scale`, `noise_scale_error`, `samples_per_sec`, `epoch_secs`, `compute_secs`, `wait_secs`, `reduce_update_secs` |
-/// | `partial_epoch/KEY` | scalar | the same of the part of an epoch that a run ended with |
-/// | `params/TENSOR` | histogram | the params after an epoch, by tensor, such as `params/layers.0.weight`: finite values in 30 buckets of one width from the least to the largest |
+/// | `partial_epoch/KEY` | scalar | the same values of a partial epoch at the end of a run |
+/// | `params/TENSOR` | histogram | the params after an epoch, by tensor, such as `params/layers.0.weight`: finite values in 30 buckets of equal width from the smallest to the largest |
 ///
-/// A scalar is the value of the line as f32, also if it is NaN or infinite, which TensorBoard
-/// marks; a value that is not known is left out. The step is that of the line, the wall time that
-/// of writing. `grad_norm` is there if the run computes it:
+/// A scalar is the value of the line as f32, even if it is NaN or infinite, which TensorBoard
+/// marks; unknown values are omitted. The step is that of the line, the wall time is the time of
+/// writing. `grad_norm` is present if the run computes it:
 /// [`Options::grad_norm_every`](crate::train::Options::grad_norm_every).
 ///
-/// A run that is resumed writes a new file, with the records of the old one up to there and a
-/// `SessionLog` of status `START` at the next step, which marks the point; the old one is left
-/// empty. So the folder has each step once, whatever reads it. A TensorBoard that is already
-/// running drops the void records: one that loads in Python by such a mark at the head of each
-/// file, one that loads fast by the order of steps in each tag, so that the part of an epoch stays
-/// until it is started anew.
+/// A resumed run writes a new file, with the records of the old file up to the point of resumption
+/// and a `SessionLog` of status `START` at the next step, which marks that point; the old file is
+/// emptied. So the folder contains each step once, for every reader. A TensorBoard that is already
+/// running discards the obsolete records: the Python loader by the `START` mark at the beginning of
+/// each file, the fast loader by the order of steps within each tag, so that it shows the values of
+/// the partial epoch until it is restarted.
 ///
-/// Scalars are `simple_value` and histograms `HistogramProto`, as those of PyTorch's
-/// `SummaryWriter`: TensorBoard makes its own later forms of them while it reads, and programs that
-/// read event files without it know these best.
+/// Scalars are `simple_value` and histograms `HistogramProto`, as in PyTorch's `SummaryWriter`:
+/// TensorBoard converts them to its newer forms on reading, and other programs that read event
+/// files support these forms best.
 ///
 /// # Cost
 ///
-/// One record a line, handed to the system whole. At the end of an epoch rank 0 copies the params,
-/// and the thread of the subscribers counts them.
+/// One record per line, written with a single call. At the end of an epoch, rank 0 copies the
+/// params, and the subscriber thread counts them.
 ///
 /// # Examples
 ///
@@ -71,7 +70,7 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Begins a file in the folder of a run.
+    /// Starts a file in the folder of a run.
     pub(super) fn create(folder: &Path, every: u64, tensors: Vec<Tensor>) -> Result<Self, LogError> {
         let lines = Lines::new(every, &Position::default());
         Ok(Self { lines, file: EventFile::create(folder)?, tensors })
@@ -117,8 +116,8 @@ impl Subscriber for TensorBoard {
     }
 }
 
-/// The values of a line by tag. A step that diverged is one of the steps, so that their curve shows
-/// it.
+/// Returns the values of a line by tag. A step that diverged is included in the steps, so that
+/// their curve shows it.
 fn scalars(line: &LogLine) -> Vec<(String, Value)> {
     let group = match line.event {
         LogEvent::Epoch => "epoch",
@@ -132,13 +131,13 @@ fn scalars(line: &LogLine) -> Vec<(String, Value)> {
     line.values.iter().filter_map(scalar).collect()
 }
 
-/// Buckets of a histogram: as many as TensorFlow's own summaries have, in which TensorBoard's views
-/// resample it anyway.
+/// The number of buckets of a histogram: the same as in TensorFlow's summaries; TensorBoard's views
+/// resample to this number anyway.
 const BUCKETS: usize = 30;
 
-/// Counts the finite values in 30 buckets of one width from the least to the largest, or in one if
-/// they are all the same; nothing if there are none. A value on a limit counts above it, the
-/// largest in the last bucket.
+/// Counts the finite values in 30 buckets of equal width from the smallest to the largest, or in
+/// one bucket if all are equal; returns `None` without finite values. A value on a limit belongs to
+/// the bucket above it, the largest value to the last bucket.
 fn histogram(values: &[f32]) -> Option<Histogram> {
     let finite = || values.iter().filter(|value| value.is_finite()).map(|value| f64::from(*value));
     let (min, max) = (finite().reduce(f64::min)?, finite().reduce(f64::max)?);
@@ -149,8 +148,8 @@ fn histogram(values: &[f32]) -> Option<Histogram> {
     let mut histogram =
         Histogram { min, max, bucket_limit, bucket: vec![0.0; buckets], ..Default::default() };
     for value in finite() {
-        // Rounded, the quotient can be off by one bucket. With one bucket it is NaN, which becomes
-        // bucket 0.
+        // Because of rounding, the quotient can be off by one bucket. With one bucket it is NaN,
+        // which becomes bucket 0.
         let mut at = (((value - min) / width) as usize).min(last);
         if at > 0 && value < histogram.bucket_limit[at - 1] {
             at -= 1;
@@ -170,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_on_a_limit_count_above_it_and_the_largest_in_the_last_bucket() {
+    fn values_on_a_limit_belong_to_the_bucket_above_and_the_largest_to_the_last() {
         let values: Vec<f32> = (0..=30).map(|value| value as f32 - 15.0).collect();
         let found = histogram(&values).unwrap();
         let mut counts = vec![1.0; 30];
@@ -181,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_counts_between_the_limits_of_its_bucket() {
+    fn every_value_is_between_the_limits_of_its_bucket() {
         let values: Vec<f32> = (0..10_000).map(|at: u32| ((at * at) as f32).sin() * 0.07 + 0.3).collect();
         let found = histogram(&values).unwrap();
         for (at, count) in found.bucket.iter().enumerate() {
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_values_have_one_bucket_and_others_than_numbers_none() {
+    fn equal_values_have_one_bucket_and_non_finite_values_no_bucket() {
         let same = histogram(&[0.25, f32::NAN, 0.25, f32::INFINITY]).unwrap();
         assert_eq!((same.bucket_limit, same.bucket), (vec![0.25], vec![2.0]));
         assert_eq!(histogram(&[f32::NAN]), None);

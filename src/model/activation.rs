@@ -1,4 +1,4 @@
-//! Activation functions, each beside its derivative.
+//! Activation functions, each next to its derivative.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::simd::vectorized;
 /// | `sigmoid` | 1/(1 + e⁻ᶻ) | a(1 − a) |
 /// | `gelu` | z Φ(z), Φ(z) = ½(1 + erf(z/√2)) | Φ(z) + z φ(z) |
 ///
-/// `gelu` is the exact one (arXiv:1606.08415), as PyTorch's default, not its tanh approximation.
+/// `gelu` is the exact function (arXiv:1606.08415), PyTorch's default, not the tanh approximation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
@@ -45,7 +45,8 @@ impl Activation {
         );
     }
 
-    /// Multiplies each gradient ∂ℓ/∂a by f′, giving ∂ℓ/∂z. `kept` holds what [`keeps`](Self::keeps) says.
+    /// Multiplies each gradient ∂ℓ/∂a by f′, resulting in ∂ℓ/∂z. `kept` holds the values selected
+    /// by [`keeps`](Self::keeps).
     pub(super) fn backward<R: Real>(self, kept: &[R], grads: &mut [R]) {
         assert_eq!(kept.len(), grads.len(), "one kept value for each gradient");
         vectorized(
@@ -61,7 +62,8 @@ impl Activation {
         );
     }
 
-    /// Returns the factor for the variance of the weights before the activation, so that signals keep their size through layers.
+    /// Returns the factor for the variance of the weights before the activation that preserves the
+    /// magnitude of signals from layer to layer.
     pub(super) fn gain(self) -> f32 {
         match self {
             Self::Relu | Self::Gelu => 2.0,
@@ -69,7 +71,7 @@ impl Activation {
         }
     }
 
-    /// Returns the side that the backward pass reads: the output a, or the input z.
+    /// Returns the value that the backward pass needs: the output a, or the input z.
     pub(super) fn keeps(self) -> DerivativeInput {
         match self {
             Self::Gelu => DerivativeInput::Input,
@@ -78,7 +80,7 @@ impl Activation {
     }
 }
 
-/// The side of an activation that its derivative is computed from.
+/// The value from which the derivative of an activation is computed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum DerivativeInput {
     Input,
@@ -91,12 +93,12 @@ pub(super) fn sigmoid<R: Real>(x: R) -> R {
     R::ONE / (R::ONE + (-x).exp())
 }
 
-/// Φ(z) = ½(1 + erf(z/√2)), the share of a standard normal below z.
+/// Φ(z) = ½(1 + erf(z/√2)), the standard normal cumulative distribution function.
 fn gaussian_below<R: Real>(z: R) -> R {
     R::from_f64(0.5) * (R::ONE + (z * R::from_f64(std::f64::consts::FRAC_1_SQRT_2)).erf())
 }
 
-/// φ(z) = exp(−z²/2)/√(2π).
+/// φ(z) = exp(−z²/2)/√(2π), the standard normal density.
 fn gaussian_density<R: Real>(z: R) -> R {
     (-(z * z) * R::from_f64(0.5)).exp() * R::from_f64(0.398_942_280_401_432_7)
 }

@@ -1,4 +1,4 @@
-//! Models of any type behind one type, so that the trainer is compiled once and not for each type of model.
+//! Type erasure for models, so that the trainer is compiled once, not for each model type.
 
 use std::any::Any;
 use std::ops::Range;
@@ -11,32 +11,32 @@ pub(crate) type AnyWorkspace = Box<dyn Any + Send + Sync>;
 /// A model of any type.
 pub(crate) type AnyModel<'a> = dyn Model<Workspace = AnyWorkspace> + 'a;
 
-/// A [`Model`] as an [`AnyModel`], with the bits of the model itself.
+/// Wraps a [`Model`] as an [`AnyModel`], with bit-identical results.
 ///
 /// # Cost
 ///
-/// A virtual call for each shard, or for several shards that the model computes in one go.
-pub(crate) struct Erased<'a, M>(pub(crate) &'a M);
+/// One virtual call per shard, or per group of shards that the model computes in one call.
+pub(crate) struct ErasedModel<'a, M>(pub(crate) &'a M);
 
-impl<M: Model> Erased<'_, M> {
+impl<M: Model> ErasedModel<'_, M> {
     fn fused_model(&self) -> &dyn FusedModel<M::Workspace> {
-        self.0.fused().expect("asked only if there is one")
+        self.0.fused().expect("the caller has checked that the model has one")
     }
 
     fn segment_model(&self) -> &dyn SegmentModel<M::Workspace> {
-        self.fused_model().by_segment().expect("asked only if there is one")
+        self.fused_model().by_segment().expect("the caller has checked that the model has one")
     }
 }
 
 fn inner<W: 'static>(workspace: &AnyWorkspace) -> &W {
-    workspace.downcast_ref().expect("a workspace of this model")
+    workspace.downcast_ref().expect("the workspace belongs to this model")
 }
 
 fn inner_mut<W: 'static>(workspace: &mut AnyWorkspace) -> &mut W {
-    workspace.downcast_mut().expect("a workspace of this model")
+    workspace.downcast_mut().expect("the workspace belongs to this model")
 }
 
-impl<M: Model> Model for Erased<'_, M> {
+impl<M: Model> Model for ErasedModel<'_, M> {
     type Workspace = AnyWorkspace;
 
     fn tensors(&self) -> Vec<Tensor> {
@@ -78,7 +78,7 @@ impl<M: Model> Model for Erased<'_, M> {
     }
 }
 
-impl<M: Model> FusedModel<AnyWorkspace> for Erased<'_, M> {
+impl<M: Model> FusedModel<AnyWorkspace> for ErasedModel<'_, M> {
     fn subtree_gradient(
         &self,
         params: &[f32],
@@ -99,7 +99,7 @@ impl<M: Model> FusedModel<AnyWorkspace> for Erased<'_, M> {
     }
 }
 
-impl<M: Model> SegmentModel<AnyWorkspace> for Erased<'_, M> {
+impl<M: Model> SegmentModel<AnyWorkspace> for ErasedModel<'_, M> {
     fn reduces_by_segment(&self, samples: usize) -> bool {
         self.segment_model().reduces_by_segment(samples)
     }

@@ -1,19 +1,20 @@
-//! A model made of one closure.
+//! A model defined by a closure.
 
 use super::{Model, Samples, Score, Tensor};
 
-/// Makes a model of a function that writes the gradient sum and returns the loss sum, as
-/// [`Model::gradient`] does. Its params are one tensor named `params` and start from `initial`.
+/// Creates a model from a function that writes the gradient sum and returns the loss sum, as
+/// [`Model::gradient`] does. Its params are one tensor named `params`, initialized to `initial`.
 ///
-/// The workspace is space for the gradient that the function writes when only the score is needed.
+/// The workspace is a buffer for the gradient, which the function writes even if only the score is
+/// needed.
 ///
 /// # Cost
 ///
-/// [`Model::score`] computes a gradient and drops it.
+/// [`Model::score`] computes a gradient and discards it.
 ///
 /// # Examples
 ///
-/// The mean of numbers, as the minimum of Σ (p − x)²:
+/// Computes the mean of numbers as the minimum of Σ (p − x)²:
 ///
 /// ```
 /// use phalanx::model::{Model, Samples, from_fn};
@@ -31,7 +32,7 @@ where
     Closure { initial, gradient }
 }
 
-/// A model made by [`from_fn`].
+/// A model created by [`from_fn`].
 struct Closure<F> {
     initial: Vec<f32>,
     gradient: F,

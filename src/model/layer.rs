@@ -1,4 +1,4 @@
-//! The products of a layer for both number types: f32 by the kernels, f64 by ndarray.
+//! The matrix products of a layer for both number types: f32 with the kernels, f64 with ndarray.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -13,13 +13,13 @@ pub struct Layer<'a, R> {
     pub(super) bias: &'a [R],
 }
 
-/// A number type whose layers can be computed. See [`kernel`](super::kernel) for what each product is; all matrices are
-/// row-major.
+/// A number type in which layers can be computed. See [`kernel`](super::kernel) for the definition
+/// of each product; all matrices are row-major.
 pub trait LayerProducts: Real {
-    /// Buffers that are used again by every call.
+    /// Buffers that are reused by every call.
     type Scratch: Default + Send;
 
-    /// Z (B, O) = A (B, I) Wᵀ + b, with the epilogue applied.
+    /// Computes Z (B, O) = A (B, I) Wᵀ + b and applies the epilogue.
     fn forward(
         layer: Layer<'_, Self>,
         inputs: &[Self],
@@ -28,7 +28,7 @@ pub trait LayerProducts: Real {
         scratch: &mut Self::Scratch,
     );
 
-    /// ∂A (B, I) = ∂Z (B, O) W.
+    /// Computes ∂A (B, I) = ∂Z (B, O) W.
     fn backward_inputs(
         layer: Layer<'_, Self>,
         d_outputs: &[Self],
@@ -36,8 +36,8 @@ pub trait LayerProducts: Real {
         scratch: &mut Self::Scratch,
     );
 
-    /// ∂W (O, I) = ∂Zᵀ A and then ∂b (O) = Σ ∂Z, one after the other in `grads`; shard by shard in the tree, shard s
-    /// ending before row `ends[s]`.
+    /// Computes ∂W (O, I) = ∂Zᵀ A followed by ∂b (O) = Σ ∂Z, contiguous in `grads`; shards are
+    /// combined in the tree, and shard s ends before row `ends[s]`.
     fn backward_params(
         d_outputs: &[Self],
         inputs: &[Self],
@@ -81,7 +81,7 @@ impl LayerProducts for f32 {
     }
 }
 
-/// For checking gradients: the obvious formulas, one shard at a time.
+/// The reference formulas, for gradient checks; one shard at a time.
 impl LayerProducts for f64 {
     type Scratch = ();
 
@@ -123,7 +123,7 @@ impl LayerProducts for f64 {
         (d_weight, d_bias): (&mut [f64], &mut [f64]),
         (): &mut (),
     ) {
-        assert_eq!(ends.len(), 1, "f64 is for checking one shard at a time");
+        assert_eq!(ends.len(), 1, "f64 gradients are computed one shard at a time");
         let (out, ins) = (d_bias.len(), d_weight.len() / d_bias.len());
         let d_outputs_t = view(d_outputs, out).reversed_axes();
         general_mat_mul(1.0, &d_outputs_t, &view(inputs, ins), 0.0, &mut view_mut(d_weight, ins));
@@ -134,12 +134,14 @@ impl LayerProducts for f64 {
     }
 }
 
-/// Values as (len/columns, columns).
+/// Views values as (length/columns, columns).
 fn view<R>(values: &[R], columns: usize) -> ArrayView2<'_, R> {
-    ArrayView2::from_shape((values.len() / columns, columns), values).expect("columns divide the len")
+    ArrayView2::from_shape((values.len() / columns, columns), values)
+        .expect("the length is a multiple of `columns`")
 }
 
-/// Values as (len/columns, columns), to write to.
+/// Views values as (length/columns, columns), mutably.
 fn view_mut<R>(values: &mut [R], columns: usize) -> ArrayViewMut2<'_, R> {
-    ArrayViewMut2::from_shape((values.len() / columns, columns), values).expect("columns divide the len")
+    ArrayViewMut2::from_shape((values.len() / columns, columns), values)
+        .expect("the length is a multiple of `columns`")
 }

@@ -1,4 +1,4 @@
-//! Loss functions, each beside its derivative.
+//! Loss functions, each next to its derivative.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,8 +8,8 @@ use super::samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape};
 use crate::num::names;
 use crate::simd::vectorized;
 
-/// The loss function. ℓ is the loss of one sample, z its K outputs, t its target; p = softmax(z), σ the logistic
-/// function.
+/// The loss function. ℓ is the loss of one sample, z its K outputs, t its target; p = softmax(z), σ
+/// the logistic function.
 ///
 /// | name | targets | ℓ | ∂ℓ/∂z_k |
 /// |---|---|---|---|
@@ -17,8 +17,9 @@ use crate::simd::vectorized;
 /// | `bce` | values in \[0, 1\], or a class of 2 with K = 1 | (1/K) Σ_k −t_k ln σ(z_k) − (1 − t_k) ln(1 − σ(z_k)) | (σ(z_k) − t_k)/K |
 /// | `mse` | values | (1/K) Σ_k (z_k − t_k)², without ½ | 2 (z_k − t_k)/K |
 ///
-/// The mean over samples is PyTorch's `CrossEntropyLoss`, `BCEWithLogitsLoss` and `MSELoss`. With K > 1 the sum over
-/// samples is 1/K of what PyTorch's `reduction='sum'` gives for the last two, because that sums over outputs too.
+/// The mean over samples equals PyTorch's `CrossEntropyLoss`, `BCEWithLogitsLoss` and `MSELoss`.
+/// For K > 1, the sum over samples of the last two is 1/K of PyTorch's result for
+/// `reduction='sum'`, which also sums over outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
@@ -33,7 +34,7 @@ pub enum Loss {
 names!(Loss, "loss", [CrossEntropy => "cross-entropy", Bce => "bce", Mse => "mse"]);
 
 impl Loss {
-    /// Checks that a model of `outputs` outputs can be scored on targets of this kind.
+    /// Checks that a model with `outputs` outputs can be scored on targets of this kind.
     pub(super) fn check(self, outputs: usize, targets: TargetShape) -> Result<(), DataMismatch> {
         match (self, targets) {
             (_, TargetShape::None) => Err(DataMismatch::NoTargets),
@@ -58,10 +59,10 @@ impl Loss {
         }
     }
 
-    /// Adds up the weighted losses of `outputs` (B, K), and replaces each output by w_i ∂ℓ_i/∂z, divided by `divisor`
-    /// if there is one.
+    /// Returns the sum of the weighted losses of `outputs` (B, K), and replaces each output by w_i
+    /// ∂ℓ_i/∂z, divided by `divisor` if given.
     ///
-    /// A sample of weight 0 counts for nothing, whatever its outputs are.
+    /// A sample of weight 0 is ignored, whatever its outputs are.
     pub(super) fn backward<R: Real>(
         self,
         outputs: &mut [R],
@@ -127,11 +128,11 @@ impl Loss {
                     *z = (*z - target.value(k)) * share;
                 }
             }
-            (Self::CrossEntropy, _) => unreachable!("cross-entropy takes many rows at a time"),
+            (Self::CrossEntropy, _) => unreachable!("cross-entropy is computed for many rows at a time"),
         }
     }
 
-    /// The loss of one sample.
+    /// Returns the loss of one sample.
     fn loss<R: Real>(self, row: &[R], target: SampleTarget<'_, R>) -> R {
         let outputs = R::from_f64(row.len() as f64);
         match (self, target) {
@@ -158,7 +159,7 @@ impl Loss {
         }
     }
 
-    /// Scores `outputs` (B, K): loss, and with class targets how many are right.
+    /// Scores `outputs` (B, K): the loss, and for class targets the number of correct predictions.
     pub(super) fn score<R: Real>(self, outputs: &[R], samples: &Samples<'_, R>) -> Score {
         let width = outputs.len() / samples.len();
         let mut score = Score { correct: samples.targets.are_classes().then_some(0.0), ..Score::default() };
@@ -179,7 +180,8 @@ impl Loss {
         score
     }
 
-    /// Returns the class of outputs: the first of the largest, or with one output whether it is above 0.
+    /// Returns the predicted class: the index of the first largest output, or, for a single output,
+    /// whether it is above 0.
     pub fn class<R: Real>(self, outputs: &[R]) -> usize {
         if outputs.len() == 1 {
             return usize::from(outputs[0] > R::ZERO);
@@ -187,7 +189,8 @@ impl Loss {
         (1..outputs.len()).fold(0, |best, k| if outputs[k] > outputs[best] { k } else { best })
     }
 
-    /// Turns the outputs of one sample into what a user asks for: probabilities, or with `mse` the values as they are.
+    /// Converts the outputs of one sample to predictions: probabilities, or with `mse` the values
+    /// themselves.
     pub fn predict<R: Real>(self, outputs: &mut [R]) {
         match self {
             Self::CrossEntropy => softmax(outputs),
@@ -205,7 +208,7 @@ enum SampleTarget<'a, R> {
 }
 
 impl<R: Real> SampleTarget<'_, R> {
-    /// SampleTarget of output k; class 1 of 2 is the value 1.
+    /// Returns the target of output k; class 1 of 2 is the value 1.
     fn value(&self, k: usize) -> R {
         match self {
             Self::Class(class) => R::from_f64(*class as f64),
@@ -220,7 +223,7 @@ impl<'a, R: Real> BatchTargets<'a, R> {
             Self::Classes(labels) => SampleTarget::Class(labels[index] as usize),
             Self::Values(values) => {
                 let columns = values.ncols();
-                let values = values.to_slice().expect("target values lie row-major");
+                let values = values.to_slice().expect("target values are row-major");
                 SampleTarget::Values(&values[index * columns..][..columns])
             }
             Self::None => panic!("samples without targets have no loss"),
@@ -232,11 +235,11 @@ impl<'a, R: Real> BatchTargets<'a, R> {
     }
 }
 
-/// Samples whose losses are computed together.
+/// The number of samples whose losses are computed together.
 const SAMPLES: usize = 64;
 
-/// ℓ = ln Σ exp(zⱼ − max z) − (z_c − max z) and ∂ℓ/∂zₖ = pₖ − [k = c] of each row, in three passes over all rows, so that the
-/// second, which takes longest, is one loop.
+/// ℓ = ln Σ exp(zⱼ − max z) − (z_c − max z) and ∂ℓ/∂zₖ = pₖ − [k = c] for each row, in three passes
+/// over all rows, so that the second pass, which takes longest, is a single loop.
 #[inline(always)]
 fn cross_entropy_backward<'a, R: Real>(
     outputs: &mut [R],
@@ -275,7 +278,8 @@ fn largest<R: Real>(row: &[R]) -> R {
     row[1..].iter().fold(row[0], |largest, z| if *z > largest { *z } else { largest })
 }
 
-/// Mean m_k and standard deviation s_k of each target k. With z_k an output of the model and t_k its target:
+/// The mean m_k and standard deviation s_k of each target k. With z_k an output of the model and
+/// t_k its target:
 ///
 /// | | |
 /// |---|---|
@@ -284,7 +288,8 @@ fn largest<R: Real>(row: &[R]) -> R {
 /// | loss, in squared units | (1/K) Σ_k s_k² e_k² |
 /// | prediction | s_k z_k + m_k |
 ///
-/// The loss is that of the predictions, up to rounding; it is taken of e_k because s_k z_k + m_k − t_k would cancel digits.
+/// The loss is that of the predictions, up to rounding; it is computed from e_k because s_k z_k +
+/// m_k − t_k would suffer from cancellation.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TargetScale {
     mean: Vec<f32>,
@@ -292,7 +297,7 @@ pub(super) struct TargetScale {
 }
 
 impl TargetScale {
-    /// One finite mean and one finite deviation above 0 for each output.
+    /// Creates the scale from one finite mean and one finite deviation above 0 per output.
     pub(super) fn new(mean: &[f32], std: &[f32], outputs: usize) -> Self {
         assert_eq!((mean.len(), std.len()), (outputs, outputs), "a mean and a deviation for each output");
         assert!(mean.iter().all(|mean| mean.is_finite()), "means are finite: {mean:?}");
@@ -300,8 +305,9 @@ impl TargetScale {
         Self { mean: mean.to_vec(), std: std.to_vec() }
     }
 
-    /// Adds up the weighted losses of `outputs` (B, K), and replaces each output by w_i ∂ℓ_i/∂z, divided by `divisor` if there is
-    /// one. A sample of weight 0 is ignored, whatever its outputs are.
+    /// Returns the sum of the weighted losses of `outputs` (B, K), and replaces each output by w_i
+    /// ∂ℓ_i/∂z, divided by `divisor` if given. A sample of weight 0 is ignored, whatever its
+    /// outputs are.
     pub(super) fn backward<R: Real>(
         &self,
         outputs: &mut [R],
@@ -325,7 +331,7 @@ impl TargetScale {
         loss_sum
     }
 
-    /// Scores `outputs` (B, K), which it replaces by their errors.
+    /// Scores `outputs` (B, K), and replaces them by their errors.
     pub(super) fn score<R: Real>(&self, outputs: &mut [R], samples: &Samples<'_, R>) -> Score {
         let mut score = Score::default();
         for (index, row) in outputs.chunks_exact_mut(self.mean.len()).enumerate() {
@@ -349,15 +355,16 @@ impl TargetScale {
     /// Replaces the outputs of one sample by e.
     fn errors<R: Real>(&self, row: &mut [R], samples: &Samples<'_, R>, index: usize) {
         let BatchTargets::Values(values) = samples.targets else { panic!("mse needs values") };
-        let values = values.to_slice().expect("target values lie row-major");
+        let values = values.to_slice().expect("target values are row-major");
         let targets = &values[index * row.len()..][..row.len()];
         for (((z, target), mean), std) in row.iter_mut().zip(targets).zip(&self.mean).zip(&self.std) {
             *z = *z - (*target - real(*mean)) / real(*std);
         }
     }
 
-    /// The loss of one sample with these errors. The squares are those of the gradient's precision, so that a loss overflows where
-    /// that of unstandardized targets would; their scale is f64's.
+    /// Returns the loss of one sample with these errors. The squares are computed in the precision
+    /// of the gradient, so that a loss overflows where that of unstandardized targets would; their
+    /// scale is applied in f64.
     fn loss<R: Real>(&self, errors: &[R]) -> f64 {
         let scaled =
             errors.iter().zip(&self.std).map(|(e, std)| (*e * *e).to_f64() * f64::from(*std).powi(2));

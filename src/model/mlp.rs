@@ -1,4 +1,5 @@
-//! The multi-layer perceptron: its shape, where its layers lie in the params, the forward and the backward pass.
+//! The multi-layer perceptron: its shape, the layout of its layers in the params, and the forward
+//! and backward pass.
 
 mod as_model;
 
@@ -19,23 +20,25 @@ use super::samples::{DataMismatch, Samples};
 use crate::num::largest_magnitude;
 use crate::simd::vectorized;
 
-/// The shape of an [`Mlp`]; a model file carries it.
+/// The shape of an [`Mlp`]; stored in the model file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MlpShape {
-    /// Features of a sample.
+    /// The number of features of a sample.
     pub inputs: usize,
-    /// Widths of the hidden layers; none of them gives linear, logistic or softmax regression.
+    /// The widths of the hidden layers; without hidden layers, the model is linear, logistic or
+    /// softmax regression.
     pub hidden: Vec<usize>,
-    /// K: classes, or values to predict.
+    /// K: the number of classes, or of values to predict.
     pub outputs: usize,
-    /// The function after each hidden layer.
+    /// The activation function after each hidden layer.
     pub activation: Activation,
     /// The loss function.
     pub loss: Loss,
 }
 
 impl MlpShape {
-    /// Number of params, Σ (I + 1)·O; `None` if a layer is 0 wide or the number exceeds what can be addressed.
+    /// Returns the number of params, Σ (I + 1)·O; `None` if a layer has width 0 or the number
+    /// exceeds the address space.
     pub fn params_len(&self) -> Option<usize> {
         let widths = self.widths();
         if widths.contains(&0) {
@@ -47,7 +50,7 @@ impl MlpShape {
         })
     }
 
-    /// Inputs, hidden widths, outputs.
+    /// Returns the widths of the inputs, the hidden layers and the outputs.
     pub(super) fn widths(&self) -> Vec<usize> {
         [self.inputs].into_iter().chain(self.hidden.iter().copied()).chain([self.outputs]).collect()
     }
@@ -55,16 +58,17 @@ impl MlpShape {
 
 /// A multi-layer perceptron of any depth.
 ///
-/// Layer l of L has weight W_l (O, I) and bias b_l (O), which lie one after the other in the flat params, as
+/// Layer l of L has weight W_l (O, I) and bias b_l (O), stored consecutively in the flat params, as
 /// PyTorch's `Linear` stores them. With A_0 the inputs (B, I):
 ///
 /// Z_l = A_{l−1} W_lᵀ + b_l,  A_l = activation(Z_l) for l < L,  loss on Z_L.
 ///
 /// # Cost
 ///
-/// A gradient takes 2·B·(3P − P_1) floating-point operations, P the params in weights and P_1 those of the first
-/// layer, which passes no gradient on. A workspace holds about B numbers for each output of a layer, B more for
-/// each hidden one, and with gelu as many again.
+/// A gradient takes 2·B·(3P − P_1) floating-point operations, where P is the number of params in
+/// weights and P_1 that of the first layer, which propagates no gradient to its inputs. A workspace
+/// holds about B numbers for each output of a layer, B more for each hidden output, and with gelu
+/// another B for each hidden output.
 #[derive(Clone, Debug)]
 pub struct Mlp {
     shape: MlpShape,
@@ -72,12 +76,13 @@ pub struct Mlp {
     targets: Option<TargetScale>,
 }
 
-/// The most values of samples that a rank reads for each param, rather than gradients: they come from another core, as the
-/// gradients would, but spare them being written and read twice. 784-128-10 with 128 samples has 1.3 and gains, softmax
-/// regression with 128 has 13 and would take a fourth longer.
+/// The maximum number of values of samples per param at which ranks read these values instead of
+/// gradients. Both come from another core, but with values, gradients need not be written and read
+/// twice. 784-128-10 with 128 samples has a ratio of 1.3 and becomes faster; softmax regression
+/// with 128 samples has 13 and would take a fourth longer.
 const ROWS_FOR_PARAMS: usize = 4;
 
-/// The place of one layer in the flat params.
+/// The position of one layer in the flat params.
 #[derive(Clone, Debug)]
 struct LayerSpan {
     inputs: usize,
@@ -98,7 +103,7 @@ impl LayerSpan {
 }
 
 impl Mlp {
-    /// Lays the layers out.
+    /// Creates a perceptron.
     ///
     /// # Panics
     ///
@@ -106,7 +111,7 @@ impl Mlp {
     pub fn new(shape: MlpShape) -> Self {
         assert!(
             shape.params_len().is_some(),
-            "each layer is at least 1 wide, and all can be addressed: {shape:?}"
+            "each layer has a width of at least 1, and the params fit into the address space: {shape:?}"
         );
         let mut start = 0;
         let layers = shape
@@ -122,20 +127,25 @@ impl Mlp {
         Self { shape, layers, targets: None }
     }
 
-    /// Sets the mean m_k and the standard deviation s_k that the model standardizes each target k by.
+    /// Sets the mean m_k and the standard deviation s_k with which the model standardizes each
+    /// target k.
     ///
-    /// The model then learns (t_k − m_k)/s_k: its gradient is that of the mean squared error of these, so that learning rates do not
-    /// depend on the units of the targets. Data stays as it is, and losses, scores and [predictions](Self::predict) are in its units:
-    /// the reported loss is (1/K) Σ_k s_k² e_k², with e_k the error in deviations. For one output that is s² times the loss that is
-    /// minimized; several outputs count alike in the gradient, and by their variance in the reported loss.
+    /// The model then learns (t_k − m_k)/s_k: its gradient is that of the mean squared error of
+    /// these standardized targets, so that learning rates do not depend on the units of the
+    /// targets. The data is unchanged, and losses, scores and [predictions](Self::predict) are in
+    /// the units of the data: the reported loss is (1/K) Σ_k s_k² e_k², where e_k is the error in
+    /// standard deviations. For one output, this is s² times the loss that is minimized; several
+    /// outputs have equal influence on the gradient, but contribute to the reported loss in
+    /// proportion to their variance.
     ///
     /// # Panics
     ///
-    /// Unless the loss is mse, and `mean` and `std` have a finite value for each output, those of `std` above 0.
+    /// Unless the loss is mse, and `mean` and `std` have one finite value per output, those of
+    /// `std` above 0.
     ///
     /// # Cost
     ///
-    /// A division for each output of a sample.
+    /// One division per output of a sample.
     ///
     /// # Examples
     ///
@@ -160,18 +170,19 @@ impl Mlp {
     /// # }
     /// ```
     pub fn standardize_targets(self, mean: &[f32], std: &[f32]) -> Self {
-        assert_eq!(self.shape.loss, Loss::Mse, "only the targets of mse are standardized");
+        assert_eq!(self.shape.loss, Loss::Mse, "targets can be standardized only with mse");
         let targets = Some(TargetScale::new(mean, std, self.shape.outputs));
         Self { targets, ..self }
     }
 
-    /// The shape of the model.
+    /// Returns the shape of the model.
     pub fn shape(&self) -> &MlpShape {
         &self.shape
     }
 
-    /// Floating-point operations that the gradient of one sample takes in matrix products: 2·(3P − P_1), as forward,
-    /// ∂W and ∂A take 2 a weight each, and the first layer passes no ∂A on.
+    /// Returns the number of floating-point operations in the matrix products of the gradient of
+    /// one sample: 2·(3P − P_1), since forward, ∂W and ∂A each take 2 per weight, and the first
+    /// layer computes no ∂A.
     ///
     /// # Examples
     ///
@@ -188,17 +199,17 @@ impl Mlp {
         2 * (3 * all - self.layers.first().map_or(0, weights))
     }
 
-    /// Checks the number of features of samples to predict.
+    /// Checks the number of features of samples to predict from.
     ///
     /// # Errors
     ///
-    /// [`DataMismatch::Features`] if the model takes another number.
+    /// [`DataMismatch::Features`] if the model takes a different number.
     pub fn check_features(&self, found: usize) -> Result<(), DataMismatch> {
         let expected = self.shape.inputs;
         if found == expected { Ok(()) } else { Err(DataMismatch::Features { found, expected }) }
     }
 
-    /// Makes a workspace for up to `max_samples` samples, in f32 or f64.
+    /// Creates a workspace for up to `max_samples` samples, in f32 or f64.
     pub fn workspace_of<R: LayerProducts>(&self, max_samples: usize) -> MlpWorkspace<R> {
         let room = |width: usize| vec![R::ZERO; max_samples * width];
         let hidden = &self.layers[..self.layers.len() - 1];
@@ -213,7 +224,8 @@ impl Mlp {
         }
     }
 
-    /// Computes the outputs Z_L, (B, K), of inputs (B, I); [`predict`](Self::predict) turns a row of them into predictions.
+    /// Computes the outputs Z_L, (B, K), of inputs (B, I); [`predict`](Self::predict) turns a row
+    /// of them into predictions.
     pub fn outputs<'w, R: LayerProducts>(
         &self,
         params: &[R],
@@ -223,10 +235,12 @@ impl Mlp {
         let samples = inputs.nrows();
         self.forward(params, contiguous(&inputs), samples, workspace);
         let outputs = last(workspace, samples, self.shape.outputs);
-        ArrayViewMut2::from_shape((samples, self.shape.outputs), outputs).expect("as many outputs as samples")
+        ArrayViewMut2::from_shape((samples, self.shape.outputs), outputs)
+            .expect("the slice has samples × outputs values")
     }
 
-    /// Turns the outputs of one sample into what a user asks for: probabilities, or with mse values in the units of the targets.
+    /// Converts the outputs of one sample to predictions: probabilities, or with mse values in the
+    /// units of the targets.
     ///
     /// # Examples
     ///
@@ -269,7 +283,7 @@ impl Mlp {
         loss_sum
     }
 
-    /// Adds up the weighted losses, and replaces each output by ∂ℓ/∂z.
+    /// Returns the sum of the weighted losses, and replaces each output by ∂ℓ/∂z.
     fn loss_backward<R: Real>(&self, outputs: &mut [R], samples: &Samples<'_, R>, divisor: Option<R>) -> f64 {
         match &self.targets {
             Some(scale) => scale.backward(outputs, samples, divisor),
@@ -277,7 +291,7 @@ impl Mlp {
         }
     }
 
-    /// Fills `workspace.outputs` from the first layer to the last.
+    /// Computes `workspace.outputs` from the first layer to the last.
     fn forward<R: LayerProducts>(
         &self,
         params: &[R],
@@ -306,7 +320,8 @@ impl Mlp {
         }
     }
 
-    /// Fills `workspace.deltas` from the last layer to the first; ∂ℓ/∂Z_L is in the last of `workspace.outputs`.
+    /// Computes `workspace.deltas` from the last layer to the first; ∂ℓ/∂Z_L is in the last element
+    /// of `workspace.outputs`.
     fn backward<R: LayerProducts>(&self, params: &[R], samples: usize, workspace: &mut MlpWorkspace<R>) {
         let MlpWorkspace { outputs, kept, deltas, scratch, .. } = workspace;
         for (l, place) in self.layers.iter().enumerate().skip(1).rev() {
@@ -324,14 +339,14 @@ impl Mlp {
         }
     }
 
-    /// Writes `grads` of the samples in hand, whose deltas are known.
+    /// Writes `grads` of the current samples, whose deltas have been computed.
     fn params_gradient<R: LayerProducts>(
         &self,
         inputs: &[R],
         grads: &mut [R],
         workspace: &mut MlpWorkspace<R>,
     ) {
-        // Taken out, as the rest is read meanwhile.
+        // Moved out, because the rest of the workspace is read at the same time.
         let mut scratch = std::mem::take(&mut workspace.scratch);
         for (l, place) in self.layers.iter().enumerate() {
             let [delta, inputs] = workspace.rows(l, place.shape(), inputs);
@@ -342,7 +357,8 @@ impl Mlp {
         workspace.scratch = scratch;
     }
 
-    /// Forward, losses and backward of shards: all but the gradients.
+    /// Runs the forward pass, the losses and the backward pass of shards: everything except the
+    /// gradients of the params.
     fn propagate_shards(
         &self,
         params: &[f32],
@@ -366,32 +382,34 @@ impl Mlp {
         self.backward(params, samples.len(), workspace);
     }
 
-    /// Returns a bound of all sums of samples' gradients: |Σ ∂z a| ≤ B·max|∂z|·max|a|, added up over the layers.
+    /// Returns an upper bound for all sums of the gradients of samples: |Σ ∂z a| ≤
+    /// B·max|∂z|·max|a|, summed over the layers.
     fn bound(&self, inputs: &[f32], workspace: &MlpWorkspace) -> f64 {
         let samples = workspace.samples() as f64;
         let layers = self.layers.iter().enumerate().map(|(l, place)| {
             let [delta, inputs] = workspace.rows(l, place.shape(), inputs);
             let (delta, input) = (largest_magnitude(delta), largest_magnitude(inputs));
-            // The 1 is what a bias is multiplied by.
+            // The 1 is the input of the bias.
             samples * f64::from(delta) * (f64::from(input) + 1.0)
         });
-        // A NaN is not lost in a sum.
+        // NaN propagates through the sum.
         layers.sum()
     }
 }
 
-/// The outputs of the last layer, B·K of them.
+/// Returns the B·K outputs of the last layer.
 fn last<R: LayerProducts>(workspace: &mut MlpWorkspace<R>, samples: usize, outputs: usize) -> &mut [R] {
     let last = workspace.outputs.last_mut().expect("a perceptron has a layer");
     &mut last[..samples * outputs]
 }
 
-/// The values of inputs (B, I), row after row.
+/// Returns the values of inputs (B, I), row by row.
 fn contiguous<'a, R>(inputs: &ArrayView2<'a, R>) -> &'a [R] {
-    inputs.to_slice().expect("the rows of inputs follow one another")
+    inputs.to_slice().expect("the inputs are contiguous")
 }
 
-/// The buffers in which an [`Mlp`] computes. Rows beyond those of the samples in hand are left over from other calls.
+/// The buffers in which an [`Mlp`] computes. Rows past the current samples hold data of earlier
+/// calls.
 ///
 /// # Examples
 ///
@@ -406,7 +424,7 @@ fn contiguous<'a, R>(inputs: &ArrayView2<'a, R>) -> &'a [R] {
 ///
 /// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::CrossEntropy);
 /// let model = Mlp::new(MlpShape { inputs: 2, hidden, outputs: 2, activation, loss });
-/// // Made once for the largest number of samples, used again in each call.
+/// // Created once for the largest number of samples, and reused in each call.
 /// let mut workspace: MlpWorkspace = model.workspace(1);
 /// let inputs = array![[1.0, -1.0]];
 /// let samples = Samples { inputs: inputs.view(), targets: BatchTargets::Classes(&[0]), weights: None };
@@ -416,13 +434,13 @@ fn contiguous<'a, R>(inputs: &ArrayView2<'a, R>) -> &'a [R] {
 /// assert_eq!(sum(&grads), 0.0);
 /// ```
 pub struct MlpWorkspace<R: LayerProducts = f32> {
-    /// A_l of each layer, (B, O); of the last layer Z_L and then ∂ℓ/∂Z_L.
+    /// A_l of each layer, (B, O); for the last layer, Z_L and then ∂ℓ/∂Z_L.
     pub(super) outputs: Vec<Vec<R>>,
-    /// Z_l of each hidden layer whose activation keeps its input; otherwise empty.
+    /// Z_l of each hidden layer whose derivative is computed from its input; otherwise empty.
     pub(super) kept: Vec<Vec<R>>,
     /// ∂ℓ/∂Z_l of a hidden layer, (B, O).
     pub(super) deltas: Vec<Vec<R>>,
-    /// A_{l−1} of each layer, packed, if the gradient is cut by params.
+    /// A_{l−1} of each layer, packed, if the gradient is computed by segments of params.
     pub(super) panels: Vec<Panels>,
     /// The end of each shard among the current samples.
     pub(super) ends: Vec<usize>,
@@ -430,29 +448,30 @@ pub struct MlpWorkspace<R: LayerProducts = f32> {
 }
 
 impl<R: LayerProducts> MlpWorkspace<R> {
-    /// Samples in hand.
+    /// Returns the number of current samples.
     pub(super) fn samples(&self) -> usize {
         self.ends.last().copied().unwrap_or(0)
     }
 
-    /// ∂ℓ/∂Z_l (B, O) and A_{l−1} (B, I) of the samples in hand, whose A_0 is `inputs`, for a layer of (I, O).
+    /// Returns ∂ℓ/∂Z_l (B, O) and A_{l−1} (B, I) of the current samples, whose A_0 is `inputs`, for
+    /// a layer of (I, O).
     pub(super) fn rows<'a>(&'a self, l: usize, (ins, outs): (usize, usize), inputs: &'a [R]) -> [&'a [R]; 2] {
         let inputs = if l == 0 { inputs } else { &self.outputs[l - 1] };
         [self.delta(l, outs), &inputs[..self.samples() * ins]]
     }
 
-    /// ∂ℓ/∂Z_l (B, O) of the samples in hand.
+    /// Returns ∂ℓ/∂Z_l (B, O) of the current samples.
     pub(super) fn delta(&self, l: usize, outs: usize) -> &[R] {
         &self.deltas.get(l).unwrap_or(&self.outputs[l])[..self.samples() * outs]
     }
 }
 
-/// The ChaCha stream of initial params. Of the same seed, sample orders use the streams 0, 1, 2 ..., one an epoch, and the
-/// split of a test part the last one.
+/// The ChaCha stream of initial params. With the same seed, sample orders use the streams 0, 1, 2,
+/// ..., one per epoch, and the split of a test part uses the last stream.
 const STREAM: u64 = u64::MAX - 1;
 
-/// Draws numbers of U(−bound, bound) from a seed; ChaCha8's values are promised to be the same on all machines and
-/// in all versions of the crate.
+/// Draws numbers from U(−bound, bound) with a seed; ChaCha8 guarantees the same values on all
+/// machines and in all versions of the crate.
 pub(super) struct Uniform(ChaCha8Rng);
 
 impl Uniform {
@@ -462,7 +481,7 @@ impl Uniform {
         Self(generator)
     }
 
-    /// Fills `params` with 2·bound·(u − ½), u one of the 2²⁴ multiples of 2⁻²⁴ in [0, 1).
+    /// Fills `params` with 2·bound·(u − ½), where u is one of the 2²⁴ multiples of 2⁻²⁴ in [0, 1).
     pub(super) fn fill(&mut self, params: &mut [f32], bound: f32) {
         for param in params {
             let unit = (self.0.next_u32() >> 8) as f32 * 2.0_f32.powi(-24);
@@ -471,11 +490,13 @@ impl Uniform {
     }
 }
 
-/// Adds ‖∂W_i‖² + ‖∂b_i‖² = |δ_i|² (|a_i|² + 1) to `squares[i]` for each row of ∂Z (B, O) and A (B, I): of one sample
-/// ∂W = δ aᵀ, whose squares add up to the product of both sums, and ∂b = δ.
+/// Adds ‖∂W_i‖² + ‖∂b_i‖² = |δ_i|² (|a_i|² + 1) to `squares[i]` for each row of ∂Z (B, O) and A (B,
+/// I): for one sample, ∂W = δ aᵀ, whose sum of squares is the product of the sums of squares of δ
+/// and a, and ∂b = δ.
 ///
-/// In f64, where the square of an f32 is exact, and in one order: the bits of a row do not depend on the others. Goodfellow 2015,
-/// "Efficient per-example gradient computations", arXiv:1510.01799.
+/// Computed in f64, where the square of an f32 is exact, and in a fixed order: the bits of a row do
+/// not depend on other rows. Goodfellow 2015, "Efficient per-example gradient computations",
+/// arXiv:1510.01799.
 pub(super) fn add_row_squares(
     d_outputs: &[f32],
     inputs: &[f32],
@@ -493,7 +514,8 @@ pub(super) fn add_row_squares(
     );
 }
 
-/// Partial sums: two vectors of the widest machines, so that one addition need not wait for the last.
+/// The number of partial sums: two vectors of the widest machines, so that one addition need not
+/// wait for the previous one.
 const LANES: usize = 16;
 
 #[inline(always)]
@@ -516,7 +538,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_square_of_a_sample_is_that_of_its_outer_product() {
+    fn the_squared_norm_of_a_sample_is_that_of_its_outer_product() {
         let (ins, outs, rows) = (37, 5, 3);
         let value = |i: usize| ((i * 31) % 17) as f32 - 8.0;
         let d_outputs: Vec<f32> = (0..rows * outs).map(value).collect();
@@ -525,7 +547,7 @@ mod tests {
         add_row_squares(&d_outputs, &inputs, (ins, outs), &mut found);
         for (row, found) in found.iter().enumerate() {
             let (delta, input) = (&d_outputs[row * outs..][..outs], &inputs[row * ins..][..ins]);
-            // Whole numbers, so that any order is exact.
+            // Whole numbers, so that every order of summation is exact.
             let weight = delta.iter().flat_map(|d| input.iter().map(move |a| f64::from(d * a).powi(2)));
             let bias = delta.iter().map(|d| f64::from(*d).powi(2));
             assert_eq!(*found, 1.0 + weight.chain(bias).sum::<f64>());

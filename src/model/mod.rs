@@ -1,10 +1,11 @@
-//! Arrays, parameters and losses: forward and backward side by side.
+//! Models: arrays, parameters and losses, with each forward function next to its backward function.
 //!
-//! A model is a function of one flat `[f32]` of *params*. It knows samples, and nothing of ranks, threads or
-//! optimizers: given the params and some samples it writes the **sum** of the samples' gradients, each times the
-//! sample's weight. Who divides that sum, and by what, is the business of the step.
+//! A model is a function of one flat `[f32]` of *params*. It works on samples and is independent of
+//! ranks, threads and optimizers: given the params and some samples, it writes the **sum** of the
+//! samples' gradients, each multiplied by the weight of the sample. The step, not the model,
+//! divides that sum.
 //!
-//! Shapes are written with these letters, (rows, columns), row-major:
+//! Shapes are written with these letters, as (rows, columns), row-major:
 //!
 //! | letter | meaning |
 //! |---|---|
@@ -13,15 +14,18 @@
 //! | O | outputs of a layer |
 //! | K | outputs of the model: classes, or regression targets |
 //!
-//! * [`Model`] is the trait, of five required methods: implement it for your own model, or wrap a closure with [`from_fn`].
-//!   What a perceptron adds to it for speed is in `fused.rs`.
-//! * [`Mlp`] is the multi-layer perceptron, and with no hidden layer linear, softmax or logistic regression.
-//! * [`Samples`] are given to a model; [`Score`] is its result on samples that it does not learn from.
-//! * [`Activation`] and [`Loss`] are PyTorch's, each with its derivative next to it.
-//! * [`DataMismatch`] is the reason why a model and data do not fit each other.
+//! * [`Model`] is the trait, with five required methods: implement it for your own model, or wrap a
+//!   closure with [`from_fn`]. `fused.rs` contains the additional methods that make a perceptron
+//!   fast.
+//! * [`Mlp`] is the multi-layer perceptron; without hidden layers it is linear, softmax or logistic
+//!   regression.
+//! * [`Samples`] are the input of a model; [`Score`] is the result of evaluating it on samples.
+//! * [`Activation`] and [`Loss`] match PyTorch's, each with its derivative next to it.
+//! * [`DataMismatch`] is the reason why a model cannot be used with some data.
 //!
-//! The products of a layer are kernels whose bits do not depend on who computes them. The number type of the perceptron is f32, or
-//! f64 where tests check gradients against central differences.
+//! The products of a layer are kernels whose bits do not depend on which thread computes them. The
+//! number type of the perceptron is f32, or f64 in tests that check gradients against central
+//! differences.
 
 mod activation;
 mod any;
@@ -35,7 +39,7 @@ pub(crate) mod real;
 mod samples;
 
 pub use activation::Activation;
-pub(crate) use any::{AnyModel, AnyWorkspace, Erased};
+pub(crate) use any::{AnyModel, AnyWorkspace, ErasedModel};
 pub use closure::from_fn;
 pub(crate) use fused::{FusedModel, SegmentModel, ShardRun, segment_model};
 pub use loss::Loss;
@@ -44,11 +48,12 @@ pub use samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape, Tenso
 
 /// A model on flat params.
 ///
-/// The trainer calls [`gradient`](Model::gradient) from many threads at once, each with a workspace of its own.
+/// The trainer calls [`gradient`](Model::gradient) from many threads at once, each with its own
+/// workspace.
 ///
 /// # Examples
 ///
-/// A line through the origin, y = p·x, under the squared error:
+/// A line through the origin, y = p·x, with the squared error:
 ///
 /// ```
 /// use phalanx::model::{Model, Samples, Score, BatchTargets, Tensor};
@@ -87,10 +92,11 @@ pub use samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape, Tenso
 /// }
 /// ```
 pub trait Model: Sync {
-    /// The buffers that one rank needs to compute a gradient, made once and used for every step.
+    /// The buffers that one rank needs to compute a gradient, created once and reused in every
+    /// step.
     type Workspace: Send + Sync + 'static;
 
-    /// Returns the tensors in the order in which they lie in the flat params, without gaps.
+    /// Returns the tensors in their order in the flat params, which have no gaps.
     fn tensors(&self) -> Vec<Tensor>;
 
     /// Returns the number of params: the sum of the tensors' lengths.
@@ -98,27 +104,29 @@ pub trait Model: Sync {
         self.tensors().iter().map(Tensor::len).sum()
     }
 
-    /// Checks that the model can learn from, and be scored on, samples with this number of `features` and these `targets`.
+    /// Checks that the model can be trained and scored on samples with this number of `features`
+    /// and these `targets`.
     ///
     /// # Errors
     ///
-    /// A [`DataMismatch`] if not. By default a model accepts all samples.
+    /// A [`DataMismatch`] if it cannot. By default, a model accepts all samples.
     fn check(&self, features: usize, targets: TargetShape) -> Result<(), DataMismatch> {
         let _ = (features, targets);
         Ok(())
     }
 
-    /// Returns the params to start from, a function of the seed and the model alone.
+    /// Returns the initial params, a function of the seed and the model only.
     fn initial_params(&self, seed: u64) -> Vec<f32>;
 
     /// Returns buffers for calls with up to `max_samples` samples.
     fn workspace(&self, max_samples: usize) -> Self::Workspace;
 
-    /// Writes the weighted sum of the samples' gradients, grads = Σ_i w_i ∂ℓ_i/∂params, over whatever `grads`
-    /// held, and returns the weighted sum of their losses, Σ_i w_i ℓ_i.
+    /// Writes the weighted sum of the gradients of the samples, grads = Σ_i w_i ∂ℓ_i/∂params,
+    /// overwriting `grads`, and returns the weighted sum of their losses, Σ_i w_i ℓ_i.
     ///
-    /// The result must be a function of the arguments alone, or the bits of training depend on the number of threads. It must not
-    /// allocate if training is to be free of allocation.
+    /// The result must be a function of the arguments only; otherwise the bits of training depend
+    /// on the number of threads. The function must not allocate if training is to be free of
+    /// allocation.
     fn gradient(
         &self,
         params: &[f32],
@@ -127,10 +135,12 @@ pub trait Model: Sync {
         workspace: &mut Self::Workspace,
     ) -> f64;
 
-    /// Returns how well the params do on samples: the loss, and for classes how many are right.
+    /// Returns the score of the params on samples: the loss, and for classes the weight of correct
+    /// predictions.
     fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut Self::Workspace) -> Score;
 
-    /// Returns the model as one that is faster on several shards than on one after the other, if it is; by default it is not.
+    /// Returns the model as a [`FusedModel`] if it computes several shards faster than one by one;
+    /// by default, returns `None`.
     #[doc(hidden)]
     fn fused(&self) -> Option<&dyn FusedModel<Self::Workspace>> {
         None

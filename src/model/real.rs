@@ -1,8 +1,9 @@
-//! The number type of the arithmetic: f32 to train with, f64 to check gradients with.
+//! The number types of the arithmetic: f32 for training, f64 for gradient checks.
 //!
-//! The elementary functions are written here or come from the crate `libm`, not from the C library of the
-//! machine: the bits of a run then depend on the program alone. Those of f32 that sit in inner loops are free of
-//! branches and of fused multiply-adds, so that they vectorise and give the same bits with any instruction set.
+//! The elementary functions are implemented here or come from the crate `libm`, not from the C
+//! library of the machine, so the bits of a run depend only on the program. The f32 functions used
+//! in inner loops have no branches and no fused multiply-adds, so they vectorize and give the same
+//! bits with any instruction set.
 
 use std::fmt::Debug;
 use std::iter::Sum;
@@ -14,7 +15,7 @@ mod sealed {
     impl Sealed for f64 {}
 }
 
-/// f32 or f64, and no other type: the products behind the arithmetic exist for these two.
+/// f32 or f64; no other type implements the layer products.
 pub trait Real:
     sealed::Sealed
     + Copy
@@ -37,9 +38,9 @@ pub trait Real:
     /// 1.
     const ONE: Self;
 
-    /// The nearest value to `value`.
+    /// Returns the nearest value to `value`.
     fn from_f64(value: f64) -> Self;
-    /// The value as f64, exactly.
+    /// Returns the value as f64, exactly.
     fn to_f64(self) -> f64;
     /// |x|.
     fn abs(self) -> Self;
@@ -118,16 +119,18 @@ impl Real for f64 {
     }
 }
 
-/// eˣ = 2ⁿ eʳ with n = round(x / ln 2) and |r| ≤ ln(2)/2; eʳ by its Taylor polynomial of degree 7, whose error
-/// there, (ln(2)/2)⁸/8! ≈ 5e-9, is below half an ulp of f32.
+/// eˣ = 2ⁿ eʳ with n = round(x / ln 2) and |r| ≤ ln(2)/2; eʳ is computed by its Taylor polynomial
+/// of degree 7, whose error in that range, (ln(2)/2)⁸/8! ≈ 5e-9, is below half an ulp of f32.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
-    // Adding 1.5·2²³ leaves no bits for a fraction: the sum is rounded to an integer, to even at a tie.
+    // Adding 1.5·2²³ leaves no bits for a fraction: the sum is rounded to an integer, ties to even.
     const ROUND: f32 = 12_582_912.0;
-    // ln 2 in two parts: the first has 9 bits, so that n times it is exact for |n| < 2¹⁵.
+    // ln 2 in two parts: the first has 9 significant bits, so that n times it is exact for |n| <
+    // 2¹⁵.
     const LN_2_HIGH: f32 = 0.693_359_4;
     const LN_2_LOW: f32 = -2.121_944_4e-4;
-    // Beyond these the result is 0 or infinite; clamp keeps NaN, and the polynomial then carries it through.
+    // Outside these bounds the result is 0 or infinite; clamp keeps NaN, which the polynomial
+    // propagates.
     let bounded = x.clamp(-104.0, 89.0);
     let shifted = bounded * std::f32::consts::LOG2_E + ROUND;
     let n = shifted - ROUND;
@@ -136,7 +139,8 @@ fn exp(x: f32) -> f32 {
     for coefficient in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         power = power * r + coefficient;
     }
-    // 2ⁿ in two factors, because n reaches 128 and −150, outside the exponents of a normal f32.
+    // 2ⁿ as two factors, because n reaches 128 and −150, outside the exponent range of a normal
+    // f32.
     let n = shifted.to_bits().wrapping_sub(ROUND.to_bits()) as i32;
     let half = n >> 1;
     power * power_of_two(half) * power_of_two(n - half)
@@ -147,8 +151,8 @@ fn power_of_two(n: i32) -> f32 {
     f32::from_bits(((n + 127) as u32) << 23)
 }
 
-/// tanh x = ±(1 − t)/(1 + t) with t = exp(−2|x|); below 0.35, where the difference would lose bits, the Taylor
-/// polynomial to x¹¹ (relative error below 3e-8 there).
+/// tanh x = ±(1 − t)/(1 + t) with t = exp(−2|x|); below 0.35, where the difference would lose
+/// precision, the Taylor polynomial up to x¹¹ (relative error below 3e-8 in that range).
 #[inline(always)]
 fn tanh(x: f32) -> f32 {
     let t = exp(-2.0 * x.abs());
@@ -181,13 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn exp_of_the_extremes_is_what_ieee_says() {
+    fn exp_of_the_extremes_follows_ieee_754() {
         assert_eq!(exp(f32::INFINITY), f32::INFINITY);
         assert_eq!(exp(89.0), f32::INFINITY);
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert_eq!(exp(-104.0), 0.0);
         assert_eq!(exp(0.0), 1.0);
-        assert!(exp(-100.0) > 0.0, "subnormal results are kept");
+        assert!(exp(-100.0) > 0.0, "subnormal results are not flushed to zero");
         assert!(exp(f32::NAN).is_nan());
     }
 

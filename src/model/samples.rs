@@ -1,4 +1,4 @@
-//! The samples that a model is given, its tensors, whether both fit each other, and how well it does.
+//! The input of a model, its tensors, the check that a model and data match, and scores.
 
 use std::ops::AddAssign;
 
@@ -7,30 +7,31 @@ use thiserror::Error;
 
 use super::real::Real;
 
-/// Samples as dense views: inputs (B, I), one target and perhaps one weight a sample.
+/// Samples as dense views: inputs (B, I), one target per sample, and optionally one weight per
+/// sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Samples<'a, R = f32> {
     /// Inputs, (B, I), rows contiguous.
     pub inputs: ArrayView2<'a, R>,
-    /// The targets, B of them.
+    /// The targets of the B samples.
     pub targets: BatchTargets<'a, R>,
-    /// Weight of each sample, B of them; without, each weighs 1.
+    /// The B weights; without weights, each sample has weight 1.
     pub weights: Option<&'a [R]>,
 }
 
 /// The targets of B samples.
 #[derive(Clone, Copy, Debug)]
 pub enum BatchTargets<'a, R = f32> {
-    /// One class index a sample.
+    /// One class index per sample.
     Classes(&'a [u32]),
     /// Values, (B, K).
     Values(ArrayView2<'a, R>),
-    /// None are known: the samples can be predicted, not learned from.
+    /// No targets: the samples can be predicted, but not used for training.
     None,
 }
 
 impl<R: Real> Samples<'_, R> {
-    /// Number of samples, B.
+    /// Returns the number of samples, B.
     pub fn len(&self) -> usize {
         self.inputs.nrows()
     }
@@ -40,30 +41,32 @@ impl<R: Real> Samples<'_, R> {
         self.len() == 0
     }
 
-    /// Weight of sample `index`: 1 without weights.
+    /// Returns the weight of sample `index`: 1 if there are no weights.
     pub fn weight(&self, index: usize) -> R {
         self.weights.map_or(R::ONE, |weights| weights[index])
     }
 
-    /// W = Σ w_i, the number of samples if they carry no weights. Added up in order, in f64.
+    /// Returns W = Σ w_i, the number of samples if there are no weights. Summed in order, in f64.
     pub fn total_weight(&self) -> f64 {
         self.weights.map_or(self.len() as f64, |weights| weights.iter().map(|weight| weight.to_f64()).sum())
     }
 }
 
-/// The result of evaluating a model on some samples. Scores of parts add up to the score of the whole.
+/// The result of evaluating a model on some samples. The scores of parts can be added to get the
+/// score of the whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Score {
     /// Σ w_i ℓ_i.
     pub loss_sum: f64,
     /// Σ w_i.
     pub weight: f64,
-    /// Σ w_i over the samples whose class is predicted right; `None` where there are no classes.
+    /// Σ w_i over the samples whose class is predicted correctly; `None` if the targets are not
+    /// classes.
     pub correct: Option<f64>,
 }
 
 impl Score {
-    /// Its three sums, to be sent elsewhere; NaN for what there is none of.
+    /// Returns the three sums, for sending them to other processes; NaN for a missing sum.
     pub(crate) fn sums(&self) -> [f64; 3] {
         [self.loss_sum, self.weight, self.correct.unwrap_or(f64::NAN)]
     }
@@ -72,12 +75,13 @@ impl Score {
         Self { loss_sum, weight, correct: (!correct.is_nan()).then_some(correct) }
     }
 
-    /// Mean loss of a sample, Σ w_i ℓ_i / Σ w_i.
+    /// Returns the mean loss per sample, Σ w_i ℓ_i / Σ w_i.
     pub fn mean_loss(&self) -> f64 {
         self.loss_sum / self.weight
     }
 
-    /// Share of the weight that is predicted right, between 0 and 1; `None` where there are no classes.
+    /// Returns the share of the weight that is predicted correctly, between 0 and 1; `None` if the
+    /// targets are not classes.
     pub fn accuracy(&self) -> Option<f64> {
         self.correct.map(|correct| correct / self.weight)
     }
@@ -94,28 +98,28 @@ impl AddAssign for Score {
     }
 }
 
-/// Name and shape of one tensor; where it lies follows from the order of a model's tensors.
+/// The name and shape of one tensor; its position follows from the order of the model's tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
-    /// Name in a model file, such as `layers.0.weight`.
+    /// The name in a model file, such as `layers.0.weight`.
     pub name: String,
-    /// Lengths of its dimensions, outermost first; the values lie row-major.
+    /// The lengths of its dimensions, outermost first; the values are row-major.
     pub shape: Vec<usize>,
 }
 
 impl Tensor {
-    /// Names a shape.
+    /// Creates a tensor from its name and shape.
     pub fn new(name: impl Into<String>, shape: &[usize]) -> Self {
         Self { name: name.into(), shape: shape.to_vec() }
     }
 
-    /// Number of elements: the product of the shape.
-    #[allow(clippy::len_without_is_empty)] // a tensor without elements has no use here
+    /// Returns the number of elements: the product of the shape.
+    #[allow(clippy::len_without_is_empty)] // tensors are never empty
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Number of rows and the length of each; a vector is of rows of one element.
+    /// Returns the number of rows and the length of each; a vector has rows of one element.
     pub fn rows(&self) -> (usize, usize) {
         match self.shape.as_slice() {
             [rows, inner @ ..] => (*rows, inner.iter().product()),
@@ -124,25 +128,25 @@ impl Tensor {
     }
 }
 
-/// The kind and the extent of targets.
+/// The kind and the range of targets.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TargetShape {
-    /// One of so many classes.
+    /// Classes, and their number.
     Classes(usize),
-    /// So many values a sample, all between two bounds.
+    /// Values, and their range.
     Values {
-        /// Values a sample.
+        /// The number of values per sample.
         outputs: usize,
-        /// The least of all.
+        /// The smallest value.
         least: f32,
-        /// The largest of all.
+        /// The largest value.
         most: f32,
     },
-    /// Unknown.
+    /// No targets.
     None,
 }
 
-/// The reason why a model cannot learn from some data.
+/// The reason why a model cannot be trained on some data.
 ///
 /// # Examples
 ///
@@ -157,33 +161,33 @@ pub enum TargetShape {
 /// assert!(misfit.to_string().starts_with("the data has 5 features, but the model takes 4"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Error)]
-#[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
+#[allow(missing_docs, reason = "the fields are the values in each variant's message")]
 pub enum DataMismatch {
-    /// The samples have another number of features.
+    /// The samples have a different number of features.
     #[error(
-        "the data has {found} features, but the model takes {expected}; give data of the kind it was made for"
+        "the data has {found} features, but the model takes {expected}; pass data with the features that it was trained on"
     )]
     Features { found: usize, expected: usize },
-    /// There are more classes than outputs.
-    #[error("the data has {found} classes, but the model tells {expected} apart; give data with labels 0 to {last}", last = expected - 1)]
+    /// There are more classes than outputs of the model.
+    #[error("the data has {found} classes, but the model distinguishes {expected}; pass data with labels 0 to {last}", last = expected - 1)]
     Classes { found: usize, expected: usize },
-    /// There are more or fewer values than outputs.
-    #[error("the data has {found} target values a sample, but the model has {expected} outputs")]
+    /// The number of values differs from the number of outputs.
+    #[error("the data has {found} target values per sample, but the model has {expected} outputs")]
     Values { found: usize, expected: usize },
-    /// The loss is one of classes, the targets are values.
+    /// The loss is for classes, but the targets are values.
     #[error(
         "the loss {loss} needs class labels, but the targets of the data are values; use mse, or bce for values in 0 to 1"
     )]
     NeedsClasses { loss: &'static str },
-    /// The loss is one of values, the targets are classes.
+    /// The loss is for values, but the targets are classes.
     #[error("the loss {loss} needs values, but the targets of the data are class labels; use cross-entropy")]
     NeedsValues { loss: &'static str },
-    /// The loss is one of probabilities, the targets are not.
+    /// The loss is for probabilities, but the targets are not probabilities.
     #[error(
-        "the loss bce needs targets from 0 to 1, but those of the data go from {least:?} to {most:?}; use mse, or rescale them"
+        "the loss bce needs targets from 0 to 1, but those of the data range from {least:?} to {most:?}; use mse, or rescale them"
     )]
     NotProbabilities { least: f32, most: f32 },
     /// There are no targets.
-    #[error("the data has no targets; a model can predict it, but neither learn from it nor be scored on it")]
+    #[error("the data has no targets; a model can predict from it, but cannot be trained or scored on it")]
     NoTargets,
 }

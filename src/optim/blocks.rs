@@ -1,16 +1,19 @@
-//! Blocks, the fixed pieces of the params over which norms are added up and which segments are made of; and clipping by
-//! the global norm.
+//! Blocks, the fixed pieces of the params that norms are summed over and segments consist of; and
+//! clipping by the global norm.
 
 use crate::simd::vectorized;
 use std::ops::Range;
 
-/// The largest number of params of a block: with its grads and two states it stays in a first-level cache of 32 KiB.
+/// The largest number of params of a block: with its grads and two states it stays in a first-level
+/// cache of 32 KiB.
 pub const BLOCK_LEN: usize = 1024;
 
-/// The flat params cut into blocks: each tensor, from its own start, into pieces of [`BLOCK_LEN`], the last one shorter. Where a
-/// tensor has rows, a block is of whole rows, as many as fit, or a piece of one row.
+/// The flat params split into blocks: each tensor, from its start, into pieces of [`BLOCK_LEN`]
+/// params, the last one shorter. If a tensor has rows, a block has as many whole rows as fit, or is
+/// a piece of one row.
 ///
-/// Blocks depend on the tensors alone, never on how many ranks share the work, and so do all sums over blocks.
+/// Blocks, and therefore all sums over blocks, depend only on the tensors, not on the number of
+/// ranks.
 ///
 /// # Examples
 /// ```
@@ -25,27 +28,29 @@ pub const BLOCK_LEN: usize = 1024;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocks {
-    /// The start of each block, and at last the number of params: strictly increasing.
+    /// The start of each block, followed by the number of params: strictly increasing.
     starts: Vec<usize>,
     /// The tensor of each block: never decreasing.
     tensors: Vec<usize>,
-    /// The first block of each tensor, and at last the number of blocks.
+    /// The first block of each tensor, followed by the number of blocks.
     firsts: Vec<usize>,
-    /// Blocks with which a row starts, ascending, and at last the number of blocks: where segments may be cut.
+    /// Blocks that start with a row, ascending, followed by the number of blocks: the possible
+    /// segment boundaries.
     row_starts: Vec<usize>,
-    /// For each tensor, whether it is a bias, which optimizers may exclude from penalties; empty if no tensor is.
+    /// True for each tensor that is a bias, which optimizers may exclude from penalties; empty if
+    /// no tensor is.
     biases: Vec<bool>,
 }
 
 impl Blocks {
-    /// Cuts tensors of the given numbers of params, which lie one after the other. An empty tensor has no blocks.
+    /// Splits contiguous tensors of the given numbers of params. An empty tensor has no blocks.
     #[must_use]
     pub fn new(tensor_lens: &[usize]) -> Self {
         let rows: Vec<_> = tensor_lens.iter().map(|&len| (len, 1)).collect();
         Self::of_rows(&rows)
     }
 
-    /// Cuts tensors given as (number of rows, params per row).
+    /// Splits tensors given as (number of rows, params per row).
     ///
     /// # Examples
     /// ```
@@ -71,16 +76,16 @@ impl Blocks {
         blocks
     }
 
-    /// Marks the tensors that are biases, which [`OptimizerOptions::no_bias_decay`] excludes from penalties. Without this
-    /// no tensor is one.
+    /// Marks the tensors that are biases, which [`OptimizerOptions::no_bias_decay`] excludes from
+    /// penalties. By default no tensor is marked.
     ///
     /// # Panics
-    /// If there is not one answer a tensor.
+    /// If the length of `biases` is not the number of tensors.
     ///
     /// [`OptimizerOptions::no_bias_decay`]: super::OptimizerOptions::no_bias_decay
     #[must_use]
     pub fn with_biases(self, biases: Vec<bool>) -> Self {
-        assert_eq!(biases.len(), self.firsts.len() - 1, "one answer a tensor");
+        assert_eq!(biases.len(), self.firsts.len() - 1, "biases must have one entry per tensor");
         Self { biases, ..self }
     }
 
@@ -90,7 +95,7 @@ impl Blocks {
     }
 
     fn push_tensor(&mut self, tensor: usize, rows: usize, row_len: usize) {
-        // Whole rows, or one.
+        // As many whole rows as fit, but at least one.
         let most = (BLOCK_LEN / row_len.max(1)).max(1) * row_len;
         let (mut start, end) = (self.params_len(), self.params_len() + rows * row_len);
         while start < end {
@@ -110,7 +115,7 @@ impl Blocks {
         self.tensors.len()
     }
 
-    /// Returns whether there is no block, that is no param.
+    /// Returns whether there are no blocks, that is, no params.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tensors.is_empty()
@@ -131,17 +136,17 @@ impl Blocks {
         self.params_range(block..block + 1)
     }
 
-    /// Returns the params of a run of blocks, such as a segment.
+    /// Returns the params of a range of blocks, such as a segment.
     ///
     /// # Panics
-    /// If the run ends before it starts or after the last block.
+    /// If the range ends before it starts or after the last block.
     #[must_use]
     pub fn params_range(&self, blocks: Range<usize>) -> Range<usize> {
         assert!(blocks.start <= blocks.end, "blocks {blocks:?} end before they start");
         self.starts[blocks.start]..self.starts[blocks.end]
     }
 
-    /// Returns the index of the tensor that a block is a piece of.
+    /// Returns the index of the tensor that a block belongs to.
     ///
     /// # Panics
     /// If there is no such block.
@@ -159,17 +164,19 @@ impl Blocks {
         self.firsts[tensor]..self.firsts[tensor + 1]
     }
 
-    /// Cuts the blocks into one segment per rank: rank r owns the blocks from boundary r to boundary r + 1.
+    /// Splits the blocks into one segment per rank: rank r owns the blocks from boundary r to
+    /// boundary r + 1.
     ///
-    /// Boundary r is the first block with a row's start that lies at or after ⌈r·params/world_size⌉: a segment has no part of a
-    /// row. Hence two ranks differ by fewer than twice [`BLOCK_LEN`] or the longest row, whichever is more; where blocks are
-    /// equal, larger segments come first; with more ranks than blocks some are empty.
+    /// Boundary r is the first block that starts with a row and lies at or after
+    /// ⌈r·params/world_size⌉, so segments contain only whole rows. Hence the segments of two ranks
+    /// differ by fewer params than twice [`BLOCK_LEN`] or twice the longest row, whichever is more;
+    /// if blocks are equal, larger segments come first; with more ranks than blocks some are empty.
     ///
     /// # Panics
     /// If the world size is 0.
     #[must_use]
     pub fn cut(&self, world_size: usize) -> Vec<usize> {
-        assert!(world_size > 0, "params cannot be cut for a world of no ranks");
+        assert!(world_size > 0, "the world size must be at least 1");
         let total = self.params_len() as u128;
         let target = |rank: usize| (rank as u128 * total).div_ceil(world_size as u128);
         let start = |block: usize| self.starts[block] as u128;
@@ -181,16 +188,17 @@ impl Blocks {
             .collect()
     }
 
-    /// Writes the [`sum_of_squares`] of each block of a segment, whose values alone are given, into `sums`.
+    /// Writes the [`sum_of_squares`] of each block of a segment into `sums`; `values` are those of
+    /// the segment only.
     ///
-    /// Gathered from all ranks in block order they make a norm: [`norm_of_squares`].
+    /// Gathered from all ranks in block order, they give a norm: [`norm_of_squares`].
     ///
     /// # Panics
-    /// If `values` or `sums` do not fit the segment.
+    /// If the length of `values` or `sums` does not match the segment.
     pub fn sums_of_squares(&self, segment: Range<usize>, values: &[f32], sums: &mut [f64]) {
         let params = self.params_range(segment.clone());
-        assert_eq!(values.len(), params.len(), "values do not fit blocks {segment:?}");
-        assert_eq!(sums.len(), segment.len(), "sums do not fit blocks {segment:?}");
+        assert_eq!(values.len(), params.len(), "the length of values does not match blocks {segment:?}");
+        assert_eq!(sums.len(), segment.len(), "the length of sums does not match blocks {segment:?}");
         for (block, sum) in segment.zip(sums) {
             let range = self.range(block);
             *sum = sum_of_squares(&values[range.start - params.start..range.end - params.start]);
@@ -198,14 +206,15 @@ impl Blocks {
     }
 }
 
-/// Partial sums of [`sum_of_squares`]: enough for the compiler to keep four two-wide adders busy.
+/// The number of partial sums of [`sum_of_squares`]: enough for the compiler to keep four two-wide
+/// adders busy.
 const LANES: usize = 8;
 
-/// Σ x² in `f64`, in one fixed order whatever the machine.
+/// Returns Σ x² in `f64`, in one fixed order on every machine.
 ///
-/// Element i goes to lane i mod 8; lanes are added as ((0+4)+(2+6)) + ((1+5)+(3+7)). The square of an `f32` is exact in
-/// `f64`, so that only additions round. Multiplying all values by a power of two multiplies the sum by its square,
-/// exactly.
+/// Element i is added to lane i mod 8; lanes are added as ((0+4)+(2+6)) + ((1+5)+(3+7)). The square
+/// of an `f32` is exact in `f64`, so only additions round. Multiplying all values by a power of two
+/// multiplies the sum by its square, exactly.
 ///
 /// # Examples
 /// ```
@@ -240,7 +249,8 @@ fn square(x: f32) -> f64 {
     f64::from(x) * f64::from(x)
 }
 
-/// √(Σ block sums), added in index order: the norm of the params or grads that the blocks cover.
+/// Returns √(Σ block sums), added in index order: the norm of the params or grads that the blocks
+/// cover.
 ///
 /// # Examples
 /// ```
@@ -251,12 +261,13 @@ pub fn norm_of_squares(block_sums: &[f64]) -> f64 {
     block_sums.iter().sum::<f64>().sqrt()
 }
 
-/// Returns min(1, max_norm/norm): the factor for grads of this global norm, to be given to [`scale_grads`], so that the
-/// norm becomes at most `max_norm`.
+/// Returns min(1, max_norm/norm): the factor for grads of this global norm, to be passed to
+/// [`scale_grads`], so that the norm becomes at most `max_norm`.
 ///
-/// There is no ε: PyTorch's `clip_grad_norm_` divides by norm + 1e-6, which is not the same rule for sums as for means
-/// and shortens grads that are within the bound. Under a sum over m samples the bound is m times the bound of the mean.
-/// A norm that is NaN gives NaN, an infinite one 0 (and 0·∞ is NaN): bad grads stay visible.
+/// There is no ε: PyTorch's `clip_grad_norm_` divides by norm + 1e-6, which is a different rule for
+/// sums than for means and shortens grads that are within the bound. Under a sum over m samples the
+/// bound is m times that under the mean. A NaN norm gives NaN, an infinite norm 0 (and 0·∞ is NaN):
+/// non-finite grads are not hidden.
 ///
 /// # Panics
 /// If `max_norm` is not above 0.
@@ -270,7 +281,7 @@ pub fn norm_of_squares(block_sums: &[f64]) -> f64 {
 /// ```
 #[must_use]
 pub fn clip_factor(norm: f64, max_norm: f64) -> f32 {
-    assert!(max_norm > 0.0, "grads cannot be clipped to a norm of {max_norm:?}");
+    assert!(max_norm > 0.0, "grads cannot be clipped to a norm of {max_norm:?}, which is not above 0");
     if norm <= max_norm { 1.0 } else { (max_norm / norm) as f32 }
 }
 
@@ -300,7 +311,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn tensors_are_cut_from_their_own_start() {
+    fn each_tensor_is_split_from_its_start() {
         let blocks = Blocks::new(&[3, 0, 2049, 1024]);
         let ranges: Vec<_> = (0..blocks.len()).map(|block| blocks.range(block)).collect();
         assert_eq!(ranges, [0..3, 3..1027, 1027..2051, 2051..2052, 2052..3076]);
@@ -310,9 +321,9 @@ mod tests {
     }
 
     #[test]
-    fn no_params_make_no_blocks_and_empty_segments() {
-        for lens in [&[][..], &[0, 0]] {
-            let blocks = Blocks::new(lens);
+    fn no_params_give_no_blocks_and_empty_segments() {
+        for tensor_lens in [&[][..], &[0, 0]] {
+            let blocks = Blocks::new(tensor_lens);
             assert!(blocks.is_empty());
             assert_eq!(blocks.cut(3), [0, 0, 0, 0]);
             assert_eq!(blocks.params_range(0..0), 0..0);
@@ -320,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_blocks_are_cut_with_the_larger_segments_first() {
+    fn equal_blocks_give_larger_segments_first() {
         assert_eq!(Blocks::new(&[1024 * 10]).cut(3), [0, 4, 7, 10]);
         assert_eq!(Blocks::new(&[5]).cut(4), [0, 1, 1, 1, 1]);
     }
@@ -328,10 +339,10 @@ mod tests {
     proptest! {
         #[test]
         fn segments_cover_all_blocks_once_and_are_balanced(
-            lens in prop::collection::vec(0_usize..5000, 0..12),
+            tensor_lens in prop::collection::vec(0_usize..5000, 0..12),
             world_size in 1_usize..20,
         ) {
-            let blocks = Blocks::new(&lens);
+            let blocks = Blocks::new(&tensor_lens);
             let cut = blocks.cut(world_size);
             prop_assert_eq!(cut.len(), world_size + 1);
             prop_assert_eq!((cut[0], cut[world_size]), (0, blocks.len()));
@@ -342,9 +353,11 @@ mod tests {
         }
 
         #[test]
-        fn blocks_cover_all_params_once_within_their_tensors(lens in prop::collection::vec(0_usize..5000, 0..12)) {
-            let blocks = Blocks::new(&lens);
-            let mut params_of = vec![0; lens.len()];
+        fn blocks_cover_all_params_once_within_their_tensors(
+            tensor_lens in prop::collection::vec(0_usize..5000, 0..12),
+        ) {
+            let blocks = Blocks::new(&tensor_lens);
+            let mut params_of = vec![0; tensor_lens.len()];
             let mut next = 0;
             for block in 0..blocks.len() {
                 let range = blocks.range(block);
@@ -354,13 +367,13 @@ mod tests {
                 params_of[blocks.tensor_of(block)] += range.len();
                 next = range.end;
             }
-            prop_assert_eq!(params_of, lens);
+            prop_assert_eq!(params_of, tensor_lens);
         }
     }
 
     proptest! {
         #[test]
-        fn sum_of_squares_has_the_bits_of_its_slow_definition(values in prop::collection::vec(-1e3_f32..1e3, 0..300)) {
+        fn sum_of_squares_has_the_bits_of_the_reference(values in prop::collection::vec(-1e3_f32..1e3, 0..300)) {
             prop_assert_eq!(sum_of_squares(&values).to_bits(), reference::sum_of_squares(&values).to_bits());
         }
 
@@ -371,7 +384,7 @@ mod tests {
         }
 
         #[test]
-        fn clipped_grads_have_the_bound_for_norm(values in prop::collection::vec(-1e3_f32..1e3, 1..300), bound in 0.1..10.0) {
+        fn clipping_bounds_the_norm(values in prop::collection::vec(-1e3_f32..1e3, 1..300), bound in 0.1..10.0) {
             let norm = sum_of_squares(&values).sqrt();
             let mut grads = values.clone();
             scale_grads(&mut grads, clip_factor(norm, bound));
@@ -387,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_norms_give_factors_that_keep_them_visible() {
+    fn non_finite_norms_give_factors_that_do_not_hide_them() {
         assert!(clip_factor(f64::NAN, 1.0).is_nan());
         assert_eq!(clip_factor(f64::INFINITY, 1.0), 0.0);
         assert_eq!(clip_factor(0.0, 1.0), 1.0);
@@ -396,7 +409,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "clipped to a norm of 0")]
-    fn a_bound_of_zero_is_a_bug() {
+    fn a_bound_of_zero_panics() {
         let _ = clip_factor(1.0, 0.0);
     }
 }

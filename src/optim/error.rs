@@ -1,8 +1,9 @@
-//! Errors of options, schedules and stored state. Choices are named as in flags and files.
+//! Errors about options, schedules and stored state. Choices are named as in flags and files.
 
 use crate::num::UnknownName;
 
-/// A mistake of the caller, a flag or a checkpoint about optimizers and rates.
+/// An invalid optimizer option, learning rate or stored state, from the caller, a flag or a
+/// checkpoint.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum OptimError {
     /// An option is set that the chosen optimizer does not use.
@@ -18,16 +19,16 @@ pub enum OptimError {
         /// The names of the optimizers that use it.
         used_by: Vec<&'static str>,
     },
-    /// An option that shapes momentum is set, and there is no momentum.
+    /// An option that modifies momentum is set, but momentum is 0.
     #[error(
-        "option {option} does nothing without momentum, and momentum is 0; set momentum above 0 or drop {option}"
+        "option {option} has no effect without momentum, and momentum is 0; set momentum above 0 or drop {option}"
     )]
     NeedsMomentum {
         /// The option as written in flags and files.
         option: &'static str,
     },
-    /// A value is out of its option's range.
-    #[error("{option} is {value:?}, but must be {expected}; choose such a value")]
+    /// A value is outside its option's range.
+    #[error("{option} is {value:?}, but must be {expected}; choose a value in this range")]
     OutOfRange {
         /// The option as written in flags and files.
         option: &'static str,
@@ -39,16 +40,16 @@ pub enum OptimError {
     /// A name is not one of the choices.
     #[error("unknown {what} {found:?}; choose one of {}", list(expected))]
     UnknownName {
-        /// The thing to be named.
+        /// The kind of choice.
         what: &'static str,
         /// The name found.
         found: String,
-        /// The names that exist.
+        /// The known names.
         expected: &'static [&'static str],
     },
-    /// A framework does not have an optimizer, or has another one of this name.
+    /// A framework does not have an optimizer, or has a different one under this name.
     #[error(
-        "{optimizer} cannot be had as in {framework}: {reason}; choose another optimizer, or leave out --like"
+        "{optimizer} as in {framework} is not available: {reason}; choose another optimizer, or leave out --like"
     )]
     NotOf {
         /// The framework.
@@ -58,9 +59,10 @@ pub enum OptimError {
         /// The reason.
         reason: &'static str,
     },
-    /// A state buffer is requested that the optimizer does not keep.
+    /// A requested state buffer that the optimizer does not have.
     #[error(
-        "{optimizer} as configured keeps no state {found:?}, it keeps {}; use the optimizer options the state was saved with",
+        "{optimizer} as configured has no state {found:?}; its state buffers: {}; use the optimizer options the state \
+         was saved with",
         list(expected)
     )]
     UnknownState {
@@ -68,12 +70,13 @@ pub enum OptimError {
         optimizer: &'static str,
         /// The name found.
         found: String,
-        /// The names that exist.
+        /// The names of its state buffers.
         expected: &'static [&'static str],
     },
-    /// A state buffer does not fit the optimizer's segment.
+    /// A state buffer whose length differs from that of the optimizer's segment.
     #[error(
-        "state {name:?} has {found} values, but the segment has {expected} params; cut the state as the params are cut"
+        "state {name:?} has {found} values, but the segment has {expected} params; split the state into the same \
+         segments as the params"
     )]
     StateLen {
         /// The state's name.
@@ -91,23 +94,23 @@ pub enum OptimError {
         /// The chosen schedule.
         schedule: &'static str,
     },
-    /// An option that shapes the warm-up is set, and there is none.
+    /// An option that modifies the warm-up is set, but there is no warm-up.
     #[error(
-        "option {option} does nothing without a warm-up, and warmup-steps is 0; set warmup-steps above 0 or drop {option}"
+        "option {option} has no effect without a warm-up, and warmup-steps is 0; set warmup-steps above 0 or drop {option}"
     )]
     NeedsWarmup {
         /// The option as written in flags and files.
         option: &'static str,
     },
-    /// A constant warm-up without a share of the rate.
+    /// A constant warm-up without a starting fraction of the rate.
     #[error(
-        "a constant warm-up needs the share of the rate that it has; give warmup-start, such as the base batch size over \
-         the batch size"
+        "a constant warm-up needs a starting fraction of the rate; set warmup-start, for example to the base batch size \
+         divided by the batch size"
     )]
     NeedsWarmupStart,
-    /// A schedule that decays after its warm-up has no step left to decay in.
+    /// A schedule that decays after its warm-up has no step left in which to decay.
     #[error(
-        "warmup-steps is {warmup_steps}, but the run has {total_steps} steps, so that the {schedule} schedule never decays; \
+        "warmup-steps is {warmup_steps}, but the run has {total_steps} steps, so the {schedule} schedule never decays; \
          warm up for fewer steps or train for more"
     )]
     WarmupTooLong {

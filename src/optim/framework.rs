@@ -6,7 +6,7 @@ use super::reduction::Reduction;
 use crate::num::names;
 use serde::{Deserialize, Serialize};
 
-/// A framework whose numbers are to be typed in as they are printed.
+/// A framework whose hyper-parameters Phalanx accepts unchanged.
 ///
 /// | | gradient of a step | momentum | L2 | clipped | source |
 /// |---|---|---|---|---|---|
@@ -16,12 +16,13 @@ use serde::{Deserialize, Serialize};
 /// | `horovod-sum` | sum of shard means | as pytorch | as pytorch | as pytorch | the same, `op=hvd.Sum` |
 /// | `mindspore` | sum of shard means | v ← μv + g | g + λw | before L2 | `gradients_mean=False`, `nn.Momentum` |
 /// | `caffe` | mean | v ← μv + ηg | g + λw | before L2 | `SGDSolver::ApplyUpdate` |
-/// | `keras` | mean | v ← μv + ηg | 2λw, kernels alone | after L2 | `keras.optimizers`, `regularizers.L2` |
-/// | `tensorflow1-estimator` | sum | v ← μv + g | λw, kernels alone | after L2 | `tf.estimator`, `Reduction.SUM` |
-/// | `scikit-learn` | mean | v ← μv + ηg | (Σg + αw)/m, kernels alone | never | `MLPClassifier` |
+/// | `keras` | mean | v ← μv + ηg | 2λw, kernels only | after L2 | `keras.optimizers`, `regularizers.L2` |
+/// | `tensorflow1-estimator` | sum | v ← μv + g | λw, kernels only | after L2 | `tf.estimator`, `Reduction.SUM` |
+/// | `scikit-learn` | mean | v ← μv + ηg | (Σg + αw)/m, kernels only | never | `MLPClassifier` |
 ///
-/// The shards of the distributed ones are their processes. Optimizer constants differ too ([`optimizer`](Self::optimizer)):
-/// Keras has ε = 1e-7, inside of the root or before Adam's bias correction, and adagrad starts from 0.1.
+/// In the distributed frameworks, each process is a shard. Optimizer constants differ too
+/// ([`optimizer`](Self::optimizer)): Keras has ε = 1e-7, inside the square root or before Adam's
+/// bias correction, and initializes Adagrad's accumulator to 0.1.
 ///
 /// # Examples
 ///
@@ -48,13 +49,13 @@ pub enum Framework {
     HorovodAverage,
     /// Horovod with `op=Sum`, around PyTorch's optimizers.
     HorovodSum,
-    /// MindSpore's data parallel mode, with `gradients_mean` as it is by default: off.
+    /// MindSpore's data-parallel mode, with `gradients_mean` off, its default.
     Mindspore,
     /// Caffe's solvers on one device.
     Caffe,
     /// Keras 3.
     Keras,
-    /// Estimators of TensorFlow 1, whose losses are summed.
+    /// TensorFlow 1's estimators, whose losses are summed.
     Tensorflow1Estimator,
     /// scikit-learn's `MLPClassifier`.
     ScikitLearn,
@@ -73,7 +74,7 @@ names!(Framework, "framework", OptimError, [
 ]);
 
 impl Framework {
-    /// Returns the reduction by which it makes the gradient of a step.
+    /// Returns the reduction that gives its gradient of a step.
     #[must_use]
     pub const fn reduction(self) -> Reduction {
         match self {
@@ -93,7 +94,7 @@ impl Framework {
         }
     }
 
-    /// Returns whether the number of processes, its shards, is part of what it computes.
+    /// Returns whether its results depend on the number of processes, that is, of shards.
     #[must_use]
     pub const fn needs_shards(self) -> bool {
         matches!(self.reduction(), Reduction::MeanOfShardMeans | Reduction::SumOfShardMeans)
@@ -111,14 +112,14 @@ impl Framework {
         if matches!(self, Self::ScikitLearn) { L2Form::BatchSum } else { L2Form::Gradient }
     }
 
-    /// Returns whether its L2 is part of the objective and of kernels alone, so that it excludes biases and is clipped with
-    /// the loss's gradient.
+    /// Returns whether its L2 penalty is part of the objective and applies to kernels only, so that
+    /// it excludes biases and is clipped together with the loss's gradient.
     #[must_use]
     pub const fn penalises_in_objective(self) -> bool {
         matches!(self, Self::Keras | Self::Tensorflow1Estimator | Self::ScikitLearn)
     }
 
-    /// Returns its optimizer when none is named.
+    /// Returns its default optimizer.
     #[must_use]
     pub const fn default_optimizer(self) -> OptimizerKind {
         match self {
@@ -128,7 +129,7 @@ impl Framework {
         }
     }
 
-    /// Returns its learning rate when none is given, or `None` if it has no such default.
+    /// Returns its default learning rate, or `None` if it has none.
     #[must_use]
     pub const fn default_rate(self, kind: OptimizerKind) -> Option<f64> {
         use OptimizerKind::{Adagrad, Adam, Adamw, Sgd};
@@ -146,10 +147,12 @@ impl Framework {
         }
     }
 
-    /// Returns its optimizer of that kind, with its own constants: ε and where it stands, where adagrad starts from, decays.
+    /// Returns its optimizer of this kind, with its constants: the value and place of ε, Adagrad's
+    /// initial accumulator, decay rates.
     ///
     /// # Errors
-    /// [`OptimError::NotOf`] for an optimizer that it does not have, or computes in a way that is not one of Phalanx's.
+    /// [`OptimError::NotOf`] for an optimizer that it does not have, or whose formula Phalanx does
+    /// not implement.
     pub fn optimizer(self, kind: OptimizerKind) -> Result<OptimizerOptions, OptimError> {
         use OptimizerKind::{Adagrad, Adam, Adamw, Lamb, Lars, Rmsprop, Sgd};
         let options = OptimizerOptions { l2_form: self.l2_form(), ..OptimizerOptions::new(kind) };
@@ -158,7 +161,9 @@ impl Framework {
         let not_of =
             |reason| Err(OptimError::NotOf { framework: self.name(), optimizer: kind.name(), reason });
         Ok(match (self, kind) {
-            (_, Lars | Lamb) => return not_of("it has none of its own, and those of others differ"),
+            (_, Lars | Lamb) => {
+                return not_of("it does not include one, and third-party implementations differ");
+            }
             (Self::ScikitLearn, Sgd) => {
                 OptimizerOptions { momentum: Some(0.9), nesterov: true, l2: 1e-4, ..options }
             }
@@ -177,13 +182,13 @@ impl Framework {
                 OptimizerOptions { initial_accumulator: Some(0.1), ..eps(0.0, EpsForm::Outside) }
             }
             (Self::Tensorflow1Estimator | Self::Mindspore, Rmsprop) => {
-                return not_of("its average of squares starts from 1, here from 0");
+                return not_of("its average of squares starts from 1, but Phalanx's from 0");
             }
             (Self::Caffe, Adagrad | Rmsprop) => eps(1e-8, EpsForm::Outside),
             (Self::Caffe | Self::Tensorflow1Estimator | Self::Mindspore, Adam) => {
                 eps(1e-8, EpsForm::Uncorrected)
             }
-            (Self::Caffe | Self::Tensorflow1Estimator, Adamw) => return not_of("it has none of its own"),
+            (Self::Caffe | Self::Tensorflow1Estimator, Adamw) => return not_of("it does not include one"),
             (Self::Mindspore, Adamw) => return not_of("its AdamWeightDecay has no bias correction"),
             (Self::Pytorch | Self::PytorchDdp | Self::HorovodAverage | Self::HorovodSum, _) => options,
         })
@@ -195,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_optimizer_of_every_framework_is_a_good_one_or_refused_with_a_reason() {
+    fn every_optimizer_of_every_framework_is_valid_or_refused_with_a_reason() {
         for &framework in Framework::ALL {
             for &kind in OptimizerKind::ALL {
                 match framework.optimizer(kind) {

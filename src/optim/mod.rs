@@ -1,41 +1,47 @@
-//! Optimizers, learning rates and the conventions they are written in.
+//! Optimizers, learning rates and the conventions in which hyper-parameters are written.
 //!
-//! Everything here works on flat `[f32]` and knows neither shapes nor threads; nothing allocates in a step.
+//! Everything here works on flat `[f32]`, without shapes or threads; a step allocates nothing.
 //!
-//! The words of this module:
+//! Terms used in this module:
 //!
-//! - **params**, **grads**: all parameters of a model one after the other, and their gradients. A *tensor* is a run of
-//!   params whose norm LARS and LAMB need.
-//! - **block**: a fixed piece of a tensor of at most 1024 params. Blocks depend on the tensors
-//!   alone. A **segment** is a run of whole blocks, owned by one rank, which has one [`Optimizer`] for it.
+//! - **params**, **grads**: all parameters of a model in one flat array, and their gradients. A
+//!   *tensor* is a contiguous range of params whose norm LARS and LAMB need.
+//! - **block**: a fixed piece of a tensor of at most 1024 params. Blocks depend only on the
+//!   tensors. A **segment** is a contiguous range of whole blocks, owned by one rank, which has one
+//!   [`Optimizer`] for it.
 //! - **direction** `u`: the result of a rule for a gradient; params move by −rate·`u`.
-//! - **rate**: the learning rate η of a step, from a schedule ([`ScheduleOptions`]), in `f64`, cast to `f32` once per step.
-//! - **reduction**: how per-sample gradients become the gradient of a step ([`Reduction`]). Under a *sum* gradients are
-//!   larger than under a *mean* by the batch size, and rates, penalties and ε change with them.
-//! - **l2** (λ, coupled): added to the gradient, g + λw. **weight decay** (decoupled): old params scaled by 1 − ηλ.
+//! - **rate**: the learning rate η of a step, from a schedule ([`ScheduleOptions`]), in `f64`, cast
+//!   to `f32` once per step.
+//! - **reduction**: the rule by which per-sample gradients become the gradient of a step
+//!   ([`Reduction`]). Gradients under a *sum* are larger than under a *mean* by the batch size, and
+//!   rates, penalties and ε change accordingly.
+//! - **l2** (λ, coupled): added to the gradient, g + λw. **weight decay** (decoupled): old params
+//!   scaled by 1 − ηλ.
 //!
-//! # The same bits for any cut
+//! # Bit-identical results for any segmentation
 //!
-//! Every rule is elementwise, save for norms. A norm is the root of a sum over blocks, in index order, of each block's
-//! sum of squares, which one rank computes in one fixed order. So params and state have the same bits however the
-//! blocks are dealt to ranks. No product is fused with a sum, so that the instruction set does not matter either.
+//! Every rule is elementwise except for norms. A norm is the square root of a sum over blocks, in
+//! index order, of each block's sum of squares, which one rank computes in one fixed order. So
+//! params and state have the same bits regardless of how the blocks are distributed over ranks.
+//! Products are never fused with sums, so that the instruction set does not matter either.
 //!
-//! # Sum and mean are exactly translatable
+//! # Exact translation between sum and mean
 //!
-//! Every formula is written such that scaling all gradients by a power of two, with the options scaled as their
-//! convention asks, gives the same bits of params (as long as nothing underflows or overflows): no hidden ε, no bound
-//! of our own. `tests/train/translations.rs` lists every such row.
+//! Every formula is written such that scaling all gradients by a power of two, with the options
+//! scaled as their convention requires, gives the same bits of params (as long as nothing
+//! underflows or overflows): there is no hidden ε and no additional bound.
+//! `tests/train/translations.rs` lists every such case.
 //!
-//! | file | holds |
+//! | file | contents |
 //! |---|---|
-//! | `options` | the choices, the options and the table of their defaults and ranges; checked options |
+//! | `options` | optimizer kinds, their options, the table of defaults and ranges; checked options |
 //! | `optimizer`, `rules`, `state` | a segment's optimizer and its two phases; the arithmetic; its buffers |
 //! | `blocks` | blocks and their sums of squares; clipping by the global norm |
 //! | `reduction` | the gradient of a step |
-//! | `schedule` | rates over steps, the first of them, and rates for other batch sizes |
+//! | `schedule` | learning-rate schedules, warm-up, and rates for other batch sizes |
 //! | `framework` | the meaning of hyper-parameters in other frameworks |
-//! | [`convention`] | settings carried from one convention to another, with what is exact about it |
-//! | `reference` | every rule written slowly in `f64`, as the definition that tests compare with |
+//! | [`convention`] | translation of settings between conventions, with the exactness of each number |
+//! | `reference` | a slow `f64` version of every rule, as the definition that tests compare with |
 
 pub(crate) mod blocks;
 pub mod convention;
@@ -102,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_the_known_ones() {
+    fn the_error_for_an_unknown_name_lists_the_known_names() {
         let error = "mean-of-means".parse::<Reduction>().unwrap_err();
         assert_eq!(
             error.to_string(),

@@ -1,4 +1,4 @@
-//! A segment's optimizer.
+//! The optimizer of a segment.
 
 use super::blocks::{BLOCK_LEN, Blocks, scale_grads, sum_of_squares};
 use super::error::OptimError;
@@ -10,10 +10,10 @@ use super::state::{NoDecay, StateBuffers};
 use crate::simd::vectorized;
 use std::ops::Range;
 
-/// An update rule with the state for one segment of the params.
+/// An update rule with its state for one segment of the params.
 ///
-/// With g the reduced and clipped gradient plus λw (λ the coupled `l2`), η the rate, λ' the decoupled weight decay and t
-/// the step from 1:
+/// With g the reduced and clipped gradient plus λw (λ the coupled `l2`), η the rate, λ' the
+/// decoupled weight decay and t the step from 1:
 ///
 /// | rule | state | update, after w ← (1 − ηλ')w | source |
 /// |---|---|---|---|
@@ -28,16 +28,19 @@ use std::ops::Range;
 ///
 /// In lars and lamb the factor is 1 if either norm is 0.
 ///
-/// It is that of all params, or, in the trainer, of one segment, a run of whole blocks; params and grads given to it are those of
-/// that segment alone. The bits of params and state do not depend on how the blocks are cut into segments.
+/// The segment is a range of whole blocks: all of them, or, in the trainer, those of one rank. The
+/// params and grads passed to an optimizer are those of its segment only. The bits of params and
+/// state do not depend on how the blocks are split into segments.
 ///
 /// # Phases
-/// An update has two phases, `prepare` and `finish`. In between, lars and lamb exchange sums of squares between ranks. All other rules
-/// may do both at once, and get the same bits. A step is over, and counted, when the second phase is.
+/// An update has two phases, `prepare` and `finish`. In between, lars and lamb exchange sums of
+/// squares between ranks. All other rules may run both at once, with the same bits. A step is
+/// complete, and counted, after the second phase.
 ///
 /// # Cost
-/// Memory: as many `f32` per param as [`state`](Self::state) has names, at most 2, allocated by [`new`](Self::new) and never again. Time:
-/// one pass over params, grads and state, block by block, so that what a block's inner loops share stays in the first-level cache.
+/// Memory: one `f32` per param for each buffer of [`state`](Self::state), at most 2, allocated once
+/// by [`new`](Self::new). Time: one pass over params, grads and state, block by block, so that the
+/// data shared by a block's inner loops stays in the first-level cache.
 ///
 /// # Examples
 /// ```
@@ -54,12 +57,13 @@ use std::ops::Range;
 #[derive(Debug, Clone)]
 pub struct Optimizer {
     hyper: Hyper,
-    /// The start of each block of the segment, counted from the segment's start, and at last its number of params.
+    /// The start of each block of the segment, counted from the segment's start, followed by its
+    /// number of params.
     starts: Vec<usize>,
     parts: Vec<TensorPart>,
     /// The number of blocks of all segments.
     blocks_len: usize,
-    /// The params of the segment that penalties leave out.
+    /// The params of the segment that are excluded from penalties.
     no_decay: NoDecay,
     /// The divisor of the coupled penalty's λ.
     l2_divisor: f64,
@@ -67,7 +71,7 @@ pub struct Optimizer {
     steps: u64,
 }
 
-/// A step in progress, made by [`Optimizer::begin`].
+/// A step in progress, started by [`Optimizer::begin`].
 ///
 /// # Examples
 ///
@@ -94,16 +98,19 @@ pub struct Update<'a> {
 }
 
 impl Update<'_> {
-    /// Moves some params of the segment, given by their indices in it, once each in a step. What is left in `grads` is of no
-    /// use.
+    /// Updates some params of the segment, given by their indices in it; each param once per step.
+    /// The contents of `grads` are unspecified afterwards.
     ///
     /// # Panics
-    /// If the lengths differ, or the indices reach beyond the segment.
+    /// If the lengths differ, or an index is outside the segment.
     ///
     /// # Cost
     /// One pass over params, grads and state.
     pub fn piece(&mut self, indices: Range<usize>, params: &mut [f32], grads: &mut [f32]) {
-        assert!(params.len() == indices.len() && grads.len() == indices.len(), "one param and grad an index");
+        assert!(
+            params.len() == indices.len() && grads.len() == indices.len(),
+            "params and grads must have one value per index"
+        );
         let start = indices.start;
         for (range, excluded) in self.no_decay.runs(indices) {
             let local = range.start - start..range.end - start;
@@ -129,16 +136,18 @@ impl Update<'_> {
 /// The part of a tensor that lies in the segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct TensorPart {
-    /// Its blocks, counted from the segment's first.
+    /// The blocks of this part, counted from the segment's first.
     own: Range<usize>,
     /// The blocks of the whole tensor, counted over all segments.
     tensor: Range<usize>,
 }
 
 impl Optimizer {
-    /// Makes the optimizer of tensors with the given numbers of params, which lie one after the other. All state is allocated here.
+    /// Creates the optimizer of contiguous tensors with the given numbers of params. All state is
+    /// allocated here.
     ///
-    /// [`OptimizerOptions::no_bias_decay`] has no effect here, as no tensor is known to be a bias.
+    /// [`OptimizerOptions::no_bias_decay`] has no effect here, because no tensor is marked as a
+    /// bias.
     ///
     /// # Errors
     /// Those of [`OptimizerOptions::check`].
@@ -147,10 +156,11 @@ impl Optimizer {
         Ok(Self::for_segment(&options.hyper()?, &blocks, 0..blocks.len()))
     }
 
-    /// Makes the optimizer of a segment, given as a run of block indices. All state is allocated here.
+    /// Creates the optimizer of a segment, given as a range of block indices. All state is
+    /// allocated here.
     ///
     /// # Panics
-    /// If the segment does not lie within the blocks.
+    /// If the segment is not within the blocks.
     #[doc(hidden)]
     #[must_use]
     pub fn for_segment(hyper: &Hyper, blocks: &Blocks, segment: Range<usize>) -> Self {
@@ -172,14 +182,15 @@ impl Optimizer {
         }
     }
 
-    /// Makes a whole step. What is left in `grads` is of no use.
+    /// Performs a whole step. The contents of `grads` are unspecified afterwards.
     ///
     /// # Panics
-    /// If `params` or `grads` do not have the segment's length; if the rate is negative or not finite as `f32`; if the rule needs tensor
-    /// norms, which lars and lamb do, and this is a segment of several.
+    /// If `params` or `grads` do not have the segment's length; if the rate is negative or not
+    /// finite as `f32`; if the rule needs tensor norms (lars, lamb) and this is one of several
+    /// segments.
     ///
     /// # Cost
-    /// With tensor norms, 16 bytes a block are allocated in each call.
+    /// With tensor norms, each call allocates 16 bytes per block.
     pub fn update(&mut self, rate: f64, params: &mut [f32], grads: &mut [f32]) {
         self.check(params, grads);
         if self.hyper.needs_tensor_norms() && self.starts.len() - 1 == self.blocks_len {
@@ -196,8 +207,8 @@ impl Optimizer {
         update.end();
     }
 
-    /// Begins a whole step whose grads come piece by piece: [`update`](Self::update) without storing all of them
-    /// first. The bits do not depend on the pieces.
+    /// Starts a whole step whose grads are passed piece by piece: [`update`](Self::update) without
+    /// storing all of them first. The bits do not depend on the pieces.
     ///
     /// # Panics
     /// If the rule needs tensor norms, or the rate is negative or not finite as `f32`.
@@ -217,7 +228,11 @@ impl Optimizer {
     /// ```
     #[doc(hidden)]
     pub fn begin(&mut self, rate: f64) -> Update<'_> {
-        assert!(!self.hyper.needs_tensor_norms(), "{} needs norms between two phases", self.hyper.kind());
+        assert!(
+            !self.hyper.needs_tensor_norms(),
+            "{} needs tensor norms between its two phases; call prepare and finish",
+            self.hyper.kind()
+        );
         check_rate(rate);
         Update {
             prepare: Prepare::new(&self.hyper, self.steps + 1, self.l2_divisor),
@@ -228,11 +243,12 @@ impl Optimizer {
         }
     }
 
-    /// Does the first phase: turns grads, in place, into the input of the second phase, and updates the state that
-    /// needs neither the rate nor norms.
+    /// Runs the first phase: turns grads, in place, into the input of the second phase, and updates
+    /// the state that needs neither the rate nor norms.
     ///
-    /// For rules that need tensor norms, `block_squares` has one entry per block of the segment and receives ‖w‖² and
-    /// ‖g‖² (lars, g without λw) or ‖u‖² (lamb). For all others it is left alone and may be empty.
+    /// For rules that need tensor norms, `block_squares` has one entry per block of the segment and
+    /// receives ‖w‖² and ‖g‖² (lars, g without λw) or ‖u‖² (lamb). Other rules ignore it, and it
+    /// may be empty.
     ///
     /// # Panics
     /// If `params`, `grads` or `block_squares` do not have the segment's length.
@@ -242,7 +258,7 @@ impl Optimizer {
         let norms = self.hyper.needs_tensor_norms();
         assert!(
             !norms || block_squares.len() == self.starts.len() - 1,
-            "block squares do not fit the segment"
+            "block_squares must have one entry per block of the segment"
         );
         let prepare = Prepare::new(&self.hyper, self.steps + 1, self.l2_divisor);
         for (block, pair) in self.starts.windows(2).enumerate() {
@@ -259,18 +275,18 @@ impl Optimizer {
         }
     }
 
-    /// Does the second phase: completes the direction, moves the params and counts the step. What is left in `grads` is
-    /// the direction u.
+    /// Runs the second phase: completes the direction, updates the params and counts the step.
+    /// Afterwards `grads` contains the direction u.
     ///
-    /// For rules that need tensor norms, `all_block_squares` holds what every rank's first phase wrote, in block order;
-    /// for all others it is not read and may be empty.
+    /// For rules that need tensor norms, `all_block_squares` contains the results of every rank's
+    /// first phase, in block order. Other rules ignore it, and it may be empty.
     ///
     /// # Panics
-    /// If `params` or `grads` do not have the segment's length, or `all_block_squares` not that of all blocks; if the rate
-    /// is negative or not finite as `f32`.
+    /// If `params` or `grads` do not have the segment's length, or `all_block_squares` does not
+    /// have one entry per block; if the rate is negative or not finite as `f32`.
     ///
     /// # Cost
-    /// Besides the pass over the segment, one addition per block of every tensor that reaches into it.
+    /// One pass over the segment, and one addition per block of every tensor that overlaps it.
     #[doc(hidden)]
     pub fn finish(
         &mut self,
@@ -282,7 +298,10 @@ impl Optimizer {
         self.check(params, grads);
         check_rate(rate);
         let norms = self.hyper.needs_tensor_norms();
-        assert!(!norms || all_block_squares.len() == self.blocks_len, "block squares do not fit all blocks");
+        assert!(
+            !norms || all_block_squares.len() == self.blocks_len,
+            "all_block_squares must have one entry per block"
+        );
         let finish = Finish::new(&self.hyper, self.steps + 1, rate, self.l2_divisor);
         for part in &self.parts {
             let finish = finish.without_decay_if(self.no_decay.contains(self.starts[part.own.start]));
@@ -302,12 +321,13 @@ impl Optimizer {
 
     fn check(&self, params: &[f32], grads: &[f32]) {
         let len = self.starts[self.starts.len() - 1];
-        assert_eq!(params.len(), len, "params do not fit the segment");
-        assert_eq!(grads.len(), len, "grads do not fit the segment");
+        assert_eq!(params.len(), len, "params do not have the segment's length");
+        assert_eq!(grads.len(), len, "grads do not have the segment's length");
     }
 
-    /// Divides λ of the coupled penalty by `divisor` in the steps to come: by the weight of each step for
-    /// [`L2Form::BatchSum`](super::L2Form::BatchSum), which the optimizer cannot know.
+    /// Divides λ of the coupled penalty by `divisor` in all following steps: for
+    /// [`L2Form::BatchSum`](super::L2Form::BatchSum) by the weight of each step, which the
+    /// optimizer does not know.
     ///
     /// # Panics
     /// If the divisor is not above 0 and finite.
@@ -323,43 +343,46 @@ impl Optimizer {
         &self.hyper
     }
 
-    /// Returns the state buffers with their names, named as PyTorch's `state_dict` names them.
+    /// Returns the state buffers with their names, the same as in PyTorch's `state_dict`.
     pub fn state(&self) -> impl Iterator<Item = (&'static str, &[f32])> {
         self.state.iter()
     }
 
-    /// Returns the state buffers with their names, to be written.
+    /// Returns the mutable state buffers with their names.
     pub fn state_mut(&mut self) -> impl Iterator<Item = (&'static str, &mut [f32])> {
         self.state.iter_mut()
     }
 
-    /// Replaces a state buffer, as when a run is resumed.
+    /// Replaces a state buffer, for example to resume a run.
     ///
     /// # Errors
-    /// [`OptimError::UnknownState`] if the rule keeps no buffer of this name; [`OptimError::StateLen`] if the number of
-    /// values is not the segment's. Nothing is changed then.
+    /// [`OptimError::UnknownState`] if the rule has no buffer of this name;
+    /// [`OptimError::StateLen`] if the number of values is not the segment's. On error, nothing is
+    /// changed.
     pub fn load_state(&mut self, name: &str, values: &[f32]) -> Result<(), OptimError> {
         self.state.load(name, values)
     }
 
-    /// Returns the number of steps done.
+    /// Returns the number of completed steps.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// Sets the number of steps done, as when a run is resumed. Adam's and lamb's bias corrections count from it.
+    /// Sets the number of completed steps, for example to resume a run. The bias corrections of
+    /// Adam and LAMB depend on it.
     pub fn set_steps(&mut self, steps: u64) {
         self.steps = steps;
     }
 
-    /// Translates the state for a switch of convention during a run, after which gradients are `factor` times as large: m
-    /// from a mean over m samples to their sum, 1/m back. Each buffer is multiplied by its power of the factor,
-    /// the 2nd for averages of squares; rate, `l2`, ε and the other options are the caller's to translate.
+    /// Translates the state for a change of convention during a run, after which gradients are
+    /// `factor` times as large: m from a mean over m samples to their sum, 1/m back. Each buffer is
+    /// multiplied by its power of the factor, the 2nd for averages of squares; the caller must
+    /// translate the rate, `l2`, ε and the other options.
     ///
     /// # Errors
-    /// [`OptimError::OutOfRange`] if the factor, or its square where the state has squares, is not a positive normal `f32`.
-    /// Nothing is changed then.
+    /// [`OptimError::OutOfRange`] if the factor, or its square if the state contains squares, is
+    /// not a positive normal `f32`. On error, nothing is changed.
     pub fn rescale_state(&mut self, factor: f64) -> Result<(), OptimError> {
         let powers = self.hyper.state_powers();
         for power in [1].iter().chain(powers) {
@@ -371,8 +394,9 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Multiplies the momentum buffer: by η_new/η_old when the rate changes under Caffe's form, which then is again
-    /// PyTorch's (Goyal et al. 2017, arXiv:1706.02677, remark 2).
+    /// Multiplies the momentum buffer: by η_new/η_old when the rate changes under Caffe's form,
+    /// which makes it equivalent to PyTorch's again (Goyal et al. 2017, arXiv:1706.02677, remark
+    /// 2).
     ///
     /// # Errors
     /// [`OptimError::UnknownState`] if there is no momentum.
@@ -382,7 +406,7 @@ impl Optimizer {
 }
 
 fn check_rate(rate: f64) {
-    assert!(rate >= 0.0 && (rate as f32).is_finite(), "rate {rate:?} is not a finite f32 of 0 or above");
+    assert!(rate >= 0.0 && (rate as f32).is_finite(), "rate {rate:?} is negative or not finite as f32");
 }
 
 fn parts(blocks: &Blocks, segment: Range<usize>) -> Vec<TensorPart> {
@@ -403,10 +427,11 @@ fn add(block_squares: &[[f64; 2]]) -> [f64; 2] {
     block_squares.iter().fold([0.0, 0.0], |[a, b], [c, d]| [a + c, b + d])
 }
 
-/// The first phase, before norms are exchanged: the penalty, and the state of the rules that do not need the rate.
+/// The first phase, before norms are exchanged: the penalty, and the state of the rules that do not
+/// need the rate.
 #[derive(Debug, Clone, Copy)]
 struct Prepare {
-    /// 0 for lars, which has λ inside of its local rate.
+    /// 0 for lars, whose local rate includes λ.
     l2: f32,
     direction: Direction,
 }
@@ -414,7 +439,8 @@ struct Prepare {
 /// The part of the direction that the first phase computes.
 #[derive(Debug, Clone, Copy)]
 enum Direction {
-    /// Nothing: momentum comes in the second phase, as Caffe's form needs the rate and lars the norms.
+    /// Nothing: momentum is part of the second phase, because Caffe's form needs the rate and lars
+    /// the norms.
     Later,
     Adagrad(Adagrad),
     Rmsprop(Rmsprop),
@@ -423,7 +449,8 @@ enum Direction {
 }
 
 impl Prepare {
-    /// `step` counts from 1, λ is that of the options over `l2_divisor`.
+    /// Creates the phase of a step, counted from 1. λ is that of the options divided by
+    /// `l2_divisor`.
     fn new(hyper: &Hyper, step: u64, l2_divisor: f64) -> Self {
         let direction = match &hyper.rule {
             Rule::Sgd(_) | Rule::Lars { .. } => Direction::Later,
@@ -442,7 +469,7 @@ impl Prepare {
         Self { l2, direction }
     }
 
-    /// Returns the phase for params that penalties leave out, if these are.
+    /// Returns the phase without penalties if `excluded`, otherwise unchanged.
     fn without_decay_if(mut self, excluded: bool) -> Self {
         if excluded {
             self.l2 = 0.0;
@@ -474,14 +501,15 @@ struct Finish<'a> {
     rule: &'a Rule,
     rate: f64,
     l2: f64,
-    /// The tensor's local rate, for lars alone.
+    /// The tensor's local rate, for lars only.
     local: Option<f32>,
     velocity: Velocity,
     apply: Apply,
 }
 
 impl<'a> Finish<'a> {
-    /// `step` counts from 1, λ is that of the options over `l2_divisor`.
+    /// Creates the phase of a step, counted from 1. λ is that of the options divided by
+    /// `l2_divisor`.
     fn new(hyper: &'a Hyper, step: u64, rate: f64, l2_divisor: f64) -> Self {
         let velocity = Velocity::new(&hyper.rule, rate);
         let step_rate = match &hyper.rule {
@@ -492,7 +520,7 @@ impl<'a> Finish<'a> {
         Self { rule: &hyper.rule, rate, l2: hyper.options.l2 / l2_divisor, local: None, velocity, apply }
     }
 
-    /// Returns the phase for params that penalties leave out, if these are.
+    /// Returns the phase without penalties if `excluded`, otherwise unchanged.
     fn without_decay_if(mut self, excluded: bool) -> Self {
         if excluded {
             self.l2 = 0.0;
@@ -501,7 +529,8 @@ impl<'a> Finish<'a> {
         self
     }
 
-    /// Returns the phase for one tensor, whose ‖w‖² and ‖g‖² (lars) or ‖w‖² and ‖u‖² (lamb) are given.
+    /// Returns the phase for one tensor with the given ‖w‖² and ‖g‖² (lars) or ‖w‖² and ‖u‖²
+    /// (lamb).
     fn for_tensor(mut self, squares: [f64; 2]) -> Self {
         match self.rule {
             Rule::Lars { trust_coefficient, .. } => {

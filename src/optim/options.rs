@@ -1,15 +1,15 @@
-//! Optimizers and their options: the choices, the options as flags and files give them, the one table of defaults and
-//! ranges, and the options once they are checked.
+//! Optimizers and their options: the kinds, the options as given by flags and files, the single
+//! table of defaults and ranges, and checked options.
 
 use super::error::OptimError;
 use crate::num::names;
 use serde::{Deserialize, Serialize};
 
-/// The update rules. The formula of each is with [`Optimizer`](super::Optimizer).
+/// The update rules. [`Optimizer`](super::Optimizer) lists the formula of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum OptimizerKind {
-    /// Stochastic gradient descent, with momentum on request.
+    /// Stochastic gradient descent, with optional momentum.
     #[default]
     Sgd,
     /// Adagrad (Duchi, Hazan, Singer 2011).
@@ -37,35 +37,37 @@ names!(OptimizerKind, "optimizer", OptimError, [
 ]);
 
 impl OptimizerKind {
-    /// Returns the learning rate when none is given: 0.1 for sgd and lars, 0.01 for adagrad, 0.001 otherwise.
+    /// Returns the default learning rate: 0.1 for sgd and lars, 0.01 for adagrad, 0.001 otherwise.
     #[must_use]
     pub fn default_rate(self) -> f64 {
         LR.default_of(self).expect("every optimizer has a rate")
     }
 
-    /// Returns the decoupled weight decay when none is given: 0.01 for adamw, as PyTorch's, and 0 otherwise.
+    /// Returns the default decoupled weight decay: 0.01 for adamw, as in PyTorch, and 0 otherwise.
     #[must_use]
     pub fn default_weight_decay(self) -> f64 {
         WEIGHT_DECAY.default_of(self).expect("every optimizer has a weight decay")
     }
 
-    /// Returns whether the size of an update does not follow the scale of the gradients (ε aside), so that one rate serves
-    /// every [`Reduction`](super::Reduction). True for all but sgd.
+    /// Returns whether the size of an update is independent of the scale of the gradients (except
+    /// for ε), so that the same rate applies to every [`Reduction`](super::Reduction). True for all
+    /// but sgd.
     #[must_use]
     pub const fn is_scale_free(self) -> bool {
         !matches!(self, Self::Sgd)
     }
 }
 
-/// The place where the rate enters momentum. The two forms differ as soon as the rate changes during a run.
+/// The point at which the rate is applied to momentum. The two forms differ as soon as the rate
+/// changes during a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MomentumForm {
-    /// v ← μv + g, w ← w − ηv: a new rate acts on the whole history at once.
+    /// v ← μv + g, w ← w − ηv: a new rate applies to the whole history immediately.
     #[default]
     Pytorch,
-    /// v ← μv + ηg, w ← w − v: each gradient keeps the rate of its step. Goyal et al. 2017 (arXiv:1706.02677),
-    /// remark 2, correct v by η_new/η_old when the rate changes:
+    /// v ← μv + ηg, w ← w − v: each gradient keeps the rate of its step. Goyal et al. 2017
+    /// (arXiv:1706.02677), remark 2, correct v by η_new/η_old when the rate changes:
     /// [`Optimizer::scale_momentum`](super::Optimizer::scale_momentum).
     Caffe,
 }
@@ -79,13 +81,15 @@ names!(MomentumForm, "momentum form", OptimError, [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EpsForm {
-    /// √s + ε, and √v̂ + ε for adam: PyTorch's.
+    /// √s + ε, and √v̂ + ε for adam, as in PyTorch.
     #[default]
     Outside,
-    /// √(s + ε), for adagrad and rmsprop: Keras' and TensorFlow's. Its ε is a square: it scales with c².
+    /// √(s + ε), for adagrad and rmsprop, as in Keras and TensorFlow. This ε is added to a square,
+    /// so it scales with c².
     Inside,
-    /// √v + ε with v not yet corrected, so that ε counts 1/√(1−β₂ᵗ) times as much, 32 times in the first step: the
-    /// "ε̂" of Kingma, Ba 2014, section 2, in Keras, TensorFlow, scikit-learn, Caffe and MindSpore. For adam and adamw.
+    /// √v + ε with v before the bias correction, so that ε has 1/√(1−β₂ᵗ) times the effect, 32
+    /// times in the first step: the "ε̂" of Kingma, Ba 2014, section 2, as in Keras, TensorFlow,
+    /// scikit-learn, Caffe and MindSpore. For adam and adamw.
     Uncorrected,
 }
 
@@ -102,8 +106,8 @@ pub enum L2Form {
     /// The gradient of the step, after the reduction: g + λw.
     #[default]
     Gradient,
-    /// The sum over the batch, which is then divided by its weight: (Σ s_k + λw)/W. The α of scikit-learn's perceptrons;
-    /// a short last batch decays more. For the reduction `mean` alone.
+    /// The sum over the batch, which is then divided by its weight: (Σ s_k + λw)/W. The α of
+    /// scikit-learn's MLPs; a short last batch decays more. Only for the reduction `mean`.
     BatchSum,
 }
 
@@ -114,12 +118,12 @@ names!(L2Form, "l2 form", OptimError, [
 
 /// An optimizer and its options, not yet checked; `None` stands for the optimizer's default.
 ///
-/// [`check`](Self::check) turns it into a [`Hyper`](super::Hyper). The default is plain sgd. Serialised with kebab-case
-/// keys; unknown keys are errors.
+/// [`check`](Self::check) turns it into a [`Hyper`](super::Hyper). The default is plain sgd.
+/// Serialised with kebab-case keys; unknown keys are errors.
 ///
-/// The scale of an option follows that of the gradients where "c" is named below: if all gradients are c times as large
-/// (as a sum over c samples is, compared with their mean), the option is to be multiplied as stated for the same
-/// trajectory. See [`Reduction`](super::Reduction).
+/// "Scale" in the fields below is the factor of an option if all gradients are c times as large (as
+/// a sum over c samples is, compared with their mean) and the trajectory shall stay the same. See
+/// [`Reduction`](super::Reduction).
 ///
 /// # Examples
 /// ```
@@ -143,61 +147,67 @@ pub struct OptimizerOptions {
     /// μ of sgd, rmsprop and lars, 0 ≤ μ < 1; default 0. Scale: unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub momentum: Option<f64>,
-    /// The form of momentum of sgd and lars; default PyTorch's. Needs a momentum above 0.
+    /// The form of momentum of sgd and lars; default PyTorch's. Requires a momentum above 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub momentum_form: Option<MomentumForm>,
-    /// True if momentum of sgd or lars is Nesterov's. Needs a momentum above 0.
+    /// True for Nesterov momentum in sgd and lars. Requires a momentum above 0.
     pub nesterov: bool,
     /// β₁ of adam, adamw and lamb, 0 ≤ β₁ < 1; default 0.9. Scale: unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta1: Option<f64>,
-    /// β₂ of adam, adamw and lamb, default 0.999, and α of rmsprop, default 0.99; 0 ≤ β₂ < 1. Scale: unchanged.
+    /// β₂ of adam, adamw and lamb, default 0.999, and α of rmsprop, default 0.99; 0 ≤ β₂ < 1.
+    /// Scale: unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta2: Option<f64>,
-    /// ε of adagrad (1e-10), rmsprop, adam, adamw (1e-8) and lamb (1e-6). Scale: c, or c² inside of the root.
+    /// ε of adagrad (1e-10), rmsprop, adam, adamw (1e-8) and lamb (1e-6). Scale: c, or c² inside
+    /// the square root.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eps: Option<f64>,
-    /// The place of ε; default outside of the root. Inside of it for adagrad and rmsprop, before the bias correction for
-    /// adam and adamw.
+    /// The place of ε; default outside the square root. Alternatives: inside it for adagrad and
+    /// rmsprop, before the bias correction for adam and adamw.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eps_form: Option<EpsForm>,
-    /// The start of adagrad's sum of squares; default 0. Scale: c².
+    /// The initial value of adagrad's sum of squares; default 0. Scale: c².
     #[serde(skip_serializing_if = "Option::is_none")]
     pub initial_accumulator: Option<f64>,
     /// The trust coefficient of lars; default 0.001. Scale: unchanged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trust_coefficient: Option<f64>,
-    /// Coupled penalty: λw is added to the gradient, after clipping; default 0. Scale: c.
+    /// The coupled penalty λ: λw is added to the gradient, after clipping; default 0. Scale: c.
     pub l2: f64,
-    /// The gradient that λw is added to; default that of the step.
+    /// The gradient that λw is added to; default: the gradient of the step.
     pub l2_form: L2Form,
-    /// Decoupled decay; default 0. Scale: c for sgd (whose rate is divided by c), unchanged otherwise.
+    /// The decoupled weight decay; default 0. Scale: c for sgd (whose rate is divided by c),
+    /// unchanged otherwise.
     pub weight_decay: f64,
-    /// True if biases, that is tensors of one dimension, are excluded from both penalties.
+    /// True to exclude biases, that is, one-dimensional tensors, from both penalties.
     pub no_bias_decay: bool,
 }
 
 impl OptimizerOptions {
-    /// Returns the options of PyTorch's optimizer of this kind: all defaults, and adamw's weight decay of 0.01.
+    /// Returns the options of PyTorch's optimizer of this kind: all defaults, and adamw's weight
+    /// decay of 0.01.
     #[must_use]
     pub fn new(kind: OptimizerKind) -> Self {
         Self { kind, weight_decay: kind.default_weight_decay(), ..Self::default() }
     }
 }
 
-/// A row of the table of options: the range of an option, and its default for each optimizer.
+/// A row of the options table: the range of an option, and its default for each optimizer.
 struct OptionRow {
-    /// As in flags and files.
+    /// The name, as in flags and files.
     name: &'static str,
-    /// Accepts a value, given with the name of its option, or returns [`OptimError::OutOfRange`].
+    /// Checks a value, given with the name of its option; returns [`OptimError::OutOfRange`] if it
+    /// is invalid.
     range: fn(&'static str, f64) -> Result<f64, OptimError>,
-    /// In the order of [`OptimizerKind::ALL`]; [`NO`] where the optimizer does not use the option.
+    /// The defaults in the order of [`OptimizerKind::ALL`]; [`NO`] if the optimizer does not use
+    /// the option.
     defaults: [f64; OptimizerKind::ALL.len()],
 }
 
-/// The optimizer does not use the option.
+/// Marks an option that the optimizer does not use.
 const NO: f64 = f64::NAN;
-/// The optimizer uses the option, which is no number.
+/// Marks a non-numeric option that the optimizer uses.
 const YES: f64 = 0.0;
 
 macro_rules! table {
@@ -207,7 +217,7 @@ macro_rules! table {
 }
 
 table! {
-    // option                                 range         sgd   adagrad  rmsprop  adam   adamw  lars   lamb
+    // option range sgd adagrad rmsprop adam adamw lars lamb
     LR "lr"                                   non_negative [0.1,  0.01,    0.001,   0.001, 0.001, 0.1,   0.001];
     WEIGHT_DECAY "weight-decay"               non_negative [0.0,  0.0,     0.0,     0.0,   0.01,  0.0,   0.0];
     MOMENTUM "momentum"                       decay        [0.0,  NO,      0.0,     NO,    NO,    0.0,   NO];
@@ -228,7 +238,8 @@ impl OptionRow {
         Some(self.defaults[kind as usize]).filter(|default| !default.is_nan())
     }
 
-    /// Returns the value for an optimizer, by default that of the table; `None` if the optimizer does not use the option.
+    /// Returns the value for an optimizer, by default that of the table, or `None` if the optimizer
+    /// does not use the option.
     fn value(&self, kind: OptimizerKind, given: Option<f64>) -> Result<Option<f64>, OptimError> {
         self.default_of(kind).map(|default| (self.range)(self.name, given.unwrap_or(default))).transpose()
     }
@@ -243,18 +254,19 @@ impl OptionRow {
     }
 }
 
-/// Accepts 0 ≤ value, finite, and not lost as `f32`.
+/// Accepts 0, and positive values that are finite and normal as `f32`.
 pub(super) fn non_negative(option: &'static str, value: f64) -> Result<f64, OptimError> {
     let is_in_range = value == 0.0 || value > 0.0 && (value as f32).is_normal();
     in_range(option, value, is_in_range, "0, or between 1.2e-38 and 3.4e38")
 }
 
-/// Accepts 0 < value, finite, and not lost as `f32`.
+/// Accepts positive values that are finite and normal as `f32`.
 pub(super) fn positive(option: &'static str, value: f64) -> Result<f64, OptimError> {
     in_range(option, value, value > 0.0 && (value as f32).is_normal(), "between 1.2e-38 and 3.4e38")
 }
 
-/// Accepts the factor of a decaying average: 0 ≤ value < 1, also as `f32`, where 1 would never forget.
+/// Accepts the factor of a decaying average: 0 ≤ value < 1, also as `f32` (with 1 the average would
+/// never change).
 fn decay(option: &'static str, value: f64) -> Result<f64, OptimError> {
     let expected = "at least 0 and below 1 (also once rounded to f32)";
     in_range(option, value, value >= 0.0 && (value as f32) < 1.0, expected)
@@ -270,12 +282,14 @@ fn in_range(
 }
 
 impl OptimizerOptions {
-    /// Checks every option and returns them with the defaults filled in; these check to themselves.
+    /// Checks every option and returns the options with the defaults filled in. Checking the result
+    /// again returns it unchanged.
     ///
     /// # Errors
-    /// [`OptimError::UnusedOption`] for an option that is set and not used by the optimizer, also if set to its default;
-    /// [`OptimError::NeedsMomentum`] for `nesterov` or `momentum_form` without momentum; [`OptimError::OutOfRange`] for
-    /// a value outside of its range, or one that becomes 0 or infinite as `f32`.
+    /// [`OptimError::UnusedOption`] for an option that is set but not used by the optimizer, even
+    /// if it is set to its default; [`OptimError::NeedsMomentum`] for `nesterov` or `momentum_form`
+    /// without momentum; [`OptimError::OutOfRange`] for a value outside its range, or one that
+    /// becomes 0 or infinite as `f32`.
     ///
     /// # Examples
     ///
@@ -285,14 +299,14 @@ impl OptimizerOptions {
     /// let options = OptimizerOptions { kind: OptimizerKind::Adam, ..OptimizerOptions::default() };
     /// let adam = options.check()?;
     /// assert_eq!((adam.beta1, adam.beta2), (Some(0.9), Some(0.999)));
-    /// assert!(OptimizerOptions { momentum: Some(0.9), ..options }.check().is_err(), "adam has none");
+    /// assert!(OptimizerOptions { momentum: Some(0.9), ..options }.check().is_err(), "adam has no momentum");
     /// # Ok::<(), phalanx::optim::OptimError>(())
     /// ```
     pub fn check(&self) -> Result<Self, OptimError> {
         self.hyper().map(|hyper| hyper.options)
     }
 
-    /// Does the same, with the rule that the options result in.
+    /// Checks every option and returns them with the resulting rule.
     ///
     /// # Errors
     /// Those of [`check`](Self::check).
@@ -358,9 +372,10 @@ impl OptimizerOptions {
     }
 }
 
-/// Checked and complete options of an optimizer; made by [`OptimizerOptions::hyper`] only.
+/// Checked and complete options of an optimizer; created only by [`OptimizerOptions::hyper`].
 ///
-/// Every option lies in its range, every option that was set is used, and every other one has its default.
+/// Every option is in its range, every option that was set is used, and every other option has its
+/// default.
 ///
 /// # Examples
 ///
@@ -375,30 +390,30 @@ impl OptimizerOptions {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hyper {
-    /// With every default filled in.
+    /// The options with every default filled in.
     pub(super) options: OptimizerOptions,
     pub(super) rule: Rule,
 }
 
-/// The options that each rule has, and no others.
+/// The update rule, with only the options that it uses.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Rule {
     Sgd(Option<Momentum>),
     Adagrad {
         eps: f64,
-        /// Outside or inside.
+        /// Outside or inside the square root.
         form: EpsForm,
         initial_accumulator: f64,
     },
     Rmsprop {
         alpha: f64,
         eps: f64,
-        /// Outside or inside.
+        /// Outside or inside the square root.
         form: EpsForm,
-        /// 0 for none, and then no buffer.
+        /// 0 for none, which needs no buffer.
         momentum: f64,
     },
-    /// Adam and AdamW: they differ in their default decay alone.
+    /// Adam and AdamW, which differ only in their default decay.
     Adam(Moments),
     Lars {
         trust_coefficient: f64,
@@ -430,7 +445,7 @@ impl Rule {
     /// Returns the rule of checked options.
     fn of(options: &OptimizerOptions) -> Self {
         let number =
-            |value: Option<f64>| value.expect("an option that the optimizer uses has a value once checked");
+            |value: Option<f64>| value.expect("checked options have a value for every option in use");
         let momentum = options.momentum_form.map(|form| Momentum {
             factor: number(options.momentum),
             form,
@@ -478,14 +493,15 @@ impl Hyper {
         self.options.l2_form
     }
 
-    /// Returns the options with every default filled in; they [`check`](OptimizerOptions::check) to this same value.
+    /// Returns the options with every default filled in; [checking](OptimizerOptions::check) them
+    /// again returns the same value.
     #[must_use]
     pub fn options(&self) -> OptimizerOptions {
         self.options
     }
 
-    /// Returns whether the update needs the norms of whole tensors (lars, lamb), so that it comes in two phases with an exchange
-    /// of block sums in between.
+    /// Returns whether the update needs the norms of whole tensors (lars, lamb), so that it has two
+    /// phases with an exchange of block sums in between.
     #[must_use]
     pub fn needs_tensor_norms(&self) -> bool {
         matches!(self.rule, Rule::Lars { .. } | Rule::Lamb(_))
@@ -497,22 +513,22 @@ impl Hyper {
         self.state_names().len()
     }
 
-    /// Returns the names of the state buffers, as PyTorch's `state_dict` calls them, in the order of
+    /// Returns the names of the state buffers, as in PyTorch's `state_dict`, in the order of
     /// [`Optimizer::state`](super::Optimizer::state).
     #[must_use]
     pub fn state_names(&self) -> &'static [&'static str] {
         self.state_buffers().0
     }
 
-    /// Returns the power of the gradients' scale c that each state buffer carries, in the order of
-    /// [`state_names`](Self::state_names): with gradients c times as large, and the rate and options of that convention,
-    /// the buffers are c^power times as large.
+    /// Returns, for each state buffer, the power of the gradients' scale c in its values, in the
+    /// order of [`state_names`](Self::state_names): with gradients c times as large, and the rate
+    /// and options of that convention, the buffers are c^power times as large.
     #[must_use]
     pub fn state_powers(&self) -> &'static [i32] {
         self.state_buffers().1
     }
 
-    /// Returns the names of the state buffers and their powers of the gradients' scale.
+    /// Returns the names of the state buffers and their powers of the gradient scale.
     fn state_buffers(&self) -> (&'static [&'static str], &'static [i32]) {
         match self.rule {
             Rule::Sgd(None) | Rule::Lars { momentum: None, .. } => (&[], &[]),
@@ -534,7 +550,7 @@ mod tests {
         OptimizerOptions::new(kind)
     }
 
-    /// Each option set by itself, to a value in its range.
+    /// Returns options with one option set each, to a value in its range.
     fn each_option(kind: OptimizerKind) -> [(&'static str, OptimizerOptions); 8] {
         let form = Some(MomentumForm::Pytorch);
         [
@@ -601,12 +617,12 @@ mod tests {
         let lars = OptimizerOptions { trust_coefficient: Some(0.0), ..of(OptimizerKind::Lars) };
         assert_eq!(
             lars.check().unwrap_err().to_string(),
-            "trust-coefficient is 0.0, but must be between 1.2e-38 and 3.4e38; choose such a value"
+            "trust-coefficient is 0.0, but must be between 1.2e-38 and 3.4e38; choose a value in this range"
         );
     }
 
     #[test]
-    fn resolved_options_check_to_the_same_hyper() {
+    fn checking_checked_options_returns_the_same_hyper() {
         for &kind in OptimizerKind::ALL {
             let hyper = of(kind).hyper().unwrap();
             assert_eq!(hyper.options().hyper().unwrap(), hyper);

@@ -1,4 +1,4 @@
-//! The five reductions of sums over shards to the gradient of a step, and the one place that divides.
+//! The five reductions of per-shard sums to the gradient of a step, and the one place that divides.
 
 use super::error::OptimError;
 use crate::num::names;
@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 /// The rule by which per-sample gradients become the one gradient of a step.
 ///
-/// A step has S shards of total weights w_k (the number of samples, without weights), W = Σ w_k, and s_k is the weighted
-/// sum of the per-sample gradients of shard k. A shard without samples is no shard. A shard whose samples all weigh 0 adds
-/// nothing to the sum; [`counts_shard`](Self::counts_shard) returns whether it is one of the S.
+/// A step has S shards of total weights w_k (the number of samples, without weights), W = Σ w_k,
+/// and s_k is the weighted sum of the per-sample gradients of shard k. A shard without samples does
+/// not count. A shard whose samples all have weight 0 adds nothing to the sum;
+/// [`counts_shard`](Self::counts_shard) returns whether it is one of the S.
 ///
-/// gradient = (Σ s_k / [`shard_divisor`](Self::shard_divisor)) / [`step_divisor`](Self::step_divisor)
+/// gradient = (Σ s_k / [`shard_divisor`](Self::shard_divisor)) /
+/// [`step_divisor`](Self::step_divisor)
 ///
 /// # Examples
 /// ```
@@ -52,8 +54,9 @@ impl Reduction {
     /// Returns whether a shard that has samples, of this total weight, is one of the S shards that
     /// [`step_divisor`](Self::step_divisor) divides by.
     ///
-    /// A shard of weight 0 has no mean, so a mean of shard means leaves it out. A mean of shard sums counts it: PyTorch DDP divides
-    /// by the number of processes, whatever their samples weigh.
+    /// A shard of weight 0 has no mean, so a mean of shard means excludes it. A mean of shard sums
+    /// counts it: PyTorch DDP divides by the number of processes, regardless of the weights of
+    /// their samples.
     ///
     /// # Examples
     ///
@@ -69,10 +72,12 @@ impl Reduction {
         self == Self::MeanOfShardSums || shard_weight > 0.0
     }
 
-    /// Returns the divisor of a shard's gradient sum before shards are added, or `None` if it is added undivided.
+    /// Returns the divisor of a shard's gradient sum before shards are added, or `None` if it is
+    /// added undivided.
     ///
     /// # Panics
-    /// If the weight is not above 0 and finite: such a shard contributes nothing and must be left out.
+    /// If the weight is not above 0 and finite: such a shard contributes nothing and must be
+    /// excluded.
     #[must_use]
     pub fn shard_divisor(self, shard_weight: f64) -> Option<f64> {
         assert!(
@@ -85,14 +90,16 @@ impl Reduction {
         }
     }
 
-    /// Returns the divisor of the combined shards, or `None` if they are the gradient. `shards` is the number of shards that
-    /// [count](Self::counts_shard), `weight` is that of the whole step.
+    /// Returns the divisor of the combined shards, or `None` if they already are the gradient.
+    /// `shards` is the number of shards that [count](Self::counts_shard), `weight` the total weight
+    /// of the step.
     ///
     /// # Panics
-    /// If there is no shard, or the weight is not above 0 and finite: such a step changes nothing and must be left out.
+    /// If there is no shard, or the weight is not above 0 and finite: such a step changes nothing
+    /// and must be skipped.
     #[must_use]
     pub fn step_divisor(self, shards: usize, weight: f64) -> Option<f64> {
-        assert!(shards > 0, "a step of no shards has no gradient");
+        assert!(shards > 0, "a step without shards has no gradient");
         assert!(weight > 0.0 && weight.is_finite(), "a step of weight {weight:?} has no gradient");
         match self {
             Self::Mean => Some(weight),
@@ -101,14 +108,17 @@ impl Reduction {
         }
     }
 
-    /// Returns the c in gradient = c·(mean gradient) when the batch is cut into equal shards: 1, B, 1, S, B/S in the order of
-    /// [`ALL`](Self::ALL).
+    /// Returns c in gradient = c·(mean gradient) if the batch is split into equal shards: 1, B, 1,
+    /// S, B/S in the order of [`ALL`](Self::ALL).
     ///
     /// # Panics
-    /// If there is no sample or no shard.
+    /// If `batch_size` or `shards` is 0.
     #[must_use]
     pub fn per_mean(self, batch_size: usize, shards: usize) -> f64 {
-        assert!(batch_size > 0 && shards > 0, "no gradient of {batch_size} samples in {shards} shards");
+        assert!(
+            batch_size > 0 && shards > 0,
+            "{batch_size} samples in {shards} shards have no gradient; both must be at least 1"
+        );
         match self {
             Self::Mean | Self::MeanOfShardMeans => 1.0,
             Self::Sum => batch_size as f64,
@@ -117,32 +127,37 @@ impl Reduction {
         }
     }
 
-    /// Returns the sgd rate under `mean` that makes the same updates as `rate` under this reduction: η·c.
+    /// Returns the sgd rate under `mean` that makes the same updates as `rate` under this
+    /// reduction: η·c.
     ///
-    /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same under all reductions.
+    /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same
+    /// under all reductions.
     ///
     /// # Panics
-    /// If there is no sample or no shard.
+    /// If `batch_size` or `shards` is 0.
     #[must_use]
     pub fn rate_under_mean(self, rate: f64, batch_size: usize, shards: usize) -> f64 {
         rate * self.per_mean(batch_size, shards)
     }
 
-    /// Returns the sgd rate under `sum` that makes the same updates as `rate` under this reduction: η·c/B.
+    /// Returns the sgd rate under `sum` that makes the same updates as `rate` under this reduction:
+    /// η·c/B.
     ///
-    /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same under all reductions.
+    /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same
+    /// under all reductions.
     ///
     /// # Panics
-    /// If there is no sample or no shard.
+    /// If `batch_size` or `shards` is 0.
     #[must_use]
     pub fn rate_under_sum(self, rate: f64, batch_size: usize, shards: usize) -> f64 {
         self.rate_under_mean(rate, batch_size, shards) / batch_size as f64
     }
 }
 
-/// Divides gradient sums, in place, by a divisor of [`Reduction`], cast once to `f32`.
+/// Divides gradient sums, in place, by a divisor from [`Reduction`], cast once to `f32`.
 ///
-/// It divides, and does not multiply by the inverse, which would round once more for divisors that are no power of two.
+/// It divides instead of multiplying by the inverse, which would round once more for divisors that
+/// are not powers of two.
 ///
 /// # Panics
 /// If the divisor is not above 0 and finite as `f32`.
@@ -153,7 +168,7 @@ impl Reduction {
 /// use phalanx::internals::divide_grads;
 /// use phalanx::optim::Reduction;
 ///
-/// let mut grads = [3.0, -6.0]; // the sum over three samples, cut into two shards
+/// let mut grads = [3.0, -6.0]; // the sum over three samples in two shards
 /// divide_grads(&mut grads, Reduction::Mean.step_divisor(2, 3.0).expect("the batch has weight"));
 /// assert_eq!(grads, [1.0, -2.0]);
 /// ```
@@ -163,7 +178,8 @@ pub fn divide_grads(grads: &mut [f32], divisor: f64) {
     vectorized(
         #[inline(always)]
         || {
-            // The inverse of a power of two is exact, and so the product has the bits of the quotient, in a tenth of the time.
+            // The inverse of a power of two is exact, so the product has the bits of the quotient,
+            // in a tenth of the time.
             let inverse = divisor_f32.recip();
             if inverse.is_normal() && divisor_f32.to_bits() << 9 == 0 {
                 grads.iter_mut().for_each(|g| *g *= inverse);
@@ -208,9 +224,9 @@ mod tests {
         let rates = |reduction: Reduction| {
             (reduction.rate_under_mean(0.5, 64, 4), reduction.rate_under_sum(0.5, 64, 4))
         };
-        let said: Vec<_> = Reduction::ALL.iter().map(|&reduction| rates(reduction)).collect();
+        let actual: Vec<_> = Reduction::ALL.iter().map(|&reduction| rates(reduction)).collect();
         let s = 0.5 / 64.0;
-        assert_eq!(said, [(0.5, s), (32.0, 0.5), (0.5, s), (2.0, 4.0 * s), (8.0, 16.0 * s)]);
+        assert_eq!(actual, [(0.5, s), (32.0, 0.5), (0.5, s), (2.0, 4.0 * s), (8.0, 16.0 * s)]);
     }
 
     #[test]
@@ -221,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn division_by_a_power_of_two_has_the_bits_of_division() {
+    fn division_by_a_power_of_two_has_the_same_bits_as_a_plain_division() {
         for exponent in -126..128 {
             let divisor = 2.0_f32.powi(exponent);
             let values = [1.0, 1.0 / 3.0, -f32::MIN_POSITIVE, 1e-40, f32::MAX, f32::NAN, -0.0];

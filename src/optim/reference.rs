@@ -1,12 +1,14 @@
-//! Every optimizer written slowly: one tensor at a time, one param at a time, as its paper or PyTorch has it.
+//! Slow versions of every optimizer: one tensor at a time, one param at a time, as in its paper or
+//! PyTorch.
 //!
-//! These are the definitions that the fast forms are tested against. Except for [`sum_of_squares`], whose bits are the
-//! fast one's, they compute in `f64` throughout.
+//! The fast versions are tested against these definitions. Except for [`sum_of_squares`], which has
+//! the bits of the fast version, they compute in `f64` throughout.
 
 use super::options::{EpsForm, Hyper, Moments, Momentum, MomentumForm, OptimizerOptions, Rule};
 use super::reduction::Reduction;
 
-/// Σ x² in `f64`, in the order that the fast [`sum_of_squares`](crate::internals::sum_of_squares) promises.
+/// Returns Σ x² in `f64`, in the order that the fast
+/// [`sum_of_squares`](crate::internals::sum_of_squares) guarantees.
 #[must_use]
 pub fn sum_of_squares(values: &[f32]) -> f64 {
     let mut lanes = [0.0_f64; 8];
@@ -16,7 +18,7 @@ pub fn sum_of_squares(values: &[f32]) -> f64 {
     ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]))
 }
 
-/// The Euclidean norm.
+/// Returns the Euclidean norm.
 ///
 /// # Examples
 ///
@@ -34,18 +36,19 @@ pub fn norm(values: &[f64]) -> f64 {
 /// The samples of one shard, for one param.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShardSum {
-    /// w_k, the total weight of its samples: 0 if they all weigh 0.
+    /// The total weight of its samples, w_k: 0 if they all have weight 0.
     pub weight: f64,
-    /// s_k, the weighted sum of their gradients.
+    /// The weighted sum of their gradients, s_k.
     pub gradient: f64,
 }
 
-/// Returns the gradient of a step, for one param, by the formula of its [`Reduction`]; `None` if all samples weigh 0, as such a step
-/// changes nothing. `shards` are those that have samples.
+/// Returns the gradient of a step, for one param, by the formula of its [`Reduction`], or `None` if
+/// all samples have weight 0, because such a step changes nothing. `shards` are those with samples.
 ///
 /// # Examples
 ///
-/// Four samples in two processes of PyTorch DDP with a summed loss. The samples of the second process weigh 0, yet it counts:
+/// Four samples in two processes of PyTorch DDP with a summed loss. The samples of the second
+/// process have weight 0, but the process counts:
 ///
 /// ```
 /// use phalanx::optim::{Reduction, reference::{ShardSum, reduced_gradient}};
@@ -94,7 +97,7 @@ pub struct TensorOptimizer {
 }
 
 impl TensorOptimizer {
-    /// Makes the optimizer of a tensor of `len` params.
+    /// Creates the optimizer of a tensor of `len` params.
     #[must_use]
     pub fn new(hyper: &Hyper, len: usize) -> Self {
         let start = match hyper.rule {
@@ -104,10 +107,10 @@ impl TensorOptimizer {
         Self { hyper: *hyper, first: vec![start; len], second: vec![0.0; len], steps: 0 }
     }
 
-    /// Makes a step with gradients that are reduced and clipped.
+    /// Performs a step with reduced and clipped gradients.
     ///
     /// # Panics
-    /// If the tensor has another length.
+    /// If `params` or `grads` do not have the tensor's length.
     pub fn step(&mut self, rate: f64, params: &mut [f64], grads: &[f64]) {
         assert!(params.len() == self.first.len() && grads.len() == self.first.len());
         self.steps += 1;
@@ -126,7 +129,8 @@ impl TensorOptimizer {
         params.iter_mut().zip(change).for_each(|(w, change)| *w -= change);
     }
 
-    /// Returns the amount that param i loses, decay aside; for lamb the direction of Adam's rule.
+    /// Returns the amount subtracted from param i, without decay; for lamb the direction of Adam's
+    /// rule.
     fn change(&mut self, i: usize, rate: f64, g: f64) -> f64 {
         let (first, second) = (&mut self.first[i], &mut self.second[i]);
         match self.hyper.rule {

@@ -1,11 +1,12 @@
-//! The update rules next to each other: the formula above the code, with coefficients cast once per step.
+//! The update rules: each formula above its code, with coefficients cast once per step.
 //!
-//! Each rule updates its state and leaves the direction `u` in the grads; [`Apply`] then moves the params along it. g is
-//! the reduced and clipped gradient plus λw, η the rate, t the step, counted from 1.
+//! Each rule updates its state and writes the direction `u` to the grads; [`Apply`] then updates
+//! the params. g is the reduced and clipped gradient plus λw, η the rate, t the step, counted from
+//! 1.
 
 use super::options::{EpsForm, Hyper, Moments, Momentum, MomentumForm, Rule};
 
-/// w ← w·keep − rate·u, with keep = 1 − ηλ for a decoupled decay of λ.
+/// The update w ← w·keep − rate·u, with keep = 1 − ηλ for a decoupled decay of λ.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Apply {
     keep: f32,
@@ -13,9 +14,10 @@ pub(super) struct Apply {
 }
 
 impl Apply {
-    /// Casts η and 1 − ηλ, both computed in `f64`. `step_rate` is the factor of u: η, or a rule's own variation of it.
+    /// Casts η and 1 − ηλ, both computed in `f64`. `step_rate` is the factor of u: η, or the rule's
+    /// variant of it.
     ///
-    /// Lamb decays inside of its direction, so that nothing is decayed here.
+    /// For lamb, decay is part of the direction, so it is not applied here.
     pub(super) fn new(hyper: &Hyper, rate: f64, step_rate: f64) -> Self {
         let decays_here = !matches!(hyper.rule, Rule::Lamb(_));
         let keep = if decays_here { 1.0 - rate * hyper.options.weight_decay } else { 1.0 };
@@ -35,7 +37,8 @@ impl Apply {
     }
 }
 
-/// g ← g + λw, the coupled penalty of every rule but lars, on grads that are already clipped.
+/// Computes g ← g + λw, the coupled penalty of every rule except lars, on grads that are already
+/// clipped.
 #[inline(always)]
 pub(super) fn add_l2(l2: f32, params: &[f32], grads: &mut [f32]) {
     assert_eq!(params.len(), grads.len());
@@ -44,7 +47,7 @@ pub(super) fn add_l2(l2: f32, params: &[f32], grads: &mut [f32]) {
     }
 }
 
-/// Sgd, and the momentum of LARS: the five forms of the direction.
+/// The five forms of the direction of sgd, and of the momentum of lars.
 ///
 /// | | state | direction u | factor of u |
 /// |---|---|---|---|
@@ -54,7 +57,8 @@ pub(super) fn add_l2(l2: f32, params: &[f32], grads: &mut [f32]) {
 /// | caffe | v ← μv + ηg | v | 1 |
 /// | caffe, Nesterov | v ← μv + ηg | (1+μ)v − μ·(v before) | 1 |
 ///
-/// v starts from 0, so that the first step has v = g as in PyTorch. Source: `torch.optim.SGD`; Caffe's `SGDSolver` and
+/// v starts from 0, so the first step has v = g as in PyTorch. Source: `torch.optim.SGD`; Caffe's
+/// `SGDSolver` and
 /// `NesterovSolver`.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Velocity {
@@ -80,7 +84,7 @@ impl Velocity {
         }
     }
 
-    /// Returns the factor of the direction: η, or 1 where v has η inside.
+    /// Returns the factor of the direction: η, or 1 if v already includes η.
     pub(super) fn step_rate(self, rate: f64) -> f64 {
         match self {
             Self::None | Self::Pytorch { .. } | Self::PytorchNesterov { .. } => rate,
@@ -88,7 +92,7 @@ impl Velocity {
         }
     }
 
-    /// Updates `velocity` (empty without momentum) and leaves the direction in `grads`.
+    /// Updates `velocity` (empty without momentum) and writes the direction to `grads`.
     #[inline(always)]
     pub(super) fn run(self, grads: &mut [f32], velocity: &mut [f32]) {
         match self {
@@ -122,9 +126,11 @@ fn each(grads: &mut [f32], velocity: &mut [f32], update: impl Fn(&mut f32, &mut 
     }
 }
 
-/// LARS: g ← local·(g + λw), which then goes through sgd's momentum. λ is the coupled `l2`.
+/// Computes g ← local·(g + λw) of LARS, to which sgd's momentum is then applied. λ is the coupled
+/// `l2`.
 ///
-/// Source: You, Gitman, Ginsburg 2017 (arXiv:1708.03888), algorithm 1, which has Caffe's momentum form.
+/// Source: You, Gitman, Ginsburg 2017 (arXiv:1708.03888), algorithm 1, which uses Caffe's form of
+/// momentum.
 #[inline(always)]
 pub(super) fn localise(local: f32, l2: f32, params: &[f32], grads: &mut [f32]) {
     assert_eq!(params.len(), grads.len());
@@ -133,18 +139,22 @@ pub(super) fn localise(local: f32, l2: f32, params: &[f32], grads: &mut [f32]) {
     }
 }
 
-/// trust_coefficient·‖w‖/(‖g‖ + λ‖w‖) of a tensor, or 1 if either norm is 0. A NaN stays one.
+/// Returns trust_coefficient·‖w‖/(‖g‖ + λ‖w‖) of a tensor, or 1 if either norm is 0. NaN
+/// propagates.
 ///
-/// Where it is 1 the update is sgd's and follows the scale of the gradients, which is otherwise divided out: a tensor
-/// that starts as zeros takes its first step larger by m under a sum over m samples than under their mean.
+/// If it is 1, the update is that of sgd and depends on the scale of the gradients, which otherwise
+/// cancels: the first step of a tensor of zeros is m times larger under a sum over m samples than
+/// under their mean.
 pub(super) fn local_rate(trust_coefficient: f64, l2: f64, [params, grads]: [f64; 2]) -> f64 {
     let (params, grads) = (params.sqrt(), grads.sqrt());
     if params == 0.0 || grads == 0.0 { 1.0 } else { trust_coefficient * params / (grads + l2 * params) }
 }
 
-/// Adagrad: s ← s + g², u = g/(√s + ε), or g/√(s + ε), with s starting from the initial accumulator.
+/// Adagrad: s ← s + g², u = g/(√s + ε), or g/√(s + ε), with s starting from the initial
+/// accumulator.
 ///
-/// Source: `torch.optim.Adagrad` without `lr_decay`; Duchi, Hazan, Singer 2011; `keras.optimizers.Adagrad`.
+/// Source: `torch.optim.Adagrad` without `lr_decay`; Duchi, Hazan, Singer 2011;
+/// `keras.optimizers.Adagrad`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Adagrad {
     eps: f32,
@@ -166,7 +176,7 @@ impl Adagrad {
     }
 }
 
-/// √s + ε, or √(s + ε).
+/// Returns √s + ε, or √(s + ε).
 #[inline(always)]
 fn root(square: f32, eps: f32, form: EpsForm) -> f32 {
     if form == EpsForm::Inside { (square + eps).sqrt() } else { square.sqrt() + eps }
@@ -174,8 +184,8 @@ fn root(square: f32, eps: f32, form: EpsForm) -> f32 {
 
 /// RMSprop: s ← αs + (1−α)g², u = g/(√s + ε), or g/√(s + ε); with momentum b ← μb + u, and u = b.
 ///
-/// Source: `torch.optim.RMSprop`, not centred, ε outside of the root; TensorFlow and `keras.optimizers.RMSprop` have it
-/// inside; Hinton, lecture 6e.
+/// Source: `torch.optim.RMSprop`, not centred, with ε outside the square root (inside in TensorFlow
+/// and `keras.optimizers.RMSprop`); Hinton, lecture 6e.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rmsprop {
     alpha: f32,
@@ -190,7 +200,8 @@ impl Rmsprop {
         Self { alpha: alpha as f32, rest: (1.0 - alpha) as f32, eps: eps as f32, form, mu: momentum as f32 }
     }
 
-    /// Updates both buffers, of which `momentum` is empty without momentum, and leaves the direction in `grads`.
+    /// Updates both buffers (`momentum` is empty without momentum) and writes the direction to
+    /// `grads`.
     #[inline(always)]
     pub(super) fn run(self, grads: &mut [f32], square_avg: &mut [f32], momentum: &mut [f32]) {
         assert_eq!(grads.len(), square_avg.len());
@@ -213,15 +224,15 @@ impl Rmsprop {
     }
 }
 
-/// Adam and AdamW: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², u = m/(√v/√(1−β₂ᵗ) + ε), applied with η/(1−β₁ᵗ); t counts from 1. Where ε
-/// comes before the correction it is divided by √(1−β₂ᵗ) too.
+/// Adam and AdamW: m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², u = m/(√v/√(1−β₂ᵗ) + ε), applied with
+/// η/(1−β₁ᵗ); t counts from 1. With ε before the correction, ε is also divided by √(1−β₂ᵗ).
 ///
-/// Source: `torch.optim.Adam` and `AdamW`; Kingma, Ba 2014 (arXiv:1412.6980), algorithm 1; Loshchilov, Hutter 2017
-/// (arXiv:1711.05101).
+/// Source: `torch.optim.Adam` and `AdamW`; Kingma, Ba 2014 (arXiv:1412.6980), algorithm 1;
+/// Loshchilov, Hutter 2017 (arXiv:1711.05101).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Adam {
     averages: Averages,
-    /// 1/√(1−β₂ᵗ): one product in place of a division for each param.
+    /// 1/√(1−β₂ᵗ): one product instead of a division per param.
     root: f32,
     eps: f32,
 }
@@ -233,12 +244,12 @@ impl Adam {
         Self { averages: Averages::new(moments), root: root as f32, eps: eps as f32 }
     }
 
-    /// η/(1−β₁ᵗ).
+    /// Returns η/(1−β₁ᵗ).
     pub(super) fn step_rate(moments: &Moments, step: u64, rate: f64) -> f64 {
         rate / correction(moments.beta1, step)
     }
 
-    /// Updates both averages and leaves the direction in `grads`.
+    /// Updates both averages and writes the direction to `grads`.
     #[inline(always)]
     pub(super) fn run(self, grads: &mut [f32], exp_avg: &mut [f32], exp_avg_sq: &mut [f32]) {
         assert!(grads.len() == exp_avg.len() && grads.len() == exp_avg_sq.len());
@@ -249,7 +260,7 @@ impl Adam {
     }
 }
 
-/// 1 − βᵗ, by a power that is the same on every machine.
+/// Returns 1 − βᵗ, by a power function that is the same on every machine.
 fn correction(beta: f64, step: u64) -> f64 {
     1.0 - libm::pow(beta, step as f64)
 }
@@ -281,10 +292,11 @@ impl Averages {
     }
 }
 
-/// LAMB: m and v as Adam's, u = m̂/(√v̂ + ε) + λw with m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ), applied with η·‖w‖/‖u‖ per tensor.
+/// LAMB: m and v as Adam's, u = m̂/(√v̂ + ε) + λw with m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ), applied with
+/// η·‖w‖/‖u‖ per tensor.
 ///
-/// Source: You et al. 2019 (arXiv:1904.00962), algorithm 2, with φ the identity and the bias corrections of its first
-/// version.
+/// Source: You et al. 2019 (arXiv:1904.00962), algorithm 2, with φ the identity and the bias
+/// corrections of its first version.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lamb {
     averages: Averages,
@@ -311,7 +323,7 @@ impl Lamb {
         Self { decay: 0.0, ..self }
     }
 
-    /// Updates both averages and leaves the direction in `grads`.
+    /// Updates both averages and writes the direction to `grads`.
     #[inline(always)]
     pub(super) fn run(self, params: &[f32], grads: &mut [f32], averages: [&mut [f32]; 2]) {
         let [exp_avg, exp_avg_sq] = averages;
@@ -324,7 +336,7 @@ impl Lamb {
     }
 }
 
-/// ‖w‖/‖u‖ of a tensor, or 1 if either is 0. A NaN stays one.
+/// Returns ‖w‖/‖u‖ of a tensor, or 1 if either is 0. NaN propagates.
 pub(super) fn trust_ratio([params, direction]: [f64; 2]) -> f64 {
     let (params, direction) = (params.sqrt(), direction.sqrt());
     if params == 0.0 || direction == 0.0 { 1.0 } else { params / direction }
@@ -335,7 +347,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_local_rate_divides_the_scale_of_the_smallest_gradients_out_exactly() {
+    fn the_local_rate_cancels_the_scale_of_the_smallest_gradients_exactly() {
         for norm in [1e-12_f64, 1e-6, 1.0, 1e6] {
             let mean = local_rate(0.001, 0.1 * norm, [4.0, norm * norm]);
             let sum = local_rate(0.001, 64.0 * 0.1 * norm, [4.0, 4096.0 * (norm * norm)]);

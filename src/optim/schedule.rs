@@ -1,4 +1,4 @@
-//! Learning rates over the steps of a run: the schedule, the warm-up before it, and rates for other batch sizes.
+//! Learning rates over the steps of a run: schedules, warm-up, and rates for other batch sizes.
 
 use super::error::OptimError;
 use super::options::{OptimizerKind, non_negative, positive};
@@ -7,14 +7,14 @@ use crate::num::names;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// The course of the rate after, or for `step` also during, the warm-up.
+/// The shape of the rate after the warm-up, or for `step` also during it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ScheduleKind {
-    /// η.
+    /// η, constant.
     #[default]
     Constant,
-    /// η·(1 − x), x running from 0 at the end of the warm-up to 1 at the end of the run.
+    /// η·(1 − x), where x rises from 0 at the end of the warm-up to 1 at the end of the run.
     Linear,
     /// η·(1 + cos πx)/2, with the same x (Loshchilov, Hutter 2016, arXiv:1608.03983, one period).
     Cosine,
@@ -33,27 +33,29 @@ names!(ScheduleKind, "schedule", OptimError, [
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct ScheduleOptions {
-    /// The course.
+    /// The shape of the rate.
     pub kind: ScheduleKind,
-    /// Steps that have only a share of the rate.
+    /// The number of warm-up steps, which have only a fraction of the rate.
     pub warmup_steps: u64,
-    /// The form in which that share rises to 1.
+    /// The form in which this fraction rises to 1.
     pub warmup_form: WarmupForm,
-    /// The share that it starts from; default 0 for linear, none for constant.
+    /// The initial fraction; default 0 for linear, required for constant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warmup_start: Option<f64>,
     /// γ of the step schedule; default 0.1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gamma: Option<f64>,
-    /// N of the step schedule; default a third of the run's epochs, rounded up, as in 30 of 90.
+    /// N of the step schedule; default a third of the run's epochs, rounded up, for example 30 of
+    /// 90.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decay_epochs: Option<u64>,
 }
 
 /// The rate of each step of a run: a pure function of the step.
 ///
-/// Computed in `f64`, by a cosine and a power that are the same on every machine; optimizers cast it to `f32` once.
-/// Multiplying the base rate by a power of two multiplies every rate by it, exactly.
+/// It is computed in `f64`, by cosine and power functions that are the same on every machine;
+/// optimizers cast it to `f32` once. Multiplying the base rate by a power of two multiplies every
+/// rate by it, exactly.
 ///
 /// # Examples
 /// ```
@@ -75,7 +77,7 @@ pub struct Schedule {
     stairs: Stairs,
 }
 
-/// The stairs of the step schedule; level for the others.
+/// The decay of the step schedule; no decay for the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Stairs {
     gamma: f64,
@@ -83,14 +85,15 @@ struct Stairs {
 }
 
 impl Schedule {
-    /// Checks the options for a run of `total_steps`, of which `steps_per_epoch` make an epoch.
+    /// Checks the options for a run of `total_steps` with `steps_per_epoch` steps per epoch.
     ///
     /// # Errors
-    /// [`OptimError::OutOfRange`] for a rate below 0 or not a normal `f32`, a γ outside of 0 to 1 (0 excluded), a
-    /// warm-up that starts outside of 0 to 1, or counts of 0; [`OptimError::UnusedScheduleOption`] for γ or N with another schedule than step;
-    /// [`OptimError::WarmupTooLong`] for a linear or cosine schedule without a step after its warm-up;
-    /// [`OptimError::NeedsWarmup`] for its form or start without a warm-up, [`OptimError::NeedsWarmupStart`] for a constant one
-    /// without a start.
+    /// [`OptimError::OutOfRange`] for a rate that is negative, or neither 0 nor a normal `f32`, a γ
+    /// outside 0 to 1 (0 excluded), a warm-up start outside 0 to 1, or a count of 0;
+    /// [`OptimError::UnusedScheduleOption`] for γ or N with a schedule other than step;
+    /// [`OptimError::WarmupTooLong`] for a linear or cosine schedule without a step after its
+    /// warm-up; [`OptimError::NeedsWarmup`] for a warm-up form or start without a warm-up;
+    /// [`OptimError::NeedsWarmupStart`] for a constant warm-up without a start.
     pub fn new(
         options: &ScheduleOptions,
         rate: f64,
@@ -114,7 +117,7 @@ impl Schedule {
         Ok(Self { rate, warmup, total_steps, kind: options.kind, stairs })
     }
 
-    /// Returns the rate of a step, counted from 0. At `total_steps` it is the limit of the run.
+    /// Returns the rate of a step, counted from 0. At `total_steps` it is the limit at the end of the run.
     ///
     /// # Panics
     /// If the run has fewer than `step` steps.
@@ -133,7 +136,7 @@ impl Schedule {
         }
     }
 
-    /// Returns the part of the run after the warm-up that lies before the step, from 0 to 1.
+    /// Returns the completed fraction of the steps after the warm-up, from 0 to 1.
     fn decayed_at(&self, step: u64) -> f64 {
         step.saturating_sub(self.warmup.steps) as f64 / (self.total_steps - self.warmup.steps) as f64
     }
@@ -168,10 +171,11 @@ fn at_least_one(option: &'static str, value: u64) -> Result<u64, OptimError> {
     }
 }
 
-/// The share of the rate that each step of a warm-up of W steps has; s is the share it starts from.
+/// The fraction of the rate in each step of a warm-up of W steps; s is the initial fraction.
 ///
-/// Both forms are those of Goyal et al. 2017 (arXiv:1706.02677, section 2.2), who go from the rate of the small batch to
-/// κ times it: s = 1/κ. As a share of the rate, s is the same number under every [`Reduction`](super::Reduction).
+/// Both forms are those of Goyal et al. 2017 (arXiv:1706.02677, section 2.2), who raise the rate
+/// from that of the small batch to κ times it: s = 1/κ. As a fraction of the rate, s is the same
+/// number under every [`Reduction`](super::Reduction).
 ///
 /// # Examples
 ///
@@ -191,10 +195,11 @@ fn at_least_one(option: &'static str, value: u64) -> Result<u64, OptimError> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WarmupForm {
-    /// s + (1 − s)·(t + 1)/W in step t, counted from 0: the rate rises by equal amounts and is whole in step W − 1.
+    /// s + (1 − s)·(t + 1)/W in step t, counted from 0: the rate rises linearly and reaches its
+    /// full value in step W − 1.
     #[default]
     Linear,
-    /// s, and then the whole rate at once.
+    /// s during the warm-up, then the full rate.
     Constant,
 }
 
@@ -203,17 +208,17 @@ names!(WarmupForm, "warm-up form", OptimError, [
     Constant => "constant",
 ]);
 
-/// A warm-up whose options are checked.
+/// A warm-up with checked options.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Warmup {
     steps: u64,
     form: WarmupForm,
-    /// Between 0 and 1; above 0 if the form is constant.
+    /// The initial fraction of the rate, between 0 and 1; above 0 if the form is constant.
     start: f64,
 }
 
 impl Warmup {
-    /// Checks the options; `start` is 0 if it is not given.
+    /// Checks the options; `start` defaults to 0 in the linear form.
     fn new(steps: u64, form: WarmupForm, start: Option<f64>) -> Result<Self, OptimError> {
         if steps == 0 && form == WarmupForm::Constant {
             return Err(OptimError::NeedsWarmup { option: "warmup-form" });
@@ -225,20 +230,20 @@ impl Warmup {
             (_, Some(value)) if !(0.0..=1.0).contains(&value) => Err(out_of_range(value, "between 0 and 1")),
             (WarmupForm::Constant, None) => Err(OptimError::NeedsWarmupStart),
             (WarmupForm::Constant, Some(0.0)) => {
-                Err(out_of_range(0.0, "above 0 in a constant warm-up, which would change nothing"))
+                Err(out_of_range(0.0, "above 0 in a constant warm-up (a rate of 0 changes nothing)"))
             }
             _ => Ok(Self { steps, form, start: start.unwrap_or(0.0) }),
         }
     }
 
-    /// Returns the share of the rate that a step has, 1 after the warm-up.
+    /// Returns the fraction of the rate in a step, 1 after the warm-up.
     fn share_at(&self, step: u64) -> f64 {
         if step >= self.steps {
             return 1.0;
         }
         match self.form {
             WarmupForm::Constant => self.start,
-            // From 1 down, so that the last step has the whole rate whatever the rounding.
+            // Subtracted from 1, so that the last step has exactly the full rate despite rounding.
             WarmupForm::Linear if self.start > 0.0 => {
                 1.0 - (1.0 - self.start) * ((self.steps - 1 - step) as f64 / self.steps as f64)
             }
@@ -251,15 +256,16 @@ fn out_of_range(value: f64, expected: &'static str) -> OptimError {
     OptimError::OutOfRange { option: "warmup-start", value, expected }
 }
 
-/// The rule by which a rate found with one batch size is carried over to another.
+/// The rule by which a rate tuned for one batch size is adapted to another.
 ///
-/// The rules are stated for the mean of gradients, η → η·κ^p with κ = B/B₀; under another reduction, whose gradient is c
-/// times the mean ([`Reduction::per_mean`]), the same updates need
+/// The rules are stated for the mean of gradients, η → η·κ^p with κ = B/B₀; under another
+/// reduction, whose gradient is c times the mean ([`Reduction::per_mean`]), the same updates need
 ///
 /// η = η₀·κ^p·c(B₀, S₀)/c(B, S)
 ///
-/// so that under `sum` the linear rule changes nothing. For [scale-free](OptimizerKind::is_scale_free) rules the rate is
-/// the same in all conventions, and c plays no part.
+/// so that under `sum` the linear rule changes nothing. For
+/// [scale-free](OptimizerKind::is_scale_free) rules the rate is the same in all conventions,
+/// regardless of c.
 ///
 /// # Examples
 /// ```
@@ -289,8 +295,8 @@ pub enum ScaleRate {
     None,
     /// p = 1: Goyal et al. 2017 (arXiv:1706.02677), to be used with a warm-up.
     Linear,
-    /// p = ½: Krizhevsky 2014 (arXiv:1404.5997), Hoffer et al. 2017 (arXiv:1705.08741); for Adam, Malladi et al. 2022
-    /// (arXiv:2205.10287), who also change β and ε, which this does not.
+    /// p = ½: Krizhevsky 2014 (arXiv:1404.5997), Hoffer et al. 2017 (arXiv:1705.08741); for Adam,
+    /// Malladi et al. 2022 (arXiv:2205.10287), who also change β and ε; this rule does not.
     Sqrt,
 }
 
@@ -300,7 +306,7 @@ names!(ScaleRate, "rate scaling", OptimError, [
     Sqrt => "sqrt",
 ]);
 
-/// A batch and the number of shards it is cut into.
+/// The size of a batch and the number of its shards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchCut {
     /// Samples in one step.
@@ -310,10 +316,11 @@ pub struct BatchCut {
 }
 
 impl ScaleRate {
-    /// Returns the factor from the rate that was found with the batches of `base` to that for the batches of `now`.
+    /// Returns the factor from the rate tuned for the batches of `base` to the rate for those of
+    /// `now`.
     ///
     /// # Panics
-    /// If a batch has no sample or no shard.
+    /// If a batch has no samples or no shards.
     ///
     /// # Examples
     /// ```
@@ -335,7 +342,7 @@ impl ScaleRate {
             let c = reduction.per_mean(cut.batch_size, cut.shards);
             if kind.is_scale_free() { 1.0 } else { c }
         };
-        // One quotient of exact products: B/B₀·c₀/c would not always be 1 under a sum.
+        // A single quotient of exact products, since B/B₀·c₀/c would not always be 1 under a sum.
         let (b0, b, c0, c) = (base.batch_size as f64, now.batch_size as f64, c(base), c(now));
         match self {
             Self::None => 1.0,
@@ -364,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_warm_up_has_its_share_of_every_course() {
+    fn a_constant_warm_up_multiplies_the_step_schedule() {
         let options = ScheduleOptions {
             kind: ScheduleKind::Step,
             warmup_steps: 15,
@@ -429,10 +436,11 @@ mod tests {
         }
     }
 
-    /// torch 2.15, f64, base rate 0.4, at steps 0, 1, 25, 50, 77, 99: `CosineAnnealingLR(T_max=100)`,
-    /// `LinearLR(1, 0, 100)`, `StepLR(30, 0.1)`, each stepped once per step.
+    /// Reference: torch 2.15, f64, base rate 0.4, at steps 0, 1, 25, 50, 77, 99:
+    /// `CosineAnnealingLR(T_max=100)`, `LinearLR(1, 0, 100)`, `StepLR(30, 0.1)`, each stepped once
+    /// per step.
     #[test]
-    fn schedules_are_those_of_pytorch() {
+    fn schedules_match_pytorch() {
         let steps = [0, 1, 25, 50, 77, 99];
         let stairs =
             ScheduleOptions { kind: ScheduleKind::Step, decay_epochs: Some(3), ..ScheduleOptions::default() };
@@ -462,7 +470,7 @@ mod tests {
         [0.4, 0.4, 0.4, 0.04000000000000001, 0.004000000000000001, 0.00040000000000000013];
 
     #[test]
-    fn mistaken_options_are_refused() {
+    fn invalid_options_are_refused() {
         let step = ScheduleKind::Step;
         let linear = ScheduleKind::Linear;
         let base = ScheduleOptions::default();
@@ -507,7 +515,7 @@ mod tests {
     }
 
     #[test]
-    fn a_linear_warm_up_rises_by_equal_amounts_and_is_whole_in_its_last_step() {
+    fn a_linear_warm_up_reaches_the_full_rate_in_its_last_step() {
         assert_eq!(shares(WarmupForm::Linear, None), [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
         assert_eq!(shares(WarmupForm::Linear, Some(0.0)), [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
         assert_eq!(shares(WarmupForm::Linear, Some(0.5)), [0.625, 0.75, 0.875, 1.0, 1.0, 1.0]);
@@ -516,29 +524,29 @@ mod tests {
     }
 
     #[test]
-    fn a_constant_warm_up_jumps_to_the_rate() {
+    fn a_constant_warm_up_jumps_to_the_full_rate() {
         assert_eq!(shares(WarmupForm::Constant, Some(0.125)), [0.125, 0.125, 0.125, 0.125, 1.0, 1.0]);
     }
 
     #[test]
-    fn without_steps_the_rate_is_whole_from_the_start() {
+    fn without_warm_up_steps_the_rate_is_full_from_the_start() {
         assert_eq!(Warmup::new(0, WarmupForm::Linear, None).unwrap().share_at(0), 1.0);
     }
 
     #[test]
-    fn a_mistaken_warm_up_is_refused() {
+    fn an_invalid_warm_up_is_refused() {
         let refuse = |steps, form, start| Warmup::new(steps, form, start).unwrap_err().to_string();
         for start in [-0.1, 1.5, f64::NAN] {
             assert_eq!(
                 refuse(4, WarmupForm::Linear, Some(start)),
-                format!("warmup-start is {start}, but must be between 0 and 1; choose such a value")
+                format!("warmup-start is {start}, but must be between 0 and 1; choose a value in this range")
             );
         }
         assert!(refuse(4, WarmupForm::Constant, Some(0.0)).contains("above 0 in a constant warm-up"));
         assert_eq!(
             refuse(4, WarmupForm::Constant, None),
-            "a constant warm-up needs the share of the rate that it has; give warmup-start, such as the base batch size \
-             over the batch size"
+            "a constant warm-up needs a starting fraction of the rate; set warmup-start, for example to the base batch \
+             size divided by the batch size"
         );
         for (option, form, start) in [
             ("warmup-form", WarmupForm::Constant, Some(0.5)),
@@ -547,7 +555,7 @@ mod tests {
             assert_eq!(
                 refuse(0, form, start),
                 format!(
-                    "option {option} does nothing without a warm-up, and warmup-steps is 0; set warmup-steps above 0 or drop \
+                    "option {option} has no effect without a warm-up, and warmup-steps is 0; set warmup-steps above 0 or drop \
                      {option}"
                 )
             );
@@ -558,7 +566,7 @@ mod tests {
     const NOW: BatchCut = BatchCut { batch_size: 480, shards: 5 };
 
     #[test]
-    fn every_reduction_follows_the_rule_of_the_mean() {
+    fn every_reduction_scales_as_the_mean_does() {
         for (scale, power) in [(ScaleRate::Linear, 1.0), (ScaleRate::Sqrt, 0.5)] {
             for &reduction in Reduction::ALL {
                 let factor = scale.factor(OptimizerKind::Sgd, reduction, BASE, NOW);
@@ -570,7 +578,7 @@ mod tests {
     }
 
     #[test]
-    fn linear_scaling_changes_nothing_at_all_under_a_sum() {
+    fn linear_scaling_changes_nothing_under_a_sum() {
         for batch_size in 1..2000 {
             let now = BatchCut { batch_size, shards: 7 };
             assert_eq!(ScaleRate::Linear.factor(OptimizerKind::Sgd, Reduction::Sum, BASE, now), 1.0);
@@ -578,20 +586,20 @@ mod tests {
     }
 
     #[test]
-    fn root_scaling_under_a_sum_falls_with_the_root_of_the_batch() {
+    fn square_root_scaling_under_a_sum_divides_by_the_root_of_the_growth() {
         let factor = ScaleRate::Sqrt.factor(OptimizerKind::Sgd, Reduction::Sum, BASE, NOW);
         assert!((factor * 10_f64.sqrt() - 1.0).abs() < 1e-15);
     }
 
     #[test]
-    fn scale_free_rules_scale_alike_under_every_reduction() {
+    fn scale_free_rules_have_the_same_factor_under_every_reduction() {
         for &reduction in Reduction::ALL {
             assert_eq!(ScaleRate::Sqrt.factor(OptimizerKind::Adam, reduction, BASE, NOW), 10_f64.sqrt());
         }
     }
 
     #[test]
-    fn no_scaling_leaves_the_rate_alone_whatever_the_batch() {
+    fn no_scaling_keeps_the_rate_for_every_batch() {
         for &reduction in Reduction::ALL {
             assert_eq!(ScaleRate::None.factor(OptimizerKind::Sgd, reduction, BASE, NOW), 1.0);
         }

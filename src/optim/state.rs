@@ -1,4 +1,4 @@
-//! The buffers that an optimizer keeps from step to step, and the params that penalties leave out.
+//! The state buffers of an optimizer, and the params that are excluded from penalties.
 
 use super::blocks::{Blocks, scale_grads};
 use super::error::OptimError;
@@ -10,12 +10,12 @@ use std::ops::Range;
 pub(super) struct StateBuffers {
     kind: OptimizerKind,
     names: &'static [&'static str],
-    /// One for each name, in order; at most two.
+    /// One buffer per name, in the same order; at most two.
     buffers: Vec<Vec<f32>>,
 }
 
 impl StateBuffers {
-    /// Buffers of zeros, save for adagrad's, which starts from its initial accumulator.
+    /// Creates buffers of zeros, except for adagrad's, which starts from its initial accumulator.
     pub(super) fn new(hyper: &Hyper, len: usize) -> Self {
         let start = match hyper.rule {
             Rule::Adagrad { initial_accumulator, .. } => initial_accumulator as f32,
@@ -55,19 +55,20 @@ impl StateBuffers {
         self.iter_mut().find(|(known, _)| *known == name).ok_or(unknown)
     }
 
-    /// Returns both buffers over a range; those that are not kept are empty.
+    /// Returns both buffers over a range; a buffer that the rule does not have is empty.
     #[inline(always)]
     pub(super) fn over(&mut self, range: Range<usize>) -> [&mut [f32]; 2] {
         match self.buffers.as_mut_slice() {
             [] => [&mut [], &mut []],
             [only] => [&mut only[range], &mut []],
             [first, second] => [&mut first[range.clone()], &mut second[range]],
-            _ => unreachable!("no rule keeps more than two buffers"),
+            _ => unreachable!("no rule has more than two buffers"),
         }
     }
 }
 
-/// The params of a segment that penalties leave out: ranges, ascending, none touching the next.
+/// The params of a segment that are excluded from penalties: ascending ranges with gaps between
+/// them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct NoDecay(Vec<Range<usize>>);
 
@@ -91,7 +92,8 @@ impl NoDecay {
         self.0.iter().any(|range| range.contains(&index))
     }
 
-    /// Cuts a range where the exclusion begins and ends; returns with each piece whether it is excluded.
+    /// Splits a range at the boundaries of the exclusion; returns each piece with true if it is
+    /// excluded.
     pub(super) fn runs(&self, range: Range<usize>) -> impl Iterator<Item = (Range<usize>, bool)> + use<'_> {
         let mut start = range.start;
         std::iter::from_fn(move || {
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_end_where_the_exclusion_does() {
+    fn runs_are_split_at_the_boundaries_of_the_exclusion() {
         let excluded = NoDecay(vec![3..5, 9..12]);
         let runs: Vec<_> = excluded.runs(1..10).collect();
         assert_eq!(runs, [(1..3, false), (3..5, true), (5..9, false), (9..10, true)]);

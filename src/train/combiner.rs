@@ -28,7 +28,8 @@ pub(super) struct StepSums {
     pub(super) weight: f64,
     /// S, the number of shards that the reduction counts.
     pub(super) shards: usize,
-    /// Bound that the undivided gradient of no param exceeds; NaN if there is none.
+    /// A bound on the absolute value of the undivided gradient of every param; NaN if the model has
+    /// no bound.
     pub(super) bound: f64,
 }
 
@@ -45,28 +46,30 @@ impl StepTotals {
 }
 
 impl StepSums {
-    /// Adds the next shard, which has samples.
+    /// Adds the next shard, which must not be empty.
     pub(super) fn add_shard(&mut self, reduction: Reduction, loss: f64, weight: f64) {
         self.loss += loss;
         self.weight += weight;
         self.shards += usize::from(reduction.counts_shard(weight));
     }
 
-    /// Returns whether the gradient, divided by `divisor`, is guaranteed to be finite. The bound is one of exact arithmetic: of the factor
-    /// 2 rounding takes less than a tenth for a million samples.
+    /// Returns whether the gradient, divided by `divisor`, is guaranteed to be finite. The bound
+    /// holds for exact arithmetic: rounding takes less than a tenth of its factor of 2 for a
+    /// million samples.
     pub(super) fn is_surely_finite(&self, divisor: Option<f64>) -> bool {
         let largest = 2.0 * self.bound / divisor.unwrap_or(1.0).min(1.0);
         largest < f64::from(f32::MAX)
     }
 }
 
-/// Receives pieces of a gradient: indices among the params, and values that it may change.
+/// Receives pieces of a gradient: their indices among the params, and values that it may modify.
 pub(super) type Sink<'a> = &'a mut dyn FnMut(Range<usize>, &mut [f32]);
 
-/// The subtrees that other processes have for a segment, before and after those of this one; none in one process.
+/// The subtrees of other processes for a segment, before and after those of this one; empty in a
+/// run of one process.
 #[derive(Default)]
-pub(super) struct FarSubtrees<'a> {
-    /// The first subtree of this process, if it has one; by segment it is the only one.
+pub(super) struct RemoteSubtrees<'a> {
+    /// The first subtree of this process, if it has one; its only one when reducing by segment.
     pub(super) own: Option<Node>,
     pub(super) before: Vec<(Node, &'a [f32])>,
     pub(super) after: Vec<(Node, &'a [f32])>,
@@ -75,25 +78,25 @@ pub(super) struct FarSubtrees<'a> {
 /// The buffers of a rank for combining a segment of the gradient of all shards.
 pub(super) struct Combiner {
     tree: Tree,
-    /// The model's workspace for it, if it reduces by segment.
+    /// The model's workspace for reducing by segment, if this is used.
     by_segment: Option<AnyWorkspace>,
 }
 
 impl Combiner {
-    /// Reserves what the plan needs.
+    /// Allocates the buffers for a plan.
     pub(super) fn new(plan: &Plan, model: &AnyModel<'_>) -> Self {
         let by_segment = reduces_by_segment(plan, model).then(|| model.workspace(0));
         Self { tree: Tree::new(plan.shards_of(plan.max_batch_samples())), by_segment }
     }
 
-    /// Passes the gradient of the step for the params in `segment` to `sink`, piece by piece: all shards combined in the fixed
-    /// tree, not yet divided.
+    /// Passes the gradient of the step for the params in `segment` to `sink`, piece by piece: all
+    /// shards combined in the fixed tree, not yet divided.
     pub(super) fn combine(
         &mut self,
         model: &AnyModel<'_>,
         peers: &Peers<'_, Contribution>,
         segment: Range<usize>,
-        far: &FarSubtrees<'_>,
+        far: &RemoteSubtrees<'_>,
         sink: Sink<'_>,
     ) {
         let (tree, first) = (&mut self.tree, segment.start);
@@ -119,7 +122,8 @@ impl Combiner {
         }
     }
 
-    /// Writes the gradient of this process's shards, of which there is one or more, for the params in `segment`: subtree by subtree.
+    /// Writes the gradient of this process's shards, at least one, for the params in `segment`:
+    /// subtree by subtree.
     pub(super) fn fold(
         &mut self,
         model: &AnyModel<'_>,
@@ -141,13 +145,13 @@ impl Combiner {
     }
 }
 
-impl FarSubtrees<'_> {
+impl RemoteSubtrees<'_> {
     fn is_empty(&self) -> bool {
         self.before.is_empty() && self.after.is_empty()
     }
 }
 
-/// Returns the subtrees that the ranks of this process have, in a range of the params.
+/// Returns the subtrees of the ranks of this process, restricted to a range of the params.
 fn subtrees<'a>(
     peers: &Peers<'a, Contribution>,
     range: &Range<usize>,
@@ -167,7 +171,8 @@ fn cut<'a>(
     subtrees.iter().map(move |(node, values)| (*node, &values[range.clone()]))
 }
 
-/// Computes a segment of the gradient of this process's shards, from what the model kept of the samples of its ranks.
+/// Computes a segment of the gradient of this process's shards, from what the model stored for the
+/// samples of its ranks.
 fn segment_gradient(
     model: &AnyModel<'_>,
     peers: &Peers<'_, Contribution>,
@@ -182,12 +187,13 @@ fn segment_gradient(
 
 /// The buffers in which gradients are combined, block by block, in the fixed tree over the shards.
 struct Tree {
-    /// Nodes with the block that holds each.
+    /// Nodes, each with the block that holds its values.
     stack: Stack<usize>,
     blocks: Vec<[f32; BLOCK]>,
 }
 
-/// Elements that are combined at a time: few enough for all nodes on the stack to stay in the first cache.
+/// The number of elements that are combined at a time: few enough for all nodes on the stack to
+/// stay in the L1 cache.
 const BLOCK: usize = 1024;
 
 fn blocks(segment: Range<usize>) -> impl Iterator<Item = Range<usize>> {
@@ -195,14 +201,16 @@ fn blocks(segment: Range<usize>) -> impl Iterator<Item = Range<usize>> {
 }
 
 impl Tree {
-    /// Reserves what `shards` shards need, however they are spread over ranks.
+    /// Allocates the buffers for `shards` shards, for every distribution over the ranks.
     fn new(shards: usize) -> Self {
-        // A binary counter of n leaves holds at most log2(n) + 1 nodes, one that comes, and more if the first is not leaf 0.
+        // A binary counter of n leaves holds at most log2(n) + 1 nodes, plus a new one, plus more
+        // if the first is not leaf 0.
         let depth = 2 * (shards.max(1).ilog2() as usize + 1) + 1;
         Self { stack: Stack::with_capacity(shards), blocks: vec![[0.0; BLOCK]; depth] }
     }
 
-    /// Combines subtrees that cover all shards, of `len` values each, and returns the values of the root.
+    /// Combines subtrees that cover all shards, of `len` values each, and returns the values of the
+    /// root.
     fn combine<'a>(&mut self, subtrees: impl Iterator<Item = (Node, &'a [f32])>, len: usize) -> &mut [f32] {
         self.push(subtrees);
         let blocks = &mut self.blocks;
@@ -210,7 +218,8 @@ impl Tree {
         &mut blocks[root.expect("a step has a shard")][..len]
     }
 
-    /// Combines subtrees of some successive shards as far as the tree allows, and returns the values of each that is left, in order.
+    /// Combines subtrees of some consecutive shards as far as the tree allows, and returns the
+    /// values of each remaining subtree, in order.
     fn fold<'a>(
         &mut self,
         subtrees: impl Iterator<Item = (Node, &'a [f32])>,

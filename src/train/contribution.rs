@@ -1,5 +1,6 @@
-//! The contribution of one rank to a step: the gradients of its shards, combined as far as the tree allows; or, with a model that reduces
-//! by segment, what it computed of its samples on the way to them. The definition is by shards, and the bits are the same.
+//! The contribution of one rank to a step: the gradients of its shards, combined as far as the tree
+//! allows, or, for a model that reduces by segment, the intermediate results for its samples. The
+//! definition is by shards; both have the same bits.
 
 use std::ops::Range;
 
@@ -15,45 +16,47 @@ use crate::model::{AnyModel, AnyWorkspace, ShardRun, segment_model};
 use crate::optim::sum_of_squares;
 use crate::simd::vectorized;
 
-/// The shards of one rank in a step, and the rest that all ranks must know of it.
+/// The shards of one rank in a step, and everything else about them that all ranks need.
 pub(super) struct Contribution {
     /// The buffer for samples.
     gathered: GatherBuffer,
     workspace: AnyWorkspace,
-    /// Boundaries of the shards in hand among their samples.
+    /// The boundaries of the current shards among their samples.
     bounds: Vec<usize>,
     /// `None` if the model reduces by segment.
     gradients: Option<Gradients>,
-    /// Loss sum of each of the rank's shards, in their order.
+    /// The loss sum of each of the rank's shards, in order.
     losses: Vec<f64>,
-    /// w_k of each of them.
+    /// w_k of each of these shards.
     weights: Vec<f64>,
-    /// Divisor of the gradient of each of them, if the reduction has one.
+    /// The divisor of the gradient of each of these shards, if the reduction has one.
     divisors: Vec<f32>,
-    /// Bound that no gradient of the rank's samples exceeds; NaN if there is none.
+    /// A bound on the gradients of the rank's samples; NaN if the model has no bound.
     bound: f64,
-    /// |w_i ∂ℓ_i|² of each sample in hand, if the noise scale is measured from samples.
+    /// |w_i ∂ℓ_i|² of each current sample, if the noise scale is measured from samples.
     squares: Vec<f64>,
-    /// One entry a shard, in their order, in a step that measures the noise scale.
+    /// One entry per shard, in order, in a step that measures the noise scale.
     parts: Vec<BatchParts>,
     pub(super) request: Request,
-    /// Subtrees of this process for segments of others, which this thread sends: segment by segment, and of each subtree by subtree.
+    /// Subtrees of this process for segments of other processes, which this thread sends: segment
+    /// by segment, and within each subtree by subtree.
     pub(super) outbox: Vec<f32>,
-    /// On the first thread: the subtrees of other processes for the params that this one owns, process by process, segment by segment, and
-    /// of each subtree by subtree.
+    /// On the first thread: the subtrees of other processes for the params that this process owns,
+    /// process by process, segment by segment, and within each subtree by subtree.
     pub(super) inbox: Vec<f32>,
 }
 
-/// A request of rank 0 to all ranks, for after a step; any rank may request to stop.
+/// A request of rank 0 to all ranks, for after a step; any rank may request a stop.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Request {
     pub(super) stop: bool,
-    /// To save the run, in these of its two buffers.
+    /// Requests a save into this one of the two buffers.
     pub(super) save: Option<usize>,
 }
 
-/// Most samples that are computed in one go, unless one shard has more: enough for products to be efficient, few enough for
-/// the memory of a rank to be bounded by a shard or this.
+/// The maximum number of samples computed at a time, unless one shard has more: enough for
+/// efficient matrix products, few enough for the memory of a rank to be bounded by this or by a
+/// shard.
 const PIECE_SAMPLES: usize = 1024;
 
 /// The samples of a step, and their shards.
@@ -61,14 +64,14 @@ const PIECE_SAMPLES: usize = 1024;
 pub(super) struct Batch<'a> {
     /// The samples, in order.
     pub(super) samples: &'a [u32],
-    /// The number of shards that they are cut into.
+    /// The number of shards into which they are divided.
     pub(super) shards: usize,
     /// True if the gradient noise scale is measured.
     pub(super) noise: bool,
 }
 
 impl Contribution {
-    /// Reserves what any step of the plan needs of a rank.
+    /// Allocates what a rank needs for any step of the plan.
     pub(super) fn new(run: &RunContext<'_>, rank: usize) -> Self {
         let (plan, model) = (&run.plan, run.model);
         let by_segment = reduces_by_segment(plan, model);
@@ -119,7 +122,8 @@ impl Contribution {
         }
     }
 
-    /// Computes some shards in one go, which are the subtree of a node unless the model reduces by segment.
+    /// Computes some shards at a time, which form the subtree of a node unless the model reduces by
+    /// segment.
     fn compute_piece(
         &mut self,
         run: &RunContext<'_>,
@@ -167,14 +171,14 @@ impl Contribution {
         }
     }
 
-    /// Notes the weights of the shards in hand, and their divisors.
+    /// Records the weights of the current shards, and their divisors.
     fn weigh(&mut self, plan: &Plan) {
         let samples = samples_of(&self.gathered);
         for pair in self.bounds.windows(2) {
             let weight = samples.range(pair[0]..pair[1]).total_weight();
             self.weights.push(weight);
             self.losses.push(0.0);
-            // A shard of weight 0 is not divided, but has its place among the divisors.
+            // A shard of weight 0 is not divided, but still needs an entry among the divisors.
             let divided = if weight > 0.0 { weight } else { 1.0 };
             self.divisors.extend(plan.reduction().shard_divisor(divided).map(|divisor| divisor as f32));
         }
@@ -182,39 +186,43 @@ impl Contribution {
 }
 
 impl Contribution {
-    /// Returns the subtrees with their gradients, in the order of the shards; none if the model reduces by segment.
+    /// Returns the subtrees with their gradients, in the order of the shards; empty if the model
+    /// reduces by segment.
     pub(super) fn gradients(&self) -> impl Iterator<Item = (Node, &[f32])> {
         self.gradients.iter().flat_map(Gradients::iter)
     }
 
-    /// Returns the gradient of all of the rank's shards, if they are one subtree and the model does not reduce by segment.
+    /// Returns the gradient of all of the rank's shards, if they form one subtree and the model
+    /// does not reduce by segment.
     pub(super) fn sole_gradient(&self) -> Option<&[f32]> {
         let mut gradients = self.gradients();
         gradients.next().filter(|_| gradients.next().is_none()).map(|(_, gradient)| gradient)
     }
 
-    /// Returns what the model kept of the rank's samples, if it reduces by segment.
+    /// Returns what the model stored for the rank's samples, if it reduces by segment.
     pub(super) fn workspace(&self) -> &AnyWorkspace {
         &self.workspace
     }
 
-    /// Returns loss sum and weight of each shard, in order.
+    /// Returns the loss sum and weight of each shard, in order.
     pub(super) fn shards(&self) -> impl Iterator<Item = (f64, f64)> {
         self.losses.iter().copied().zip(self.weights.iter().copied())
     }
 
-    /// Returns what the noise scale is measured from, shard by shard in order; nothing unless the step measures it.
+    /// Returns the values from which the noise scale is measured, shard by shard in order; empty
+    /// unless the step measures it.
     pub(super) fn parts(&self) -> &[BatchParts] {
         &self.parts
     }
 
-    /// Returns a bound that no gradient of the rank's samples exceeds; NaN if there is none.
+    /// Returns a bound on the gradients of the rank's samples; NaN if the model has no bound.
     pub(super) fn bound(&self) -> f64 {
         self.bound
     }
 }
 
-/// Writes the divided gradient of the one shard there is and returns its loss sum; 0 and 0 if it weighs 0, whatever the model computes.
+/// Writes the divided gradient of the only shard and returns its loss sum; both are 0 if its weight
+/// is 0, regardless of what the model computes.
 fn shard_gradient(
     model: &AnyModel<'_>,
     params: &[f32],
@@ -234,7 +242,7 @@ fn shard_gradient(
     loss
 }
 
-/// Returns a shard as the one part that its whole gradient is.
+/// Returns a shard as a single part, whose gradient is that of the whole shard.
 fn parts_of_shard(shard: &ShardRun<'_>, gradient: &[f32]) -> BatchParts {
     let (mut weight, mut squares) = (0.0, 0.0);
     sample_weights(shard, 0).for_each(|w| (weight, squares) = (weight + w, squares + w * w));
@@ -243,7 +251,7 @@ fn parts_of_shard(shard: &ShardRun<'_>, gradient: &[f32]) -> BatchParts {
     parts
 }
 
-/// Returns each shard as the parts that its samples are, given the squares of their gradients.
+/// Returns each shard as parts of one sample each, given the squares of their gradients.
 fn parts_of_samples(shards: &ShardRun<'_>, squares: &[f64]) -> impl Iterator<Item = BatchParts> {
     let first = shards.bounds[0];
     (0..shards.len()).map(move |shard| {
@@ -256,28 +264,29 @@ fn parts_of_samples(shards: &ShardRun<'_>, squares: &[f64]) -> impl Iterator<Ite
     })
 }
 
-/// Returns w_i of each sample of a shard, divided as its gradient is.
+/// Returns w_i of each sample of a shard, divided like its gradient.
 fn sample_weights(shards: &ShardRun<'_>, shard: usize) -> impl Iterator<Item = f64> {
     let divisor = shards.divisors.map_or(1.0, |divisors| f64::from(divisors[shard]));
     let samples = shards.samples;
     (shards.bounds[shard]..shards.bounds[shard + 1]).map(move |i| f64::from(samples.weight(i)) / divisor)
 }
 
-/// The gradients of a rank's shards, one for each subtree that the shards are combined to without those of others.
+/// The gradients of a rank's shards: one for each subtree that can be combined without the shards
+/// of other ranks.
 struct Gradients {
     params_len: usize,
-    /// One gradient a slot.
+    /// One gradient per slot.
     slots: Vec<f32>,
     /// The subtrees in the order of the shards, each with its slot: the k-th is in slot k.
     nodes: Stack<usize>,
 }
 
 impl Gradients {
-    /// Reserves what any step of the plan needs of a rank.
+    /// Allocates what a rank needs for any step of the plan.
     fn new(plan: &Plan, model: &AnyModel<'_>, rank: usize) -> Self {
         let most = most_of_a_piece(plan, model);
         let least = if measures_shards(plan, model) { 1 } else { most };
-        // A short last batch may have fewer shards, and thereby other subtrees.
+        // A short last batch may have fewer shards, and so other subtrees.
         let slots = runs(plan, rank)
             .flat_map(|shards| [most, least].map(|most| slots_for(pieces(shards.clone(), most))))
             .max()
@@ -291,13 +300,14 @@ impl Gradients {
         drop(self.nodes.drain());
     }
 
-    /// Returns the slot for the gradient of the next subtree, which [`push`](Self::push) must follow.
+    /// Returns the slot for the gradient of the next subtree, which [`push`](Self::push) must
+    /// follow.
     fn slot(&mut self) -> &mut [f32] {
         let (len, slot) = (self.params_len, self.nodes.nodes().len());
         &mut self.slots[slot * len..][..len]
     }
 
-    /// Combines the subtree just computed with those before.
+    /// Combines the subtree that was just computed with the previous ones.
     fn push(&mut self, node: Node) {
         let (len, slot) = (self.params_len, self.nodes.nodes().len());
         let slots = &mut self.slots;
@@ -322,7 +332,7 @@ pub(super) fn add(left: &mut [f32], right: &[f32]) {
     );
 }
 
-/// Returns the number of slots that pushing `nodes` one after the other takes at most at a time.
+/// Returns the maximum number of slots in use at a time when `nodes` are pushed in order.
 fn slots_for(nodes: impl Iterator<Item = Node>) -> usize {
     let mut stack = Stack::with_capacity(0);
     nodes.fold(0, |most, node| {
@@ -332,12 +342,14 @@ fn slots_for(nodes: impl Iterator<Item = Node>) -> usize {
     })
 }
 
-/// Returns whether the gradients of a plan's steps are cut by params, not by shards: if the model asks for it, and the samples of each rank
-/// are few enough to be kept until all ranks have theirs, and no gradient of a shard is needed. Over several processes only if this one
-/// has several threads, and the shards of each are one subtree.
+/// Returns whether the gradients of a plan's steps are divided among ranks by params rather than by
+/// shards: if the model requests it, the samples of each rank are few enough to be kept until all
+/// ranks have computed theirs, and no gradient of a single shard is needed. With several processes,
+/// only if this one has several threads, and the shards of each process form one subtree.
 pub(super) fn reduces_by_segment(plan: &Plan, model: &AnyModel<'_>) -> bool {
     if plan.processes() > 1 && plan.threads() == 1 {
-        // Its gradient is sent as it is: 3 % faster for 784-512-512-10, two processes and batches of 256.
+        // The gradient is sent directly: 3 % faster for 784-512-512-10, two processes and batches
+        // of 256.
         return false;
     }
     let few = most_of_a_run(plan) * plan.max_shard_samples() <= PIECE_SAMPLES;
@@ -351,13 +363,13 @@ pub(super) fn reduces_by_segment(plan: &Plan, model: &AnyModel<'_>) -> bool {
         && segment_model(model).is_some_and(|model| model.reduces_by_segment(samples))
 }
 
-/// Returns whether a step that measures the noise scale computes the gradients of shards one by one, as the model does not know those of
-/// samples. The choice depends on the model alone.
+/// Returns whether a step that measures the noise scale computes the gradients of shards one by
+/// one, because the model does not provide those of samples. The choice depends only on the model.
 fn measures_shards(plan: &Plan, model: &AnyModel<'_>) -> bool {
     plan.noise_interval().is_some() && segment_model(model).is_none()
 }
 
-/// Samples of a full batch and of the short last one.
+/// The numbers of samples of a full batch and of the short last one.
 fn batches(plan: &Plan) -> impl Iterator<Item = usize> + use<> {
     [Some(plan.max_batch_samples()), plan.short_batch()].into_iter().flatten()
 }
@@ -367,12 +379,13 @@ fn runs(plan: &Plan, rank: usize) -> impl Iterator<Item = Range<usize>> {
     batches(plan).map(move |batch| part(plan.shards_of(batch), plan.ranks(), rank))
 }
 
-/// Most shards that a rank has: those of the first, as larger parts come first.
+/// The maximum number of shards of a rank: those of the first rank, because larger parts come
+/// first.
 fn most_of_a_run(plan: &Plan) -> usize {
     part(plan.shards_of(plan.max_batch_samples()), plan.ranks(), 0).len()
 }
 
-/// Most shards that are computed in one go by shards.
+/// The maximum number of shards computed at a time when reducing by shards.
 fn most_of_a_piece(plan: &Plan, model: &AnyModel<'_>) -> usize {
     let shards = plan.shards_of(plan.max_batch_samples());
     let most = if model.fused().is_some() { PIECE_SAMPLES / plan.max_shard_samples() } else { 1 };

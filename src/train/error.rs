@@ -11,136 +11,139 @@ use crate::collective::CollectiveError;
 use crate::model::DataMismatch;
 use crate::optim::{OptimError, OptimizerKind};
 
-/// The reason why a run could not begin, or failed.
+/// The reason why a run could not start, or failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// A penalty on the sum of a batch, and a gradient that is no sum divided by the weight of the batch.
+    /// A penalty on the sum of a batch, with a gradient that is not a sum divided by the weight of
+    /// the batch.
     #[error(
-        "l2-form batch-sum adds the penalty to the sum that the mean divides, but the reduction is {reduction}; choose the \
+        "l2-form batch-sum adds the penalty to the sum before the mean divides it, but the reduction is {reduction}; use the \
          reduction mean, or l2-form gradient"
     )]
     L2Form {
         /// The reduction.
         reduction: crate::optim::Reduction,
     },
-    /// There is no thread to train on.
-    #[error("0 threads cannot train; give at least 1")]
+    /// The number of threads is 0.
+    #[error("the number of threads is 0; it must be at least 1")]
     ZeroThreads,
-    /// A batch has no samples.
-    #[error("a batch of 0 samples teaches nothing; give a batch size of at least 1")]
+    /// The batch size is 0.
+    #[error("the batch size is 0; it must be at least 1")]
     ZeroBatch,
-    /// A batch is cut into no shards.
-    #[error("a batch cannot be cut into 0 shards; give at least 1, or auto")]
+    /// The number of shards is 0.
+    #[error("the number of shards is 0; it must be at least 1, or auto")]
     ZeroShards,
-    /// The run has no step.
-    #[error("0 epochs or steps train nothing; give at least 1")]
+    /// The run has no steps.
+    #[error("the number of epochs or steps is 0; it must be at least 1")]
     ZeroLength,
     /// There are no samples.
-    #[error("there are no training samples; give data with at least one")]
+    #[error("there are no training samples; use data with at least one")]
     NoSamples,
-    /// Leaving out the short last batch leaves nothing.
+    /// Without the short last batch there are no steps.
     #[error(
-        "{samples} training samples make no whole batch of {batch_size}, and the short last batch is to be dropped; \
+        "{samples} training samples do not fill a batch of {batch_size}, and the short last batch is dropped; \
          lower the batch size or keep the last batch"
     )]
     NoWholeBatch {
-        /// Samples of the data.
+        /// The number of samples of the data.
         samples: usize,
-        /// Samples of a batch.
+        /// The number of samples of a batch.
         batch_size: usize,
     },
     /// The weights of all samples are 0.
-    #[error("the weights of all {samples} training samples are 0; at least one must be above")]
+    #[error("the weights of all {samples} training samples are 0; at least one must be positive")]
     ZeroWeight {
-        /// Samples of the data.
+        /// The number of samples of the data.
         samples: usize,
     },
-    /// The weights of all samples that are to be scored are 0.
+    /// The weights of all samples to score are 0.
     #[error(
-        "the weights of all {samples} samples to score are 0, so that they have no mean loss; give samples of which at least one weighs more, or leave the weights out"
+        "the weights of all {samples} samples to score are 0, so they have no mean loss; give at least one a positive weight, or omit the weights"
     )]
     ZeroScoreWeight {
-        /// Samples of the data.
+        /// The number of samples of the data.
         samples: usize,
     },
-    /// Weights that sums of gradients cannot be divided by.
+    /// Weights by which sums of gradients cannot be divided.
     #[error(
-        "the sample weights go down to {least:e} and add up to {total:e}, expected 1.2e-38 or more and at most 3.4e38; rescale them"
+        "the smallest positive sample weight is {least:e} and the sum is {total:e}, expected at least 1.2e-38 and at most 3.4e38; rescale them"
     )]
     ExtremeWeights {
-        /// The least above 0.
+        /// The smallest positive weight.
         least: f32,
-        /// The sum of all.
+        /// The sum of all weights.
         total: f64,
     },
-    /// The largest norm of a gradient is not above 0.
-    #[error("a gradient cannot be clipped to a norm of {found:?}; give a number above 0")]
+    /// The maximum norm of a gradient is not positive.
+    #[error("a gradient cannot be clipped to a norm of {found:?}; use a number above 0")]
     ClipNorm {
-        /// The norm given.
+        /// The norm passed.
         found: f64,
     },
-    /// The gradient noise scale is to be measured in no step.
-    #[error("the gradient noise scale cannot be measured every 0 steps; give at least 1, or leave it out")]
+    /// The interval of the gradient noise scale is 0.
+    #[error("the gradient noise scale cannot be measured every 0 steps; use at least 1, or omit it")]
     ZeroNoiseInterval,
-    /// A batch has no samples to compare.
+    /// A batch does not have several samples to compare.
     #[error(
-        "the gradient noise scale compares the samples of a batch, but a batch has 1; raise the batch size, or leave it out"
+        "the gradient noise scale compares the samples of a batch, but the batch size is 1; increase it, or omit the noise scale"
     )]
     NoiseOfOneSample,
-    /// A batch has no shards to compare.
+    /// A batch does not have several shards to compare.
     #[error(
-        "the gradient noise scale compares the shards of a batch, but a batch of {samples} samples is 1 shard; \
-         give 2 shards or more, or leave it out"
+        "the gradient noise scale compares the shards of a batch, but a batch of {samples} samples has 1 shard; \
+         use at least 2 shards, or omit the noise scale"
     )]
     NoiseOfOneShard {
-        /// Samples of the largest batch.
+        /// The number of samples of the largest batch.
         samples: usize,
     },
-    /// The rate is to follow the batch size, from an unknown one.
-    #[error("scaling the rate needs the batch size it was found with; give a base batch size of at least 1")]
-    NoBaseBatch,
-    /// A base batch size is given, but the rate is not to follow the batch size.
+    /// The learning rate is scaled to the batch size, but the base batch size is missing.
     #[error(
-        "the base batch size {found} has no effect without scaling of the rate; choose linear or sqrt, or drop it"
+        "scaling the learning rate needs the batch size that the rate was tuned for; set a base batch size of at least 1"
+    )]
+    NoBaseBatch,
+    /// A base batch size is set, but the learning rate is not scaled to the batch size.
+    #[error(
+        "the base batch size {found} has no effect unless the learning rate is scaled; choose linear or sqrt, or omit it"
     )]
     UnusedBaseBatch {
-        /// The value given.
+        /// The value passed.
         found: usize,
     },
-    /// The params to start from are not those of the model.
+    /// The initial params do not fit the model.
     #[error("{found} initial params were given, but the model has {expected}")]
     InitialParams {
-        /// Params given.
+        /// The number of params passed.
         found: usize,
-        /// Params of the model.
+        /// The number of params of the model.
         expected: usize,
     },
-    /// The run is to be saved every 0 steps or epochs.
-    #[error("a run cannot be saved every 0 steps or epochs; give at least 1, or never")]
+    /// The interval of saves is 0 steps or epochs.
+    #[error("a run cannot be saved every 0 steps or epochs; use at least 1, or never")]
     ZeroSaveEvery,
-    /// The params to resume from are not those of the model.
+    /// The saved params do not fit the model.
     #[error(
         "{found} params were saved, but the model has {expected}; the model cannot change when a run is resumed"
     )]
     ResumedParams {
-        /// Params saved.
+        /// The number of saved params.
         found: usize,
-        /// Params of the model.
+        /// The number of params of the model.
         expected: usize,
     },
-    /// The state to resume from is not that of the optimizer.
+    /// The saved state does not fit the optimizer.
     #[error(
-        "the saved state of the optimizer is {found:?}, but {kind} with these options keeps {expected:?}; the optimizer cannot change when a run is resumed"
+        "the saved optimizer state is {found:?}, but {kind} with these options needs {expected:?}; the optimizer cannot change when a run is resumed"
     )]
     ResumedState {
         /// The optimizer.
         kind: OptimizerKind,
-        /// State vectors saved.
+        /// The saved state vectors.
         found: Vec<String>,
-        /// State vectors that the optimizer keeps.
+        /// The state vectors that the optimizer needs.
         expected: &'static [&'static str],
     },
-    /// The run cannot stand where it was saved.
+    /// The saved position does not fit the run.
     #[error(
         "the run was saved after step {step}, {samples} samples and {batch} steps into epoch {epoch}, which does not fit batches of \
          {batch_size} and {steps_per_epoch} steps an epoch; \
@@ -151,40 +154,40 @@ pub enum TrainError {
         step: u64,
         /// 0-based epoch.
         epoch: u64,
-        /// Batches of it that are done.
+        /// The number of completed batches of the epoch.
         batch: u64,
-        /// Samples of it that are done.
+        /// The number of samples in these batches.
         samples: u64,
-        /// Steps of an epoch now.
+        /// The number of steps per epoch of this run.
         steps_per_epoch: u64,
-        /// Samples of a batch now.
+        /// The batch size of this run.
         batch_size: usize,
     },
     /// A metric needs data that is missing.
-    #[error("the params cannot be judged by {metric} without {missing}; give some, or choose another metric")]
+    #[error("the metric {metric} needs {missing}; provide some, or choose another metric")]
     Metric {
         /// The metric.
         metric: Metric,
         /// The missing data.
         missing: &'static str,
     },
-    /// The least gain is negative or NaN.
-    #[error("an epoch cannot be the best with a gain of more than {found:?}; give a number of 0 or more")]
+    /// The minimum gain is negative or NaN.
+    #[error("the minimum gain is {found:?}; it must be 0 or more")]
     MinGain {
-        /// The value given.
+        /// The value passed.
         found: f64,
     },
-    /// The run would stop before it could have a best epoch.
-    #[error("a run cannot stop after 0 epochs without gain; give at least 1, or leave it out")]
+    /// The run would stop before it has a best epoch.
+    #[error("a run cannot stop after 0 epochs without improvement; use at least 1, or omit early stopping")]
     ZeroEarlyStop,
     /// The best params of the run so far were not saved.
     #[error(
-        "the run to be resumed did not keep its best params, which are lost; resume it as it was, without keeping them"
+        "the run to resume did not keep its best params, which are lost; resume it without keeping them, as before"
     )]
     ResumedBest,
-    /// The run to be resumed has stopped early.
+    /// The run to resume stopped early.
     #[error(
-        "the run stopped early after {epoch} epochs, of which epoch {best} was the best; let it go on for more epochs without gain (early_stop)"
+        "the run stopped early after {epoch} epochs, of which epoch {best} was the best; allow more epochs without improvement (early_stop)"
     )]
     StoppedEarly {
         /// Epochs done.
@@ -192,9 +195,9 @@ pub enum TrainError {
         /// The best of them, counted from 1.
         best: u64,
     },
-    /// The run to be resumed is complete.
+    /// The run to resume is complete.
     #[error(
-        "the run was saved after step {step}, and all its {total} steps are done; give it more epochs or steps"
+        "the run was saved after step {step}, and all its {total} steps are done; set more epochs or steps"
     )]
     NothingLeft {
         /// Steps done.
@@ -208,57 +211,57 @@ pub enum TrainError {
     /// The optimizer, the rate or the schedule is invalid.
     #[error(transparent)]
     Optim(#[from] OptimError),
-    /// The system does not give the memory that the model needs.
+    /// The system cannot provide the memory that the model needs.
     #[error(
-        "to train a model of {params} params on {samples} samples of {features} features at a time takes {} MB of memory or more, which the \
-         system does not give; choose smaller layers or batches, or raise its limit (ulimit -v)", bytes.div_ceil(1_000_000)
+        "training a model of {params} params on {samples} samples of {features} features at a time needs at least {} MB of memory, which the \
+         system cannot provide; choose smaller layers or batches, or raise its limit (ulimit -v)", bytes.div_ceil(1_000_000)
     )]
     Memory {
-        /// Params of the model.
+        /// The number of params of the model.
         params: usize,
-        /// Samples that are gathered at a time.
+        /// The number of samples that are gathered at a time.
         samples: usize,
-        /// Their features.
+        /// The number of their features.
         features: usize,
-        /// The least that is needed.
+        /// The minimum number of bytes needed.
         bytes: usize,
     },
-    /// The system does not give the memory to score or predict samples.
+    /// The system cannot provide the memory to score or predict samples.
     #[error(
-        "to score {samples} samples of {features} features at a time takes {} MB of memory, which the system does not give; raise its \
+        "scoring {samples} samples of {features} features at a time needs {} MB of memory, which the system cannot provide; raise its \
          limit (ulimit -v)", bytes.div_ceil(1_000_000)
     )]
     ScoreMemory {
-        /// Samples that are gathered at a time.
+        /// The number of samples that are gathered at a time.
         samples: usize,
-        /// Their features.
+        /// The number of their features.
         features: usize,
-        /// The memory needed.
+        /// The number of bytes needed.
         bytes: usize,
     },
     /// A thread could not be started.
     #[error("the thread of rank {rank} could not be started: {source}; lower the number of threads")]
     Spawn {
-        /// Rank without a thread.
+        /// The rank without a thread.
         rank: usize,
-        /// The error of the system.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The processes of a run were not started alike.
+    /// The processes of a run were started with different options or data.
     #[error(
-        "process {process} and process 0 differ in {what}: {found} there, {expected} in process 0; start all with the same options and data"
+        "process {process} and process 0 differ in {what}: {found}, expected {expected} as in process 0; start all processes with the same options and data"
     )]
     Disagreement {
         /// The first process that differs from process 0.
         process: usize,
-        /// The value that differs.
+        /// The name of the value that differs.
         what: String,
-        /// The value there.
+        /// The value in this process.
         found: String,
         /// The value in process 0.
         expected: String,
     },
-    /// The processes could not continue together. The ranks that the source names are processes.
+    /// The processes could not continue together. The ranks in the source are processes.
     #[error("{}", of_processes(source))]
     Processes {
         /// The cause.
@@ -271,22 +274,23 @@ pub enum TrainError {
         rank: usize,
         /// The step, counted from 1.
         step: u64,
-        /// The phase it was in, such as "in the update".
+        /// The phase of the rank, such as "in the update".
         phase: &'static str,
         /// The message of the panic.
         message: String,
-        /// The params as the last whole step left them, also if this one was in the middle of its update.
+        /// The params as the last complete step left them, even if this one was in the middle of
+        /// its update.
         params: Vec<f32>,
     },
-    /// A subscriber panicked, and nothing receives the events of the ranks.
-    #[error("the subscribers of the run are gone")]
+    /// A subscriber panicked, so the events of the ranks have no receiver.
+    #[error("the subscribers of the run have ended")]
     SubscribersGone,
     /// A subscriber failed.
     #[error("{source}")]
     Subscriber {
         /// The cause.
         source: SubscriberError,
-        /// The outcome of the run until then.
+        /// The outcome of the run up to that point.
         outcome: Box<Outcome>,
     },
     /// The ranks could not continue together.
@@ -295,7 +299,7 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// Returns whether the options are at fault, which no data could make good.
+    /// Returns whether the options are at fault, regardless of the data.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         use TrainError::{
@@ -324,16 +328,17 @@ impl TrainError {
 pub type SubscriberError = Box<dyn Error + Send + Sync>;
 
 impl TrainError {
-    /// Returns the error of a rank that was last in a step, counted from 0, and a phase of it.
+    /// Returns the error of a rank whose last recorded step, counted from 0, and phase are given.
     pub(super) fn panicked(rank: usize, (step, phase): (u64, Phase), payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<&str>().map(ToString::to_string);
         let message = text.or_else(|| payload.downcast_ref::<String>().cloned());
-        let message = message.unwrap_or_else(|| "without a message".to_owned());
+        let message = message.unwrap_or_else(|| "no message".to_owned());
         Self::Panicked { rank, step: step + 1, phase: phase.text(), message, params: Vec::new() }
     }
 
-    /// Returns the distance of an error from the cause: an error of the rank itself comes before one that others caused.
-    pub(super) fn remoteness(&self) -> u8 {
+    /// Returns how far an error is from the root cause: an error of the rank itself ranks before an
+    /// error that other ranks caused.
+    pub(super) fn distance_from_cause(&self) -> u8 {
         match self {
             Self::Spawn { .. } | Self::Panicked { .. } => 0,
             Self::Collective(_) => 2,
@@ -347,13 +352,13 @@ fn of_processes(source: &CollectiveError) -> String {
     match source {
         CollectiveError::Left { rank } => {
             format!(
-                "process {rank} is gone, but others still need it; see what it says, and resume from the last checkpoint"
+                "process {rank} has ended, but other processes still need it; see its output, and resume from the last checkpoint"
             )
         }
         CollectiveError::TimedOut { waited, missing } => format!(
-            "waited {waited:?} for processes {missing:?}, which did not come; find what holds them up or set a longer timeout, and resume \
+            "waited {waited:?} for processes {missing:?}, which did not respond; find out what delays them or set a longer timeout, and resume \
              from the last checkpoint"
         ),
-        other => format!("the processes do not go together: {other}"),
+        other => format!("the processes cannot continue together: {other}"),
     }
 }

@@ -1,4 +1,4 @@
-//! The part of a step that crosses from process to process, between the contributions and the reduction:
+//! The communication between processes in a step, after the contributions and before the reduction:
 //!
 //! ```text
 //! totals       loss and weight of each shard, to all                                        small
@@ -6,13 +6,15 @@
 //! swap         to each process the subtrees for the params that it owns                     (n−1)/n of the params
 //! ```
 //!
-//! The threads of a process first combine what they can among themselves, each for the segments of some ranks of other processes, so that
-//! each process sends the fewest subtrees that its shards make: one, if it has a power of two of them that starts at a multiple of it.
+//! The threads of a process first combine their subtrees with each other, each thread for the
+//! segments of some ranks of other processes, so that each process sends as few subtrees as
+//! possible: one, if the number of its shards is a power of two and its first shard is at a
+//! multiple of that number.
 
 use std::mem::take;
 use std::ops::Range;
 
-use super::combiner::{Combiner, FarSubtrees, StepSums, StepTotals};
+use super::combiner::{Combiner, RemoteSubtrees, StepSums, StepTotals};
 use super::contribution::{Contribution, Request};
 use super::error::TrainError;
 use super::noise_scale::BatchParts;
@@ -25,10 +27,11 @@ use crate::collective::tree::Node;
 use crate::collective::{Incoming, Outgoing, Peers};
 use crate::model::AnyModel;
 
-/// Messages of each rank to all others about its shards; empty in a run of one process.
+/// The messages of each rank to all others about its shards; empty in a run of one process.
 #[derive(Default)]
 pub(super) struct Exchange {
-    /// Its request, the bound of its gradients, then loss and weight of each of its shards.
+    /// The rank's request, the bound of its gradients, then the loss and weight of each of its
+    /// shards.
     shards: RankValues<[f64; 2]>,
     /// The parts of each shard, if the noise scale is measured.
     parts: RankValues<[f64; 4]>,
@@ -86,7 +89,8 @@ impl Exchange {
     }
 }
 
-/// Combines what the threads of this process have for others, and swaps it for what they have for this one.
+/// Combines the subtrees of this process's threads for other processes, and exchanges them for
+/// those of the other processes.
 pub(super) fn swap(
     ranks: &mut Ranks<'_>,
     processes: &Processes<'_>,
@@ -111,7 +115,8 @@ pub(super) fn swap(
     Ok(())
 }
 
-/// The ways of subtrees in a step of several processes: which thread combines and sends which, and where they lie.
+/// The routes of subtrees in a step of several processes: the thread that combines and sends each
+/// of them, and their positions in the buffers.
 #[derive(Clone, Copy)]
 pub(super) struct Routes<'a> {
     pub(super) plan: &'a Plan,
@@ -133,21 +138,22 @@ impl<'a> Routes<'a> {
         (0..self.plan.processes()).filter(move |other| *other != process)
     }
 
-    /// Returns the ranks of other processes whose segments a thread of this one combines.
+    /// Returns the ranks of other processes whose segments a thread of this process combines.
     fn sent_by(&self, thread: usize) -> impl Iterator<Item = usize> + use<> {
         let own = self.plan.layout().ranks_of(self.process());
         let mine = part(self.plan.ranks() - own.len(), own.len(), thread);
         mine.map(move |other| if other < own.start { other } else { other + own.len() })
     }
 
-    /// Returns the thread of a process that combines the segment of a rank of another.
+    /// Returns the thread of a process that combines the segment of a rank of another process.
     fn sender(&self, process: usize, rank: usize) -> usize {
         let own = self.plan.layout().ranks_of(process);
         let index = if rank < own.start { rank } else { rank - own.len() };
         part_of(self.plan.ranks() - own.len(), own.len(), index)
     }
 
-    /// Returns the messages from one process to another: the sender of each, and the ranks whose segments it holds.
+    /// Returns the messages from one process to another: the sending thread of each, and the ranks
+    /// whose segments it contains.
     fn messages(&self, from: usize, to: usize) -> Vec<(usize, Range<usize>)> {
         let mut messages: Vec<(usize, Range<usize>)> = Vec::new();
         for rank in self.plan.layout().ranks_of(to) {
@@ -160,7 +166,7 @@ impl<'a> Routes<'a> {
         messages
     }
 
-    /// Returns the params of some successive ranks.
+    /// Returns the params of some consecutive ranks.
     fn params_of(&self, ranks: &Range<usize>) -> Range<usize> {
         self.plan.segment(ranks.start).start..self.plan.segment(ranks.end - 1).end
     }
@@ -172,7 +178,8 @@ impl<'a> Routes<'a> {
         self.subtrees(self.process()).count() * params
     }
 
-    /// Combines what the threads of this process have, as far as the tree allows, for the segments that this thread sends.
+    /// Combines the subtrees of this process's threads, as far as the tree allows, for the segments
+    /// that this thread sends.
     fn fold(
         &self,
         thread: usize,
@@ -196,7 +203,8 @@ impl<'a> Routes<'a> {
         }
     }
 
-    /// Sends every other process what this one has for its params, and receives what they have for this one's.
+    /// Sends to every other process the subtrees for its params, and receives those for the params
+    /// of this one.
     fn swap(
         &self,
         peers: &Peers<'_, Contribution>,
@@ -232,12 +240,16 @@ impl<'a> Routes<'a> {
         processes.exchange(&outgoing, &mut incoming)
     }
 
-    /// Returns the subtrees that other processes have for the segment of a rank of this one.
-    pub(super) fn far_subtrees<'p>(&self, rank: usize, peers: &Peers<'p, Contribution>) -> FarSubtrees<'p> {
+    /// Returns the subtrees of other processes for the segment of a rank of this one.
+    pub(super) fn remote_subtrees<'p>(
+        &self,
+        rank: usize,
+        peers: &Peers<'p, Contribution>,
+    ) -> RemoteSubtrees<'p> {
         let process = self.process();
         let (mine, segment) = (self.plan.params_in(process), self.plan.segment(rank));
         let mut rest = peers.get(0).inbox.as_slice();
-        let mut far = FarSubtrees { own: self.subtrees(process).next(), ..FarSubtrees::default() };
+        let mut far = RemoteSubtrees { own: self.subtrees(process).next(), ..RemoteSubtrees::default() };
         for other in self.others() {
             let count = self.subtrees(other).count();
             let (all, after) = rest.split_at(count * mine.len());
@@ -251,7 +263,8 @@ impl<'a> Routes<'a> {
     }
 }
 
-/// Returns the gradient of the only thread of this process, if it is a subtree: nothing needs to be combined or copied.
+/// Returns the gradient of the only thread of this process, if it is a subtree: then nothing needs
+/// to be combined or copied.
 fn sent_as_it_is<'a>(peers: &Peers<'a, Contribution>) -> Option<&'a [f32]> {
     if peers.len() == 1 { peers.get(0).sole_gradient() } else { None }
 }

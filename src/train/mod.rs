@@ -1,14 +1,14 @@
-//! Data-parallel training: the only module that knows gradients and ranks.
+//! Data-parallel training: the only module that deals with both gradients and ranks.
 //!
-//! The files to read, in this order:
+//! Read the files in this order:
 //!
 //! 1. [`Options`] (`options.rs`): the options of a run, unchecked.
-//! 2. [`Plan`] (`plan.rs`): the options on given data and a given model, checked and complete. `shards.rs` has the arithmetic of
-//!    which samples make a shard, and which rank computes it.
-//! 3. [`Trainer`] (`trainer.rs`) starts one thread a rank, and passes events to each [`Subscriber`] (`subscriber.rs`). `run.rs` is the
-//!    state that all ranks share.
-//! 4. `worker.rs` is the life of one rank: epochs, steps, scores.
-//! 5. `step.rs` is one step of one rank; `contribution.rs`, `combiner.rs` and `norms.rs` are what it calls.
+//! 2. [`Plan`] (`plan.rs`): the options for specific data and a specific model, validated and
+//!    complete. `shards.rs` computes which samples form a shard, and which rank computes it.
+//! 3. [`Trainer`] (`trainer.rs`) starts one thread per rank, and passes events to each
+//!    [`Subscriber`] (`subscriber.rs`). `run.rs` contains the state shared by all ranks.
+//! 4. `worker.rs` is the main loop of one rank: epochs, steps, scores.
+//! 5. `step.rs` is one step of one rank; it uses `contribution.rs`, `combiner.rs` and `norms.rs`.
 //!
 //! # The step
 //!
@@ -18,30 +18,34 @@
 //! contribute   each rank, on its shards: gather and convert rows -> forward -> loss -> backward
 //! exchange     with other processes: totals of the shards, and subtrees of gradients                 (exchange.rs)
 //! round
-//! reduce       each rank, on its segment: gradient of all shards -> divide (reduction) -> update, or write down
-//! rounds       where a norm or a check of the whole gradient comes before the update                 (norms.rs)
+//! reduce       each rank, on its segment: gradient of all shards -> divide (reduction) -> update, or store
+//! rounds       if the update needs a norm or a check of the whole gradient first                      (norms.rs)
 //! update       each rank, on its segment: clip -> optimizer -> params
 //! share        with other processes: the updated params
 //! ```
 //!
-//! The pieces of a gradient are used for the update while they are in the cache. Where a norm comes before the update, or where
-//! no bound known beforehand shows that the whole gradient is finite, they are written down first and more rounds follow.
+//! The pieces of a gradient are used for the update while they are in the cache. If the update
+//! needs a norm, or if no bound known in advance guarantees that the whole gradient is finite, the
+//! gradient is stored first and further rounds follow.
 //!
-//! The contribution of a rank is one of two things, by what costs less; the bits are the same:
+//! The contribution of a rank takes one of two forms, whichever costs less; the bits are the same:
 //!
-//! - **by shards**, the definition, and the way of your own models: the gradient sums of its shards, combined in the fixed
-//!   tree as far as the rank has them. The reduction combines the rest.
-//! - **by segment**, mostly that of a perceptron: the activations of its samples and the derivatives by them. The reduction
-//!   computes the gradient of the segment from all of them, shard by shard in the tree, so that no gradient crosses from
-//!   core to core, and ranks share that work evenly however few shards there are.
+//! - **by shards**, the definition, used for custom models: the gradient sums of its shards,
+//!   combined in the fixed tree as far as the rank's own shards allow. The reduction combines the
+//!   rest.
+//! - **by segment**, used mostly for a perceptron: the activations of its samples and the
+//!   derivatives with respect to them. The reduction computes the gradient of the segment from all
+//!   of these, shard by shard in the tree, so that no gradient moves between cores, and ranks share
+//!   that work evenly even if there are few shards.
 //!
-//! Params exist once, in a [`Shared`](crate::collective::Shared): all ranks read them while they compute, each
-//! writes its own segment in the update. Nothing is broadcast, and a step allocates nothing.
+//! Params exist once, in a [`Shared`](crate::collective::Shared): all ranks read them while they
+//! compute, and each writes its own segment in the update. Nothing is broadcast, and a step
+//! allocates nothing.
 //!
 //! # The phases of a rank
 //!
-//! Each rank records the phase that it enters (`phase.rs`): it is in the error if the rank panics, and its time is charged to the
-//! account in brackets.
+//! Each rank records the phase that it enters (`phase.rs`): the error names it if the rank panics,
+//! and its time is charged to the account in brackets.
 //!
 //! ```text
 //! Prepare
@@ -65,57 +69,71 @@
 //! End
 //! ```
 //!
-//! While a rank exchanges norms, or data with other processes, it stays in Reduce, but its time is charged to wait. Score is counted as rest
-//! while results are sent, and not at all while test samples are scored.
+//! While a rank exchanges norms, or data with other processes, it stays in Reduce, but its time is
+//! charged to wait. Score is charged to rest while results are sent; the time for scoring test
+//! samples is not charged at all.
 //!
-//! # Around the step
+//! # Before and after the step
 //!
-//! **Saving.** A run that is to be [saved](Trainer::save_every) hands out a [`Snapshot`] (`snapshot.rs`) between two steps: each rank copies
-//! the segment that it owns into one of two buffers, and continues; a subscriber writes it. [`Trainer::resume`] resumes from one.
+//! **Saving.** A run that is [saved](Trainer::save_every) emits a [`Snapshot`] (`snapshot.rs`)
+//! between two steps: each rank copies the segment that it owns into one of two buffers, and
+//! continues; a subscriber writes the snapshot. [`Trainer::resume`] resumes from one.
 //!
-//! **Judging.** At the end of each whole epoch all ranks judge its params alike, by a [`Metric`]; each keeps its segment of the best
-//! if [`Options::keep_best`] asks for it, and the run ends early if [`Options::early_stop`] does.
+//! **The best epoch.** At the end of each whole epoch, all ranks evaluate its params with the same
+//! [`Metric`]; each keeps its segment of the best params if [`Options::keep_best`] is set, and the
+//! run stops early if [`Options::early_stop`] is.
 //!
-//! **The gradient noise scale** ([`NoiseScale`], `noise_scale.rs`) is measured every few steps, if [`Options::noise_scale`] asks for
-//! it, from the parts that a batch is made of anyway: the norms of their gradients and of their sum. A perceptron knows the norm of the
-//! gradient of each sample, |δ|²(|a|² + 1) added up over the layers, without computing it, so that its parts are samples;
-//! of other models they are shards, which a measuring step computes one at a time rather than several together. It then
-//! writes the reduced gradient down, to take its norm, and is like any other step otherwise: the params have the same bits.
+//! **The gradient noise scale** ([`NoiseScale`], `noise_scale.rs`) is measured every few steps, if
+//! [`Options::noise_scale`] is set, from the parts into which a batch is divided in any case: the
+//! norms of their gradients and of their sum. A perceptron knows the norm of the gradient of each
+//! sample, |δ|²(|a|² + 1) summed over the layers, without computing it, so its parts are samples;
+//! for other models they are shards, which a measuring step computes one at a time rather than
+//! several together. It then stores the reduced gradient, to take its norm, and is otherwise like
+//! any other step: the params have the same bits.
 //!
-//! **When something fails.** A loss, a gradient or a param that is NaN or infinite ends the run in that step ([`Divergence`],
-//! `outcome.rs`), or the step is skipped ([`OnDivergence`]); all ranks see the same sums and so decide alike. A rank that panics is
-//! named with its step and phase. Params are then as the last whole step left them: each rank keeps the pieces
-//! of its segment while it updates them (`run.rs`). The [reliability score](crate::guide::reliability) counts how often this was tried.
+//! **Failures.** A loss, a gradient or a param that is NaN or infinite ends the run in that step
+//! ([`Divergence`], `outcome.rs`), or the step is skipped ([`OnDivergence`]); all ranks see the
+//! same sums and so decide alike. If a rank panics, the error names its step and phase. The params
+//! are then as the last complete step left them: each rank keeps the pieces of its segment while it
+//! updates them (`run.rs`). The chapter "Reliability" of the book counts how often this was tested.
 //!
-//! **Over several processes** ([`Trainer::across`]) ranks are counted through, so that shards and segments are dealt to all of them,
-//! once all have agreed that they are about to do the same. A rank meets those of its process as ever, and
-//! through its first thread those of others (`ranks.rs`). Within a process a subtree comes by shards or by segment as above; by segment
-//! where its shards are one subtree and it has several threads. Its cost is [modelled](crate::guide::cluster).
+//! **Several processes** ([`Trainer::across`]): ranks are numbered over all processes, so that
+//! shards and segments are distributed over all of them, once all have verified that they are about
+//! to do the same. A rank communicates with the ranks of its process as before, and with those of
+//! other processes through the first thread of its process (`ranks.rs`). Within a process a subtree
+//! is computed by shards or by segment as above; by segment if the shards of the process form one
+//! subtree and it has several threads. The book models the cost in "The cost of a
+//! cluster".
 //!
-//! **Sameness.** Ranks decide who computes a shard, never how: the bits of a sample's row do not depend on the rows that
-//! are computed with it, a shard's gradient is a sum over its own samples, shards are combined in one binary tree over
-//! their index, norms add fixed blocks in order. So the bits of params, losses and optimizer state are a function of data,
-//! options, seed, program and instruction set, not of the number of threads or processes. `examples/reference_step.rs` is a step without
-//! all this, on one thread in plain loops, with the same bits where sums are exact.
+//! **Identical bits.** Ranks decide who computes a shard, never how: the bits of a sample's row do
+//! not depend on the rows computed together with it, a shard's gradient is a sum over its own
+//! samples, shards are combined in one binary tree over their index, and norms add fixed blocks in
+//! order. So the bits of params, losses and optimizer state are a function of data, options, seed,
+//! program and instruction set, not of the number of threads or processes.
+//! `examples/reference_step.rs` is a step without all this, on one thread in plain loops, with the
+//! same bits if sums are exact.
 //!
-//! # Where the time goes
+//! # Profile of a step
 //!
-//! Shares of a rank's time on two ranks, 784-512-512-10 with batches of 256 and momentum, by `perf record` (two cores of Zen 4):
+//! Shares of a rank's time on two ranks, 784-512-512-10 with batches of 256 and momentum, by `perf
+//! record` (two cores of Zen 4):
 //!
-//! | share | what | what bounds it |
+//! | share | work | bound by |
 //! |---|---|---|
-//! | 83 % | products, at 100 to 105 GFLOP/s a core | the multiply-adds: 116 GFLOP/s a core at most, 105 in gemm's large products |
-//! | 8 % | updates | params and momentum, from the third cache and back, 16 GB/s; reading them ahead gained nothing |
-//! | 4 % | transposing samples into panels and back | the second cache |
-//! | 3 % | waiting | how evenly the machine runs its cores |
-//! | 2 % | gathering, softmax, activations | division of pixels, by 8 at a time |
+//! | 83 % | products, at 100 to 105 GFLOP/s a core | multiply-adds: at most 116 GFLOP/s a core, 105 in gemm's large products |
+//! | 8 % | updates | reading params and momentum from the L3 cache and writing them back, 16 GB/s; prefetching gained nothing |
+//! | 4 % | transposing samples into panels and back | the L2 cache |
+//! | 3 % | waiting | uneven progress of the cores |
+//! | 2 % | gathering, softmax, activations | division of pixels, 8 at a time |
 //!
-//! Of the updates, the copy of the old segment (`run.rs`) is a fifth to a third: 1.5 to 2.4 % of a step on two ranks, 1.5 % on one
-//! with batches of 128, and 9 % on one with batches of 32 and 784-128-10, where params and copy do not fit the second cache together
-//! (medians of 9 pairs of runs with and without). It buys that a failure in the middle of an update loses no params.
+//! The copy of the old segment (`run.rs`) takes a fifth to a third of the updates: 1.5 to 2.4 % of
+//! a step on two ranks, 1.5 % on one with batches of 128, and 9 % on one with batches of 32 and
+//! 784-128-10, where params and copy do not fit into the L2 cache together (medians of 9 pairs of
+//! runs with and without). In return, a failure in the middle of an update loses no params.
 //!
-//! 784-128-10 with batches of 32 takes 115 µs a step; what then keeps two ranks below twice the speed of one is that each reads the
-//! half of the params and the samples that the other wrote, some 250 KB that come from another core's cache.
+//! 784-128-10 with batches of 32 takes 115 µs a step; two ranks then reach less than twice the
+//! speed of one because each reads the half of the params and the samples that the other wrote,
+//! about 250 KB that come from another core's cache.
 
 mod combiner;
 mod contribution;

@@ -1,27 +1,31 @@
-//! The gradient noise scale and its estimate. Arithmetic alone; `contribution.rs` measures the parts of a batch.
+//! The gradient noise scale and its estimate. Only arithmetic; `contribution.rs` measures the parts
+//! of a batch.
 
 use serde::{Deserialize, Serialize};
 
 /// Estimates the gradient noise scale of a run, B_simple = tr(Σ)/|G|².
 ///
-/// G is the gradient of the loss of all samples, Σ the covariance of the gradients of single ones. A batch of B samples gives
-/// G with a noise of tr(Σ)/B, so that B_simple is the batch size at which noise and gradient are equally long. A step with the
-/// best rate does 1/(1 + B_simple/B) of what the exact gradient would: batches far below waste steps, those far beyond
-/// waste samples.
+/// G is the gradient of the loss of all samples, Σ the covariance of the gradients of single
+/// samples. A batch of B samples gives G with a noise of tr(Σ)/B, so B_simple is the batch size at
+/// which the noise is as large as the gradient. A step with the best learning rate makes 1/(1 +
+/// B_simple/B) of the progress of a step with the exact gradient: batches far below B_simple waste
+/// steps, and those far above it waste samples.
 ///
-/// Each measuring step gives one [`NoiseMeasurement`]. A single one carries next to no information, as |G|² is the small difference of
-/// large numbers where batches are small. B_simple is the ratio of two **separate** averages of many, since a mean of ratios would
-/// be biased. Two such averages are kept:
+/// Each measuring step gives one [`NoiseMeasurement`]. A single one carries almost no information,
+/// because |G|² is the small difference of large numbers if batches are small. B_simple is the
+/// ratio of two **separate** averages of many measurements, because a mean of ratios would be
+/// biased. Two such averages are kept:
 ///
-/// - [`recent`](Self::recent): measurement i of t counts as i(i + 1)(i + 2), about the last quarter of the run. The noise scale grows
-///   by orders of magnitude while a model learns, and the window with the run: early it is quick, late exact.
-/// - [`whole`](Self::whole): all count alike, from the first step on.
+/// - [`recent`](Self::recent): measurement i of t has weight i(i + 1)(i + 2), which is about the
+///   last quarter of the run. The noise scale grows by orders of magnitude while a model learns,
+///   and the window grows with the run: it reacts quickly at the start and is precise later.
+/// - [`whole`](Self::whole): all measurements count equally, from the first step on.
 ///
-/// In both a batch counts by its pairs of parts, as a short last one knows less. Averages are of weights that add up to 1,
-/// so there is no start to correct for.
+/// In both averages a batch is weighted by its pairs of parts, because a short last batch carries
+/// less information. The weights of an average sum to 1, so no bias correction is needed.
 ///
-/// Samples are drawn without replacement, which over an epoch of N samples tends to |G|² − tr(Σ)/N: of no account while
-/// B_simple is far below N.
+/// Samples are drawn without replacement, so over an epoch of N samples the estimate of |G|² tends
+/// to |G|² − tr(Σ)/N, which is negligible as long as B_simple is far below N.
 ///
 /// Source: McCandlish, Kaplan, Amodei 2018, arXiv:1812.06162, appendix A.
 ///
@@ -53,8 +57,9 @@ pub struct NoiseScale {
 
 /// Sums over the gradients of the parts of one batch. A part is a shard, or a single sample.
 ///
-/// Part k has samples i ∈ k of weights w_i. It knows |s_k|², s_k = Σ w_i g_i being its gradient sum, w_k = Σ w_i and
-/// q_k = Σ w_i². Dividing gradients by something divides the weights by it.
+/// Part k has samples i ∈ k of weights w_i. It contributes |s_k|², where s_k = Σ w_i g_i is its
+/// gradient sum, w_k = Σ w_i and q_k = Σ w_i². Dividing gradients by a number divides the weights
+/// by it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct BatchParts {
     /// Σ |s_k|².
@@ -67,7 +72,7 @@ pub struct BatchParts {
     sample_squares: f64,
 }
 
-/// Estimates of the gradient and its noise from one step, both without bias.
+/// Estimates of the gradient and its noise from one step, both unbiased.
 ///
 /// # Examples
 ///
@@ -110,7 +115,7 @@ pub struct NoiseEstimate {
     pub error: f64,
 }
 
-/// Weighted sums over measurements, of which [`NoiseScale`] keeps two.
+/// Weighted sums over measurements; [`NoiseScale`] keeps two of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct NoiseAverage {
     /// Σ a.
@@ -129,13 +134,14 @@ struct NoiseAverage {
     noise_noise: f64,
 }
 
-/// Fewer measurements than this, or as many of uneven weight as count like these, do not know their own spread.
+/// With fewer measurements than this, or a smaller effective number of unevenly weighted ones,
+/// their spread is unknown.
 const FEWEST: f64 = 8.0;
-/// |G|² must be this many of its standard errors above 0 for something to be divided by it.
+/// |G|² must exceed 0 by this many of its standard errors before anything is divided by it.
 const CLEAR_OF_ZERO: f64 = 2.0;
 
 impl BatchParts {
-    /// Its four sums, for other processes.
+    /// Returns the four sums, for other processes.
     pub(super) fn sums(&self) -> [f64; 4] {
         let Self { squares, weight, weight_squares, sample_squares } = *self;
         [squares, weight, weight_squares, sample_squares]
@@ -153,7 +159,7 @@ impl BatchParts {
         self.sample_squares += sample_squares;
     }
 
-    /// Adds parts that follow.
+    /// Adds the parts that follow.
     pub(super) fn append(&mut self, other: &Self) {
         self.squares += other.squares;
         self.weight += other.weight;
@@ -161,7 +167,7 @@ impl BatchParts {
         self.sample_squares += other.sample_squares;
     }
 
-    /// The same of gradients that are divided.
+    /// Returns the same sums for gradients that are divided.
     pub(super) fn divided(self, divisor: f64) -> Self {
         let square = divisor * divisor;
         Self {
@@ -174,15 +180,16 @@ impl BatchParts {
 
     /// Estimates gradient and noise, given |s|², s = Σ s_k.
     ///
-    /// If the g_i are independent draws with E g = G and covariance Σ, then E|s_k|² = w_k²|G|² + q_k tr(Σ) and
-    /// E|s|² = W²|G|² + Q tr(Σ). The difference |s|² − Σ|s_k|² has no Σ in it, and what is left of Σ|s_k|² no G:
+    /// If the g_i are independent draws with E g = G and covariance Σ, then E|s_k|² = w_k²|G|² +
+    /// q_k tr(Σ) and E|s|² = W²|G|² + Q tr(Σ). The difference |s|² − Σ|s_k|² does not contain Σ,
+    /// and the rest of Σ|s_k|² does not contain G:
     ///
     /// |𝒢|² = (|s|² − Σ|s_k|²) / (W² − Σ w_k²),  𝒮 = (Σ|s_k|² − |𝒢|² Σ w_k²) / Q,
     ///
-    /// without bias whatever the sizes and weights of the parts are. With sample weights this holds if they are independent of a
-    /// sample's gradient; the noise of a batch is then that of W²/Q samples.
+    /// unbiased for all sizes and weights of the parts. With sample weights this holds if they are
+    /// independent of a sample's gradient; the noise of a batch is then that of W²/Q samples.
     ///
-    /// `None` if fewer than two parts have any weight.
+    /// Returns `None` if fewer than two parts have a positive weight.
     pub fn measure(&self, whole_square: f64) -> Option<NoiseMeasurement> {
         let pairs = self.weight * self.weight - self.weight_squares;
         let gradient_square = (whole_square - self.squares) / pairs;
@@ -197,44 +204,48 @@ impl NoiseScale {
     pub fn add(&mut self, measurement: NoiseMeasurement) {
         self.measurements += 1;
         let t = self.measurements as f64;
-        // Compared with i(i + 1)(i + 2) for i = t, the earlier measurements count (t − 1)/(t + 2) of what they did at t − 1.
+        // Compared with i(i + 1)(i + 2) for i = t, the earlier measurements have (t − 1)/(t + 2) of
+        // the weight that they had at t − 1.
         self.recent.fade((t - 1.0) / (t + 2.0));
         self.recent.add(&measurement);
         self.whole.add(&measurement);
         self.last = measurement;
     }
 
-    /// Adds what a step measured, if it did.
+    /// Adds the measurement of a step, if it made one.
     pub(super) fn extend(&mut self, measurement: Option<NoiseMeasurement>) {
         measurement.into_iter().for_each(|measurement| self.add(measurement));
     }
 
-    /// Number of measurements.
+    /// Returns the number of measurements.
     pub fn measurements(&self) -> u64 {
         self.measurements
     }
 
-    /// The last measurement; all zeros before the first.
+    /// Returns the last measurement; all zeros before the first.
     pub fn last(&self) -> NoiseMeasurement {
         self.last
     }
 
-    /// The noise scale over the last quarter of the run or so.
+    /// Returns the noise scale over about the last quarter of the run.
     ///
-    /// Its error is that of the ratio of two means R = 𝒮̄/𝒢̄ (the delta method): with d_i = 𝒮_i − R·𝒢_i, whose mean is 0,
+    /// Its error is that of the ratio of two means R = 𝒮̄/𝒢̄ (the delta method): with d_i = 𝒮_i −
+    /// R·𝒢_i, whose mean is 0,
     ///
     /// error² = s²/(n·𝒢̄²),  s² = Σ a_i d_i²/(1 − 1/n),  n = 1/Σ a_i²
     ///
-    /// for weights a_i that add up to 1, of which n is the effective number. The spread s² is that of the measurements, which take
-    /// in how far the noise scale moved meanwhile.
+    /// for weights a_i that sum to 1, with n as their effective number. The spread s² is that of
+    /// the measurements, which includes any change of the noise scale in the meantime.
     ///
-    /// `None` while it is not known: with an effective number below 8, or a |G|² that is not two of its own standard errors above
-    /// 0. To know more, measure more often, or with larger batches.
+    /// Returns `None` while it is unknown: with an effective number below 8, or a |G|² that is less
+    /// than two of its own standard errors above 0. To get an estimate earlier, measure more often,
+    /// or with larger batches.
     pub fn recent(&self) -> Option<NoiseEstimate> {
         self.recent.estimate()
     }
 
-    /// The same over the whole run, Σ 𝒮/Σ |𝒢|². The first steps, whose gradients are the longest, dominate it.
+    /// Returns the same over the whole run, Σ 𝒮/Σ |𝒢|². The first steps, whose gradients are the
+    /// largest, dominate it.
     pub fn whole(&self) -> Option<NoiseEstimate> {
         self.whole.estimate()
     }

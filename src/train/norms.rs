@@ -1,6 +1,8 @@
-//! Checks of the gradient over all ranks: whether it is finite, its norm for clipping, and the norms of tensors for LARS and LAMB.
+//! Checks of the gradient over all ranks: finiteness, the norm for clipping, and the norms of
+//! tensors for LARS and LAMB.
 //!
-//! Each rank adds the squares of its own blocks; all ranks see those of all, and add blocks in the same order.
+//! Each rank adds up the squares of its own blocks; all ranks see the sums of all blocks, and add
+//! them in the same order.
 
 use std::ops::Range;
 
@@ -16,14 +18,14 @@ use crate::simd::vectorized;
 pub(super) struct Norms {
     clip_norm: Option<f64>,
     of_tensors: bool,
-    /// The rank's run of blocks.
+    /// The rank's contiguous range of blocks.
     run: Range<usize>,
-    /// Boundaries of the ranks' runs of blocks.
+    /// The boundaries of the ranks' ranges of blocks.
     cuts: Vec<usize>,
-    /// Squares of the reduced gradient, one sum a block.
+    /// The squares of the reduced gradient, one sum per block.
     squares: RankValues<f64>,
     local: LocalCheck,
-    /// The squares that the optimizer needs of each block.
+    /// The squares of each block that the optimizer needs.
     pairs: RankValues<[f64; 2]>,
 }
 
@@ -31,7 +33,7 @@ pub(super) struct Norms {
 #[derive(Default)]
 pub(super) struct LocalCheck {
     is_finite: bool,
-    /// Its squares, one sum a block; none unless they are needed.
+    /// The squares of the segment, one sum per block; empty unless they are needed.
     squares: Vec<f64>,
 }
 
@@ -44,7 +46,7 @@ pub(super) struct GlobalCheck {
 }
 
 impl GlobalCheck {
-    /// Returns the check of all ranks of one process together.
+    /// Returns the combined check of all ranks of one process.
     pub(super) fn of(peers: &Peers<'_, LocalCheck>) -> Self {
         let square = peers.iter().flat_map(|local| &local.squares).sum();
         Self { is_finite: peers.iter().all(|local| local.is_finite), square }
@@ -91,7 +93,8 @@ impl Norms {
         &self.local
     }
 
-    /// Returns the check of all ranks together, in separate rounds. The sum of squares is finite if, and only if, all of the gradient is.
+    /// Returns the combined check of all ranks, in separate rounds. The sum of squares is finite
+    /// if, and only if, the whole gradient is.
     pub(super) fn check_all(
         &mut self,
         ranks: &mut Ranks<'_>,
@@ -113,8 +116,9 @@ impl Norms {
         Ok(check)
     }
 
-    /// Prepares the update of the rank's segment: clips the gradient if the norm of the whole is too large, and takes the optimizer's first
-    /// phase, whose results all ranks get.
+    /// Prepares the update of the rank's segment: clips the gradient if the norm of the whole
+    /// gradient is too large, and runs the optimizer's first phase, whose results are sent to all
+    /// ranks.
     pub(super) fn prepare(
         &mut self,
         ranks: &mut Ranks<'_>,
@@ -136,7 +140,7 @@ impl Norms {
         Ok(())
     }
 
-    /// Updates the rank's segment, by the optimizer's second phase if there was a first.
+    /// Updates the rank's segment, with the optimizer's second phase if there was a first.
     pub(super) fn update(&self, optimizer: &mut Optimizer, rate: f64, params: &mut [f32], grads: &mut [f32]) {
         if self.needed() {
             optimizer.finish(rate, params, grads, &self.pairs.all);
@@ -146,12 +150,13 @@ impl Norms {
     }
 }
 
-/// Returns whether no value is NaN or infinite. All ranks check the params so after each update.
+/// Returns whether all values are finite. All ranks check the params with it after each update.
 ///
 /// # Cost
 ///
-/// A few instructions for 16 values, without an early end. Of a step of 128 samples or more it takes 0.3 to 0.7 %, of one of 32 samples
-/// with 102,000 params 2.4 % (a Xeon with AVX-512, 135 GB/s out of the first cache; `cargo bench --bench divergence`).
+/// A few instructions per 16 values, without stopping early. It takes 0.3 to 0.7 % of a step of 128
+/// samples or more, and 2.4 % of one of 32 samples with 102,000 params (a Xeon with AVX-512, 135
+/// GB/s from the L1 cache; `cargo bench --bench divergence`).
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! Options of a training run, and the choices that its fields take: unchecked.
+//! The options of a training run, and the choices for its fields: unchecked.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,8 +10,8 @@ use crate::optim::{OptimizerOptions, Reduction, ScaleRate, ScheduleOptions};
 
 /// Options of a run, unchecked; [`Plan::new`](super::Plan::new) checks them.
 ///
-/// All but [`threads`](Self::threads) and [`timeout`](Self::timeout) are part of the mathematics: they decide the bits
-/// of the result.
+/// All options except [`threads`](Self::threads) and [`timeout`](Self::timeout) are part of the
+/// mathematics: they determine the bits of the result.
 ///
 /// # Examples
 ///
@@ -22,57 +22,64 @@ use crate::optim::{OptimizerOptions, Reduction, ScaleRate, ScheduleOptions};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Number of ranks, each a thread of its own, in this process.
+    /// The number of ranks in this process, each with its own thread.
     pub threads: usize,
-    /// Samples in one step over all ranks.
+    /// The number of samples in one step over all ranks.
     pub batch_size: usize,
-    /// The number of shards that a batch is cut into.
+    /// The number of shards into which a batch is divided.
     pub shards: Shards,
-    /// The way from per-sample gradients to the one gradient of a step.
+    /// The computation of the gradient of a step from per-sample gradients.
     pub reduction: Reduction,
     /// The length of the run.
     pub length: Length,
     /// The optimizer and its constants.
     pub optimizer: OptimizerOptions,
-    /// Learning rate before scaling and schedule; `None` is the default of the optimizer.
+    /// The learning rate before scaling and schedule; `None` for the default of the optimizer.
     pub rate: Option<f64>,
     /// The schedule of the rate over the run.
     pub schedule: ScheduleOptions,
-    /// The rule by which the rate follows the batch size.
+    /// The rule by which the rate is scaled to the batch size.
     pub scale_rate: ScaleRate,
-    /// The batch size that `rate` was found with, which `scale_rate` needs.
+    /// The batch size for which `rate` was tuned; required by `scale_rate`.
     pub base_batch_size: Option<usize>,
-    /// Largest global norm of the reduced gradient; a longer one is scaled down to it.
+    /// The maximum global norm of the reduced gradient; a gradient with a larger norm is scaled
+    /// down to it.
     pub clip_grad_norm: Option<f64>,
-    /// True to leave out a short last batch.
+    /// True to drop a short last batch.
     pub drop_last: bool,
-    /// True to shuffle the samples anew in each epoch; false to take them as they are stored.
+    /// True to shuffle the samples in each epoch; false to take them in their stored order.
     pub shuffle: bool,
-    /// The metric that params are judged by at the end of each whole epoch; `None` for the first of [`Metric::ALL`] that the data allow.
+    /// The metric for the params at the end of each whole epoch; `None` for the first of
+    /// [`Metric::ALL`] that the data allow.
     pub metric: Option<Metric>,
-    /// The gain over the best so far that an epoch must exceed to be the best; at least 0.
+    /// The minimum improvement over the best epoch so far, which an epoch must exceed to become the
+    /// best; at least 0.
     pub min_gain: f64,
-    /// Ends the run once this number of epochs has passed since the best; `None` for never.
+    /// Ends the run after this number of epochs without improvement; `None` for never.
     pub early_stop: Option<u64>,
-    /// True to keep a copy of the best params, for [`Outcome::best_params`](super::Outcome::best_params).
+    /// True to keep a copy of the best params, for
+    /// [`Outcome::best_params`](super::Outcome::best_params).
     pub keep_best: bool,
-    /// Measures the gradient noise scale every `n` steps, such as [`NOISE_INTERVAL`](Self::NOISE_INTERVAL); `None` for never. The params have
-    /// the same bits either way.
+    /// Measures the gradient noise scale every `n` steps, for example every
+    /// [`NOISE_INTERVAL`](Self::NOISE_INTERVAL); `None` for never. The params have the same bits
+    /// either way.
     pub noise_scale: Option<u64>,
-    /// Every `n`-th step reports the global norm of its gradient, as every step that clips does; 0 for no others.
-    /// It then writes the reduced gradient down, and reads it once more. The params have the same bits either way.
+    /// Reports the global norm of the gradient every `n` steps, in addition to the steps that clip;
+    /// 0 to disable. Such a step stores the reduced gradient and reads it once more. The params
+    /// have the same bits either way.
     pub grad_norm_every: u64,
     /// The reaction to a step whose loss or gradient is NaN or infinite.
     pub on_divergence: OnDivergence,
-    /// Seed of initial params and sample order.
+    /// The seed of the initial params and the sample order.
     pub seed: u64,
-    /// The time that a rank waits for the others before the run fails; `None` waits as long as they live. A subscriber
-    /// that is a thousand steps behind holds up rank 0, and thereby the others.
+    /// The maximum time that a rank waits for the others before the run fails; `None` to wait as
+    /// long as they are alive. A subscriber that is a thousand steps behind blocks rank 0, and so
+    /// the others.
     pub timeout: Option<Duration>,
 }
 
 impl Default for Options {
-    /// 10 epochs of plain SGD on the mean gradient of 64 samples, on one thread.
+    /// Returns 10 epochs of plain SGD on the mean gradient of 64 samples, on one thread.
     fn default() -> Self {
         Self {
             threads: 1,
@@ -102,37 +109,40 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The steps from one measurement of the gradient noise scale to the next where nothing else is asked for, which costs a perceptron
-    /// at most 2 % of its time. On one thread a measuring step takes 1.14 times the processor time of another with 784-128-10 and
-    /// batches of 32, 1.07 times with 128, 1.06 times for 784-512-512-10 with 256, 1.13 times for softmax regression with 128 (Zen 4).
+    /// The default number of steps between measurements of the gradient noise scale, which cost a
+    /// perceptron at most 2 % of its time. On one thread a measuring step takes 1.14 times the
+    /// processor time of another with 784-128-10 and batches of 32, 1.07 times with 128, 1.06 times
+    /// for 784-512-512-10 with 256, 1.13 times for softmax regression with 128 (Zen 4).
     pub const NOISE_INTERVAL: u64 = 10;
 }
 
 /// The length of a complete run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
-    /// After this number of passes over the training samples.
+    /// This number of passes over the training samples.
     Epochs(u64),
-    /// After this number of updates, in the middle of an epoch if need be.
+    /// This number of updates; the run may end in the middle of an epoch.
     Steps(u64),
 }
 
-/// The number of shards that a batch is cut into: part of the mathematics, never derived from the number of threads.
+/// The number of shards into which a batch is divided: part of the mathematics, never derived from
+/// the number of threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shards {
-    /// Chosen from the batch size alone, see [`Shards::count`].
+    /// Derived from the batch size only, see [`Shards::count`].
     Auto,
-    /// This number. A batch of fewer samples has one shard a sample.
+    /// This number. A batch with fewer samples has one shard per sample.
     Count(usize),
 }
 
-/// With `auto`, a shard has about this many samples: fewer make thin matrix products.
+/// With `auto`, a shard has about this many samples: fewer would make matrix products inefficient.
 const SAMPLES_OF_A_SHARD: usize = 32;
-/// With `auto`, small batches are still cut into this many, to feed as many threads ...
+/// With `auto`, small batches are still divided into this many shards, to keep as many threads busy
+/// ...
 const FEWEST: usize = 4;
 /// ... as long as each has this many samples.
 const FEWEST_SAMPLES: usize = 8;
-/// With `auto`, more shards than this feed no machine better, but cost a combination each ...
+/// With `auto`, more shards than this benefit no machine, but each costs a combination ...
 const MOST: usize = 64;
 /// ... up to this many samples a shard, which bound the memory of a rank.
 const MOST_SAMPLES: usize = 1024;
@@ -140,8 +150,9 @@ const MOST_SAMPLES: usize = 1024;
 impl Shards {
     /// Returns the number of shards of a batch of `batch_size` samples.
     ///
-    /// `auto` is batch_size/32, at least 4 if that leaves 8 samples a shard, at most 64 unless a shard would exceed
-    /// 1024 samples: 1 for 8 samples, 4 for 32 to 128, 8 for 256, 32 for 1024, 64 from 2048 to 65536.
+    /// `auto` is batch_size/32, but at least 4 if each shard then has 8 samples or more, and at
+    /// most 64 unless a shard would exceed 1024 samples: 1 for 8 samples, 4 for 32 to 128, 8 for
+    /// 256, 32 for 1024, 64 from 2048 to 65536.
     pub fn count(self, batch_size: usize) -> usize {
         match self {
             Self::Count(count) => count,
@@ -172,16 +183,17 @@ impl FromStr for Shards {
             _ => text
                 .parse()
                 .map(Self::Count)
-                .map_err(|_| format!("'{text}' is not a number of shards, nor 'auto'")),
+                .map_err(|_| format!("'{text}' is neither a number of shards nor 'auto'")),
         }
     }
 }
 
-/// A measure that params are judged by.
+/// A measure of the quality of params.
 ///
 /// # Examples
 ///
-/// Ends a run once two epochs bring no gain of more than 0.01 in the test loss, with the params of the best:
+/// Ends a run after two epochs without an improvement of more than 0.01 in the test loss, with the
+/// params of the best epoch:
 ///
 /// ```
 /// use phalanx::data::{LoadOptions, Source};
@@ -203,7 +215,7 @@ impl FromStr for Shards {
 /// let test = data.test.expect("the digits have test samples");
 /// let outcome = Trainer::new(&model, &data.train, options).test(&test).run()?;
 /// assert_eq!(outcome.reason, StopReason::StoppedEarly);
-/// let best = outcome.position.best.expect("more than one epoch was done");
+/// let best = outcome.position.best.expect("at least one epoch was completed");
 /// assert_eq!(best.epoch + 1 + 2, outcome.position.epoch);
 /// assert_ne!(outcome.chosen_params(), outcome.params);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -211,19 +223,20 @@ impl FromStr for Shards {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
-    /// Share of the test samples whose class is predicted right: the more, the better.
+    /// The share of the test samples whose class is predicted correctly: higher is better.
     TestAccuracy,
-    /// Mean loss of a test sample: the less, the better.
+    /// The mean loss over the test samples: lower is better.
     TestLoss,
-    /// Mean loss of a training sample over the epoch, each before its update: the less, the better.
+    /// The mean loss over the training samples of the epoch, each before its update: lower is
+    /// better.
     TrainLoss,
 }
 
 impl Metric {
-    /// All of them. Where none is asked for, a run takes the first that its data allow.
+    /// All metrics. By default, a run uses the first that its data allow.
     pub const ALL: [Self; 3] = [Self::TestAccuracy, Self::TestLoss, Self::TrainLoss];
 
-    /// The name, as in flags and files.
+    /// Returns the name, as in flags and files.
     pub fn name(self) -> &'static str {
         match self {
             Self::TestAccuracy => "test-accuracy",
@@ -283,16 +296,17 @@ pub enum OnDivergence {
     /// The run ends, with the params before the step.
     #[default]
     Stop,
-    /// The step changes nothing, and the run continues with the next; its loss does not count. The run ends all the same if no step of a
-    /// whole epoch is left, or if an update has made params infinite, as the optimizer's state has changed then.
+    /// The step changes nothing, and the run continues with the next one; its loss does not count.
+    /// The run still ends if all steps of an epoch are skipped, or if an update has made params NaN
+    /// or infinite, because the optimizer's state has changed then.
     Skip,
 }
 
 impl OnDivergence {
-    /// All of them.
+    /// All choices.
     pub const ALL: [Self; 2] = [Self::Stop, Self::Skip];
 
-    /// The name, as in flags and files.
+    /// Returns the name, as in flags and files.
     pub fn name(self) -> &'static str {
         match self {
             Self::Stop => "stop",
@@ -316,9 +330,10 @@ impl FromStr for OnDivergence {
     }
 }
 
-/// The interval at which a run hands out a [`Snapshot`](super::Snapshot) of itself.
+/// The interval at which a run emits a [`Snapshot`](super::Snapshot) of itself.
 ///
-/// As text: `500` or `500steps`, `2epochs`, `90s`, `10min`, `1h`; or `never`. It changes no bit of the run.
+/// As text: `500` or `500steps`, `2epochs`, `90s`, `10min`, `1h`; or `never`. It does not affect
+/// the result of the run.
 ///
 /// # Examples
 ///
@@ -335,15 +350,15 @@ impl FromStr for OnDivergence {
 pub enum SaveEvery {
     /// Every `n` steps.
     Steps(u64),
-    /// Every `n` epochs, at the end of one.
+    /// Every `n` epochs, at the end of an epoch.
     Epochs(u64),
-    /// Each time this long has passed, in the middle of an epoch.
+    /// Whenever this much time has passed, even in the middle of an epoch.
     Time(Duration),
-    /// Not while it runs.
+    /// Never during the run.
     Never,
 }
 
-/// Its forms in a file.
+/// The representations in a file.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected a number of steps, or text such as \"10min\"")]
 enum SaveEveryText {
@@ -374,7 +389,7 @@ impl FromStr for SaveEvery {
     fn from_str(text: &str) -> Result<Self, String> {
         let expected = || {
             format!(
-                "'{text}' is no time between saves; give steps (500), epochs (2epochs), time (90s, 10min, 1h) or never"
+                "'{text}' is not a save interval; use steps (500), epochs (2epochs), time (90s, 10min, 1h) or never"
             )
         };
         let (number, unit) =
@@ -422,7 +437,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auto_feeds_as_many_threads_as_it_promises() {
+    fn auto_has_the_documented_number_of_shards() {
         for (batch_size, shards) in [
             (1, 1),
             (7, 1),
@@ -441,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_to_say_it_is_read_back_from_what_it_prints() {
+    fn save_intervals_are_parsed_from_their_own_display() {
         for text in ["1step", "500steps", "1epoch", "2epochs", "0.25s", "30s", "90s", "10min", "1h", "never"]
         {
             assert_eq!(text.parse::<SaveEvery>().unwrap().to_string(), text);
@@ -452,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_between_saves_is_refused() {
+    fn invalid_save_intervals_are_rejected() {
         for text in ["", "0", "-1", "1.5", "0s", "-1min", "nan s", "1e30h", "s", "5 minutes", "1never", "inf"]
         {
             assert!(text.parse::<SaveEvery>().is_err(), "{text}");
@@ -460,7 +475,7 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_is_read_from_what_it_prints() {
+    fn metrics_are_parsed_from_their_own_display() {
         assert_eq!(Metric::ALL.map(|metric| metric.to_string().parse()), Metric::ALL.map(Ok));
         assert!("accuracy".parse::<Metric>().is_err());
     }

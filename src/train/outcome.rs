@@ -1,4 +1,4 @@
-//! The result of a run, and where it diverged.
+//! The result of a run, and the place where it diverged.
 
 use std::fmt;
 use std::ops::Range;
@@ -37,11 +37,11 @@ use crate::optim::Optimizer;
 /// assert_eq!(outcome.reason, StopReason::Completed);
 /// let names: Vec<&str> = outcome.state.iter().map(|(name, _)| *name).collect();
 /// assert_eq!(names, ["exp_avg", "exp_avg_sq"]);
-/// // It stands after the first of the two batches of its second epoch.
+/// // Its position is after the first of the two batches of its second epoch.
 /// let Position { step, epoch, batch, sums, .. } = outcome.position;
 /// assert_eq!((step, epoch, batch, sums.samples), (3, 1, 1, 2));
 ///
-/// // A run resumed from there ends in the bits of an uninterrupted one.
+/// // A run resumed from there is bit-identical to an uninterrupted one.
 /// let snapshot: Snapshot = outcome.snapshot().expect("the run did not diverge");
 /// let longer = Trainer::new(&mean, &data, run(8)).resume(snapshot).run()?;
 /// assert_eq!(longer.params, Trainer::new(&mean, &data, run(8)).run()?.params);
@@ -51,35 +51,40 @@ use crate::optim::Optimizer;
 pub struct Outcome {
     /// The params.
     pub params: Vec<f32>,
-    /// The optimizer's state: the name of each of its vectors, as PyTorch calls it, with one value per param.
+    /// The optimizer's state: the name of each state vector, as in PyTorch, with one value per
+    /// param.
     pub state: Vec<(&'static str, Vec<f32>)>,
-    /// Steps done.
+    /// The number of steps done.
     pub steps: u64,
-    /// Its position; meaningless if it diverged, as the params then are those before the last step.
+    /// The position of the run; meaningless if it diverged, because the params are then those
+    /// before the last step.
     pub position: Position,
-    /// The reason why it ended.
+    /// The reason why the run ended.
     pub reason: StopReason,
     /// The step that diverged, if one did.
     pub divergence: Option<Divergence>,
-    /// The times of each rank, in rank order, since the run began or was resumed; scoring is in none of the phases.
+    /// The times of each rank, in rank order, since the run began or was resumed; scoring is not
+    /// included in any phase.
     pub phases: Vec<PhaseTimes>,
-    /// The params of the best epoch, [`Position::best`], if they were to be [kept](super::Options::keep_best) and an epoch was done.
+    /// The params of the best epoch, [`Position::best`], if they were
+    /// [kept](super::Options::keep_best) and an epoch was completed.
     pub best_params: Option<Vec<f32>>,
     /// The gradient noise scale, if it was measured.
     pub noise_scale: Option<NoiseScale>,
 }
 
 impl Outcome {
-    /// Returns the params that the run was for: the best, if they were [kept](super::Options::keep_best), else those it ended with.
+    /// Returns the params to use: the best, if they were [kept](super::Options::keep_best),
+    /// otherwise the final ones.
     pub fn chosen_params(&self) -> &[f32] {
         self.best_params.as_ref().unwrap_or(&self.params)
     }
 
-    /// Returns what a longer run can be resumed from; `None` if this one diverged.
+    /// Returns a snapshot from which a longer run can be resumed; `None` if this one diverged.
     ///
     /// # Cost
     ///
-    /// A copy of params and state.
+    /// Copies the params and the state.
     pub fn snapshot(&self) -> Option<Snapshot> {
         let state = self.state.iter().map(|(name, values)| ((*name).to_owned(), values.clone()));
         let best = self.best_params.clone().unwrap_or_default();
@@ -94,20 +99,22 @@ impl Outcome {
 pub enum StopReason {
     /// All its steps were done.
     Completed,
-    /// The number of epochs that [`Options::early_stop`](super::Options::early_stop) gives brought no gain over the best before them.
-    /// In files it is `completed`.
+    /// The run went [`Options::early_stop`](super::Options::early_stop) epochs without improvement
+    /// over its best epoch. In files it is `completed`.
     #[serde(rename = "completed", skip_deserializing)]
     StoppedEarly,
-    /// The stop flag was set; the step in hand was finished first.
+    /// The stop flag was set; the current step was finished first.
     Interrupted,
-    /// The loss, the gradient or the updated params were NaN or infinite; the params are those before that step.
+    /// The loss, the gradient or the updated params were NaN or infinite; the params are those
+    /// before that step.
     Diverged,
 }
 
 /// The end of a run on one rank.
 pub(super) struct RankOutcome {
     pub(super) reason: StopReason,
-    /// The point at which the last step diverged, if it did, and its batch among the sample order.
+    /// The point at which the last step diverged, if it did, and its batch as a range of the sample
+    /// order.
     pub(super) diverged: Option<(DivergedAt, Range<usize>)>,
     pub(super) optimizer: Optimizer,
     pub(super) position: Position,
@@ -116,7 +123,8 @@ pub(super) struct RankOutcome {
     pub(super) phases: PhaseTimes,
 }
 
-/// Joins the ranks' segments of the optimizer's state and of the best params, which lie in the order of the ranks.
+/// Joins the ranks' segments of the optimizer's state and of the best params, which are in rank
+/// order.
 pub(super) fn outcome(ranks: &[RankOutcome], params: Vec<f32>, keep_best: bool) -> Outcome {
     let RankOutcome { reason, position, .. } = ranks[0];
     let names = ranks[0].optimizer.state().map(|(name, _)| name).enumerate();
@@ -138,8 +146,9 @@ pub(super) fn outcome(ranks: &[RankOutcome], params: Vec<f32>, keep_best: bool) 
     }
 }
 
-/// The first value that was NaN or infinite: shards in their order, their loss before their gradient, tensors in the order of the params.
-/// Steps are counted from 1, shards are those of the step, counted from 0, whichever rank had them.
+/// The first value that was NaN or infinite: shards in order, their loss before their gradient,
+/// tensors in the order of the params. Steps are counted from 1; shards are numbered within the
+/// step, from 0, regardless of the rank that computed them.
 ///
 /// # Examples
 ///
@@ -147,7 +156,7 @@ pub(super) fn outcome(ranks: &[RankOutcome], params: Vec<f32>, keep_best: bool) 
 /// use phalanx::train::Divergence;
 ///
 /// let divergence = Divergence::Loss { step: 17, shard: 3 };
-/// assert_eq!(divergence.to_string(), "step 17: the loss of shard 3 is no finite number");
+/// assert_eq!(divergence.to_string(), "step 17: the loss of shard 3 is NaN or infinite");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Divergence {
@@ -167,12 +176,13 @@ pub enum Divergence {
         /// The shard.
         shard: usize,
     },
-    /// The gradient of the whole step, though that of each shard is finite.
+    /// The gradient of the whole step, although that of each shard is finite.
     Sum {
         /// The step.
         step: u64,
     },
-    /// A tensor of the params after the update, though the gradient was finite. The params before it are kept.
+    /// A tensor of the params after the update, although the gradient was finite. The params before
+    /// the update are kept.
     Update {
         /// The step.
         step: u64,
@@ -195,12 +205,14 @@ impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "step {}: ", self.step())?;
         match self {
-            Self::Loss { shard, .. } => write!(f, "the loss of shard {shard} is no finite number"),
+            Self::Loss { shard, .. } => write!(f, "the loss of shard {shard} is NaN or infinite"),
             Self::Gradient { tensor, shard, .. } => {
-                write!(f, "the gradient of {tensor} is no finite number in shard {shard}")
+                write!(f, "the gradient of {tensor} is NaN or infinite in shard {shard}")
             }
-            Self::Sum { .. } => f.write_str("the gradient is no finite number, though that of each shard is"),
-            Self::Update { tensor, .. } => write!(f, "its update made {tensor} infinite, or no number"),
+            Self::Sum { .. } => {
+                f.write_str("the gradient is NaN or infinite, although that of each shard is finite")
+            }
+            Self::Update { tensor, .. } => write!(f, "the update made {tensor} NaN or infinite"),
         }
     }
 }
@@ -208,13 +220,15 @@ impl fmt::Display for Divergence {
 /// The point at which a step was found to diverge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DivergedAt {
-    /// In its loss or in its gradient: nothing was changed.
+    /// In its loss or its gradient: nothing was changed.
     Gradient,
-    /// In this param, the first of them, after the update: params are as before, the optimizer's state is not.
+    /// In this param, the first of several, after the update: the params are restored, the
+    /// optimizer's state is not.
     Param(usize),
 }
 
-/// Finds the first of the shards of a step whose loss or gradient is NaN or infinite, by computing them again one by one.
+/// Finds the first shard of a step whose loss or gradient is NaN or infinite, by recomputing the
+/// shards one by one.
 pub(super) fn find_divergence<'s>(
     model: &AnyModel<'_>,
     data: &Dataset,

@@ -1,4 +1,5 @@
-//! The phases of a rank's work: where each rank is, for the error if it panics, and the time that it spends on each.
+//! The phases of a rank's work: the current phase of each rank, for the error if it panics, and the
+//! time that the rank spends in each.
 
 use std::ops::AddAssign;
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::time::{Duration, Instant};
 use crossbeam_utils::CachePadded;
 use serde::{Deserialize, Serialize};
 
-/// Defines the phases in one table: documentation, name, the text of errors, and the account that the time is charged to.
+/// Defines the phases in one table: documentation, name, the text in errors, and the account to
+/// which the time is charged.
 macro_rules! phases {
     ($($(#[$doc:meta])+ $name:ident => $text:literal, $account:ident;)+) => {
         /// A phase of a rank's work, in a step and around it.
@@ -19,15 +21,15 @@ macro_rules! phases {
         }
 
         impl Phase {
-            /// All of them.
+            /// All phases.
             pub(super) const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// Returns the account that its time is charged to.
+            /// Returns the account to which its time is charged.
             fn account(self) -> Account {
                 match self { $(Self::$name => Account::$account),+ }
             }
 
-            /// Returns the text of errors.
+            /// Returns the text in errors.
             pub(super) fn text(self) -> &'static str {
                 match self { $(Self::$name => $text),+ }
             }
@@ -44,7 +46,7 @@ phases! {
     Load => "gathering samples", Compute;
     /// Forward, loss and backward of the model.
     Gradient => "computing gradients", Compute;
-    /// Done with its shards, about to meet the others.
+    /// Done with its shards, about to wait for the other ranks.
     BeforeReduce => "before the reduction", Wait;
     /// Combining the shards of all ranks for its segment, or exchanging norms.
     Reduce => "in the reduction", ReduceUpdate;
@@ -53,9 +55,9 @@ phases! {
     /// Done with its segment, waiting for the others.
     AfterReduce => "after the reduction", Wait;
     /// Scoring test samples, and reporting the result of a step or an epoch.
-    Score => "scoring and telling", Rest;
+    Score => "scoring and reporting", Rest;
     /// Copying its segment for a snapshot.
-    Save => "copying what is to be saved", Excluded;
+    Save => "copying the snapshot", Excluded;
     /// Done with its steps, waiting for the others.
     End => "at the end", Excluded;
 }
@@ -63,12 +65,14 @@ phases! {
 /// The time that a rank spent in the phases of its steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PhaseTimes {
-    /// Gathering, forward, loss, backward; without the gradients of the params if the model reduces by segment.
+    /// Gathering, forward pass, loss, backward pass; without the gradients of the params if the
+    /// model reduces by segment.
     pub compute: Duration,
     /// Waiting for other ranks.
     pub wait: Duration,
-    /// Combining shards, dividing, clipping, updating. If the model reduces by segment, as a perceptron mostly does, also the gradients of
-    /// the params, which are computed, combined and used in one pass.
+    /// Combining shards, dividing, clipping, updating. If the model reduces by segment, as a
+    /// perceptron usually does, this includes the gradients of the params, which are computed,
+    /// combined and used in one pass.
     pub reduce_update: Duration,
 }
 
@@ -80,7 +84,7 @@ impl AddAssign for PhaseTimes {
     }
 }
 
-/// The account that time is charged to.
+/// The account to which time is charged.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Account {
     Compute,
@@ -92,10 +96,11 @@ enum Account {
     Excluded,
 }
 
-/// The step and the phase that one rank is in, written by it alone, read by others once it has ended.
+/// The current step and phase of one rank, written only by that rank, and read by others after it
+/// has ended.
 #[derive(Default)]
 pub(super) struct PhaseRecord {
-    /// The step, counted from 0, and below it, in 8 bits, the phase.
+    /// The step, counted from 0, and in the low 8 bits the phase.
     word: CachePadded<AtomicU64>,
     /// Called in each phase that the rank enters.
     #[cfg(test)]
@@ -107,18 +112,19 @@ pub(super) struct PhaseRecord {
 pub(super) type PhaseHook = Box<dyn Fn(u64, Phase) + Send + Sync>;
 
 impl PhaseRecord {
-    /// Returns where the rank was last: the step, counted from 0, and the phase.
+    /// Returns the last recorded step, counted from 0, and phase.
     pub(super) fn last(&self) -> (u64, Phase) {
         let word = self.word.load(Ordering::Relaxed);
         (word >> 8, Phase::ALL[(word & 0xff) as usize])
     }
 }
 
-/// The clock of one rank: entering a phase records where the rank is, and charges the time since the last to an account.
+/// The clock of one rank: entering a phase records it, and charges the time since the previous one
+/// to an account.
 pub(super) struct PhaseClock {
     record: Arc<PhaseRecord>,
     account: Account,
-    /// The time at which the account was opened.
+    /// The time at which the current account was opened.
     since: Instant,
     spent: EpochTime,
 }
@@ -126,7 +132,7 @@ pub(super) struct PhaseClock {
 /// The time that an epoch has taken so far.
 #[derive(Clone, Copy, Default)]
 pub(super) struct EpochTime {
-    /// All of it, without scoring and saving.
+    /// The total, without scoring and saving.
     pub(super) elapsed: Duration,
     pub(super) phases: PhaseTimes,
 }
@@ -142,11 +148,11 @@ impl PhaseClock {
         self.charge(Phase::Load.account());
     }
 
-    /// Enters a phase of the step in hand.
+    /// Enters a phase of the current step.
     ///
     /// # Cost
     ///
-    /// One store, which nobody waits for; the time is read only if it is charged to another account from now on.
+    /// One store, which no rank waits for; the clock is read only if the account changes.
     pub(super) fn enter(&mut self, phase: Phase) {
         let step = self.record.word.load(Ordering::Relaxed) >> 8;
         self.record.word.store(step << 8 | phase as u64, Ordering::Relaxed);
@@ -155,22 +161,22 @@ impl PhaseClock {
         self.record.hook.iter().for_each(|hook| hook(step, phase));
     }
 
-    /// Charges the time from now on to waiting, in the phase in hand.
+    /// Charges the time from now on to waiting, within the current phase.
     pub(super) fn wait(&mut self) {
         self.charge(Account::Wait);
     }
 
-    /// Charges the time from now on to combining and updating, in the phase in hand.
+    /// Charges the time from now on to combining and updating, within the current phase.
     pub(super) fn work(&mut self) {
         self.charge(Account::ReduceUpdate);
     }
 
-    /// Leaves the time from now on out of the epoch, until another phase is entered.
+    /// Excludes the time from now on from the epoch, until another phase is entered.
     pub(super) fn exclude(&mut self) {
         self.charge(Account::Excluded);
     }
 
-    /// Begins an epoch, of which no time is spent, with ordering the samples for a step.
+    /// Begins an epoch, with no time spent, in the phase of ordering the samples for a step.
     pub(super) fn begin_epoch(&mut self, step: u64) {
         self.begin_step(step);
         self.spent = EpochTime::default();
@@ -190,7 +196,7 @@ impl PhaseClock {
         }
     }
 
-    /// Charges the time since the last call to the account in hand.
+    /// Charges the time since the last call to the current account.
     fn close_account(&mut self) {
         let now = Instant::now();
         let lap = now - std::mem::replace(&mut self.since, now);

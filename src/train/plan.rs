@@ -1,4 +1,4 @@
-//! A plan: options on given data and a given model, checked and complete.
+//! A plan: options for specific data and a specific model, validated and complete.
 
 use std::ops::Range;
 
@@ -11,10 +11,10 @@ use super::shards::{RankLayout, part, pieces};
 use super::snapshot::Snapshot;
 use crate::collective::tree::Node;
 use crate::data::{Dataset, Targets};
-use crate::model::{AnyModel, Erased, Model, Tensor, segment_model};
+use crate::model::{AnyModel, ErasedModel, Model, Tensor, segment_model};
 use crate::optim::{BatchCut, Blocks, Hyper, L2Form, OptimizerOptions, Reduction, ScaleRate, Schedule};
 
-/// A run that can begin: nothing in it is left to choose, and every choice fits the others.
+/// A validated run: every choice is made, and all choices fit each other.
 ///
 /// # Examples
 ///
@@ -47,32 +47,32 @@ pub struct Plan {
     test_samples: usize,
     total_steps: u64,
     hyper: Hyper,
-    /// The rate after scaling, before the schedule.
+    /// The learning rate after scaling, before the schedule.
     rate: f64,
     schedule: Schedule,
     metric: Metric,
     noise_interval: Option<u64>,
     blocks: Blocks,
-    /// Boundaries of the ranks' runs of blocks.
+    /// The boundaries of the ranks' ranges of blocks.
     block_cuts: Vec<usize>,
 }
 
 impl Plan {
-    /// Checks the options against the data and the model, and fills in what they leave open.
+    /// Validates the options against the data and the model, and fills in the defaults.
     ///
     /// # Errors
     ///
-    /// Whatever cannot be trained, each with what to do about it.
+    /// If the run cannot be trained; each error explains how to fix it.
     pub fn new<M: Model>(
         options: &Options,
         model: &M,
         train: &Dataset,
         test: Option<&Dataset>,
     ) -> Result<Self, TrainError> {
-        Self::of(options, &Erased(model), train, test)
+        Self::of(options, &ErasedModel(model), train, test)
     }
 
-    /// Makes a plan for a model of any type.
+    /// Creates a plan for a model of any type.
     pub(super) fn of(
         options: &Options,
         model: &AnyModel<'_>,
@@ -114,121 +114,124 @@ impl Plan {
         })
     }
 
-    /// Returns the plan of a process among several.
+    /// Returns the same plan for one of several processes.
     pub(super) fn at(self, layout: RankLayout) -> Self {
         Self { block_cuts: self.blocks.cut(layout.ranks()), layout, ..self }
     }
 
-    /// Threads of this process, each a rank.
+    /// Returns the number of threads of this process, each of which is a rank.
     pub fn threads(&self) -> usize {
         self.layout.ranks_of(self.layout.process()).len()
     }
 
-    /// Number of ranks, over all processes.
+    /// Returns the number of ranks, over all processes.
     pub fn ranks(&self) -> usize {
         self.layout.ranks()
     }
 
-    /// Number of processes that [share](super::Trainer::across) the run.
+    /// Returns the number of processes that [share](super::Trainer::across) the run.
     pub fn processes(&self) -> usize {
         self.layout.processes()
     }
 
-    /// The ranks of each process.
+    /// Returns the ranks of each process.
     pub(super) fn layout(&self) -> &RankLayout {
         &self.layout
     }
 
-    /// Returns the shards of a process, of a step that has `shards` shards.
+    /// Returns the shards of a process, in a step with `shards` shards.
     fn shards_in(&self, process: usize, shards: usize) -> Range<usize> {
         let ranks = self.layout.ranks_of(process);
         let of = |rank| part(shards, self.ranks(), rank);
         of(ranks.start).start..of(ranks.end - 1).end
     }
 
-    /// Returns the subtrees of the shards of a process, in their order, of a step that has `shards` shards.
+    /// Returns the subtrees of the shards of a process, in order, in a step with `shards` shards.
     pub(super) fn subtrees_in(&self, process: usize, shards: usize) -> impl Iterator<Item = Node> + use<> {
         pieces(self.shards_in(process, shards), usize::MAX)
     }
 
-    /// The params that the ranks of a process own.
+    /// Returns the params that the ranks of a process own.
     pub(super) fn params_in(&self, process: usize) -> Range<usize> {
         let ranks = self.layout.ranks_of(process);
         self.blocks.params_range(self.block_cuts[ranks.start]..self.block_cuts[ranks.end])
     }
 
-    /// Samples of a full batch.
+    /// Returns the number of samples of a full batch.
     pub fn batch_size(&self) -> usize {
         self.options.batch_size
     }
 
-    /// Shards of the largest batch. A batch of fewer samples than that has one shard a sample.
+    /// Returns the number of shards of the largest batch. A batch with fewer samples than that has
+    /// one shard per sample.
     pub fn shards(&self) -> usize {
         self.shards
     }
 
-    /// Shards of a batch of `samples` samples: no more than one a sample.
+    /// Returns the number of shards of a batch of `samples` samples: at most one per sample.
     pub fn shards_of(&self, samples: usize) -> usize {
         self.shards.min(samples)
     }
 
-    /// Samples of the largest batch: a batch size beyond the data makes one short batch of all of it.
+    /// Returns the number of samples of the largest batch: if the batch size exceeds the data, all
+    /// of it is one short batch.
     pub fn max_batch_samples(&self) -> usize {
         self.options.batch_size.min(self.train_samples)
     }
 
-    /// Samples of the largest shard.
+    /// Returns the number of samples of the largest shard.
     pub fn max_shard_samples(&self) -> usize {
         self.max_batch_samples().div_ceil(self.shards)
     }
 
-    /// The reduction of gradients.
+    /// Returns the reduction of gradients.
     pub fn reduction(&self) -> Reduction {
         self.options.reduction
     }
 
-    /// Training samples.
+    /// Returns the number of training samples.
     pub fn train_samples(&self) -> usize {
         self.train_samples
     }
 
-    /// Test samples, 0 without.
+    /// Returns the number of test samples, 0 without test data.
     pub fn test_samples(&self) -> usize {
         self.test_samples
     }
 
-    /// Number of params.
+    /// Returns the number of params.
     pub fn params_len(&self) -> usize {
         self.blocks.params_len()
     }
 
-    /// Whether each epoch has a sample order of its own.
+    /// Returns whether the samples are shuffled in each epoch.
     pub fn shuffle(&self) -> bool {
         self.options.shuffle
     }
 
-    /// Seed of initial params and sample order.
+    /// Returns the seed of the initial params and the sample order.
     pub fn seed(&self) -> u64 {
         self.options.seed
     }
 
-    /// Steps of one pass over the training samples.
+    /// Returns the number of steps of one pass over the training samples.
     pub fn steps_per_epoch(&self) -> u64 {
         steps_per_epoch(self.train_samples, self.options.batch_size, self.options.drop_last)
     }
 
-    /// Steps of the run.
+    /// Returns the number of steps of the run.
     pub fn total_steps(&self) -> u64 {
         self.total_steps
     }
 
-    /// Samples of the short last batch; `None` if all batches of an epoch are full, or the last is left out.
+    /// Returns the number of samples of the short last batch; `None` if all batches of an epoch are
+    /// full, or the last is dropped.
     pub fn short_batch(&self) -> Option<usize> {
         let rest = self.train_samples % self.options.batch_size;
         (rest > 0 && !self.options.drop_last).then_some(rest)
     }
 
-    /// The batches of an epoch, as ranges of the sample order.
+    /// Returns the batches of an epoch, as ranges of the sample order.
     pub fn batches(&self) -> impl Iterator<Item = Range<usize>> + use<> {
         let (batch_size, samples) = (self.options.batch_size, self.train_samples);
         (0..self.steps_per_epoch() as usize).map(move |step| {
@@ -246,67 +249,68 @@ impl Plan {
         &self.hyper
     }
 
-    /// Returns what λ of the coupled penalty is divided by in a step of total weight `weight`.
+    /// Returns the divisor of λ of the coupled penalty in a step of total weight `weight`.
     pub(super) fn l2_divisor(&self, weight: f64) -> f64 {
         if self.hyper.l2_form() == L2Form::BatchSum { weight } else { 1.0 }
     }
 
-    /// The learning rate after scaling to the batch size, before the schedule.
+    /// Returns the learning rate after scaling to the batch size, before the schedule.
     pub fn rate(&self) -> f64 {
         self.rate
     }
 
-    /// The learning rate of a step, counted from 0.
+    /// Returns the learning rate of a step, counted from 0.
     pub fn rate_at(&self, step: u64) -> f64 {
         self.schedule.rate_at(step)
     }
 
-    /// Largest global norm of the reduced gradient.
+    /// Returns the maximum global norm of the reduced gradient.
     pub fn clip_grad_norm(&self) -> Option<f64> {
         self.options.clip_grad_norm
     }
 
-    /// The metric that params are judged by.
+    /// Returns the metric of the params.
     pub fn metric(&self) -> Metric {
         self.metric
     }
 
-    /// The gain over the best so far that an epoch must exceed.
+    /// Returns the improvement over the best so far that an epoch must exceed.
     pub fn min_gain(&self) -> f64 {
         self.options.min_gain
     }
 
-    /// True if a copy of the best params is kept.
+    /// Returns whether a copy of the best params is kept.
     pub fn keep_best(&self) -> bool {
         self.options.keep_best
     }
 
-    /// Epochs without gain after which the run ends.
+    /// Returns the number of epochs without improvement after which the run ends.
     pub fn early_stop(&self) -> Option<u64> {
         self.options.early_stop
     }
 
-    /// Returns whether an epoch is better than the best before it.
+    /// Returns whether an epoch is better than the best one so far.
     pub(super) fn is_gain(&self, now: &Quality, best: &Quality) -> bool {
         now.gain_over(best, self.metric).is_some_and(|gain| gain > self.options.min_gain)
     }
 
-    /// Returns whether the run is over `early_stop` epochs past its best epoch, after `epochs` epochs.
+    /// Returns whether the run is `early_stop` epochs past its best epoch, after `epochs` epochs.
     pub(super) fn is_stale(&self, best: &Best, epochs: u64) -> bool {
         self.options.early_stop.is_some_and(|patience| epochs.saturating_sub(best.epoch + 1) >= patience)
     }
 
-    /// Steps from one measurement of the gradient noise scale to the next; `None` if it is not measured.
+    /// Returns the number of steps between measurements of the gradient noise scale; `None` if it
+    /// is not measured.
     pub fn noise_interval(&self) -> Option<u64> {
         self.noise_interval
     }
 
-    /// The reaction to a step whose loss or gradient is NaN or infinite.
+    /// Returns the reaction to a step whose loss or gradient is NaN or infinite.
     pub fn on_divergence(&self) -> OnDivergence {
         self.options.on_divergence
     }
 
-    /// Returns a step, counted from 0.
+    /// Returns the specification of a step, counted from 0.
     pub(super) fn step(&self, number: u64) -> StepSpec {
         let is_due = |every: u64| every != 0 && (number + 1).is_multiple_of(every);
         StepSpec {
@@ -317,27 +321,27 @@ impl Plan {
         }
     }
 
-    /// The blocks that params are cut into for norms.
+    /// Returns the blocks into which params are divided for norms.
     pub(super) fn blocks(&self) -> &Blocks {
         &self.blocks
     }
 
-    /// The blocks of a rank's segment.
+    /// Returns the blocks of a rank's segment.
     pub(super) fn block_run(&self, rank: usize) -> Range<usize> {
         self.block_cuts[rank]..self.block_cuts[rank + 1]
     }
 
-    /// The params that a rank owns.
+    /// Returns the params that a rank owns.
     pub(super) fn segment(&self, rank: usize) -> Range<usize> {
         self.blocks.params_range(self.block_run(rank))
     }
 
-    /// Boundaries of all ranks' runs of blocks.
+    /// Returns the boundaries of all ranks' ranges of blocks.
     pub(super) fn block_cuts(&self) -> &[usize] {
         &self.block_cuts
     }
 
-    /// Checks that a run of this plan can stand where the snapshot was taken, and has steps left.
+    /// Checks that the position of the snapshot fits a run of this plan, and that steps are left.
     pub(super) fn check_resumed(&self, snapshot: &Snapshot) -> Result<(), TrainError> {
         let (found, expected) = (snapshot.state_names(), self.hyper().state_names());
         if found != expected {
@@ -376,9 +380,9 @@ impl Plan {
         Ok(())
     }
 
-    /// Checks that the system gives the least memory that a run holds: params and the copy that is kept of them, a gradient, the
-    /// optimizer's state, the best params and the samples of a shard a rank. An error here is better than the end of the program by an
-    /// allocation that fails on the way.
+    /// Checks that the system can provide the minimum memory of a run: the params and their backup
+    /// copy, a gradient, the optimizer's state, the best params and the samples of a shard per
+    /// rank. An error here is better than a failed allocation that ends the program during the run.
     pub(super) fn check_memory(&self, features: usize) -> Result<(), TrainError> {
         let (params, state) = (self.params_len(), self.hyper.state_names().len());
         let vectors = 3 + state + usize::from(self.options.keep_best);
@@ -392,7 +396,7 @@ impl Plan {
         }
     }
 
-    /// Boundaries of the segments of the params that this process's ranks own.
+    /// Returns the boundaries of the segments of the params that this process's ranks own.
     pub(super) fn param_cuts(&self) -> Vec<usize> {
         let Range { start, end } = self.layout.ranks_of(self.layout.process());
         self.block_cuts[start..=end].iter().map(|block| self.blocks.params_range(0..*block).end).collect()
@@ -413,18 +417,19 @@ pub(super) struct StepSpec {
 }
 
 impl StepSpec {
-    /// Returns whether more is asked of the step than its update, which has the same bits either way.
+    /// Returns whether the step measures anything in addition to its update, which has the same
+    /// bits either way.
     pub(super) fn measures(&self) -> bool {
         self.noise || self.norm
     }
 }
 
-/// Returns the shards of a batch of `samples` samples, none of which is empty.
+/// Returns the number of shards of a batch of `samples` samples; no shard is empty.
 fn shards_of(shards: Shards, samples: usize) -> usize {
     shards.count(samples).min(samples)
 }
 
-/// Returns the rate given, or the default of the optimizer, scaled to the batch size.
+/// Returns the learning rate passed, or the default of the optimizer, scaled to the batch size.
 fn scaled_rate(options: &Options, hyper: &Hyper, now: BatchCut) -> Result<f64, TrainError> {
     let rate = options.rate.unwrap_or_else(|| hyper.kind().default_rate());
     let (scale, base) = (options.scale_rate, options.base_batch_size);
@@ -444,7 +449,7 @@ fn steps_per_epoch(samples: usize, batch_size: usize, drop_last: bool) -> u64 {
     steps as u64
 }
 
-/// Checks the options by themselves.
+/// Checks the options on their own.
 fn check(options: &Options) -> Result<(), TrainError> {
     if options.threads == 0 {
         return Err(TrainError::ZeroThreads);
@@ -488,7 +493,7 @@ fn check_data(
     Ok(())
 }
 
-/// Returns the metric asked for, or the first that the data allow.
+/// Returns the requested metric, or the first that the data allow.
 fn metric(options: &Options, test: Option<&Dataset>) -> Result<Metric, TrainError> {
     if !(options.min_gain >= 0.0 && options.min_gain.is_finite()) {
         return Err(TrainError::MinGain { found: options.min_gain });
@@ -499,13 +504,13 @@ fn metric(options: &Options, test: Option<&Dataset>) -> Result<Metric, TrainErro
     let has_classes = test.is_some_and(|test| matches!(test.targets(), Targets::Classes { .. }));
     let missing = |metric| match metric {
         Metric::TestAccuracy | Metric::TestLoss if test.is_none() => Some("test samples"),
-        Metric::TestAccuracy if !has_classes => Some("test samples that have classes"),
+        Metric::TestAccuracy if !has_classes => Some("test samples with classes"),
         _ => None,
     };
     match options.metric {
         None => {
             let first = Metric::ALL.into_iter().find(|metric| missing(*metric).is_none());
-            Ok(first.expect("the training loss is always there"))
+            Ok(first.expect("the training loss is always available"))
         }
         Some(metric) => {
             missing(metric).map_or(Ok(metric), |missing| Err(TrainError::Metric { metric, missing }))
@@ -513,7 +518,7 @@ fn metric(options: &Options, test: Option<&Dataset>) -> Result<Metric, TrainErro
     }
 }
 
-/// Checks that every sum of some of the weights can divide a gradient.
+/// Checks that a gradient can be divided by the sum of any of the weights.
 fn check_weights(weights: &[f32]) -> Result<(), TrainError> {
     let positive = || weights.iter().copied().filter(|weight| *weight > 0.0);
     let (least, total) = (positive().fold(f32::INFINITY, f32::min), positive().map(f64::from).sum::<f64>());
@@ -526,7 +531,8 @@ fn check_weights(weights: &[f32]) -> Result<(), TrainError> {
     Ok(())
 }
 
-/// Returns the interval at which the noise scale is measured, if the largest batch has parts to compare.
+/// Returns the interval at which the noise scale is measured, if the largest batch has several
+/// parts to compare.
 fn noise_interval(
     options: &Options,
     model: &AnyModel<'_>,

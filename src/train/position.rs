@@ -8,28 +8,30 @@ use super::noise_scale::NoiseScale;
 use super::options::{Metric, SaveEvery};
 use super::phase::PhaseTimes;
 
-/// The position of a run between two steps. Its times aside, it is the same for any number of threads.
+/// The position of a run between two steps. Except for its times, it is the same for any number of
+/// threads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
-    /// Steps done: where the schedule continues.
+    /// The number of steps done, at which the schedule continues.
     pub step: u64,
-    /// 0-based epoch of the next step, whose sample order follows from it and the seed.
+    /// The 0-based epoch of the next step; it and the seed determine the sample order.
     pub epoch: u64,
-    /// Batches of that epoch that are done.
+    /// The number of batches of that epoch that are done.
     pub batch: u64,
-    /// Updates that the optimizer has counted, which steps of total weight 0 are not: where bias corrections continue.
+    /// The number of updates counted by the optimizer, without steps of total weight 0; bias
+    /// corrections continue from it.
     pub updates: u64,
-    /// Steps that were [skipped](super::OnDivergence::Skip).
+    /// The number of steps that were [skipped](super::OnDivergence::Skip).
     #[serde(default)]
     pub skipped: u64,
-    /// Steps whose samples all weighed 0, which changed nothing.
+    /// The number of steps whose samples all had weight 0, which changed nothing.
     #[serde(default)]
     pub weightless: u64,
     /// Sums over the batches of that epoch that are done.
     pub sums: EpochSums,
     /// The gradient noise scale so far.
     pub noise_scale: NoiseScale,
-    /// The best of the epochs that are done.
+    /// The best completed epoch.
     #[serde(default)]
     pub best: Option<Best>,
 }
@@ -37,15 +39,15 @@ pub struct Position {
 /// Sums over the steps of an epoch so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EpochSums {
-    /// Samples taken.
+    /// The number of samples processed.
     pub samples: u64,
     /// Σ w_i ℓ_i, each loss before its update.
     pub loss: f64,
     /// Σ w_i.
     pub weight: f64,
-    /// Wall time, scoring and saving left out.
+    /// Wall time, without scoring and saving.
     pub elapsed: Duration,
-    /// The phases in which rank 0 spent it.
+    /// The phases in which rank 0 spent this time.
     pub phases: PhaseTimes,
 }
 
@@ -58,7 +60,7 @@ impl Position {
         self.sums.weight += weight;
     }
 
-    /// Counts a step that is skipped, whose loss does not count.
+    /// Counts a skipped step, whose loss does not count.
     pub(super) fn skip(&mut self, samples: usize) {
         self.take(samples);
         self.skipped += 1;
@@ -70,14 +72,15 @@ impl Position {
         self.sums.samples += samples as u64;
     }
 
-    /// Moves on to the next epoch if all batches of this one are done.
+    /// Advances to the next epoch if all batches of this one are done.
     pub(super) fn turn(&mut self, steps_per_epoch: u64) {
         if self.batch == steps_per_epoch {
             *self = Self { epoch: self.epoch + 1, batch: 0, sums: EpochSums::default(), ..*self };
         }
     }
 
-    /// Returns whether a run of `steps_per_epoch` steps an epoch, with `batch_size` samples in each but the last, can stand here.
+    /// Returns whether this position is possible in a run of `steps_per_epoch` steps an epoch, with
+    /// `batch_size` samples in each but the last.
     pub(super) fn fits(&self, steps_per_epoch: u64, batch_size: u64) -> bool {
         let steps = self.epoch.checked_mul(steps_per_epoch).and_then(|steps| steps.checked_add(self.batch));
         self.batch < steps_per_epoch
@@ -86,7 +89,8 @@ impl Position {
     }
 }
 
-/// Measurements at the end of an epoch, of the params as they were then; a value that is NaN or infinite counts as not measured.
+/// Measurements of the params at the end of an epoch; a value that is NaN or infinite counts as not
+/// measured.
 ///
 /// # Examples
 ///
@@ -103,16 +107,16 @@ impl Position {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
-    /// Share of the test samples whose class is predicted right.
+    /// The share of the test samples whose class is predicted correctly.
     pub test_accuracy: Option<f64>,
-    /// Mean loss of a test sample.
+    /// The mean loss over the test samples.
     pub test_loss: Option<f64>,
-    /// Mean loss of a training sample over the epoch.
+    /// The mean loss over the training samples of the epoch.
     pub train_loss: Option<f64>,
 }
 
 impl Quality {
-    /// The value of a metric, if it was measured.
+    /// Returns the value of a metric, if it was measured.
     pub fn value(&self, metric: Metric) -> Option<f64> {
         match metric {
             Metric::TestAccuracy => self.test_accuracy,
@@ -121,8 +125,9 @@ impl Quality {
         }
     }
 
-    /// Returns the gain over another by a metric, below 0 if it is worse. What was measured is infinitely better than what was not;
-    /// `None` if this was not.
+    /// Returns the gain over another measurement in a metric, negative if it is worse. A measured
+    /// value is infinitely better than one that was not measured; `None` if this one was not
+    /// measured.
     pub fn gain_over(&self, other: &Self, metric: Metric) -> Option<f64> {
         let own = self.value(metric)?;
         let Some(other) = other.value(metric) else { return Some(f64::INFINITY) };
@@ -135,13 +140,13 @@ impl Quality {
 pub struct Best {
     /// 0-based epoch.
     pub epoch: u64,
-    /// Steps done at its end.
+    /// The number of steps done at its end.
     pub step: u64,
-    /// The measurements of the params then.
+    /// The measurements of the params at its end.
     pub quality: Quality,
 }
 
-/// The last save, as rank 0 knows it.
+/// The last save, as known to rank 0.
 pub(super) struct SaveClock {
     every: SaveEvery,
     step: u64,
@@ -154,8 +159,8 @@ impl SaveClock {
         Self { every, step: start.step, epoch: start.epoch, at: Instant::now() }
     }
 
-    /// Returns whether the run is to be saved after the next step, made from `position`. A save that was missed stays due; at the end
-    /// of an epoch if it counts epochs.
+    /// Returns whether the run must be saved after the next step, which starts from `position`. A
+    /// save that was missed stays due; an interval in epochs is due only at the end of an epoch.
     pub(super) fn is_due(&self, position: &Position, steps_per_epoch: u64) -> bool {
         match self.every {
             SaveEvery::Steps(steps) => (position.step + 1) / steps > self.step / steps,
@@ -190,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn more_accuracy_is_a_gain_and_so_is_less_loss() {
+    fn higher_accuracy_and_lower_loss_are_gains() {
         let of = |test_accuracy, test_loss| Quality { test_accuracy, test_loss, train_loss: None };
         let (a, b, none) = (of(Some(0.75), Some(2.0)), of(Some(0.5), Some(1.0)), Quality::default());
         assert_eq!(Metric::ALL.map(|metric| a.gain_over(&b, metric)), [Some(0.25), Some(-1.0), None]);

@@ -1,4 +1,5 @@
-//! The connection of a rank to all others: the threads of its process, and through the first of them the threads of other processes.
+//! The connection of a rank to all others: to the threads of its process directly, and to those of
+//! other processes through the first thread.
 
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -28,17 +29,17 @@ impl<'a> Ranks<'a> {
         Self { comm, processes, rank }
     }
 
-    /// The rank, over all processes.
+    /// Returns the rank, over all processes.
     pub(super) fn rank(&self) -> usize {
         self.rank
     }
 
-    /// The thread, within the process.
+    /// Returns the index of the thread within the process.
     pub(super) fn thread(&self) -> usize {
         self.comm.rank()
     }
 
-    /// The processes, if there are several.
+    /// Returns the processes, if there are several.
     pub(super) fn processes(&self) -> Option<&'a Processes<'a>> {
         self.processes
     }
@@ -57,7 +58,7 @@ impl<'a> Ranks<'a> {
     }
 }
 
-/// Values of which each rank has some, and then all.
+/// Values that are distributed over the ranks, and then gathered on all of them.
 #[derive(Default)]
 pub(super) struct RankValues<T> {
     pub(super) own: Vec<T>,
@@ -65,7 +66,8 @@ pub(super) struct RankValues<T> {
 }
 
 impl<T: Pod + Send + Sync> RankValues<T> {
-    /// Puts the values of all ranks together in `all`, on every rank; those of rank r are `part(r)` of them, and parts follow one another.
+    /// Gathers the values of all ranks in `all`, on every rank; `part(r)` is the range of rank r,
+    /// and the ranges are in ascending order.
     pub(super) fn gather(
         &mut self,
         ranks: &mut Ranks<'_>,
@@ -110,7 +112,7 @@ pub(super) struct Processes<'a> {
 }
 
 impl<'a> Processes<'a> {
-    /// Connects to the others, and learns how many threads each has.
+    /// Connects to the other processes, and exchanges the number of threads of each.
     pub(super) fn meet(
         wire: &'a mut dyn Wire,
         threads: usize,
@@ -118,7 +120,7 @@ impl<'a> Processes<'a> {
     ) -> Result<Self, TrainError> {
         wire.set_timeout(timeout);
         let mut all = vec![threads as u64; wire.processes()];
-        gather_parts(wire, &mut all, |process| process..process + 1).map_err(far)?;
+        gather_parts(wire, &mut all, |process| process..process + 1).map_err(process_error)?;
         let all: Vec<usize> = all.into_iter().map(|threads| threads as usize).collect();
         let layout = RankLayout::of(wire.process(), &all);
         Ok(Self { wire: Mutex::new(wire), layout })
@@ -133,19 +135,19 @@ impl<'a> Processes<'a> {
         outgoing: &[Outgoing<'_>],
         incoming: &mut [Incoming<'_>],
     ) -> Result<(), TrainError> {
-        self.wire().exchange(outgoing, incoming).map_err(far)
+        self.wire().exchange(outgoing, incoming).map_err(process_error)
     }
 
-    /// Gives every process's part of the values to all.
+    /// Sends each process's part of the values to all processes.
     pub(super) fn gather<T: Pod>(
         &self,
         values: &mut [T],
         part: impl Fn(usize) -> Range<usize>,
     ) -> Result<(), TrainError> {
-        gather_parts(&mut **self.wire(), values, part).map_err(far)
+        gather_parts(&mut **self.wire(), values, part).map_err(process_error)
     }
 
-    /// Gives a text of every process to all.
+    /// Sends a text of each process to all processes.
     pub(super) fn gather_texts(&self, own: &str) -> Result<Vec<String>, TrainError> {
         let mut lengths = vec![own.len() as u64; self.layout.processes()];
         self.gather(&mut lengths, |process| process..process + 1)?;
@@ -163,14 +165,15 @@ impl<'a> Processes<'a> {
         Ok((0..self.layout.processes()).map(text).collect())
     }
 
-    /// Returns the least value of all processes.
+    /// Returns the smallest value of all processes.
     pub(super) fn least(&self, own: u64) -> Result<u64, TrainError> {
         let mut all = vec![own; self.layout.processes()];
         self.gather(&mut all, |process| process..process + 1)?;
-        Ok(all.into_iter().min().expect("there is one process or more"))
+        Ok(all.into_iter().min().expect("there is at least one process"))
     }
 
-    /// Sends the parts of a snapshot to process 0, which returns the whole; they go in the order of the params.
+    /// Sends the parts of a snapshot to process 0, which returns the whole; they are in the order
+    /// of the params.
     pub(super) fn collect(
         &self,
         mut snapshot: Snapshot,
@@ -205,7 +208,7 @@ impl<'a> Processes<'a> {
         Ok(Some(snapshot))
     }
 
-    /// Joins the vectors of which each process has a part, on every process, as a run ends.
+    /// Joins the vectors of which each process has a part, on every process, at the end of a run.
     pub(super) fn complete(&self, outcome: &mut Outcome, plan: &Plan) -> Result<(), TrainError> {
         let part = |process| plan.params_in(process);
         let own = part(self.layout.process());
@@ -219,12 +222,12 @@ impl<'a> Processes<'a> {
         Ok(())
     }
 
-    /// One thread uses it at a time; a panic of one ends the run.
+    /// Locks the wire. One thread uses it at a time; a panic of that thread ends the run.
     fn wire(&self) -> MutexGuard<'_, &'a mut dyn Wire> {
         self.wire.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn far(source: CollectiveError) -> TrainError {
+fn process_error(source: CollectiveError) -> TrainError {
     TrainError::Processes { source }
 }

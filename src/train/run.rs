@@ -1,4 +1,5 @@
-//! The state that all ranks of a run share, and the params before the step in hand, to which a step that fails is rolled back.
+//! The state that all ranks of a run share, and the params before the current step, to which a
+//! failed step is rolled back.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,7 +20,7 @@ pub(super) struct RunContext<'a> {
     pub(super) test: Option<&'a Dataset>,
     /// Steps after which the test samples are scored in addition to the ends of epochs, ascending.
     pub(super) score_at: Vec<u64>,
-    /// The one copy of the params; a rank writes its segment.
+    /// The only copy of the params; each rank writes its segment.
     pub(super) params: Shared<f32>,
     /// The sample order of the epoch; rank 0 writes it.
     pub(super) order: Shared<u32>,
@@ -27,26 +28,27 @@ pub(super) struct RunContext<'a> {
     pub(super) save_every: SaveEvery,
     pub(super) buffers: [Arc<SnapshotBuffers>; 2],
     pub(super) rollback: Rollback,
-    /// The phase that each thread is in.
+    /// The current phase of each thread.
     pub(super) phases: Vec<Arc<PhaseRecord>>,
     pub(super) stop: &'a AtomicBool,
-    /// Set once a subscriber has failed: the ranks stop after the step in hand.
+    /// Set once a subscriber has failed: the ranks stop after the current step.
     pub(super) quit: AtomicBool,
 }
 
-/// The params as they were before the step in hand, for a step that panics in the middle of its update or makes params that are NaN or
-/// infinite.
+/// The params before the current step, for a step that panics in the middle of its update or makes
+/// params NaN or infinite.
 pub(super) struct Rollback {
-    /// One a thread, written by it while it updates its segment.
+    /// One entry per thread, written by it while it updates its segment.
     segments: Vec<Mutex<OldSegment>>,
-    /// The step that made params NaN or infinite, counted from 1; 0 for none. Ranks write it, and the next field, before they depart from
-    /// the update, and read both after all have departed, so that all read the same.
+    /// The step that made params NaN or infinite, counted from 1; 0 if no step did. Ranks write it,
+    /// and the next field, before they depart from the update, and read both after all have
+    /// departed, so that all read the same.
     broken_step: AtomicU64,
     /// The first of these params.
     broken_param: AtomicUsize,
 }
 
-/// The part of a segment that its rank has begun to update, as it was before.
+/// The values, before the step, of the part of a segment that its rank has begun to update.
 #[derive(Default)]
 pub(super) struct OldSegment {
     /// Counted from 0.
@@ -70,7 +72,7 @@ impl Rollback {
         }
     }
 
-    /// Begins to keep a thread's segment as it is before a step.
+    /// Begins to keep the values of a thread's segment before a step.
     pub(super) fn begin(&self, thread: usize, step: u64) -> MutexGuard<'_, OldSegment> {
         let mut segment = self.segment(thread);
         segment.step = Some(step);
@@ -78,7 +80,7 @@ impl Rollback {
         segment
     }
 
-    /// Puts back the part of its segment that a thread has begun to update in a step.
+    /// Restores the part of its segment that a thread has begun to update in a step.
     pub(super) fn put_back(&self, thread: usize, step: u64, params: &mut [f32]) {
         let segment = self.segment(thread);
         if segment.step == Some(step) {
@@ -86,13 +88,14 @@ impl Rollback {
         }
     }
 
-    /// Notes that a segment, which begins with param `first`, is not finite after its update in a step.
+    /// Records that a segment, which begins with param `first`, is NaN or infinite after its update
+    /// in a step.
     pub(super) fn note_broken(&self, step: u64, first: usize, segment: &[f32]) {
         let at = segment.iter().position(|param| !param.is_finite());
-        self.note_broken_param(step, first + at.expect("one of them is not finite"));
+        self.note_broken_param(step, first + at.expect("one of them is NaN or infinite"));
     }
 
-    /// Notes that a param is not finite after its update in a step.
+    /// Records that a param is NaN or infinite after its update in a step.
     pub(super) fn note_broken_param(&self, step: u64, param: usize) {
         self.broken_param.fetch_min(param, Ordering::Relaxed);
         self.broken_step.store(step + 1, Ordering::Relaxed);
@@ -104,7 +107,7 @@ impl Rollback {
         is_broken.then(|| self.broken_param.load(Ordering::Relaxed))
     }
 
-    /// Returns the params of a run that failed in a step, as the last whole step left them.
+    /// Returns the params of a run that failed in a step, as the last complete step left them.
     pub(super) fn last_whole(&self, params: Shared<f32>, step: u64) -> Vec<f32> {
         let segments: Vec<_> = (0..self.segments.len()).map(|thread| params.segment(thread)).collect();
         let is_torn = params.is_torn();
@@ -122,7 +125,7 @@ impl Rollback {
     }
 }
 
-/// Row C1 of the reliability score: panics that are planted into every phase.
+/// Row C1 of the reliability score: panics planted in every phase.
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -137,7 +140,7 @@ mod tests {
     use crate::train::phase::{Phase, PhaseHook};
     use crate::train::{Length, Options, SaveEvery, Shards, TrainError, Trainer};
 
-    /// A panic in the `attempt`th time, counted from 1, that a phase of a step is entered.
+    /// Returns a hook that panics at the `attempt`th entry, counted from 1, into a phase of a step.
     fn panic_in(step: u64, phase: Phase, attempt: u64) -> PhaseHook {
         let entered = AtomicU64::new(0);
         Box::new(move |at, entering| {
@@ -147,17 +150,18 @@ mod tests {
         })
     }
 
-    /// The step that is struck, counted from 0.
+    /// The step with the fault, counted from 0.
     const STEP: u64 = 5;
-    /// That of the second epoch's first.
+    /// The first step of the second epoch, counted from 0.
     const TURN: u64 = 15;
     const STEPS: u64 = 17;
 
-    /// A perceptron whose gradient is computed by shards, and which panics after the backward pass of one rank's step if asked to.
+    /// A perceptron whose gradient is computed by shards, and which can panic after the backward
+    /// pass of one rank's step.
     struct ByShards<'a> {
         model: &'a Mlp,
-        /// The rank, and how many gradients it computes before.
-        struck: Option<(usize, AtomicU64)>,
+        /// The rank that panics, and the number of gradients that it computes before that.
+        fault: Option<(usize, AtomicU64)>,
     }
 
     impl Model for ByShards<'_> {
@@ -204,7 +208,7 @@ mod tests {
             work: &mut MlpWorkspace,
         ) {
             self.model.subtree_gradient(params, shards, grads, losses, work);
-            if let Some((rank, left)) = &self.struck
+            if let Some((rank, left)) = &self.fault
                 && std::thread::current().name() == Some(&format!("rank {rank}"))
                 && left.fetch_sub(1, Ordering::Relaxed) == 0
             {
@@ -242,7 +246,8 @@ mod tests {
         }
     }
 
-    /// The three ways in which a step updates: as pieces of the gradient come, after all have seen theirs, after norms.
+    /// The three forms of an update: as pieces of the gradient arrive, after all ranks have checked
+    /// theirs, after norms.
     fn ways() -> [Options; 3] {
         let plain = Options {
             batch_size: 100,
@@ -258,13 +263,13 @@ mod tests {
         ]
     }
 
-    /// Returns what is wrong with the end of a run, if anything.
+    /// Returns what is wrong with the result of a run, if anything.
     fn wrong(
         run: impl FnOnce() -> Result<crate::train::Outcome, TrainError>,
         (rank, step, phase): (usize, u64, Phase),
         expected: &[f32],
     ) -> Option<String> {
-        // As in tests/tally/mod.rs: a test must not fail for want of cores.
+        // As in tests/tally/mod.rs: a test must not fail because cores are busy.
         let is_full = std::env::var_os("RELIABILITY_FULL").is_some();
         let soon = Duration::from_millis(if is_full { 500 } else { 5000 });
         let begun = Instant::now();
@@ -275,13 +280,13 @@ mod tests {
                 if (r, s, p, message.as_str()) == (rank, step + 1, phase.text(), "planted") =>
             {
                 if params != expected {
-                    Some("params are not those after the last whole step".into())
+                    Some("the params are not those after the last complete step".into())
                 } else {
                     (took > soon).then(|| format!("took {took:?}"))
                 }
             }
             Err(error) => Some(error.to_string()),
-            Ok(_) => Some("nothing was struck".into()),
+            Ok(_) => Some("no fault was triggered".into()),
         }
     }
 
@@ -322,7 +327,7 @@ mod tests {
                         let fault = panic_in(step, phase, 1);
                         let run = || bench.trainer(&bench.model, &options).fault(rank, fault).run();
                         judge(wrong(run, (rank, step, phase), &before), phase.text().to_owned());
-                        let by_shards = ByShards { model: &bench.model, struck: None };
+                        let by_shards = ByShards { model: &bench.model, fault: None };
                         let fault = panic_in(step, phase, 1);
                         let run = || bench.trainer(&by_shards, &options).fault(rank, fault).run();
                         judge(
@@ -330,8 +335,9 @@ mod tests {
                             format!("{}, by shards", phase.text()),
                         );
                     }
-                    // One gradient a step and rank, as all shards of a rank are one subtree; on some ranks two.
-                    let by_shards = ByShards { model: &bench.model, struck: Some((rank, AtomicU64::new(0))) };
+                    // One gradient per step and rank, because all shards of a rank form one
+                    // subtree; on some ranks two.
+                    let by_shards = ByShards { model: &bench.model, fault: Some((rank, AtomicU64::new(0))) };
                     let run = || bench.trainer(&by_shards, &options).run();
                     judge(
                         wrong(run, (rank, 0, Phase::Gradient), &whole[0]),
@@ -341,13 +347,14 @@ mod tests {
             }
         }
         println!(
-            "C1 {good}/{all}: panics in a phase of a step that are told with rank and phase within 500 ms, the last whole step kept"
+            "C1 {good}/{all}: panics in a phase of a step that are reported with rank and phase within 500 ms, the last complete step kept"
         );
         assert!(bad.is_empty(), "{} of {all}, the first: {}", bad.len(), bad[0]);
     }
 
-    /// Each piece of a rank's segment, so that those before it are updated, and what other ranks have is whole. Pieces end where tensors
-    /// do: one rank has all four of them, the second of two at least the last three.
+    /// Each piece of a rank's segment, so that those before it are updated, and what other ranks
+    /// have is whole. Pieces end where tensors do: one rank has all four of them, the second of two
+    /// at least the last three.
     #[test]
     fn a_panic_between_two_pieces_of_an_update_leaves_the_params_of_the_last_whole_step() {
         let bench = Bench::new();

@@ -1,4 +1,5 @@
-//! The seam between data and models: samples of a data set as a model takes them, and whether there is memory for them.
+//! The interface between data and models: samples of a data set in the form that a model takes, and
+//! a check of the memory for them.
 
 use crate::data::{self, Dataset, GatherBuffer};
 use crate::model::{BatchTargets, Samples, TargetShape};
@@ -12,7 +13,7 @@ pub(super) fn gathered_for(data: &Dataset, samples: usize) -> GatherBuffer {
     GatherBuffer::new(samples, data.features(), outputs)
 }
 
-/// Returns the gathered samples as a model takes them.
+/// Returns the gathered samples in the form that a model takes.
 pub(super) fn samples_of(gathered: &GatherBuffer) -> Samples<'_> {
     let targets = match (gathered.labels(), gathered.values()) {
         ([], values) if values.ncols() == 0 => BatchTargets::None,
@@ -22,7 +23,7 @@ pub(super) fn samples_of(gathered: &GatherBuffer) -> Samples<'_> {
     Samples { inputs: gathered.inputs(), targets, weights: gathered.weights() }
 }
 
-/// Returns the shape of a data set's targets, which a model checks.
+/// Returns the shape of a data set's targets, which a model validates.
 pub(super) fn target_shape(data: &Dataset) -> TargetShape {
     match data.targets() {
         data::Targets::Classes { count, .. } => TargetShape::Classes(*count),
@@ -35,9 +36,9 @@ pub(super) fn target_shape(data: &Dataset) -> TargetShape {
     }
 }
 
-/// Returns whether the system gives this much memory, which is freed at once.
+/// Returns whether the system provides this much memory, which is freed at once.
 pub(super) fn memory_is_given(bytes: usize) -> bool {
-    // The compiler may leave out an allocation that nobody looks at.
+    // The compiler may optimize away an allocation that is never used.
     let mut memory = std::hint::black_box(Vec::<u8>::new());
     let given = memory.try_reserve_exact(bytes).is_ok();
     std::hint::black_box(memory);

@@ -1,7 +1,7 @@
 //! Scores and predictions of whole data sets.
 //!
-//! Samples are taken in fixed groups, whose scores are added in order: the same bits whoever computes a group, a rank
-//! at the end of an epoch or a rayon pool here.
+//! Samples are processed in fixed groups, whose scores are added in order: the bits do not depend
+//! on whether a rank computes a group at the end of an epoch, or a rayon pool does.
 
 use std::ops::Range;
 
@@ -13,16 +13,18 @@ use super::samples::{gathered_for, memory_is_given, samples_of, target_shape};
 use crate::data::{Dataset, GatherBuffer};
 use crate::model::{Mlp, Model, Score};
 
-/// Samples that are scored or predicted in one call of the model.
+/// The number of samples that are scored or predicted in one call of the model.
 const GROUP: usize = 256;
 
 /// Scores `model` with `params` on all of `data`, on the threads of the current rayon pool.
 ///
-/// The bits do not depend on the number of threads, and are those that training reports for the same params.
+/// The bits do not depend on the number of threads, and are those that training reports for the
+/// same params.
 ///
 /// # Errors
 ///
-/// If the model and the data do not fit each other, all samples weigh 0, or the system does not give the memory.
+/// If the model and the data do not fit each other, all samples have weight 0, or the system cannot
+/// provide the memory.
 pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Score, TrainError> {
     model.check(data.features(), target_shape(data))?;
     check_score_weights(data)?;
@@ -34,11 +36,13 @@ pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Scor
     Ok(sum(groups))
 }
 
-/// Predicts all of `data`: one row of K outputs a sample, as probabilities where the loss has some, else in the units of the targets.
+/// Predicts all of `data`: one row of K outputs per sample, as probabilities if the loss defines
+/// them, otherwise in the units of the targets.
 ///
 /// # Errors
 ///
-/// If the data has another number of features than the model, or the system does not give the memory.
+/// If the data and the model differ in the number of features, or the system cannot provide the
+/// memory.
 ///
 /// # Examples
 ///
@@ -90,7 +94,7 @@ pub(super) fn check_score_weights(data: &Dataset) -> Result<(), TrainError> {
     }
 }
 
-/// Checks that the system gives the memory for gathering the groups, one a thread.
+/// Checks that the system provides the memory for gathering the groups, one per thread.
 fn check_memory(data: &Dataset) -> Result<(), TrainError> {
     let at_a_time = rayon::current_num_threads().min(groups(data));
     let (samples, features) = (at_a_time * GROUP.min(data.len()), data.features());
@@ -98,19 +102,19 @@ fn check_memory(data: &Dataset) -> Result<(), TrainError> {
     if memory_is_given(bytes) { Ok(()) } else { Err(TrainError::ScoreMemory { samples, features, bytes }) }
 }
 
-/// Number of groups of a data set.
+/// Returns the number of groups of a data set.
 pub(super) fn groups(data: &Dataset) -> usize {
     data.len().div_ceil(GROUP)
 }
 
-/// Adds up the scores of groups in their order.
+/// Adds up the scores of groups in order.
 pub(super) fn sum(groups: impl IntoIterator<Item = Score>) -> Score {
     let mut total = Score::default();
     groups.into_iter().for_each(|group| total += group);
     total
 }
 
-/// Buffers to score one group after the other.
+/// Buffers for scoring groups one at a time.
 pub(super) struct Scorer<'a, M: Model + ?Sized> {
     model: &'a M,
     data: &'a Dataset,

@@ -1,41 +1,43 @@
-//! The split of work: shards of a batch, ranks of processes, subtrees of shards. Arithmetic alone.
+//! The division of work: shards of a batch, ranks of processes, subtrees of shards. Only
+//! arithmetic.
 
 use std::ops::Range;
 
 use crate::collective::tree::Node;
 
-/// Returns the k-th of `parts` contiguous ranges of 0..len whose lengths differ by at most one, the larger first.
+/// Returns the k-th of `parts` contiguous ranges of 0..len whose lengths differ by at most one, the
+/// larger first.
 ///
-/// It cuts a batch into shards, and a run of shards into ranks.
+/// It divides a batch into shards, and a range of shards among ranks.
 pub(super) fn part(len: usize, parts: usize, k: usize) -> Range<usize> {
     let (size, larger) = (len / parts, len % parts);
     let start = k * size + k.min(larger);
     start..start + size + usize::from(k < larger)
 }
 
-/// Returns which of the [parts](part) of 0..len has an index.
+/// Returns the index of the [part](part) of 0..len that contains an index.
 pub(super) fn part_of(len: usize, parts: usize, index: usize) -> usize {
     let (size, larger) = (len / parts, len % parts);
     let of_larger = larger * (size + 1);
     if index < of_larger { index / (size + 1) } else { larger + (index - of_larger) / size }
 }
 
-/// The ranks of each process of a run, and the index of this process. Ranks are counted over all processes, one process after the
-/// other; each may have a number of threads of its own.
+/// The ranks of each process of a run, and the index of this process. Ranks are numbered process by
+/// process over all processes; each may have a different number of threads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RankLayout {
     process: usize,
-    /// The first rank of each process, and at last the number of ranks.
+    /// The first rank of each process, followed by the number of ranks.
     firsts: Vec<usize>,
 }
 
 impl RankLayout {
-    /// Returns that of the only process.
+    /// Returns the layout of a run of one process.
     pub(super) fn alone(threads: usize) -> Self {
         Self::of(0, &[threads])
     }
 
-    /// Returns that of a process, of which each has its number of `threads`.
+    /// Returns the layout for one of several processes, given the number of `threads` of each.
     pub(super) fn of(process: usize, threads: &[usize]) -> Self {
         let ends = threads.iter().scan(0, |ranks, threads| {
             *ranks += threads;
@@ -52,23 +54,23 @@ impl RankLayout {
         self.firsts.len() - 1
     }
 
-    /// The number of ranks of all processes.
+    /// Returns the number of ranks of all processes.
     pub(super) fn ranks(&self) -> usize {
         self.firsts[self.processes()]
     }
 
-    /// The ranks of a process.
+    /// Returns the ranks of a process.
     pub(super) fn ranks_of(&self, process: usize) -> Range<usize> {
         self.firsts[process]..self.firsts[process + 1]
     }
 
-    /// The rank of a thread of this process.
+    /// Returns the rank of a thread of this process.
     pub(super) fn rank(&self, thread: usize) -> usize {
         self.firsts[self.process] + thread
     }
 }
 
-/// Cuts a run of shards into subtrees of at most `most` shards, each as large as possible.
+/// Divides a range of shards into subtrees of at most `most` shards, each as large as possible.
 pub(super) fn pieces(shards: Range<usize>, most: usize) -> impl Iterator<Item = Node> {
     let Range { mut start, end } = shards;
     std::iter::from_fn(move || {
@@ -88,7 +90,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_follow_one_another_and_differ_by_at_most_one(len in 0_usize..500, parts in 1_usize..40) {
+        fn parts_are_contiguous_and_differ_by_at_most_one(len in 0_usize..500, parts in 1_usize..40) {
             let ranges: Vec<_> = (0..parts).map(|k| part(len, parts, k)).collect();
             prop_assert_eq!(ranges[0].start, 0);
             prop_assert_eq!(ranges[parts - 1].end, len);
@@ -99,7 +101,7 @@ mod tests {
         }
 
         #[test]
-        fn pieces_are_whole_subtrees_that_follow_one_another(start in 0_usize..70, len in 0_usize..70, most in 1_usize..20) {
+        fn pieces_are_contiguous_complete_subtrees(start in 0_usize..70, len in 0_usize..70, most in 1_usize..20) {
             let nodes: Vec<Node> = pieces(start..start + len, most).collect();
             let leaves: Vec<usize> = nodes.iter().flat_map(|node| node.leaves()).collect();
             prop_assert_eq!(leaves, (start..start + len).collect::<Vec<_>>());

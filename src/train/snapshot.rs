@@ -1,4 +1,4 @@
-//! All that a run is resumed from, and the buffers that ranks copy it into.
+//! The state from which a run is resumed, and the buffers into which ranks copy it.
 
 use std::mem::take;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,19 +7,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::position::Position;
 use crate::optim::Optimizer;
 
-/// All that a run is resumed from, taken between two steps: plain data, and the same for any number of threads.
+/// The state from which a run is resumed, taken between two steps: plain data, and the same for any
+/// number of threads.
 ///
-/// Those of [`Event::Snapshot`](super::Event::Snapshot) lie in buffers that the run uses again. There are two of them: keep a
-/// [clone](Clone), not the snapshot itself, for longer than it takes to write it, or the run cannot take others meanwhile.
+/// The snapshot of an [`Event::Snapshot`](super::Event::Snapshot) uses one of two buffers, which
+/// the run reuses. To keep it longer than it takes to write it, keep a [clone](Clone): while both
+/// buffers are in use, the run cannot take another snapshot.
 #[derive(Debug)]
 pub struct Snapshot {
     position: Position,
-    /// Of the state vectors, as the optimizer calls them.
+    /// The names of the state vectors, as used by the optimizer.
     names: Vec<String>,
     /// Segments in the order of the params.
     segments: Vec<SnapshotSegment>,
-    /// The buffers that the segments are returned to.
-    home: Option<Arc<SnapshotBuffers>>,
+    /// The buffers to which the segments are returned.
+    buffers: Option<Arc<SnapshotBuffers>>,
 }
 
 /// A segment of the params, and of each state vector.
@@ -27,12 +29,12 @@ pub struct Snapshot {
 pub(super) struct SnapshotSegment {
     pub(super) params: Vec<f32>,
     pub(super) state: Vec<Vec<f32>>,
-    /// The best params so far; empty if the run does not keep them, or has none yet.
+    /// The best params so far; empty if the run does not keep them, or has completed no epoch.
     pub(super) best: Vec<f32>,
 }
 
 impl SnapshotSegment {
-    /// Returns one of `len` params and `vectors` state vectors, all 0.
+    /// Returns a segment of `len` params and `vectors` state vectors, all 0.
     pub(super) fn zeroed(len: usize, vectors: usize, has_best: bool) -> Self {
         let best = if has_best { vec![0.0; len] } else { Vec::new() };
         Self { params: vec![0.0; len], state: vec![vec![0.0; len]; vectors], best }
@@ -43,36 +45,38 @@ impl SnapshotSegment {
         self.state.iter().chain([&self.params, &self.best])
     }
 
-    /// As [`vectors`](Self::vectors), to write.
+    /// The same as [`vectors`](Self::vectors), for writing.
     pub(super) fn vectors_mut(&mut self) -> impl Iterator<Item = &mut Vec<f32>> {
         self.state.iter_mut().chain([&mut self.params, &mut self.best])
     }
 }
 
 impl Snapshot {
-    /// Makes a snapshot of flat params, and by name the optimizer's state vectors of the same length.
+    /// Creates a snapshot of flat params, and the optimizer's state vectors, by name and of the
+    /// same length.
     pub fn new(position: Position, params: Vec<f32>, state: Vec<(String, Vec<f32>)>) -> Self {
         let (names, state) = state.into_iter().unzip();
         Self {
             position,
             names,
             segments: vec![SnapshotSegment { params, state, best: Vec::new() }],
-            home: None,
+            buffers: None,
         }
     }
 
-    /// Adds the best params so far, of the length of the params; none if there are 0.
+    /// Adds the best params so far, of the length of the params; an empty vector if no epoch
+    /// is completed.
     pub fn with_best(self, best: Vec<f32>) -> Self {
         let SnapshotSegment { params, state, .. } = self.joined();
         Self {
             segments: vec![SnapshotSegment { params, state, best }],
-            home: None,
+            buffers: None,
             position: self.position,
             names: self.names.clone(),
         }
     }
 
-    /// Returns everything in one piece.
+    /// Returns everything as one segment.
     pub(super) fn joined(&self) -> SnapshotSegment {
         let state = (0..self.names.len()).map(|index| joined(self.state(index))).collect();
         SnapshotSegment { params: joined(self.params()), state, best: joined(self.best()) }
@@ -82,12 +86,12 @@ impl Snapshot {
         position: Position,
         names: Vec<String>,
         segments: Vec<SnapshotSegment>,
-        home: Arc<SnapshotBuffers>,
+        buffers: Arc<SnapshotBuffers>,
     ) -> Self {
-        Self { position, names, segments, home: Some(home) }
+        Self { position, names, segments, buffers: Some(buffers) }
     }
 
-    /// Its segments, to which those of other processes may be added.
+    /// Returns its segments, to which those of other processes may be added.
     pub(super) fn segments_mut(&mut self) -> &mut Vec<SnapshotSegment> {
         &mut self.segments
     }
@@ -102,12 +106,13 @@ impl Snapshot {
         self.segments.iter().map(|segment| segment.params.as_slice())
     }
 
-    /// Returns the best params so far, in pieces; empty if the run does not [keep](super::Options::keep_best) them, or no epoch is done.
+    /// Returns the best params so far, in pieces; empty if the run does not
+    /// [keep](super::Options::keep_best) them, or no epoch is completed.
     pub fn best(&self) -> impl Iterator<Item = &[f32]> {
         self.segments.iter().map(|segment| segment.best.as_slice())
     }
 
-    /// Returns whether the best params so far are here.
+    /// Returns whether the best params so far are included.
     pub fn has_best(&self) -> bool {
         self.best().any(|piece| !piece.is_empty())
     }
@@ -117,63 +122,72 @@ impl Snapshot {
         &self.names
     }
 
-    /// Returns a state vector, given by the index of its name, in pieces as the params.
+    /// Returns a state vector, given by the index of its name, in the same pieces as the params.
     ///
     /// # Panics
     ///
-    /// If there is no such vector.
+    /// If the index is out of range.
     pub fn state(&self, index: usize) -> impl Iterator<Item = &[f32]> {
         self.segments.iter().map(move |segment| segment.state[index].as_slice())
     }
 }
 
 impl Clone for Snapshot {
-    /// Copies everything into one piece of its own.
+    /// Copies everything into a single new segment.
     fn clone(&self) -> Self {
-        Self { position: self.position, names: self.names.clone(), segments: vec![self.joined()], home: None }
+        Self {
+            position: self.position,
+            names: self.names.clone(),
+            segments: vec![self.joined()],
+            buffers: None,
+        }
     }
 }
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        if let Some(home) = self.home.take() {
-            home.take_back(take(&mut self.segments));
+        if let Some(buffers) = self.buffers.take() {
+            buffers.take_back(take(&mut self.segments));
         }
     }
 }
 
-/// Pieces as one vector.
+/// Joins pieces into one vector.
 pub(super) fn joined<'a>(pieces: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
     pieces.flatten().copied().collect()
 }
 
-/// Buffers for one snapshot, empty until first used.
+/// The buffers for one snapshot, empty until they are first used.
 ///
-/// There are two, so that one can be filled while the other is being written. Each rank fills its own segment, all meet, and rank 0 takes the
-/// segments away as a [`Snapshot`]; they come back when that is dropped. No step waits for buffers that are away: the save stays due.
+/// There are two of them, so that one can be filled while the other is being written. Each rank
+/// fills its own segment, then all ranks meet, and rank 0 takes the segments as a [`Snapshot`];
+/// they are returned when it is dropped. No step waits for buffers that are in use: the save stays
+/// due.
 #[derive(Debug)]
 pub(super) struct SnapshotBuffers {
-    /// One a rank, which alone writes it.
+    /// One segment per rank, written only by that rank.
     segments: Vec<Mutex<SnapshotSegment>>,
-    /// Set by rank 0 when it takes the segments, cleared when they are back.
-    away: AtomicBool,
+    /// Set by rank 0 when it takes the segments, cleared when they are returned.
+    taken: AtomicBool,
 }
 
 impl SnapshotBuffers {
-    /// Returns two of them for `ranks` ranks.
+    /// Returns two of these for `ranks` ranks.
     pub(super) fn two(ranks: usize) -> [Arc<Self>; 2] {
         [(); 2].map(|()| {
             let segments = (0..ranks).map(|_| Mutex::default()).collect();
-            Arc::new(Self { segments, away: AtomicBool::new(false) })
+            Arc::new(Self { segments, taken: AtomicBool::new(false) })
         })
     }
 
-    /// Returns whether its segments are here. Only rank 0 takes them, so to it this stays true once it is.
-    pub(super) fn are_here(&self) -> bool {
-        !self.away.load(Ordering::Acquire)
+    /// Returns whether its segments are available. Only rank 0 takes them, so for rank 0 this stays
+    /// true once it is.
+    pub(super) fn are_available(&self) -> bool {
+        !self.taken.load(Ordering::Acquire)
     }
 
-    /// Copies what a rank owns into its segment: the only thing that a save costs it. Allocates at the first time.
+    /// Copies what a rank owns into its segment, which is the only cost of a save to a rank.
+    /// Allocates the first time.
     pub(super) fn fill(&self, rank: usize, params: &[f32], best: &[f32], optimizer: &Optimizer) {
         let mut segment = own(&self.segments[rank]);
         segment.state.resize_with(optimizer.state().count(), Vec::new);
@@ -182,9 +196,9 @@ impl SnapshotBuffers {
         optimizer.state().zip(&mut segment.state).for_each(|((_, values), to)| copy(values, to));
     }
 
-    /// Takes the segments away, filled by all ranks before.
+    /// Takes the segments, which all ranks must have filled.
     pub(super) fn take(self: &Arc<Self>, position: Position, optimizer: &Optimizer) -> Snapshot {
-        self.away.store(true, Ordering::Relaxed);
+        self.taken.store(true, Ordering::Relaxed);
         let segments = self.segments.iter().map(|segment| take(&mut *own(segment))).collect();
         let names = optimizer.state().map(|(name, _)| name.to_owned()).collect();
         Snapshot::lent(position, names, segments, Arc::clone(self))
@@ -192,11 +206,12 @@ impl SnapshotBuffers {
 
     pub(super) fn take_back(&self, segments: Vec<SnapshotSegment>) {
         self.segments.iter().zip(segments).for_each(|(place, segment)| *own(place) = segment);
-        self.away.store(false, Ordering::Release);
+        self.taken.store(false, Ordering::Release);
     }
 }
 
-/// A rank that panicked in the middle of a copy ends the run; what it left is overwritten or dropped.
+/// A rank that panicked in the middle of a copy ends the run; its incomplete copy is overwritten or
+/// dropped.
 fn own(segment: &Mutex<SnapshotSegment>) -> MutexGuard<'_, SnapshotSegment> {
     segment.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -206,7 +221,8 @@ fn copy(from: &[f32], to: &mut Vec<f32>) {
     to.extend_from_slice(from);
 }
 
-/// The start of the first step, with whole vectors: no state at the beginning of a run, and no best params if there are none.
+/// The start of the first step, with complete vectors: without state at the beginning of a run, and
+/// without best params before any epoch.
 #[derive(Default)]
 pub(super) struct Start {
     pub(super) position: Position,

@@ -1,4 +1,5 @@
-//! One step of one rank: the gradients of its shards, then the gradient of its segment of the params, which it updates.
+//! One step of one rank: the gradients of its shards, then the gradient of its segment of the
+//! params, which it updates.
 
 use std::ops::Range;
 use std::sync::{Arc, MutexGuard};
@@ -17,17 +18,19 @@ use super::run::{OldSegment, RunContext};
 use super::shards::part;
 use crate::optim::{Optimizer, Update, divide_grads};
 
-/// The state of a rank from step to step. Nothing in it is allocated after the first steps.
+/// The state of a rank that is kept between steps. Nothing in it is allocated after the first
+/// steps.
 pub(super) struct Step<'a> {
     run: &'a RunContext<'a>,
     contribution: Contribution,
     exchange: Exchange,
     combiner: Combiner,
-    /// The reduced gradient of this rank's segment, then its direction, in steps that need it before they update.
+    /// The reduced gradient of this rank's segment, then its direction, in steps that need it
+    /// before the update.
     grads: Vec<f32>,
     norms: Norms,
     pub(super) optimizer: Optimizer,
-    /// The same on every rank.
+    /// The gradient noise scale; the same on every rank.
     pub(super) noise_scale: NoiseScale,
     pub(super) clock: PhaseClock,
 }
@@ -37,12 +40,12 @@ pub(super) struct Step<'a> {
 pub(super) struct StepResult {
     pub(super) spec: StepSpec,
     pub(super) sums: StepSums,
-    /// Global norm of the reduced gradient, if clipping needs it or it is to be reported.
+    /// Global norm of the reduced gradient, if clipping needs it or it is reported.
     pub(super) grad_norm: Option<f64>,
     /// The noise scale, if the step measured it.
     pub(super) noise_scale: Option<NoiseScale>,
     pub(super) request: Request,
-    /// The point at which the step diverged, if it did; the params are then those before it.
+    /// The point at which the step diverged, if it did; the params are then those before the step.
     pub(super) divergence: Option<DivergedAt>,
 }
 
@@ -50,7 +53,7 @@ pub(super) struct StepResult {
 enum Reduced {
     /// The params are updated, or the step changes nothing.
     Done,
-    /// The gradient is written down.
+    /// The gradient is stored.
     Written { is_finite: bool, parts: BatchParts },
 }
 
@@ -61,7 +64,8 @@ impl StepResult {
         Self { spec, sums, grad_norm: None, noise_scale: None, request, divergence }
     }
 
-    /// A step of total weight 0 changes nothing, nor does one whose loss or gradient is NaN or infinite.
+    /// Returns false for a step of total weight 0, and for one whose loss or gradient is NaN or
+    /// infinite.
     fn changes_params(&self) -> bool {
         self.sums.weight != 0.0 && self.divergence.is_none()
     }
@@ -83,8 +87,8 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Does a step on the samples at `batch` of the sample order. All arguments but the request, of which that of rank 0 counts, are the
-    /// same on every rank.
+    /// Runs a step on the samples at `batch` of the sample order. All arguments are the same on
+    /// every rank, except for the request, of which only that of rank 0 counts.
     pub(super) fn run(
         &mut self,
         ranks: &mut Ranks<'_>,
@@ -105,7 +109,7 @@ impl<'a> Step<'a> {
         Ok(result)
     }
 
-    /// Computes this rank's shards: gather, forward, loss, backward.
+    /// Computes this rank's shards: gather, forward pass, loss, backward pass.
     fn contribute(
         &mut self,
         ranks: &Ranks<'_>,
@@ -124,8 +128,8 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Exchanges totals and subtrees with other processes, and returns the totals; `None` in one process, whose ranks see each other's
-    /// contributions when they reduce them.
+    /// Exchanges totals and subtrees with other processes, and returns the totals; `None` in a run
+    /// of one process, whose ranks see each other's contributions when they reduce them.
     fn exchange(
         &mut self,
         ranks: &mut Ranks<'_>,
@@ -146,8 +150,9 @@ impl<'a> Step<'a> {
         Ok(Some(totals))
     }
 
-    /// Computes the gradient of this rank's segment. If that of all ranks is guaranteed to be finite, each piece is used for the update
-    /// while it is in the cache; otherwise it is written down, as nothing may be updated before all ranks have seen theirs.
+    /// Computes the gradient of this rank's segment. If the gradient of all ranks is guaranteed to
+    /// be finite, each piece is used for the update while it is in the cache; otherwise it is
+    /// stored, because nothing may be updated before all ranks have checked theirs.
     fn reduce(
         &mut self,
         ranks: &mut Ranks<'_>,
@@ -172,7 +177,7 @@ impl<'a> Step<'a> {
             }
             let divisor = plan.reduction().step_divisor(sums.shards, sums.weight);
             optimizer.divide_l2(plan.l2_divisor(sums.weight));
-            let far = Routes { plan, shards }.far_subtrees(rank, &peers);
+            let far = Routes { plan, shards }.remote_subtrees(rank, &peers);
             let mut combine = |sink: &mut dyn FnMut(Range<usize>, &mut [f32])| {
                 combiner.combine(*model, &peers, segment.clone(), &far, sink);
             };
@@ -203,8 +208,8 @@ impl<'a> Step<'a> {
         })?)
     }
 
-    /// Updates this rank's segment with the gradient that is written down, if the whole gradient is finite; measures its norm and the noise
-    /// scale, if they are asked for.
+    /// Updates this rank's segment with the stored gradient, if the whole gradient is finite;
+    /// measures its norm and the noise scale, if requested.
     fn update(
         &mut self,
         ranks: &mut Ranks<'_>,
@@ -221,7 +226,8 @@ impl<'a> Step<'a> {
         let known = if norms.needed() || ranks.processes().is_some() {
             Some(norms.check_all(ranks, is_finite, measured, clock)?)
         } else {
-            // The ranks of one process exchange their checks in the round of the update, which saves one round.
+            // The ranks of one process exchange their checks in the round of the update, which
+            // saves a round.
             norms.check(is_finite, measured);
             None
         };
@@ -257,8 +263,8 @@ impl<'a> Step<'a> {
         Ok(())
     }
 
-    /// Gives the updated params to all processes, if there are several. If the update has made some of them NaN or infinite, all ranks put
-    /// back the params as they were before the step.
+    /// Sends the updated params to all processes, if there are several. If the update has made some
+    /// of them NaN or infinite, all ranks restore the params before the step.
     fn share(&mut self, ranks: &mut Ranks<'_>, result: &mut StepResult) -> Result<(), TrainError> {
         let (thread, step, rollback) = (ranks.thread(), result.spec.number, &self.run.rollback);
         if result.changes_params() {
@@ -287,19 +293,21 @@ impl<'a> Step<'a> {
     }
 }
 
-/// A segment of the params that is updated while pieces of its gradient, which is guaranteed to be finite, come.
+/// A segment of the params that is updated as pieces of its gradient, which is guaranteed to be
+/// finite, arrive.
 struct Pieces<'s> {
     /// The first param of the segment.
     first: usize,
     params: &'s mut [f32],
     old: MutexGuard<'s, OldSegment>,
     update: Update<'s>,
-    /// True if all params updated so far are.
+    /// True if all params updated so far are finite.
     is_finite: bool,
     clock: &'s mut PhaseClock,
 }
 
-/// Params that are kept, updated and checked in one go: they and what belongs to them stay in the first cache meanwhile.
+/// The number of params that are backed up, updated and checked at a time: few enough for all their
+/// data to stay in the L1 cache.
 const CHUNK: usize = 1024;
 
 impl Pieces<'_> {

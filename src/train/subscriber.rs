@@ -15,7 +15,7 @@ use super::position::Quality;
 use super::snapshot::Snapshot;
 use crate::model::Score;
 
-/// Something that happened in a run, in the order in which it did.
+/// An event of a run; events are sent in the order in which they happen.
 ///
 /// # Examples
 ///
@@ -53,77 +53,82 @@ use crate::model::Score;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Everything is checked, and the first step begins.
+    /// Everything is validated, and the first step begins.
     Start(&'a Plan),
-    /// A step was done.
+    /// A step is done.
     Step(StepEnd),
-    /// The test samples were scored between epochs, see [`Trainer::score_at`](super::Trainer::score_at).
+    /// The test samples were scored between epochs, see
+    /// [`Trainer::score_at`](super::Trainer::score_at).
     Score {
-        /// Steps done.
+        /// The number of steps done.
         step: u64,
-        /// Score on the test samples.
+        /// The score on the test samples.
         test: Score,
     },
-    /// An epoch was done and scored.
+    /// An epoch is done and scored.
     Epoch(EpochEnd),
-    /// The params as an epoch, or the part of one that a run ends with, leaves them, after its [`Epoch`](Self::Epoch), for subscribers
-    /// that [want](super::Subscriber::wants_params) them.
+    /// The params at the end of an epoch, or of the partial epoch at the end of a run, after its
+    /// [`Epoch`](Self::Epoch), for subscribers that [want](super::Subscriber::wants_params) them.
     Params {
         /// 0-based epoch.
         epoch: u64,
-        /// Steps done since the run began.
+        /// The number of steps done since the run began.
         step: u64,
         /// The flat params.
         params: &'a [f32],
     },
-    /// The run is to be [saved](super::Trainer::save_every); the steps continue meanwhile. At the end of an epoch it comes after
-    /// that.
+    /// The run must be [saved](super::Trainer::save_every); the steps continue in the meantime. At
+    /// the end of an epoch this follows the epoch's event.
     Snapshot(Arc<Snapshot>),
 }
 
 /// The result of one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepEnd {
-    /// Steps done, this one included.
+    /// The number of steps done, including this one.
     pub step: u64,
-    /// 0-based epoch it belongs to.
+    /// The 0-based epoch of the step.
     pub epoch: u64,
-    /// Samples of its batch.
+    /// The number of samples of its batch.
     pub samples: usize,
     /// Σ w_i over its batch. 0 means that nothing was changed.
     pub weight: f64,
-    /// Mean loss of its samples before the update, whatever the reduction; NaN if their weight is 0.
+    /// The mean loss of its samples before the update, for every reduction; NaN if their weight is
+    /// 0.
     pub loss: f64,
-    /// Learning rate it was made with.
+    /// The learning rate of the step.
     pub rate: f64,
-    /// Global norm of the reduced gradient before clipping, if there is any, or it is [asked
-    /// for](super::Options::grad_norm_every).
+    /// The global norm of the reduced gradient before clipping, if gradients are clipped or the
+    /// norm is [requested](super::Options::grad_norm_every).
     pub grad_norm: Option<f64>,
-    /// The gradient noise scale up to this step, if it was measured in it.
+    /// The gradient noise scale up to this step, if the step measured it.
     pub noise_scale: Option<NoiseScale>,
     /// True if the loss or the gradient was NaN or infinite, so that nothing was changed.
     pub diverged: bool,
 }
 
-/// The result of one epoch, or of the part of one that a run ends with. An epoch that was resumed in the middle is reported whole.
+/// The result of one epoch, or of the partial epoch at the end of a run. An epoch that was resumed
+/// in the middle is reported as a whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpochEnd {
     /// 0-based epoch.
     pub epoch: u64,
-    /// Steps done since the run began.
+    /// The number of steps done since the run began.
     pub step: u64,
-    /// Samples taken in this epoch.
+    /// The number of samples processed in this epoch.
     pub samples: u64,
-    /// Mean loss of a sample over the steps of this epoch, each before its update; NaN if their weight is 0.
+    /// The mean loss of a sample over the steps of this epoch, each before its update; NaN if their
+    /// weight is 0.
     pub train_loss: f64,
-    /// Score on the test samples, if there are any.
+    /// The score on the test samples, if there are any.
     pub test: Option<Score>,
-    /// False for the part of an epoch that a run ends with: it was stopped, its steps were done, or it diverged. Such a part is never
-    /// the [best](super::Position::best) epoch.
+    /// False for a partial epoch at the end of a run that was stopped, reached its number of steps,
+    /// or diverged. A partial epoch is never the [best](super::Position::best) epoch.
     pub is_whole: bool,
-    /// Wall time of the epoch: sample order, gathering, computing and updates, without the scoring of test samples.
+    /// Wall time of the epoch: sample order, gathering, computing and updates, without the scoring
+    /// of test samples.
     pub elapsed: Duration,
-    /// The phases in which rank 0 spent it.
+    /// The phases in which rank 0 spent this time.
     pub phases: PhaseTimes,
 }
 
@@ -149,7 +154,8 @@ impl Quality {
 /// A receiver of a run's events, in the order in which they happened: on the thread that called
 /// [`Trainer::run`](super::Trainer::run), while the ranks continue.
 ///
-/// The logs and files of a run are subscribers: [`log::Metrics`](crate::log::Metrics), [`checkpoint::Saver`](crate::checkpoint::Saver).
+/// The logs and files of a run are subscribers: [`log::Metrics`](crate::log::Metrics),
+/// [`checkpoint::Saver`](crate::checkpoint::Saver).
 ///
 /// # Examples
 ///
@@ -173,16 +179,18 @@ pub trait Subscriber {
     ///
     /// # Errors
     ///
-    /// The reason why it cannot continue, such as a full disk: it receives nothing more, and the run ends after the step in hand, with
+    /// The reason why the subscriber cannot continue, such as a full disk: it receives no further
+    /// events, and the run ends after the current step, with
     /// [`TrainError::Subscriber`](super::TrainError::Subscriber).
     fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError>;
 
-    /// Returns whether it wants [`Event::Params`]; false by default. If one subscriber wants them, all receive them.
+    /// Returns whether this subscriber needs [`Event::Params`]; false by default. If one subscriber
+    /// does, all of them receive it.
     ///
     /// # Cost
     ///
-    /// Rank 0 copies the params at the end of each epoch, into one of two buffers; it waits if the subscribers have not yet
-    /// received those of two epochs before.
+    /// Rank 0 copies the params at the end of each epoch, into one of two buffers; it waits if the
+    /// subscribers have not yet received those of two epochs ago.
     ///
     /// # Examples
     ///
@@ -216,7 +224,7 @@ pub trait Subscriber {
     }
 }
 
-/// A caller that keeps its subscriber lends it to the run.
+/// Lets a caller keep its subscriber and lend it to the run.
 impl<S: Subscriber + ?Sized> Subscriber for &mut S {
     fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError> {
         (**self).receive(event)
@@ -241,18 +249,20 @@ impl<F: FnMut(&Event<'_>)> Subscriber for Callback<F> {
 #[derive(Default)]
 pub(super) struct Subscribers<'a> {
     subscribers: Vec<Box<dyn Subscriber + 'a>>,
-    /// The error of the first that failed.
+    /// The error of the first subscriber that failed.
     failure: Option<SubscriberError>,
 }
 
-/// Messages that rank 0 may be ahead of the subscribers.
+/// The maximum number of messages by which rank 0 may be ahead of the subscribers.
 const MESSAGES: usize = 4096;
 
-/// Copies of the params that it may be ahead: one can be made while another is being read.
+/// The maximum number of copies of the params by which it may be ahead: one can be made while
+/// another is being read.
 const COPIES: usize = 2;
 
-/// The time that the thread of the subscribers rests once they have received all there is. Rank 0 would otherwise wake it in every step, on a
-/// core that another rank computes on: steps of 100 µs took a twentieth longer.
+/// The time that the thread of the subscribers sleeps once they have received all messages.
+/// Otherwise rank 0 would wake it in every step, on a core that another rank computes on: steps of
+/// 100 µs took 5 % longer.
 const REST: Duration = Duration::from_millis(1);
 
 /// A message from rank 0: an event, or the params of one.
@@ -264,7 +274,7 @@ enum Message {
 /// Rank 0's end of the channel to the subscribers.
 pub(super) struct EventSender {
     messages: Sender<Message>,
-    /// Buffers for params, if a subscriber wants those, which come back once they have been read.
+    /// Buffers for params, if a subscriber needs them; they are returned once they have been read.
     buffers: Option<Receiver<Vec<f32>>>,
 }
 
@@ -279,8 +289,8 @@ impl EventSender {
         self.messages.send(Message::Event(event)).map_err(|_| TrainError::SubscribersGone)
     }
 
-    /// Sends the params after an epoch, if a subscriber wants them. Waits until the subscribers have read those of the epoch before the
-    /// last, so that there are at most two copies.
+    /// Sends the params after an epoch, if a subscriber needs them. Waits until the subscribers
+    /// have read those of two epochs ago, so that at most two copies exist.
     pub(super) fn send_params(&self, epoch: u64, step: u64, params: &[f32]) -> Result<(), TrainError> {
         let Some(buffers) = &self.buffers else { return Ok(()) };
         let mut copy = buffers.recv().map_err(|_| TrainError::SubscribersGone)?;
@@ -296,17 +306,18 @@ impl<'a> Subscribers<'a> {
         self.subscribers.push(Box::new(subscriber));
     }
 
-    /// Returns both ends of a channel to them.
+    /// Returns both ends of a channel to the subscribers.
     pub(super) fn channel(&self) -> (EventSender, EventReceiver) {
         let (sender, receiver) = bounded(MESSAGES);
         let (returned, buffers) = bounded(COPIES);
-        (0..COPIES).try_for_each(|_| returned.send(Vec::new())).expect("the channel holds all");
+        (0..COPIES).try_for_each(|_| returned.send(Vec::new())).expect("the channel has room for all");
         let wants_params = self.subscribers.iter().any(|subscriber| subscriber.wants_params());
         let sender = EventSender { messages: sender, buffers: wants_params.then_some(buffers) };
         (sender, EventReceiver { messages: receiver, buffers: returned })
     }
 
-    /// Passes an event to all, in the order in which they subscribed. Sets `quit` once one fails.
+    /// Passes an event to all subscribers, in the order in which they were added. Sets `quit` once
+    /// one fails.
     pub(super) fn notify(&mut self, event: &Event<'_>, quit: &AtomicBool) {
         let Self { subscribers, failure } = self;
         subscribers.retain_mut(|subscriber| match subscriber.receive(event) {
@@ -319,14 +330,14 @@ impl<'a> Subscribers<'a> {
         });
     }
 
-    /// Passes on all events until rank 0 has ended.
+    /// Delivers all events until rank 0 has ended.
     pub(super) fn deliver(&mut self, from: EventReceiver, quit: &AtomicBool) {
         let EventReceiver { messages, buffers } = from;
         let mut pass_on = |message| match message {
             Message::Event(event) => self.notify(&event, quit),
             Message::Params { epoch, step, params } => {
                 self.notify(&Event::Params { epoch, step, params: &params }, quit);
-                // Nobody takes it if rank 0 has ended.
+                // Has no receiver if rank 0 has ended.
                 let _ = buffers.send(params);
             }
         };
@@ -337,7 +348,7 @@ impl<'a> Subscribers<'a> {
         }
     }
 
-    /// Returns the error of the first that failed.
+    /// Returns the error of the first subscriber that failed.
     pub(super) fn into_failure(self) -> Option<SubscriberError> {
         self.failure
     }
@@ -351,7 +362,7 @@ mod tests {
     use crate::model::{Samples, from_fn};
     use crate::train::{Event, Length, Options, Subscriber, SubscriberError, Trainer};
 
-    /// Notes the step and the params of each epoch.
+    /// Records the step and the params of each epoch.
     struct Notes(Vec<(u64, Vec<f32>)>);
 
     impl Subscriber for Notes {
@@ -368,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn params_are_sent_after_each_epoch_and_the_part_of_one_as_the_run_has_them_there() {
+    fn the_params_at_the_end_of_each_whole_or_partial_epoch_are_sent() {
         let samples = array![[1.0], [2.0], [3.0], [6.0]];
         let data = Dataset::from_arrays(samples, Targets::None, None).unwrap();
         let model = from_fn(vec![0.0; 3], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {

@@ -1,4 +1,5 @@
-//! A run: starts one thread a rank, passes their events to the subscribers, and joins them.
+//! A run: starts one thread per rank, passes their events to the subscribers, and joins the
+//! threads.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -22,13 +23,13 @@ use super::subscriber::{Callback, Event, Subscriber, Subscribers};
 use super::worker::Worker;
 use crate::collective::{Shared, Wire, World};
 use crate::data::{Dataset, sample_order};
-use crate::model::{AnyModel, Erased, Model};
+use crate::model::{AnyModel, ErasedModel, Model};
 
 /// Trains a model on data.
 ///
 /// # Examples
 ///
-/// The mean of four numbers by a custom model, on two threads:
+/// Computes the mean of four numbers with a custom model, on two threads:
 ///
 /// ```
 /// use ndarray::array;
@@ -60,16 +61,16 @@ pub struct Trainer<'a> {
     stop: Option<&'a AtomicBool>,
     wire: Option<Box<dyn Wire + 'a>>,
     subscribers: Subscribers<'a>,
-    /// A rank, and what is called in each phase that it enters.
+    /// A rank, and the hook that is called in each phase that it enters.
     #[cfg(test)]
     fault: Option<(usize, super::phase::PhaseHook)>,
 }
 
 impl<'a> Trainer<'a> {
-    /// Prepares a run; nothing is checked before [`run`](Self::run).
+    /// Prepares a run; nothing is validated before [`run`](Self::run).
     pub fn new<M: Model>(model: &'a M, train: &'a Dataset, options: Options) -> Self {
         Self {
-            model: Box::new(Erased(model)),
+            model: Box::new(ErasedModel(model)),
             train,
             test: None,
             score_at: Vec::new(),
@@ -90,8 +91,8 @@ impl<'a> Trainer<'a> {
         Self { test: Some(test), ..self }
     }
 
-    /// Scores the test samples after these steps as well, counted from 1, each reported as an [`Event::Score`]. The order plays no
-    /// part; without test samples there is nothing to report.
+    /// Scores the test samples after these steps as well, counted from 1 and in any order; each
+    /// score is reported as an [`Event::Score`]. Without test samples, nothing is reported.
     pub fn score_at(self, mut steps: Vec<u64>) -> Self {
         steps.sort_unstable();
         Self { score_at: steps, ..self }
@@ -102,11 +103,13 @@ impl<'a> Trainer<'a> {
         Self { initial: Some(params), ..self }
     }
 
-    /// Resumes a run with the same data, model and options from a snapshot; the result is bit-identical to an uninterrupted run,
-    /// with any number of threads, and from the middle of an epoch.
+    /// Resumes a run with the same data, model and options from a snapshot; the result is
+    /// bit-identical to an uninterrupted run, with any number of threads, and even from the middle
+    /// of an epoch.
     ///
-    /// The trainer does not check that data and options are the same, only that the snapshot fits them. A longer run is one way to change
-    /// them; a schedule that depends on its length changes with it.
+    /// The trainer does not check that data and options are the same, only that the snapshot fits
+    /// them. A longer run is one way to change them; a schedule that depends on its length changes
+    /// with it.
     ///
     /// # Examples
     ///
@@ -134,21 +137,23 @@ impl<'a> Trainer<'a> {
         Self { resumed: Some(snapshot), ..self }
     }
 
-    /// Hands out an [`Event::Snapshot`] at this interval; never by default.
+    /// Emits an [`Event::Snapshot`] at this interval; never by default.
     ///
     /// # Cost
     ///
-    /// Each rank copies the segment of params and state that it owns; no step waits for more. If two snapshots are still held by
-    /// the subscribers, no third is taken: it stays due until one of them is dropped.
+    /// Each rank copies the segment of params and state that it owns; a step waits for nothing
+    /// else. If the subscribers still hold two snapshots, no third is taken: it stays due until one
+    /// of them is dropped.
     pub fn save_every(self, every: SaveEvery) -> Self {
         Self { save_every: every, ..self }
     }
 
-    /// Adds a subscriber to the run's events. There may be several, which receive them in the order in which they were added.
+    /// Adds a subscriber to the run's events. There may be several, which receive the events in the
+    /// order in which they were added.
     ///
     /// # Examples
     ///
-    /// The log that the program writes, in a program of your own:
+    /// Writes the log of the program `phalanx` from your own program:
     ///
     /// ```
     /// use phalanx::data::{LoadOptions, Source};
@@ -174,7 +179,8 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Adds a function that receives the run's events: a [subscriber](Self::subscribe) that cannot fail.
+    /// Adds a function that receives the run's events: a [subscriber](Self::subscribe) that cannot
+    /// fail.
     ///
     /// # Examples
     ///
@@ -210,20 +216,24 @@ impl<'a> Trainer<'a> {
         Self { stop: Some(stop), ..self }
     }
 
-    /// Shares the run with other processes: each makes a trainer of the same data, model and options, and all call
-    /// [`run`](Self::run). The threads may differ: a rank is one of any process.
+    /// Shares the run with other processes: each creates a trainer with the same data, model and
+    /// options, and all call [`run`](Self::run). Their numbers of threads may differ: ranks are
+    /// counted over all processes.
     ///
-    /// Params, losses and state have the bits of one process alone, whatever the processes and their threads; each process ends with the
-    /// whole [`Outcome`]. All subscribers receive the same steps and epochs, but process 0 alone hands out an [`Event::Snapshot`]. A
-    /// [stop flag](Self::stop_on) of any process, and a subscriber that fails, stop all. A process that fails otherwise leaves the others
-    /// waiting: they end with [`TrainError::Processes`], at the latest after [`Options::timeout`].
+    /// Params, losses and state have the bits of a run in one process, for any number of processes
+    /// and threads; each process returns the whole [`Outcome`]. All subscribers receive the same
+    /// steps and epochs, but only process 0 emits an [`Event::Snapshot`]. A [stop
+    /// flag](Self::stop_on) of any process, and a subscriber that fails, stop all processes. If a
+    /// process fails for another reason, the others wait for it: they end with
+    /// [`TrainError::Processes`], at the latest after [`Options::timeout`].
     ///
     /// # Cost
     ///
-    /// Each process sends `(n−1)/n` of the params, for every subtree that its shards are made of, and of the updated params as much again:
-    /// `2(n−1)/n` of them if every process has 2^k shards that begin at a multiple of 2^k. A step takes four latencies of the wire
-    /// more, one besides for each norm, or look at the whole gradient, that comes before its update. Each process holds all samples and
-    /// params; the optimizer's state is dealt out.
+    /// Each process sends `(n−1)/n` of the params for every subtree of its shards, and then the
+    /// same amount of updated params: `2(n−1)/n` in total if every process has 2^k shards that
+    /// begin at a multiple of 2^k. A step takes four more latencies of the wire, plus one for each
+    /// norm or check of the whole gradient before its update. Each process holds all samples and
+    /// params; the optimizer's state is distributed.
     ///
     /// # Examples
     ///
@@ -268,7 +278,8 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     ///
-    /// If the options, the data, the model and the snapshot to resume from do not fit each other, or nothing is left to do.
+    /// If the options, the data, the model and the snapshot to resume from do not fit each other,
+    /// or no steps are left.
     pub fn plan(&self) -> Result<Plan, TrainError> {
         if matches!(self.save_every, SaveEvery::Steps(0) | SaveEvery::Epochs(0)) {
             return Err(TrainError::ZeroSaveEvery);
@@ -282,8 +293,9 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     ///
-    /// If the options, the data and the model do not fit each other, a thread cannot be started, a rank panics (in
-    /// the model, say) or waits longer than the timeout for another, or a subscriber fails. All threads have ended then.
+    /// If the options, the data and the model do not fit each other, a thread cannot be started, a
+    /// rank panics (in the model, say) or waits longer than the timeout for another, or a
+    /// subscriber fails. All threads have ended by then.
     pub fn run(mut self) -> Result<Outcome, TrainError> {
         let plan = self.plan()?;
         plan.check_memory(self.train.features())?;
@@ -359,10 +371,12 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Returns what must be the same in every process, a line each: a name and its value. Threads and timeout may differ.
+    /// Returns the values that must be the same in every process, one per line: a name and its
+    /// value. Threads and timeout may differ.
     ///
-    /// The score of the first samples shows whether the model is the same function, which its tensors do not show, of the same numbers,
-    /// which samples as they are stored do not show, and on cores that compute alike.
+    /// The score of the first samples shows whether the model is the same function, which its
+    /// tensors do not show, of the same numbers, which samples in their stored form do not show,
+    /// and whether the cores compute identically.
     ///
     /// # Cost
     ///
@@ -405,9 +419,9 @@ impl<'a> Trainer<'a> {
             ("the test samples", &self.test.map(Dataset::fingerprint)),
             ("the model", &self.model.tensors()),
             ("the initial params", &checksum(&values.params)),
-            ("the step to go on from", step),
-            ("what the run goes on from", &(course, state, checksum(&values.best))),
-            ("what the model makes of the first samples", &first),
+            ("the step to resume from", step),
+            ("the state to resume from", &(course, state, checksum(&values.best))),
+            ("the score of the first samples", &first),
             ("the batch size", batch_size),
             ("the shards", shards),
             ("the reduction", reduction),
@@ -417,11 +431,11 @@ impl<'a> Trainer<'a> {
             ("the schedule", schedule),
             ("the scaling of the rate", &(scale_rate, base_batch_size)),
             ("the clipping", clip_grad_norm),
-            ("what becomes of a short last batch", drop_last),
+            ("the handling of a short last batch", drop_last),
             ("the shuffling", shuffle),
-            ("what params are judged by", &(metric, min_gain, early_stop, keep_best)),
-            ("what is measured", &(noise_scale, grad_norm_every)),
-            ("what is done on divergence", on_divergence),
+            ("the metric and early stopping", &(metric, min_gain, early_stop, keep_best)),
+            ("the measurements", &(noise_scale, grad_norm_every)),
+            ("the reaction to divergence", on_divergence),
             ("the seed", seed),
         ];
         let line = |(name, value): (&str, &dyn Debug)| format!("{name}\t{value:?}\n");
@@ -429,8 +443,8 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Compares the [agreement](Trainer::agreement) of all processes: an error on each of them names the first value that differs from
-/// process 0.
+/// Compares the [agreement](Trainer::agreement) of all processes: an error on each of them names
+/// the first value that differs from process 0.
 fn agree(processes: &Processes<'_>, own: &str) -> Result<(), TrainError> {
     let texts = processes.gather_texts(own)?;
     for (process, text) in texts.iter().enumerate() {
@@ -451,7 +465,8 @@ fn checksum(values: &[f32]) -> u32 {
     crc32c::crc32c(bytemuck::cast_slice(values))
 }
 
-/// Runs one thread for each rank of this process, passes on the events of the first, and joins all.
+/// Runs one thread for each rank of this process, delivers the events of the first, and joins all
+/// threads.
 fn run_ranks(
     run: &RunContext<'_>,
     all: Vec<Ranks<'_>>,
@@ -479,16 +494,17 @@ fn run_ranks(
     })
 }
 
-/// Returns all ends if all are good; otherwise the error that caused the others.
+/// Returns all results if all ranks succeeded; otherwise the error that caused the others.
 fn settle(ends: Vec<Result<RankOutcome, TrainError>>) -> Result<Vec<RankOutcome>, TrainError> {
     let (good, bad): (Vec<_>, Vec<_>) = ends.into_iter().partition(Result::is_ok);
-    match bad.into_iter().filter_map(Result::err).min_by_key(TrainError::remoteness) {
+    match bad.into_iter().filter_map(Result::err).min_by_key(TrainError::distance_from_cause) {
         Some(error) => Err(error),
         None => Ok(good.into_iter().flatten().collect()),
     }
 }
 
-/// Returns where the run diverged, if it did in a step; the params are those before it.
+/// Returns the point at which the run diverged, if it did in a step; the params are those before
+/// the step.
 fn divergence(
     rank: &RankOutcome,
     plan: &Plan,
@@ -512,7 +528,7 @@ fn divergence(
     })
 }
 
-/// Boundaries that leave all of `len` values to rank 0.
+/// Returns boundaries that assign all of `len` values to rank 0.
 fn rank_0_owns(len: usize, ranks: usize) -> Vec<usize> {
     let mut cuts = vec![len; ranks + 1];
     cuts[0] = 0;
@@ -561,7 +577,7 @@ mod tests {
     }
 
     #[test]
-    fn scores_come_after_the_steps_asked_for_and_are_those_of_the_params_then() {
+    fn scores_are_reported_after_the_requested_steps_for_the_params_at_that_step() {
         let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [6.0]], Targets::None, None).unwrap();
         let model = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
             grads[0] = samples.inputs.iter().map(|x| params[0] - x).sum();

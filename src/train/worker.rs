@@ -1,4 +1,4 @@
-//! The life of one rank: epochs of steps, and scores in between.
+//! The main loop of one rank: epochs of steps, and scores in between.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::subscriber::{EpochEnd, Event, EventSender, StepEnd};
 use crate::data::sample_order;
 use crate::model::{AnyModel, Score};
 
-/// One rank at work.
+/// The state of one rank during a run.
 pub(super) struct Worker<'a, 'p> {
     run: &'a RunContext<'a>,
     ranks: Ranks<'p>,
@@ -32,9 +32,9 @@ pub(super) struct Worker<'a, 'p> {
     position: Position,
     /// This rank's segment of the best params, if they are kept.
     best: Vec<f32>,
-    /// Read on rank 0 alone.
+    /// Read only on rank 0.
     saves: SaveClock,
-    /// Over all epochs that are done.
+    /// The sum over all completed epochs.
     phases: PhaseTimes,
     /// The point at which the last step diverged, if it did, and its batch.
     diverged: Option<(DivergedAt, Range<usize>)>,
@@ -74,13 +74,13 @@ impl<'a, 'p> Worker<'a, 'p> {
             }
         };
         self.step.clock.enter(Phase::End);
-        // Rank 0 may still read the params to send them: a rank that leaves earlier takes them away.
+        // Rank 0 may still read the params to send them, so no rank leaves before that.
         self.ranks.comm.barrier()?;
         let Self { step: Step { optimizer, .. }, position, best, phases, diverged, .. } = self;
         Ok(RankOutcome { reason, diverged, optimizer, position, best, phases })
     }
 
-    /// Takes the batches of one epoch that are left, and scores the params that it ends with.
+    /// Processes the remaining batches of one epoch, and scores the params at its end.
     fn epoch(&mut self) -> Result<Option<StopReason>, TrainError> {
         let (plan, epoch) = (&self.run.plan, self.position.epoch);
         self.order(epoch)?;
@@ -120,15 +120,15 @@ impl<'a, 'p> Worker<'a, 'p> {
         self.send(|_| Event::Epoch(end))?;
         self.send_params(&end)?;
         self.position.turn(plan.steps_per_epoch());
-        // The end of a run is in its outcome.
+        // The outcome contains the state at the end of a run.
         if let (None, Some(buffers)) = (reason, save) {
             self.hand_out(buffers, self.position)?;
         }
         Ok(reason)
     }
 
-    /// Keeps the params of a whole epoch if they are the best so far, which every rank finds alike; returns whether the run is over
-    /// `early_stop` epochs past the best.
+    /// Keeps the params of a whole epoch if they are the best so far, which every rank decides
+    /// alike; returns whether the run is `early_stop` epochs past the best.
     fn judge(&mut self, end: &EpochEnd) -> Result<bool, TrainError> {
         let (plan, quality) = (&self.run.plan, Quality::of(end));
         let best = match self.position.best {
@@ -162,12 +162,12 @@ impl<'a, 'p> Worker<'a, 'p> {
         let stop = self.run.stop.load(Ordering::Relaxed) || self.run.quit.load(Ordering::Relaxed);
         let is_due =
             self.events.is_some() && self.saves.is_due(&self.position, self.run.plan.steps_per_epoch());
-        let here = || self.run.buffers.iter().position(|buffers| buffers.are_here());
-        Request { stop, save: if is_due { here() } else { None } }
+        let available = || self.run.buffers.iter().position(|buffers| buffers.are_available());
+        Request { stop, save: if is_due { available() } else { None } }
     }
 
-    /// Saves the run: copies what this rank owns; once every rank has done so, the first thread of each process joins the copies, and that
-    /// of the first process hands them out.
+    /// Saves the run: copies what this rank owns; once every rank has done so, the first thread of
+    /// each process joins the copies, and that of the first process emits them.
     fn hand_out(&mut self, buffers: usize, position: Position) -> Result<(), TrainError> {
         self.step.clock.enter(Phase::Save);
         let (buffers, thread) = (&self.run.buffers[buffers], self.ranks.thread());
@@ -186,7 +186,7 @@ impl<'a, 'p> Worker<'a, 'p> {
         snapshot.map_or(Ok(()), |snapshot| self.send(|_| Event::Snapshot(Arc::new(snapshot))))
     }
 
-    /// Returns the sums of the epoch in hand, with the time that it has taken until now.
+    /// Returns the sums of the current epoch, with the time that it has taken until now.
     fn sums(&mut self) -> EpochSums {
         let (mut sums, spent) = (self.position.sums, self.step.clock.spent());
         sums.elapsed += spent.elapsed;
@@ -194,7 +194,7 @@ impl<'a, 'p> Worker<'a, 'p> {
         sums
     }
 
-    /// Begins an epoch: the first thread of a process writes its sample order where all can read it.
+    /// Begins an epoch: the first thread of a process writes its sample order for all threads.
     fn order(&mut self, epoch: u64) -> Result<(), TrainError> {
         let plan = &self.run.plan;
         self.step.clock.begin_epoch(self.position.step);
@@ -209,13 +209,13 @@ impl<'a, 'p> Worker<'a, 'p> {
         Ok(())
     }
 
-    /// Returns whether a step changed nothing and the run continues all the same.
+    /// Returns whether a step changed nothing, but the run continues.
     fn skips(&self, result: &StepResult) -> bool {
         result.divergence == Some(DivergedAt::Gradient) && self.run.plan.on_divergence() == OnDivergence::Skip
     }
 
     fn reason(&self, result: &StepResult) -> Option<StopReason> {
-        // An epoch of which all steps are skipped trains nothing, nor would the next.
+        // An epoch in which all steps are skipped trains nothing, and neither would the next.
         let is_last = self.position.batch == self.run.plan.steps_per_epoch();
         let nothing_left = is_last && self.position.sums.weight == 0.0;
         if result.divergence.is_some() && (nothing_left || !self.skips(result)) {
@@ -227,7 +227,8 @@ impl<'a, 'p> Worker<'a, 'p> {
         result.request.stop.then_some(StopReason::Interrupted)
     }
 
-    /// Scores the test samples if this is asked for after the step that was done, on time that is not the epoch's.
+    /// Scores the test samples if this is requested after the last step; the time is not charged to
+    /// the epoch.
     fn score_step(&mut self) -> Result<(), TrainError> {
         if self.run.score_at.binary_search(&self.position.step).is_err() {
             return Ok(());
@@ -239,7 +240,8 @@ impl<'a, 'p> Worker<'a, 'p> {
         }
     }
 
-    /// Scores the test samples, each rank a run of their groups; every rank knows the sum.
+    /// Scores the test samples, each rank a contiguous range of their groups; the sum is known to
+    /// every rank.
     fn score(&mut self) -> Result<Option<Score>, TrainError> {
         let (Some(test), Some(scorer)) = (self.run.test, &mut self.scorer) else { return Ok(None) };
         let params = self.run.params.read(&self.ranks.comm)?;
@@ -256,8 +258,8 @@ impl<'a, 'p> Worker<'a, 'p> {
         self.events.as_ref().map_or(Ok(()), |events| events.send(event(&self.position)))
     }
 
-    /// Sends the params after an epoch if this is the first thread of its process. The others continue meanwhile, but change none before the
-    /// next round.
+    /// Sends the params after an epoch if this is the first thread of its process. The others
+    /// continue in the meantime, but change no params before the next round.
     fn send_params(&self, end: &EpochEnd) -> Result<(), TrainError> {
         match &self.events {
             Some(events) => events.send_params(end.epoch, end.step, self.run.params.read(&self.ranks.comm)?),
@@ -273,7 +275,7 @@ fn step_end(step: u64, epoch: u64, samples: usize, result: &StepResult) -> Event
     Event::Step(StepEnd { step, epoch, samples, weight, loss, rate, grad_norm, noise_scale, diverged })
 }
 
-/// The epoch in hand, whole or cut short.
+/// Returns the result of the current epoch, whole or partial.
 fn epoch_end(position: &Position, test: Option<Score>, is_whole: bool) -> EpochEnd {
     let Position { epoch, step, sums: EpochSums { samples, loss, weight, elapsed, phases }, .. } = *position;
     EpochEnd { epoch, step, samples, train_loss: loss / weight, test, is_whole, elapsed, phases }

@@ -1,8 +1,9 @@
-//! Row B2: shows that sum, min and max of floats that are crafted so that every partial sum is exact are exact, over the
-//! whole range of exponents and with subnormals, and that their mean is at most 1 ulp from the exact quotient.
+//! Row B2: shows that sum, min and max of floats are exact if the values are crafted so that every
+//! partial sum is exact, over the whole range of exponents and with subnormals, and that their mean
+//! is at most 1 ulp from the exact quotient.
 //!
-//! The values of one element are k·2ᵉ, with the same e on all ranks and |k| so small that no sum of them needs more digits
-//! than the type has (as in nccl-tests).
+//! The values of one element are k·2ᵉ, with the same e on all ranks and |k| so small that no sum of
+//! them needs more digits than the type has (as in nccl-tests).
 
 use crate::ranks::{Random, on_ranks};
 use crate::tally::{Tally, count};
@@ -10,8 +11,8 @@ use phalanx_collective::{Float, Op, World};
 
 const OPS: [Op; 4] = [Op::Sum, Op::Min, Op::Max, Op::Mean];
 
-/// A float format: digits of the significand, exponent of the least subnormal, and the highest e for which a sum of all
-/// digits is finite.
+/// A float format: the digits of the significand, the exponent of the smallest subnormal, and the
+/// highest e for which a sum of values with all digits is finite.
 #[derive(Clone, Copy)]
 struct Format {
     digits: i32,
@@ -20,15 +21,15 @@ struct Format {
 }
 
 impl Format {
-    /// The distance of neighbours at `value`.
+    /// The distance between neighbouring values at `value`.
     fn ulp(self, value: f64) -> f64 {
-        // The exponent of a subnormal f64 reads as −1023, and is then below the least.
+        // The exponent field of a subnormal f64 reads as −1023, which is then below the minimum.
         let exponent = (value.to_bits() >> 52 & 0x7ff) as i32 - 1023;
         power_of_two((exponent - self.digits + 1).max(self.least))
     }
 }
 
-/// 2 to the `exponent`, also where that is a subnormal.
+/// 2 to the power of `exponent`, even if the result is subnormal.
 fn power_of_two(exponent: i32) -> f64 {
     f64::from_bits(if exponent < -1022 { 1 << (exponent + 1074) } else { ((exponent + 1023) as u64) << 52 })
 }
@@ -42,7 +43,7 @@ struct Crafted {
 impl Crafted {
     fn new(size: usize, format: Format, random: &mut Random) -> Self {
         let most = (1i64 << format.digits) / size as i64;
-        // Of all lengths down to one digit, and of either sign.
+        // Any number of digits down to one, and either sign.
         let mut factor = || {
             let factor = random.below(most as u64 + 1) as i64 >> random.below(format.digits as u64);
             if random.below(2) == 0 { factor } else { -factor }
@@ -53,7 +54,7 @@ impl Crafted {
         Self { factors, unit: power_of_two(exponent) }
     }
 
-    /// How many ulps a result is away from the exact one.
+    /// The distance of a result from the exact one in ulps.
     fn ulps(&self, found: f64, op: Op, format: Format) -> f64 {
         let factor = match op {
             Op::Min => *self.factors.iter().min().unwrap(),
@@ -61,7 +62,7 @@ impl Crafted {
             _ => self.factors.iter().sum(),
         };
         let exact = factor as f64 * self.unit;
-        // found·n − Σ is rounded once, so also exact enough for f64.
+        // found·n − Σ is rounded once, so f64 is exact enough for it.
         let divisor = if op == Op::Mean { self.factors.len() as f64 } else { 1.0 };
         found.mul_add(divisor, -exact).abs() / format.ulp(found) / divisor
     }
@@ -70,7 +71,7 @@ impl Crafted {
 fn crafted_sums_are_exact<T: Float>(format: Format) {
     let mut cases = Vec::new();
     let mut random = Random(format.digits as u64);
-    // The first travels with the arrival, the second takes more than one block.
+    // The first length is sent with the arrival, the second needs more than one block.
     for (size, len) in (1..=16).flat_map(|size| [8, 520 * size].map(|len| (size, len))) {
         for _ in 0..count(3, 150) {
             let crafted: Vec<_> = (0..len).map(|_| Crafted::new(size, format, &mut random)).collect();
@@ -104,7 +105,7 @@ fn crafted_sums_are_exact<T: Float>(format: Format) {
     tally.end();
 }
 
-/// The larger of two, NaN if one is: it must not hide among the good.
+/// The larger of two, or NaN if either is NaN, which must not be hidden by good values.
 fn larger(left: f64, right: f64) -> f64 {
     if left.is_nan() || left > right { left } else { right }
 }

@@ -1,4 +1,5 @@
-//! How soon everyone knows that something is wrong: rows C2 to C5 of the reliability score. And that nothing stops in a long run: A6.
+//! The time until all ranks learn of a failure: rows C2 to C5 of the reliability score. Also shows
+//! that a long run does not stall: A6.
 
 use crate::ranks::{Random, on_ranks};
 use crate::tally::{Tally, count, is_full, within};
@@ -8,16 +9,16 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Row C2: a rank that stays away, until all others have given up on it.
+/// Row C2: a rank that does not arrive until all others have timed out.
 #[test]
-fn a_rank_that_is_late_is_named_no_sooner_than_its_time_and_soon_after() {
+fn a_late_rank_is_named_right_after_the_timeout_and_never_before() {
     let mut tally = Tally::new("C2", "waits that end with the late rank's name between t and t + 100 ms");
     for (millis, short) in [(10, 10), (100, 4), (1000, 1)] {
         let timeout = Duration::from_millis(millis);
         for case in 0..count(short, 100) as usize {
             let (size, late) = (4, case % 4);
             let world = World::with_timeout(size, timeout).unwrap();
-            // The late rank waits here, without a core, until all others have given up.
+            // The late rank waits here, without using a core, until all others have timed out.
             let all_gave_up = Barrier::new(size);
             let waits = on_ranks(world, |mut rank| {
                 let begun = Instant::now();
@@ -30,7 +31,8 @@ fn a_rank_that_is_late_is_named_no_sooner_than_its_time_and_soon_after() {
             });
             for (waited, error) in waits.into_iter().flatten() {
                 let named = matches!(&error, CollectiveError::TimedOut { missing, .. } if *missing == [late]);
-                // Whoever began to wait last may hear of it when the first one's time is over.
+                // The rank that began to wait last may get the error when the timeout of the first
+                // one expires.
                 let soon = waited <= timeout + within(100) && waited + Duration::from_millis(5) >= timeout;
                 tally.case(named && soon, || {
                     format!("{millis} ms, rank {late} late: {error} after {waited:?}")
@@ -43,7 +45,7 @@ fn a_rank_that_is_late_is_named_no_sooner_than_its_time_and_soon_after() {
 
 /// Row C3.
 #[test]
-fn an_abort_at_a_random_moment_lets_all_return_soon() {
+fn after_an_abort_at_a_random_moment_all_ranks_return_soon() {
     let mut tally = Tally::new(
         "C3",
         "aborts at random moments after which all ranks return within 50 ms, with the same count of rounds",
@@ -81,7 +83,7 @@ fn an_abort_at_a_random_moment_lets_all_return_soon() {
     tally.end();
 }
 
-/// What ranks do that do not agree: `odd` is the one that differs.
+/// Makes calls that do not match those of the other ranks if `odd`.
 fn misuse(kind: usize, rank: &mut Communicator, odd: bool) -> Result<(), CollectiveError> {
     match (kind, odd) {
         (0, _) => rank.all_reduce(&mut vec![1.0f32; if odd { 3 } else { 2 }], Op::Sum),
@@ -96,16 +98,17 @@ fn misuse(kind: usize, rank: &mut Communicator, odd: bool) -> Result<(), Collect
     }
 }
 
-/// Row C4. One rank twice, which the table names too, does not compile: a communicator is no copy, and a call borrows it alone.
+/// Row C4. Two calls of one rank at a time, which the table also names, do not compile: a
+/// communicator cannot be cloned, and a call borrows it exclusively.
 #[test]
-fn misuse_gives_every_rank_the_same_typed_error_and_nobody_waits() {
+fn misuse_gives_every_rank_the_same_typed_error_without_waiting() {
     let mut tally = Tally::new("C4", "misuses that give every rank the same typed error");
     for size in [2, 3, 5, 8] {
         for (kind, odd) in (0..7).flat_map(|kind| (1..size).map(move |odd| (kind, odd))) {
             let errors = on_ranks(World::new(size).unwrap(), |mut rank| {
                 let is_odd = rank.rank() == odd;
                 let error = misuse(kind, &mut rank, is_odd).unwrap_err();
-                // The world is as usable as before.
+                // The world must still be usable.
                 (error, rank.barrier())
             });
             let good = errors.iter().all(|(error, after)| {
@@ -143,14 +146,14 @@ fn misuse_gives_every_rank_the_same_typed_error_and_nobody_waits() {
     tally.case(World::new(0).unwrap_err() == CollectiveError::ZeroRanks, || "zero ranks".into());
     let difference =
         Difference::Operation { expected: Operation::Barrier, found: Operation::AllReduce(Op::Sum) };
-    let told = CollectiveError::Mismatch { rank: 1, difference: difference.to_string() }.to_string();
-    tally.case(told.contains("rank 1") && told.contains("barrier"), || told.clone());
+    let text = CollectiveError::Mismatch { rank: 1, difference: difference.to_string() }.to_string();
+    tally.case(text.contains("rank 1") && text.contains("barrier"), || text.clone());
     tally.end();
 }
 
 /// Row C5.
 #[test]
-fn after_a_failure_calls_fail_fast_and_a_new_world_works() {
+fn after_a_failure_calls_fail_at_once_and_a_new_world_works() {
     let mut tally =
         Tally::new("C5", "failed worlds whose next 100 calls fail at once, and after which a new one works");
     for case in 0..count(40, 200) {
@@ -182,9 +185,9 @@ fn after_a_failure_calls_fail_fast_and_a_new_world_works() {
     tally.end();
 }
 
-/// Row A6: more ranks than cores, each late at random; a world that stops would never end.
+/// Row A6: more ranks than cores, each with random delays; a world that stalls would never end.
 #[test]
-fn ranks_that_come_late_at_random_go_on_for_ever() {
+fn ranks_with_random_delays_never_stall() {
     let rounds = count(2000, 1_000_000);
     for size in [2, 3, 5, 16, 64] {
         let rounds = if size == 64 && !is_full() { rounds / 10 } else { rounds };
@@ -195,7 +198,7 @@ fn ranks_that_come_late_at_random_go_on_for_ever() {
                 if random.below(64) == 0 {
                     (0..random.below(2000)).for_each(|_| std::hint::spin_loop());
                 }
-                // In a slot, or lent.
+                // Short enough for a slot, or lent.
                 let len = if round % 2 == 0 { 4 } else { 20 };
                 let mut values = [rank.rank() as u64 + round; 20];
                 rank.all_reduce(&mut values[..len], Op::Sum).unwrap();

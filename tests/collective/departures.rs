@@ -1,5 +1,6 @@
-//! Ranks whose tasks end before the others are done: rows C9 and C10 of the reliability score. The others get the cause, also where
-//! the task only borrows its communicator; and what needs no other rank works after all have gone.
+//! Ranks whose tasks end before the others are done: rows C9 and C10 of the reliability score. The
+//! others get the cause, even if the task only borrows its communicator; calls that need no other
+//! rank work after all have left.
 
 use crate::ranks::{Random, on_ranks};
 use crate::tally::{Tally, count, within};
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How the task of a rank ends.
+/// The way in which the task of a rank ends.
 #[derive(Clone, Copy, Debug)]
 enum End {
     Panic,
@@ -17,7 +18,8 @@ enum End {
     Fail,
 }
 
-/// Which rank's task ends, how, and after how many rounds; and what happens then.
+/// The rank whose task ends, the way it ends, and the number of rounds before that; and the
+/// observed results.
 struct Departure {
     victim: usize,
     end: End,
@@ -27,7 +29,7 @@ struct Departure {
 }
 
 impl Departure {
-    /// What a rank does: rounds, until it departs or gets an error.
+    /// Runs a rank: makes calls until it departs or gets an error.
     fn run(&self, rank: &mut Communicator) {
         for round in 0.. {
             if rank.rank() == self.victim && round == self.rounds {
@@ -57,7 +59,7 @@ impl Departure {
     }
 }
 
-/// Threads of a scope, which borrow the communicators.
+/// Runs ranks on scoped threads, which borrow the communicators.
 fn in_scoped_threads(world: World, departure: &Departure) {
     let mut ranks: Vec<_> = world.communicators().collect();
     thread::scope(|scope| {
@@ -67,7 +69,8 @@ fn in_scoped_threads(world: World, departure: &Departure) {
     });
 }
 
-/// Threads of a scope, in the loop that would lend the communicators if there were a vector of them.
+/// Runs ranks on scoped threads, in the loop that would borrow the communicators if they were in a
+/// vector.
 fn in_a_loop_over_the_iterator(world: World, departure: &Departure) {
     let mut ranks = world.communicators();
     thread::scope(|scope| {
@@ -79,7 +82,7 @@ fn in_a_loop_over_the_iterator(world: World, departure: &Departure) {
     });
 }
 
-/// Tasks of rayon's broadcast, which all borrow one closure.
+/// Runs ranks in rayon's broadcast, whose tasks all borrow one closure.
 fn in_a_broadcast(world: World, departure: &Departure, pool: &rayon::ThreadPool) {
     let ranks: Vec<_> = world.communicators().map(Mutex::new).collect();
     let tasks = || {
@@ -88,7 +91,8 @@ fn in_a_broadcast(world: World, departure: &Departure, pool: &rayon::ThreadPool)
     let _ = catch_unwind(AssertUnwindSafe(tasks));
 }
 
-/// Blocking tasks of tokio, which share the communicators with whoever started them.
+/// Runs ranks in blocking tasks of tokio, which share the communicators with the code that started
+/// them.
 fn in_blocking_tasks(world: World, departure: &Arc<Departure>, runtime: &tokio::runtime::Runtime) {
     let ranks: Arc<Vec<_>> = Arc::new(world.communicators().map(Mutex::new).collect());
     let tasks: Vec<_> = (0..ranks.len())
@@ -100,7 +104,7 @@ fn in_blocking_tasks(world: World, departure: &Arc<Departure>, runtime: &tokio::
     tasks.into_iter().for_each(|task| drop(runtime.block_on(task)));
 }
 
-/// Row C9. A timeout stands in for "for ever", which would end no test.
+/// Row C9. A timeout stands in for an endless wait, which would never end the test.
 #[test]
 fn a_rank_whose_task_ends_while_its_communicator_is_borrowed_ends_the_world() {
     let mut tally =
@@ -132,17 +136,20 @@ fn a_rank_whose_task_ends_while_its_communicator_is_borrowed_ends_the_world() {
             format!("rank {victim} of {size} in {host}, {end:?}: {received:?}")
         });
         if !good {
-            break; // The next would wait for as long.
+            break; // The next case would wait as long.
         }
     }
     tally.end();
 }
 
-/// Row C10. A case is a rank that has done its last round, while others have gone, or go, in every way there is.
+/// Row C10. A case is a rank that has completed its last round while others have left, or are
+/// leaving, in every possible way.
 #[test]
-fn after_the_last_round_calls_that_need_nobody_else_succeed_whoever_has_left() {
-    let mut tally =
-        Tally::new("C10", "ranks for which, after the last round, all works that needs nobody else");
+fn after_the_last_round_calls_that_need_no_other_rank_succeed() {
+    let mut tally = Tally::new(
+        "C10",
+        "ranks for which, after the last round, every call that needs no other rank succeeds",
+    );
     let mut random = Random(10);
     let cases = count(3000, 100_000) as usize;
     let mut done = 0;
@@ -165,7 +172,7 @@ fn after_the_last_round_calls_that_need_nobody_else_succeed_whoever_has_left() {
                         let _session = rank.enter();
                         resume_unwind(Box::new("planted"));
                     }))),
-                    _ => {} // Leaves as it is dropped.
+                    _ => {} // Leaves when it is dropped.
                 }
             } else {
                 (0..delay).for_each(|_| std::hint::spin_loop());

@@ -1,20 +1,22 @@
-//! Row B3: shows that the error of a sum is at most (n − 1)·u·Σ|x|, which holds for n − 1 additions in any order (Jeannerod and
-//! Rump 2013), on data from 10⁻³⁰ to 10³⁰ with cancellation and subnormals; and at most the depth of the tree in place of
-//! n − 1, which is what the tree is for.
+//! Row B3: shows that the error of a sum is at most (n − 1)·u·Σ|x|, which holds for n − 1 additions
+//! in any order (Jeannerod and Rump 2013), on data from 10⁻³⁰ to 10³⁰ with cancellation and
+//! subnormals; and that it is at most the same with the depth of the tree in place of n − 1, which
+//! is the benefit of the tree.
 
 use crate::ranks::{Random, hard_values, on_ranks};
 use crate::tally::{Tally, count};
 use phalanx_collective::{Float, Op, World};
 
-/// `left + right`, rounded, and what the rounding lost, exactly (Knuth).
+/// Returns `left + right`, rounded, and the exact rounding error (Knuth).
 fn two_sum(left: f64, right: f64) -> (f64, f64) {
     let sum = left + right;
     let of_right = sum - left;
     (sum, (left - (sum - of_right)) + (right - of_right))
 }
 
-/// The sum of all, right in all but its last bits however much cancels: each is added to a list of parts that do not
-/// overlap (Shewchuk 1997, "Adaptive precision floating-point arithmetic").
+/// Returns the sum of all values, correct up to the last bit for any amount of cancellation: each
+/// value is added to a list of non-overlapping parts (Shewchuk 1997, "Adaptive precision
+/// floating-point arithmetic").
 fn exact_sum(values: impl Iterator<Item = f64>) -> f64 {
     let mut parts = Vec::new();
     for mut value in values {
@@ -28,7 +30,7 @@ fn exact_sum(values: impl Iterator<Item = f64>) -> f64 {
     parts.into_iter().sum()
 }
 
-/// Errors in units of u·Σ|x|.
+/// Returns the errors in units of u·Σ|x|.
 fn errors<T: Float>(size: usize, len: usize, unit: f64, random: &mut Random) -> Vec<f64> {
     let inputs: Vec<Vec<T>> = hard_values(size, len, random);
     let sums = &on_ranks(World::new(size).unwrap(), |mut rank| {
@@ -45,7 +47,7 @@ fn errors<T: Float>(size: usize, len: usize, unit: f64, random: &mut Random) -> 
     sums.iter().enumerate().map(error).collect()
 }
 
-/// What Σ|x| and the depth's bound, to first order, may be off by.
+/// The allowed inaccuracy of Σ|x| and of the depth's bound, which is of first order.
 const SLACK: f64 = 1.0 + 1e-6;
 
 fn errors_are_within_the_bounds<T: Float>(unit: f64) {
@@ -59,32 +61,33 @@ fn errors_are_within_the_bounds<T: Float>(unit: f64) {
     }
     let ratio = |&(size, error): &(usize, f64)| error / (size - 1) as f64;
     let worst = cases.iter().map(ratio).fold(0.0, f64::max);
-    assert!(worst > 0.3, "{name}: data that hardly round are not hard: {worst}");
+    assert!(worst > 0.3, "{name}: the data are too easy, the largest error is {worst}");
     let what = format!(
-        "sums of hard {name} whose error is at most (n − 1)·u·Σ|x|; the worst takes {worst:.3} of it"
+        "sums of hard {name} with an error of at most (n − 1)·u·Σ|x|; the largest is {worst:.3} of that"
     );
     let mut tally = Tally::new("B3", what);
     for (size, error) in cases {
         let depth = f64::from(size.next_power_of_two().ilog2());
-        let name =
-            || format!("a sum over {size} {name} is {error} of u·Σ|x| off, with a tree of depth {depth}");
+        let name = || {
+            format!("the error of a sum over {size} {name} is {error}·u·Σ|x|, with a tree of depth {depth}")
+        };
         tally.case(error <= depth * SLACK, name);
     }
     tally.end();
 }
 
 #[test]
-fn an_error_of_a_sum_of_hard_f32_is_at_most_that_of_the_depth_of_the_tree() {
+fn errors_of_sums_of_hard_f32_are_within_the_bound_of_the_tree() {
     errors_are_within_the_bounds::<f32>(f64::from(f32::EPSILON) / 2.0);
 }
 
 #[test]
-fn an_error_of_a_sum_of_hard_f64_is_at_most_that_of_the_depth_of_the_tree() {
+fn errors_of_sums_of_hard_f64_are_within_the_bound_of_the_tree() {
     errors_are_within_the_bounds::<f64>(f64::EPSILON / 2.0);
 }
 
 #[test]
-fn the_exact_sum_loses_nothing_where_all_cancels() {
+fn the_exact_sum_is_exact_under_full_cancellation() {
     assert_eq!(exact_sum([1e30, 1.0, 3e-30, -1e30, -1.0].into_iter()), 3e-30);
     assert_eq!(exact_sum([1.0, f64::EPSILON / 4.0, -1.0].into_iter()), f64::EPSILON / 4.0);
 }

@@ -1,14 +1,15 @@
-//! Shows that every collective operation gives the result of its slow version in `reference`: what it writes and what it leaves,
-//! operands in rank order, weights, loans and shared values. `integers` and `crafted_sums` say how exact the arithmetic is.
+//! Shows that every collective operation gives the result of its slow version in `reference`: the
+//! values that it writes and those that it leaves unchanged, operands in rank order, weights, loans
+//! and shared values. `integers` and `crafted_sums` measure how exact the arithmetic is.
 
 use crate::ranks::on_ranks;
 use phalanx_collective::{CollectiveError, Float, Op, Shared, World, reference, segment};
 use std::fmt::Debug;
 
 const WORLD_SIZES: [usize; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 16];
-const LENS: [usize; 11] = [0, 1, 2, 3, 7, 63, 64, 65, 1000, 1023, 4097];
+const LENGTHS: [usize; 11] = [0, 1, 2, 3, 7, 63, 64, 65, 1000, 1023, 4097];
 
-/// A small integer that differs between ranks and neighbours.
+/// A small integer that differs between ranks and between neighbours.
 fn value(rank: usize, index: usize) -> i64 {
     ((rank * 31 + index * 7 + rank * index) % 13) as i64 - 6
 }
@@ -21,7 +22,8 @@ fn inputs<T>(size: usize, len: usize, convert: fn(i64) -> T) -> Vec<Vec<T>> {
 #[cfg(feature = "half")]
 #[test]
 fn half_floats_are_added_in_f32_and_rounded_once() {
-    // In f16, 2048 + 1 is 2048: one rounding per addition would give 2048, one at the end gives 2050.
+    // In f16, 2048 + 1 is 2048: rounding after each addition would give 2048, rounding once at the
+    // end gives 2050.
     let results = on_ranks(World::new(3).unwrap(), |mut rank| {
         let mut values = [half::f16::from_f32([2048.0, 1.0, 1.0][rank.rank()]); 100];
         rank.all_reduce(&mut values, Op::Sum).unwrap();
@@ -31,8 +33,8 @@ fn half_floats_are_added_in_f32_and_rounded_once() {
 }
 
 #[test]
-fn reduce_scatter_fills_the_own_segment_and_leaves_the_rest() {
-    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| LENS.map(|len| (size, len))) {
+fn reduce_scatter_writes_only_the_own_segment() {
+    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| LENGTHS.map(|len| (size, len))) {
         let inputs = inputs(size, len, |value| value as f32);
         let results = on_ranks(World::new(size).unwrap(), |mut rank| {
             let mut values = inputs[rank.rank()].clone();
@@ -45,8 +47,8 @@ fn reduce_scatter_fills_the_own_segment_and_leaves_the_rest() {
 }
 
 #[test]
-fn all_gather_brings_everyones_segment_to_everyone() {
-    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| LENS.map(|len| (size, len))) {
+fn all_gather_copies_every_segment_to_every_rank() {
+    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| LENGTHS.map(|len| (size, len))) {
         let inputs: Vec<Vec<_>> =
             (0..size).map(|rank| (0..len).map(|index| (rank as u8, index)).collect()).collect();
         let results = on_ranks(World::new(size).unwrap(), |mut rank| {
@@ -60,7 +62,7 @@ fn all_gather_brings_everyones_segment_to_everyone() {
 }
 
 #[test]
-fn broadcast_brings_the_roots_values_to_everyone_whoever_is_root() {
+fn broadcast_copies_the_values_of_any_root_to_every_rank() {
     for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| [0, 1, 7, 1023].map(|len| (size, len))) {
         on_ranks(World::new(size).unwrap(), |mut rank| {
             for root in 0..size {
@@ -72,14 +74,14 @@ fn broadcast_brings_the_roots_values_to_everyone_whoever_is_root() {
     }
 }
 
-/// Affine maps under composition: associative, not commutative, exact modulo 2^64.
+/// Composes affine maps: associative, not commutative, exact modulo 2^64.
 fn compose(left: [u64; 2], right: [u64; 2]) -> [u64; 2] {
     [left[0].wrapping_mul(right[0]), left[1].wrapping_mul(right[0]).wrapping_add(right[1])]
 }
 
 #[test]
-fn operands_of_a_function_come_in_rank_order() {
-    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| LENS.map(|len| (size, len))) {
+fn operands_of_a_function_are_in_rank_order() {
+    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| LENGTHS.map(|len| (size, len))) {
         let map = |rank: usize, index: usize| [2 * rank as u64 + 3, (rank * index + 1) as u64];
         let results = on_ranks(World::new(size).unwrap(), |mut rank| {
             let mut values: Vec<_> = (0..len).map(|index| map(rank.rank(), index)).collect();
@@ -93,7 +95,7 @@ fn operands_of_a_function_come_in_rank_order() {
 }
 
 #[test]
-fn values_larger_than_a_stack_block_are_combined_too() {
+fn values_larger_than_a_stack_block_are_combined() {
     let results = on_ranks(World::new(5).unwrap(), |mut rank| {
         let mut values = vec![[rank.rank() as u64; 4096]; 3];
         rank.all_reduce_with(&mut values, |left, right| {
@@ -105,8 +107,8 @@ fn values_larger_than_a_stack_block_are_combined_too() {
     assert!(results.iter().flatten().flatten().all(|&value| value == 10));
 }
 
-fn weighted_mean_is_that_of_the_reference<T: Float + PartialEq + Debug>(convert: fn(i64) -> T) {
-    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| LENS.map(|len| (size, len))) {
+fn weighted_mean_matches_the_reference<T: Float + PartialEq + Debug>(convert: fn(i64) -> T) {
+    for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| LENGTHS.map(|len| (size, len))) {
         let inputs = inputs(size, len, convert);
         let weights: Vec<f64> = (0..size).map(|rank| ((rank + 1) % 4) as f64).collect();
         let results = on_ranks(World::new(size).unwrap(), |mut rank| {
@@ -121,13 +123,13 @@ fn weighted_mean_is_that_of_the_reference<T: Float + PartialEq + Debug>(convert:
 }
 
 #[test]
-fn weighted_means_are_those_of_the_reference() {
-    weighted_mean_is_that_of_the_reference(|value| value as f32);
-    weighted_mean_is_that_of_the_reference(|value| value as f64);
+fn weighted_means_match_the_reference() {
+    weighted_mean_matches_the_reference(|value| value as f32);
+    weighted_mean_matches_the_reference(|value| value as f64);
 }
 
 #[test]
-fn a_weighted_mean_is_the_textbooks() {
+fn a_weighted_mean_follows_the_textbook_formula() {
     let results = on_ranks(World::new(2).unwrap(), |mut rank| {
         let mut values = [[1.0f32, 5.0], [5.0, 1.0]][rank.rank()];
         let total = rank.all_reduce_weighted_mean(&mut values, [3.0, 1.0][rank.rank()]).unwrap();
@@ -147,7 +149,7 @@ fn a_rank_of_weight_zero_contributes_nothing_not_even_nan() {
 }
 
 #[test]
-fn weights_that_give_no_mean_are_refused_on_every_rank_with_values_untouched() {
+fn unusable_weights_are_rejected_on_every_rank_and_values_are_unchanged() {
     type IsExpected = fn(&CollectiveError) -> bool;
     let cases: [([f64; 3], IsExpected); 5] = [
         ([0.0, 0.0, 0.0], |error| *error == CollectiveError::ZeroWeight),
@@ -170,7 +172,7 @@ fn weights_that_give_no_mean_are_refused_on_every_rank_with_values_untouched() {
 }
 
 #[test]
-fn everyone_sees_everyones_loan_in_rank_order_without_a_copy() {
+fn every_rank_sees_all_loans_in_rank_order_without_a_copy() {
     for size in WORLD_SIZES {
         let addresses = on_ranks(World::new(size).unwrap(), |mut rank| {
             let own = vec![rank.rank(); 3];
@@ -187,7 +189,7 @@ fn everyone_sees_everyones_loan_in_rank_order_without_a_copy() {
 }
 
 #[test]
-fn updates_of_a_shared_value_are_seen_by_all_in_the_next_read() {
+fn updates_of_a_shared_value_are_visible_to_all_in_the_next_read() {
     for (size, len) in WORLD_SIZES.into_iter().flat_map(|size| [0, 1, 7, 1000].map(|len| (size, len))) {
         let world = World::new(size).unwrap();
         let shared = Shared::even(&world, vec![0u64; len]);
@@ -206,7 +208,7 @@ fn updates_of_a_shared_value_are_seen_by_all_in_the_next_read() {
 }
 
 #[test]
-fn a_shared_value_is_cut_where_it_was_told() {
+fn a_shared_value_is_cut_at_the_given_cuts() {
     let world = World::new(3).unwrap();
     let shared = Shared::new(&world, vec![9; 10], vec![0, 7, 7, 10]).unwrap();
     assert_eq!([shared.segment(0), shared.segment(1), shared.segment(2)], [0..7, 7..7, 7..10]);
@@ -218,25 +220,25 @@ fn a_shared_value_is_cut_where_it_was_told() {
 }
 
 #[test]
-fn a_shared_value_of_which_ranks_own_a_part_is_rewritten_by_rank_0() {
+fn a_partly_owned_shared_value_is_rewritten_by_rank_0() {
     let world = World::new(3).unwrap();
     let shared = Shared::within(&world, vec![0; 8], vec![2, 4, 4, 7]).unwrap();
     on_ranks(world, |mut rank| {
         let number = 1 + rank.rank();
         rank.update(&shared, &(), |_, own| own.fill(number)).unwrap();
         assert_eq!(shared.read(&rank).unwrap(), [0, 0, 1, 1, 3, 3, 3, 0]);
-        let told = rank.rewrite(&shared, |all| {
+        let result = rank.rewrite(&shared, |all| {
             (all[0], all[7]) = (8, 9);
             all.len()
         });
-        assert_eq!(told.unwrap(), (rank.rank() == 0).then_some(8));
+        assert_eq!(result.unwrap(), (rank.rank() == 0).then_some(8));
         assert_eq!(shared.read(&rank).unwrap(), [8, 0, 1, 1, 3, 3, 3, 9]);
         rank
     });
 }
 
 #[test]
-fn cuts_within_a_value_may_leave_out_its_ends_but_not_descend() {
+fn cuts_within_a_value_may_exclude_its_ends_but_not_descend() {
     let world = World::new(2).unwrap();
     for cuts in [vec![0, 0, 0], vec![1, 2, 3], vec![4, 4, 4]] {
         Shared::within(&world, vec![0; 4], cuts).unwrap();
@@ -251,7 +253,7 @@ fn cuts_within_a_value_may_leave_out_its_ends_but_not_descend() {
 }
 
 #[test]
-fn cuts_that_do_not_ascend_from_zero_to_the_len_are_refused() {
+fn cuts_that_do_not_ascend_from_zero_to_the_length_are_rejected() {
     let world = World::new(2).unwrap();
     let cut = |cuts: &[usize]| Shared::new(&world, vec![(); 10], cuts.to_vec()).unwrap_err();
     let out_of_order =

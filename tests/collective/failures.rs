@@ -1,5 +1,5 @@
-//! Shows that nothing waits for ever and all ranks agree: panics, leaving, timeouts and aborts end the world with the
-//! same typed error on every rank.
+//! Shows that nothing waits forever and all ranks agree: panics, leaving, timeouts and aborts end
+//! the world with the same typed error on every rank.
 
 use crate::ranks::{Random, on_ranks};
 use phalanx_collective::{CollectiveError, Communicator, Op, Shared, World};
@@ -9,18 +9,18 @@ use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Runs `work` on each rank; `Err` holds the text of a panic.
+/// Runs `work` on each rank; `Err` contains the text of a panic.
 fn on_ranks_that_may_panic<R: Send>(
     world: World,
     work: impl Fn(&mut Communicator) -> R + Sync,
 ) -> Vec<Result<R, &'static str>> {
     on_ranks(world, |mut rank| {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&mut rank)));
-        outcome.map_err(|panic| *panic.downcast::<&'static str>().expect("panics carry a text here"))
+        outcome.map_err(|panic| *panic.downcast::<&'static str>().expect("panics have a text here"))
     })
 }
 
-/// Checks that a failed world answers a hundred calls of every kind at once with `cause`.
+/// Checks that in a failed world a hundred calls of every kind fail at once with `cause`.
 fn fails_fast(rank: &mut Communicator, cause: &CollectiveError) {
     for _ in 0..100 {
         assert_eq!(rank.barrier().as_ref(), Err(cause));
@@ -31,7 +31,7 @@ fn fails_fast(rank: &mut Communicator, cause: &CollectiveError) {
 }
 
 #[test]
-fn a_panic_inside_the_work_reaches_every_rank_under_its_name() {
+fn a_panic_inside_the_work_is_reported_to_every_rank_with_its_rank() {
     for (size, victim) in [(1, 0), (2, 0), (2, 1), (4, 2), (8, 7)] {
         let cause = CollectiveError::Panicked { rank: victim };
         let outcomes = on_ranks_that_may_panic(World::new(size).unwrap(), |rank| {
@@ -47,7 +47,7 @@ fn a_panic_inside_the_work_reaches_every_rank_under_its_name() {
 }
 
 #[test]
-fn a_panic_inside_a_combining_function_reaches_every_rank() {
+fn a_panic_inside_a_combining_function_is_reported_to_every_rank() {
     for len in [7, 1000] {
         for size in [2, 3, 5] {
             let outcomes = on_ranks_that_may_panic(World::new(size).unwrap(), |rank| {
@@ -65,7 +65,7 @@ fn a_panic_inside_a_combining_function_reaches_every_rank() {
 }
 
 #[test]
-fn a_panic_inside_an_update_marks_the_value_torn_and_ends_reading() {
+fn a_panic_inside_an_update_marks_the_value_torn_and_prevents_reads() {
     let world = World::new(4).unwrap();
     let shared = Shared::even(&world, vec![0; 100]);
     let outcomes = on_ranks_that_may_panic(world, |rank| {
@@ -86,7 +86,7 @@ fn a_panic_inside_an_update_marks_the_value_torn_and_ends_reading() {
 }
 
 #[test]
-fn a_panic_inside_a_rewrite_marks_the_value_torn_and_ends_reading() {
+fn a_panic_inside_a_rewrite_marks_the_value_torn_and_prevents_reads() {
     let world = World::new(3).unwrap();
     let shared = Shared::even(&world, vec![0; 9]);
     let outcomes = on_ranks_that_may_panic(world, |rank| {
@@ -103,7 +103,7 @@ fn a_panic_inside_a_rewrite_marks_the_value_torn_and_ends_reading() {
 }
 
 #[test]
-fn a_rank_that_unwinds_between_calls_wakes_those_who_wait_for_it() {
+fn a_rank_that_unwinds_between_calls_wakes_the_waiting_ranks() {
     for size in [2, 3, 16] {
         let outcomes = on_ranks(World::new(size).unwrap(), |rank| {
             catch_unwind(AssertUnwindSafe(move || {
@@ -123,7 +123,7 @@ fn a_rank_that_unwinds_between_calls_wakes_those_who_wait_for_it() {
 }
 
 #[test]
-fn a_rank_that_leaves_wakes_those_who_wait_for_it() {
+fn a_rank_that_leaves_wakes_the_waiting_ranks() {
     for size in [2, 3, 64] {
         let cause = CollectiveError::Left { rank: size - 1 };
         on_ranks(World::new(size).unwrap(), |mut rank| {
@@ -137,7 +137,7 @@ fn a_rank_that_leaves_wakes_those_who_wait_for_it() {
 }
 
 #[test]
-fn a_round_that_opened_succeeds_even_if_a_rank_leaves_right_after_it() {
+fn an_open_round_succeeds_even_if_a_rank_leaves_right_after_it() {
     for size in [2, 3, 8] {
         for _ in 0..500 {
             on_ranks(World::new(size).unwrap(), |mut rank| {
@@ -150,8 +150,8 @@ fn a_round_that_opened_succeeds_even_if_a_rank_leaves_right_after_it() {
     }
 }
 
-/// What the ranks of a world hold that do not stay away. The one that does waits until all have let go of it, by a return or by the
-/// panic of a failed assertion.
+/// The handles held by the ranks of a world that are on time. The late one waits until all of them
+/// are dropped, by a return or by the panic of a failed assertion.
 struct Presence {
     held: Mutex<Vec<Option<Sender<()>>>>,
     all_gone: Mutex<Receiver<()>>,
@@ -174,7 +174,7 @@ impl Presence {
 }
 
 #[test]
-fn a_rank_that_does_not_come_in_time_is_named_on_every_rank() {
+fn a_rank_that_misses_the_timeout_is_named_on_every_rank() {
     let timeout = Duration::from_millis(20);
     for (size, late) in [(2, 1), (3, 0), (16, 7)] {
         let (world, start) = (World::with_timeout(size, timeout).unwrap(), Instant::now());
@@ -202,7 +202,8 @@ fn only_the_ranks_that_are_missing_are_named() {
         let _held = others.hold(rank.rank());
         rank.barrier().unwrap();
         match rank.rank() {
-            // Long enough that ranks 1 and 2, which have nothing else to do, have arrived even on a busy machine.
+            // Long enough that ranks 1 and 2, which have nothing else to do, have arrived even on a
+            // busy machine.
             0 => rank.set_timeout(Some(Duration::from_millis(500))),
             3 => others.stay_away(),
             _ => {}
@@ -214,14 +215,14 @@ fn only_the_ranks_that_are_missing_are_named() {
 }
 
 #[test]
-fn ranks_that_come_in_time_are_not_disturbed_by_a_timeout() {
+fn a_timeout_does_not_affect_ranks_that_arrive_in_time() {
     on_ranks(World::with_timeout(4, Duration::from_secs(3600)).unwrap(), |mut rank| {
         (0..1000).for_each(|_| rank.barrier().unwrap());
     });
 }
 
 #[test]
-fn an_abort_from_outside_wakes_all_who_wait() {
+fn an_abort_from_outside_wakes_all_waiting_ranks() {
     let reason = || CollectiveError::Aborted { reason: "stop pressed".into() };
     for size in [2, 3, 16] {
         let world = World::new(size).unwrap();
@@ -280,13 +281,13 @@ fn ranks_that_are_dropped_before_others_start_are_reported() {
 }
 
 #[test]
-fn ranks_that_nobody_took_leave_with_the_iterator() {
+fn ranks_that_were_never_taken_leave_with_the_iterator() {
     let mut first = World::new(3).unwrap().communicators().next().unwrap();
     assert_eq!(first.barrier(), Err(CollectiveError::Left { rank: 1 }));
 }
 
 #[test]
-fn a_session_that_is_finished_leaves_the_world_as_it_is() {
+fn a_finished_session_does_not_end_the_world() {
     let mut ranks: Vec<_> = World::new(3).unwrap().communicators().collect();
     for phase in 0..100 {
         let ends: Vec<_> = thread::scope(|scope| {
@@ -305,7 +306,7 @@ fn a_session_that_is_finished_leaves_the_world_as_it_is() {
 }
 
 #[test]
-fn a_rank_that_fails_gives_the_others_its_reason() {
+fn a_rank_that_fails_sends_its_reason_to_the_others() {
     for size in [2, 3, 16] {
         let cause = CollectiveError::Failed { rank: 1, reason: "no space left in /data".into() };
         on_ranks(World::new(size).unwrap(), |mut rank| {
@@ -352,7 +353,7 @@ fn only_causes_after_which_every_call_fails_end_the_world() {
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 #[test]
-fn a_run_returns_the_results_of_all_ranks_in_their_order() {
+fn a_run_returns_the_results_of_all_ranks_in_rank_order() {
     for size in 1..=9 {
         let results = World::run(size, |rank| {
             let mut values = [rank.rank(); 20];
@@ -365,7 +366,7 @@ fn a_run_returns_the_results_of_all_ranks_in_their_order() {
 }
 
 #[test]
-fn a_run_returns_the_error_that_came_first_and_the_others_hear_its_text() {
+fn a_run_returns_the_first_error_and_the_others_receive_its_text() {
     for (size, victim) in [(1, 0), (2, 0), (2, 1), (5, 2)] {
         for _ in 0..100 {
             let received = Mutex::new(Vec::new());
@@ -385,7 +386,7 @@ fn a_run_returns_the_error_that_came_first_and_the_others_hear_its_text() {
 }
 
 #[test]
-fn a_run_returns_the_error_that_came_first_though_others_panic_for_it() {
+fn a_run_returns_the_first_error_even_if_others_panic_because_of_it() {
     let ended = World::run(3, |rank| match rank.rank() {
         2 => Err("no such file".into()),
         _ => {
@@ -420,13 +421,13 @@ fn a_run_resumes_the_panic_of_a_rank_once_all_have_ended() {
 }
 
 #[test]
-fn a_run_says_which_rank_returned_while_others_waited() {
+fn a_run_names_the_rank_that_returned_while_others_waited() {
     let ended = World::run(3, |rank| if rank.rank() == 1 { Ok(()) } else { rank.barrier() });
     assert_eq!(ended, Err(CollectiveError::Left { rank: 1 }));
 }
 
 #[test]
-fn a_run_with_a_timeout_or_an_abort_says_so() {
+fn a_run_reports_a_timeout_or_an_abort() {
     let world = World::with_timeout(2, Duration::from_millis(5)).unwrap();
     let others = Presence::of(2, 1);
     let ended = world.run_ranks(|rank| {
@@ -448,9 +449,9 @@ fn a_run_with_a_timeout_or_an_abort_says_so() {
     assert_eq!(ended, Err(CollectiveError::Aborted { reason: "stop pressed".into() }));
 }
 
-/// Runs in a process of its own, where threads cannot be started: see below.
+/// Runs in a separate process, in which threads cannot be started: see below.
 #[test]
-#[ignore = "for another test to start, with stacks that do not fit the address space"]
+#[ignore = "started by another test, with stacks that do not fit into the address space"]
 fn a_run_without_threads() {
     let ended = World::run(2, |rank| rank.barrier());
     println!("ended: {}", ended.unwrap_err());
@@ -469,7 +470,7 @@ fn a_thread_that_cannot_be_started_is_an_error_of_the_run() {
 }
 
 #[test]
-fn worlds_side_by_side_do_not_disturb_each_other() {
+fn concurrent_worlds_do_not_affect_each_other() {
     let (first, second) = (World::new(4).unwrap(), World::new(4).unwrap());
     let failing = World::new(4).unwrap();
     let others =
@@ -492,7 +493,7 @@ fn worlds_side_by_side_do_not_disturb_each_other() {
 }
 
 #[test]
-fn a_new_world_works_where_one_has_failed() {
+fn a_new_world_works_after_one_has_failed() {
     for _ in 0..20 {
         let outcomes = on_ranks_that_may_panic(World::new(2).unwrap(), |rank| {
             let first = rank.rank() == 0;
@@ -518,7 +519,7 @@ fn sixty_four_ranks_on_few_cores_finish_and_agree() {
 }
 
 #[test]
-fn ranks_run_in_a_pools_broadcast() {
+fn ranks_run_in_the_broadcast_of_a_thread_pool() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
     let ranks: Vec<_> = World::new(4).unwrap().communicators().map(Mutex::new).collect();
     let sums = pool.broadcast(|context| {

@@ -1,5 +1,6 @@
-//! Row B1: shows that every operation on every element type is exact on integer-valued data, for world sizes 1 to 16 and
-//! lens on either side of what a slot carries and of a block, against integers of 64 bits.
+//! Row B1: shows that every operation on every element type is exact on integer-valued data, for
+//! world sizes 1 to 16 and lengths on both sides of the capacity of a slot and of a block, compared
+//! with 64-bit integers.
 
 use crate::ranks::on_ranks;
 use crate::tally::{Tally, is_full};
@@ -7,7 +8,7 @@ use phalanx_collective::internals::Operation;
 use phalanx_collective::{CollectiveError, Communicator, Element, Float, Op, World, segment};
 use std::fmt::Debug;
 
-const LENS: [usize; 12] = [0, 1, 2, 3, 7, 63, 64, 65, 1000, 1023, 4097, 1_000_000];
+const LENGTHS: [usize; 12] = [0, 1, 2, 3, 7, 63, 64, 65, 1000, 1023, 4097, 1_000_000];
 const OPERATIONS: [Operation; 12] = [
     Operation::AllReduce(Op::Sum),
     Operation::AllReduce(Op::Mean),
@@ -23,28 +24,30 @@ const OPERATIONS: [Operation; 12] = [
     Operation::Broadcast,
 ];
 
-/// How an element type takes integers.
+/// An element type, and its conversion from integers.
 struct Type<T> {
     convert: fn(i64) -> T,
     is_unsigned: bool,
     is_integer: bool,
 }
 
-/// World sizes and lens; the longest only at one size in the short form, as it takes most of the time.
+/// World sizes and lengths; the longest is tested with only one size in the short form, because it
+/// takes most of the time.
 fn shapes() -> impl Iterator<Item = (usize, usize)> {
-    let all = (1..=16).flat_map(|size| LENS.map(|len| (size, len)));
+    let all = (1..=16).flat_map(|size| LENGTHS.map(|len| (size, len)));
     all.filter(|&(size, len)| len < 1_000_000 || is_full() || size == 3)
 }
 
-/// One of 0..13, with no period in the index that a shifted segment could hide behind.
+/// One of 0..13, without a period in the index, which could hide a shifted segment.
 fn mixed(rank: usize, index: usize) -> i64 {
     let mixed = (rank as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
         ^ (index as u64 + 1).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     i64::from((mixed >> 32) as u32 % 13)
 }
 
-/// What a rank brings: so small that results are exact even with the 8 digits of bf16, and means are integers. Sums and
-/// products of negative values survive the conversion to unsigned, as both wrap around; extremes do not.
+/// The value of a rank: so small that results are exact even with the 8 digits of bf16, and means
+/// are integers. Sums and products of negative values survive the conversion to unsigned, because
+/// both wrap around; extremes do not.
 fn value(size: usize, rank: usize, index: usize, operation: Operation, is_unsigned: bool) -> i64 {
     let mixed = mixed(rank, index);
     match operation {
@@ -78,7 +81,8 @@ fn expected(size: usize, len: usize, index: usize, operation: Operation, is_unsi
     }
 }
 
-/// Performs an operation as one rank, and says whether all results are there and all else is as it was.
+/// Performs an operation as one rank, and returns whether all results are correct and all other
+/// values unchanged.
 fn is_exact<T: Element + PartialEq>(
     rank: &mut Communicator,
     operation: Operation,
@@ -107,7 +111,7 @@ fn is_exact<T: Element + PartialEq>(
 
 fn every_operation_is_exact<T: Element + PartialEq>(of: &Type<T>) {
     let name = std::any::type_name::<T>();
-    let mut tally = Tally::new("B1", format!("world sizes, lens and operations that are exact in {name}"));
+    let mut tally = Tally::new("B1", format!("world sizes, lengths and operations that are exact in {name}"));
     for (size, len) in shapes() {
         let results = OPERATIONS.map(|operation| {
             let at = |index| (of.convert)(expected(size, len, index, operation, of.is_unsigned));
@@ -140,22 +144,22 @@ fn every_operation_on_f64_is_exact() {
 }
 
 #[test]
-fn every_operation_on_i32_is_exact_and_means_are_refused() {
+fn every_operation_on_i32_is_exact_and_means_are_rejected() {
     every_operation_is_exact(&Type { convert: |value| value as i32, is_unsigned: false, is_integer: true });
 }
 
 #[test]
-fn every_operation_on_i64_is_exact_and_means_are_refused() {
+fn every_operation_on_i64_is_exact_and_means_are_rejected() {
     every_operation_is_exact(&Type { convert: |value| value, is_unsigned: false, is_integer: true });
 }
 
 #[test]
-fn every_operation_on_u32_is_exact_modulo_two_to_the_32_and_means_are_refused() {
+fn every_operation_on_u32_is_exact_modulo_two_to_the_32_and_means_are_rejected() {
     every_operation_is_exact(&Type { convert: |value| value as u32, is_unsigned: true, is_integer: true });
 }
 
 #[test]
-fn every_operation_on_u64_is_exact_modulo_two_to_the_64_and_means_are_refused() {
+fn every_operation_on_u64_is_exact_modulo_two_to_the_64_and_means_are_rejected() {
     every_operation_is_exact(&Type { convert: |value| value as u64, is_unsigned: true, is_integer: true });
 }
 
@@ -176,7 +180,8 @@ fn every_operation_on_bf16_is_exact() {
 /// The mean of W·k_r with weights w_r, W their sum, is Σ w_r k_r.
 fn weighted_mean_is_exact<T: Float + PartialEq + Debug>(convert: fn(i64) -> T) {
     let name = std::any::type_name::<T>();
-    let mut tally = Tally::new("B1", format!("world sizes and lens whose weighted mean is exact in {name}"));
+    let mut tally =
+        Tally::new("B1", format!("world sizes and lengths whose weighted mean is exact in {name}"));
     let weight = |rank: usize| 1 + (rank % 2) as i64;
     for (size, len) in shapes() {
         let total = (0..size).map(weight).sum::<i64>();

@@ -1,4 +1,5 @@
-//! The reducer: exact, the same bits for any arrival, and an error on every rank for whatever goes wrong.
+//! Tests of the reducer: exact results, the same bits for any order of arrival, and an error on
+//! every rank for every failure.
 
 mod crafted_sums;
 mod deadlines;

@@ -1,4 +1,5 @@
-//! Shows that misuse gives the same typed error on every rank, leaves values as they were and the world usable.
+//! Shows that misuse gives the same typed error on every rank, and leaves values unchanged and the
+//! world usable.
 
 use crate::ranks::on_ranks;
 use phalanx_collective::internals::{Difference, Operation};
@@ -12,12 +13,13 @@ fn handles_can_be_sent_and_shared_between_threads() {
 }
 
 #[test]
-fn a_world_of_no_ranks_is_refused() {
+fn a_world_without_ranks_is_rejected() {
     assert_eq!(World::new(0).unwrap_err(), CollectiveError::ZeroRanks);
     assert_eq!(World::with_timeout(0, Duration::ZERO).unwrap_err(), CollectiveError::ZeroRanks);
 }
 
-/// Runs `call` on three ranks and returns the error they all got, having shown that the world is usable afterwards.
+/// Runs `call` on three ranks and returns the error that they all get, after checking that the
+/// world is still usable.
 fn disagreement(call: impl Fn(&mut Communicator) -> Result<(), CollectiveError> + Sync) -> CollectiveError {
     let mut errors = on_ranks(World::new(3).unwrap(), |mut rank| {
         let error = call(&mut rank).unwrap_err();
@@ -35,7 +37,7 @@ fn mismatch(rank: usize, difference: Difference) -> CollectiveError {
 }
 
 #[test]
-fn another_len_is_named_on_every_rank_and_buffers_stay_as_they_were() {
+fn a_different_length_is_reported_on_every_rank_and_buffers_are_unchanged() {
     for (len, other) in [(1, 2), (100, 101), (1, 1000)] {
         let error = disagreement(|rank| {
             let len = if rank.rank() == 2 { other } else { len };
@@ -49,7 +51,7 @@ fn another_len_is_named_on_every_rank_and_buffers_stay_as_they_were() {
 }
 
 #[test]
-fn another_operation_is_named_on_every_rank() {
+fn a_different_operation_is_reported_on_every_rank() {
     let error = disagreement(|rank| match rank.rank() {
         0 => rank.barrier(),
         _ => rank.all_reduce(&mut [1.0; 50], Op::Max),
@@ -62,7 +64,7 @@ fn another_operation_is_named_on_every_rank() {
 }
 
 #[test]
-fn another_operator_is_named_on_every_rank() {
+fn a_different_operator_is_reported_on_every_rank() {
     let error = disagreement(|rank| {
         let op = if rank.rank() == 1 { Op::Min } else { Op::Sum };
         rank.all_reduce(&mut [1.0; 2], op)
@@ -72,7 +74,7 @@ fn another_operator_is_named_on_every_rank() {
 }
 
 #[test]
-fn another_element_type_is_named_on_every_rank() {
+fn a_different_element_type_is_reported_on_every_rank() {
     let error = disagreement(|rank| match rank.rank() {
         2 => rank.all_reduce(&mut [1i32; 50], Op::Sum),
         _ => rank.all_reduce(&mut [1f32; 50], Op::Sum),
@@ -81,7 +83,7 @@ fn another_element_type_is_named_on_every_rank() {
 }
 
 #[test]
-fn another_type_of_loan_is_named_on_every_rank() {
+fn a_different_type_of_loan_is_reported_on_every_rank() {
     let error = disagreement(|rank| match rank.rank() {
         1 => rank.lend(&1u8, |_| ()),
         _ => rank.lend(&1u16, |_| ()),
@@ -90,7 +92,7 @@ fn another_type_of_loan_is_named_on_every_rank() {
 }
 
 #[test]
-fn another_root_is_named_on_every_rank() {
+fn a_different_root_is_reported_on_every_rank() {
     let error = disagreement(|rank| {
         let root = rank.rank() / 2;
         rank.broadcast(&mut [1; 3], root)
@@ -99,13 +101,13 @@ fn another_root_is_named_on_every_rank() {
 }
 
 #[test]
-fn a_root_that_does_not_exist_is_refused_on_every_rank() {
+fn a_root_that_does_not_exist_is_rejected_on_every_rank() {
     let error = disagreement(|rank| rank.broadcast(&mut [1; 3], 3));
     assert_eq!(error, CollectiveError::RootOutOfRange { root: 3, world_size: 3 });
 }
 
 #[test]
-fn a_mean_of_integers_is_refused_on_every_rank() {
+fn a_mean_of_integers_is_rejected_on_every_rank() {
     for len in [1, 100] {
         let error = disagreement(|rank| rank.all_reduce(&mut vec![1u64; len], Op::Mean));
         assert_eq!(error, CollectiveError::MeanOfIntegers { element: "u64" });
@@ -115,7 +117,7 @@ fn a_mean_of_integers_is_refused_on_every_rank() {
 }
 
 #[test]
-fn another_shared_value_is_refused_on_every_rank() {
+fn a_different_shared_value_is_rejected_on_every_rank() {
     let world = World::new(3).unwrap();
     let shared = [Shared::even(&world, vec![1; 9]), Shared::even(&world, vec![1; 9])];
     let errors = on_ranks(world, |mut rank| {
@@ -127,7 +129,7 @@ fn another_shared_value_is_refused_on_every_rank() {
 }
 
 #[test]
-fn a_rewrite_of_another_shared_value_is_refused_on_every_rank() {
+fn a_rewrite_of_a_different_shared_value_is_rejected_on_every_rank() {
     let world = World::new(2).unwrap();
     let shared = [Shared::even(&world, vec![1; 9]), Shared::even(&world, vec![1; 9])];
     let errors = on_ranks(world, |mut rank| {
@@ -139,12 +141,12 @@ fn a_rewrite_of_another_shared_value_is_refused_on_every_rank() {
 }
 
 #[test]
-fn a_shared_value_of_another_world_is_refused() {
+fn a_shared_value_of_another_world_is_rejected() {
     let stranger = World::new(3).unwrap();
     let shared = Shared::even(&stranger, vec![1; 9]);
     let error = disagreement(|rank| {
         assert_eq!(shared.read(rank), Err(CollectiveError::NotOfThisWorld));
-        rank.update(&shared, &(), |_, _| unreachable!("the value is not of this world"))
+        rank.update(&shared, &(), |_, _| unreachable!("the value belongs to another world"))
     });
     assert_eq!(error, CollectiveError::NotOfThisWorld);
 }

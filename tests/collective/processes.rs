@@ -1,5 +1,6 @@
-//! Shows that processes get what the slow, serial versions say, to the bit, whatever the number of processes and the len; and that
-//! misuse, and processes that are gone or do not come, are errors on every process.
+//! Shows that processes get the results of the slow, serial versions, to the bit, for every number
+//! of processes and every length; and that misuse, and processes that have left or do not respond,
+//! are errors on every process.
 #![cfg(feature = "processes")]
 
 use crate::ranks::{Random, hard_values, on_ranks};
@@ -12,10 +13,10 @@ use std::thread;
 use std::time::Duration;
 
 const SIZES: [usize; 6] = [1, 2, 3, 4, 7, 8];
-const LENS: [usize; 8] = [0, 1, 3, 8, 16, 17, 1000, 5003];
+const LENGTHS: [usize; 8] = [0, 1, 3, 8, 16, 17, 1000, 5003];
 const OPS: [Op; 5] = [Op::Sum, Op::Mean, Op::Min, Op::Max, Op::Product];
 
-/// Runs `work` in each of so many processes and returns the results in order.
+/// Runs `work` in each of `size` processes and returns the results in order.
 fn on_processes<R: Send>(size: usize, work: impl Fn(ProcessCommunicator<'_>) -> R + Sync) -> Vec<R> {
     let work = &work;
     thread::scope(|scope| {
@@ -30,7 +31,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// A NaN is a NaN: IEEE 754 leaves its payload open.
+/// Compares bits; any NaN equals any other, because IEEE 754 does not specify its payload.
 fn same(found: &[f32], expected: &[f32]) {
     assert_eq!(found.len(), expected.len());
     for (x, y) in found.iter().zip(expected) {
@@ -39,10 +40,10 @@ fn same(found: &[f32], expected: &[f32]) {
 }
 
 #[test]
-fn reductions_are_those_of_the_reference_to_the_bit() {
+fn reductions_have_the_bits_of_the_reference() {
     let mut random = Random(7);
     for size in SIZES {
-        for len in LENS {
+        for len in LENGTHS {
             let inputs: Vec<Vec<f32>> = hard_values(size, len, &mut random);
             for op in OPS {
                 let expected = reference::all_reduce(&inputs, op).unwrap();
@@ -74,7 +75,8 @@ fn reductions_are_those_of_the_reference_to_the_bit() {
     }
 }
 
-/// Makes the same calls with the communicator of a thread or of a process: their methods have the same names.
+/// Makes the same calls with the communicator of a thread or of a process; their methods have the
+/// same names.
 macro_rules! everything {
     ($ranks:expr, $len:expr) => {{
         let (ranks, len) = ($ranks, $len);
@@ -86,7 +88,7 @@ macro_rules! everything {
         ranks.broadcast(&mut roots, ranks.world_size() - 1).unwrap();
         values.append(&mut roots);
         ranks.all_reduce(&mut values, Op::Sum).unwrap();
-        // A function that is associative, and not commutative: matrices of two entries.
+        // A function that is associative but not commutative: matrices of two entries.
         let mut pairs = vec![[own + 1, own * 3]; len];
         let compose = |left: [u64; 2], right: [u64; 2]| {
             [left[0].wrapping_mul(right[0]), left[1].wrapping_mul(right[0]).wrapping_add(right[1])]
@@ -97,9 +99,9 @@ macro_rules! everything {
 }
 
 #[test]
-fn code_written_for_threads_gets_the_same_from_processes() {
+fn code_written_for_threads_gets_the_same_results_from_processes() {
     for size in SIZES {
-        for len in LENS {
+        for len in LENGTHS {
             let expected = on_ranks(World::new(size).unwrap(), |mut rank| everything!(&mut rank, len));
             let found = on_processes(size, |mut process| everything!(&mut process, len));
             assert_eq!(found, expected, "{size} processes, {len} values");
@@ -108,7 +110,7 @@ fn code_written_for_threads_gets_the_same_from_processes() {
 }
 
 #[test]
-fn a_process_alone_gets_its_own_values() {
+fn a_single_process_gets_its_own_values() {
     let found = on_processes(1, |mut process| {
         let mut values = [1.5_f32, f32::NAN];
         process.all_reduce(&mut values, Op::Mean).unwrap();
@@ -117,7 +119,7 @@ fn a_process_alone_gets_its_own_values() {
     assert_eq!(found, [bits(&[1.5, f32::NAN])]);
 }
 
-/// The error that all of three processes got, which then can go on.
+/// Returns the error that all of three processes get, after which they can continue.
 fn disagreement(
     call: impl Fn(&mut ProcessCommunicator<'_>) -> Result<(), CollectiveError> + Sync,
 ) -> CollectiveError {
@@ -137,7 +139,7 @@ fn mismatch(rank: usize, difference: Difference) -> CollectiveError {
 }
 
 #[test]
-fn calls_that_differ_are_named_in_every_process_and_change_nothing() {
+fn different_calls_are_reported_in_every_process_and_change_nothing() {
     let difference =
         Difference::Operation { expected: Operation::AllReduce(Op::Sum), found: Operation::Barrier };
     let error = disagreement(|process| match process.rank() {
@@ -178,7 +180,7 @@ fn calls_that_differ_are_named_in_every_process_and_change_nothing() {
 }
 
 #[test]
-fn a_process_that_is_gone_is_named_and_every_later_call_says_so_too() {
+fn a_process_that_left_is_named_by_this_call_and_every_later_one() {
     let errors = on_processes(3, |mut process| {
         if process.rank() == 1 {
             return None;
@@ -192,7 +194,7 @@ fn a_process_that_is_gone_is_named_and_every_later_call_says_so_too() {
 }
 
 #[test]
-fn a_process_that_fails_gives_the_others_its_reason_whatever_they_call() {
+fn a_process_that_fails_sends_its_reason_to_the_others_in_any_call() {
     let long = "é".repeat(ProcessCommunicator::REASON_BYTES);
     for reason in ["no space left in /data", "", &long] {
         let causes = on_processes(3, |mut process| {
@@ -214,7 +216,7 @@ fn a_process_that_fails_gives_the_others_its_reason_whatever_they_call() {
 }
 
 #[test]
-fn of_several_processes_that_fail_all_others_hear_the_first() {
+fn if_several_processes_fail_the_others_receive_the_first_reason() {
     let causes = on_processes(4, |mut process| match process.rank() {
         1 | 3 => process.fail(format!("reason {}", process.rank())),
         _ => process.barrier().unwrap_err(),
@@ -224,7 +226,7 @@ fn of_several_processes_that_fail_all_others_hear_the_first() {
 }
 
 #[test]
-fn a_process_whose_function_panicked_makes_no_more_calls() {
+fn a_process_whose_function_panicked_makes_no_further_calls() {
     let ends = on_processes(2, |mut process| {
         let victim = process.rank() == 1;
         let combine =
@@ -239,7 +241,7 @@ fn a_process_whose_function_panicked_makes_no_more_calls() {
 }
 
 #[test]
-fn a_process_that_does_not_come_is_named_when_the_time_is_over() {
+fn a_process_that_does_not_respond_is_named_after_the_timeout() {
     let mut ends = LocalWire::connect(3);
     let present = [ends.next().unwrap(), ends.next().unwrap()];
     thread::scope(|scope| {
@@ -252,7 +254,7 @@ fn a_process_that_does_not_come_is_named_when_the_time_is_over() {
                         assert!(waited >= Duration::from_millis(50));
                         assert_eq!(missing, [2]);
                     }
-                    // The other one's time was over first.
+                    // The timeout of the other process expired first.
                     error => assert!(matches!(error, CollectiveError::Left { rank: 0 | 1 }), "{error}"),
                 }
             });
@@ -262,7 +264,7 @@ fn a_process_that_does_not_come_is_named_when_the_time_is_over() {
 }
 
 #[test]
-fn a_message_of_another_len_than_its_room_is_an_error() {
+fn a_message_of_a_different_length_than_its_buffer_is_an_error() {
     let mut ends = LocalWire::connect(2);
     let (mut first, mut second) = (ends.next().unwrap(), ends.next().unwrap());
     first.exchange(&[Outgoing { to: 1, bytes: &[1, 2, 3] }], &mut []).unwrap();

@@ -1,10 +1,10 @@
-//! Threads for the ranks of a world, and numbers to feed them.
-#![allow(dead_code)] // Each test file uses its part.
+//! Threads for the ranks of a world, and numbers as their input.
+#![allow(dead_code)] // Each test file uses a part of it.
 
 use phalanx_collective::{Communicator, Float, World};
 use std::thread;
 
-/// Runs `work` once per rank, each on a thread of its own, and returns the results in rank order.
+/// Runs `work` once per rank, each on its own thread, and returns the results in rank order.
 pub fn on_ranks<R: Send>(world: World, work: impl Fn(Communicator) -> R + Sync) -> Vec<R> {
     let work = &work;
     thread::scope(|scope| {
@@ -35,9 +35,10 @@ impl Random {
     }
 }
 
-/// Values between 1e-30 and 1e30 of either sign, some subnormal, every fourth cancelling its neighbour's.
+/// Values between 1e-30 and 1e30 of either sign, some subnormal, every fourth cancelling that of
+/// its neighbour.
 pub fn hard_values<T: Float>(size: usize, len: usize, random: &mut Random) -> Vec<Vec<T>> {
-    // Of f64 none is subnormal between those bounds: the least is far below them.
+    // No f64 between those bounds is subnormal: the smallest normal value is far below them.
     let subnormal = if size_of::<T>() == 8 { 1e-310 } else { 1e-40 };
     let mut ranks: Vec<Vec<T>> = Vec::new();
     for rank in 0..size {

@@ -1,5 +1,5 @@
-//! Shows that a result has the same bits on all ranks, in every run and for every timing, on data for which the order of
-//! additions matters (row B4).
+//! Shows that a result has the same bits on all ranks, in every run and for every timing, on data
+//! for which the order of additions matters (row B4).
 
 use crate::ranks::{Random, hard_values, on_ranks};
 use crate::tally::{Tally, count};
@@ -12,7 +12,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-fn dawdle(random: &mut Random) {
+fn delay(random: &mut Random) {
     match random.below(4) {
         0 => {}
         1 => (0..random.below(2000)).for_each(|_| std::hint::spin_loop()),
@@ -21,11 +21,11 @@ fn dawdle(random: &mut Random) {
 }
 
 #[test]
-fn every_rank_holds_the_same_bits_in_every_run_whenever_ranks_arrive() {
+fn every_rank_has_the_same_bits_in_every_run_for_any_arrival_times() {
     let repetitions = count(20, 1000) as usize;
     let mut tally = Tally::new(
         "B4",
-        format!("all-reduces in worlds of 1 to 16, {repetitions} of each len, whose bits are the same"),
+        format!("all-reduces in worlds of 1 to 16, {repetitions} of each length, whose bits are the same"),
     );
     for size in 1..=16 {
         for len in [1, 5, 16, 17, 300, 1500] {
@@ -36,7 +36,7 @@ fn every_rank_holds_the_same_bits_in_every_run_whenever_ranks_arrive() {
                 let mut repeat = |repetition: usize| {
                     let case = repetition % OPS.len();
                     let mut values = inputs[rank.rank()].clone();
-                    dawdle(&mut random);
+                    delay(&mut random);
                     rank.all_reduce(&mut values, OPS[case]).unwrap();
                     bits(&values) == expected[case]
                 };
@@ -55,7 +55,7 @@ fn every_rank_holds_the_same_bits_in_every_run_whenever_ranks_arrive() {
 }
 
 #[test]
-fn weighted_means_have_the_same_bits_on_every_rank_and_are_the_references() {
+fn weighted_means_have_the_bits_of_the_reference_on_every_rank() {
     for size in [1, 2, 3, 5, 8] {
         let inputs = hard_values::<f32>(size, 700, &mut Random(size as u64));
         let weights: Vec<f64> = (0..size).map(|rank| 0.1 + rank as f64 * 0.7).collect();
@@ -64,7 +64,7 @@ fn weighted_means_have_the_same_bits_on_every_rank_and_are_the_references() {
             let mut random = Random(rank.rank() as u64);
             for _ in 0..20 {
                 let mut values = inputs[rank.rank()].clone();
-                dawdle(&mut random);
+                delay(&mut random);
                 rank.all_reduce_weighted_mean(&mut values, weights[rank.rank()]).unwrap();
                 assert_eq!(bits(&values), expected);
             }

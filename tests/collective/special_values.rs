@@ -1,4 +1,5 @@
-//! Row B7: shows that NaN, infinities and zeros of either sign propagate from any rank as IEEE 754 says.
+//! Row B7: shows that NaN, infinities and zeros of either sign propagate from any rank as IEEE 754
+//! specifies.
 
 use crate::ranks::{Random, on_ranks};
 use crate::tally::{Tally, count};
@@ -7,7 +8,8 @@ use phalanx_collective::{Float, Op, World};
 const OPS: [Op; 5] = [Op::Sum, Op::Mean, Op::Min, Op::Max, Op::Product];
 const VALUES: [f64; 6] = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 0.0, 1.0];
 
-/// What the operators make of values among [`VALUES`], in whatever order: IEEE 754-2019, sections 6.1 to 6.3 and 9.6.
+/// The result of an operator on values from [`VALUES`], in any order: IEEE 754-2019, sections 6.1
+/// to 6.3 and 9.6.
 fn expected(values: &[f64], op: Op) -> f64 {
     let has = |special: f64| values.iter().any(|value| value.to_bits() == special.to_bits());
     let ones = values.iter().filter(|&&value| value == 1.0).count() as f64;
@@ -37,8 +39,8 @@ fn expected(values: &[f64], op: Op) -> f64 {
     }
 }
 
-/// What each rank brings to each element: every choice of [`VALUES`] for up to four ranks (five in the full form), and for
-/// more mostly 1, with some others among them.
+/// The values of each rank for each element: every choice of [`VALUES`] for up to four ranks (five
+/// in the full form), and for more ranks mostly 1, with a few others.
 fn choices(size: usize) -> Vec<Vec<f64>> {
     if size <= count(4, 5) as usize {
         let choice = |number: usize| (0..size as u32).map(move |rank| VALUES[number / 6usize.pow(rank) % 6]);
@@ -58,7 +60,7 @@ fn choices(size: usize) -> Vec<Vec<f64>> {
 fn specials_propagate<T: Float>() {
     let name = std::any::type_name::<T>();
     let mut tally =
-        Tally::new("B7", format!("choices of special values of {name} that propagate as IEEE 754 says"));
+        Tally::new("B7", format!("choices of special values of {name} that propagate as IEEE 754 specifies"));
     let same = |found: T, expected: f64| {
         let (found, expected) = (found.to_f64(), T::from_f64(expected).to_f64());
         found.to_bits() == expected.to_bits() || found.is_nan() && expected.is_nan()
@@ -66,7 +68,7 @@ fn specials_propagate<T: Float>() {
     for size in 1..=16 {
         let choices = choices(size);
         for op in OPS {
-            // The whole vector is lent, and 8 elements travel with the arrival.
+            // The whole vector is lent; 8 elements are sent with the arrival.
             for piece in [choices.len(), 8] {
                 let results = on_ranks(World::new(size).unwrap(), |mut rank| {
                     let own = |values: &Vec<f64>| T::from_f64(values[rank.rank()]);

@@ -1,11 +1,11 @@
-//! Every bad file of bytes (npy, IDX, gzip) is refused with a message that names the file, the byte, what was found and what was
-//! expected.
+//! Every invalid binary file (npy, IDX, gzip) is rejected with a message that names the file, the
+//! byte, the value found and the value expected.
 
-use crate::bad_source::{Case, Refused, case, gz, npy, npy_text};
+use crate::bad_source::{Case, Rejections, case, gz, npy, npy_text};
 use phalanx::data::{Classes, TargetKind};
 
 #[test]
-fn bad_npy_files_are_refused_with_the_byte() {
+fn bad_npy_files_are_rejected_with_the_byte() {
     let one_hot: Vec<u8> = [0f32, 1.0, 1.0, 0.0].iter().flat_map(|x| x.to_le_bytes()).collect();
     let nan = [1.0f32.to_le_bytes(), f32::NAN.to_le_bytes()].concat();
     let huge = 1e300f64.to_le_bytes();
@@ -13,8 +13,8 @@ fn bad_npy_files_are_refused_with_the_byte() {
     let x = || npy("|u1", "(2, 1)", &[1, 2]);
     let with_y =
         |y, fragments: &[&'static str]| case("x.npy", x(), fragments).and("y.npy", y).source("x.npy,y.npy");
-    Refused("E2", "npy files that are refused with the byte").check(vec![
-        case("a.npy", "", &["a.npy holds only 0 bytes, but its header promises 10"]),
+    Rejections("E2", "npy files that are rejected with the byte").check(vec![
+        case("a.npy", "", &["a.npy holds only 0 bytes, but its header declares 10"]),
         case("a.npy", b"\x93NUMPY\x01".to_vec(), &["a.npy holds only 7 bytes"]),
         case(
             "a.npy",
@@ -35,15 +35,15 @@ fn bad_npy_files_are_refused_with_the_byte() {
             &["at byte 11 of a.npy, expected the keys descr"],
         ),
         case("a.npy", npy_text(1, "{'descr' '<f4'}", b""), &["at byte 19 of a.npy, expected \":\""]),
-        case("a.npy", npy_text(1, "{'descr': '<f4", b""), &["at byte 20 of a.npy, expected a quoted text"]),
+        case("a.npy", npy_text(1, "{'descr': '<f4", b""), &["at byte 20 of a.npy, expected a quoted string"]),
         case(
             "a.npy",
             npy_text(1, "{'fortran_order': 1}", b""),
             &["at byte 28 of a.npy, expected True or False"],
         ),
         case("a.npy", npy_text(1, "{'shape': 3}", b""), &["at byte 20 of a.npy, expected a tuple"]),
-        case("a.npy", npy_text(1, "{'shape': (3, -1)}", b""), &["at byte 24 of a.npy, expected an extent"]),
-        case("a.npy", npy("<f4", "(99999999999999999999,)", b""), &["expected an extent"]),
+        case("a.npy", npy_text(1, "{'shape': (3, -1)}", b""), &["at byte 24 of a.npy, expected a dimension"]),
+        case("a.npy", npy("<f4", "(99999999999999999999,)", b""), &["expected a dimension"]),
         case("a.npy", npy_text(1, "{'shape': (3)} x", b""), &["expected nothing after \"}\""]),
         case("a.npy", npy_text(1, "{'descr': [('a', '<f4')]}", b""), &["one plain element type"]),
         case(
@@ -58,13 +58,13 @@ fn bad_npy_files_are_refused_with_the_byte() {
         case(
             "a.npy",
             npy("<f4", "(2, 2)", &[0; 15]),
-            &["a.npy holds only 143 bytes, but its header promises 144"],
+            &["a.npy holds only 143 bytes, but its header declares 144"],
         ),
-        case("a.npy", npy("<f4", "(2, 2)", &[0; 17]), &["a.npy holds at least 145 bytes", "promises 144"]),
+        case("a.npy", npy("<f4", "(2, 2)", &[0; 17]), &["a.npy holds at least 145 bytes", "declares 144"]),
         case("a.npy", npy("<f8", "(4294967296, 4294967296)", &[0; 8]), &["a.npy holds only 136 bytes"]),
         case("a.npy", npy("|u1", "(18446744073709551615,)", &[0; 8]), &["a.npy holds only 136 bytes"]),
         case("a.npy", npy("<f4", "()", &[0; 4]), &["a.npy holds no samples", "no dimension"]),
-        case("a.npy", npy("<f4", "(0, 3)", b""), &["a.npy holds no samples", "extent 0"]),
+        case("a.npy", npy("<f4", "(0, 3)", b""), &["a.npy holds no samples", "length 0"]),
         case("a.npy", npy("<f4", "(3, 0)", b""), &["a.npy holds no samples"]),
         case(
             "a.npy",
@@ -79,12 +79,12 @@ fn bad_npy_files_are_refused_with_the_byte() {
         case(
             "a.npy",
             npy("<i8", "(1,)", &odd),
-            &["16777217 in row 1, column 0 (byte 128) of a.npy is not exact"],
+            &["16777217 in row 1, column 0 (byte 128) of a.npy is not exactly representable"],
         ),
         case("a.npy", npy("<u8", "(1,)", &[255; 8]), &["18446744073709551615 in row 1, column 0"]),
-        case("a.npy", x(), &["a.npy holds no labels, but classes are asked for"])
+        case("a.npy", x(), &["a.npy has no labels, but classes are required"])
             .with(|options| options.target = TargetKind::Classes),
-        case("a.npy", x(), &["a.npy holds no labels, but values are asked for"])
+        case("a.npy", x(), &["a.npy has no labels, but values are required"])
             .with(|options| options.target = TargetKind::Values),
         with_y(npy("|u1", "(3,)", &[0; 3]), &["3 labels in y.npy for 2 samples in x.npy"]),
         with_y(npy("|u1", "(2, 2)", &[0; 4]), &["shape of the labels [2, 2]", "argmax"]),
@@ -111,28 +111,28 @@ const IMAGES: &str = "train-images-idx3-ubyte";
 const IMAGES_GZ: &str = "train-images-idx3-ubyte.gz";
 const LABELS: &str = "train-labels-idx1-ubyte";
 
-/// A folder with these images and one good label.
+/// A folder with these images and one valid label.
 fn images(bytes: Vec<u8>, fragments: &[&'static str]) -> Case {
     case(IMAGES, bytes, fragments).and(LABELS, idx(8, &[1], &[0])).source("")
 }
 
-pub fn packed_images(bytes: Vec<u8>, fragments: &[&'static str]) -> Case {
+pub fn compressed_images(bytes: Vec<u8>, fragments: &[&'static str]) -> Case {
     case(IMAGES_GZ, bytes, fragments).and(LABELS, idx(8, &[1], &[0])).source("")
 }
 
 #[test]
-fn bad_idx_files_are_refused_with_the_byte() {
+fn bad_idx_files_are_rejected_with_the_byte() {
     let good = || idx(8, &[1, 1, 2], &[1, 2]);
     let labels =
         |bytes, fragments: &[&'static str]| case(IMAGES, good(), fragments).and(LABELS, bytes).source("");
     let two = || idx(8, &[2], &[0, 9]);
-    Refused("E2", "IDX files that are refused with the byte").check(vec![
-        case("readme", "", &["has none of MNIST's files", "train-images-idx3-ubyte"]).source(""),
+    Rejections("E2", "IDX files that are rejected with the byte").check(vec![
+        case("readme", "", &["contains no MNIST files", "train-images-idx3-ubyte"]).source(""),
         case(IMAGES, good(), &["has train-images-idx3-ubyte but not train-labels-idx1-ubyte"]).source(""),
         case(LABELS, two(), &["has train-labels-idx1-ubyte but not train-images-idx3-ubyte"]).source(""),
-        images(vec![], &["train-images-idx3-ubyte holds only 0 bytes, but its header promises 8"]),
+        images(vec![], &["train-images-idx3-ubyte holds only 0 bytes, but its header declares 8"]),
         images(vec![0, 0, 8], &["train-images-idx3-ubyte holds only 3 bytes"]),
-        images(vec![0, 0, 8, 3, 0, 0], &["holds only 6 bytes, but its header promises 16"]),
+        images(vec![0, 0, 8, 3, 0, 0], &["holds only 6 bytes, but its header declares 16"]),
         images(
             b"PK\x03\x04".to_vec(),
             &["magic number 0x504b0304 at byte 0 of train-images-idx3-ubyte", "decompress it"],
@@ -144,15 +144,15 @@ fn bad_idx_files_are_refused_with_the_byte() {
         ),
         images(idx(8, &[1], &[0]), &["number of dimensions 1 at byte 3", "expected 2 to 4"]),
         images(idx(8, &[1; 255], &[0]), &["number of dimensions 255 at byte 3"]),
-        images(idx(8, &[1, 2, 2], &[0; 3]), &["holds only 19 bytes, but its header promises 20"]),
-        images(idx(8, &[1, 2, 2], &[0; 5]), &["holds at least 21 bytes, but its header promises 20"]),
+        images(idx(8, &[1, 2, 2], &[0; 3]), &["holds only 19 bytes, but its header declares 20"]),
+        images(idx(8, &[1, 2, 2], &[0; 5]), &["holds at least 21 bytes, but its header declares 20"]),
         images(
             idx(8, &[u32::MAX; 3], &[0; 5]),
-            &["holds only 21 bytes, but its header promises 18446744073709551615"],
+            &["holds only 21 bytes, but its header declares 18446744073709551615"],
         ),
         images(
             idx(8, &[u32::MAX, 1, 1], &[0; 5]),
-            &["holds only 21 bytes, but its header promises 4294967311"],
+            &["holds only 21 bytes, but its header declares 4294967311"],
         ),
         images(idx(8, &[0, 28, 28], &[]), &["train-images-idx3-ubyte holds no samples"]),
         images(idx(8, &[1, 0, 28], &[]), &["train-images-idx3-ubyte holds no samples"]),
@@ -176,28 +176,40 @@ fn bad_idx_files_are_refused_with_the_byte() {
 }
 
 #[test]
-fn bad_gzip_files_are_refused() {
+fn bad_gzip_files_are_rejected() {
     let good = gz(&idx(8, &[1, 1, 2], &[1, 2]));
     let mut flipped = good.clone();
     let checksum = flipped.len() - 8;
     flipped[checksum] ^= 1;
-    Refused("E2", "gzip files that are refused").check(vec![
-        packed_images(vec![], &["train-images-idx3-ubyte.gz"]),
-        packed_images(b"not packed at all".to_vec(), &["train-images-idx3-ubyte.gz is no whole gzip file"]),
-        packed_images(good[..good.len() - 9].to_vec(), &["train-images-idx3-ubyte.gz is no whole gzip file"]),
-        packed_images(good[..good.len() - 1].to_vec(), &["is no whole gzip file", "download it again"]),
-        packed_images(flipped, &["is no whole gzip file", "after 18 decompressed bytes"]),
-        packed_images([&good[..], b"junk"].concat(), &["is no whole gzip file"]),
-        packed_images(gz(&idx(8, &[1, 2, 2], &[0; 3])), &["holds only 19 bytes, but its header promises 20"]),
-        packed_images(
+    Rejections("E2", "gzip files that are rejected").check(vec![
+        compressed_images(vec![], &["train-images-idx3-ubyte.gz"]),
+        compressed_images(
+            b"not compressed".to_vec(),
+            &["train-images-idx3-ubyte.gz is not a complete gzip file"],
+        ),
+        compressed_images(
+            good[..good.len() - 9].to_vec(),
+            &["train-images-idx3-ubyte.gz is not a complete gzip file"],
+        ),
+        compressed_images(
+            good[..good.len() - 1].to_vec(),
+            &["is not a complete gzip file", "download it again"],
+        ),
+        compressed_images(flipped, &["is not a complete gzip file", "after 18 decompressed bytes"]),
+        compressed_images([&good[..], b"junk"].concat(), &["is not a complete gzip file"]),
+        compressed_images(
+            gz(&idx(8, &[1, 2, 2], &[0; 3])),
+            &["holds only 19 bytes, but its header declares 20"],
+        ),
+        compressed_images(
             gz(&idx(8, &[1, 2, 2], &[0; 9])),
-            &["holds at least 21 bytes, but its header promises 20"],
+            &["holds at least 21 bytes, but its header declares 20"],
         ),
-        packed_images(
+        compressed_images(
             gz(&idx(8, &[u32::MAX, 28, 28], &[0; 9])),
-            &["promises 3367254359296 bytes, but its 33 packed bytes hold at most 34056"],
+            &["declares 3367254359296 bytes, but its 33 compressed bytes hold at most 34056"],
         ),
-        case("a.csv.gz", gz(b"1,2,0\n")[..20].to_vec(), &["a.csv.gz is no whole gzip file"]),
-        case("a.csv.gz", "1,2,0\n", &["a.csv.gz is no whole gzip file"]),
+        case("a.csv.gz", gz(b"1,2,0\n")[..20].to_vec(), &["a.csv.gz is not a complete gzip file"]),
+        case("a.csv.gz", "1,2,0\n", &["a.csv.gz is not a complete gzip file"]),
     ]);
 }

@@ -1,9 +1,10 @@
-//! Every bad file of text is refused with a message that names the file, the place, what was found and what was expected.
+//! Every invalid text file is rejected with a message that names the file, the position, the value
+//! found and the value expected.
 
 use std::fs;
 use std::path::Path;
 
-use crate::bad_source::{Refused, case, gz, npy};
+use crate::bad_source::{Rejections, case, gz, npy};
 use phalanx::data::{Classes, Column, HeaderRow, LoadOptions, Source, TargetKind};
 
 fn name(text: &str) -> Option<Column> {
@@ -11,9 +12,9 @@ fn name(text: &str) -> Option<Column> {
 }
 
 #[test]
-fn bad_tables_are_refused_with_line_and_column() {
+fn bad_tables_are_rejected_with_line_and_column() {
     let deep = "1,2,0\n\n\r\n3,4,1\r\n5,oops,1\n";
-    Refused("E2", "tables that are refused with line and column").check(vec![
+    Rejections("E2", "tables that are rejected with line and column").check(vec![
         case("a.csv", "", &["a.csv holds no samples", "expected at least one row"]),
         case("a.csv", "\n\n\r\n", &["a.csv holds no samples"]),
         case("a.csv", "\u{feff}", &["a.csv holds no samples"]),
@@ -66,9 +67,9 @@ fn bad_tables_are_refused_with_line_and_column() {
         case(
             "a.csv",
             "1,0\n\n2,\"0\n".to_owned() + &"3,0\n".repeat(1 << 20),
-            &["line 3 of a.csv has more than 4194304 bytes", "is a quote left open"],
+            &["line 3 of a.csv has more than 4194304 bytes", "check for an unclosed quote"],
         ),
-        case("a.csv", "1,2,\n", &["the label in line 1, column 2 of a.csv is empty", "ends in a comma"]),
+        case("a.csv", "1,2,\n", &["the label in line 1, column 2 of a.csv is empty", "ends with a comma"]),
         case("a.csv", "1,2,0\n1,2, \n", &["an empty label in row 2 of a.csv (line 2, column 2)"]),
         case(
             "a.csv",
@@ -78,14 +79,14 @@ fn bad_tables_are_refused_with_line_and_column() {
         case(
             "a.csv",
             "1,0.5\n1,low\n",
-            &["labels \"low\" and 0.5 meet in row 2 of a.csv (line 2, column 1)"],
+            &["labels \"low\" and 0.5 conflict in row 2 of a.csv (line 2, column 1)"],
         ),
-        case("a.csv", "1,low\n1,0.5\n", &["labels \"low\" and 0.5 meet in row 2 of a.csv"]),
+        case("a.csv", "1,low\n1,0.5\n", &["labels \"low\" and 0.5 conflict in row 2 of a.csv"]),
         case("a.csv", "1,1e300\n", &["label 1e300 in row 1 of a.csv", "within f32"]),
         case(
             "a.csv",
             (0..70_000).map(|n| format!("1,{n}\n")).collect::<String>(),
-            &["label 65535 in row 65536 of a.csv is the 65536th distinct one", "--loss mse"],
+            &["label 65535 in row 65536 of a.csv is the 65536th distinct label", "--loss mse"],
         ),
         case(
             "a.csv",
@@ -99,9 +100,9 @@ fn bad_tables_are_refused_with_line_and_column() {
 }
 
 #[test]
-fn columns_that_are_not_there_are_refused_with_those_that_are() {
+fn missing_columns_are_rejected_with_a_list_of_existing_ones() {
     let number = |number| Some(Column::Number(number));
-    Refused("E2", "columns that are refused with those that are there").check(vec![
+    Rejections("E2", "missing columns that are rejected with a list of existing ones").check(vec![
         case("a.csv", "1,2,0\n", &["a.csv has no column 3, expected 0 to 2, or -1 to -3 from the end"])
             .with(|options| options.label_column = number(3)),
         case("a.csv", "1,2,0\n", &["a.csv has no column -4"])
@@ -110,9 +111,9 @@ fn columns_that_are_not_there_are_refused_with_those_that_are() {
             .with(|options| options.label_column = number(i64::MIN)),
         case("a.csv", "w,h,k\n1,2,0\n", &["a.csv has no column \"kind\", expected one of w, h, k"])
             .with(|options| options.label_column = name("kind")),
-        case("a.csv", "1,2,0\n", &["a.csv has no header row to find column \"kind\" in"])
+        case("a.csv", "1,2,0\n", &["a.csv has no header row, so column \"kind\" cannot be found"])
             .with(|options| options.label_column = name("kind")),
-        case("a.csv", "w,h,k\n1,2,0\n", &["a.csv has no header row to find column \"k\" in"]).with(
+        case("a.csv", "w,h,k\n1,2,0\n", &["a.csv has no header row, so column \"k\" cannot be found"]).with(
             |options| {
                 options.label_column = name("k");
                 options.header = HeaderRow::Absent;
@@ -120,7 +121,7 @@ fn columns_that_are_not_there_are_refused_with_those_that_are() {
         ),
         case("a.csv", "w,k,k\n1,2,0\n", &["columns 1 and 2 of a.csv are both named \"k\"; rename"])
             .with(|options| options.label_column = name("k")),
-        case("a.csv", "1,2,0\n", &["column 2 (\"0\") of a.csv is asked to be both label and weight"]).with(
+        case("a.csv", "1,2,0\n", &["column 2 (\"0\") of a.csv is selected as both label and weight"]).with(
             |options| {
                 options.label_column = number(-1);
                 options.weight_column = number(2);
@@ -148,7 +149,7 @@ fn columns_that_are_not_there_are_refused_with_those_that_are() {
 }
 
 #[test]
-fn samples_that_the_model_does_not_fit_are_refused() {
+fn samples_that_do_not_match_the_model_are_rejected() {
     let ten = |options: &mut LoadOptions| options.classes = Some(Classes::indices(10));
     let insects = |options: &mut LoadOptions| {
         options.classes = Some(Classes::new(vec!["ant".into(), "bee".into()]));
@@ -157,7 +158,7 @@ fn samples_that_the_model_does_not_fit_are_refused() {
         options.target = TargetKind::None;
         options.features = Some(4);
     };
-    Refused("E2", "samples that the model does not fit").check(vec![
+    Rejections("E2", "samples that do not match the model").check(vec![
         case(
             "train.csv",
             "5,1\n5,2\n5,12\n",
@@ -196,8 +197,8 @@ fn samples_that_the_model_does_not_fit_are_refused() {
 }
 
 #[test]
-fn bad_sparse_files_are_refused_with_the_line() {
-    Refused("E2", "libsvm files that are refused with the line").check(vec![
+fn bad_sparse_files_are_rejected_with_the_line() {
+    Rejections("E2", "libsvm files that are rejected with the line").check(vec![
         case("a.svm", "", &["a.svm holds no samples"]),
         case("a.svm", "# only words\n\n", &["a.svm holds no samples"]),
         case("a.svm", "1\n0\n", &["a.svm holds no samples", "index:value pair"]),
@@ -219,7 +220,7 @@ fn bad_sparse_files_are_refused_with_the_line() {
         case("a.svm", "1 1:x\n", &["\"x\" in line 1, column 1 of a.svm, expected a number"]),
         case("a.svm", "1 7:nan\n", &["NaN in line 1, column 7 of a.svm"]),
         case("a.svm", "1 7:1e40\n", &["1e40 in line 1, column 7 of a.svm is beyond"]),
-        case("a.svm", "1:1 2:1\n", &["\"1:1\" in place of a label in line 1 of a.svm"]),
+        case("a.svm", "1:1 2:1\n", &["\"1:1\" instead of a label in line 1 of a.svm"]),
         case("a.svm", "1,2 1:1\n", &["the labels \"1,2\" in line 1 of a.svm, expected one label"])
             .with(|options| options.target = TargetKind::Values),
         case("a.svm", b"1 1:1\n\xff 1:1\n".to_vec(), &["line 2 of a.svm is not UTF-8"]),
@@ -227,7 +228,7 @@ fn bad_sparse_files_are_refused_with_the_line() {
 }
 
 #[test]
-fn a_file_that_is_no_file_is_refused() {
+fn unreadable_and_missing_files_are_rejected() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.csv");
     fs::create_dir(&path).unwrap();
@@ -238,5 +239,5 @@ fn a_file_that_is_no_file_is_refused() {
     assert!(message(&path).starts_with("cannot read"), "{}", message(&path));
     let missing = message(&folder.path().join("b.csv"));
     assert!(missing.contains("no file or folder") && missing.contains("FILE.libsvm"), "{missing}");
-    assert!(message(&folder.path().join("c.txt")).contains("does not tell what the file holds"));
+    assert!(message(&folder.path().join("c.txt")).contains("cannot infer the data format"));
 }

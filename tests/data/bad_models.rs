@@ -1,5 +1,5 @@
-//! Every bad model file and checkpoint is refused with a message that names the file, the tensor, what was found and what was
-//! expected.
+//! Every invalid model file and checkpoint is rejected with a message that names the file, the
+//! tensor, the value found and the value expected.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 
 use crate::tally::Tally;
 
-/// A safetensors file of a header, as text, and data.
+/// Builds a safetensors file from a header, as text, and data.
 pub fn safetensors(header: &str, data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
 }
 
-/// The header and the data of a safetensors file.
-pub fn taken_apart(bytes: &[u8]) -> (Value, Vec<u8>) {
+/// Splits a safetensors file into its header and its data.
+pub fn split(bytes: &[u8]) -> (Value, Vec<u8>) {
     let end = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     (serde_json::from_slice(&bytes[8..end]).unwrap(), bytes[end..].to_vec())
 }
@@ -30,7 +30,7 @@ pub fn shape(hidden: Vec<usize>) -> MlpShape {
     MlpShape { inputs: 2, hidden, outputs: 1, activation: Activation::Relu, loss: Loss::Mse }
 }
 
-/// The bytes that `save` writes.
+/// Returns the bytes that `save` writes.
 fn written(save: impl FnOnce(&Path) -> Result<(), CheckpointError>) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("written");
@@ -38,7 +38,7 @@ fn written(save: impl FnOnce(&Path) -> Result<(), CheckpointError>) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
-/// A good model file of two inputs and one output: `layers.0.weight` and `layers.0.bias`.
+/// A valid model file with two inputs and one output: `layers.0.weight` and `layers.0.bias`.
 pub fn model() -> Vec<u8> {
     let options = BTreeMap::from([("lr".to_owned(), json!(0.1))]);
     let params = vec![1.0, 2.0, 3.0];
@@ -56,7 +56,7 @@ pub fn model() -> Vec<u8> {
     written(|path| file.save(path))
 }
 
-/// A good checkpoint of that model.
+/// A valid checkpoint of that model.
 pub fn checkpoint() -> Vec<u8> {
     let digits: Source = "digits".parse().unwrap();
     let train = digits.load(&LoadOptions::default()).unwrap().train.fingerprint();
@@ -77,15 +77,15 @@ pub fn checkpoint() -> Vec<u8> {
     written(|path| file.save(path))
 }
 
-/// The header as text once `change` was made to it.
+/// Applies `change` to the header, as text.
 fn with_header(bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u8> {
-    let (mut header, data) = taken_apart(bytes);
+    let (mut header, data) = split(bytes);
     change(&mut header);
     safetensors(&header.to_string(), &data)
 }
 
-/// With `change` made to the description that the metadata have under `key`.
-fn described(bytes: &[u8], key: &str, change: impl FnOnce(&mut Value)) -> Vec<u8> {
+/// Applies `change` to the description under `key` in the metadata.
+fn with_description(bytes: &[u8], key: &str, change: impl FnOnce(&mut Value)) -> Vec<u8> {
     with_header(bytes, |header| {
         let text = &mut header["__metadata__"][key];
         let mut description = serde_json::from_str(text.as_str().unwrap()).unwrap();
@@ -94,7 +94,7 @@ fn described(bytes: &[u8], key: &str, change: impl FnOnce(&mut Value)) -> Vec<u8
     })
 }
 
-/// Tensors of F32, by name and shape, of zeros, with no description.
+/// A file of zero F32 tensors, given by name and shape, without a description.
 fn tensors(tensors: &[(&str, &[usize])]) -> Vec<u8> {
     let mut end = 0;
     let mut header = json!({});
@@ -108,29 +108,29 @@ fn tensors(tensors: &[(&str, &[usize])]) -> Vec<u8> {
 
 type Case = (&'static str, Vec<u8>, &'static [&'static str]);
 
-/// Each file is refused by `load` with its fragments, and its name.
+/// Checks that `load` rejects each file with a message that contains its fragments and its name.
 fn check<T>(what: &str, cases: Vec<Case>, load: impl Fn(&Path) -> Result<T, CheckpointError>) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bad.safetensors");
     let mut tally = Tally::new("E2", what);
     for (name, bytes, fragments) in cases {
         fs::write(&path, bytes).unwrap();
-        let said = load(&path).map_or_else(|error| error.to_string(), |_| "taken".to_owned());
-        let is_good = fragments.iter().chain(&["bad.safetensors"]).all(|fragment| said.contains(fragment));
+        let message = load(&path).map_or_else(|error| error.to_string(), |_| "accepted".to_owned());
+        let is_good = fragments.iter().chain(&["bad.safetensors"]).all(|fragment| message.contains(fragment));
         if !is_good {
-            eprintln!("{name}: {said}");
+            eprintln!("{name}: {message}");
         }
-        tally.case(is_good, || format!("{name}: {said}"));
+        tally.case(is_good, || format!("{name}: {message}"));
     }
     tally.end();
 }
 
-const NOT_WHOLE: &str = "is not a whole safetensors file";
+const INCOMPLETE: &str = "is not a valid safetensors file";
 
 #[test]
-fn bad_model_files_are_refused() {
+fn bad_model_files_are_rejected() {
     let good = model();
-    let describe = |change: fn(&mut Value)| described(&good, "phalanx", change);
+    let describe = |change: fn(&mut Value)| with_description(&good, "phalanx", change);
     let mut long = good.clone();
     long[..8].copy_from_slice(&u64::MAX.to_le_bytes());
     let mut beyond = good.clone();
@@ -139,34 +139,38 @@ fn bad_model_files_are_refused() {
     *changed.last_mut().unwrap() ^= 1;
     let infinite = [&good[..good.len() - 4], &f32::INFINITY.to_le_bytes()].concat();
     let cases: Vec<Case> = vec![
-        ("an empty file", vec![], &[NOT_WHOLE, "give a model.safetensors"]),
-        ("half a header length", vec![1, 0, 0], &[NOT_WHOLE]),
-        ("a header longer than any", long, &[NOT_WHOLE, "header too large"]),
-        ("a header longer than the file", beyond, &[NOT_WHOLE, "invalid header length"]),
-        ("a header that is no JSON", safetensors("{\"a\":", b""), &[NOT_WHOLE, "invalid JSON"]),
-        ("a header that is no text", safetensors("", b"").into_iter().chain([0xff]).collect(), &[NOT_WHOLE]),
-        ("one byte less", good[..good.len() - 1].to_vec(), &[NOT_WHOLE]),
-        ("one byte more", [&good[..], &[0]].concat(), &[NOT_WHOLE]),
+        ("an empty file", vec![], &[INCOMPLETE, "give a model.safetensors"]),
+        ("half a header length", vec![1, 0, 0], &[INCOMPLETE]),
+        ("a header longer than any", long, &[INCOMPLETE, "header too large"]),
+        ("a header longer than the file", beyond, &[INCOMPLETE, "invalid header length"]),
+        ("a header that is not JSON", safetensors("{\"a\":", b""), &[INCOMPLETE, "invalid JSON"]),
+        (
+            "a header that is not text",
+            safetensors("", b"").into_iter().chain([0xff]).collect(),
+            &[INCOMPLETE],
+        ),
+        ("one byte less", good[..good.len() - 1].to_vec(), &[INCOMPLETE]),
+        ("one byte more", [&good[..], &[0]].concat(), &[INCOMPLETE]),
         (
             "a tensor larger than the file",
             with_header(&good, |header| header["layers.0.weight"]["data_offsets"] = json!([4, 1_u64 << 40])),
-            &[NOT_WHOLE],
+            &[INCOMPLETE],
         ),
         (
             "a tensor larger than memory",
             with_header(&good, |header| {
                 header["layers.0.weight"]["shape"] = json!([1_u64 << 62, 1_u64 << 62])
             }),
-            &[NOT_WHOLE],
+            &[INCOMPLETE],
         ),
         (
             "tensors that overlap",
             with_header(&good, |header| header["layers.0.weight"]["data_offsets"] = json!([0, 8])),
-            &[NOT_WHOLE, "invalid offset"],
+            &[INCOMPLETE, "invalid offset"],
         ),
-        ("no description", tensors(&[("a", &[2])]), &["does not say how its model is built", "--init"]),
+        ("no description", tensors(&[("a", &[2])]), &["has no description of its model", "--init"]),
         (
-            "a description that is none",
+            "an invalid description",
             with_header(&good, |header| header["__metadata__"]["phalanx"] = json!("{")),
             &["the description of the model in", "cannot be read", "copy it again"],
         ),
@@ -183,14 +187,14 @@ fn bad_model_files_are_refused() {
         (
             "a deviation of targets that is 0",
             describe(|description| description["standardize_targets"] = json!({"mean": [1.0], "std": [0.0]})),
-            &["standardized targets that do not fit its model, of 1 outputs with loss mse", "above 0"],
+            &["standardized targets that do not match its model of 1 outputs with loss mse", "above 0"],
         ),
         (
-            "standardized targets of another number of outputs",
+            "standardized targets for a different number of outputs",
             describe(|description| {
                 description["standardize_targets"] = json!({"mean": [1.0, 2.0], "std": [1.0, 2.0]})
             }),
-            &["standardized targets that do not fit its model"],
+            &["standardized targets that do not match its model"],
         ),
         (
             "standardized targets of classes",
@@ -198,7 +202,7 @@ fn bad_model_files_are_refused() {
                 description["standardize_targets"] = json!({"mean": [1.0], "std": [1.0]});
                 description["shape"]["loss"] = json!("bce");
             }),
-            &["standardized targets that do not fit its model", "loss bce; expected mse"],
+            &["standardized targets that do not match its model", "loss bce; expected mse"],
         ),
         (
             "a layer of width 0",
@@ -206,7 +210,7 @@ fn bad_model_files_are_refused() {
             &["a layer of width 0"],
         ),
         (
-            "more params than can be addressed",
+            "more params than the address space holds",
             describe(|description| description["shape"]["inputs"] = json!(u64::MAX)),
             &["too many params to count"],
         ),
@@ -226,22 +230,22 @@ fn bad_model_files_are_refused() {
             describe(|description| description["options"]["lr"] = json!(0.2)),
             &["was changed after it was written"],
         ),
-        ("an infinite param", infinite, &["'layers.0.", "holds inf at element", "finite"]),
+        ("an infinite param", infinite, &["'layers.0.", "has inf at element", "finite"]),
     ];
-    check("model files that are refused", cases, ModelFile::load);
+    check("model files that are rejected", cases, ModelFile::load);
 }
 
 #[test]
-fn bad_checkpoints_are_refused() {
+fn bad_checkpoints_are_rejected() {
     let good = checkpoint();
-    let describe = |change: fn(&mut Value)| described(&good, "phalanx-checkpoint", change);
+    let describe = |change: fn(&mut Value)| with_description(&good, "phalanx-checkpoint", change);
     let mut changed = good.clone();
     *changed.last_mut().unwrap() ^= 1;
     let cases: Vec<Case> = vec![
-        ("a model", model(), &["is no checkpoint", "--init"]),
-        ("a changed number", changed, &["tensor 'optimizer.exp_avg.layers.0.", "is damaged", "before"]),
+        ("a model", model(), &["is not a checkpoint", "--init"]),
+        ("a changed number", changed, &["tensor 'optimizer.exp_avg.layers.0.", "is damaged", "previous"]),
         (
-            "another place of the run",
+            "another position in the run",
             describe(|description| description["position"]["step"] = json!(7)),
             &["was changed after it was written"],
         ),
@@ -251,8 +255,8 @@ fn bad_checkpoints_are_refused() {
             &["format version 9", "reads versions 1 to 2"],
         ),
         (
-            "targets of another number of outputs",
-            described(&good, "phalanx-checkpoint", |description| {
+            "targets for a different number of outputs",
+            with_description(&good, "phalanx-checkpoint", |description| {
                 description["facts"]["standardize_targets"] = json!({"mean": [], "std": []});
                 let unsealed = {
                     description["crc32c"] = json!("");
@@ -260,14 +264,14 @@ fn bad_checkpoints_are_refused() {
                 };
                 description["crc32c"] = json!(format!("{:08x}", crc32c::crc32c(unsealed.as_bytes())));
             }),
-            &["standardized targets that do not fit its model"],
+            &["standardized targets that do not match its model"],
         ),
         (
-            "a description that is none",
+            "an invalid description",
             with_header(&good, |header| header["__metadata__"]["phalanx-checkpoint"] = json!("[]")),
             &["cannot be read"],
         ),
-        ("one byte less", good[..good.len() - 1].to_vec(), &[NOT_WHOLE]),
+        ("one byte less", good[..good.len() - 1].to_vec(), &[INCOMPLETE]),
         (
             "another name of a tensor",
             String::from_utf8_lossy(&good)
@@ -279,21 +283,21 @@ fn bad_checkpoints_are_refused() {
                     })
                 })
                 .unwrap(),
-            &["has a tensor 'best.layers.0.bios' that the model lacks"],
+            &["has a tensor 'best.layers.0.bios' that the model does not have"],
         ),
     ];
-    check("checkpoints that are refused", cases, Checkpoint::load);
+    check("checkpoints that are rejected", cases, Checkpoint::load);
 }
 
 #[test]
-fn bad_params_of_other_programs_are_refused() {
+fn bad_params_of_other_programs_are_rejected() {
     let of = |text: &str, data: &[u8]| safetensors(text, data);
     let cases: Vec<Case> = vec![
         ("no tensor", tensors(&[]), &["has no tensor 'layers.0.weight'; it has none", "--hidden"]),
         (
             "other names",
             tensors(&[("fc1.weight", &[1, 2]), ("fc1.bias", &[1])]),
-            &["has a tensor 'fc1.bias' that the model lacks", "layers.0.weight, layers.0.bias"],
+            &["has a tensor 'fc1.bias' that the model does not have", "layers.0.weight, layers.0.bias"],
         ),
         (
             "a transposed weight",
@@ -312,20 +316,20 @@ fn bad_params_of_other_programs_are_refused() {
                 "layers.0.weight":{"dtype":"F16","shape":[1,2],"data_offsets":[4,8]}}"#,
                 &[0; 8],
             ),
-            &["tensor 'layers.0.weight'", "is F16, but params are F32", ".float()"],
+            &["tensor 'layers.0.weight'", "is F16, but must be F32", ".float()"],
         ),
         (
-            "an element type of no name",
+            "an unknown element type",
             of(r#"{"layers.0.bias":{"dtype":"F31","shape":[1],"data_offsets":[0,4]}}"#, &[0; 4]),
-            &[NOT_WHOLE, "F31"],
+            &[INCOMPLETE, "F31"],
         ),
     ];
     let tensors = Mlp::new(shape(vec![])).tensors();
-    check("params of other programs that are refused", cases, |path| read_tensors(path, &tensors));
+    check("params of other programs that are rejected", cases, |path| read_tensors(path, &tensors));
 }
 
 #[test]
-fn the_files_that_are_made_bad_are_good() {
+fn the_files_are_valid_before_they_are_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("good.safetensors");
     let rebuilt = |bytes: &[u8]| with_header(bytes, |_| ());

@@ -1,4 +1,4 @@
-//! Sources that must be refused, and with which words.
+//! Sources that must be rejected, with the expected messages.
 use std::fs;
 use std::io::Write;
 
@@ -8,7 +8,8 @@ use phalanx::data::{LoadOptions, Source};
 
 use crate::tally::Tally;
 
-/// One bad source: files by name, what is loaded, how, and fragments of the message.
+/// One invalid source: its files by name, the source to load, the options, and fragments of the
+/// message.
 pub struct Case {
     files: Vec<(&'static str, Vec<u8>)>,
     source: &'static str,
@@ -37,7 +38,7 @@ impl Case {
         self
     }
 
-    /// The message, without the folder's path.
+    /// Returns the message, without the path of the folder.
     fn message(&self) -> String {
         let folder = tempfile::tempdir().unwrap();
         for (name, bytes) in &self.files {
@@ -54,11 +55,12 @@ impl Case {
     }
 }
 
-/// A row of the reliability score, and what is counted for it.
-pub struct Refused(pub &'static str, pub &'static str);
+/// A row of the reliability score, and a description of the counted cases.
+pub struct Rejections(pub &'static str, pub &'static str);
 
-impl Refused {
-    /// Checks that each source is refused with a message of its fragments, which names one of its files.
+impl Rejections {
+    /// Checks that each source is rejected with a message that contains its fragments and names one
+    /// of its files.
     pub fn check(self, cases: Vec<Case>) {
         let mut tally = Tally::new(self.0, self.1);
         for case in &cases {
@@ -68,16 +70,20 @@ impl Refused {
             let first = message.chars().next().unwrap();
             let is_plain = !message.ends_with('.') && (!first.is_uppercase() || message.starts_with("NaN"));
             let names = case.files.iter().map(|(name, _)| name.trim_end_matches(".gz"));
-            // Of a folder that lacks its files, the folder itself is named.
+            // If a folder lacks its files, the message names the folder itself.
             let mut names = names.chain(case.source.split(','));
             let is_named = case.source.is_empty() || names.any(|name| message.contains(name));
             let is_good = missing.is_empty() && is_plain && is_named;
-            let said =
-                || format!("{}: {message:?} lacks {missing:?}, a file's name, or is a sentence", case.source);
+            let report = || {
+                format!(
+                    "{}: {message:?} lacks {missing:?} or a file's name, or is a full sentence",
+                    case.source
+                )
+            };
             if !is_good {
-                eprintln!("{}", said());
+                eprintln!("{}", report());
             }
-            tally.case(is_good, said);
+            tally.case(is_good, report);
         }
         tally.end();
     }

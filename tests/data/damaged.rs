@@ -1,4 +1,4 @@
-//! A file cut at any byte, or with bytes changed, is read or refused, and never brings the program down.
+//! A truncated or modified file is read or rejected, and never crashes the program.
 
 use std::fs;
 use std::io::Write;
@@ -23,7 +23,7 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Each format: the file to be damaged, the source's name in the folder, the good content.
+/// Each format: the file to damage, the name of the source in the folder, and valid content.
 fn formats() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     vec![
         ("a.npy", "a.npy", NPY.to_vec()),
@@ -53,7 +53,7 @@ fn load(folder: &TempDir, file: &str, source: &str, bytes: &[u8]) -> Result<Load
 }
 
 #[test]
-fn the_whole_files_are_good() {
+fn the_complete_files_are_valid() {
     let folder = folder();
     for (file, source, bytes) in formats() {
         assert_eq!(load(&folder, file, source, &bytes).unwrap().train.len(), 2, "{file}");
@@ -61,13 +61,13 @@ fn the_whole_files_are_good() {
 }
 
 #[test]
-fn every_cut_of_a_binary_file_is_refused() {
+fn every_truncation_of_a_binary_file_is_rejected() {
     let folder = folder();
     for (file, source, bytes) in formats() {
         for end in 0..bytes.len() {
             let loaded = load(&folder, file, source, &bytes[..end]);
             let is_text = file == "a.csv" || file == "a.svm";
-            assert!(loaded.is_err() || is_text, "{file} cut to {end} bytes was read");
+            assert!(loaded.is_err() || is_text, "{file} truncated to {end} bytes was read");
         }
     }
 }
@@ -76,7 +76,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn no_change_of_bytes_brings_the_program_down(
+    fn no_change_of_bytes_crashes_the_program(
         format in 0..6usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
     ) {

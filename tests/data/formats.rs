@@ -1,4 +1,4 @@
-//! Each format reads back, bit for bit, the samples that the test wrote in it.
+//! Each format reads back, bit for bit, the samples that the test wrote.
 
 use std::fs;
 use std::io::Write;
@@ -13,7 +13,7 @@ use phalanx::data::{
 use phalanx::internals::GatherBuffer;
 use tempfile::{TempDir, tempdir};
 
-/// Files of a test, in a folder of their own.
+/// The files of a test, in their own folder.
 struct Files(TempDir);
 
 impl Files {
@@ -91,14 +91,14 @@ fn a_table_without_a_header_has_its_label_in_the_last_column() {
 }
 
 #[test]
-fn a_table_of_pixels_stays_bytes() {
+fn a_table_of_pixels_is_stored_as_bytes() {
     let data = one_file("a.csv", b"0,255,7\n16,3,7\n", &auto());
     assert_eq!((inputs(&data), data.describe().as_str()), (array![[0.0, 255.0], [16.0, 3.0]], "u8 dense"));
     assert_eq!(data.storage_bytes(), 4 + 8);
 }
 
 #[test]
-fn a_header_is_noticed_and_names_the_columns() {
+fn a_header_is_detected_and_names_the_columns() {
     let text = b"kind,width,height\nbee,1,2\nant,3,4\n";
     let data = one_file("a.csv", text, &label("kind"));
     assert_eq!(inputs(&data), array![[1.0, 2.0], [3.0, 4.0]]);
@@ -107,7 +107,7 @@ fn a_header_is_noticed_and_names_the_columns() {
 }
 
 #[test]
-fn a_header_of_numbers_must_be_asked_for() {
+fn a_header_of_numbers_must_be_requested() {
     let text = b"0,1,label\n5,6,a\n";
     let absent = LoadOptions { header: HeaderRow::Absent, ..auto() };
     assert_eq!(one_file("a.csv", text, &absent).len(), 2);
@@ -136,7 +136,7 @@ fn the_default_label_is_the_last_column_that_is_not_the_weight() {
 }
 
 #[test]
-fn one_fraction_makes_values_of_all_labels() {
+fn one_fraction_turns_all_labels_into_values() {
     assert_eq!(one_file("a.csv", b"1,2\n1,2.5\n", &auto()).targets(), &value_targets(&[2.0, 2.5]));
     assert_eq!(
         one_file("a.csv", b"1,2\n1,3\n", &kind(TargetKind::Values)).targets(),
@@ -154,7 +154,7 @@ fn quotes_blank_lines_carriage_returns_spaces_and_a_byte_order_mark_are_read() {
 }
 
 #[test]
-fn a_packed_table_reads_as_its_plain_copy() {
+fn a_compressed_table_reads_the_same_as_its_plain_copy() {
     let text = b"1,2.5,0\n-3,4e2,1\n";
     let data = one_file("a.csv.gz", &gz(text), &auto());
     assert_eq!(inputs(&data), array![[1.0, 2.5], [-3.0, 400.0]]);
@@ -163,7 +163,7 @@ fn a_packed_table_reads_as_its_plain_copy() {
 }
 
 #[test]
-fn to_predict_a_label_column_may_be_there_or_not() {
+fn for_prediction_the_label_column_is_optional() {
     let options = LoadOptions { features: Some(2), ..kind(TargetKind::None) };
     for text in [&b"1,2\n"[..], b"1,2,?\n", b"x,y\n1,2\n", b"x,y,z\n1,2,\n", b",x,y,z\n0,1,2,what\n"] {
         let data = one_file("a.csv", text, &options);
@@ -177,7 +177,7 @@ fn to_predict_a_label_column_may_be_there_or_not() {
 }
 
 #[test]
-fn labels_are_read_with_the_classes_of_the_model() {
+fn labels_are_matched_with_the_classes_of_the_model() {
     let classes = Some(Classes::new(vec!["ant".into(), "bee".into(), "cat".into()]));
     let data = one_file("a.csv", b"1,cat\n2,ant\n", &LoadOptions { classes, ..auto() });
     assert_eq!((data.targets(), names(&data).len()), (&class_targets(&[2, 0], 3), 3));
@@ -226,7 +226,7 @@ fn a_folder_of_idx_files_has_both_parts() {
 }
 
 #[test]
-fn a_folder_with_one_part_serves_what_that_part_is_for() {
+fn a_folder_with_one_part_loads_that_part_only() {
     let train = [("train-images-idx3-ubyte", images()), ("train-labels-idx1-ubyte", labels())];
     assert!(folder(&train, &auto()).test.is_none());
     let test = [("t10k-images-idx3-ubyte", images()), ("t10k-labels-idx1-ubyte", labels())];
@@ -236,12 +236,13 @@ fn a_folder_with_one_part_serves_what_that_part_is_for() {
 }
 
 #[test]
-fn images_to_predict_need_no_labels() {
+fn images_for_prediction_need_no_labels() {
     let loaded = folder(&[("t10k-images-idx3-ubyte", images())], &kind(TargetKind::None));
     assert_eq!(loaded.test.unwrap().targets(), &Targets::None);
 }
 
-/// Counts from MNIST's page; the pixels are rows 5 and 6 of the first training image, a 5, as many tutorials print it.
+/// Counts from the MNIST website; the pixels are rows 5 and 6 of the first training image, a 5, as
+/// printed in many tutorials.
 #[test]
 fn mnist_has_its_published_counts_and_first_digit() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/mnist");
@@ -265,7 +266,8 @@ fn mnist_has_its_published_counts_and_first_digit() {
 
 // ---- npy
 
-/// Writes what numpy.save would: version 1 or 2/3, the header padded to a multiple of 64 bytes.
+/// Writes a file as numpy.save would: version 1 or 2/3, with the header padded to a multiple of 64
+/// bytes.
 fn npy(version: u8, descr: &str, fortran: bool, shape: &str, bytes: &[u8]) -> Vec<u8> {
     let fortran = if fortran { "True" } else { "False" };
     let mut text = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}");
@@ -294,7 +296,7 @@ fn x_npy(bytes: &[u8]) -> Dataset {
 }
 
 #[test]
-fn every_element_type_in_either_byte_order_gathers_to_its_number() {
+fn every_element_type_is_read_in_either_byte_order() {
     let expected = array![[1.0, 2.0], [3.0, 100.0]];
     let n = [1u8, 2, 3, 100];
     let mut files = vec![("|u1", n.to_vec()), ("|i1", n.to_vec())];
@@ -332,7 +334,7 @@ fn arrays_of_any_dimension_are_flattened_to_samples() {
 }
 
 #[test]
-fn fortran_order_reads_as_c_order() {
+fn fortran_order_is_converted_to_c_order() {
     // numpy: np.arange(12).reshape(2, 3, 2), saved with np.asfortranarray.
     let bytes = [0, 6, 2, 8, 4, 10, 1, 7, 3, 9, 5, 11];
     let data = x_npy(&npy(1, "|u1", true, "(2, 3, 2)", &bytes));
@@ -343,7 +345,7 @@ fn fortran_order_reads_as_c_order() {
 }
 
 #[test]
-fn whole_numbers_are_classes_in_every_element_type_and_fractions_are_values() {
+fn whole_numbers_of_every_type_are_classes_and_fractions_are_values() {
     let x = npy(1, "|u1", false, "(2, 1)", &[1, 2]);
     let load = |labels: Vec<u8>, target| {
         Files::new(&[("x.npy", &x), ("y.npy", &labels)]).train("x.npy,y.npy", &kind(target))
@@ -367,8 +369,8 @@ fn whole_numbers_are_classes_in_every_element_type_and_fractions_are_values() {
 // ---- libsvm
 
 #[test]
-fn a_sparse_file_gathers_dense_and_names_its_classes() {
-    let text = b"# made by hand\n+1 1:0.5 3:2 # a comment\n\n-1\t2:-1\r\n+1\n";
+fn a_sparse_file_is_gathered_as_dense_and_names_its_classes() {
+    let text = b"# handwritten\n+1 1:0.5 3:2 # a comment\n\n-1\t2:-1\r\n+1\n";
     let data = one_file("a.svm", text, &auto());
     assert_eq!(inputs(&data), array![[0.5, 0.0, 2.0], [0.0, -1.0, 0.0], [0.0, 0.0, 0.0]]);
     assert_eq!((data.targets(), names(&data)), (&class_targets(&[1, 0, 1], 2), vec!["-1", "+1"]));
@@ -376,13 +378,13 @@ fn a_sparse_file_gathers_dense_and_names_its_classes() {
 }
 
 #[test]
-fn sparse_samples_take_the_width_of_the_model() {
+fn sparse_samples_get_the_number_of_features_of_the_model() {
     let data = one_file("a.libsvm", b"0 1:1\n", &LoadOptions { features: Some(3), ..auto() });
     assert_eq!(inputs(&data), array![[1.0, 0.0, 0.0]]);
 }
 
 #[test]
-fn sparse_targets_are_values_when_asked_or_not_whole() {
+fn sparse_targets_are_values_on_request_or_with_fractions() {
     assert_eq!(one_file("a.svm", b"1.5 1:1\n2 1:1\n", &auto()).targets(), &value_targets(&[1.5, 2.0]));
     assert_eq!(one_file("a.svm", b"1 1:1\n", &kind(TargetKind::Values)).targets(), &value_targets(&[1.0]));
     let unlabelled = one_file("a.svm", b"1:1 2:2\n7 1:3\n", &kind(TargetKind::None));
@@ -391,9 +393,9 @@ fn sparse_targets_are_values_when_asked_or_not_whole() {
 
 // ---- all of them
 
-/// The same four samples in every format, standardized with the mean (2, 3) and the deviation (1, 0 → 1).
+/// The same samples in every format, standardized with mean (2, 3) and deviation (1, 0 → 1).
 #[test]
-fn standardized_samples_are_the_same_bits_from_every_format() {
+fn standardized_samples_have_the_same_bits_in_every_format() {
     let floats = le(&[1f64, 3.0, 3.0, 3.0], f64::to_le_bytes);
     let files = Files::new(&[
         ("a.csv", b"1,3,0\n3,3,1\n"),

@@ -1,4 +1,5 @@
-//! Data of every format: what is read, and what is refused with which words.
+//! Data in every format: correct files are read, and invalid files are rejected with the expected
+//! messages.
 
 mod bad_bytes;
 mod bad_input;

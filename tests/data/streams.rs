@@ -1,4 +1,4 @@
-//! Samples whose source has no ending to say what it holds, and sources that give their bytes once.
+//! Samples from sources without a file extension, and sources whose bytes can be read only once.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ fn inputs(data: &Dataset) -> Array2<f32> {
 }
 
 #[test]
-fn a_format_that_is_said_counts_and_not_the_name() {
+fn a_given_format_takes_precedence_over_the_file_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.csv").display().to_string();
     fs::write(&path, "1 1:2 3:4\n").unwrap();
@@ -24,7 +24,7 @@ fn a_format_that_is_said_counts_and_not_the_name() {
     }
 }
 
-/// Each content is written once: reading it twice would wait for ever.
+/// Each content is written once: reading it twice would wait forever.
 #[cfg(unix)]
 #[test]
 fn a_pipe_named_as_a_file_is_read_once() {

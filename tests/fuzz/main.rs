@@ -1,5 +1,6 @@
-//! Each parser meets files that were damaged by hundreds of thousands of changes, the same in every run: it reads or refuses
-//! them, and never panics, hangs or takes memory without end. With RELIABILITY_FULL ten million for each parser.
+//! Each parser is tested on files with hundreds of thousands of mutations, the same in every run:
+//! it reads or rejects them, and never panics, hangs or allocates without limit. With
+//! RELIABILITY_FULL, there are ten million executions per parser.
 
 mod hunt;
 mod mutant;

@@ -1,7 +1,8 @@
-//! Bytes made from good ones, by changes that know how files are built: numbers in text and in binary are exchanged for those
-//! at the edges of what types hold, and pieces are cut out, doubled, moved, and put in from other files.
+//! Mutations of valid files that take the structure of files into account: numbers in text and in
+//! binary are replaced by those at the limits of types, and pieces are removed, duplicated, moved,
+//! and inserted from other files.
 
-/// Numbers where parsers err.
+/// Numbers that often cause errors in parsers.
 const WORDS: [&str; 24] = [
     "0",
     "-0",
@@ -62,7 +63,7 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, or 0 if that is 0.
+    /// Returns a number below `end`, or 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         (self.next() % end.max(1) as u64) as usize
     }
@@ -72,13 +73,14 @@ impl Chance {
     }
 }
 
-/// A piece of up to `most` bytes of a file of `len`.
+/// Returns a range of up to `most` bytes in a file of `len` bytes.
 fn piece(chance: &mut Chance, len: usize, most: usize) -> std::ops::Range<usize> {
     let start = chance.below(len + 1);
     start..(start + chance.below(most + 1)).min(len)
 }
 
-/// One to six changes; `others` are files that pieces are taken from, `words` what the format is made of.
+/// Applies one to six changes; `others` are files from which pieces are inserted, `words` are
+/// elements of the format.
 pub fn mutate(chance: &mut Chance, bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &[&str]) {
     for _ in 0..=chance.below(6) {
         change(chance, bytes, others, words);
@@ -104,7 +106,7 @@ fn change(chance: &mut Chance, bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &
             let replaced = piece(chance, len, 64);
             bytes.splice(replaced, taken.iter().copied());
         }
-        6 | 7 => exchange_number(chance, bytes, at),
+        6 | 7 => replace_number(chance, bytes, at),
         8 => {
             let word = chance.one(words).as_bytes();
             bytes.splice(at..at, word.iter().copied());
@@ -118,15 +120,15 @@ fn change(chance: &mut Chance, bytes: &mut Vec<u8>, others: &[Vec<u8>], words: &
     }
 }
 
-/// The number in text at or after a place becomes another.
-fn exchange_number(chance: &mut Chance, bytes: &mut Vec<u8>, at: usize) {
+/// Replaces the number in text at or after a position by another.
+fn replace_number(chance: &mut Chance, bytes: &mut Vec<u8>, at: usize) {
     let is_digit = |byte: &u8| byte.is_ascii_digit();
     let Some(start) = bytes[at..].iter().position(is_digit).map(|skipped| at + skipped) else { return };
     let end = bytes[start..].iter().position(|byte| !is_digit(byte)).map_or(bytes.len(), |len| start + len);
     bytes.splice(start..end, chance.one(&WORDS).bytes());
 }
 
-/// A binary number of one to eight bytes, in either order, becomes another.
+/// Replaces a binary number of one to eight bytes, in either byte order, by another.
 fn overwrite_number(chance: &mut Chance, bytes: &mut [u8], at: usize) {
     let width = *chance.one(&[1, 2, 4, 8]);
     let edge = *chance.one(&EDGES);

@@ -1,4 +1,4 @@
-//! Samples: IDX, gzip, CSV, npy, libsvm.
+//! Parsers of samples: IDX, gzip, CSV, npy, libsvm.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use phalanx::data::{Column, LoadOptions, Source, TargetKind};
 use crate::hunt::{Hunt, folder};
 use crate::mutant::{Chance, mutate};
 
-/// Tries a parser on mutants of `corpus` in the file of that name.
+/// Tests a parser on mutants of `corpus`, written to a file of the given name.
 fn hunt(parser: &'static str, file: &str, corpus: &[Vec<u8>], words: &[&str]) {
     hunt_with(parser, file, |chance| {
         let mut bytes = chance.one(corpus).clone();
@@ -40,7 +40,7 @@ fn hunt_with(parser: &'static str, file: &str, make: impl FnMut(&mut Chance) -> 
     ];
     Hunt { parser, file }.run(make, |execution| {
         let loaded = source.load(&options[execution as usize % options.len()]);
-        // What is taken must be fit to be used.
+        // Data that is accepted must be usable.
         if let Ok(loaded) = &loaded {
             assert!(loaded.train.features() > 0 && !loaded.train.is_empty());
             _ = loaded.train.fingerprint();
@@ -77,13 +77,13 @@ fn tables() -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn no_mutant_of_a_table_brings_it_down() {
+fn no_mutant_of_a_table_crashes_the_parser() {
     let words = [",", "\n", "\r\n", "\"", "\"\"", "\u{feff}", ",,", "nan", "-", "1e400", "\0", "é"];
     hunt("CSV", "a.csv", &tables(), &words);
 }
 
 #[test]
-fn no_mutant_of_sparse_samples_brings_it_down() {
+fn no_mutant_of_sparse_samples_crashes_the_parser() {
     let texts = [
         "# made\n+1 1:0.5 3:2\n-1 2:-1e3\n",
         "0 1:1\n1 2:1 # x\n2\n",
@@ -95,9 +95,9 @@ fn no_mutant_of_sparse_samples_brings_it_down() {
     hunt("libsvm", "a.svm", &corpus, &words);
 }
 
-/// Half of the mutants have the length of their header set right after the damage.
+/// In half of the mutants, the header length is corrected after the damage.
 #[test]
-fn no_mutant_of_an_array_brings_it_down() {
+fn no_mutant_of_an_array_crashes_the_parser() {
     let plain = |descr: &str, shape: &str| {
         format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n").into_bytes()
     };
@@ -125,15 +125,15 @@ fn no_mutant_of_an_array_brings_it_down() {
 }
 
 #[test]
-fn no_mutant_of_images_brings_it_down() {
+fn no_mutant_of_images_crashes_the_parser() {
     let corpus = [idx(&[2, 1, 2], &[1, 2, 3, 4]), idx(&[2, 1], &[1, 2]), idx(&[2, 1, 1, 3], &[9; 6])];
     let words = ["\0\0\u{8}\u{3}", "\0\0\0\u{1}", "\0\0\0\u{2}", "\u{1f}"];
     hunt("IDX", "train-images-idx3-ubyte", &corpus, &words);
 }
 
-/// Half of the mutants are damaged before they are packed, half after, and some by both.
+/// Half of the mutants are damaged before compression, half after, and some both before and after.
 #[test]
-fn no_mutant_of_a_packed_table_brings_it_down() {
+fn no_mutant_of_a_compressed_table_crashes_the_parser() {
     let corpus = tables();
     let packed: Vec<Vec<u8>> = corpus.iter().map(|table| gz(table, Compression::default())).collect();
     let stored: Vec<Vec<u8>> = corpus.iter().map(|table| gz(table, Compression::none())).collect();

@@ -1,4 +1,4 @@
-//! Tensors: model files and checkpoints.
+//! Parsers of tensors: model files and checkpoints.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -37,7 +37,7 @@ fn shape(hidden: Vec<usize>) -> MlpShape {
     MlpShape { inputs: 2, hidden, outputs: 2, activation: Activation::Relu, loss: Loss::CrossEntropy }
 }
 
-/// The bytes that `save` writes.
+/// Returns the bytes that `save` writes.
 fn written(save: impl FnOnce(&Path) -> Result<(), CheckpointError>) -> Vec<u8> {
     let folder = folder();
     let path = folder.path().join("written");
@@ -63,7 +63,7 @@ fn model(hidden: Vec<usize>, options: Value) -> Vec<u8> {
     written(|path| file.save(path))
 }
 
-/// A model that standardizes its targets, which is of version 2.
+/// A model that standardizes its targets, which is stored in format version 2.
 fn model_of_values() -> Vec<u8> {
     let shape = MlpShape { loss: Loss::Mse, ..shape(vec![]) };
     let params = vec![1.0; shape.params_len().unwrap()];
@@ -95,18 +95,19 @@ fn checkpoint(state: &[&str]) -> Vec<u8> {
     written(|path| file.save(path))
 }
 
-/// The header as text, and the data.
-fn taken_apart(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
+/// Splits a file into its header, as text, and its data.
+fn split(bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
     let end = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     (bytes[8..end].to_vec(), bytes[end..].to_vec())
 }
 
-fn put_together(header: &[u8], data: &[u8]) -> Vec<u8> {
+fn join(header: &[u8], data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header, data].concat()
 }
 
-/// Damages a file as it lies there, or its header with the length set right, or the description in the header with the
-/// checksum set right by `seal`: what nothing but a parser's own care could refuse.
+/// Damages the raw file; or its header, with the length corrected; or the description in the
+/// header, with the checksum corrected by `seal`, so that only the parser's own checks can reject
+/// it.
 fn damaged(
     chance: &mut Chance,
     corpus: &[Vec<u8>],
@@ -117,31 +118,31 @@ fn damaged(
     match chance.below(3) {
         0 => mutate(chance, &mut bytes, corpus, &WORDS),
         1 => {
-            let (mut header, data) = taken_apart(&bytes);
+            let (mut header, data) = split(&bytes);
             mutate(chance, &mut header, corpus, &WORDS);
-            bytes = put_together(&header, &data);
+            bytes = join(&header, &data);
         }
         _ => {
-            let (header, data) = taken_apart(&bytes);
+            let (header, data) = split(&bytes);
             let mut header: Value = serde_json::from_slice(&header).unwrap();
             let entry = &mut header["__metadata__"][key];
             let mut text = entry.as_str().unwrap().as_bytes().to_vec();
             mutate(chance, &mut text, corpus, &WORDS);
             *entry = json!(seal(&String::from_utf8_lossy(&text), &data));
-            bytes = put_together(header.to_string().as_bytes(), &data);
+            bytes = join(header.to_string().as_bytes(), &data);
         }
     }
     bytes
 }
 
-/// The value of a field that is one text in quotes.
+/// Returns the value of a field that is a quoted string.
 fn value<'a>(text: &'a str, field: &str) -> Option<&'a str> {
     let (_, rest) = text.split_once(&format!("\"{field}\":\""))?;
     rest.split('"').next()
 }
 
 #[test]
-fn no_mutant_of_a_model_brings_it_down() {
+fn no_mutant_of_a_model_crashes_the_parser() {
     let corpus = [
         model(vec![], json!(0.1)),
         model(vec![1], json!([1, "a", {"b": null}])),
@@ -173,7 +174,7 @@ fn no_mutant_of_a_model_brings_it_down() {
 }
 
 #[test]
-fn no_mutant_of_a_checkpoint_brings_it_down() {
+fn no_mutant_of_a_checkpoint_crashes_the_parser() {
     let corpus = [checkpoint(&[]), checkpoint(&["momentum_buffer"]), checkpoint(&["exp_avg", "exp_avg_sq"])];
     let folder = folder();
     let file = folder.path().join("a.safetensors");

@@ -1,5 +1,5 @@
-//! Shows that the gradient of every loss, activation and depth is the derivative of its loss, by central
-//! differences in f64 (row B8): (ℓ(p + h) − ℓ(p − h)) / 2h, whose error is of order h².
+//! Checks that the gradient of every loss, activation and depth is the derivative of its loss, by
+//! central differences in f64 (row B8): (ℓ(p + h) − ℓ(p − h)) / 2h, whose error is of order h².
 
 use super::tally::{Tally, count};
 use ndarray::Array2;
@@ -8,7 +8,7 @@ use phalanx::model::{Activation, BatchTargets, Loss, Mlp, MlpShape, Model, Sampl
 const SAMPLES: usize = 5;
 const INPUTS: usize = 3;
 
-/// Numbers between −1 and 1 without a pattern; none falls on a kink of relu.
+/// Returns pseudo-random numbers between −1 and 1; none is at the kink of relu.
 fn noise(index: usize) -> f64 {
     ((index as f64 + 1.0) * 12.9898).sin() * 43758.5453 % 1.0
 }
@@ -35,14 +35,14 @@ impl Case {
         self.mlp.gradient_of(params, &self.samples(), &mut grads, &mut self.mlp.workspace_of(SAMPLES))
     }
 
-    /// At params that are another with another `start`.
+    /// Computes the largest relative error, at params that depend on `start`.
     fn worst_relative_error(&self, start: usize) -> f64 {
         let mut params: Vec<f64> =
             (0..self.mlp.params_len()).map(|index| noise(index + 1000 * start)).collect();
         let mut grads = vec![f64::NAN; params.len()];
         self.mlp.gradient_of(&params, &self.samples(), &mut grads, &mut self.mlp.workspace_of(SAMPLES));
         let scale = grads.iter().fold(0.0_f64, |most, grad| most.max(grad.abs()));
-        assert!(scale > 1e-3, "a gradient of zero would agree with anything");
+        assert!(scale > 1e-3, "the gradient is too close to zero to be compared");
         let step = 1e-5;
         let mut worst = 0.0_f64;
         for index in 0..params.len() {
@@ -72,7 +72,7 @@ fn case(hidden: &[usize], activation: Activation, loss: Loss, of_classes: bool, 
     }
 }
 
-/// Of the largest of a gradient.
+/// Relative to the largest element of the gradient.
 const TOLERANCE: f64 = 1e-6;
 
 #[test]
@@ -100,7 +100,7 @@ fn every_gradient_agrees_with_central_differences() {
     let worst = errors.iter().map(|(error, _)| *error).fold(0.0, f64::max);
     let mut tally = Tally::new(
         "B8",
-        format!("losses, activations, depths and weights whose gradient agrees; the worst: {worst:.1e}"),
+        format!("losses, activations, depths and weights whose gradient agrees; largest error: {worst:.1e}"),
     );
     for (error, name) in errors {
         tally.case(error <= TOLERANCE, || format!("{name}: {error:e}"));
@@ -109,7 +109,7 @@ fn every_gradient_agrees_with_central_differences() {
 }
 
 #[test]
-fn a_wrong_gradient_is_noticed() {
+fn a_wrong_gradient_is_detected() {
     let right = case(&[4], Activation::Tanh, Loss::Mse, false, false);
     let params: Vec<f64> = (0..right.mlp.params_len()).map(noise).collect();
     let other = case(&[4], Activation::Sigmoid, Loss::Mse, false, false);
@@ -122,7 +122,7 @@ fn a_wrong_gradient_is_noticed() {
 }
 
 #[test]
-fn a_sample_of_weight_0_adds_nothing_however_large_it_is() {
+fn a_sample_of_weight_0_contributes_nothing_however_large_it_is() {
     let mut with = case(&[4], Activation::Relu, Loss::CrossEntropy, true, true);
     let params: Vec<f64> = (0..with.mlp.params_len()).map(noise).collect();
     let mut expected = vec![0.0; params.len()];
@@ -140,7 +140,7 @@ fn a_sample_of_weight_0_adds_nothing_however_large_it_is() {
 }
 
 #[test]
-fn a_score_agrees_with_the_gradient_about_the_loss() {
+fn a_score_and_the_gradient_have_the_same_loss() {
     let mlp = Mlp::new(MlpShape {
         inputs: 2,
         hidden: vec![3],

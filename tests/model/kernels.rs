@@ -1,5 +1,5 @@
-//! The product kernels: they compute what the definition says, and the bits of a result depend neither on the number of
-//! rows in a call nor on who computes which shards.
+//! The product kernels: they agree with the definition, and the bits of a result depend neither on
+//! the number of rows in a call nor on which rank computes which shards.
 
 use std::ops::Range;
 
@@ -11,12 +11,13 @@ use phalanx::internals::kernel::{
 };
 use proptest::prelude::*;
 
-/// Small integers: they multiply and add exactly, so that any order of additions gives the same.
+/// Small integers: products and sums are exact, so that every order of additions gives the same
+/// result.
 fn integers(len: usize, salt: usize) -> Vec<f32> {
     (0..len).map(|i| ((i * 31 + salt * 7 + i / 13) % 23) as f32 - 11.0).collect()
 }
 
-/// Values whose sums round differently in each order.
+/// Values whose sums are rounded differently in each order.
 fn fractions(len: usize, salt: u32) -> Vec<f32> {
     let mut state = salt.wrapping_mul(2_654_435_761).wrapping_add(12345);
     let mut next = || {
@@ -34,7 +35,7 @@ fn matrix(values: &[f32], rows: usize) -> ArrayView2<'_, f32> {
     ArrayView2::from_shape((rows, values.len() / rows), values).unwrap()
 }
 
-/// A scratch full of what another call left.
+/// A scratch that contains data of another call.
 fn used_scratch() -> Scratch {
     let mut scratch = Scratch::default();
     let (weight, bias) = (vec![f32::NAN; 40 * 600], vec![f32::NAN; 600]);
@@ -64,7 +65,7 @@ fn backward_inputs(d_outputs: &[f32], weight: &[f32], outs: usize) -> Vec<f32> {
     d_inputs
 }
 
-/// ∂W and then ∂b of rows that are cut into shards at `ends`.
+/// Returns ∂W followed by ∂b, for rows that are split into shards at `ends`.
 fn gradient(d_outputs: &[f32], inputs: &[f32], ends: &[usize]) -> Vec<f32> {
     let rows = ends[ends.len() - 1];
     let (outs, ins) = (d_outputs.len() / rows, inputs.len() / rows);
@@ -76,8 +77,9 @@ fn gradient(d_outputs: &[f32], inputs: &[f32], ends: &[usize]) -> Vec<f32> {
     grads
 }
 
-fn ends(lens: &[usize]) -> Vec<usize> {
-    lens.iter()
+fn ends(lengths: &[usize]) -> Vec<usize> {
+    lengths
+        .iter()
         .scan(0, |end, len| {
             Some({
                 *end += len;
@@ -87,7 +89,7 @@ fn ends(lens: &[usize]) -> Vec<usize> {
         .collect()
 }
 
-fn of_definition(left: ArrayView2<'_, f32>, right: ArrayView2<'_, f32>) -> Vec<f32> {
+fn by_definition(left: ArrayView2<'_, f32>, right: ArrayView2<'_, f32>) -> Vec<f32> {
     let mut found = Array2::zeros((left.nrows(), right.ncols()));
     for ((m, p), value) in found.indexed_iter_mut() {
         *value = left.row(m).iter().zip(right.column(p)).map(|(l, r)| l * r).sum();
@@ -99,9 +101,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn outputs_are_what_the_definition_says(rows in 1_usize..120, ins in 1_usize..70, outs in 1_usize..70) {
+    fn outputs_match_the_definition(rows in 1_usize..120, ins in 1_usize..70, outs in 1_usize..70) {
         let (inputs, weight, bias) = (integers(rows * ins, 1), integers(outs * ins, 2), integers(outs, 3));
-        let mut expected = of_definition(matrix(&inputs, rows), matrix(&weight, outs).reversed_axes());
+        let mut expected = by_definition(matrix(&inputs, rows), matrix(&weight, outs).reversed_axes());
         for row in expected.chunks_exact_mut(outs) {
             row.iter_mut().zip(&bias).for_each(|(value, bias)| *value += bias);
         }
@@ -114,31 +116,31 @@ proptest! {
     }
 
     #[test]
-    fn gradients_of_inputs_are_what_the_definition_says(
+    fn gradients_of_inputs_match_the_definition(
         rows in 1_usize..120, ins in 1_usize..70, outs in 1_usize..70,
     ) {
         let (d_outputs, weight) = (integers(rows * outs, 4), integers(outs * ins, 5));
-        let expected = of_definition(matrix(&d_outputs, rows), matrix(&weight, outs));
+        let expected = by_definition(matrix(&d_outputs, rows), matrix(&weight, outs));
         prop_assert_eq!(backward_inputs(&d_outputs, &weight, outs), expected);
     }
 
     #[test]
-    fn gradients_of_weight_and_bias_are_what_the_definition_says(
-        lens in proptest::collection::vec(1_usize..20, 1..12), ins in 1_usize..150, outs in 1_usize..70,
+    fn gradients_of_weight_and_bias_match_the_definition(
+        lengths in proptest::collection::vec(1_usize..20, 1..12), ins in 1_usize..150, outs in 1_usize..70,
     ) {
-        let ends = ends(&lens);
+        let ends = ends(&lengths);
         let rows = ends[ends.len() - 1];
         let (d_outputs, inputs) = (integers(rows * outs, 6), integers(rows * ins, 7));
         let left = matrix(&d_outputs, rows);
-        let mut expected = of_definition(left.reversed_axes(), matrix(&inputs, rows));
+        let mut expected = by_definition(left.reversed_axes(), matrix(&inputs, rows));
         let ones = vec![1.0; rows];
-        expected.extend(of_definition(left.reversed_axes(), matrix(&ones, rows)));
+        expected.extend(by_definition(left.reversed_axes(), matrix(&ones, rows)));
         prop_assert_eq!(gradient(&d_outputs, &inputs, &ends), expected);
     }
 
-    /// Some consecutive rows of a call, computed in a call of their own and there in another place.
+    /// Some consecutive rows of a call, computed in a separate call, at another position.
     #[test]
-    fn the_bits_of_a_row_do_not_depend_on_the_others(
+    fn the_bits_of_a_row_do_not_depend_on_other_rows(
         rows in 1_usize..130, first in 0_usize..130, len in 1_usize..130, ins in 1_usize..40, outs in 1_usize..40,
     ) {
         let first = first.min(rows - 1);
@@ -153,27 +155,28 @@ proptest! {
         prop_assert_eq!(bits(&alone), bits(&d_inputs[part.start * ins..part.end * ins]));
     }
 
-    /// Ranks own runs of shards, cut anywhere. Each computes the maximal complete subtrees of its run, in one call each
-    /// or shard by shard; what remains of all ranks is combined in the tree. All that gives the bits of one call.
+    /// Each rank owns a run of shards, split anywhere. It computes the maximal complete subtrees of
+    /// its run, in one call each or shard by shard; the results of all ranks are combined in the
+    /// tree. The result has the bits of one call.
     #[test]
-    fn the_bits_of_a_gradient_do_not_depend_on_who_owns_which_shards(
-        lens in proptest::collection::vec(1_usize..9, 1..20),
-        cuts in proptest::collection::vec(0_usize..20, 0..5),
+    fn the_bits_of_a_gradient_do_not_depend_on_which_rank_owns_which_shards(
+        lengths in proptest::collection::vec(1_usize..9, 1..20),
+        boundaries in proptest::collection::vec(0_usize..20, 0..5),
         ins in 1_usize..70,
         outs in 1_usize..30,
     ) {
-        let ends = ends(&lens);
+        let ends = ends(&lengths);
         let rows = ends[ends.len() - 1];
         let all = Batch { d_outputs: fractions(rows * outs, 8), inputs: fractions(rows * ins, 9), ends };
         let whole = gradient(&all.d_outputs, &all.inputs, &all.ends);
 
         let mut nodes: Vec<(Node, Vec<f32>)> = Vec::new();
-        for run in runs(cuts, lens.len()) {
+        for run in runs(boundaries, lengths.len()) {
             nodes.extend(subtrees(run).map(|node| (node, all.gradient(node.leaves()))));
         }
         prop_assert_eq!(bits(&Stack::fold(nodes, add).unwrap()), bits(&whole));
 
-        let leaves = (0..lens.len()).map(|shard| (Node::leaf(shard), all.gradient(shard..shard + 1)));
+        let leaves = (0..lengths.len()).map(|shard| (Node::leaf(shard), all.gradient(shard..shard + 1)));
         prop_assert_eq!(bits(&Stack::fold(leaves, add).unwrap()), bits(&whole));
     }
 }
@@ -181,21 +184,21 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Rows that lie in several parts, and any segment: from within a row to within another.
+    /// Rows in several parts, and any segment: it may begin and end within a row.
     #[test]
-    fn a_segment_of_a_gradient_has_the_bits_that_it_has_in_the_whole(
-        lens in proptest::collection::vec(0_usize..9, 1..20),
-        cuts in proptest::collection::vec(0_usize..20, 0..5),
+    fn a_segment_of_a_gradient_has_the_bits_of_the_whole_gradient(
+        lengths in proptest::collection::vec(0_usize..9, 1..20),
+        boundaries in proptest::collection::vec(0_usize..20, 0..5),
         (start, end) in (0_usize..3000, 0_usize..3000),
         ins in 1_usize..70,
         outs in 1_usize..40,
     ) {
-        let ends = ends(&lens);
+        let ends = ends(&lengths);
         let rows = ends[ends.len() - 1];
         prop_assume!(rows > 0);
         let all = Batch { d_outputs: fractions(rows * outs, 8), inputs: fractions(rows * ins, 9), ends };
         let whole = gradient(&all.d_outputs, &all.inputs, &all.ends);
-        let parts: Vec<_> = runs(cuts, lens.len()).into_iter().map(|run| all.part(run)).collect();
+        let parts: Vec<_> = runs(boundaries, lengths.len()).into_iter().map(|run| all.part(run)).collect();
         let parts = parts.iter().map(|(d_outputs, inputs, ends)| ShardRows { d_outputs, inputs, ends });
         let mut scratch = used_scratch();
 
@@ -203,7 +206,7 @@ proptest! {
         let segment = start.min(end)..start.max(end);
         let mut found = vec![f32::NAN; outs * ins];
         weight_gradient(parts.clone(), (outs, ins), segment.clone(), &mut scratch, &mut |range, values| {
-            assert!(found[range.clone()].iter().all(|value| value.is_nan()), "{range:?} comes twice");
+            assert!(found[range.clone()].iter().all(|value| value.is_nan()), "{range:?} was passed twice");
             found[range].copy_from_slice(values);
         });
         prop_assert_eq!(bits(&found[segment.clone()]), bits(&whole[segment.clone()]));
@@ -225,7 +228,7 @@ struct Batch {
 }
 
 impl Batch {
-    /// Rows and ends of some shards.
+    /// Returns the rows and ends of some shards.
     fn part(&self, shards: Range<usize>) -> (&[f32], Panels, Vec<usize>) {
         let rows = self.ends[self.ends.len() - 1];
         let (outs, ins) = (self.d_outputs.len() / rows, self.inputs.len() / rows);
@@ -237,7 +240,7 @@ impl Batch {
         (&self.d_outputs[start * outs..stop * outs], inputs, ends)
     }
 
-    /// The gradient of some shards, by one call.
+    /// Computes the gradient of some shards in one call.
     fn gradient(&self, shards: Range<usize>) -> Vec<f32> {
         let rows = self.ends[self.ends.len() - 1];
         let (outs, ins) = (self.d_outputs.len() / rows, self.inputs.len() / rows);
@@ -248,15 +251,15 @@ impl Batch {
     }
 }
 
-/// 0..len, cut at some places.
-fn runs(mut cuts: Vec<usize>, len: usize) -> Vec<Range<usize>> {
-    cuts.iter_mut().for_each(|cut| *cut = (*cut).min(len));
-    cuts.extend([0, len]);
-    cuts.sort_unstable();
-    cuts.windows(2).map(|pair| pair[0]..pair[1]).collect()
+/// Splits 0..len at some positions.
+fn runs(mut boundaries: Vec<usize>, len: usize) -> Vec<Range<usize>> {
+    boundaries.iter_mut().for_each(|cut| *cut = (*cut).min(len));
+    boundaries.extend([0, len]);
+    boundaries.sort_unstable();
+    boundaries.windows(2).map(|pair| pair[0]..pair[1]).collect()
 }
 
-/// The maximal complete subtrees of some shards.
+/// Returns the maximal complete subtrees of some shards.
 fn subtrees(shards: Range<usize>) -> impl Iterator<Item = Node> {
     let mut stack = Stack::with_capacity(shards.len());
     shards.for_each(|shard| stack.push(Node::leaf(shard), (), |(), ()| ()));
@@ -267,25 +270,26 @@ fn add(left: Vec<f32>, right: Vec<f32>) -> Vec<f32> {
     left.iter().zip(&right).map(|(left, right)| left + right).collect()
 }
 
-/// Shapes in which there are several blocks of depth, of rows, of panels and of strips.
+/// Shapes with several blocks of depth, of rows, of panels and of strips.
 #[test]
-fn large_layers_are_what_the_definition_says() {
+fn large_layers_match_the_definition() {
     for (rows, ins, outs) in [(100, 1100, 300), (97, 530, 17), (205, 300, 1030)] {
         let (inputs, weight, bias) = (integers(rows * ins, 1), integers(outs * ins, 2), vec![0.0; outs]);
-        let expected = of_definition(matrix(&inputs, rows), matrix(&weight, outs).reversed_axes());
+        let expected = by_definition(matrix(&inputs, rows), matrix(&weight, outs).reversed_axes());
         assert!(forward(&inputs, &weight, &bias) == expected, "forward {rows} {ins} {outs}");
 
         let d_outputs = integers(rows * outs, 3);
-        let expected = of_definition(matrix(&d_outputs, rows), matrix(&weight, outs));
+        let expected = by_definition(matrix(&d_outputs, rows), matrix(&weight, outs));
         assert!(backward_inputs(&d_outputs, &weight, outs) == expected, "inputs {rows} {ins} {outs}");
 
-        let expected = of_definition(matrix(&d_outputs, rows).reversed_axes(), matrix(&inputs, rows));
+        let expected = by_definition(matrix(&d_outputs, rows).reversed_axes(), matrix(&inputs, rows));
         let found = gradient(&d_outputs, &inputs, &[30, 31, 64, rows]);
         assert!(found[..outs * ins] == expected, "weight {rows} {ins} {outs}");
     }
 }
 
-/// The order that the docs promise, whatever the blocks: products are added one after the other, rounded once or twice.
+/// The documented order, independent of blocks: products are added one by one, and rounded once or
+/// twice.
 #[test]
 fn an_output_is_one_chain_of_multiply_adds_that_starts_from_the_bias() {
     for (rows, ins, outs) in [(7, 100, 40), (3, 1500, 20), (101, 600, 260)] {
@@ -305,7 +309,7 @@ fn an_output_is_one_chain_of_multiply_adds_that_starts_from_the_bias() {
 }
 
 #[test]
-fn a_row_that_is_not_finite_spoils_itself_alone() {
+fn a_non_finite_row_affects_only_itself() {
     let (rows, ins, outs) = (20, 30, 21);
     for spoilt in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let (mut inputs, weight) = (integers(rows * ins, 1), vec![0.0; outs * ins]);
@@ -321,7 +325,7 @@ fn a_row_that_is_not_finite_spoils_itself_alone() {
 }
 
 #[test]
-fn what_is_not_finite_reaches_the_gradients_it_belongs_to_and_no_others() {
+fn non_finite_values_reach_only_the_gradients_that_they_belong_to() {
     let (rows, ins, outs) = (20, 30, 21);
     let (mut d_outputs, inputs) = (vec![1.0; rows * outs], vec![1.0; rows * ins]);
     d_outputs[7 * outs + 5] = f32::NAN;
@@ -363,14 +367,14 @@ fn no_rows_give_no_outputs() {
 }
 
 #[test]
-#[should_panic(expected = "4 results for each of 2 rows")]
-fn outputs_of_another_shape_are_refused() {
+#[should_panic(expected = "outputs have 4 values in each of 2 rows")]
+fn outputs_of_the_wrong_shape_are_rejected() {
     let layer = Linear::new(&[1.0; 12], &[0.0; 4]);
     layer.forward(&[1.0; 6], &mut [0.0; 9], Epilogue::Identity, &mut Scratch::default());
 }
 
 #[test]
-#[should_panic(expected = "shards follow one another")]
-fn ends_that_descend_are_refused() {
+#[should_panic(expected = "shards are in order")]
+fn descending_ends_are_rejected() {
     backward_weight(&[1.0; 3], &[1.0; 3], &[2, 1, 3], &mut [0.0], &mut Scratch::default());
 }

@@ -1,4 +1,4 @@
-//! Models: their gradients, the kernels beneath, and their interchange as ONNX.
+//! Models: their gradients, their kernels, and the export to ONNX.
 
 mod gradients;
 mod kernels;

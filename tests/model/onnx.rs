@@ -1,5 +1,6 @@
-//! What is written as ONNX is the model: its bytes are taken apart here by the rules of protocol buffers and the field numbers of
-//! `onnx/onnx.proto3`, and its graph is computed in f64, operator by operator. `checks/onnx_export.py` asks onnxruntime the same.
+//! An exported ONNX file contains the model: its bytes are parsed here by the rules of Protocol
+//! Buffers and the field numbers of `onnx/onnx.proto3`, and its graph is evaluated in f64, operator
+//! by operator. `checks/onnx_export.py` runs the same check with onnxruntime.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,7 +11,7 @@ use phalanx::internals::OnnxModel;
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::train::predict;
 
-/// Fields of a message in their order: a number, or bytes that may be text or a message.
+/// The fields of a message, in order: a number, or bytes that may be text or a message.
 struct Message<'a>(Vec<(u64, Field<'a>)>);
 
 #[derive(Clone, Copy)]
@@ -85,7 +86,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// An array: extents, and numbers with the last extent the fastest.
+/// An array: dimensions, and numbers in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 struct Tensor {
     dims: Vec<usize>,
@@ -111,7 +112,8 @@ impl Tensor {
         Self { dims: self.dims.clone(), values: self.values.iter().map(|x| f(*x)).collect() }
     }
 
-    /// Element by element, the smaller one repeated over the first extents of the larger.
+    /// Applies `f` elementwise; the smaller array is repeated along the first dimensions of the
+    /// larger one.
     fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Self {
         let larger = if self.values.len() < other.values.len() { other } else { self };
         let smaller = if self.values.len() < other.values.len() { self } else { other };
@@ -121,7 +123,7 @@ impl Tensor {
         Self { dims: larger.dims.clone(), values }
     }
 
-    /// A Bᵀ + c.
+    /// Returns A Bᵀ + c.
     fn gemm(&self, b: &Self, c: &Self) -> Self {
         let (outputs, inputs) = (b.dims[0], b.dims[1]);
         assert_eq!((self.dims[1], c.dims.as_slice()), (inputs, &[outputs][..]));
@@ -139,7 +141,7 @@ impl Tensor {
         Self { dims: self.dims.clone(), values: self.values.chunks(self.dims[1]).flat_map(row).collect() }
     }
 
-    fn beside(&self, other: &Self) -> Self {
+    fn concatenate(&self, other: &Self) -> Self {
         let rows = self.values.chunks(self.dims[1]).zip(other.values.chunks(other.dims[1]));
         let values = rows.flat_map(|(a, b)| [a, b].concat()).collect();
         Self { dims: vec![self.dims[0], self.dims[1] + other.dims[1]], values }
@@ -147,7 +149,7 @@ impl Tensor {
 }
 
 /// Computes every value of a `GraphProto`: node = 1, initializer = 5, input = 11.
-fn computed(graph: &Message<'_>, input: Tensor) -> HashMap<String, Tensor> {
+fn evaluate(graph: &Message<'_>, input: Tensor) -> HashMap<String, Tensor> {
     let mut values: HashMap<_, _> =
         graph.messages(5).map(|tensor| (tensor.text(8), Tensor::read(&tensor))).collect();
     values.insert(graph.message(11).text(1), input);
@@ -170,10 +172,10 @@ fn computed(graph: &Message<'_>, input: Tensor) -> HashMap<String, Tensor> {
             ("Erf", [z]) => z.map(libm::erf),
             ("Gemm", [a, b, c]) if attribute("transB") == 1 => a.gemm(b, c),
             ("Softmax", [z]) if attribute("axis") == -1 => z.softmax(),
-            ("Concat", [a, b]) if attribute("axis") == 1 => a.beside(b),
+            ("Concat", [a, b]) if attribute("axis") == 1 => a.concatenate(b),
             (other, _) => panic!("{other} of {} inputs", inputs.len()),
         };
-        assert!(values.insert(node.text(2), output).is_none(), "each value is computed once");
+        assert!(values.insert(node.text(2), output).is_none(), "each value is evaluated once");
     }
     values
 }
@@ -181,7 +183,7 @@ fn computed(graph: &Message<'_>, input: Tensor) -> HashMap<String, Tensor> {
 const SAMPLES: usize = 50;
 const FEATURES: usize = 6;
 
-/// Numbers of all sizes, the same in every run.
+/// Numbers of various magnitudes, the same in every run.
 fn features() -> Array2<f32> {
     Array2::from_shape_fn((SAMPLES, FEATURES), |(row, column)| {
         ((row * 31 + column * 17) % 23) as f32 / 4.0 - 2.5 + column as f32
@@ -204,7 +206,8 @@ fn model(hidden: &[usize], outputs: usize, activation: Activation, loss: Loss) -
     }
 }
 
-/// The last output of the graph holds what `predict` says, a row of probabilities or values for each sample.
+/// Checks that the last output of the graph equals the result of `predict`, a row of probabilities
+/// or values per sample.
 fn check(model: &ModelFile, names: &[(&str, usize)]) {
     check_to(model, names, 1e-6);
 }
@@ -223,7 +226,7 @@ fn check_to(model: &ModelFile, names: &[(&str, usize)], tolerance: f64) {
     let graph = Message::read(&bytes).message(7);
     let input =
         Tensor { dims: vec![SAMPLES, FEATURES], values: features().iter().map(|x| f64::from(*x)).collect() };
-    let values = computed(&graph, input);
+    let values = evaluate(&graph, input);
     for (declared, (name, width)) in graph.messages(12).zip(names) {
         assert_eq!((declared.text(1).as_str(), &values[*name].dims), (*name, &vec![SAMPLES, *width]));
     }
@@ -242,7 +245,7 @@ fn check_to(model: &ModelFile, names: &[(&str, usize)], tolerance: f64) {
 }
 
 #[test]
-fn the_graph_computes_what_predict_says() {
+fn the_graph_computes_the_result_of_predict() {
     for &activation in Activation::ALL {
         for hidden in [&[][..], &[9], &[9, 5, 7]] {
             let mut classes = model(hidden, 3, activation, Loss::CrossEntropy);
@@ -268,7 +271,7 @@ fn standardization_is_part_of_the_graph() {
 }
 
 #[test]
-fn values_leave_the_graph_in_the_units_of_the_targets() {
+fn output_values_are_in_the_units_of_the_targets() {
     let values = (0..2 * SAMPLES).map(|at| (at % 2 * 10 + at * 7 % 13) as f32).collect();
     let data = Dataset::from_arrays(features(), Targets::Values { values, outputs: 2 }, None).unwrap();
     let mut model = model(&[9], 2, Activation::Relu, Loss::Mse);
@@ -279,14 +282,15 @@ fn values_leave_the_graph_in_the_units_of_the_targets() {
 }
 
 #[test]
-fn the_file_says_what_it_needs_and_what_it_is() {
+fn the_file_declares_its_versions_and_metadata() {
     let mut model = model(&[9], 3, Activation::Gelu, Loss::CrossEntropy);
     let names = ["a,b".to_owned(), "\"c\"\nd".to_owned(), "é".to_owned()];
     model.classes = Some(Classes::new(names.to_vec()));
     model.options.insert("lr".to_owned(), 0.1.into());
     let bytes = OnnxModel::new(&model).unwrap().to_bytes();
     let file = Message::read(&bytes);
-    // ModelProto: ir_version = 1, producer_name = 2, producer_version = 3, opset_import = 8, metadata_props = 14.
+    // ModelProto: ir_version = 1, producer_name = 2, producer_version = 3, opset_import = 8,
+    // metadata_props = 14.
     assert_eq!((file.number(1), file.text(2)), (8, "phalanx".to_owned()));
     assert_eq!(file.text(3), env!("CARGO_PKG_VERSION"));
     let opsets: Vec<_> = file.messages(8).map(|opset| (opset.text(1), opset.number(2))).collect();
@@ -297,7 +301,8 @@ fn the_file_says_what_it_needs_and_what_it_is() {
     assert_eq!(metadata["params_sha256"], params_sha256(&model.params));
     assert!(metadata["features"].contains("IDX images / 255"));
 
-    // ValueInfoProto.type = 2, TypeProto.tensor_type = 1: elem_type = 1, shape = 2, dim = 1: dim_value = 1, dim_param = 2.
+    // ValueInfoProto.type = 2, TypeProto.tensor_type = 1: elem_type = 1, shape = 2, dim = 1:
+    // dim_value = 1, dim_param = 2.
     let graph = file.message(7);
     let input = graph.message(11).message(2).message(1);
     let dims: Vec<_> = input.message(2).messages(1).map(|dim| (dim.number(1), dim.text(2))).collect();

@@ -1,5 +1,6 @@
-//! Shows that params and optimizer state have the same bits however the blocks are cut into segments, in one phase or
-//! two, and across saving and loading; and that the fast forms follow the slow definitions on random data.
+//! Tests that params and optimizer state have the same bits regardless of how the blocks are split
+//! into segments, in one phase or two, and across saving and loading; and that the fast versions
+//! agree with the slow definitions on random data.
 
 use phalanx::internals::Blocks;
 use phalanx::optim::{
@@ -8,7 +9,7 @@ use phalanx::optim::{
 use proptest::prelude::*;
 use std::ops::Range;
 
-/// One configuration for every branch of the arithmetic.
+/// Returns one configuration for every branch of the arithmetic.
 fn configurations() -> Vec<OptimizerOptions> {
     let of = |kind| OptimizerOptions { kind, l2: 0.01, weight_decay: 0.02, ..OptimizerOptions::default() };
     let momentum = |kind, form, nesterov| OptimizerOptions {
@@ -29,7 +30,7 @@ fn configurations() -> Vec<OptimizerOptions> {
     all
 }
 
-/// A group of optimizers, one per segment, that exchanges block sums as ranks do.
+/// A group of optimizers, one per segment, that exchange block sums as ranks do.
 struct Group {
     blocks: Blocks,
     optimizers: Vec<(Range<usize>, Optimizer)>,
@@ -58,7 +59,7 @@ impl Group {
         }
     }
 
-    /// The bits of params and of all state buffers, whole.
+    /// Returns the bits of the params and of all state buffers, concatenated over the segments.
     fn bits(&self, params: &[f32]) -> Vec<Vec<u32>> {
         let names = self.optimizers[0].1.hyper().state_names();
         let whole = |name: &&str| -> Vec<f32> {
@@ -79,10 +80,11 @@ fn wave(len: usize, seed: u64) -> Vec<f32> {
     (0..len).map(|i| (x(i) >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
 }
 
-/// A wave that keeps its distance from 0: at least 1/16.
+/// Returns a wave whose values are at least 1/16 away from 0.
 ///
-/// The penalty λw of these tests is below 1/64, so that it cancels none of these gradients. Of a gradient that it does cancel, no digit is
-/// left in f32, and the rules that divide by its size show it as a change of params: one run in about twenty of a test on plain waves.
+/// The penalty λw of these tests is below 1/64, so it cannot cancel any of these gradients. A
+/// canceled gradient has no significant digits left in f32, and the rules that divide by its size
+/// turn this into a difference in the params: in about one of twenty runs of a test on plain waves.
 fn clear_wave(len: usize, seed: u64) -> Vec<f32> {
     wave(len, seed).into_iter().map(|x| (0.0625 + 0.9375 * x.abs()).copysign(x)).collect()
 }
@@ -101,7 +103,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn params_and_state_have_the_same_bits_for_any_cut(
+    fn params_and_state_have_the_same_bits_for_any_segmentation(
         tensor_lens in prop::collection::vec(0_usize..3000, 1..5),
         mut inner in prop::collection::vec(0_usize..20, 0..6),
         seed in 0_u64..1000,
@@ -142,7 +144,7 @@ proptest! {
     }
 
     #[test]
-    fn fast_forms_follow_the_slow_definitions(
+    fn fast_versions_agree_with_the_slow_definitions(
         tensor_lens in prop::collection::vec(1_usize..3000, 1..4),
         seed in 0_u64..1000,
     ) {
@@ -164,14 +166,14 @@ proptest! {
                 }
             }
             for (w, expected) in params.iter().zip(&expected) {
-                prop_assert!((f64::from(*w) - expected).abs() < 2e-6, "{w} for {expected} with {options:?}");
+                prop_assert!((f64::from(*w) - expected).abs() < 2e-6, "{w} instead of {expected} with {options:?}");
             }
         }
     }
 }
 
 #[test]
-fn the_balanced_cut_gives_the_same_bits_for_every_world_size() {
+fn balanced_segments_give_the_same_bits_for_every_world_size() {
     let tensor_lens = [5000, 1, 2048, 10];
     let blocks = Blocks::new(&tensor_lens);
     for options in configurations() {
@@ -183,7 +185,7 @@ fn the_balanced_cut_gives_the_same_bits_for_every_world_size() {
 }
 
 #[test]
-fn a_run_resumed_from_its_state_goes_on_to_the_same_bits() {
+fn a_run_resumed_from_its_state_is_bit_identical_to_an_uninterrupted_one() {
     let tensor_lens = [1500, 7];
     let cut = [0, 1, 3];
     for options in configurations() {
@@ -205,13 +207,13 @@ fn a_run_resumed_from_its_state_goes_on_to_the_same_bits() {
 }
 
 #[test]
-fn state_that_does_not_fit_is_refused_and_changes_nothing() {
+fn mismatched_state_is_refused_and_changes_nothing() {
     let hyper = OptimizerOptions::new(OptimizerKind::Adam).hyper().unwrap();
     let mut optimizer = Optimizer::for_segment(&hyper, &Blocks::new(&[3]), 0..1);
     assert_eq!(
         optimizer.load_state("momentum_buffer", &[1.0; 3]).unwrap_err().to_string(),
-        "adam as configured keeps no state \"momentum_buffer\", it keeps exp_avg, exp_avg_sq; use the optimizer options \
-         the state was saved with"
+        "adam as configured has no state \"momentum_buffer\"; its state buffers: exp_avg, exp_avg_sq; use the optimizer \
+         options the state was saved with"
     );
     assert_eq!(
         optimizer.load_state("exp_avg", &[1.0; 2]),
@@ -223,19 +225,19 @@ fn state_that_does_not_fit_is_refused_and_changes_nothing() {
 }
 
 #[test]
-fn bad_gradients_reach_the_params() {
+fn non_finite_gradients_reach_the_params() {
     for options in configurations() {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             let mut group = Group::new(&options, &[4], &[0, 1]);
             let mut params = [1.0, 2.0, 3.0, 4.0];
             group.step(0.1, &mut params, &[0.5, bad, 0.5, 0.5]);
-            assert!(!params[1].is_finite(), "{bad} vanished with {options:?}");
+            assert!(!params[1].is_finite(), "{bad} was lost with {options:?}");
         }
     }
 }
 
 #[test]
-fn a_rate_of_zero_moves_nothing() {
+fn a_rate_of_zero_changes_no_params() {
     for options in configurations() {
         let mut group = Group::new(&options, &[4], &[0, 1]);
         let mut params = [1.0, 2.0, 3.0, 4.0];
@@ -245,22 +247,22 @@ fn a_rate_of_zero_moves_nothing() {
 }
 
 #[test]
-#[should_panic(expected = "lars needs norms between two phases")]
-fn a_segment_of_several_is_not_updated_by_lars_in_one_phase() {
+#[should_panic(expected = "lars needs tensor norms between its two phases")]
+fn lars_cannot_update_one_of_several_segments_in_one_phase() {
     let hyper = OptimizerOptions::new(OptimizerKind::Lars).hyper().unwrap();
     Optimizer::for_segment(&hyper, &Blocks::new(&[1, 1]), 0..1).update(0.1, &mut [1.0], &mut [1.0]);
 }
 
 #[test]
-#[should_panic(expected = "grads do not fit the segment")]
-fn grads_of_another_length_are_a_bug() {
+#[should_panic(expected = "grads do not have the segment's length")]
+fn grads_of_the_wrong_length_panic() {
     let hyper = OptimizerOptions::default().hyper().unwrap();
     Optimizer::for_segment(&hyper, &Blocks::new(&[2]), 0..1).update(0.1, &mut [1.0; 2], &mut [1.0]);
 }
 
 #[test]
-#[should_panic(expected = "rate -1.0 is not")]
-fn a_negative_rate_is_a_bug() {
+#[should_panic(expected = "rate -1.0 is negative")]
+fn a_negative_rate_panics() {
     let hyper = OptimizerOptions::default().hyper().unwrap();
     Optimizer::for_segment(&hyper, &Blocks::new(&[1]), 0..1).update(-1.0, &mut [1.0], &mut [1.0]);
 }

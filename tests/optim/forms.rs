@@ -1,11 +1,12 @@
-//! Shows that each form of ε, the penalty over the weight of a batch and the sparing of biases are what the slow definition
-//! says, tensor by tensor, and that they do not depend on how the params are cut.
+//! Tests that each form of ε, the penalty divided by the weight of a batch and the exclusion of
+//! biases agree with the slow definition, tensor by tensor, and do not depend on how the params are
+//! split into segments.
 
 use phalanx::internals::Blocks;
 use phalanx::optim::{EpsForm, Optimizer, OptimizerKind, OptimizerOptions, reference::TensorOptimizer};
 
-/// A weight, a bias that goes on over blocks, a weight, a bias.
-const LENS: [usize; 4] = [1500, 1100, 40, 7];
+/// A weight, a bias of several blocks, a weight, a bias.
+const TENSOR_LENS: [usize; 4] = [1500, 1100, 40, 7];
 const BIASES: [bool; 4] = [false, true, false, true];
 
 fn wave(i: usize, step: usize) -> f32 {
@@ -20,7 +21,7 @@ fn forms(kind: OptimizerKind) -> &'static [EpsForm] {
     }
 }
 
-/// All that may be combined: ε small and seen, where it may stand.
+/// Returns all combinations: every form of ε that the rule has, with an ε large enough to matter.
 fn variants(kind: OptimizerKind) -> Vec<OptimizerOptions> {
     let base =
         OptimizerOptions { l2: 0.3, weight_decay: 0.2, no_bias_decay: true, ..OptimizerOptions::new(kind) };
@@ -28,9 +29,9 @@ fn variants(kind: OptimizerKind) -> Vec<OptimizerOptions> {
     if forms(kind).is_empty() { vec![base] } else { forms(kind).iter().map(with).collect() }
 }
 
-/// Ten steps over `cuts` segments, the penalty divided by 2, 3, 2, 3 ...
+/// Runs ten steps on `world_size` segments, with the penalty divided by 3, 2, 3, 2 ...
 fn fast(options: OptimizerOptions, world_size: usize) -> Vec<f32> {
-    let blocks = Blocks::new(&LENS).with_biases(BIASES.to_vec());
+    let blocks = Blocks::new(&TENSOR_LENS).with_biases(BIASES.to_vec());
     let hyper = options.hyper().unwrap();
     let cuts = blocks.cut(world_size);
     let mut optimizers: Vec<_> =
@@ -52,12 +53,12 @@ fn fast(options: OptimizerOptions, world_size: usize) -> Vec<f32> {
     params
 }
 
-/// The same by the slow definition, which has one λ: a new optimizer cannot be made each step, so that steps differ in λ
-/// by what is added to the gradient here.
+/// Runs the same steps by the slow definition. It has a single λ, and its state must persist from
+/// step to step, so the changing penalty is added to the gradient here.
 fn slow(options: OptimizerOptions) -> Vec<f64> {
     let mut params = Vec::new();
     let mut start = 0;
-    for (len, is_bias) in LENS.into_iter().zip(BIASES) {
+    for (len, is_bias) in TENSOR_LENS.into_iter().zip(BIASES) {
         let decay = if is_bias { 0.0 } else { options.weight_decay };
         let own = OptimizerOptions { l2: 0.0, weight_decay: decay, ..options };
         let mut optimizer = TensorOptimizer::new(&own.hyper().unwrap(), len);
@@ -75,34 +76,34 @@ fn slow(options: OptimizerOptions) -> Vec<f64> {
 }
 
 #[test]
-fn every_form_is_what_the_slow_definition_says() {
+fn every_form_agrees_with_the_slow_definition() {
     for &kind in OptimizerKind::ALL {
-        // Lars has λ in its norms too; its sparing is seen below.
+        // Lars also uses λ in its norms; the next test covers its exclusion of biases.
         for options in variants(kind).into_iter().filter(|_| kind != OptimizerKind::Lars) {
             let (found, expected) = (fast(options, 1), slow(options));
-            let apart =
+            let difference =
                 found.iter().zip(&expected).map(|(f, e)| (f64::from(*f) - e).abs()).fold(0.0, f64::max);
-            assert!(apart < 2e-6, "{options:?}: {apart:e}");
+            assert!(difference < 2e-6, "{options:?}: {difference:e}");
         }
     }
 }
 
 #[test]
-fn spared_biases_move_as_without_penalties_and_weights_as_with_them() {
+fn excluded_biases_are_updated_without_penalties_and_weights_with_them() {
     for &kind in OptimizerKind::ALL {
-        for spared in variants(kind) {
-            let all = OptimizerOptions { no_bias_decay: false, ..spared };
+        for excluded in variants(kind) {
+            let all = OptimizerOptions { no_bias_decay: false, ..excluded };
             let none = OptimizerOptions { l2: 0.0, weight_decay: 0.0, ..all };
-            let [spared, all, none] = [spared, all, none].map(|options| fast(options, 1));
+            let [excluded, all, none] = [excluded, all, none].map(|options| fast(options, 1));
             assert!(all[1500..2600] != none[1500..2600] && all[..1500] != none[..1500]);
-            assert!(spared[..1500] == all[..1500] && spared[2600..2640] == all[2600..2640], "{kind}");
-            assert!(spared[1500..2600] == none[1500..2600] && spared[2640..] == none[2640..], "{kind}");
+            assert!(excluded[..1500] == all[..1500] && excluded[2600..2640] == all[2600..2640], "{kind}");
+            assert!(excluded[1500..2600] == none[1500..2600] && excluded[2640..] == none[2640..], "{kind}");
         }
     }
 }
 
 #[test]
-fn the_bits_do_not_depend_on_the_cut_nor_on_the_pieces() {
+fn the_bits_do_not_depend_on_segments_or_pieces() {
     for &kind in OptimizerKind::ALL {
         for options in variants(kind) {
             let whole = fast(options, 1);
@@ -111,7 +112,7 @@ fn the_bits_do_not_depend_on_the_cut_nor_on_the_pieces() {
             if hyper.needs_tensor_norms() {
                 continue;
             }
-            let blocks = Blocks::new(&LENS).with_biases(BIASES.to_vec());
+            let blocks = Blocks::new(&TENSOR_LENS).with_biases(BIASES.to_vec());
             let mut optimizer = Optimizer::for_segment(&hyper, &blocks, 0..blocks.len());
             let mut params: Vec<f32> = (0..blocks.params_len()).map(|i| wave(i, 0)).collect();
             for step in 1..=10 {

@@ -1,4 +1,4 @@
-//! The update rules: against PyTorch, cut into segments, and in their forms.
+//! Tests of the update rules: comparison with PyTorch, segmentation, and variants of the formulas.
 
 mod cuts;
 mod forms;

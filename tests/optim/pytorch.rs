@@ -1,12 +1,13 @@
-//! Shows that every optimizer makes the updates of PyTorch's (2.15, in f64), or, for those that `torch.optim` lacks, of
-//! the formulas of their sources: 20 steps on two tensors of 3 and 4 params, with a rate that changes on the way.
+//! Tests that every optimizer computes the updates of PyTorch (2.15, in f64) or, if `torch.optim`
+//! lacks it, of the formulas in its source: 20 steps on two tensors of 3 and 4 params, with a rate
+//! that changes during the run.
 //!
 //! `fixtures/optim_pytorch.json` was written by:
 //!
 //! ```python
 //! import json, torch
 //! torch.set_default_dtype(torch.float64)
-//! LENS, STEPS = [3, 4], 20
+//! STEPS = 20
 //! def start():
 //!     flat = [((5 * i) % 9 - 4) / 4 + 1 / 8 for i in range(7)]
 //!     return [torch.tensor(flat[:3]), torch.tensor(flat[3:])]
@@ -83,7 +84,7 @@ use phalanx::internals::Blocks;
 use phalanx::optim::{Optimizer, OptimizerKind, OptimizerOptions, reference::TensorOptimizer};
 use serde::Deserialize;
 
-/// A run of `STEPS` steps and the params it ended with.
+/// A run of `STEPS` steps and its final params.
 #[derive(Deserialize)]
 struct Case {
     options: OptimizerOptions,
@@ -124,7 +125,7 @@ fn train(case: &Case) -> Vec<f32> {
     params
 }
 
-/// The same by the crate's own slow definition, in f64.
+/// Runs the same steps by the crate's slow definition, in f64.
 fn train_by_reference(case: &Case) -> Vec<f64> {
     let hyper = case.options.hyper().unwrap();
     let mut params: Vec<f64> = initial_params().into_iter().map(f64::from).collect();
@@ -143,7 +144,7 @@ fn worst_relative_error(found: impl IntoIterator<Item = f64>, expected: &[f64]) 
 }
 
 #[test]
-fn every_optimizer_makes_the_updates_of_pytorch() {
+fn every_optimizer_computes_the_updates_of_pytorch() {
     for case in cases() {
         let error = worst_relative_error(train(&case).into_iter().map(f64::from), &case.params);
         assert!(error < 1e-5, "relative error {error:e} with {:?}", case.options);
@@ -151,7 +152,7 @@ fn every_optimizer_makes_the_updates_of_pytorch() {
 }
 
 #[test]
-fn the_slow_definitions_make_the_updates_of_pytorch() {
+fn the_slow_definitions_compute_the_updates_of_pytorch() {
     for case in cases() {
         let error = worst_relative_error(train_by_reference(&case), &case.params);
         assert!(error < 1e-12, "relative error {error:e} with {:?}", case.options);
@@ -159,7 +160,7 @@ fn the_slow_definitions_make_the_updates_of_pytorch() {
 }
 
 #[test]
-fn every_kind_is_compared_and_no_two_cases_end_alike() {
+fn every_kind_is_compared_and_all_cases_end_with_different_params() {
     let cases = cases();
     for kind in OptimizerKind::ALL {
         assert!(cases.iter().any(|case| case.options.kind == *kind), "{kind}");
@@ -167,7 +168,7 @@ fn every_kind_is_compared_and_no_two_cases_end_alike() {
     for (i, case) in cases.iter().enumerate() {
         for other in &cases[..i] {
             let error = worst_relative_error(case.params.iter().copied(), &other.params);
-            assert!(error > 1e-5, "{:?} cannot be told from {:?}", case.options, other.options);
+            assert!(error > 1e-5, "{:?} ends with the same params as {:?}", case.options, other.options);
         }
     }
 }

@@ -5,10 +5,10 @@ use std::fs;
 use crate::room::{Ran, Room, idx, npy, table};
 use crate::tally::Tally;
 
-/// Arguments, exit code, and what the message must say.
+/// Arguments, exit code, and texts that the message must contain.
 type Case = (&'static str, i32, &'static [&'static str]);
 
-/// What is wrong with how the program refuses, if anything is.
+/// Returns a description of the fault if the program does not reject its input as expected.
 fn fault(room: &Room, (arguments, code, fragments): &Case) -> Option<String> {
     let before = room.listing();
     let Ran { code: found, out, err } = room.run(arguments);
@@ -17,10 +17,10 @@ fn fault(room: &Room, (arguments, code, fragments): &Case) -> Option<String> {
         (found != Some(*code), format!("exit code {found:?}")),
         (!err.starts_with("error: ") || err.matches('\n').count() != 1, "not one line".to_owned()),
         (!missing.is_empty(), format!("no {missing:?}")),
-        (!out.is_empty() || room.listing() != before, "something left behind".to_owned()),
+        (!out.is_empty() || room.listing() != before, "output or files were left behind".to_owned()),
     ];
-    let first = faults.into_iter().find(|(is_so, _)| *is_so);
-    first.map(|(_, what)| format!("phalanx {arguments}: {what}: {err}"))
+    let first = faults.into_iter().find(|(is_fault, _)| *is_fault);
+    first.map(|(_, fault)| format!("phalanx {arguments}: {fault}: {err}"))
 }
 
 fn check(room: &Room, cases: &[Case]) {
@@ -29,7 +29,7 @@ fn check(room: &Room, cases: &[Case]) {
     }
 }
 
-/// Does what [`check`] does, and counts bad files for a row of the reliability score.
+/// Does the same as [`check`], and counts bad files for a row of the reliability score.
 fn check_files(room: &Room, what: &str, cases: &[Case]) {
     let mut tally = Tally::new("E2", what);
     for case in cases {
@@ -43,7 +43,7 @@ fn classes(a: f64, b: f64) -> String {
     usize::from(a > b).to_string()
 }
 
-/// A room with good tables, and runs trained on them.
+/// Returns a room with valid tables and with runs trained on them.
 fn furnished() -> Room {
     let room = Room::new();
     room.write("good.csv", table(40, classes));
@@ -83,13 +83,9 @@ fn data_that_cannot_be_read() {
     let cases: &[Case] = &[
         ("train missing.csv", 1, &["missing.csv", "no file"]),
         ("train missing", 1, &["\"missing\"", "digits", "FILE.csv"]),
-        (
-            "train photo.png",
-            1,
-            &["photo.png", "does not tell what the file holds", "FILE.csv", "--input-format"],
-        ),
-        ("train bare", 1, &["bare", "none of MNIST's files", "train-images-idx3-ubyte"]),
-        ("train cut", 1, &["cut/train-images-idx3-ubyte", "only 27 bytes", "promises 32"]),
+        ("train photo.png", 1, &["photo.png", "cannot infer the data format", "FILE.csv", "--input-format"]),
+        ("train bare", 1, &["bare", "no MNIST files", "train-images-idx3-ubyte"]),
+        ("train cut", 1, &["cut/train-images-idx3-ubyte", "only 27 bytes", "declares 32"]),
         ("train magic", 1, &["magic/train-images-idx3-ubyte", "byte 0", "expected"]),
         ("train many", 1, &["4 labels", "5 samples"]),
         ("train ragged.csv", 1, &["2 fields in line 2 of ragged.csv", "expected 3"]),
@@ -101,31 +97,31 @@ fn data_that_cannot_be_read() {
         ("train zero.csv --weight-column 3", 1, &["weights of all 2 training samples are 0"]),
         ("train pairs.svm", 1, &["index 1 twice in line 1 of pairs.svm", "once"]),
         ("train nan.npy,one.npy", 1, &["NaN in row 1, column 0", "nan.npy"]),
-        ("train cut.npy,one.npy", 1, &["cut.npy holds only", "promises"]),
+        ("train cut.npy,one.npy", 1, &["cut.npy holds only", "declares"]),
         ("train good.csv --label-column colour", 1, &["good.csv", "colour", "header"]),
         ("train good.csv --label-column 7", 1, &["no column 7", "0 to 2"]),
         ("train good.csv --label-column 2 --weight-column 2", 1, &["both label and weight"]),
     ];
-    check_files(&room, "files of data that the program refuses", cases);
+    check_files(&room, "data files that the program rejects", cases);
 }
 
 #[test]
-fn options_that_no_data_make_good() {
+fn options_that_are_invalid_for_any_data() {
     let room = furnished();
     let cases: &[Case] = &[
-        ("train -t 0", 2, &["0 threads"]),
+        ("train -t 0", 2, &["number of threads is 0", "at least 1"]),
         ("train -t 100000", 2, &["100000 threads", "at most 4096"]),
-        ("train -b 0", 2, &["batch of 0 samples", "at least 1"]),
-        ("train --shards 0", 2, &["0 shards", "auto"]),
-        ("train --epochs 0", 2, &["0 epochs", "at least 1"]),
-        ("train --max-steps 0", 2, &["0 epochs or steps", "at least 1"]),
+        ("train -b 0", 2, &["batch size is 0", "at least 1"]),
+        ("train --shards 0", 2, &["number of shards is 0", "auto"]),
+        ("train --epochs 0", 2, &["number of epochs or steps is 0", "at least 1"]),
+        ("train --max-steps 0", 2, &["number of epochs or steps is 0", "at least 1"]),
         ("train --lr nan", 2, &["lr is NaN"]),
         ("train --lr=-1", 2, &["lr is -1", "must be 0, or between"]),
         ("train --lr inf", 2, &["lr is inf"]),
         ("train --momentum 1", 2, &["momentum is 1", "below 1"]),
         ("train --momentum 0.9 --optimizer adam", 2, &["momentum is not used by adam", "sgd"]),
-        ("train --nesterov", 2, &["nesterov does nothing without momentum"]),
-        ("train --momentum-form caffe", 2, &["momentum-form does nothing without momentum"]),
+        ("train --nesterov", 2, &["nesterov has no effect without momentum"]),
+        ("train --momentum-form caffe", 2, &["momentum-form has no effect without momentum"]),
         ("train --beta1 1.5 --optimizer adam", 2, &["beta1 is 1.5"]),
         ("train --eps 1e-8", 2, &["eps is not used by sgd"]),
         ("train --l2=-1", 2, &["l2 is -1"]),
@@ -134,7 +130,7 @@ fn options_that_no_data_make_good() {
             2,
             &["warmup-steps is 230", "the run has 230 steps"],
         ),
-        ("train --warmup-steps 9 --warmup-form constant", 2, &["share of the rate", "give warmup-start"]),
+        ("train --warmup-steps 9 --warmup-form constant", 2, &["fraction of the rate", "set warmup-start"]),
         ("train --warmup-form constant --warmup-start 0.1", 2, &["warmup-form", "warmup-steps is 0"]),
         ("train --warmup-start 0.1", 2, &["warmup-start", "warmup-steps is 0"]),
         ("train --warmup-steps 9 --warmup-start 1.5", 2, &["warmup-start is 1.5", "between 0 and 1"]),
@@ -154,7 +150,7 @@ fn options_that_no_data_make_good() {
         ("train --test-split=-0.1", 2, &["test share -0.1"]),
         ("train --test-split nan", 2, &["test share NaN"]),
         ("train good.csv --test-split 0.001", 1, &["leaves the test part empty", "40 samples"]),
-        ("train good.csv --drop-last", 1, &["40 training samples make no whole batch of 64"]),
+        ("train good.csv --drop-last", 1, &["40 training samples do not fill a batch of 64"]),
         ("train --hidden 16000000,16000000", 1, &["params", "GB", "--hidden"]),
         ("train --hidden 16777216 --threads 4096 -b 100000", 1, &["params", "GB", "--threads"]),
         ("train --loss bce", 1, &["10 classes", "2"]),
@@ -174,7 +170,7 @@ fn a_test_split_of_0_is_the_default() {
 }
 
 #[test]
-fn files_of_flags_with_faults() {
+fn faulty_files_of_flags() {
     let room = Room::new();
     for (name, text) in [
         ("unknown", "lr = 0.1\nlearning-rate = 1\n"),
@@ -213,7 +209,7 @@ fn files_of_flags_with_faults() {
         ("train --config twice.toml", 2, &["twice.toml line 2", "duplicate key"]),
         ("train --config both.toml", 2, &["both epochs and max-steps", "keep one"]),
     ];
-    check_files(&room, "files of flags that the program refuses", cases);
+    check_files(&room, "files of flags that the program rejects", cases);
 }
 
 #[test]
@@ -238,33 +234,37 @@ fn models_and_data_that_do_not_fit() {
         ("train good.csv --init model --hidden 7", 1, &["layers.0.weight", "[128, 2]", "[7, 2]"]),
         ("train good.csv --init model --hidden none", 1, &["layers.1", "--hidden"]),
         ("train wide.csv --init model", 1, &["layers.0.weight", "[128, 2]", "[128, 3]"]),
-        ("train good.csv --init good.csv", 1, &["good.csv is not a whole safetensors file"]),
+        ("train good.csv --init good.csv", 1, &["good.csv is not a valid safetensors file"]),
         ("train good.csv --init absent", 1, &["cannot read absent"]),
         (
             "eval torch.safetensors good.csv",
             1,
-            &["torch.safetensors does not say how its model is built", "--init"],
+            &["torch.safetensors has no description of its model", "--init"],
         ),
-        ("predict torch.safetensors", 1, &["does not say how its model is built"]),
+        ("predict torch.safetensors", 1, &["has no description of its model"]),
         ("eval absent", 1, &["cannot read absent", "run directory"]),
         ("inspect absent", 1, &["cannot read absent"]),
-        ("inspect notes.txt", 1, &["\"notes.txt\" does not tell what the file holds", "--input-format"]),
+        (
+            "inspect notes.txt",
+            1,
+            &["cannot infer the data format from the name \"notes.txt\"", "--input-format"],
+        ),
     ];
     check_files(&room, "models and data that do not fit", cases);
     room.good("inspect torch.safetensors");
 }
 
 #[test]
-fn a_model_whose_own_data_is_gone_says_so() {
+fn missing_data_of_a_model_is_reported() {
     let room = furnished();
     fs::remove_file(room.path("good.csv")).unwrap();
-    let cases: &[Case] = &[("eval model", 1, &["the run's own data good.csv", "no file", "name other data"])];
+    let cases: &[Case] = &[("eval model", 1, &["the run's own data good.csv", "no file", "give other data"])];
     check(&room, cases);
 }
 
-/// What clap says itself may take more than a line.
+/// Messages of clap may have more than one line.
 #[test]
-fn unusable_arguments_are_exit_2() {
+fn invalid_arguments_give_exit_code_2() {
     let room = Room::new();
     for arguments in [
         "",

@@ -1,5 +1,5 @@
-//! Shows that `phalanx bench` measures what it is asked for, says it in a table, JSON, CSV and SVG, and refuses the rest.
-//! No test looks at how fast anything is.
+//! Tests of `phalanx bench`: it measures what is requested, reports it as a table, JSON, CSV and
+//! SVG, and rejects invalid arguments. No test depends on the speed of anything.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Runs the program with these arguments, cut at spaces, in a folder of its own.
+/// Runs the program with these arguments, separated by spaces, in this folder.
 fn phalanx(folder: &Path, arguments: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phalanx"));
     command.current_dir(folder).args(arguments.split_whitespace());
@@ -23,7 +23,7 @@ fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).expect("the program writes UTF-8")
 }
 
-/// What it printed, if it went well.
+/// Runs the program, which must succeed, and returns its stdout.
 fn printed(folder: &TempDir, arguments: &str) -> String {
     let output = phalanx(folder.path(), arguments);
     assert_eq!(output.status.code(), Some(0), "{arguments}: {}", stderr(&output));
@@ -31,7 +31,7 @@ fn printed(folder: &TempDir, arguments: &str) -> String {
 }
 
 fn folder() -> TempDir {
-    tempfile::tempdir().expect("there is room for a folder")
+    tempfile::tempdir().expect("a temporary folder can be created")
 }
 
 fn json(text: &str) -> Value {
@@ -58,7 +58,7 @@ fn scaling_prints_a_line_for_each_thread_count_and_saves_nothing() {
 }
 
 #[test]
-fn scaling_gives_the_same_params_for_every_thread_count_as_training_does() {
+fn scaling_gives_the_params_of_training_for_every_thread_count() {
     let folder = folder();
     let report = json(&printed(&folder, &format!("{SHORT} --threads 1,2,3 --json -")));
     assert_eq!(report["same_params"], true);
@@ -70,7 +70,7 @@ fn scaling_gives_the_same_params_for_every_thread_count_as_training_does() {
 }
 
 #[test]
-fn the_json_of_scaling_has_all_that_was_measured() {
+fn the_json_of_scaling_has_all_measurements() {
     let report = json(&printed(&folder(), &format!("{SHORT} --threads 1,2 --json - --no-progress")));
     for key in ["version", "options", "growth", "machine", "limit", "flops_per_sample", "points", "warnings"]
     {
@@ -96,7 +96,7 @@ fn the_json_of_scaling_has_all_that_was_measured() {
 }
 
 #[test]
-fn weak_scaling_lets_the_batch_grow_with_the_threads() {
+fn weak_scaling_increases_the_batch_size_in_proportion_to_the_threads() {
     let report = json(&printed(&folder(), &format!("{SHORT} --threads 2,4,6 -b 30 --weak --json -")));
     let sizes: Vec<f64> =
         report["points"].as_array().unwrap().iter().map(|point| number(&point["batch_size"])).collect();
@@ -104,10 +104,13 @@ fn weak_scaling_lets_the_batch_grow_with_the_threads() {
 }
 
 #[test]
-fn files_hold_what_the_table_says() {
+fn the_files_have_the_numbers_of_the_table() {
     let folder = folder();
     let arguments = format!("{SHORT} --threads 1,2 --json out.json --csv out.csv --svg out.svg");
-    assert!(printed(&folder, &arguments).contains("speed-up"), "the table is printed beside the files");
+    assert!(
+        printed(&folder, &arguments).contains("speed-up"),
+        "the table is printed in addition to the files"
+    );
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     let report = json(&read("out.json"));
     let csv = read("out.csv");
@@ -120,7 +123,7 @@ fn files_hold_what_the_table_says() {
     );
     let svg = read("out.svg");
     assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"), "{svg}");
-    // A point for each thread count and the ideal line, and one of both in the legend.
+    // A point for each thread count and the ideal line; the legend shows one of each.
     assert_eq!((svg.matches("<circle").count(), svg.matches("class=\"fit c5\"").count()), (3, 2));
 }
 
@@ -137,7 +140,7 @@ fn scaling_takes_its_flags_from_the_config_of_a_run() {
 }
 
 #[test]
-fn more_threads_than_cores_or_shards_are_warned_of() {
+fn more_threads_than_cores_or_shards_give_a_warning() {
     let threads = 1 + std::thread::available_parallelism().map_or(1, usize::from);
     let output = phalanx(folder().path(), &format!("{SHORT} --shards 1 --threads {threads}"));
     let warnings = stderr(&output);
@@ -146,11 +149,11 @@ fn more_threads_than_cores_or_shards_are_warned_of() {
 }
 
 #[test]
-fn quiet_says_nothing() {
+fn quiet_prints_nothing() {
     let folder = folder();
     let commands = [
         format!("{SHORT} --threads 1,9 --quiet --json out.json"),
-        "bench all-reduce --threads 1,9 --lens 2 --takes 1 --quiet --json out.json".to_owned(),
+        "bench all-reduce --threads 1,9 --lengths 2 --takes 1 --quiet --json out.json".to_owned(),
     ];
     for arguments in commands {
         let output = phalanx(folder.path(), &arguments);
@@ -164,14 +167,14 @@ fn quiet_says_nothing() {
 }
 
 #[test]
-fn a_run_that_diverges_is_no_measurement() {
+fn a_diverging_run_is_an_error() {
     let output = phalanx(folder().path(), "bench scaling --hidden 8 --lr 1e30 --threads 1 --takes 1 --quiet");
     assert_eq!((output.status.code(), stdout(&output)), (Some(3), ""));
     assert!(stderr(&output).contains("error: training on 1 thread diverged in step"), "{}", stderr(&output));
 }
 
 #[test]
-fn no_all_reduce_of_any_operator_and_type_is_wrong() {
+fn the_all_reduce_is_correct_for_every_operation_and_type() {
     let folder = folder();
     for element in ["f32", "f64", "i32", "i64", "u32", "u64"] {
         for op in ["sum", "mean", "min", "max", "product"] {
@@ -179,7 +182,7 @@ fn no_all_reduce_of_any_operator_and_type_is_wrong() {
                 continue;
             }
             let arguments = format!(
-                "bench all-reduce -t 1,3 --lens 1..64,1000 --takes 2 --op {op} --type {element} --json -"
+                "bench all-reduce -t 1,3 --lengths 1..64,1000 --takes 2 --op {op} --type {element} --json -"
             );
             let report = json(&printed(&folder, &arguments));
             let points = report["points"].as_array().unwrap();
@@ -193,8 +196,8 @@ fn no_all_reduce_of_any_operator_and_type_is_wrong() {
 }
 
 #[test]
-fn the_all_reduce_prints_a_line_for_each_thread_count_and_len() {
-    let table = printed(&folder(), "bench all-reduce --threads 1,2 --lens 16,64K --takes 3");
+fn the_all_reduce_prints_a_line_for_each_thread_count_and_length() {
+    let table = printed(&folder(), "bench all-reduce --threads 1,2 --lengths 16,64K --takes 3");
     let rows: Vec<Vec<&str>> = table.lines().skip(3).map(|line| line.split_whitespace().collect()).collect();
     let places: Vec<(&str, &str)> = rows.iter().map(|row| (row[0], row[1])).collect();
     assert_eq!(places, [("1", "16"), ("1", "65,536"), ("2", "16"), ("2", "65,536")], "{table}");
@@ -219,14 +222,14 @@ fn the_json_and_csv_of_the_all_reduce_have_times_and_rates() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_with_exit_code_2() {
+fn invalid_arguments_are_rejected_with_exit_code_2() {
     let folder = folder();
     let table = [
         ("bench", "Usage"),
-        ("bench scaling --threads 0", "0 threads"),
+        ("bench scaling --threads 0", "at least 1"),
         ("bench scaling --threads 1,x", "'x'"),
         ("bench scaling --threads=", "--threads"),
-        ("bench scaling --takes 0", "0 takes"),
+        ("bench scaling --takes 0", "the number of takes must be"),
         ("bench scaling --takes x", "--takes"),
         ("bench scaling --batch-size 0", "batch"),
         ("bench scaling --threads 2,3 -b 33 --weak", "33 samples for 2 threads"),
@@ -234,11 +237,11 @@ fn what_makes_no_sense_is_refused_with_exit_code_2() {
         ("bench scaling --log-every 5", "--log-every"),
         ("bench scaling --json - --csv -", "stdout"),
         ("bench scaling --rounds 3", "--rounds"),
-        ("bench all-reduce --threads 0", "0 threads"),
-        ("bench all-reduce --lens 0", "0 elements"),
-        ("bench all-reduce --lens 8..4", "empty"),
-        ("bench all-reduce --lens 16G", "'16G' is not a len"),
-        ("bench all-reduce --takes 0", "0 takes"),
+        ("bench all-reduce --threads 0", "at least 1"),
+        ("bench all-reduce --lengths 0", "0 elements"),
+        ("bench all-reduce --lengths 8..4", "empty"),
+        ("bench all-reduce --lengths 16G", "'16G' is not a length"),
+        ("bench all-reduce --takes 0", "the number of takes must be"),
         ("bench all-reduce --op median", "expected one of sum, mean, min, max, product"),
         ("bench all-reduce --type f16", "expected one of f32, f64"),
         ("bench all-reduce --op mean --type i32", "mean of i32"),
@@ -256,7 +259,7 @@ fn what_makes_no_sense_is_refused_with_exit_code_2() {
 }
 
 #[test]
-fn what_this_machine_or_this_data_cannot_do_is_refused_with_exit_code_1() {
+fn arguments_that_do_not_fit_the_machine_or_the_data_are_rejected_with_exit_code_1() {
     let folder = folder();
     let table = [
         ("bench scaling missing.csv", "missing.csv"),
@@ -266,23 +269,23 @@ fn what_this_machine_or_this_data_cannot_do_is_refused_with_exit_code_1() {
             "bench scaling --threads 1,99 -b 64 --weak",
             "99 threads a batch of 6336 samples, but the data has 1437",
         ),
-        ("bench all-reduce --lens 1 --csv none/out.csv", "there is no folder none"),
+        ("bench all-reduce --lengths 1 --csv none/out.csv", "there is no folder none"),
     ];
     for (arguments, fragment) in table {
         let output = phalanx(folder.path(), arguments);
-        let said = stderr(&output);
-        assert_eq!((output.status.code(), stdout(&output)), (Some(1), ""), "{arguments}: {said}");
+        let err = stderr(&output);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(1), ""), "{arguments}: {err}");
         assert!(
-            said.starts_with("error: ") && said.lines().count() == 1 && said.contains(fragment),
-            "{arguments}: {said}"
+            err.starts_with("error: ") && err.lines().count() == 1 && err.contains(fragment),
+            "{arguments}: {err}"
         );
     }
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn vectors_beyond_all_memory_are_refused_before_they_are_made() {
-    let output = phalanx(folder().path(), "bench all-reduce --threads 4 --lens 9999999999M --op sum");
+fn vectors_larger_than_the_memory_are_rejected_before_they_are_allocated() {
+    let output = phalanx(folder().path(), "bench all-reduce --threads 4 --lengths 9999999999M --op sum");
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    assert!(stderr(&output).contains("bytes while they are measured"), "{}", stderr(&output));
+    assert!(stderr(&output).contains("bytes, but only"), "{}", stderr(&output));
 }

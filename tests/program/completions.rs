@@ -1,18 +1,18 @@
-//! What shells and man show of the program is made from its flags, and shells and man can read it.
+//! Shell completions and manual pages cover all flags, and are valid for shells and man.
 
 use std::fs;
 use std::process::{Command, Stdio};
 
 use crate::room::Room;
 
-/// The long flags in a text.
+/// Returns the long flags in a text.
 fn flags(text: &str) -> Vec<String> {
     let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let names = text.split("--").skip(1).map(|rest| rest.split(|c| !is_name(c)).next().unwrap());
     names.filter(|name| name.starts_with(char::is_alphabetic)).map(|name| format!("--{name}")).collect()
 }
 
-/// The flags that `--help` lists, each at the beginning of its line.
+/// Returns the flags that `--help` lists, each at the beginning of its line.
 fn listed(help: &str) -> Vec<String> {
     let lines = help.lines().filter(|line| line.trim_start().starts_with('-'));
     lines.filter_map(|line| flags(line).into_iter().next()).collect()
@@ -36,12 +36,12 @@ fn every_flag_is_completed_and_on_its_manual_page() {
     }
     assert_eq!(room.good("man bench scaling"), room.read("pages/phalanx-bench-scaling.1"));
     assert_eq!(room.good("man"), room.read("pages/phalanx.1"));
-    // Again, over what is there, as after an update.
+    // Again, over the existing pages, as after an update.
     room.good("man -o pages");
 }
 
 #[test]
-fn values_with_names_are_completed() {
+fn named_values_are_completed() {
     let room = Room::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = room.good(&format!("completions {shell}"));
@@ -69,7 +69,7 @@ fn shells_that_are_here_can_read_their_script() {
     }
 }
 
-/// With the completion that bash itself would call.
+/// Calls the completion function as bash does.
 #[test]
 fn bash_completes_the_optimizers() {
     let room = Room::new();
@@ -82,9 +82,9 @@ fn bash_completes_the_optimizers() {
 }
 
 #[test]
-fn unknown_shells_and_commands_are_refused() {
+fn unknown_shells_and_commands_are_rejected() {
     let room = Room::new();
-    for (arguments, said) in [
+    for (arguments, expected) in [
         ("completions tcsh", "possible values: bash"),
         ("completions", "<SHELL>"),
         ("man tarin", "give one of train"),
@@ -93,11 +93,11 @@ fn unknown_shells_and_commands_are_refused() {
     ] {
         let ran = room.run(arguments);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{arguments}: {ran:?}");
-        assert!(ran.err.contains(said), "{arguments}: {}", ran.err);
+        assert!(ran.err.contains(expected), "{arguments}: {}", ran.err);
     }
     room.write("file", "");
     let ran = room.run("man -o file");
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.err.contains("cannot make the folder file"), "{}", ran.err);
+    assert!(ran.err.contains("cannot create the folder file"), "{}", ran.err);
     assert!(fs::read(room.path("file")).unwrap().is_empty());
 }

@@ -1,10 +1,10 @@
-//! Where flags come from: the command line before the environment, before a file, before the defaults; and that
-//! `--print-config` says so in a file that makes the same run.
+//! The precedence of flags: the command line over the environment, over a file, over the defaults;
+//! and the output of `--print-config`, which is a file that reproduces the run.
 
 use crate::room::{Ran, Room};
 use toml::Table;
 
-/// A flag, what it is in the file, as a variable and on the command line, and by default.
+/// A flag; its values in the file, as a variable and on the command line; and its default.
 const FLAGS: [(&str, [&str; 3], Option<&str>); 10] = [
     ("batch-size", ["8", "16", "32"], Some("64")),
     ("lr", ["0.5", "0.25", "0.125"], Some("0.001")),
@@ -18,19 +18,20 @@ const FLAGS: [(&str, [&str; 3], Option<&str>); 10] = [
     ("data", ["\"a.csv\"", "\"b c.csv\"", "\"d.csv\""], Some("\"digits\"")),
 ];
 
-const PLACES: usize = 3;
+const SOURCES: usize = 3;
 
 fn variable(flag: &str) -> String {
     format!("PHALANX_{}", flag.replace('-', "_").to_uppercase())
 }
 
 #[test]
-fn flags_come_before_variables_before_the_file_before_defaults() {
+fn flags_override_variables_override_the_file_override_defaults() {
     let room = Room::new();
-    // Each flag is given in another set of places than its neighbours, and in the end each in every set.
-    for turn in 0..1 << PLACES {
-        let sets: Vec<usize> = (0..FLAGS.len()).map(|at| (turn + at) % (1 << PLACES)).collect();
-        let given = |place: usize| FLAGS.iter().zip(&sets).filter(move |(_, set)| *set >> place & 1 == 1);
+    // Neighbouring flags are given in different sets of sources; over all turns, each flag is given
+    // in every set.
+    for turn in 0..1 << SOURCES {
+        let sets: Vec<usize> = (0..FLAGS.len()).map(|at| (turn + at) % (1 << SOURCES)).collect();
+        let given = |source: usize| FLAGS.iter().zip(&sets).filter(move |(_, set)| *set >> source & 1 == 1);
         let file: String =
             given(0).map(|((flag, values, _), _)| format!("{flag} = {}\n", values[0])).collect();
         room.write("run.toml", file);
@@ -59,7 +60,7 @@ fn flags_come_before_variables_before_the_file_before_defaults() {
             let found =
                 found.and_then(|line| line.split_once("  # ")).map(|(value, from)| (value.trim(), from));
             match (flag, expected) {
-                // Its default is the optimizer's.
+                // The default depends on the optimizer.
                 (&"lr", (_, from)) if *set == 0 => assert_eq!(found.unwrap().1, from),
                 (&"optimizer", (None, from)) => assert_eq!(found, Some(("\"sgd\"", from.as_str()))),
                 (_, (value, from)) => assert_eq!(found, value.map(|value| (value, from.as_str())), "{flag}"),
@@ -69,7 +70,7 @@ fn flags_come_before_variables_before_the_file_before_defaults() {
 }
 
 #[test]
-fn a_printed_config_makes_the_same_config() {
+fn a_printed_config_reproduces_itself() {
     let room = Room::new();
     room.write("own.toml", "batch_size = 9\nhidden = [30, 20]\n");
     for arguments in [
@@ -91,11 +92,11 @@ fn a_printed_config_makes_the_same_config() {
 }
 
 #[test]
-fn what_like_means_is_printed_with_where_it_comes_from() {
+fn the_flags_set_by_like_are_printed_with_their_origins() {
     let room = Room::new();
     let printed = room.good("train --print-config --like keras --momentum 0.9 --l2 1e-4");
     for line in [
-        "l2 = 0.0002 # --l2, as keras means it",
+        "l2 = 0.0002 # --l2, as in keras",
         "momentum-form = \"caffe\" # --like keras",
         "momentum = 0.9 # --momentum",
         "batch-size = 32 # --like keras",
@@ -113,7 +114,7 @@ fn what_like_means_is_printed_with_where_it_comes_from() {
 }
 
 #[test]
-fn of_two_flags_that_replace_one_another_the_higher_place_has_its_way() {
+fn of_two_mutually_exclusive_flags_the_one_from_the_higher_source_is_used() {
     let room = Room::new();
     room.write("run.toml", "epochs = 3\ntest = \"other.csv\"\n");
     let printed = |arguments: &str, variables: &[(&str, &str)]| {
@@ -135,7 +136,7 @@ fn of_two_flags_that_replace_one_another_the_higher_place_has_its_way() {
 }
 
 #[test]
-fn a_resumed_run_prints_what_it_would_use() {
+fn a_resumed_run_prints_its_effective_flags() {
     let room = Room::new();
     room.good("train --epochs 1 --lr 0.05 -o run");
     let printed = room.good("train --print-config --resume run -t 3");
@@ -148,7 +149,7 @@ fn a_resumed_run_prints_what_it_would_use() {
         let found = printed.lines().find(|line| line.starts_with(start));
         assert!(found.is_some_and(|line| line.ends_with(end)), "{start} {end}: {printed}");
     }
-    // A variable is given as a flag is: the same is no change, another is one.
+    // A variable counts as a flag: the recorded value is not a change, another value is.
     let resumed = |lr: &str| -> Ran {
         room.command("train --resume run --epochs 2 --allow-changed epochs --quiet")
             .env("PHALANX_LR", lr)
@@ -163,7 +164,7 @@ fn a_resumed_run_prints_what_it_would_use() {
 }
 
 #[test]
-fn commands_with_the_flags_of_train_read_the_same_variables() {
+fn all_commands_with_the_flags_of_train_read_its_variables() {
     let room = Room::new();
     let with = |arguments: &str, variable: &str, value: &str| -> Ran {
         room.command(arguments).env(variable, value).output().unwrap().into()

@@ -1,9 +1,10 @@
-//! `phalanx convert` as its users meet it: what it prints trains to the same bits, leads back, or is refused with a reason.
+//! Tests of `phalanx convert`: the printed command trains to the same bits, the translation is
+//! reversible, and errors give a reason.
 
 use crate::room::{Ran, Room};
 use serde_json::Value;
 
-/// The command that convert prints, without the program's name.
+/// Returns the command that convert prints, without the program's name.
 fn command(out: &str) -> &str {
     out.lines()
         .find_map(|line| line.strip_prefix("phalanx "))
@@ -42,7 +43,7 @@ fn the_printed_command_trains_to_the_same_bits() {
 }
 
 #[test]
-fn there_and_back_is_the_command_it_began_with() {
+fn a_translation_back_gives_the_original_command() {
     let room = Room::new();
     for batch in [64, 100] {
         for (from, options) in [
@@ -64,7 +65,7 @@ fn there_and_back_is_the_command_it_began_with() {
 }
 
 #[test]
-fn a_config_and_a_preset_are_converted_too_and_json_says_the_same() {
+fn a_config_and_a_preset_are_converted_and_json_has_the_same_content() {
     let room = Room::new();
     room.good(&format!("train {RUN} --lr 0.05 --l2 0.01 -o run --quiet"));
     let out = room.good("convert --config run/config.toml --to sum");
@@ -86,7 +87,7 @@ fn a_config_and_a_preset_are_converted_too_and_json_says_the_same() {
 }
 
 #[test]
-fn the_last_batch_of_the_data_is_spoken_of() {
+fn the_short_last_batch_is_mentioned() {
     let room = Room::new();
     let out = room.good("convert digits -b 128 --to sum");
     assert!(out.contains("of 29 samples instead of 128") && out.contains("--drop-last"), "{out}");
@@ -97,7 +98,7 @@ fn the_last_batch_of_the_data_is_spoken_of() {
 }
 
 #[test]
-fn what_is_about_the_run_and_not_its_numbers_is_carried_over() {
+fn flags_that_need_no_translation_are_kept() {
     let out = Room::new().good("convert --to sum --save-every 2epochs --keep 5 -o m --quiet");
     for fragment in ["--save-every 2epochs", "--keep 5", "--output-dir m", "--quiet"] {
         assert!(command(&out).contains(fragment), "no {fragment} in {out}");
@@ -105,16 +106,16 @@ fn what_is_about_the_run_and_not_its_numbers_is_carried_over() {
 }
 
 #[test]
-fn what_has_no_translation_is_refused_with_the_reason() {
+fn settings_without_a_translation_are_rejected_with_the_reason() {
     let room = Room::new();
     for (arguments, code, fragments) in [
-        ("--to mean-of-shard-means --shards 3 -b 100", 1, &["34 and of 33 samples", "divides the batch"][..]),
-        ("--to sum --optimizer lars", 1, &["lars", "all 0", "--init"]),
+        ("--to mean-of-shard-means --shards 3 -b 100", 1, &["34 or 33 samples", "divides the batch"][..]),
+        ("--to sum --optimizer lars", 1, &["lars", "tensor are 0", "--init"]),
         ("--to c --data-size 100", 1, &["C is infinite", "--l2"]),
         ("--to-momentum-form caffe --momentum 0.9 --lr-schedule cosine", 1, &["constant rate", "caffe"]),
         ("--to-batch-size 1024 --rule adam --optimizer adam", 1, &["beta1 of 0.9", "10.0 times"]),
         ("--to-batch-size 128 --rule adam", 1, &["adam rule", "sgd"]),
-        ("--to sum --weight-column 3", 1, &["weights", "another number every time"]),
+        ("--to sum --weight-column 3", 1, &["weight", "differs from batch to batch"]),
         ("--to-batch-size 128", 2, &["--rule linear, sqrt or adam"]),
         ("--rule linear", 2, &["--to-batch-size"]),
         ("--to objective-sum", 2, &["--data-size"]),
@@ -128,7 +129,7 @@ fn what_has_no_translation_is_refused_with_the_reason() {
         ("--to nothing", 2, &["nothing", "mean-of-shard-sums", "scikit-learn"]),
         ("--to sum --momentum 2", 2, &["momentum is 2"]),
         ("--to sum -b 64 --data-size 10", 2, &["64 samples", "10"]),
-        ("--to sum --optimizer adadelta", 2, &["adadelta", "one eps"]),
+        ("--to sum --optimizer adadelta", 2, &["adadelta", "single eps"]),
         ("--to sum --optimizer lion", 2, &["lion", "nothing changes"]),
         ("--to sum --optimizer sign-sgd", 2, &["sign-sgd", "nothing changes"]),
     ] {

@@ -1,4 +1,4 @@
-//! Damaged files of a run: whatever bit is changed and wherever the end is cut off, they are refused.
+//! Damaged files of a run: they are rejected after any truncation and any changed bit.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use crate::room::{Room, table};
 use crate::tally::Tally;
 use phalanx::checkpoint::{Checkpoint, CheckpointError, ModelFile};
 
-/// A run of 32 steps of a small model, with a checkpoint.
+/// Returns a room with a run of a small model and its checkpoint.
 fn furnished() -> Room {
     let room = Room::new();
     room.write("good.csv", table(40, |a, b| usize::from(a > b).to_string()));
@@ -15,8 +15,8 @@ fn furnished() -> Room {
     room
 }
 
-/// Every truncation, and every bit of every byte changed, gives a typed error that names the file.
-fn nothing_damaged_is_taken<T>(room: &Room, name: &str, load: impl Fn(&Path) -> Result<T, CheckpointError>) {
+/// Checks that every truncation and every changed bit gives a typed error that names the file.
+fn all_damage_is_rejected<T>(room: &Room, name: &str, load: impl Fn(&Path) -> Result<T, CheckpointError>) {
     let whole = fs::read(room.path(name)).unwrap();
     let damaged = room.path("damaged.safetensors");
     let refused = |bytes: &[u8]| {
@@ -24,7 +24,7 @@ fn nothing_damaged_is_taken<T>(room: &Room, name: &str, load: impl Fn(&Path) -> 
         load(&damaged).err().is_some_and(|error| error.to_string().contains("damaged.safetensors"))
     };
     assert!(!refused(&whole));
-    let mut tally = Tally::new("D4", format!("truncations and changed bits of {name} that are refused"));
+    let mut tally = Tally::new("D4", format!("truncations and changed bits of {name} that are rejected"));
     for len in 0..whole.len() {
         tally.case(refused(&whole[..len]), || format!("cut to {len} bytes"));
     }
@@ -38,17 +38,17 @@ fn nothing_damaged_is_taken<T>(room: &Room, name: &str, load: impl Fn(&Path) -> 
 }
 
 #[test]
-fn every_truncation_and_every_changed_bit_of_a_checkpoint_is_refused() {
-    nothing_damaged_is_taken(&furnished(), "run/checkpoints/step-00000002.safetensors", Checkpoint::load);
+fn every_truncation_and_every_changed_bit_of_a_checkpoint_is_rejected() {
+    all_damage_is_rejected(&furnished(), "run/checkpoints/step-00000002.safetensors", Checkpoint::load);
 }
 
 #[test]
-fn every_truncation_and_every_changed_bit_of_a_model_is_refused() {
-    nothing_damaged_is_taken(&furnished(), "run/model.safetensors", ModelFile::load);
+fn every_truncation_and_every_changed_bit_of_a_model_is_rejected() {
+    all_damage_is_rejected(&furnished(), "run/model.safetensors", ModelFile::load);
 }
 
 #[test]
-fn the_program_says_what_is_damaged() {
+fn the_program_names_the_damaged_file() {
     let room = furnished();
     let whole = fs::read(room.path("run/model.safetensors")).unwrap();
     room.write("damaged.safetensors", &whole[..whole.len() - 1]);
@@ -56,13 +56,13 @@ fn the_program_says_what_is_damaged() {
     let at = flipped.len() - 3;
     flipped[at] ^= 1;
     room.write("flipped.safetensors", flipped);
-    for (arguments, said) in [
-        ("eval damaged.safetensors", "damaged.safetensors is not a whole safetensors file"),
+    for (arguments, expected) in [
+        ("eval damaged.safetensors", "damaged.safetensors is not a valid safetensors file"),
         ("predict flipped.safetensors", "flipped.safetensors was changed"),
         ("inspect flipped.safetensors", "flipped.safetensors was changed"),
     ] {
         let ran = room.run(arguments);
         assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "phalanx {arguments}");
-        assert!(ran.err.contains(said), "phalanx {arguments}: {}", ran.err);
+        assert!(ran.err.contains(expected), "phalanx {arguments}: {}", ran.err);
     }
 }

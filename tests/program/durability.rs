@@ -1,4 +1,5 @@
-//! Files that last, on an operating system that notes each call and makes each fail in turn ([`FaultyOs`]).
+//! Durability of files, on an operating system that logs each call and makes each fail in turn
+//! ([`FaultyOs`]).
 
 use std::fs;
 use std::path::Path;
@@ -23,11 +24,12 @@ fn folder_of(name: &str) -> &str {
     name.rsplit_once('/').map_or(".", |(folder, _)| folder)
 }
 
-/// Whether the file that was renamed had been written and fsynced, and its folder is fsynced next, before anything is removed from it.
-fn is_for_good(calls: &[Call], renamed: usize) -> Result<(), String> {
-    let Call { name: beside, other: file, .. } = &calls[renamed];
-    let kinds: Vec<&str> =
-        calls[..renamed].iter().filter(|call| call.name == *beside).map(|call| call.kind.as_str()).collect();
+/// Checks that a renamed file had been written and fsynced, and that its folder is fsynced next,
+/// before anything is removed from it.
+fn is_durable(calls: &[Call], renamed: usize) -> Result<(), String> {
+    let Call { name: temporary, other: file, .. } = &calls[renamed];
+    let of_temporary = calls[..renamed].iter().filter(|call| call.name == *temporary);
+    let kinds: Vec<&str> = of_temporary.map(|call| call.kind.as_str()).collect();
     let changes: Vec<&str> = kinds.iter().copied().filter(|kind| *kind != "chmod").collect();
     let is_written = changes.first() == Some(&"create")
         && changes.last() == Some(&"fsync")
@@ -43,22 +45,23 @@ fn is_for_good(calls: &[Call], renamed: usize) -> Result<(), String> {
         .find(|call| ["fsync", "unlink"].contains(&call.kind.as_str()));
     match next {
         Some(call) if call.kind == "fsync" && call.name == folder_of(file) => Ok(()),
-        other => Err(format!("after {file} was renamed came {other:?}, not an fsync of its folder")),
+        other => {
+            Err(format!("the rename of {file} was followed by {other:?}, not by an fsync of its folder"))
+        }
     }
 }
 
-/// Whether the folder that the first call has made is put on disk by one after it.
-fn is_made_for_good(calls: &[Call]) -> Result<(), String> {
+/// Checks that the folder created by the first call is made durable by a later fsync.
+fn folder_is_durable(calls: &[Call]) -> Result<(), String> {
     let synced = |later: &Call| later.kind == "fsync" && later.name == folder_of(&calls[0].name);
     if calls.iter().any(synced) { Ok(()) } else { Err(format!("no fsync after {:?}", calls[0])) }
 }
 
 #[test]
-fn what_is_written_is_fsynced_before_its_rename_and_its_folder_after_it() {
+fn files_are_fsynced_before_their_rename_and_their_folders_after_it() {
     let Some(os) = FaultyOs::new() else { return };
     let room = furnished();
-    let mut tally =
-        Tally::new("D2", "files and folders that are on disk for good before the program goes on");
+    let mut tally = Tally::new("D2", "files and folders that are durable before the program continues");
     let steps = count(40, 2000);
     for arguments in [
         format!("{RUN} --save-every 1 --keep 2 --tensorboard --max-steps {steps} -o deep/run"),
@@ -72,13 +75,13 @@ fn what_is_written_is_fsynced_before_its_rename_and_its_folder_after_it() {
         assert_eq!(ran.code, Some(0), "{arguments}: {ran:?}");
         for (index, call) in calls.iter().enumerate() {
             let good = match call.kind.as_str() {
-                "rename" => is_for_good(&calls, index),
-                "mkdir" => is_made_for_good(&calls[index..]),
+                "rename" => is_durable(&calls, index),
+                "mkdir" => folder_is_durable(&calls[index..]),
                 _ => continue,
             };
             tally.case(good.is_ok(), || format!("{arguments}: {good:?}"));
         }
-        // All that is new came to be so, but for logs, which grow.
+        // All new files were created by a rename, except logs, which are appended to.
         let renamed = |name: &str| calls.iter().any(|call| call.kind == "rename" && call.other == name);
         let new = room.listing().into_iter().filter(|entry| !before.contains(entry) && entry.0.is_file());
         for (path, _) in new {
@@ -90,18 +93,18 @@ fn what_is_written_is_fsynced_before_its_rename_and_its_folder_after_it() {
     tally.end();
 }
 
-/// A run of which each call is to fail in turn.
+/// A run in which each call fails in turn.
 struct Scene {
     room: Room,
     arguments: String,
-    /// The hash that it comes to.
+    /// The hash of the final params.
     whole: Value,
-    /// Whether it goes on from another one, in its folder.
+    /// True if it resumes another run, in the same directory.
     is_resumed: bool,
 }
 
 impl Scene {
-    /// A run that begins, and begins again or goes on if it is said once more.
+    /// Returns a new run, which starts again or is resumed if the command is repeated.
     fn new_run() -> Self {
         let room = furnished();
         let arguments = format!("{RUN} --max-steps 12 --save-every 3");
@@ -110,7 +113,7 @@ impl Scene {
         Self { room, arguments: format!("{arguments} --resume auto -o run"), whole, is_resumed: false }
     }
 
-    /// One that goes on after 6 steps.
+    /// Returns a run that is resumed after 6 steps.
     fn resumed_run() -> Self {
         let Self { room, whole, .. } = Self::new_run();
         room.good(&format!("{RUN} --max-steps 6 --save-every 3 --tensorboard -o old"));
@@ -118,8 +121,8 @@ impl Scene {
         Self { room, arguments: format!("train --resume run {more}"), whole, is_resumed: true }
     }
 
-    /// Has the folder as it was before.
-    fn again(&self) {
+    /// Restores the folder to its initial state.
+    fn reset(&self) {
         let run = self.room.path("run");
         if run.exists() {
             fs::remove_dir_all(&run).unwrap();
@@ -129,8 +132,8 @@ impl Scene {
         }
     }
 
-    /// Looks at what is there after a run with a fault: all that is there is whole, an error names the file, and the run still goes on
-    /// to its end.
+    /// Checks the state after a run with a fault: all files are complete, an error names the file,
+    /// and the run can still be resumed to its end.
     fn judge(&self, ran: &Ran, fault: Fault, hit: &[Call]) -> Result<(), String> {
         let whole = all_whole(&self.room)?;
         let step = whole.last().map_or(0, |checkpoint| checkpoint.snapshot.position().step);
@@ -151,10 +154,11 @@ impl Scene {
         if results["params_sha256"] != self.whole {
             let again = self.room.run(&self.arguments);
             if ran.code == Some(0) || again.code != Some(0) || hash(&self.room, "run") != self.whole {
-                return Err(format!("it does not go on: {again:?}"));
+                return Err(format!("the run cannot be resumed: {again:?}"));
             }
         }
-        // One that the system did not remove, of a run that is complete and so not gone on with, is left.
+        // A temporary file is left if its removal failed and the run is complete, so that it is not
+        // resumed.
         let is_left = |path: &Path| path.to_string_lossy().contains(".writing");
         let leftover = self.room.listing().into_iter().find(|(path, _)| is_left(path));
         match leftover.filter(|_| hit.iter().all(|call| call.kind != "unlink")) {
@@ -164,20 +168,21 @@ impl Scene {
     }
 }
 
-/// Whether the last line is an error that names a file that a fault met; of one beside, of which nobody knows, its folder.
+/// Checks that the last line is an error that names a file affected by a fault; for a temporary
+/// file, whose name the user does not know, its folder.
 fn named(ran: &Ran, hit: &[Call]) -> Result<(), String> {
     let line = ran.err.lines().last().unwrap_or_default();
     let name = |call: &Call| if call.other.is_empty() { call.name.clone() } else { call.other.clone() };
     let known = |name: String| match name.split_once(".writing") {
         Some((folder, _)) => folder.to_owned(),
-        // The folder in which that of the run was made.
+        // The folder in which the run directory was created.
         None if name == "." => "run".to_owned(),
         None => name,
     };
     let is_named = hit.iter().map(name).map(known).any(|name| line.contains(&name));
     match line.starts_with("error: ") && is_named && !line.contains(".writing") {
         true => Ok(()),
-        false => Err(format!("this says nothing of {:?}: {line}", hit.first())),
+        false => Err(format!("the error does not name the file of {:?}: {line}", hit.first())),
     }
 }
 
@@ -189,9 +194,9 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Has each call of a run fail in each way.
+/// Repeats a run with each call failing in each way.
 fn fail_in_turn(os: &FaultyOs, scene: &Scene, tally: &mut Tally) {
-    scene.again();
+    scene.reset();
     let (ran, calls) = os.watched(&scene.room, &scene.arguments);
     assert_eq!((ran.code, hash(&scene.room, "run")), (Some(0), scene.whole.clone()), "{ran:?}");
     let once = [ENOSPC, EIO, EACCES].map(Fault::Once);
@@ -199,14 +204,14 @@ fn fail_in_turn(os: &FaultyOs, scene: &Scene, tally: &mut Tally) {
     for (at, (index, fault)) in
         (1..=calls.len()).flat_map(|at| faults.clone().enumerate().map(move |fault| (at, fault)))
     {
-        // Some of them, so that each kind of fault meets each kind of call.
+        // By default a sample of them, in which each kind of fault occurs at each kind of call.
         if !is_full() && !(at + index).is_multiple_of(24) {
             continue;
         }
-        scene.again();
+        scene.reset();
         let (ran, calls) = os.with_fault(&scene.room, &scene.arguments, Some((at, fault)));
         let hit: Vec<Call> = calls.into_iter().filter_map(Call::hit).collect();
-        // A call that does not write cannot write half.
+        // Only writes can be short.
         if hit.is_empty() {
             continue;
         }
@@ -216,10 +221,10 @@ fn fail_in_turn(os: &FaultyOs, scene: &Scene, tally: &mut Tally) {
 }
 
 #[test]
-fn whichever_call_fails_the_old_files_are_intact_and_the_error_names_the_file() {
+fn after_any_failing_call_the_old_files_are_intact_and_the_error_names_the_file() {
     let Some(os) = FaultyOs::new() else { return };
-    let what = "failing calls after which all files are whole, the error says which, and the run goes on";
-    let mut tally = Tally::new("D3", what);
+    let cases = "failing calls after which all files are complete, the error names the file, and the run can be resumed";
+    let mut tally = Tally::new("D3", cases);
     fail_in_turn(&os, &Scene::new_run(), &mut tally);
     fail_in_turn(&os, &Scene::resumed_run(), &mut tally);
     tally.end();

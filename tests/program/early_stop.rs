@@ -1,11 +1,11 @@
-//! Early stopping as users of the program meet it: the model that is saved, what the run says of it, and how it goes on.
+//! Early stopping in the program: the saved model, the messages of the run, and its resumption.
 
 use crate::room::{Room, table};
 
-/// At this rate the accuracy goes up and down.
+/// At this rate the accuracy fluctuates.
 const RUN: &str = "train --lr 1.5 --metric test-accuracy --quiet";
 
-/// Test accuracies of a run, by epoch.
+/// Returns the test accuracies of a run, by epoch.
 fn accuracies(room: &Room, run: &str) -> Vec<f64> {
     let lines = room.read(&format!("{run}/metrics.jsonl"));
     let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
@@ -13,7 +13,7 @@ fn accuracies(room: &Room, run: &str) -> Vec<f64> {
 }
 
 #[test]
-fn the_model_that_is_saved_is_that_of_the_best_epoch_also_after_a_resume() {
+fn the_model_of_the_best_epoch_is_saved_even_after_a_resume() {
     let room = Room::new();
     room.good(&format!("{RUN} --epochs 20 --early-stop 4 --restore-best -o whole"));
     let whole = room.json("whole/results.json");
@@ -25,13 +25,13 @@ fn the_model_that_is_saved_is_that_of_the_best_epoch_also_after_a_resume() {
     assert_eq!(whole["test_accuracy"].as_f64(), Some(curve[best - 1]));
     assert_eq!(whole["of_best_epoch"], true);
 
-    // The same params as of a run that ends there.
+    // The params are those of a run that ends with the best epoch.
     room.good(&format!("{RUN} --max-steps {} -o short", 23 * best));
     assert_eq!(room.json("short/results.json")["params_sha256"], whole["params_sha256"]);
-    let told = room.good("eval whole");
-    assert!(told.contains(&format!("{:.4}", curve[best - 1])), "{told}");
+    let printed = room.good("eval whole");
+    assert!(printed.contains(&format!("{:.4}", curve[best - 1])), "{printed}");
 
-    // The best epoch is before the resume, and its params come out of the checkpoint.
+    // The best epoch is before the resume, and its params come from the checkpoint.
     let middle = 23 * (best + 1) + 5;
     room.good(&format!("{RUN} --early-stop 4 --restore-best --max-steps {middle} -o run"));
     room.good("train --resume run --max-steps 460 --allow-changed max-steps --quiet -t 3");
@@ -42,10 +42,11 @@ fn the_model_that_is_saved_is_that_of_the_best_epoch_also_after_a_resume() {
 }
 
 #[test]
-fn a_run_that_stopped_early_says_so_and_how_it_goes_on() {
+fn a_run_that_stopped_early_reports_this_and_how_to_resume() {
     let room = Room::new();
-    let told = room.good(&format!("{} --early-stop 3 -o run", RUN.replace("--quiet", "--no-progress")));
-    assert!(told.contains("early, after") && told.contains("the params of the last are saved"), "{told}");
+    let printed = room.good(&format!("{} --early-stop 3 -o run", RUN.replace("--quiet", "--no-progress")));
+    let expected = ["early, after", "no improvement", "the params of the last epoch are saved"];
+    assert!(expected.iter().all(|text| printed.contains(text)), "{printed}");
     let page = room.good("report run");
     assert!(page.contains("stopped early"), "{page}");
     let next = page.lines().find(|line| line.contains("--early-stop")).unwrap().trim();
@@ -61,16 +62,16 @@ fn a_run_that_stopped_early_says_so_and_how_it_goes_on() {
 }
 
 #[test]
-fn what_cannot_be_judged_is_refused_and_leaves_nothing() {
+fn invalid_options_are_rejected_and_leave_no_files() {
     let room = Room::new();
     room.write("table.csv", table(20, |a, b| format!("{}", a + b)));
     for (flags, reason) in [
-        ("table.csv --test-split 0.2 --metric test-accuracy", "without test samples that have classes"),
+        ("table.csv --test-split 0.2 --metric test-accuracy", "needs test samples with classes"),
         ("--early-stop 0", "0"),
         ("--min-gain -1", "-1"),
         ("--min-gain nan", "NaN"),
         ("--metric accuracy", "choose one of test-accuracy, test-loss, train-loss"),
-        ("table.csv --test-split 0 --metric test-loss", "without test samples"),
+        ("table.csv --test-split 0 --metric test-loss", "needs test samples"),
     ] {
         let ran = room.run(&format!("train {flags} -o run"));
         assert_eq!(ran.code, Some(2), "{flags}: {ran:?}");
@@ -82,8 +83,9 @@ fn what_cannot_be_judged_is_refused_and_leaves_nothing() {
 }
 
 #[test]
-fn an_epoch_that_is_cut_short_is_not_the_best_and_this_is_said() {
+fn an_incomplete_epoch_is_never_the_best_and_the_run_reports_this() {
     let room = Room::new();
-    let told = room.good("train --max-steps 30 --restore-best -o run");
-    assert!(told.contains("1, whose params are saved; the last was cut short and does not count"), "{told}");
+    let printed = room.good("train --max-steps 30 --restore-best -o run");
+    let expected = "1, whose params are saved; the last epoch is incomplete and does not count";
+    assert!(printed.contains(expected), "{printed}");
 }

@@ -1,4 +1,5 @@
-//! `phalanx export`: what it leaves, and what it refuses. What is in the file is tested in `tests/model/onnx.rs`.
+//! Tests of `phalanx export`: its output and its errors. The content of the file is tested in
+//! `tests/model/onnx.rs`.
 
 use std::fs;
 
@@ -7,7 +8,7 @@ use phalanx::checkpoint::ModelFile;
 use phalanx::internals::OnnxModel;
 
 #[test]
-fn a_run_a_model_file_and_a_checkpoint_are_exported_alike() {
+fn a_run_a_model_file_and_a_checkpoint_give_the_same_export() {
     let room = Room::new();
     room.good("train --epochs 1 --standardize -o run");
     let table = room.good("export run run.onnx");
@@ -21,7 +22,7 @@ fn a_run_a_model_file_and_a_checkpoint_are_exported_alike() {
     let checkpoint =
         room.listing().into_iter().find(|(path, _)| path.to_str().unwrap().contains("step-")).unwrap();
     for (number, model) in ["run/model.safetensors", checkpoint.0.to_str().unwrap()].iter().enumerate() {
-        // What is there is replaced.
+        // An existing file is replaced.
         room.write("model.ONNX", "something else");
         room.good(&format!("export {model} model.ONNX"));
         assert!(fs::read(room.path("model.ONNX")).unwrap() == expected, "{number}");
@@ -29,7 +30,7 @@ fn a_run_a_model_file_and_a_checkpoint_are_exported_alike() {
 }
 
 #[test]
-fn what_cannot_be_exported_says_so_in_one_line() {
+fn errors_of_an_export_are_one_line() {
     let room = Room::new();
     room.write("law.csv", table(40, |a, b| format!("{:.3}", a + b)));
     room.good("train law.csv --epochs 1 -o run");
@@ -42,7 +43,7 @@ fn what_cannot_be_exported_says_so_in_one_line() {
         ("run no/out.onnx", 1, &["no/out.onnx", "there is no folder no"]),
         ("run there.onnx", 1, &["there.onnx", "folder"]),
         ("absent out.onnx", 1, &["cannot read absent"]),
-        ("notes.safetensors out.onnx", 1, &["notes.safetensors is not a whole safetensors file"]),
+        ("notes.safetensors out.onnx", 1, &["notes.safetensors is not a valid safetensors file"]),
     ];
     for (arguments, code, fragments) in cases {
         let Ran { code: found, out, err } = room.run(&format!("export {arguments}"));

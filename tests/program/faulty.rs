@@ -1,5 +1,6 @@
-//! The ordinary program on an operating system that notes its calls and makes them fail: `faulty_os.c`, compiled by the test and loaded
-//! before libc. Elsewhere than on Linux with glibc and a C compiler there is nothing to try.
+//! The ordinary program on an operating system that logs its calls and makes them fail:
+//! `faulty_os.c`, compiled by the test and loaded before libc. It needs Linux with glibc and a C
+//! compiler; elsewhere the tests are skipped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,12 +10,12 @@ use tempfile::TempDir;
 
 use crate::room::{Ran, Room};
 
-/// The library, and a folder for its logs.
+/// The compiled library and a folder for its logs.
 pub struct FaultyOs {
     folder: TempDir,
 }
 
-/// A call by which a program changes files, with their names in the room.
+/// A call that changes files, with their paths relative to the room.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     pub kind: String,
@@ -23,14 +24,14 @@ pub struct Call {
     pub other: String,
 }
 
-/// What becomes of a call.
+/// The fault of a call.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
-    /// It fails with this number of an error, once.
+    /// The call fails with this errno.
     Once(i32),
-    /// And so do all after it.
+    /// The call and all calls after it fail with this errno.
     Onward(i32),
-    /// It writes half of what it is given.
+    /// The call writes half of its bytes.
     Short,
 }
 
@@ -39,10 +40,10 @@ pub const EACCES: i32 = 13;
 pub const ENOSPC: i32 = 28;
 
 impl FaultyOs {
-    /// Compiles it; nothing, and says so, where that cannot be done.
+    /// Compiles the library; where that is impossible, prints a note and returns `None`.
     pub fn new() -> Option<Self> {
         if !cfg!(all(target_os = "linux", target_env = "gnu")) {
-            println!("SKIPPED: calls are watched on Linux with glibc only");
+            println!("SKIPPED: calls are logged on Linux with glibc only");
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -64,7 +65,7 @@ impl FaultyOs {
         }
     }
 
-    /// The program on it; no call fails.
+    /// Returns the program with the library loaded; no call fails.
     pub fn command(&self, room: &Room, arguments: &str) -> Command {
         let mut command = room.command(arguments);
         command.env("LD_PRELOAD", self.folder.path().join("faulty_os.so"));
@@ -76,12 +77,12 @@ impl FaultyOs {
         self.folder.path().join("log")
     }
 
-    /// Runs the program; its calls, in their order.
+    /// Runs the program, and returns its calls in order.
     pub fn watched(&self, room: &Room, arguments: &str) -> (Ran, Vec<Call>) {
         self.with_fault(room, arguments, None)
     }
 
-    /// Runs the program, with a fault at the call of this number, counted from 1.
+    /// Runs the program with a fault at the call with this number, counted from 1.
     pub fn with_fault(
         &self,
         room: &Room,
@@ -114,7 +115,7 @@ impl Call {
         Self { kind, name, other }
     }
 
-    /// The call without its mark, if it is one that a fault met.
+    /// Returns the call without its mark if it was affected by a fault.
     pub fn hit(self) -> Option<Self> {
         self.kind.strip_prefix('!').map(|kind| Self { kind: kind.to_owned(), ..self.clone() })
     }

@@ -1,14 +1,14 @@
-/* A library to be loaded before libc (LD_PRELOAD) that notes the calls by which a program changes files, and makes some of them fail.
+/* A library that is loaded before libc (LD_PRELOAD); it logs the calls by which a program changes files, and makes some of them fail.
  *
- * FAULTY_UNDER   folder: only files below it count
- * FAULTY_LOG     file, elsewhere, to which a line is added for each call: its kind and names below that folder
- * FAULTY_AT      the call, counted from 1, that fails; none if it is not set
- * FAULTY_ERRNO   what it fails with; 0 for a write of half the bytes, which is no failure
- * FAULTY_ONWARD  if set, all calls after it that can fail so fail as well, as those of a full disk do
- * FAULTY_THREADS threads that can be created; none fails if it is not set
+ * FAULTY_UNDER   folder; only calls on files below it are logged and can fail
+ * FAULTY_LOG     log file, outside that folder, with a line for each call: its kind and the paths below the folder
+ * FAULTY_AT      the number of the call that fails, counted from 1; if it is not set, no call fails
+ * FAULTY_ERRNO   errno of the failure; 0 for a write of half of the bytes, which is not a failure
+ * FAULTY_ONWARD  if set, all later calls that can fail with this errno fail too, as on a full disk
+ * FAULTY_THREADS number of threads that can be created; unlimited if it is not set
  *
- * A call that could not be interposed here would be missed; that none is, the test asks of the folder itself: each file that came to be
- * must have been opened, written and renamed by calls that are in the log.
+ * Calls that are not interposed here would be missed. The test checks this against the folder itself: each new file must have been
+ * opened, written and renamed by calls in the log.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -31,7 +31,7 @@ static long number(const char *name, long otherwise) {
     return text && *text ? atol(text) : otherwise;
 }
 
-/* The part of an absolute path below the folder; NULL if it is elsewhere. */
+/* Returns the part of an absolute path below the folder; NULL if it is elsewhere. */
 static const char *below(const char *path) {
     const char *under = getenv("FAULTY_UNDER");
     size_t len = under ? strlen(under) : 0;
@@ -39,13 +39,13 @@ static const char *below(const char *path) {
     return path[len] ? path + len + 1 : ".";
 }
 
-/* Takes each "." out of a path. */
+/* Removes each "." from a path. */
 static char *tidy(char *path) {
     for (char *dot; (dot = strstr(path, "/./"));) memmove(dot, dot + 2, strlen(dot + 2) + 1);
     return path;
 }
 
-/* The name of an open file, as it is called now. */
+/* Returns the current path of an open file. */
 static const char *of_file(int file, char *space) {
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
@@ -55,7 +55,7 @@ static const char *of_file(int file, char *space) {
     return below(space);
 }
 
-/* The name of a path that may be relative, to a folder or to the current one. */
+/* Returns the path below the folder for a path that may be relative to a given or the current folder. */
 static const char *of_path(int folder, const char *path, char *space) {
     char base[PATH_MAX];
     if (path[0] == '/') {
@@ -80,7 +80,7 @@ static long calls = 0;
 
 enum verdict { GOOD, FAIL, SHORT };
 
-/* Notes a call; what is to become of it. Only writes can be short. */
+/* Logs a call and decides its outcome. Only writes can be short. */
 static enum verdict note(const char *kind, const char *name, const char *other, size_t bytes) {
     if (!name) return GOOD;
     pthread_mutex_lock(&lock);
@@ -107,7 +107,7 @@ static enum verdict note(const char *kind, const char *name, const char *other, 
     static result (*real)(__VA_ARGS__); \
     if (!real) real = (result (*)(__VA_ARGS__))dlsym(RTLD_NEXT, #function)
 
-/* Opening a file to read it changes nothing, and opening the folder for its fsync neither: they count as reads. */
+/* Opening a file to read it, or a folder for its fsync, changes nothing and counts as a read. */
 static const char *opening(int flags) {
     return flags & O_CREAT ? "create" : (flags & O_ACCMODE) != O_RDONLY ? "open" : "read";
 }
@@ -159,7 +159,7 @@ ssize_t writev(int file, const struct iovec *pieces, int count) {
     return verdict == SHORT ? syscall(SYS_write, file, pieces[0].iov_base, pieces[0].iov_len / 2) : real(file, pieces, count);
 }
 
-/* Calls about an open file. */
+/* Calls on an open file. */
 #define ON_FILE(function, kind, declared, ...) \
     int function declared { \
         char space[PATH_MAX]; \
@@ -173,7 +173,7 @@ ON_FILE(ftruncate, "truncate", (int file, off_t len), int, off_t) ON_FILE_END("t
 ON_FILE(ftruncate64, "truncate", (int file, off64_t len), int, off64_t) ON_FILE_END("truncate", file, len)
 ON_FILE(fchmod, "chmod", (int file, mode_t mode), int, mode_t) ON_FILE_END("chmod", file, mode)
 
-/* Calls about one path. */
+/* Calls on one path. */
 #define ON_PATH(function, kind, folder, declared, given, ...) \
     int function declared { \
         char space[PATH_MAX]; \
@@ -186,7 +186,7 @@ ON_PATH(rmdir, "rmdir", AT_FDCWD, (const char *path), (path), const char *)
 ON_PATH(mkdir, "mkdir", AT_FDCWD, (const char *path, mode_t mode), (path, mode), const char *, mode_t)
 ON_PATH(mkdirat, "mkdir", folder, (int folder, const char *path, mode_t mode), (folder, path, mode), int, const char *, mode_t)
 
-/* Calls about two paths. */
+/* Calls on two paths. */
 #define ON_PATHS(function, kind, from_folder, to_folder, declared, given, ...) \
     int function declared { \
         char from_space[PATH_MAX], to_space[PATH_MAX]; \

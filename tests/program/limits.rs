@@ -1,4 +1,5 @@
-//! Where the system gives no more threads, or no more memory: an error says so, nothing hangs, and no file is half written.
+//! The program when the system provides no more threads or memory: an error reports this, nothing
+//! hangs, and no file is incomplete.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -12,14 +13,14 @@ use crate::tally::{Tally, count, within};
 use serde_json::Value;
 
 #[test]
-fn whichever_thread_cannot_be_started_the_error_says_so_and_nothing_hangs() {
+fn a_thread_that_cannot_be_started_is_reported_and_nothing_hangs() {
     let Some(os) = FaultyOs::new() else { return };
     let room = Room::new();
     room.write("small.csv", table(64, |a, b| usize::from(a > b).to_string()));
     let mut tally =
-        Tally::new("C8", "threads that cannot be started, told within 2 s and with nothing left behind");
+        Tally::new("C8", "threads that cannot be started, reported within 2 s and with no files left behind");
     for threads in 1..=count(4, 16) {
-        // The first is the one that writes checkpoints.
+        // The first thread writes checkpoints.
         for started in 0..=threads {
             let before = room.listing();
             let begun = Instant::now();
@@ -41,17 +42,17 @@ fn whichever_thread_cannot_be_started_the_error_says_so_and_nothing_hangs() {
     tally.end();
 }
 
-/// What came of the program under a limit, as the shell sets it.
+/// Runs the program under a limit set by the shell.
 fn limited(room: &Room, limit: &str, arguments: &str) -> Output {
     within_shell(room, &format!("ulimit {limit}"), &room.command(arguments)).output().unwrap()
 }
 
-/// The params of the model below, 4 bytes each, the copy of them that is kept, and a gradient.
+/// The memory for the params of the model below, 4 bytes each, for their copy, and for a gradient.
 const LEAST_KILOBYTES: u64 = 12 * (64 * 3000 + 3000 + 3000 * 3000 + 3000 + 3000 * 10 + 10) / 1024;
-/// What the program has taken up before its threads are started.
+/// The memory of the program before its threads are started.
 const PROGRAM_KILOBYTES: u64 = 14 * 1024;
 
-/// Whether the end of a run is one that can be understood, with all files whole.
+/// Checks that the run ended with a clear message, and that all files are complete.
 fn judge(room: &Room, kilobytes: u64, output: Output) -> Result<(), String> {
     let signal = output.status.signal();
     let ran = Ran::from(output);
@@ -59,16 +60,17 @@ fn judge(room: &Room, kilobytes: u64, output: Output) -> Result<(), String> {
     all_whole(room)?;
     let results = fs::read(room.path("run/results.json")).unwrap_or("null".into());
     let results: Value = serde_json::from_slice(&results).map_err(|error| error.to_string())?;
-    let said = ran.err.lines().next().unwrap_or_default();
+    let message = ran.err.lines().next().unwrap_or_default();
     let is_error = ran.code == Some(1) && ran.err.lines().count() == 1 && !is_there;
-    let is_of_model = said.contains("to train a model of 9228010 params on ");
-    let is_of_threads = said.starts_with("error: the thread") && said.contains("could not be started");
+    let is_of_model = message.contains("training a model of 9228010 params on ");
+    let is_of_threads = message.starts_with("error: the thread") && message.contains("could not be started");
     let good = match (ran.code, signal) {
         (Some(0), _) => results["stopped"] == "completed",
         (Some(1), _) => is_error && (is_of_model || is_of_threads),
-        // Where the model fits, but what is taken up besides does not, the runtime says so: of an allocation, or of a thread's stack.
+        // If the model fits but other memory does not, the runtime reports it: for an allocation,
+        // or for a thread's stack.
         (None, Some(6)) => {
-            let is_of_runtime = said.starts_with("memory allocation of ")
+            let is_of_runtime = message.starts_with("memory allocation of ")
                 || ran.err.contains("failed to allocate an alternative stack");
             kilobytes > LEAST_KILOBYTES && is_of_runtime
         }
@@ -78,14 +80,14 @@ fn judge(room: &Room, kilobytes: u64, output: Output) -> Result<(), String> {
 }
 
 #[test]
-fn where_memory_is_short_an_error_says_for_what_and_no_file_is_half_written() {
+fn too_little_memory_is_reported_with_its_purpose_and_no_file_is_incomplete() {
     if !cfg!(target_os = "linux") {
         println!("SKIPPED: memory is limited on Linux only");
         return;
     }
     let room = Room::new();
     let mut tally =
-        Tally::new("C8", "limits of memory at which the program ends with an error, and all files whole");
+        Tally::new("C8", "memory limits at which the program ends with an error and all files are complete");
     let (first, last) = (PROGRAM_KILOBYTES, 4 * LEAST_KILOBYTES);
     let limits = count(12, 100);
     let mut of_model = 0;
@@ -99,17 +101,18 @@ fn where_memory_is_short_an_error_says_for_what_and_no_file_is_half_written() {
         _ = fs::remove_dir_all(room.path("run"));
     }
     tally.end();
-    assert!(of_model > 0, "no limit was below what the model needs");
+    assert!(of_model > 0, "no limit was below the needs of the model");
 }
 
 #[test]
-fn a_file_that_would_exceed_the_limit_on_sizes_is_named_and_no_part_of_it_is_left() {
+fn a_file_that_would_exceed_the_size_limit_is_named_and_no_part_of_it_is_left() {
     let room = Room::new();
     room.good("train --hidden 512 --epochs 1 -o run");
     for name in ["out.csv", "out.onnx"] {
         room.write(name, "old");
     }
-    // Limits are in blocks of 512 or 1024 bytes; the model has 154 kB, the log 40 kB, and the predictions 5 kB.
+    // Limits are in blocks of 512 or 1024 bytes; the model has 154 kB, the log 40 kB, and the
+    // predictions 5 kB.
     for (blocks, arguments, file) in [
         (64, "train --hidden 512 --epochs 1 --quiet -o large", "large/checkpoints/step-00000023.safetensors"),
         (16, "train --hidden none --log-every 1 --max-steps 400 --quiet -o logged", "logged/metrics.jsonl"),
@@ -134,11 +137,12 @@ fn a_file_that_would_exceed_the_limit_on_sizes_is_named_and_no_part_of_it_is_lef
     assert_eq!(room.good("train --resume run --epochs 2 --allow-changed epochs --quiet"), "");
 }
 
-/// What the program may take up to refuse what is absurd: several times what it takes to begin, and far less than what is asked for.
+/// The memory in which the program must reject absurd values: several times its memory at the
+/// start, and far less than the requested memory.
 const REFUSAL_KILOBYTES: u64 = 64 * 1024;
 
 #[test]
-fn absurd_counts_are_refused_in_little_memory_with_the_limit() {
+fn absurd_counts_are_rejected_in_little_memory_with_the_limit() {
     if !cfg!(target_os = "linux") {
         println!("SKIPPED: memory is limited on Linux only");
         return;
@@ -152,7 +156,7 @@ fn absurd_counts_are_refused_in_little_memory_with_the_limit() {
     room.write("deep.toml", format!("hidden = [{}]\n", ones(1001)));
     let numbers = |count: usize| (1..=count).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
     let sweep = format!("sweep --seeds {0} --lr {0} -b {0}", numbers(9_000));
-    for (arguments, said) in [
+    for (arguments, expected) in [
         ("train --config list.toml", "list.toml has more than 262144 bytes"),
         ("train --config text.toml", "text.toml has more than 262144 bytes"),
         ("train --config long.toml", "long.toml has more than 262144 bytes"),
@@ -169,13 +173,13 @@ fn absurd_counts_are_refused_in_little_memory_with_the_limit() {
         let ran = Ran::from(limited(&room, &format!("-v {REFUSAL_KILOBYTES}"), arguments));
         let shown: String = arguments.chars().take(60).collect();
         assert_eq!(ran.code, Some(2), "{shown}: {}", ran.err.chars().take(500).collect::<String>());
-        assert!(ran.err.contains(said) && ran.err.len() < 1000, "{shown}: {}", ran.err);
+        assert!(ran.err.contains(expected) && ran.err.len() < 1000, "{shown}: {}", ran.err);
         assert!(!room.path("runs").exists(), "{shown}");
     }
 }
 
 #[test]
-fn a_model_of_the_most_layers_is_trained_saved_resumed_and_exported() {
+fn a_model_with_the_maximum_number_of_layers_is_trained_saved_resumed_and_exported() {
     let room = Room::new();
     let hidden = vec!["1"; 1000].join(",");
     room.good(&format!(

@@ -1,4 +1,5 @@
-//! Where cores are few or busy, ranks that wait leave them to those that are waited for: many ranks end about when one does.
+//! Few or busy cores: waiting ranks leave the cores to others, and many ranks take about as long as
+//! one.
 
 use std::hint::spin_loop;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,17 +8,19 @@ use std::time::{Duration, Instant};
 
 use crate::room::Room;
 
-/// How much longer than one rank many may take. Two that spin on one core took a thousand times as long.
+/// The maximum time of many ranks relative to that of one. Two ranks that spun on one core took a
+/// thousand times as long.
 const MOST: u32 = 10;
 
-/// How long a run takes on so many ranks.
+/// Returns the time of a run on this number of ranks.
 fn took(room: &Room, threads: usize) -> Duration {
     let begun = Instant::now();
     room.good(&format!("train -t {threads} -b 256 --shards 64 --epochs 10 --quiet"));
     begun.elapsed()
 }
 
-/// Runs of one rank and of many, in turn; the shortest of each counts, as others use this machine, too.
+/// Compares the shortest of three runs of one rank and of many, in alternation, because other
+/// programs use the machine too.
 fn compare(what: &str, threads: usize) {
     let room = Room::new();
     let pairs = [(); 3].map(|()| (took(&room, 1), took(&room, threads)));
@@ -28,16 +31,16 @@ fn compare(what: &str, threads: usize) {
 }
 
 #[test]
-fn sixty_four_ranks_end_about_when_one_does() {
+fn sixty_four_ranks_take_about_as_long_as_one() {
     compare("all cores", 64);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn ranks_on_a_single_core_end_about_when_one_does() {
+fn ranks_on_a_single_core_take_about_as_long_as_one() {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-    // What a thread starts has its cores.
+    // Processes started by a thread inherit its cores.
     let on_one_core = || {
         let allowed = sched_getaffinity(None).unwrap();
         let first = (0..CpuSet::MAX_CPU).find(|&core| allowed.is_set(core)).unwrap();
@@ -50,7 +53,7 @@ fn ranks_on_a_single_core_end_about_when_one_does() {
 }
 
 #[test]
-fn ranks_beside_busy_programs_end_about_when_one_does() {
+fn ranks_next_to_busy_programs_take_about_as_long_as_one() {
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -61,7 +64,7 @@ fn ranks_beside_busy_programs_end_about_when_one_does() {
                 }
             });
         }
-        let compared = std::panic::catch_unwind(|| compare("two busy threads a core", 2));
+        let compared = std::panic::catch_unwind(|| compare("two busy threads per core", 2));
         is_over.store(true, Ordering::Relaxed);
         compared.unwrap();
     });

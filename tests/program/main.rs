@@ -1,4 +1,5 @@
-//! The program as its users meet it, each of its commands in a file of its own. [`room::Room`] is where the tests run it.
+//! Tests of the program through its command line, with one file per command or topic.
+//! [`room::Room`] is the directory in which a test runs it.
 
 mod bad_input;
 mod bench;

@@ -1,4 +1,5 @@
-//! The log of a run as users of the program meet it: a table with the facts of the JSON lines, in each run and after each resume.
+//! The log of a run: `metrics.csv` has the values of the JSON lines, in every run and after every
+//! resume.
 
 use std::fs;
 
@@ -13,7 +14,7 @@ fn lines(room: &Room, run: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Reads both, and holds each field against the value of its key.
+/// Reads both files, and compares each field with the value of its key.
 fn check(room: &Room, run: &str) {
     let (lines, table) = (lines(room, run), room.read(&format!("{run}/metrics.csv")));
     assert_eq!(table.lines().next().unwrap(), HEADER);
@@ -35,7 +36,7 @@ fn check(room: &Room, run: &str) {
 }
 
 #[test]
-fn the_table_has_the_facts_of_the_lines() {
+fn the_table_has_the_values_of_the_lines() {
     let room = Room::new();
     for (run, flags) in [
         ("plain", "--epochs 2"),
@@ -52,9 +53,10 @@ fn the_table_has_the_facts_of_the_lines() {
 }
 
 #[test]
-fn a_resumed_log_is_that_of_the_whole_run_with_the_point_marked_in_both_files() {
+fn a_resumed_log_equals_that_of_the_whole_run_and_both_files_mark_the_resume() {
     let room = Room::new();
-    // Measured in steps 3, 6 ... and logged in all: after a resume the lines go on with what was known.
+    // Measured in steps 3, 6 ... and logged in every step: after a resume, the lines repeat the
+    // last measurement.
     let flags = "--optimizer adam --noise-scale=3 --log-every 1 --clip-grad-norm 1";
     let more = "--epochs 3 --allow-changed epochs --quiet";
     room.good(&format!("train {flags} --epochs 3 -o whole"));
@@ -66,7 +68,7 @@ fn a_resumed_log_is_that_of_the_whole_run_with_the_point_marked_in_both_files() 
     );
 
     room.good(&format!("train --resume run -o elsewhere {more}"));
-    // As a run of an older version, or one that was killed in the middle of a line.
+    // As if an older version had written the run, and it had been killed in the middle of a line.
     fs::remove_file(room.path("run/metrics.csv")).unwrap();
     let half = room.read("run/metrics.jsonl") + "{\"event\":\"st";
     room.write("run/metrics.jsonl", half);

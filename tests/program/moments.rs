@@ -1,4 +1,4 @@
-//! Random moments, the same in every run of the tests, and runs that are ended at them.
+//! Random moments, the same whenever the tests run, and runs that are stopped at them.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::room::{Room, hash, table};
 
-/// A run of small steps and of checkpoints as many as the disk can take. It is gone on with if it is there, which a script may
-/// say again and again.
+/// A run with small steps that saves as many checkpoints as the disk can take. If the run exists,
+/// the same command resumes it.
 pub const SAVING: &str = "train small.csv --hidden 200 --optimizer adam --lr-schedule cosine --max-steps 20000 -b 16 \
      --log-every 100 --quiet --resume auto -o run";
 
@@ -24,13 +24,14 @@ impl Random {
         (mixed ^ (mixed >> 31)) % end
     }
 
-    /// A time from none at all up to `longest`.
+    /// Returns a time from zero to `longest`.
     pub fn time(&mut self, longest: Duration) -> Duration {
         Duration::from_nanos(self.below(longest.as_nanos() as u64 + 1))
     }
 }
 
-/// A room with the data of [`SAVING`], and the hash of the params that this run comes to if nobody ends it.
+/// Returns a room with the data of [`SAVING`], and the hash of the final params of an uninterrupted
+/// run.
 pub fn furnished() -> (Room, Value) {
     let room = Room::new();
     room.write("small.csv", table(64, |a, b| usize::from(a > b).to_string()));
@@ -39,12 +40,13 @@ pub fn furnished() -> (Room, Value) {
     (room, whole)
 }
 
-/// The time in which moments lie: a third of it, the program needs to save its first checkpoint on this machine.
+/// Returns the span of the moments: three times the time that the program needs for its first
+/// checkpoint on this machine, at most 250 ms.
 pub fn span(room: &Room) -> Duration {
     let begun = Instant::now();
     let mut child = room.spawn(&format!("{SAVING} --save-every 1").replace("-o run", "-o timed"));
     while CheckpointDir::of_run(&room.path("timed")).steps().unwrap().is_empty() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no checkpoint came");
+        assert!(begun.elapsed() < Duration::from_secs(60), "no checkpoint was saved");
         std::thread::yield_now();
     }
     let first = begun.elapsed();
@@ -54,12 +56,13 @@ pub fn span(room: &Room) -> Duration {
     (3 * first).min(Duration::from_millis(250))
 }
 
-/// The step of the newest checkpoint there is, by its name; 0 without any.
+/// Returns the step of the newest checkpoint, by its name; 0 without checkpoints.
 pub fn newest_name(room: &Room) -> u64 {
     CheckpointDir::of_run(&room.path("run")).steps().unwrap().last().copied().unwrap_or(0)
 }
 
-/// All checkpoints of the run, the newest last; what is wrong with the first that is not whole.
+/// Loads all checkpoints of the run, the newest last; the error is that of the first incomplete
+/// one.
 pub fn all_whole(room: &Room) -> Result<Vec<Checkpoint>, String> {
     let dir = CheckpointDir::of_run(&room.path("run"));
     let load = |step| Checkpoint::load(&dir.path_of(step)).map_err(|error| error.to_string());

@@ -1,4 +1,4 @@
-//! `--noise-scale` as its users meet it.
+//! Tests of `--noise-scale`.
 
 use crate::room::Room;
 use serde_json::Value;
@@ -13,7 +13,7 @@ fn the_noise_scale_is_in_the_log_the_results_and_the_summary_and_changes_no_para
     let results = room.json("run/results.json");
     let lines: Vec<Value> =
         room.read("run/metrics.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    // Where it is not known it is null, but the key is there.
+    // An unknown value is null, but its key exists.
     for key in ["noise_scale", "noise_scale_error"] {
         assert!(lines.iter().all(|line| line.get(key).is_some()), "{lines:?}");
         assert_eq!(lines.last().unwrap()[key], results[key]);
@@ -33,10 +33,10 @@ fn the_noise_scale_is_in_the_log_the_results_and_the_summary_and_changes_no_para
 }
 
 #[test]
-fn what_cannot_be_measured_is_refused_with_a_remedy() {
+fn a_noise_scale_that_cannot_be_measured_is_refused_with_a_remedy() {
     let room = Room::new();
     let one = room.run("train -b 1 --max-steps 2 --noise-scale -o run");
-    assert!(one.code == Some(1) && one.err.contains("raise the batch size"), "{one:?}");
+    assert!(one.code == Some(1) && one.err.contains("but the batch size is 1; increase it"), "{one:?}");
     let word = room.run("train --noise-scale=often -o run");
     assert!(word.code == Some(2) && word.err.contains("or auto"), "{word:?}");
     assert!(!room.path("run").exists());

@@ -1,5 +1,6 @@
-//! The part of an epoch that a run ends with, as users of the program meet it: it is named wherever it is shown, its times and its
-//! quality are not those of an epoch, and the whole epoch replaces it when the run is resumed. An epoch of the digits has 23 steps.
+//! The partial epoch with which a run may end: it is labelled wherever it is shown, its times and
+//! its quality do not count as those of an epoch, and the whole epoch replaces it when the run is
+//! resumed. An epoch of the digits has 23 steps.
 
 use phalanx::checkpoint::{Checkpoint, CheckpointDir};
 use phalanx::log::Results;
@@ -12,7 +13,7 @@ fn lines(room: &Room, run: &str) -> Vec<Value> {
     log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Steps of the lines and rows of an event.
+/// Returns the steps of the lines and of the rows of an event.
 fn steps(room: &Room, run: &str, event: &str) -> [Vec<u64>; 2] {
     let of_lines = lines(room, run).into_iter().filter(|line| line["event"] == event);
     let of_rows = rows(&room.read(&format!("{run}/metrics.csv"))).into_iter().filter(|row| row[0] == event);
@@ -24,7 +25,8 @@ fn steps(room: &Room, run: &str, event: &str) -> [Vec<u64>; 2] {
 
 const NONE: Vec<u64> = Vec::new();
 
-/// The phases of the results are those of the epochs and of the part of one, each counted once.
+/// Checks that the phases of the results are the sums over the epochs and the partial epoch, each
+/// counted once.
 fn check_phases(room: &Room, run: &str) {
     let of_results = room.json(&format!("{run}/results.json"))["phase_secs"].clone();
     for phase in ["compute", "wait", "reduce_update"] {
@@ -39,14 +41,14 @@ fn kept(room: &Room, run: &str) -> Vec<u64> {
 }
 
 #[test]
-fn the_part_of_an_epoch_is_named_in_the_log_the_results_the_summary_and_the_page() {
+fn a_partial_epoch_is_labelled_in_the_log_the_results_the_summary_and_the_page() {
     let room = Room::new();
-    let told = room.run("train --max-steps 30 -o run");
-    assert_eq!(told.code, Some(0), "{told:?}");
-    let epochs: Vec<&str> = told.err.lines().filter(|line| line.starts_with("epoch ")).collect();
+    let ran = room.run("train --max-steps 30 -o run");
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let epochs: Vec<&str> = ran.err.lines().filter(|line| line.starts_with("epoch ")).collect();
     assert!(epochs.len() == 2 && !epochs[0].contains("part of"), "{epochs:?}");
     assert!(epochs[1].starts_with("epoch 2/2  ") && epochs[1].contains("  part of an epoch  "), "{epochs:?}");
-    assert!(told.out.contains("over the part of epoch 2 that was done"), "{}", told.out);
+    assert!(ran.out.contains("over the completed part of epoch 2"), "{}", ran.out);
     for (event, step) in [("epoch", 23), ("partial_epoch", 30)] {
         assert_eq!(steps(&room, "run", event), [vec![step], vec![step]], "{event}");
     }
@@ -66,18 +68,18 @@ fn the_part_of_an_epoch_is_named_in_the_log_the_results_the_summary_and_the_page
     }
     check_phases(&room, "run");
     room.good("report run");
-    assert!(room.read("run/report.html").contains("The last is a part of an epoch."));
+    assert!(room.read("run/report.html").contains("The last column covers a partial epoch."));
 
-    let told = room.run("train --max-steps 30 --log-format json -o json");
-    let last: Value = serde_json::from_str(told.err.lines().last().unwrap()).unwrap();
+    let ran = room.run("train --max-steps 30 --log-format json -o json");
+    let last: Value = serde_json::from_str(ran.err.lines().last().unwrap()).unwrap();
     assert_eq!((&last["event"], &last["step"]), (&"partial_epoch".into(), &30.into()));
 }
 
 #[test]
-fn a_run_that_does_not_come_to_the_end_of_an_epoch_has_a_speed_but_no_epoch() {
+fn a_run_shorter_than_an_epoch_has_a_speed_but_no_epoch() {
     let room = Room::new();
-    let told = room.good("train --max-steps 5 --restore-best -o run");
-    assert!(!told.contains("best epoch"), "{told}");
+    let ran = room.good("train --max-steps 5 --restore-best -o run");
+    assert!(!ran.contains("best epoch"), "{ran}");
     let results = room.json("run/results.json");
     assert_eq!((&results["epochs"], &results["best_epoch"]), (&0.into(), &Value::Null));
     assert_eq!((&results["epoch_secs"], &results["of_best_epoch"]), (&Value::Array(vec![]), &false.into()));
@@ -86,16 +88,16 @@ fn a_run_that_does_not_come_to_the_end_of_an_epoch_has_a_speed_but_no_epoch() {
 }
 
 #[test]
-fn a_step_that_diverges_leaves_a_part_of_an_epoch_even_if_it_is_the_last() {
+fn a_step_that_diverges_leaves_a_partial_epoch_even_if_it_is_the_last_step() {
     let room = Room::new();
     // Sample 40, in the last of the five steps.
     let row =
         |row: usize| format!("{},{}\n", if row == 40 { "1e38".into() } else { row.to_string() }, row % 2);
     room.write("wild.csv", (0..41).map(row).collect::<String>());
     let train = "train wild.csv --loss mse --hidden none --lr 1e-9 -b 10 --no-shuffle --epochs 2 -o run";
-    let told = room.run(train);
-    assert_eq!(told.code, Some(3), "{told:?}");
-    assert!(told.out.contains("after 5 of 10 steps, within epoch 1"), "{}", told.out);
+    let ran = room.run(train);
+    assert_eq!(ran.code, Some(3), "{ran:?}");
+    assert!(ran.out.contains("after 5 of 10 steps, within epoch 1"), "{}", ran.out);
     let results = room.json("run/results.json");
     assert_eq!((&results["steps"], &results["epochs"]), (&5.into(), &0.into()));
     assert_eq!(results["epoch_secs"], Value::Array(vec![]));
@@ -119,9 +121,10 @@ fn the_whole_epoch_replaces_its_part_when_the_run_is_resumed() {
 #[test]
 fn the_best_checkpoint_and_the_best_of_the_curve_are_those_of_a_whole_epoch() {
     let room = Room::new();
-    // The test loss falls from step to step, so that the part of the third epoch is better than what came before.
-    let told = room.good("train --max-steps 60 --keep 1 --save-every 1epoch -o run");
-    assert!(told.contains("by epoch: test accuracy, at best") && told.contains(" in epoch 2\n"), "{told}");
+    // The test loss falls from step to step, so that the partial third epoch is better than the
+    // epochs before it.
+    let ran = room.good("train --max-steps 60 --keep 1 --save-every 1epoch -o run");
+    assert!(ran.contains("by epoch: test accuracy, at best") && ran.contains(" in epoch 2\n"), "{ran}");
     let losses = lines(&room, "run").into_iter().filter_map(|line| line["test_loss"].as_f64());
     let losses: Vec<f64> = losses.collect();
     assert!(losses.len() == 3 && losses[2] < losses[1], "{losses:?}");
@@ -131,7 +134,7 @@ fn the_best_checkpoint_and_the_best_of_the_curve_are_those_of_a_whole_epoch() {
 }
 
 #[test]
-fn a_part_that_an_older_version_logged_as_an_epoch_is_known_as_one() {
+fn a_partial_epoch_that_an_older_version_logged_as_an_epoch_is_recognised() {
     let room = Room::new();
     room.good("train --max-steps 30 -o run --quiet");
     let mut results = room.json("run/results.json");
@@ -140,13 +143,13 @@ fn a_part_that_an_older_version_logged_as_an_epoch_is_known_as_one() {
     room.write("run/results.json", results.to_string());
     room.write("run/metrics.jsonl", room.read("run/metrics.jsonl").replace("partial_epoch", "epoch"));
     room.good("report run");
-    assert!(room.read("run/report.html").contains("The last is a part of an epoch."));
+    assert!(room.read("run/report.html").contains("The last column covers a partial epoch."));
     room.good("train --resume run --epochs 2 --allow-changed epochs --quiet");
     assert_eq!(steps(&room, "run", "epoch"), [vec![23, 46], vec![23, 46]]);
 }
 
 #[test]
-fn of_checkpoints_that_are_as_good_as_one_another_the_first_is_kept() {
+fn the_first_of_equally_good_checkpoints_is_kept() {
     let room = Room::new();
     room.good("train --lr 1e-30 --epochs 4 --keep 1 --save-every 1epoch --quiet -o run");
     assert_eq!(kept(&room, "run"), [23, 92]);

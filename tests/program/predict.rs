@@ -1,4 +1,4 @@
-//! Predictions in every format, and samples that come on stdin.
+//! Predictions in every format, and samples from stdin.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,7 +9,7 @@ use crate::room::{Room, npy, table};
 use phalanx::checkpoint::ModelFile;
 use serde_json::Value;
 
-/// Names that each format has to quote in its own way.
+/// Class names that each format has to quote in its own way.
 const NAMES: [&str; 3] = ["down\nunder", "he said \"up\", yes", "x,y"];
 
 fn quoted(name: &str) -> String {
@@ -25,7 +25,8 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// A model of three classes with those names, and of each loss of values; `new.csv` is for all of them.
+/// Returns a room with a model of three classes with those names, one of two classes, and models of
+/// one and of two values; `new.csv` suits all of them.
 fn furnished() -> Room {
     let room = Room::new();
     let class = |a: f64, b: f64| quoted(NAMES[(1.5 * (a + b)) as usize % 3]);
@@ -44,7 +45,7 @@ fn furnished() -> Room {
     room
 }
 
-/// The shape and the numbers of an npy file of f32.
+/// Returns the shape and the numbers of an npy file of f32.
 fn read_npy(bytes: &[u8]) -> (String, Vec<f32>) {
     let len = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     assert_eq!((&bytes[..8], (10 + len) % 64), (&b"\x93NUMPY\x01\x00"[..], 0));
@@ -54,7 +55,7 @@ fn read_npy(bytes: &[u8]) -> (String, Vec<f32>) {
     (shape.split(')').next().unwrap().to_owned(), numbers.collect())
 }
 
-/// Records of a CSV, the header first.
+/// Returns the records of a CSV, the header first.
 fn records(csv: &str) -> Vec<Vec<String>> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(csv.as_bytes());
     reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()
@@ -125,7 +126,7 @@ fn values_have_the_same_bits_in_every_format() {
 }
 
 #[test]
-fn a_number_that_is_none_is_null_in_json() {
+fn a_number_that_is_not_finite_is_null_in_json() {
     let room = furnished();
     let mut file = ModelFile::load(&room.path("law")).unwrap();
     file.params.fill(f32::MAX);
@@ -167,7 +168,7 @@ fn stdin_in_any_format_gives_what_the_file_gives() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_reader_that_closes_the_pipe_is_not_an_error() {
     let room = furnished();
     let mut child = room
         .command("predict classes -")
@@ -179,14 +180,14 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     child.stdin.take().unwrap().write_all(room.read("new.csv").repeat(500).as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    let said = text(output.stderr);
+    let stderr = text(output.stderr);
     assert!(
-        output.status.success() && said.lines().count() == 1 && said.contains("no names of columns"),
-        "{said}"
+        output.status.success() && stderr.lines().count() == 1 && stderr.contains("no column names"),
+        "{stderr}"
     );
 }
 
-/// The one file of the model is all that goes to another folder.
+/// Only the model file is copied to another directory.
 #[test]
 fn class_names_and_standardization_travel_in_the_model_file() {
     let (home, away) = (furnished(), Room::new());
@@ -199,7 +200,7 @@ fn class_names_and_standardization_travel_in_the_model_file() {
         text(good(away.piped("predict m.safetensors - --probabilities --format jsonl", b"a,b\n0.25,0.75\n")));
     let found: Value = serde_json::from_str(&line).unwrap();
 
-    // By hand, in f64: standardized, through 8 units of relu, softmax.
+    // The same computed in f64: standardization, a layer of 8 relu units, softmax.
     let layer = |params: &[f32], inputs: &[f64], outputs: usize| -> Vec<f64> {
         let (weight, bias) = params.split_at(inputs.len() * outputs);
         let dot = |row: &[f32]| row.iter().zip(inputs).map(|(w, x)| f64::from(*w) * x).sum::<f64>();
@@ -222,14 +223,14 @@ fn class_names_and_standardization_travel_in_the_model_file() {
 fn a_file_of_predictions_is_replaced_whole_and_stdout_stays_empty() {
     let room = furnished();
     let expected = room.good("predict law new.csv");
-    room.write("out.csv", "what was there");
+    room.write("out.csv", "the old content");
     assert_eq!(room.good("predict law new.csv --output out.csv"), "");
     assert_eq!(room.read("out.csv"), expected);
     assert_eq!(room.good("predict law new.csv -o -"), expected);
 }
 
 #[test]
-fn what_cannot_be_is_said_in_one_line_and_writes_nothing() {
+fn impossible_requests_give_one_line_of_error_and_write_nothing() {
     let room = furnished();
     room.write("killed/config.toml", "");
     let before = room.listing();
@@ -239,17 +240,17 @@ fn what_cannot_be_is_said_in_one_line_and_writes_nothing() {
         ("predict law -", "1\n", 1, &["1 column in stdin", "2 features"]),
         ("predict law -", "1,2\n\n1,2,3\n", 1, &["3 fields in line 3 of stdin", "expected 2"]),
         ("predict law -", "1,2\n1,x\n", 1, &["\"x\" in line 2, column 1 of stdin"]),
-        ("predict law - --input-format npy", "1,2\n", 1, &["stdin", "promises"]),
+        ("predict law - --input-format npy", "1,2\n", 1, &["stdin", "declares"]),
         ("predict law - --input-format libsvm", "1:1\n2:1 1:1\n", 1, &["line 2 of stdin", "ascending"]),
         ("predict law - --input-format libsvm", "3:1\n", 1, &["stdin has 3 features, expected 2"]),
-        ("eval two -", "1,2,up\n", 1, &["its label \"up\" is a word that the model does not know"]),
+        ("eval two -", "1,2,up\n", 1, &["its label \"up\" is a word that is no class of the model"]),
         ("eval two - --input-format npy", "", 1, &["stdin"]),
         ("predict law new.csv -o .", "", 1, &["cannot write .", "folder"]),
         ("predict law new.csv -o no/out.csv", "", 1, &["no/out.csv", "there is no folder no"]),
-        ("predict law new.csv -o ./new.csv", "", 2, &["-o is the file to predict"]),
+        ("predict law new.csv -o ./new.csv", "", 2, &["-o is the input file"]),
         ("predict killed - -o out.csv", "1,2\n", 1, &["killed has no model", "train --resume killed"]),
         ("predict absent - -o out.csv", "1,2\n", 1, &["cannot read absent"]),
-        ("predict new.csv -", "1,2\n", 1, &["new.csv is not a whole safetensors file"]),
+        ("predict new.csv -", "1,2\n", 1, &["new.csv is not a valid safetensors file"]),
         ("predict law new.csv --probabilities", "", 2, &["--probabilities", "values"]),
         ("predict law new.csv --format yaml", "", 2, &["yaml", "csv, npy or jsonl"]),
         ("predict law - --input-format yaml", "", 2, &["yaml", "csv, npy or libsvm"]),

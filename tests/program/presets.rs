@@ -1,8 +1,10 @@
-//! Shows that numbers typed in as another framework prints them train as that framework trains: 50 steps with short last
-//! batches, and uneven shards where there are processes, end in its params.
+//! Shows that hyper-parameters given in the convention of another framework train as that framework
+//! does: 50 steps with short last batches, and with uneven shards for frameworks with processes,
+//! end with its params.
 //!
-//! The numbers are made by `tests/fixtures/presets.py`, with the frameworks themselves where they can be had. Ours agree to
-//! 1e-5 of the size of the change that training made, through the program, as a user types it.
+//! `tests/fixtures/presets.py` makes the expected params, with the frameworks themselves if they
+//! can be installed. The params of the program, called as a user calls it, agree to 1e-5 of the
+//! largest change made by training.
 
 use std::collections::BTreeMap;
 
@@ -13,20 +15,20 @@ use phalanx::optim::Framework;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Stored {
+struct Fixture {
     features: Vec<Vec<f32>>,
     labels: Vec<i64>,
     initial: Vec<f32>,
 }
 
-/// Params by the flags that come after `--like`, by framework.
+/// Params by framework, and by the flags that follow `--like`.
 type Runs = BTreeMap<String, BTreeMap<String, Vec<f64>>>;
 
 fn runs() -> Runs {
     serde_json::from_str(include_str!("../fixtures/presets.json")).unwrap()
 }
 
-fn stored() -> Stored {
+fn stored() -> Fixture {
     serde_json::from_str(include_str!("../fixtures/training.json")).unwrap()
 }
 
@@ -35,8 +37,8 @@ fn model() -> Mlp {
     Mlp::new(MlpShape { inputs: 5, hidden, outputs: 3, activation, loss })
 }
 
-/// A room with the data and the initial params of the fixtures.
-fn furnished(stored: &Stored) -> Room {
+/// Returns a room with the data and the initial params of the fixtures.
+fn furnished(stored: &Fixture) -> Room {
     let room = Room::new();
     let features: Vec<u8> = stored.features.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
     let labels: Vec<u8> = stored.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
@@ -59,7 +61,8 @@ fn furnished(stored: &Stored) -> Room {
 
 const TRAIN: &str = "train x.npy,y.npy --init init.safetensors --hidden 6 --activation tanh -b 10 --no-shuffle --max-steps 50 -t 2";
 
-/// The largest difference to `expected`, relative to the largest change from the initial params.
+/// Returns the largest difference from `expected`, relative to the largest change from the initial
+/// params.
 fn error(params: &[f32], initial: &[f32], expected: &[f64]) -> f64 {
     assert_eq!(params.len(), expected.len());
     let largest = |differences: Vec<f64>| differences.into_iter().map(f64::abs).fold(0.0, f64::max);
@@ -72,7 +75,7 @@ fn params(room: &Room, run: &str) -> Vec<f32> {
 }
 
 #[test]
-fn every_preset_ends_where_its_framework_ends() {
+fn every_preset_ends_with_the_params_of_its_framework() {
     let (stored, runs) = (stored(), runs());
     let room = furnished(&stored);
     for framework in Framework::ALL {
@@ -83,7 +86,7 @@ fn every_preset_ends_where_its_framework_ends() {
             let error = error(&params(&room, "run"), &stored.initial, expected);
             println!("{error:.1e} {run}");
             assert!(error < 1e-5, "{run}: {error:e}");
-            // What was written down makes the same run without the preset.
+            // The written config gives the same run without the preset.
             room.good("train --config run/config.toml -o again --quiet -t 1");
             assert_eq!(params(&room, "again"), params(&room, "run"), "{run}");
             for name in ["run", "again"] {
@@ -113,7 +116,7 @@ fn the_same_numbers_mean_something_else_without_the_preset() {
 }
 
 #[test]
-fn the_table_before_training_says_what_the_preset_means() {
+fn the_table_before_training_explains_the_preset() {
     let room = furnished(&stored());
     for (flags, fragments) in [
         (
@@ -121,7 +124,7 @@ fn the_table_before_training_says_what_the_preset_means() {
             &["like", "0.02 w", "v = mv + lr g", "biases not decayed"][..],
         ),
         ("--like scikit-learn", &["alpha 0.0001", "eps 1e-8 uncorrected"]),
-        ("--like pytorch-ddp --shards 4 --clip-grad-norm 1", &["mean over its processes", "1e-6"]),
+        ("--like pytorch-ddp --shards 4 --clip-grad-norm 1", &["mean of the means of its processes", "1e-6"]),
         ("--like keras --clip-grad-norm 1", &["global_clipnorm", "clipnorm is per variable"]),
         ("--like caffe --momentum 0.9", &["iter_size", "caffe form"]),
         ("--like tensorflow1-estimator", &["the sum of the batch", "initial accumulator 0.1"]),
@@ -138,10 +141,10 @@ fn the_table_before_training_says_what_the_preset_means() {
 }
 
 #[test]
-fn what_contradicts_a_preset_or_cannot_be_had_is_refused() {
+fn options_that_contradict_a_preset_or_are_unavailable_are_refused() {
     let room = furnished(&stored());
     for (flags, fragments) in [
-        ("--like keras --reduction sum", &["--reduction sum", "--like keras", "means mean"][..]),
+        ("--like keras --reduction sum", &["--reduction sum", "--like keras", "implies mean"][..]),
         ("--like caffe --momentum 0.9 --momentum-form pytorch", &["--momentum-form pytorch", "--like caffe"]),
         ("--like keras --optimizer adam --eps-form outside", &["--eps-form outside", "uncorrected"]),
         (
@@ -153,18 +156,18 @@ fn what_contradicts_a_preset_or_cannot_be_had_is_refused() {
         ("--like pytorch-ddp", &["processes", "--shards"]),
         ("--like horovod-sum --shards auto", &["processes", "--shards"]),
         ("--like mindspore", &["processes", "--shards"]),
-        ("--like scikit-learn --clip-grad-norm 1", &["clips nothing"]),
-        ("--like keras --clip-grad-norm 1 --l2 0.1", &["clips after L2"]),
-        ("--like keras --optimizer adamw --l2 0.1", &["spares biases"]),
+        ("--like scikit-learn --clip-grad-norm 1", &["does not clip"]),
+        ("--like keras --clip-grad-norm 1 --l2 0.1", &["clips after adding L2"]),
+        ("--like keras --optimizer adamw --l2 0.1", &["excludes biases"]),
         (
             "--like scikit-learn --optimizer adagrad",
-            &["adagrad cannot be had as in scikit-learn", "sgd and adam"],
+            &["adagrad as in scikit-learn is not available", "sgd and adam"],
         ),
         ("--like mindspore --shards 2 --optimizer rmsprop", &["starts from 1"]),
         ("--like tensorflow1-estimator --optimizer rmsprop", &["starts from 1"]),
-        ("--like pytorch --optimizer lars", &["lars cannot be had as in pytorch"]),
+        ("--like pytorch --optimizer lars", &["lars as in pytorch is not available"]),
         ("--like scikit-learn --loss mse", &["squared loss"]),
-        ("--like keras --optimizer rmsprop --momentum 0.9 --warmup-steps 3", &["rate inside of momentum"]),
+        ("--like keras --optimizer rmsprop --momentum 0.9 --warmup-steps 3", &["rate inside the momentum"]),
         ("--like theano", &["theano", "pytorch-ddp", "scikit-learn"]),
         ("--l2-form batch-sum --reduction sum --l2 0.1", &["batch-sum", "the reduction is sum"]),
         ("--eps-form inside --optimizer adam", &["eps-form inside is not used by adam"]),

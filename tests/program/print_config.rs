@@ -1,7 +1,8 @@
-//! What `--print-config` prints, byte for byte, for command lines with flags of every kind, variables and files.
+//! The output of `--print-config`, byte for byte, for command lines with flags of every kind,
+//! variables and files.
 //!
-//! `print_config.txt` holds each command line after `$ `, followed by what it prints. To record it again after an intended change, set
-//! `UPDATE_PRINT_CONFIG=1`.
+//! `print_config.txt` has each command line after `$ `, followed by its output. To update it after
+//! an intended change, set `UPDATE_PRINT_CONFIG=1`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -24,14 +25,14 @@ const FILES: [(&str, &str); 4] = [
     ),
 ];
 
-/// The command lines of the recorded text, each with what it printed.
+/// Returns the recorded command lines, each with its output.
 fn recorded(text: &str) -> Vec<(&str, &str)> {
     let cases = text.split("$ ").skip(1);
-    cases.map(|case| case.split_once('\n').expect("a command line ends with its line")).collect()
+    cases.map(|case| case.split_once('\n').expect("a newline follows each command line")).collect()
 }
 
 #[test]
-fn recorded_command_lines_print_what_they_printed() {
+fn command_lines_print_their_recorded_output() {
     let room = Room::new();
     FILES.iter().for_each(|(name, text)| room.write(name, text));
     let text = fs::read_to_string(RECORDED).unwrap();

@@ -1,8 +1,9 @@
-//! `phalanx report`: the page of a run says what the run's files say, at whatever point the run is.
+//! Tests of `phalanx report`: the page of a run agrees with the files of the run, whether it is
+//! running, killed, diverged or complete.
 
 use crate::room::{Room, table, value};
 
-/// What stands in the cells of the confusion matrix: true class, predicted class, samples.
+/// Returns the cells of the confusion matrix: true class, predicted class, samples.
 fn matrix(page: &str) -> Vec<(usize, usize, u64)> {
     let tips = page.split("<title>true class ").skip(1).map(|text| text.split("</title>").next().unwrap());
     let read = |tip: &str| {
@@ -13,7 +14,7 @@ fn matrix(page: &str) -> Vec<(usize, usize, u64)> {
     tips.map(read).collect()
 }
 
-/// Titles of the figures, in their order.
+/// Returns the titles of the figures, in order.
 fn figures(page: &str) -> Vec<&str> {
     page.split("role=\"img\">\n  <title>")
         .skip(1)
@@ -22,7 +23,7 @@ fn figures(page: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_page_of_a_run_has_its_curves_its_samples_and_what_to_do_next() {
+fn the_page_of_a_run_has_its_curves_its_samples_and_the_next_commands() {
     let room = Room::new();
     room.good("train --quiet --epochs 3 --momentum 0.9 --lr 0.05 --lr-schedule cosine --clip-grad-norm 1");
     let out = room.good("report");
@@ -37,8 +38,8 @@ fn the_page_of_a_run_has_its_curves_its_samples_and_what_to_do_next() {
         "Test accuracy by epoch",
         "Learning rate",
         "Gradient norm before clipping",
-        "Where the time goes",
-        "Which classes are taken for which",
+        "Time by phase",
+        "Confusion matrix",
     ];
     assert_eq!(figures(&page), expected);
     let results = room.json("runs/1/results.json");
@@ -52,7 +53,7 @@ fn the_page_of_a_run_has_its_curves_its_samples_and_what_to_do_next() {
     assert_eq!(right / 360.0, results["test_accuracy"].as_f64().unwrap());
     assert_eq!(page.matches("<img src=\"data:image/png;base64,").count(), 24);
     assert!(!page.contains("changed since"));
-    // The commands that are named do what they say.
+    // The suggested commands work.
     room.good("train --quiet --resume runs/1 --epochs 6 --allow-changed epochs");
     assert_eq!(room.json("runs/1/results.json")["epochs"], 6);
     room.good("report");
@@ -60,7 +61,7 @@ fn the_page_of_a_run_has_its_curves_its_samples_and_what_to_do_next() {
 }
 
 #[test]
-fn the_worst_samples_are_those_that_predict_gives_the_lowest_probability() {
+fn the_worst_samples_have_the_lowest_probability_from_predict() {
     let room = Room::new();
     room.good("train --quiet --epochs 2");
     room.good("report runs/1");
@@ -72,7 +73,7 @@ fn the_worst_samples_are_those_that_predict_gives_the_lowest_probability() {
     };
     let sample: usize = between("alt=\"Sample ", ":").parse().unwrap();
     let truth: usize = between("true <b>", "</b>").parse().unwrap();
-    let predicted = between("taken for <b>", "</b>");
+    let predicted = between("predicted <b>", "</b>");
     let csv = room.good("predict runs/1 --probabilities");
     let row: Vec<&str> = csv.lines().nth(sample + 1).unwrap().split(',').collect();
     assert_eq!(row[1], predicted);
@@ -82,7 +83,7 @@ fn the_worst_samples_are_those_that_predict_gives_the_lowest_probability() {
 }
 
 #[test]
-fn runs_that_differ_in_one_option_show_that_one_and_the_same_bits_are_said() {
+fn runs_that_differ_in_one_option_show_it_and_identical_params_are_reported() {
     let room = Room::new();
     room.good("train --quiet --epochs 2 -t 1");
     room.good("train --quiet --epochs 2 -t 2");
@@ -94,14 +95,14 @@ fn runs_that_differ_in_one_option_show_that_one_and_the_same_bits_are_said() {
         differ.split("<th scope=\"row\">").skip(1).map(|text| text.split("</th>").next().unwrap()).collect();
     assert_eq!(names, ["l2"]);
     assert!(differ.contains("<td>0.0</td><td>0.001</td>"), "{differ}");
-    assert!(!page.contains("have the same bits"));
-    assert!(page.contains("runs/3: l2 0.001</text>"), "what sets runs apart is in the legend");
+    assert!(!page.contains("bit-identical"));
+    assert!(page.contains("runs/3: l2 0.001</text>"), "the differing option is in the legend");
     room.good("report runs/1 runs/2 runs/3 runs/report.html -o all.html");
-    assert!(room.read("all.html").contains("The params of runs/1, runs/2 have the same bits."));
+    assert!(room.read("all.html").contains("The params of runs/1, runs/2 are bit-identical."));
 }
 
 #[test]
-fn text_from_files_is_escaped_and_values_have_a_page_too() {
+fn text_from_files_is_escaped_and_regression_runs_have_a_page() {
     let room = Room::new();
     room.write("a&b.csv", table(40, |a, b| if a > b { "<b>".to_owned() } else { "\"x\"\"y\"".to_owned() }));
     room.good("train --quiet a&b.csv --test-split 0.5 --epochs 2 -o <i>");
@@ -110,19 +111,22 @@ fn text_from_files_is_escaped_and_values_have_a_page_too() {
     for text in ["<i>", "<b>x", "a&b.csv", ">x\"y<"] {
         assert!(!page.contains(text), "{text}");
     }
-    assert!(page.contains("Run &lt;i&gt;") && page.contains("a&amp;b.csv, the 0.5 set aside for testing"));
-    assert!(page.contains("phalanx predict '&lt;i&gt;'"), "a name is one word in a shell");
+    assert!(
+        page.contains("Run &lt;i&gt;")
+            && page.contains("a&amp;b.csv, the fraction 0.5 set aside for testing")
+    );
+    assert!(page.contains("phalanx predict '&lt;i&gt;'"), "the name is quoted for the shell");
     room.write("values.csv", table(40, |a, b| (a + b + 0.25).to_string()));
     room.good("train --quiet values.csv --lr 0.01 --epochs 2 -o values");
     room.good("report values");
     let page = room.read("values/report.html");
-    assert!(figures(&page).contains(&"Predicted over true values"));
+    assert!(figures(&page).contains(&"Predicted against true values"));
     assert!(page.contains("Worst-predicted samples") && !page.contains("recall"));
     assert!(page.contains("values.csv, the training samples: 40 samples"));
 }
 
 #[test]
-fn data_that_is_gone_or_has_changed_is_said_and_the_page_is_made() {
+fn missing_or_changed_data_is_reported_and_the_page_is_written() {
     let room = Room::new();
     let split = |a: f64, b: f64| if a > b { "1".to_owned() } else { "0".to_owned() };
     room.write("train.csv", table(60, split));
@@ -143,7 +147,7 @@ fn data_that_is_gone_or_has_changed_is_said_and_the_page_is_made() {
 }
 
 #[test]
-fn a_run_that_was_killed_or_has_diverged_has_a_page_with_what_to_do() {
+fn a_killed_or_diverged_run_has_a_page_with_the_next_command() {
     let room = Room::new();
     room.good("train --quiet --epochs 2 --save-every 10 -o run");
     std::fs::remove_file(room.path("run/results.json")).unwrap();
@@ -157,7 +161,7 @@ fn a_run_that_was_killed_or_has_diverged_has_a_page_with_what_to_do() {
     );
     let page = room.read("run/report.html");
     assert!(
-        page.contains("<b>Killed</b> after step 40") && page.contains("after step 46, its newest checkpoint")
+        page.contains("<b>Killed</b> after step 40") && page.contains("after step 46, the newest checkpoint")
     );
     std::fs::remove_dir_all(room.path("run/checkpoints")).unwrap();
     room.good("report run");
@@ -167,11 +171,12 @@ fn a_run_that_was_killed_or_has_diverged_has_a_page_with_what_to_do() {
     let out = room.good("report wild");
     assert!(out.contains("wild, diverged") && out.contains("--config wild/config.toml --lr "), "{out}");
     let page = room.read("wild/report.html");
-    assert!(page.contains("<b>Diverged</b>") && !page.contains("NaN"), "no number is drawn as one");
+    let drawn = page.replace("a value became NaN or infinite", "");
+    assert!(drawn.contains("<b>Diverged</b>") && !drawn.contains("NaN"), "NaN values are not drawn");
 }
 
 #[test]
-fn the_loss_of_a_run_is_drawn_when_it_ends_however_it_ends() {
+fn the_loss_of_a_run_is_drawn_at_any_kind_of_end() {
     let room = Room::new();
     let out = room.good("train --epochs 1 -o short");
     assert!(
@@ -193,7 +198,7 @@ fn the_loss_of_a_run_is_drawn_when_it_ends_however_it_ends() {
 }
 
 #[test]
-fn what_is_no_run_is_refused_with_its_name_and_the_reason() {
+fn a_path_that_is_not_a_run_is_refused_with_its_name_and_the_reason() {
     let room = Room::new();
     let refused = |arguments: &str, parts: &[&str]| {
         let ran = room.run(arguments);
@@ -202,9 +207,9 @@ fn what_is_no_run_is_refused_with_its_name_and_the_reason() {
         assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
     };
     refused("report", &["no run in runs", "phalanx train"]);
-    refused("report nowhere", &["no run directory nowhere"]);
+    refused("report nowhere", &["run directory nowhere does not exist"]);
     room.write("folder/text.txt", "");
-    refused("report folder", &["folder is no run directory", "config.toml"]);
+    refused("report folder", &["folder is not a run directory", "config.toml"]);
     refused("report folder/text.txt", &["it is a file"]);
     room.good("train --quiet --epochs 1 -o run");
     room.write("folder/mine.html", "<html>");

@@ -1,5 +1,6 @@
-//! Checkpoints and resume as users of the program meet them: a run that is killed or stopped goes on to the bits it would have
-//! come to, damage is told and stepped around, and what would change the result is refused.
+//! Checkpoints and resume: a run that was killed or stopped resumes to the same bits as an
+//! uninterrupted run, damage is reported and skipped, and changes that would alter the result are
+//! refused.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +12,7 @@ use crate::room::{Ran, Room, hash, rows, signal, table, value};
 use phalanx::checkpoint::{Checkpoint, CheckpointDir};
 use serde_json::Value;
 
-/// Long enough to be stopped in the middle: some seconds.
+/// A run of several seconds, long enough to be stopped in the middle.
 const LONG: &str =
     "train --hidden 64 --optimizer adam --lr-schedule cosine --epochs 500 --log-every 100 --quiet";
 const LONG_STEPS: u64 = 23 * 500;
@@ -24,20 +25,20 @@ fn steps(room: &Room, run: &str) -> Vec<u64> {
     CheckpointDir::of_run(&room.path(run)).steps().unwrap()
 }
 
-/// Looks until something is there, or the program has ended.
+/// Polls until `look` returns something; panics if the program ends first.
 fn wait_for<T>(child: &mut Child, mut look: impl FnMut() -> Option<T>) -> T {
     let begun = Instant::now();
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(child.try_wait().unwrap().is_none(), "the program ended before");
-        assert!(begun.elapsed() < Duration::from_secs(60), "nothing came");
+        assert!(child.try_wait().unwrap().is_none(), "the program ended first");
+        assert!(begun.elapsed() < Duration::from_secs(60), "timed out");
         thread::yield_now();
     }
 }
 
-/// The lines of a log without times, and without marks of a resume.
+/// Returns the lines of a log without times and without resume marks.
 fn log(room: &Room, run: &str) -> Vec<Value> {
     let lines = room.read(&format!("{run}/metrics.jsonl"));
     let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -50,7 +51,7 @@ fn log(room: &Room, run: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_run_killed_while_it_saves_goes_on_to_the_same_bits_with_other_threads() {
+fn a_run_killed_while_saving_resumes_to_the_same_bits_with_other_threads() {
     let room = Room::new();
     room.good(&format!("{LONG} -t 1 --save-every never -o whole"));
     let mut child = room.spawn(&format!("{LONG} -t 2 --save-every 0.01s -o run"));
@@ -60,7 +61,7 @@ fn a_run_killed_while_it_saves_goes_on_to_the_same_bits_with_other_threads() {
     let there = steps(&room, "run");
     assert!(there.iter().all(|step| *step < LONG_STEPS), "{there:?}");
     assert!(!room.path("run/results.json").exists());
-    // What a program leaves that is killed in the middle of a file.
+    // A file that a program left when it was killed while writing.
     room.write("run/checkpoints/.writing-x", "half");
 
     room.good("train --resume run -t 3 --save-every 1h --quiet");
@@ -74,7 +75,7 @@ fn a_run_killed_while_it_saves_goes_on_to_the_same_bits_with_other_threads() {
 }
 
 #[test]
-fn a_run_that_was_asked_to_stop_goes_on_and_its_log_is_whole() {
+fn a_run_that_was_asked_to_stop_resumes_with_a_complete_log() {
     let room = Room::new();
     room.good(&format!("{LONG} -t 2 --save-every never -o whole"));
     let mut child = room.spawn(&format!("{LONG} -t 1 --save-every never"));
@@ -95,7 +96,7 @@ fn a_run_that_was_asked_to_stop_goes_on_and_its_log_is_whole() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_told_and_the_one_before_taken() {
+fn a_damaged_checkpoint_is_reported_and_the_previous_one_is_used() {
     let room = Room::new();
     room.good("train --epochs 6 -o whole");
     room.good("train --max-steps 46 -o part");
@@ -103,13 +104,13 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_taken() {
         let run = format!("run{index}");
         let checkpoint = |step: u64| room.path(&format!("{run}/checkpoints/step-{step:08}.safetensors"));
         for steps in [20, 30, 46] {
-            let go_on = if steps == 20 {
+            let length = if steps == 20 {
                 "--max-steps 20".to_owned()
             } else {
                 format!("--resume {run} --max-steps {steps} --allow-changed max-steps")
             };
             let place = if steps == 20 { format!("-o {run}") } else { String::new() };
-            room.good(&format!("train {go_on} {place} --quiet"));
+            room.good(&format!("train {length} {place} --quiet"));
         }
         assert_eq!(hash(&room, &run), hash(&room, "part"));
         let newest = fs::read(checkpoint(46)).unwrap();
@@ -123,12 +124,13 @@ fn a_damaged_checkpoint_is_told_and_the_one_before_taken() {
         }
         let ran = room.run(&format!("train --resume {run} --epochs 6 --allow-changed epochs"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        let told = ran.err.contains("step-00000046.safetensors") && ran.err.contains("trying the one before");
-        assert_eq!(told, damage != "gone", "{damage}: {}", ran.err);
+        let warned = ran.err.contains("step-00000046.safetensors")
+            && ran.err.contains("falling back to the previous checkpoint");
+        assert_eq!(warned, damage != "gone", "{damage}: {}", ran.err);
         assert!(ran.err.contains("after step 30 (1 epochs and 7 steps)"), "{}", ran.err);
         assert_eq!(hash(&room, &run), hash(&room, "whole"), "{damage}");
         assert!(log(&room, &run) == log(&room, "whole"), "{damage}");
-        assert_eq!(steps(&room, &run), [20, 30, 138], "those of a course that was left are gone");
+        assert_eq!(steps(&room, &run), [20, 30, 138], "checkpoints of the abandoned course are removed");
         for step in [20, 30, 138] {
             fs::write(checkpoint(step), "").unwrap();
         }
@@ -149,7 +151,7 @@ fn options_that_change_the_result_are_refused_unless_named() {
         ("--lr 0.5 --l2 0.1 --epochs 3 --allow-changed epochs", &["--l2 is 0.1, was 0.0; --lr is", "l2,lr"]),
         ("--max-steps 60", &["--max-steps is 60, was not given"]),
         ("--seed 43", &["--seed is 43, was 42"]),
-        ("--epochs 3 --allow-changed epoch", &["names 'epoch', which is no flag"]),
+        ("--epochs 3 --allow-changed epoch", &["contains 'epoch', which is not a flag"]),
     ] {
         let ran = room.run(&format!("train --resume run {arguments}"));
         assert_eq!(ran.code, Some(2), "{arguments}: {ran:?}");
@@ -163,9 +165,9 @@ fn options_that_change_the_result_are_refused_unless_named() {
         ("--resume run --optimizer adam --epochs 9 --allow-changed optimizer,momentum,epochs", 2, "momentum"),
         ("--allow-changed lr", 2, "give --resume too"),
         ("--resume absent", 1, "cannot read absent"),
-        ("--resume run/model.safetensors", 1, "is no checkpoint"),
+        ("--resume run/model.safetensors", 1, "is not a checkpoint"),
         ("--save-every 0", 2, "2epochs"),
-        ("--keep 0", 2, "--keep 1 or more"),
+        ("--keep 0", 2, "give --keep 1"),
     ] {
         let before = room.listing();
         let ran = room.run(&format!("train {arguments}"));
@@ -176,7 +178,7 @@ fn options_that_change_the_result_are_refused_unless_named() {
     }
     let ran = room.run("train --resume run -t 2 --keep 1 --epochs 3 --lr 0.05 --allow-changed epochs,lr");
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    for line in ["changed: --epochs is 3, was 2", "changed: --lr is 0.05, was 0.1", "the rate goes on at"] {
+    for line in ["changed: --epochs is 3, was 2", "changed: --lr is 0.05, was 0.1", "resumes with the rate"] {
         assert!(ran.err.contains(line), "{}", ran.err);
     }
     assert_eq!(steps(&room, "run"), [69]);
@@ -194,7 +196,7 @@ fn other_data_is_refused_and_the_same_data_elsewhere_is_not() {
     for (arguments, part) in [("other.csv", "training"), ("--test same.csv", "test")] {
         let ran = room.run(&format!("train {arguments} --resume run {more}"));
         assert_eq!(ran.code, Some(1), "{ran:?}");
-        assert!(ran.err.contains(&format!("the {part} samples are not those of the run")), "{}", ran.err);
+        assert!(ran.err.contains(&format!("the {part} samples differ from those of the run")), "{}", ran.err);
     }
     fs::remove_file(room.path("one.csv")).unwrap();
     room.good(&format!("train same.csv --resume run {more}"));
@@ -205,12 +207,12 @@ fn other_data_is_refused_and_the_same_data_elsewhere_is_not() {
 #[test]
 fn auto_finds_the_newest_run_that_is_not_complete() {
     let room = Room::new();
-    assert!(room.run("train --resume auto").err.contains("no run in runs to go on with"));
+    assert!(room.run("train --resume auto").err.contains("no run to resume in runs"));
     // As a script says it that may be run again and again.
     let again = "train --epochs 2 --resume auto -o mine";
-    assert!(room.run(again).err.starts_with("mine is not there yet: a new run begins\n"));
+    assert!(room.run(again).err.starts_with("mine does not exist yet: starting a new run\n"));
     let whole = hash(&room, "mine");
-    assert_eq!(room.run(again).err, "the run in mine is complete, nothing is left to do\n");
+    assert_eq!(room.run(again).err, "the run in mine is complete: nothing to do\n");
     // Killed before its first checkpoint.
     fs::remove_dir_all(room.path("mine/checkpoints")).unwrap();
     fs::remove_file(room.path("mine/results.json")).unwrap();
@@ -220,7 +222,7 @@ fn auto_finds_the_newest_run_that_is_not_complete() {
     // Killed between its last checkpoint and its results.
     fs::remove_file(room.path("mine/results.json")).unwrap();
     let ran = room.run(again);
-    assert!(ran.code == Some(0) && ran.err.contains("before it had its results"), "{ran:?}");
+    assert!(ran.code == Some(0) && ran.err.contains("before its results were written"), "{ran:?}");
     assert_eq!((hash(&room, "mine"), log(&room, "mine").len()), (whole.clone(), 6));
     // Killed before it had written its options, once and twice.
     for log in ["", "{\"event\":\"resume\",\"step\":0,\"epoch\":1}\n"] {
@@ -228,10 +230,10 @@ fn auto_finds_the_newest_run_that_is_not_complete() {
         room.write("mine/metrics.jsonl", log);
         room.write("mine/.writing-x", "half");
         let ran = room.run(again);
-        assert!(ran.code == Some(0) && ran.err.contains("mine was stopped before it began"), "{ran:?}");
+        assert!(ran.code == Some(0) && ran.err.contains("mine was stopped before it started"), "{ran:?}");
         assert_eq!(hash(&room, "mine"), whole);
     }
-    // But what is not left by a run is nobody's to write to.
+    // But a directory that is not left by a run is not written to.
     room.write("other/notes.txt", "");
     assert_eq!(room.run(&again.replace("mine", "other")).code, Some(1));
 
@@ -248,7 +250,7 @@ fn auto_finds_the_newest_run_that_is_not_complete() {
 }
 
 #[test]
-fn a_new_directory_takes_the_log_along_and_leaves_the_old_one_as_it_was() {
+fn a_new_directory_gets_a_copy_of_the_log_and_the_old_one_is_unchanged() {
     let room = Room::new();
     room.good("train --epochs 2 -o whole");
     room.good("train --max-steps 30 -o old");
@@ -258,7 +260,7 @@ fn a_new_directory_takes_the_log_along_and_leaves_the_old_one_as_it_was() {
     room.good(&format!("train --resume old/checkpoints/step-00000030.safetensors -o from_file {more}"));
     fs::copy(room.path("old/checkpoints/step-00000030.safetensors"), room.path("lone.safetensors")).unwrap();
     let ran = room.run(&format!("train --resume lone.safetensors {more}"));
-    assert!(ran.code == Some(2) && ran.err.contains("name a new one with -o"), "{ran:?}");
+    assert!(ran.code == Some(2) && ran.err.contains("give a new directory with -o"), "{ran:?}");
     room.good(&format!("train --resume lone.safetensors -o from_lone {more}"));
     for run in ["new", "from_file", "from_lone"] {
         assert_eq!(hash(&room, run), hash(&room, "whole"), "{run}");
@@ -274,7 +276,7 @@ fn a_new_directory_takes_the_log_along_and_leaves_the_old_one_as_it_was() {
 fn a_checkpoint_that_cannot_be_written_stops_the_run_and_leaves_the_others() {
     let room = Room::new();
     room.good("train --max-steps 30 -o run");
-    // A folder in its place: no file can take its name.
+    // A directory in its place, so that no file can have the name.
     room.write("run/checkpoints/step-00000046.safetensors/x", "");
     let ran = room.run("train --resume run --epochs 2 --allow-changed epochs --save-every never");
     assert_eq!(ran.code, Some(1), "{ran:?}");
@@ -283,23 +285,26 @@ fn a_checkpoint_that_cannot_be_written_stops_the_run_and_leaves_the_others() {
     let whole = Checkpoint::load(&room.path("run/checkpoints/step-00000030.safetensors")).unwrap();
     assert_eq!(whole.snapshot.position().step, 30);
     let names = fs::read_dir(room.path("run/checkpoints")).unwrap().map(|entry| entry.unwrap().file_name());
-    assert!(names.into_iter().all(|name| name.to_str().unwrap().starts_with("step-")), "half a file is left");
+    assert!(
+        names.into_iter().all(|name| name.to_str().unwrap().starts_with("step-")),
+        "an incomplete file is left"
+    );
 }
 
 #[test]
-fn a_run_under_way_is_not_resumed_beside() {
+fn a_run_in_progress_cannot_be_resumed_a_second_time() {
     let room = Room::new();
     let mut child = room.spawn("train --epochs 1000000 --save-every 0.01s -o run");
     wait_for(&mut child, || steps(&room, "run").first().copied());
     let ran = room.run("train --resume run");
     assert_eq!(ran.code, Some(1), "{ran:?}");
-    assert!(ran.err.contains("a run is under way in run"), "{}", ran.err);
+    assert!(ran.err.contains("another run is in progress in run"), "{}", ran.err);
     child.kill().unwrap();
     child.wait().unwrap();
 }
 
 #[test]
-fn a_checkpoint_is_a_model_too() {
+fn a_checkpoint_is_also_a_model() {
     let room = Room::new();
     room.good("train --epochs 2 --optimizer lamb -o run");
     let file = "run/checkpoints/step-00000046.safetensors";
@@ -319,7 +324,7 @@ fn a_checkpoint_is_a_model_too() {
 #[test]
 fn the_newest_and_the_best_are_kept() {
     let room = Room::new();
-    // A rate so large that the second epoch is worse than the first, and so on: found by trying.
+    // A rate large enough that every epoch is worse than the one that precedes it, found by trial.
     room.good("train --epochs 1 --lr 0.1 -o run");
     for epochs in 2..=6 {
         room.good(&format!("train --resume run --lr 3 --epochs {epochs} --keep 2 --allow-changed lr,epochs"));
@@ -338,17 +343,17 @@ fn the_newest_and_the_best_are_kept() {
 }
 
 #[test]
-fn a_damaged_line_of_the_log_is_told_and_costs_no_other() {
+fn a_damaged_line_of_the_log_is_reported_and_the_other_lines_are_kept() {
     let room = Room::new();
     room.good("train --log-every 5 --max-steps 30 -o run");
     let (before, damaged) =
         (log(&room, "run"), room.read("run/metrics.jsonl").replacen("\"step\":10,", "st\"ep", 1));
     room.write("run/metrics.jsonl", damaged);
     let ran = room.run("train --resume run --max-steps 46 --allow-changed max-steps --no-progress");
-    assert!(ran.err.contains("metrics.jsonl, line 2: not a line of a log"), "{}", ran.err);
+    assert!(ran.err.contains("metrics.jsonl, line 2: not a valid log line"), "{}", ran.err);
     let lines = room.read("run/metrics.jsonl");
     assert!(lines.contains("st\"ep") && lines.contains("\"step\":30,") && lines.contains("\"step\":45,"));
-    // The end of the epoch that was cut short is told again once it is whole.
+    // The end of the partial epoch is logged again when the epoch is complete.
     let kept = rows(&room.read("run/metrics.csv")).iter().filter(|row| row[0] == "step").count();
     assert_eq!(kept, before.iter().filter(|line| line["event"] == "step").count() - 1 + 3);
 }

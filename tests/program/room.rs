@@ -1,4 +1,4 @@
-//! A folder of its own in which a test runs the program.
+//! A temporary directory in which a test runs the program.
 
 use std::fs;
 use std::io::Write;
@@ -8,12 +8,12 @@ use std::process::{Child, Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A temporary folder, and the program with that folder as its own.
+/// A temporary directory, with methods that run the program in it.
 pub struct Room {
     folder: TempDir,
 }
 
-/// What came of a program.
+/// The result of a program: exit code and output.
 #[derive(Debug)]
 pub struct Ran {
     pub code: Option<i32>,
@@ -51,14 +51,14 @@ impl Room {
         serde_json::from_str(&self.read(name)).unwrap()
     }
 
-    /// The program with arguments as one would type them: apart at spaces.
+    /// Returns the program with these arguments, which are split at spaces.
     pub fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_phalanx"));
         command
             .args(arguments.split_whitespace())
             .current_dir(self.folder.path())
             .env_remove("RUST_BACKTRACE");
-        // What is set around the tests is about other runs.
+        // Variables set outside of the tests are for other runs.
         let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PHALANX_"));
         ours.for_each(|(name, _)| _ = command.env_remove(name));
         command
@@ -68,7 +68,7 @@ impl Room {
         self.command(arguments).output().unwrap().into()
     }
 
-    /// Runs what must succeed; returns what it printed to stdout.
+    /// Runs a command that must succeed; returns its stdout.
     pub fn good(&self, arguments: &str) -> String {
         let ran = self.run(arguments);
         assert_eq!(ran.code, Some(0), "phalanx {arguments}: {ran:?}");
@@ -80,7 +80,7 @@ impl Room {
         let (stdin, stdout) = (Stdio::piped(), Stdio::piped());
         let mut child =
             self.command(arguments).stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
-        // What ends early reads no more, which it says itself.
+        // A program that ends early stops reading; its own error explains why.
         let _ = child.stdin.take().unwrap().write_all(input);
         child.wait_with_output().unwrap()
     }
@@ -89,7 +89,7 @@ impl Room {
         self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
 
-    /// Names and sizes of everything in the folder.
+    /// Returns the names and sizes of everything in the directory.
     pub fn listing(&self) -> Vec<(PathBuf, u64)> {
         let mut found = Vec::new();
         let mut folders = vec![self.folder.path().to_owned()];
@@ -105,14 +105,14 @@ impl Room {
     }
 }
 
-/// A table of two features, and for each sample what `label` says of them.
+/// Returns a table of two features, with the label that `label` returns for each sample.
 pub fn table(samples: usize, label: impl Fn(f64, f64) -> String) -> String {
     let features = |sample: usize| ((sample * 7 % 11) as f64 / 11.0, (sample * 5 % 13) as f64 / 13.0);
     let line = |(a, b): (f64, f64)| format!("{a:.4},{b:.4},{}\n", label(a, b));
     (0..samples).map(|sample| line(features(sample))).collect()
 }
 
-/// A whole npy file of C order.
+/// Returns a complete npy file in C order.
 pub fn npy(element: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     let mut header = format!("{{'descr': '{element}', 'fortran_order': False, 'shape': ({shape}), }}");
     header.extend(std::iter::repeat_n(' ', 63 - (10 + header.len()) % 64));
@@ -121,29 +121,29 @@ pub fn npy(element: &str, shape: &str, data: &[u8]) -> Vec<u8> {
     [b"\x93NUMPY\x01\x00", &len[..], header.as_bytes(), data].concat()
 }
 
-/// An IDX file of bytes.
+/// Returns an IDX file of bytes.
 pub fn idx(extents: &[u32], data: &[u8]) -> Vec<u8> {
     let extents_bytes = extents.iter().flat_map(|extent| extent.to_be_bytes());
     [0, 0, 8, extents.len() as u8].into_iter().chain(extents_bytes).chain(data.iter().copied()).collect()
 }
 
-/// Fields of the lines of a CSV without quotes, the header left out.
+/// Returns the fields of each line of a CSV without quotes, without the header.
 pub fn rows(csv: &str) -> Vec<Vec<String>> {
     csv.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
 }
 
-/// The value that a table on stdout has for a name.
+/// Returns the value for a name in a table on stdout.
 pub fn value<'a>(table: &'a str, name: &str) -> &'a str {
     let line = table.lines().find_map(|line| line.strip_prefix(name));
     line.unwrap_or_else(|| panic!("no {name} in {table}")).split_whitespace().next().unwrap()
 }
 
-/// The hash of the params that a run has come to.
+/// Returns the hash of the final params of a run.
 pub fn hash(room: &Room, run: &str) -> Value {
     room.json(&format!("{run}/results.json"))["params_sha256"].clone()
 }
 
-/// A program, started by a shell that does something to itself before: it is the shell's process then.
+/// Returns a command that runs `before` in a shell, which then replaces itself with the program.
 #[cfg(unix)]
 pub fn within_shell(room: &Room, before: &str, program: &Command) -> Command {
     let mut shell = Command::new("sh");

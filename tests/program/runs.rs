@@ -1,4 +1,4 @@
-//! The program as its users meet it: what train leaves behind, and that eval, predict and inspect make use of it.
+//! The files that train writes, and their use by eval, predict and inspect.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -47,7 +47,7 @@ fn above_or_below(a: f64, b: f64) -> String {
 }
 
 #[test]
-fn train_leaves_a_whole_run_directory() {
+fn train_writes_a_complete_run_directory() {
     let room = Room::new();
     let ran = room.run("train -t 2 --epochs 3");
     assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -79,14 +79,14 @@ fn train_leaves_a_whole_run_directory() {
         assert_eq!(results[key], expected, "{key}");
     }
     assert_eq!((&results["reduction"], &results["stopped"]), (&"mean".into(), &"completed".into()));
-    let number = |key: &str| results[key].as_f64().unwrap_or_else(|| panic!("{key} is no number"));
+    let number = |key: &str| results[key].as_f64().unwrap_or_else(|| panic!("{key} is not a number"));
     assert!(number("test_accuracy") > 0.9 && number("test_loss") < 0.5 && number("train_loss") < 0.5);
     assert!(number("samples_per_sec") > 0.0 && number("peak_rss_bytes") > 1e6 && number("wall_secs") > 0.0);
     assert_eq!(results["epoch_secs"].as_array().unwrap().len(), 3);
 }
 
 #[test]
-fn metrics_are_a_json_object_a_line() {
+fn metrics_are_one_json_object_per_line() {
     let room = Room::new();
     room.good("train --epochs 2 --log-every 5 -o run");
     let lines: Vec<Value> =
@@ -111,7 +111,7 @@ fn the_written_config_makes_the_same_bits_on_any_number_of_threads() {
 }
 
 #[test]
-fn the_command_line_comes_before_the_file_and_both_spellings_are_one_flag() {
+fn the_command_line_overrides_the_file_and_both_spellings_are_the_same_flag() {
     let room = Room::new();
     room.write("run.toml", "lr = 0.5\nbatch_size = 32\nepochs = 9\n");
     room.good("train --config run.toml --lr 0.25 --max_steps 2 --output_dir run --log_every=1");
@@ -179,7 +179,7 @@ fn predictions_are_a_csv_with_class_names_and_probabilities() {
 }
 
 #[test]
-fn values_are_predicted_as_the_linear_law_they_follow() {
+fn predicted_values_follow_the_linear_law_of_the_data() {
     let room = Room::new();
     room.write("law.csv", table(200, |a, b| format!("{:.6}", 3.0 * a - 2.0 * b + 0.5)));
     room.good("train law.csv --hidden none --epochs 200 -b 20 --lr 0.2 -o run");
@@ -236,7 +236,7 @@ fn npy_and_libsvm_are_trained_on_and_predicted() {
 }
 
 #[test]
-fn accuracy_weighs_the_samples() {
+fn accuracy_is_weighted_by_the_samples() {
     let room = Room::new();
     let weight = |a: f64, b: f64| {
         if a > 0.5 { format!("{},3", usize::from(a > b)) } else { format!("{},0.5", usize::from(a > b)) }
@@ -253,11 +253,11 @@ fn accuracy_weighs_the_samples() {
     }
     let scored = room.good("eval run weighted.csv");
     assert_eq!(value(&scored, "accuracy").parse(), Ok(right / all), "{scored}");
-    assert!(!scored.contains(" of 50)"), "a share of the weight is none of the samples: {scored}");
+    assert!(!scored.contains(" of 50)"), "a share of the weight is not a share of the samples: {scored}");
 }
 
 #[test]
-fn without_data_a_model_is_used_on_what_it_was_tested_on() {
+fn without_data_a_model_is_used_on_its_test_samples() {
     let room = Room::new();
     let (pixels, labels): (Vec<u8>, Vec<u8>) =
         ((0..40 * 4).map(|p| (p * 37 % 251) as u8).collect(), (0..40).map(|s| s % 3).collect());
@@ -271,7 +271,7 @@ fn without_data_a_model_is_used_on_what_it_was_tested_on() {
         ("own", "digits", "digits, its test part", 360),
         ("folder", "images", "images, its test part", 8),
         ("given", "points.csv --test test.csv", "test.csv", 9),
-        ("split", "points.csv --test-split 0.2", "points.csv, the 0.2 set aside for testing", 10),
+        ("split", "points.csv --test-split 0.2", "points.csv, the fraction 0.2 set aside for testing", 10),
         ("none", "points.csv", "points.csv, the training samples", 50),
     ] {
         room.good(&format!("train {data} --epochs 1 -o {run}"));
@@ -287,7 +287,7 @@ fn without_data_a_model_is_used_on_what_it_was_tested_on() {
 }
 
 #[test]
-fn a_model_of_pytorch_predicts_here_what_it_predicts_there() {
+fn a_pytorch_model_gives_the_predictions_of_pytorch() {
     let room = Room::new();
     let fixture = |name: &str| format!("{}/../../tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"));
     let expected: Value =
@@ -312,7 +312,7 @@ fn a_model_of_pytorch_predicts_here_what_it_predicts_there() {
     assert_eq!(hash("run"), hash("again"));
 }
 
-/// Waits for the first epoch to be told, so that training is under way.
+/// Waits until the first epoch is printed, so that training is in progress.
 fn wait_for_an_epoch(child: &mut Child) -> BufReader<impl Read + use<>> {
     let mut lines = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -343,17 +343,17 @@ fn a_signal_ends_the_run_with_its_model_saved() {
 }
 
 #[test]
-fn divergence_is_exit_3_with_the_params_before_it() {
+fn divergence_exits_with_3_and_keeps_the_params_before_it() {
     let room = Room::new();
     let ran = room.run("train --lr 1e30 -o run");
     assert_eq!(ran.code, Some(3));
     let last = ran.err.lines().last().unwrap();
     assert!(
-        last.starts_with("error: training diverged in step 2: the loss of shard 0 is no finite number"),
+        last.starts_with("error: training diverged in step 2: the loss of shard 0 is NaN or infinite"),
         "{last}"
     );
     let divergence = room.json("run/results.json")["divergence"].clone();
-    assert_eq!(divergence, "step 2: the loss of shard 0 is no finite number");
+    assert_eq!(divergence, "step 2: the loss of shard 0 is NaN or infinite");
     assert_eq!(room.json("run/results.json")["stopped"], "diverged");
     let params = phalanx::checkpoint::ModelFile::load(&room.path("run")).unwrap().params;
     assert!(params.iter().all(|param| param.is_finite()));
@@ -371,12 +371,12 @@ fn steps_that_diverge_are_skipped_if_asked_for_and_counted() {
     let train = "train wild.csv --loss mse --hidden none --lr 0.001 -b 8 --no-shuffle --epochs 2";
     assert_eq!(room.run(&format!("{train} -o stopped")).code, Some(3));
     let out = room.good(&format!("{train} --on-divergence skip -o run"));
-    assert!(out.contains("2 steps, whose loss or gradient was no finite number"), "{out}");
+    assert!(out.contains("2 steps with a NaN or infinite loss or gradient"), "{out}");
     let results = room.json("run/results.json");
     assert_eq!((&results["skipped_steps"], &results["steps"]), (&2.into(), &16.into()));
     let log = room.read("run/metrics.jsonl");
     assert!(log.contains(r#"{"event":"diverged","step":6,"epoch":1,"train_loss":null,"lr":0.001}"#), "{log}");
-    // Of an epoch that is skipped whole nothing could be learned.
+    // A run that skips a whole epoch diverges.
     let ran = room.run("train --lr 1e30 --on-divergence skip -o nothing");
     assert_eq!(
         (ran.code, ran.err.contains("training diverged in step 46: the loss of shard 0")),
@@ -386,7 +386,7 @@ fn steps_that_diverge_are_skipped_if_asked_for_and_counted() {
 }
 
 #[test]
-fn steps_whose_samples_all_weigh_0_are_counted_and_data_that_weigh_0_refused() {
+fn steps_of_total_weight_0_are_counted_and_data_of_total_weight_0_is_refused() {
     let room = Room::new();
     let line = |sample: usize, weight: u32| format!("{},{weight},{}\n", sample % 9, sample % 2);
     let lines =
@@ -396,7 +396,7 @@ fn steps_whose_samples_all_weigh_0_are_counted_and_data_that_weigh_0_refused() {
     let train =
         |data: &str| format!("train {data} --weight-column w -b 8 --no-shuffle --hidden none --epochs 2");
     let out = room.good(&format!("{} --log-every 1 -o run", train("some.csv --test-split 0")));
-    assert!(out.contains("2 steps, whose samples all weigh 0, changed nothing"), "{out}");
+    assert!(out.contains("2 steps, whose samples all have weight 0, changed nothing"), "{out}");
     let results = room.json("run/results.json");
     assert_eq!((&results["weightless_steps"], &results["steps"]), (&2.into(), &8.into()));
     let log = room.read("run/metrics.jsonl");
@@ -414,7 +414,7 @@ fn steps_whose_samples_all_weigh_0_are_counted_and_data_that_weigh_0_refused() {
 }
 
 #[test]
-fn runs_at_once_get_directories_of_their_own() {
+fn simultaneous_runs_get_separate_directories() {
     let room = Room::new();
     let children: Vec<_> =
         (0..4).map(|seed| room.spawn(&format!("train --epochs 1 --seed {seed}"))).collect();
@@ -428,7 +428,7 @@ fn runs_at_once_get_directories_of_their_own() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_reader_that_closes_the_pipe_is_not_an_error() {
     let room = Room::new();
     room.good("train --epochs 1 -o run");
     for arguments in ["eval run", "inspect run", "predict run", "train --epochs 20 -o out"] {
@@ -447,49 +447,51 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn a_run_that_learned_nothing_says_so_and_one_that_learned_does_not() {
-    const SAID: &str = "no lower than that of always predicting";
+fn a_run_that_learned_nothing_prints_a_warning_and_one_that_learned_does_not() {
+    const WARNING: &str = "no lower than that of always predicting";
     let room = Room::new();
     room.write(
         "line.csv",
         (0..200).map(|k| format!("{},{}\n", k % 17, 3.5 + 2.0 * f64::from(k % 17))).collect::<String>(),
     );
     room.write("same.csv", "1,0.5\n2,0.5\n3,0.5\n4,0.5\n".repeat(20));
-    let with = |arguments: &str, said: &[&str]| {
+    let with = |arguments: &str, printed: &[&str]| {
         let ran = room.run(&format!("train {arguments}"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        said.iter()
-            .for_each(|said| assert!(ran.err.contains(said), "{arguments} does not say {said}: {}", ran.err));
-        if said.is_empty() {
-            assert!(!ran.err.contains(SAID), "{arguments}: {}", ran.err);
+        printed.iter().for_each(|printed| {
+            assert!(ran.err.contains(printed), "{arguments} does not print {printed}: {}", ran.err)
+        });
+        if printed.is_empty() {
+            assert!(!ran.err.contains(WARNING), "{arguments}: {}", ran.err);
         }
     };
-    // Rates at which all units of the hidden layer die, and rates that are next to none.
+    // Rates at which all units of the hidden layer die, and rates close to 0.
     with(
         "--lr 100",
         &[
             "warning: the training loss of the saved model is ",
-            SAID,
+            WARNING,
             "the class frequencies, 2.3025; lower --lr (now 100.0)",
             "--standardize",
         ],
     );
-    with("--lr 100 --log-format json", &["\"level\":\"warning\"", SAID]);
+    with("--lr 100 --log-format json", &["\"level\":\"warning\"", WARNING]);
     with(
         "line.csv --loss mse --hidden none --lr 1e-9 --epochs 1",
-        &[SAID, "the mean of the targets, 94.3724; lower --lr (now 1e-9)"],
+        &[WARNING, "the mean of the targets, 94.3724; lower --lr (now 1e-9)"],
     );
-    // What learns says nothing, whether in one epoch, in the middle of a warm-up, or with an epoch whose mean loss is high.
+    // Runs that learn print no warning, whether after one epoch, in the middle of a warm-up, or
+    // after an epoch with a high mean loss.
     with("--epochs 1", &[]);
     with("--epochs 1 --warmup-steps 23", &[]);
     with("line.csv --loss mse --hidden none --lr 0.005 --epochs 1 -b 2", &[]);
-    // Nothing can be learned of targets that are all the same, and a run that was stopped or is quiet says nothing of it.
+    // Nothing can be learned from targets that are all equal; a quiet run prints no warning either.
     with("same.csv --loss mse --epochs 1", &[]);
     with("--lr 100 --quiet", &[]);
 }
 
 #[test]
-fn messages_and_files_write_numbers_of_any_size_in_a_few_digits() {
+fn messages_and_files_show_numbers_of_any_size_in_a_few_digits() {
     let room = Room::new();
     for arguments in [
         "train --lr 1e300",
@@ -506,18 +508,18 @@ fn messages_and_files_write_numbers_of_any_size_in_a_few_digits() {
         "convert --to sum --lr 1e-300 --clip-grad-norm 1e300",
     ] {
         let ran = room.run(arguments);
-        let said = ran.out + &ran.err;
-        assert!(said.contains("1e300") || said.contains("1e-300"), "{arguments}: {said}");
-        assert!(!said.contains("0000000000"), "{arguments}: {said}");
+        let printed = ran.out + &ran.err;
+        assert!(printed.contains("1e300") || printed.contains("1e-300"), "{arguments}: {printed}");
+        assert!(!printed.contains("0000000000"), "{arguments}: {printed}");
     }
     // Batches of 100 are not 33.333333333333336 times as large as those of 3.
-    let said = room.good("convert --lr 0.1 -b 3 --to-batch-size 100 --rule linear");
-    assert!(said.contains("times 33.3333\n"), "{said}");
+    let printed = room.good("convert --lr 0.1 -b 3 --to-batch-size 100 --rule linear");
+    assert!(printed.contains("times 33.3333\n"), "{printed}");
 }
 
 #[cfg(unix)]
 #[test]
-fn outputs_may_have_names_of_any_bytes_and_data_that_has_them_is_named() {
+fn outputs_may_have_names_of_any_bytes_and_data_with_such_names_is_refused() {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
 
@@ -561,7 +563,7 @@ fn outputs_may_have_names_of_any_bytes_and_data_that_has_them_is_named() {
 }
 
 #[test]
-fn a_slip_in_a_name_is_answered_with_the_name_that_was_meant() {
+fn a_misspelled_name_gets_a_suggestion() {
     let room = Room::new();
     room.good("train --max-steps 1 --quiet -o x");
     for (arguments, meant) in [

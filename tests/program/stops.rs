@@ -1,5 +1,6 @@
-//! Signals that stop a run, at random moments: before the program listens for them they end it, and nothing is left; from then on the run
-//! ends after its step, with exit code 128 + n, a valid checkpoint and its results, and goes on to the same bits.
+//! Signals that stop a run, at random moments: before the program installs its signal handlers,
+//! they end it and nothing is left; from then on, the run ends after its step with exit code 128 +
+//! n, a valid checkpoint and its results, and resumes to the same bits.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Output, Stdio};
@@ -10,28 +11,28 @@ use crate::moments::{Random, SAVING, all_whole, furnished, span};
 use crate::room::{Ran, Room, hash, signal, within_shell};
 use crate::tally::{Tally, count, within};
 
-/// After so many signals a run may end, and another begins.
+/// Number of signals after which a run is completed and another one starts.
 const SIGNALS_OF_A_RUN: u64 = 10;
 const SIGNALS: [(&str, i32); 4] = [("HUP", 1), ("INT", 2), ("TERM", 15), ("XCPU", 24)];
 
-/// What a signal came to.
+/// The effect of a signal.
 #[derive(Debug, PartialEq)]
 enum End {
-    /// The program had not begun to listen: it ended by the signal itself.
+    /// The signal handlers were not installed yet: the signal itself ended the program.
     Before,
     /// The run was saved and ended.
     Stopped,
-    /// The run had ended by itself.
+    /// The run had already ended.
     Over,
 }
 
-/// Sends a signal to the run at a moment, and a second one if it is `impatient`.
+/// Sends a signal to the run at a random moment, and a second one if `impatient`.
 fn stopped(room: &Room, random: &mut Random, impatient: bool, longest: Duration) -> Result<End, String> {
     let (name, number) = SIGNALS[random.below(4) as usize];
     let every = ["1", "2epochs", "never"][random.below(3) as usize];
     let before = room.listing();
     let child = room.spawn(&format!("{SAVING} --save-every {every} -t {}", 1 + random.below(3)));
-    // Some of them in the first milliseconds, in which it does not listen yet.
+    // Some signals are sent in the first milliseconds, before the handlers are installed.
     let longest = if random.below(3) == 0 { longest / 30 } else { longest };
     sleep(random.time(longest));
     let asked = Instant::now();
@@ -44,13 +45,14 @@ fn stopped(room: &Room, random: &mut Random, impatient: bool, longest: Duration)
     match output.status.signal() {
         Some(found) if found == number && room.listing() == before => Ok(End::Before),
         Some(found) => Err(format!("ended by signal {found}, and left {:?}", room.listing())),
-        // A second SIGINT or SIGTERM ends the program at once. The others come more than once of themselves.
-        None => judged(room, output, 128 + number, impatient && ["INT", "TERM"].contains(&name)),
+        // A second SIGINT or SIGTERM ends the program at once. The other signals may be delivered
+        // more than once.
+        None => check_end(room, output, 128 + number, impatient && ["INT", "TERM"].contains(&name)),
     }
 }
 
-/// Looks at what a run has left that ended with an exit code.
-fn judged(room: &Room, output: Output, stopped: i32, impatient: bool) -> Result<End, String> {
+/// Checks the files of a run that ended with an exit code.
+fn check_end(room: &Room, output: Output, stopped: i32, impatient: bool) -> Result<End, String> {
     let ran = Ran::from(output);
     let whole = all_whole(room)?;
     if ran.code == Some(0) {
@@ -73,13 +75,16 @@ fn judged(room: &Room, output: Output, stopped: i32, impatient: bool) -> Result<
 }
 
 #[test]
-fn whatever_the_moment_of_a_signal_the_run_is_saved_and_goes_on_to_the_same_bits() {
+fn a_signal_at_any_moment_saves_the_run_which_resumes_to_the_same_bits() {
     let (room, whole) = furnished();
     let longest = span(&room);
     let mut random = Random(2);
-    let mut signals =
-        Tally::new("C6", "signals that end a run within 2 s, saved and with 128 + n, or before it begins");
-    let mut ends = Tally::new("C6", "runs stopped up to ten times that come to the bits of one that was not");
+    let mut signals = Tally::new(
+        "C6",
+        "signals that end a run within 2 s, saved and with exit code 128 + n, or before it starts",
+    );
+    let mut ends =
+        Tally::new("C6", "runs stopped up to ten times that end with the same bits as an uninterrupted run");
     let mut kinds = [0, 0, 0];
     for sent in 0..count(12, 500) {
         let end = stopped(&room, &mut random, sent % 5 == 4, longest);
@@ -92,10 +97,13 @@ fn whatever_the_moment_of_a_signal_the_run_is_saved_and_goes_on_to_the_same_bits
             std::fs::remove_dir_all(room.path("run")).unwrap();
         }
     }
-    println!("{} before the program listened, {} saved, {} after the end", kinds[0], kinds[1], kinds[2]);
+    println!(
+        "{} before the handlers were installed, {} saved, {} after the end",
+        kinds[0], kinds[1], kinds[2]
+    );
     signals.end();
     ends.end();
-    assert!(kinds[1] > 0, "no signal came while the run was under way");
+    assert!(kinds[1] > 0, "no signal arrived while the run was in progress");
 }
 
 #[test]
@@ -113,21 +121,21 @@ fn a_hang_up_that_is_ignored_when_the_program_starts_stays_ignored() {
     assert_eq!((ran.code, &room.json("run/results.json")["epochs"]), (Some(0), &300.into()), "{ran:?}");
 }
 
-/// Waits until the program has begun its log, which it does after it has begun to listen.
+/// Waits until the program has created its log, which it does after installing the signal handlers.
 fn wait_for_the_log(room: &Room) {
     while !room.path("run/metrics.jsonl").exists() {
         std::thread::yield_now();
     }
 }
 
-/// Sends signals one right after the other.
+/// Sends signals in immediate succession.
 fn signals(child: &Child, names: [&str; 2]) {
     let kills = names.map(|name| format!("kill -s {name} {}", child.id())).join("; ");
     assert!(Command::new("sh").args(["-c", &kills]).status().unwrap().success());
 }
 
 #[test]
-fn signals_of_two_kinds_leave_the_time_to_save_the_run() {
+fn signals_of_two_kinds_leave_time_to_save_the_run() {
     for names in [["INT", "TERM"], ["TERM", "HUP"], ["HUP", "HUP"], ["XCPU", "XCPU"]] {
         let room = Room::new();
         let child = room.spawn("train --epochs 1000000 --quiet -o run");
@@ -144,21 +152,21 @@ fn signals_of_two_kinds_leave_the_time_to_save_the_run() {
 fn a_second_signal_of_the_same_kind_does_not_wait_for_the_step() {
     for (name, code) in [("INT", 130), ("TERM", 143)] {
         let room = Room::new();
-        // A step of a second or so.
+        // Each step takes about a second.
         let mut child = room.spawn("train --hidden 2000,2000 -b 1437 -t 1 --quiet -o run");
         wait_for_the_log(&room);
-        // More than two, as the system makes one of those that have not been delivered yet.
+        // More than two signals, because the system merges those that have not been delivered yet.
         while child.try_wait().unwrap().is_none() {
             signal(&child, name);
         }
         assert_eq!(Ran::from(child.wait_with_output().unwrap()).code, Some(code));
-        assert!(!room.path("run/results.json").exists(), "the step was waited for");
+        assert!(!room.path("run/results.json").exists(), "the program waited for the step");
     }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_summary_that_cannot_be_printed_does_not_hide_that_the_run_is_saved() {
+fn a_run_is_saved_with_its_exit_code_even_if_its_summary_cannot_be_printed() {
     let room = Room::new();
     let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
     let child =

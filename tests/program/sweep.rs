@@ -1,5 +1,5 @@
-//! Shows that `phalanx sweep` runs every cell once, goes on where it was stopped with the same findings, says them in each of its
-//! files, and refuses what cannot be swept.
+//! Shows that `phalanx sweep` runs every cell once, resumes a stopped sweep with the same findings,
+//! writes them to each of its files, and refuses invalid sweeps.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 const SMALL: &str =
     "sweep digits --hidden 16 --epochs 4 -b 8,32,128 --lr 0.03,0.1,0.3,1 --seed 1,2 --no-progress";
 
-/// The records without their times, in order of cell and seed.
+/// Returns the records without their times, in order of cell and seed.
 fn records(room: &Room, name: &str) -> Vec<String> {
     let mut lines: Vec<String> = room
         .read(name)
@@ -25,7 +25,7 @@ fn records(room: &Room, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_cell_is_run_once_for_each_seed_and_said_in_every_file() {
+fn every_cell_is_run_once_for_each_seed_and_is_in_every_file() {
     let room = Room::new();
     let out = room.good(&format!("{SMALL} -o s"));
     assert_eq!(records(&room, "s/runs.jsonl").len(), 3 * 4 * 2);
@@ -55,7 +55,7 @@ fn every_cell_is_run_once_for_each_seed_and_said_in_every_file() {
 }
 
 #[test]
-fn a_sweep_goes_on_after_its_last_whole_line_and_comes_to_the_same() {
+fn a_sweep_resumes_after_its_last_complete_line_with_the_same_findings() {
     let room = Room::new();
     room.good(&format!("{SMALL} -o whole -j 2"));
     room.good(&format!("{SMALL} -o cut -j 1"));
@@ -69,7 +69,7 @@ fn a_sweep_goes_on_after_its_last_whole_line_and_comes_to_the_same() {
 }
 
 #[test]
-fn a_sum_swept_at_the_rates_of_the_mean_over_the_batch_is_the_same_run() {
+fn a_sweep_under_sum_at_the_rates_of_mean_divided_by_the_batch_size_gives_the_same_runs() {
     let room = Room::new();
     room.good("sweep digits --hidden 16 --epochs 1 -b 32 --lr 0.25 --seed 1 --goal 2 -o mean --quiet");
     room.good("sweep digits --hidden 16 --epochs 1 -b 32 --lr 0.0078125 --reduction sum --seed 1 --goal 2 -o sum --quiet");
@@ -81,7 +81,7 @@ fn a_sum_swept_at_the_rates_of_the_mean_over_the_batch_is_the_same_run() {
 }
 
 #[test]
-fn a_rate_at_which_runs_diverge_is_marked_and_the_others_are_found() {
+fn a_rate_at_which_runs_diverge_is_marked_and_the_others_have_results() {
     let room = Room::new();
     room.good("sweep digits --hidden 16 --epochs 2 -b 16 --lr 0.1,1e6 --seed 1 -o s --quiet");
     let settings = room.json("s/results.json")["settings"].clone();
@@ -91,10 +91,10 @@ fn a_rate_at_which_runs_diverge_is_marked_and_the_others_are_found() {
 }
 
 #[test]
-fn what_cannot_be_swept_is_refused_and_leaves_nothing_behind() {
+fn invalid_sweeps_are_refused_and_write_nothing() {
     let room = Room::new();
     room.write("x.csv", "a,b,label\n1,2,x\n2,1,y\n1,1,x\n2,2,y\n1,3,x\n3,1,y\n");
-    for (arguments, code, says) in [
+    for (arguments, code, fragment) in [
         ("sweep -b 0", 2, "batch sizes"),
         ("sweep -b 1000", 2, "lower the batch sizes"),
         ("sweep --lr 0,0.1", 2, "a rate is 0"),
@@ -108,7 +108,7 @@ fn what_cannot_be_swept_is_refused_and_leaves_nothing_behind() {
     ] {
         let ran = room.run(arguments);
         assert_eq!(ran.code, Some(code), "{arguments}: {ran:?}");
-        assert!(ran.err.contains(says), "{arguments}: {}", ran.err);
+        assert!(ran.err.contains(fragment), "{arguments}: {}", ran.err);
     }
     assert_eq!(fs::read_dir(room.path("")).unwrap().count(), 1, "only the table");
 }

@@ -1,4 +1,5 @@
-//! What the program says of data that it had to guess about, and of data that is not what it was.
+//! Messages of the program about data whose format it had to guess, and about data that has
+//! changed.
 
 use std::process::{Command, Stdio};
 
@@ -7,7 +8,7 @@ use crate::tally::Tally;
 
 const NAMED: &str = "a,b,kind\n1,10,x\n2,20,y\n3,5,x\n4,50,y\n";
 
-/// A model of the columns `a` and `b`.
+/// Returns a room with a model of the columns `a` and `b`.
 fn trained() -> Room {
     let room = Room::new();
     room.write("named.csv", NAMED);
@@ -16,7 +17,7 @@ fn trained() -> Room {
 }
 
 #[test]
-fn columns_in_another_order_are_predicted_and_scored_alike() {
+fn columns_in_another_order_give_the_same_predictions_and_scores() {
     let room = trained();
     room.write("swapped.csv", "kind,b,id,a\nx,10,7,1\ny,20,8,2\nx,5,9,3\ny,50,10,4\n");
     assert_eq!(room.good("predict run swapped.csv"), room.good("predict run named.csv"));
@@ -26,7 +27,7 @@ fn columns_in_another_order_are_predicted_and_scored_alike() {
     assert!(ran.err.contains("ignored column \"id\""), "{ran:?}");
     room.write("plain.csv", "1,10\n2,20\n");
     let ran = room.run("predict run plain.csv");
-    assert!(ran.code == Some(0) && ran.err.contains("plain.csv: no names of columns"), "{ran:?}");
+    assert!(ran.code == Some(0) && ran.err.contains("plain.csv: no column names"), "{ran:?}");
     room.write("lacking.csv", "a,c\n1,10\n");
     let ran = room.run("predict run lacking.csv");
     assert!(ran.code == Some(1) && ran.err.contains("lacks the model's \"b\""), "{ran:?}");
@@ -38,7 +39,7 @@ fn columns_in_another_order_are_predicted_and_scored_alike() {
 }
 
 #[test]
-fn test_samples_are_read_by_the_names_of_the_training_samples() {
+fn test_samples_are_matched_by_the_column_names_of_the_training_samples() {
     let room = trained();
     room.write("test.csv", "b,kind,a\n10,x,1\n20,y,2\n");
     room.good("train named.csv --test test.csv --hidden 4 --standardize --epochs 5 --quiet -o tested");
@@ -50,15 +51,18 @@ fn test_samples_are_read_by_the_names_of_the_training_samples() {
 }
 
 #[test]
-fn data_that_has_changed_since_the_run_is_not_called_that_of_the_run() {
+fn data_that_has_changed_since_the_run_is_reported_as_changed() {
     let room = trained();
     assert!(room.good("eval run").contains("named.csv, the training samples\n"));
     room.write("named.csv", format!("{NAMED}5,1,x\n"));
     let ran = room.run("eval run");
-    assert!(ran.out.contains("changed since the run") && ran.err.contains("5 samples, then 4"), "{ran:?}");
+    assert!(
+        ran.out.contains("changed since the run") && ran.err.contains("5 samples instead of 4"),
+        "{ran:?}"
+    );
     room.write("named.csv", NAMED.replace("50", "60"));
     let ran = room.run("eval run");
-    assert!(ran.out.contains("changed since the run") && ran.err.contains("with other values"), "{ran:?}");
+    assert!(ran.out.contains("changed since the run") && ran.err.contains("has other values"), "{ran:?}");
     room.write("named.csv", "kind,b,a\nx,10,1\ny,20,2\nx,5,3\ny,50,4\n");
     assert!(
         room.good("eval run").contains("named.csv, the training samples\n"),
@@ -80,10 +84,10 @@ fn labels_are_predicted_as_they_were_written() {
 }
 
 #[test]
-fn what_was_guessed_is_printed_before_a_run_and_by_inspect_and_on_the_page() {
+fn guesses_about_the_data_are_printed_before_a_run_by_inspect_and_on_the_page() {
     let room = Room::new();
     room.write("flowers.csv", format!(",w,h,kind\n{}", numbered(12)));
-    let said = ["label", "\"kind\", the last column", "\"w\", \"h\"", "rose: 6", "named in line 1"];
+    let summary = ["label", "\"kind\", the last column", "\"w\", \"h\"", "rose: 6", "named in line 1"];
     let ran = room.run("train flowers.csv --hidden 4 --epochs 1 -o run");
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.err.contains("column 0, which has no name in line 1, is ignored"), "{ran:?}");
@@ -91,7 +95,7 @@ fn what_was_guessed_is_printed_before_a_run_and_by_inspect_and_on_the_page() {
     assert!(inspected.err.contains("column 0, which has no name"), "{inspected:?}");
     room.good("report run");
     let page = room.read("run/report.html").replace("&quot;", "\"");
-    for text in said {
+    for text in summary {
         assert!(ran.err.contains(text), "{text}: {}", ran.err);
         assert!(inspected.out.contains(text), "{text}: {}", inspected.out);
         assert!(page.contains(text), "{text}");
@@ -112,7 +116,7 @@ fn numbered(count: usize) -> String {
 
 /// Images of IDX are scaled, arrays of bytes are not.
 #[test]
-fn features_that_are_scaled_otherwise_than_in_the_training_are_warned_of() {
+fn features_scaled_differently_than_in_training_give_a_warning() {
     let room = Room::new();
     let pixels = [0, 255, 9, 100, 200, 3, 40, 50];
     room.write("images/train-images-idx3-ubyte", idx(&[2, 2, 2], &pixels));
@@ -122,12 +126,15 @@ fn features_that_are_scaled_otherwise_than_in_the_training_are_warned_of() {
     assert!(ran.code == Some(0) && ran.err.contains("pixel / 255"), "{ran:?}");
     assert!(room.good("inspect images").contains("pixel / 255"));
     let ran = room.run("predict run x.npy");
-    assert!(ran.err.contains("taken as they are, but were taken as pixel / 255 in the training"), "{ran:?}");
-    assert!(!room.run("predict run images").err.contains("in the training"));
+    assert!(
+        ran.err.contains("used as stored, but the model was trained on features as pixel / 255"),
+        "{ran:?}"
+    );
+    assert!(!room.run("predict run images").err.contains("the model was trained on"));
 }
 
 #[test]
-fn data_whose_name_says_nothing_is_trained_on_in_a_format_that_is_said() {
+fn data_without_a_known_extension_is_read_in_the_given_format() {
     let room = Room::new();
     room.write("a9a", "+1 1:1 3:1\n-1 2:1\n+1 1:1\n-1 2:1 3:1\n");
     let ran = room.run("train a9a --epochs 1 -o run");
@@ -136,7 +143,7 @@ fn data_whose_name_says_nothing_is_trained_on_in_a_format_that_is_said() {
     assert!(room.good("predict run a9a --input-format libsvm").contains(",+1,"));
 }
 
-/// The program with what a shell command writes without end, and memory for a small part of it.
+/// Runs the program on the endless output of a shell command, with memory for a small part of it.
 fn endless(room: &Room, stream: &str, arguments: &str) -> Ran {
     let program = room.command(arguments);
     let mut shell = Command::new("sh");
@@ -146,7 +153,7 @@ fn endless(room: &Room, stream: &str, arguments: &str) -> Ran {
 }
 
 #[test]
-fn a_stream_without_end_takes_bounded_memory_and_ends_at_its_first_fault() {
+fn an_endless_stream_takes_bounded_memory_and_ends_at_its_first_fault() {
     let room = trained();
     let cases = [
         ("cat /dev/zero", "predict run -", "binary data"),
@@ -156,7 +163,7 @@ fn a_stream_without_end_takes_bounded_memory_and_ends_at_its_first_fault() {
         ("{ echo a,b; yes 1,oops; }", "predict run -", "\"oops\" in line 2"),
         ("yes 1, | tr -d '\\n'", "predict run -", "more than 262144 columns"),
         ("yes 12345678 | tr -d '\\n'", "predict run -", "more than 4194304 bytes"),
-        ("yes '\"1,2'", "predict run - --header absent", "text behind a closing quote"),
+        ("yes '\"1,2'", "predict run - --header absent", "text after a closing quote"),
         ("yes 1:1 1:1", "predict run - --input-format libsvm", "index 1 twice"),
         ("yes 1:1 | tr '\\n' ' '", "predict run - --input-format libsvm", "more than 67108864 bytes"),
         ("yes '#' | tr -d '\\n'", "predict run - --input-format libsvm", "more than 67108864 bytes"),
@@ -167,7 +174,7 @@ fn a_stream_without_end_takes_bounded_memory_and_ends_at_its_first_fault() {
     ];
     let mut tally = Tally::new(
         "E6",
-        "streams without end, with memory for a part of them: one sentence at the first fault",
+        "endless streams, with memory for a part of them: one line of error at the first fault",
     );
     for (stream, arguments, part) in cases {
         let ran = endless(&room, stream, arguments);

@@ -1,12 +1,14 @@
-//! Standardized targets as users meet them: prices are learned by the command of the README, everything that is reported is in their
-//! units, and a run that is translated, resumed or begun by an older version keeps the targets that it has.
+//! Standardized targets: the command of the README learns prices, all results are in the units of
+//! the prices, and a run that is translated, resumed or started by an older version keeps its
+//! targets.
 
 use std::fmt::Write as _;
 
 use crate::room::{Ran, Room, hash, npy, value};
 use phalanx::checkpoint::ModelFile;
 
-/// Houses with their price, a linear function of four features and noise of ±20,000, from a generator of their own.
+/// Returns houses with their price, a linear function of four features plus noise of ±20,000, from
+/// a fixed random generator.
 fn houses(samples: usize) -> String {
     let mut state = 7_u64;
     let mut uniform = || {
@@ -30,12 +32,12 @@ fn room(samples: usize) -> Room {
     room
 }
 
-/// The rows of a table of numbers.
+/// Returns the rows of a table of numbers.
 fn numbers(text: &str) -> Vec<Vec<f64>> {
     text.lines().skip(1).map(|line| line.split(',').map(|cell| cell.parse().unwrap()).collect()).collect()
 }
 
-/// The last column.
+/// Returns the last column.
 fn prices(room: &Room, name: &str) -> Vec<f64> {
     numbers(&room.read(name)).iter().map(|row| *row.last().unwrap()).collect()
 }
@@ -50,11 +52,12 @@ fn variance(values: &[f64]) -> f64 {
     mean_square(values.iter().map(|x| x - mean))
 }
 
-/// Least squares by its normal equations, with a constant; returns the predictions. The definition of linear regression.
+/// Returns the predictions of a least-squares fit with a constant, by its normal equations: the
+/// definition of linear regression.
 fn least_squares(rows: &[Vec<f64>], targets: &[f64]) -> Vec<f64> {
     let rows: Vec<Vec<f64>> = rows.iter().map(|row| [row.as_slice(), &[1.0]].concat()).collect();
     let n = rows[0].len();
-    // (XᵀX | Xᵀy), by Gauss's elimination with the largest pivot.
+    // (XᵀX | Xᵀy), solved by Gaussian elimination with partial pivoting.
     let entry = |i: usize, j: usize| {
         let value = |(row, t): (&Vec<f64>, &f64)| row[i] * if j == n { *t } else { row[j] };
         rows.iter().zip(targets).map(value).sum::<f64>()
@@ -90,7 +93,7 @@ fn the_command_of_the_readme_learns_prices_with_every_seed() {
 }
 
 #[test]
-fn a_linear_model_comes_to_least_squares_and_everything_is_in_the_units_of_the_prices() {
+fn a_linear_model_converges_to_least_squares_and_all_results_are_in_the_units_of_the_prices() {
     let room = room(400);
     let targets = prices(&room, "houses.csv");
     let rows: Vec<Vec<f64>> = numbers(&room.read("houses.csv")).iter().map(|row| row[..4].to_vec()).collect();
@@ -116,7 +119,7 @@ fn a_linear_model_comes_to_least_squares_and_everything_is_in_the_units_of_the_p
     let last: serde_json::Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
     assert!(last.to_string().contains(&found.to_string()), "{last}");
 
-    // Every format says the same, and the page shows prices.
+    // Every format has the same values, and the page shows prices.
     let first = numbers(&csv)[0].last().unwrap().to_string();
     assert!(room.good("predict run houses.csv --format jsonl").lines().next().unwrap().contains(&first));
     room.good("predict run houses.csv --format npy -o p.npy");
@@ -125,18 +128,21 @@ fn a_linear_model_comes_to_least_squares_and_everything_is_in_the_units_of_the_p
     assert_eq!(f64::from(last), *numbers(&csv).last().unwrap().last().unwrap() as f32 as f64);
     room.good("report run");
     let page = room.read("run/report.html");
-    assert!(page.contains("Worst-predicted samples") && !page.contains("are not shown"), "no samples");
+    assert!(
+        page.contains("Worst-predicted samples") && !page.contains("are not shown"),
+        "the page has no samples"
+    );
     let inspected = room.good("inspect run");
     assert!(
         inspected.contains("standardized by mean") && inspected.contains("--standardize-targets"),
         "{inspected}"
     );
-    assert!(room.good("export run run.onnx").contains("in their units"));
+    assert!(room.good("export run run.onnx").contains("in the units of the targets"));
 }
 
 /// Two outputs of very different scale, in npy, and one in libsvm.
 #[test]
-fn several_outputs_and_sparse_samples_are_standardized_too() {
+fn several_outputs_and_sparse_samples_are_standardized() {
     let room = Room::new();
     let x: Vec<u8> = (0..200_u16).flat_map(|at| (f32::from(at * 7 % 11) / 5.0 - 1.0).to_le_bytes()).collect();
     let feature = |sample: usize, j: usize| ((2 * sample + j) * 7 % 11) as f32 / 5.0 - 1.0;
@@ -163,7 +169,7 @@ fn several_outputs_and_sparse_samples_are_standardized_too() {
 }
 
 #[test]
-fn threads_checkpoints_and_a_resume_leave_the_bits_as_they_are() {
+fn threads_checkpoints_and_a_resume_do_not_change_the_bits() {
     let room = room(300);
     room.good(&format!("{README} --quiet -t 1 --epochs 3 -o whole"));
     room.good(&format!("{README} --quiet -t 3 --epochs 3 -o threads"));
@@ -193,11 +199,11 @@ fn threads_checkpoints_and_a_resume_leave_the_bits_as_they_are() {
 }
 
 #[test]
-fn a_config_without_the_key_is_of_a_run_that_left_targets_as_they_are() {
+fn a_config_without_the_key_belongs_to_a_run_with_unchanged_targets() {
     let room = room(300);
     let start = "train houses.csv --label-column price --loss mse --standardize --lr 1e-8 --epochs 2 --quiet";
     room.good(&format!("{start} --standardize-targets=false -o run"));
-    // As an older version has left it when it was killed before its first checkpoint.
+    // As left by an older version that was killed before its first checkpoint.
     let config = room.read("run/config.toml").replace("standardize-targets = false\n", "");
     room.write("old/config.toml", &config);
     room.write("old/metrics.jsonl", "");
@@ -208,15 +214,12 @@ fn a_config_without_the_key_is_of_a_run_that_left_targets_as_they_are() {
 }
 
 #[test]
-fn a_preset_and_foreign_params_leave_targets_as_they_are_unless_asked() {
+fn presets_and_initial_params_do_not_standardize_targets_unless_asked() {
     let room = room(300);
     let train = "train houses.csv --label-column price --loss mse --standardize --epochs 1 --lr 1e-8";
     let targets = |ran: &Ran| ran.err.lines().find(|line| line.starts_with("targets")).unwrap().to_owned();
     let ran = room.run(&format!("{train} --like pytorch -o like"));
-    assert!(
-        ran.code == Some(0) && targets(&ran).contains("not standardized, as pytorch does not"),
-        "{ran:?}"
-    );
+    assert!(ran.code == Some(0) && targets(&ran).contains("not standardized, as in pytorch"), "{ran:?}");
     let ran = room.run(&format!("{train} --like pytorch --standardize-targets -o asked"));
     assert!(ran.code == Some(0) && targets(&ran).contains("standardized by mean"), "{ran:?}");
     room.good(&format!("{train} --standardize-targets=false --quiet -o plain"));
@@ -231,7 +234,7 @@ fn a_preset_and_foreign_params_leave_targets_as_they_are_unless_asked() {
 }
 
 #[test]
-fn a_translation_says_whose_loss_it_is_of() {
+fn a_translation_states_that_both_sides_standardize_targets() {
     let room = room(320);
     let options =
         "houses.csv --label-column price --loss mse --standardize --hidden 4 --lr 0.01 -b 64 --epochs 2";
@@ -252,7 +255,7 @@ fn a_translation_says_whose_loss_it_is_of() {
 }
 
 #[test]
-fn what_a_diverged_run_is_told_to_do_works() {
+fn the_remedies_for_a_diverged_run_work() {
     let room = room(1000);
     let train = "train houses.csv --label-column price --loss mse --lr 0.01";
     let ran = room.run(&format!("{train} --standardize-targets=false -o raw"));
@@ -273,22 +276,22 @@ fn what_a_diverged_run_is_told_to_do_works() {
 }
 
 #[test]
-fn features_far_from_1_are_warned_of_and_those_near_1_are_not() {
+fn features_far_from_1_give_a_warning_and_those_near_1_do_not() {
     let room = room(50);
-    let told = |arguments: &str| room.run(&format!("train {arguments} --max-steps 1 --lr 0")).err;
-    let warned = told("houses.csv --loss mse -o a");
+    let stderr = |arguments: &str| room.run(&format!("train {arguments} --max-steps 1 --lr 0")).err;
+    let warned = stderr("houses.csv --loss mse -o a");
     assert!(
         warned.contains("features are not standardized: the root mean square of feature \"sqm\" is"),
         "{warned}"
     );
     assert!(warned.contains("give --standardize"), "{warned}");
-    // Of lengths of petals, of shares that are nearly always 0, and of images.
+    // No warning for lengths of petals, shares that are nearly always 0, and images.
     room.write("iris.csv", "5.1,3.5,1.4,a\n7.9,3.0,6.9,b\n".repeat(20));
     let rare = (0..200).map(|s| if s == 7 { "1 1:1 2:1\n" } else { "0 2:1\n" });
     room.write("rare.libsvm", rare.collect::<String>());
     for quiet in
         ["houses.csv --loss mse --standardize -o b", "iris.csv -o c", "rare.libsvm -o d", "digits -o e"]
     {
-        assert!(!told(quiet).contains("features are not standardized"), "{quiet}");
+        assert!(!stderr(quiet).contains("features are not standardized"), "{quiet}");
     }
 }

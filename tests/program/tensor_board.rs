@@ -1,5 +1,6 @@
-//! The event file of `--tensorboard`, decoded here by nothing but the formats' descriptions: framing, checksums, messages. That the
-//! real TensorBoard reads it is in `checks/tensor_board.py`.
+//! The event file of `--tensorboard`, decoded here from the descriptions of the formats alone:
+//! framing, checksums, messages. `checks/tensor_board.py` checks that the real TensorBoard reads
+//! it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +21,7 @@ fn masked(data: &[u8]) -> u32 {
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// The data of all records; every one must be whole, and its checksums right.
+/// Returns the data of all records, each of which must be complete, with correct checksums.
 fn records(mut bytes: &[u8]) -> Vec<&[u8]> {
     let word = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap());
     let mut found = Vec::new();
@@ -35,7 +36,8 @@ fn records(mut bytes: &[u8]) -> Vec<&[u8]> {
     found
 }
 
-/// Fields of a message by number: bits of a number of 4, 8 or up to 10 bytes, or the bytes of what has a len.
+/// Fields of a message by number: the bits of a number of 4, 8 or up to 10 bytes, or the bytes of a
+/// field with a length.
 type Fields<'a> = BTreeMap<u64, Vec<(u64, &'a [u8])>>;
 
 fn fields(mut bytes: &[u8]) -> Fields<'_> {
@@ -74,12 +76,12 @@ fn numbers(bytes: &[u8]) -> Vec<f64> {
     bytes.chunks(8).map(|bytes| f64::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
-/// Step; least, largest, count; limits; counts.
+/// Step; minimum, maximum, count; limits; counts.
 type Histogram = (u64, [f64; 3], Vec<f64>, Vec<f64>);
 
-/// What a file holds.
+/// The content of an event file.
 #[derive(Debug, Default, PartialEq)]
-struct Held {
+struct EventFile {
     /// Steps of session marks.
     marks: Vec<u64>,
     /// By tag, steps and bits of scalars.
@@ -88,14 +90,17 @@ struct Held {
     histograms: BTreeMap<String, Vec<Histogram>>,
 }
 
-fn held(room: &Room, run: &str) -> Held {
+fn read_events(room: &Room, run: &str) -> EventFile {
     let names = fs::read_dir(room.path(run)).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = names.filter(|path| path.to_str().unwrap().contains("tfevents")).collect();
     files.sort();
     let newest = files.pop().unwrap();
-    assert!(files.iter().all(|path| path.metadata().unwrap().len() == 0), "what it went on from is empty");
+    assert!(
+        files.iter().all(|path| path.metadata().unwrap().len() == 0),
+        "the file of the resumed run is empty"
+    );
     let bytes = fs::read(newest).unwrap();
-    let mut held = Held::default();
+    let mut held = EventFile::default();
     let (first, events) = (records(&bytes)[0], records(&bytes).split_off(1));
     assert_eq!(fields(first)[&3][0].1, b"brain.Event:2");
     for event in events.into_iter().map(fields) {
@@ -122,7 +127,7 @@ fn held(room: &Room, run: &str) -> Held {
     held
 }
 
-/// What the log says, in the form of the event file.
+/// Returns the scalars of the log, in the form of the event file.
 fn logged(room: &Room, run: &str) -> BTreeMap<String, Vec<(u64, u32)>> {
     let mut scalars: BTreeMap<String, Vec<(u64, u32)>> = BTreeMap::new();
     for line in room.read(&format!("{run}/metrics.jsonl")).lines() {
@@ -139,9 +144,11 @@ fn logged(room: &Room, run: &str) -> BTreeMap<String, Vec<(u64, u32)>> {
 }
 
 #[test]
-fn the_decoder_knows_the_published_checksum_and_a_record_of_tensorboards_own_writer() {
+fn the_decoder_accepts_the_published_checksum_and_a_record_written_by_tensorboard() {
     assert_eq!(crc32c(b"123456789"), 0xe306_9283, "the check value of RFC 3720's CRC");
-    // f = io.BytesIO(); tensorboard.summary.writer.record_writer.RecordWriter(f).write(b"123456789"); f.getvalue().hex()
+    // f = io.BytesIO();
+    // tensorboard.summary.writer.record_writer.RecordWriter(f).write(b"123456789");
+    // f.getvalue().hex()
     let hex = "090000000000000037f97139313233343536373839e5b08ac7";
     let bytes: Vec<u8> =
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
@@ -149,10 +156,10 @@ fn the_decoder_knows_the_published_checksum_and_a_record_of_tensorboards_own_wri
 }
 
 #[test]
-fn an_event_file_has_the_scalars_of_the_log_and_counts_the_params() {
+fn an_event_file_has_the_scalars_of_the_log_and_histograms_of_the_params() {
     let room = Room::new();
     room.good("train --tensorboard --noise-scale=2 --log-every 4 --epochs 3 --hidden 16 -o run");
-    let held = held(&room, "run");
+    let held = read_events(&room, "run");
     assert_eq!(held.marks, [0]);
     assert_eq!(held.scalars, logged(&room, "run"));
     assert_eq!(held.scalars["step/grad_norm"].len(), 69 / 4);
@@ -179,7 +186,7 @@ fn an_event_file_has_the_scalars_of_the_log_and_counts_the_params() {
 }
 
 #[test]
-fn it_changes_no_bit_and_is_off_unless_asked_for() {
+fn tensorboard_changes_no_bit_and_is_off_by_default() {
     let room = Room::new();
     for optimizer in ["sgd", "lars"] {
         room.good(&format!("train --epochs 2 -t 2 --optimizer {optimizer} -o {optimizer}"));
@@ -194,44 +201,45 @@ fn it_changes_no_bit_and_is_off_unless_asked_for() {
 }
 
 #[test]
-fn a_resumed_run_has_each_step_once_and_the_points_marked() {
+fn a_resumed_run_has_each_step_once_and_marks_each_resume() {
     let room = Room::new();
     let flags = "--tensorboard --log-every 2 --noise-scale=3 --hidden 16 --quiet";
     room.good(&format!("train {flags} --epochs 3 -o whole"));
     room.good(&format!("train {flags} --max-steps 31 -o run"));
-    let orphan = held(&room, "run");
+    let orphan = read_events(&room, "run");
     assert_eq!(orphan.scalars["partial_epoch/train_loss"].last().unwrap().0, 31);
     let more = "--epochs 3 --allow-changed epochs --quiet";
     room.good(&format!("train --resume run -t 3 -o elsewhere {more}"));
-    assert_eq!(held(&room, "run"), orphan, "the old directory stays as it was");
+    assert_eq!(read_events(&room, "run"), orphan, "the old directory is unchanged");
 
-    // Stopped at the end of an epoch, then twice in the middle of one; beyond the second the log was written, but nothing saved.
+    // Stopped at the end of an epoch, then twice in the middle of one; after the second stop, the
+    // log was written but no checkpoint saved.
     for steps in [46, 50, 60] {
         room.good(&format!("train --resume run --max-steps {steps} --allow-changed max-steps --quiet"));
     }
     fs::remove_file(room.path("run/checkpoints/step-00000060.safetensors")).unwrap();
     room.good(&format!("train --resume run {more}"));
 
-    let whole = held(&room, "whole");
-    let timeless = |held: Held| {
+    let whole = read_events(&room, "whole");
+    let timeless = |held: EventFile| {
         let of_time = |tag: &String| !tag.ends_with("_secs") && tag != "epoch/samples_per_sec";
         held.scalars.into_iter().filter(|(tag, _)| of_time(tag)).collect::<Vec<_>>()
     };
     for (run, marks) in [("elsewhere", &[0, 32][..]), ("run", &[0, 32, 47, 51, 51])] {
-        let found = held(&room, run);
+        let found = read_events(&room, run);
         assert_eq!(found.scalars, logged(&room, run), "{run}");
         assert_eq!((found.marks.as_slice(), &found.histograms), (marks, &whole.histograms), "{run}");
-        assert_eq!(timeless(found), timeless(held(&room, "whole")), "{run}");
+        assert_eq!(timeless(found), timeless(read_events(&room, "whole")), "{run}");
     }
     room.good("train --resume elsewhere --tensorboard=false --epochs 4 --allow-changed epochs");
     room.good("train --epochs 1 -o without --quiet");
     room.good("train --resume without --tensorboard --epochs 2 --allow-changed epochs --quiet");
-    let begun = held(&room, "without");
+    let begun = read_events(&room, "without");
     assert_eq!((begun.marks, begun.histograms["params/layers.1.bias"][0].0), (vec![0, 24], 46));
 }
 
 #[test]
-fn what_cannot_be_written_names_the_file_and_other_commands_refuse_the_flag() {
+fn an_event_file_that_cannot_be_written_is_named_and_other_commands_refuse_the_flag() {
     let room = Room::new();
     for command in ["sweep --tensorboard", "bench scaling --tensorboard"] {
         let ran = room.run(command);

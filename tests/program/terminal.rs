@@ -1,4 +1,5 @@
-//! How the program speaks: colours where they are wanted, a curve, JSON for log collectors, and nothing but errors if quiet.
+//! The output of the program: colours where they are wanted, a curve, JSON for log collectors, and
+//! only errors with `--quiet`.
 
 use crate::room::{Ran, Room};
 use serde_json::Value;
@@ -9,26 +10,26 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 #[test]
-fn a_run_can_be_followed_and_read_as_json() {
+fn progress_and_results_are_printed_as_json_on_request() {
     let room = Room::new();
     let ran = room.run("train --epochs 3 --log-format json -o run --noise-scale");
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    let said = lines(&ran.err);
-    assert_eq!((&said[0]["event"], &said[0]["output"]), (&"start".into(), &"run".into()));
+    let messages = lines(&ran.err);
+    assert_eq!((&messages[0]["event"], &messages[0]["output"]), (&"start".into(), &"run".into()));
     let epochs: Vec<Value> =
         lines(&room.read("run/metrics.jsonl")).into_iter().filter(|line| line["event"] == "epoch").collect();
-    assert_eq!((epochs.len(), &said[1..]), (3, &epochs[..]));
+    assert_eq!((epochs.len(), &messages[1..]), (3, &epochs[..]));
 
     let [mut results] = lines(&ran.out).try_into().unwrap();
     let whole = results.as_object_mut().unwrap();
     assert_eq!(whole.remove("output_dir"), Some("run".into()));
     assert_eq!(whole.remove("next"), Some("phalanx predict run".into()));
     assert_eq!(results, room.json("run/results.json"));
-    assert!(!room.read("run/config.toml").contains("log-format"), "it is about one run");
+    assert!(!room.read("run/config.toml").contains("log-format"), "the flag is about a single run");
 }
 
 #[test]
-fn messages_are_json_too_with_their_level() {
+fn messages_are_json_with_their_level() {
     let room = Room::new();
     let refused = room.run("train --log-format json --lr=-1");
     assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""));
@@ -53,7 +54,7 @@ fn messages_are_json_too_with_their_level() {
 }
 
 #[test]
-fn quiet_is_errors_only_in_either_format() {
+fn quiet_prints_only_errors_in_either_format() {
     let room = Room::new();
     for format in ["text", "json"] {
         let ran = room.run(&format!("train --epochs 1 --lr 0.5 --quiet --log-format {format} -o {format}"));
@@ -69,7 +70,7 @@ fn quiet_is_errors_only_in_either_format() {
 }
 
 #[test]
-fn colours_are_where_they_are_wanted() {
+fn colours_are_used_where_they_are_wanted() {
     let room = Room::new();
     let ran = |arguments: &str, variables: &[(&str, &str)]| -> Ran {
         let mut command = room.command(arguments);
@@ -92,7 +93,7 @@ fn colours_are_where_they_are_wanted() {
         assert_eq!(err.starts_with(red), coloured, "{arguments} {variables:?}: {err:?}");
         assert_eq!(err.contains('\u{1b}'), coloured, "{arguments} {variables:?}: {err:?}");
     }
-    // What clap says follows the same.
+    // Messages of clap follow the same rules.
     for (arguments, coloured) in [("train --help", false), ("train --help --color always", true)] {
         assert_eq!(ran(arguments, &[]).out.contains('\u{1b}'), coloured, "{arguments}");
     }
@@ -117,7 +118,7 @@ fn the_curve_is_drawn_in_the_characters_of_the_locale() {
 }
 
 #[test]
-fn other_commands_refuse_what_is_about_the_log_of_a_run() {
+fn other_commands_refuse_flags_about_the_log_of_a_run() {
     let room = Room::new();
     for command in ["sweep", "convert", "bench scaling"] {
         let ran = room.run(&format!("{command} --log-format json"));

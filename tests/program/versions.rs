@@ -1,5 +1,5 @@
-//! Model and checkpoint files of every version of their formats, which are to be read for ever: tests/fixtures/versions.py says how they
-//! were made.
+//! Model and checkpoint files of every version of their formats, all of which must stay readable;
+//! `tests/fixtures/versions.py` created them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use crate::room::Room;
 use crate::tally::Tally;
 use phalanx::checkpoint::{CheckpointDir, ModelFile, params_sha256};
 
-/// A run whose checkpoints after 12 steps, and model after 24, are kept.
-struct Kept {
+/// A run whose checkpoints after 12 steps and model after 24 steps are stored.
+struct StoredRun {
     samples: &'static str,
     checkpoints: &'static [&'static str],
     model: &'static str,
@@ -18,8 +18,8 @@ struct Kept {
     standardizes_targets: bool,
 }
 
-const RUNS: [Kept; 3] = [
-    Kept {
+const RUNS: [StoredRun; 3] = [
+    StoredRun {
         samples: "samples.csv",
         checkpoints: &["checkpoint-1-before-best", "checkpoint-1"],
         model: "model-1",
@@ -27,7 +27,7 @@ const RUNS: [Kept; 3] = [
         after_24_steps: "6a4eeb2609e0dfb09454fc7754eaabf692a23f3b7c702ea99c406e462985d93b",
         standardizes_targets: false,
     },
-    Kept {
+    StoredRun {
         samples: "values.csv",
         checkpoints: &["checkpoint-1-values"],
         model: "model-1-values",
@@ -35,7 +35,7 @@ const RUNS: [Kept; 3] = [
         after_24_steps: "eac0eeb921664ffb5e78877732cfd257c70c38ebc9105168ea0929fa922ec0a6",
         standardizes_targets: false,
     },
-    Kept {
+    StoredRun {
         samples: "values.csv",
         checkpoints: &["checkpoint-2"],
         model: "model-2",
@@ -55,7 +55,7 @@ fn file(name: &str) -> PathBuf {
 
 #[test]
 fn files_of_every_version_hold_the_params_that_were_written() {
-    let mut tally = Tally::new("D8", "files of every version whose params are those that were written");
+    let mut tally = Tally::new("D8", "files of every version that hold the params that were written");
     for run in &RUNS {
         let checkpoints = run.checkpoints.iter().map(|name| (*name, run.after_12_steps));
         for (name, written) in checkpoints.chain([(run.model, run.after_24_steps)]) {
@@ -68,19 +68,20 @@ fn files_of_every_version_hold_the_params_that_were_written() {
             tally.case(found.as_ref().is_ok_and(is_written), || format!("{name}: {found:?}"));
         }
     }
-    // A version that adds a file has it tried here.
+    // A new version must add its files to the list.
     let files = fs::read_dir(fixture("")).unwrap().count();
     assert_eq!(files, RUNS.iter().map(|run| run.checkpoints.len() + 1).sum::<usize>() + 2);
     tally.end();
 }
 
-/// Closer than params can be of a run that lost anything, its optimizer's state for example: a step moves each by 0.001. Another
-/// processor's functions may round otherwise than those of the one that wrote the fixtures.
+/// Largest difference between equal params; a run that lost anything, such as the optimizer state,
+/// differs by more, as a step moves each param by 0.001. The functions of another processor may
+/// round differently from those of the one that wrote the fixtures.
 const SAME: f32 = 1e-6;
 
 #[test]
-fn checkpoints_of_every_version_go_on_to_the_params_of_the_whole_run() {
-    let mut tally = Tally::new("D8", "checkpoints of every version that go on to the end of their run");
+fn checkpoints_of_every_version_resume_to_the_params_of_the_whole_run() {
+    let mut tally = Tally::new("D8", "checkpoints of every version that resume to the end of their run");
     for (name, run) in RUNS.iter().flat_map(|run| run.checkpoints.iter().map(move |name| (name, run))) {
         let whole = ModelFile::load(&file(run.model)).unwrap();
         let room = Room::new();

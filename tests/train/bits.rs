@@ -1,8 +1,10 @@
-//! Shows that no change of the code has changed a bit: 36 runs end in the params, the last loss and the noise scale that
-//! `tests/fixtures/bits.txt` records, for machines with and without fused multiply-add.
+//! Shows that no change of the code has changed a bit: 36 runs end with the params, the last loss
+//! and the noise scale recorded in `tests/fixtures/bits.txt`, for machines with and without fused
+//! multiply-add.
 //!
-//! A change that is meant to change bits records them anew: `UPDATE_BITS=1 cargo test --test train bits` rewrites the column of this
-//! machine, and `checks/bits`, which also runs this test on an emulated processor without fused multiply-add, that of the other.
+//! A change that intentionally changes bits must record them again: `UPDATE_BITS=1 cargo test
+//! --test train bits` rewrites the column of this machine, and `checks/bits`, which also runs this
+//! test on an emulated processor without fused multiply-add, rewrites the other.
 
 use std::fmt::Write as _;
 use std::{fs, thread};
@@ -19,7 +21,7 @@ use phalanx::train::{Event, Length, Options, Shards, Trainer};
 
 const RECORD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/bits.txt");
 
-/// The family of the instructions that the kernels use here.
+/// The family of the instructions that the kernels use on this machine.
 fn family() -> &'static str {
     #[cfg(target_arch = "x86_64")]
     let fused = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
@@ -28,7 +30,8 @@ fn family() -> &'static str {
     if fused { "fused" } else { "separate" }
 }
 
-/// The optimizers, each with another reduction, so that the divisors of uneven shards are among the bits.
+/// The optimizers, each with a different reduction, so that the divisors of uneven shards affect
+/// the bits.
 fn options() -> [(&'static str, Options); 3] {
     let basis = Options {
         batch_size: 100,
@@ -62,7 +65,7 @@ fn options() -> [(&'static str, Options); 3] {
     ]
 }
 
-/// What a run ends in, as a line of the record has it.
+/// Returns the result of a run, as a line of the record.
 fn ends_in(trainer: Trainer<'_>) -> String {
     let mut loss = 0.0;
     let outcome = trainer
@@ -77,7 +80,8 @@ fn ends_in(trainer: Trainer<'_>) -> String {
     format!("{} loss={loss:e} noise={noise:e}", params_sha256(&outcome.params))
 }
 
-/// What the run ends in with one thread, with three, and on two processes of two and of one.
+/// Returns the result of the run with one thread, and checks that it is the same with three
+/// threads, and on two processes with two threads and one.
 fn same_for_all_splits<M: Model>(name: &str, model: &M, data: &Dataset, options: &Options) -> String {
     let trainer = |threads| Trainer::new(model, data, Options { threads, ..options.clone() });
     let one = ends_in(trainer(1));
@@ -95,7 +99,7 @@ fn same_for_all_splits<M: Model>(name: &str, model: &M, data: &Dataset, options:
 }
 
 #[test]
-fn runs_end_in_the_bits_that_are_recorded() {
+fn runs_end_in_the_recorded_bits() {
     let train = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap().train;
     let shape = |hidden| MlpShape {
         inputs: 64,
@@ -131,5 +135,5 @@ fn runs_end_in_the_bits_that_are_recorded() {
     let mut found: Vec<&str> = found.lines().collect();
     expected.sort_unstable();
     found.sort_unstable();
-    assert_eq!(found, expected, "{RECORD} says how to record bits anew");
+    assert_eq!(found, expected, "see the docs of this file for how to record bits again in {RECORD}");
 }

@@ -1,9 +1,9 @@
-//! A perceptron whose gradient is computed shard by shard, as the definition has it.
+//! A perceptron whose gradient is computed shard by shard, as in the definition.
 
 use phalanx::internals::{FusedModel, MlpWorkspace, ShardRun};
 use phalanx::model::{Mlp, Model, Samples, Score, Tensor};
 
-/// A perceptron that is no [`SegmentModel`](phalanx::internals::SegmentModel).
+/// A perceptron that does not implement [`SegmentModel`](phalanx::internals::SegmentModel).
 pub struct ByShards<'a>(pub &'a Mlp);
 
 impl Model for ByShards<'_> {

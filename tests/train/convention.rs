@@ -1,6 +1,8 @@
-//! Shows that each translation that is called exact is one, in training through the library: the same bits of params where
-//! it says so, 1e-5 where it says up to rounding; that it leads back to where it began; that what has no exact translation is
-//! refused with the reason; and that the conditions it names are the ones that matter.
+//! Shows that each translation that is called exact is exact, when training through the library:
+//! the same bits of params where it promises them, within 1e-5 where it promises equality up to
+//! rounding; that translating back restores the original; that settings without an exact
+//! translation are rejected with the reason; and that the conditions that a translation names are
+//! the ones that matter.
 
 use phalanx::data::{Dataset, LoadOptions, Source};
 use phalanx::internals::Condition;
@@ -17,7 +19,7 @@ fn digits() -> Dataset {
     "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap().train
 }
 
-/// Trains with settings as they are, on full batches unless a short last one is asked for.
+/// Trains with the given settings, on full batches unless they keep a short last one.
 fn trained(settings: &Settings, data: &Dataset, schedule: ScheduleOptions) -> Vec<f32> {
     let (hidden, activation, loss) = (vec![8], Activation::Tanh, Loss::CrossEntropy);
     let model = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });
@@ -50,7 +52,7 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
     (apart / whole).sqrt()
 }
 
-/// A recipe in which every option of its kind matters.
+/// A recipe in which every option of its kind has an effect.
 fn recipe(kind: OptimizerKind) -> Recipe {
     let base = OptimizerOptions { l2: 0.02, weight_decay: 0.03, ..OptimizerOptions::new(kind) };
     let momentum = OptimizerOptions { momentum: Some(0.9), nesterov: true, ..base };
@@ -98,7 +100,7 @@ fn every_convention_has_the_bits_of_the_mean_for_every_optimizer() {
             if translation.same_bits() {
                 assert!(bits(&found) == bits(&expected), "{kind} in {convention}");
             } else {
-                // N = 1437 is in the λ of these two, which rounds.
+                // N = 1437 is part of λ in these two, which rounds.
                 assert!(matches!(convention, Convention::ObjectiveSum | Convention::C), "{convention}");
                 assert!(distance(&found, &expected) < 1e-5, "{kind} in {convention}");
             }
@@ -106,9 +108,10 @@ fn every_convention_has_the_bits_of_the_mean_for_every_optimizer() {
     }
 }
 
-/// Under these two the numbers are the same, and only the divisions differ: by 60, or by 20 and then by 3.
+/// In these two conventions the numbers are the same, and only the divisions differ: by 60, or by
+/// 20 and then by 3.
 #[test]
-fn divisions_that_round_otherwise_are_not_called_the_same_bits() {
+fn divisions_that_round_differently_are_not_called_the_same_bits() {
     let data = digits();
     let steady = ScheduleOptions::default();
     for (batch_size, shards, is_same) in [(60, 3, false), (60, 4, false), (64, 4, true)] {
@@ -161,7 +164,7 @@ fn forms_of_eps_are_translated_by_their_own_power() {
         let outside = settings(MEAN, recipe);
         assert!(
             distance(&trained(&outside, &data, steady), &expected) > 1e-4,
-            "{kind}: the form is of no effect"
+            "{kind}: the form has no effect"
         );
     }
 }
@@ -186,7 +189,7 @@ fn schedules_of_both_momentum_forms_are_translated_between_sum_and_mean() {
 }
 
 #[test]
-fn a_batch_that_is_no_power_of_two_is_exact_up_to_rounding_and_says_so() {
+fn a_batch_size_that_is_not_a_power_of_two_is_reported_as_exact_up_to_rounding() {
     let data = digits();
     let steady = ScheduleOptions::default();
     for &kind in OptimizerKind::ALL {
@@ -203,7 +206,7 @@ fn a_batch_that_is_no_power_of_two_is_exact_up_to_rounding_and_says_so() {
 }
 
 #[test]
-fn there_and_back_is_where_it_began() {
+fn translating_there_and_back_restores_the_original() {
     for &kind in OptimizerKind::ALL {
         for batch_size in [64, 100] {
             for &from in Convention::ALL {
@@ -229,7 +232,7 @@ fn there_and_back_is_where_it_began() {
 }
 
 #[test]
-fn a_short_last_batch_is_where_it_is_not_exact_and_the_remark_tells_by_how_much() {
+fn a_short_last_batch_is_inexact_by_the_amount_in_the_remark() {
     let data = digits();
     let steady = ScheduleOptions::default();
     let options = OptimizerOptions { l2: 0.02, ..OptimizerOptions::default() };
@@ -250,7 +253,7 @@ fn a_short_last_batch_is_where_it_is_not_exact_and_the_remark_tells_by_how_much(
     let sklearn = to(&mean, Convention::ScikitLearn);
     assert_eq!(sklearn.conditions, [Condition::ShortBatchPenalty { samples: r, times: m as f64 / r as f64 }]);
 
-    // Between these two the number of shards is all that matters, and it stays.
+    // Between these two only the number of shards matters, and it stays the same.
     let (from, there) = (SUM_OF_SHARD_MEANS, MEAN_OF_SHARD_MEANS);
     let uneven = Settings { drop_last: false, batch_size: 66, ..settings(from, recipe) };
     let other = to(&uneven, there);
@@ -268,7 +271,7 @@ fn a_short_last_batch_is_where_it_is_not_exact_and_the_remark_tells_by_how_much(
 }
 
 #[test]
-fn a_switch_during_a_run_and_zero_norms_and_clipping_are_remarked_on() {
+fn switches_during_a_run_zero_norms_and_clipping_have_remarks() {
     let sum = |recipe: Recipe| to(&settings(MEAN, recipe), SUM).conditions;
     let state = |name, times| Condition::State { name, times };
     let sgd = recipe(OptimizerKind::Sgd);
@@ -281,7 +284,7 @@ fn a_switch_during_a_run_and_zero_norms_and_clipping_are_remarked_on() {
 }
 
 #[test]
-fn the_usual_mistakes_are_not_what_is_said() {
+fn the_usual_mistakes_differ_from_the_translations() {
     let data = digits();
     let steady = ScheduleOptions::default();
     let apart = |recipe: Recipe, mistake: &dyn Fn(&mut Recipe)| {
@@ -305,7 +308,7 @@ fn the_usual_mistakes_are_not_what_is_said() {
 }
 
 #[test]
-fn momentum_forms_are_the_same_at_a_constant_rate_alone() {
+fn momentum_forms_are_equivalent_at_a_constant_rate_only() {
     let data = digits();
     let mean = settings(MEAN, recipe(OptimizerKind::Sgd));
     let target = Destination { momentum_form: Some(MomentumForm::Caffe), ..Destination::of(MEAN) };
@@ -324,7 +327,7 @@ fn momentum_forms_are_the_same_at_a_constant_rate_alone() {
 }
 
 #[test]
-fn uneven_shards_are_refused_where_they_matter() {
+fn uneven_shards_are_rejected_where_they_matter() {
     let uneven = |from, there| {
         let settings = Settings { batch_size: 100, shards: 3, ..settings(from, recipe(OptimizerKind::Sgd)) };
         settings.translated(&Destination::of(there))
@@ -350,7 +353,7 @@ fn uneven_shards_are_refused_where_they_matter() {
 }
 
 #[test]
-fn questions_without_an_answer_are_refused_with_the_reason() {
+fn impossible_translations_are_rejected_with_the_reason() {
     use Convention::{C, ObjectiveSum};
     let base = settings(MEAN, recipe(OptimizerKind::Sgd));
     let bare = Settings { recipe: Recipe { options: OptimizerOptions::default(), ..base.recipe }, ..base };
@@ -388,7 +391,7 @@ fn questions_without_an_answer_are_refused_with_the_reason() {
 }
 
 #[test]
-fn batch_rules_follow_their_papers_in_both_conventions_and_say_that_they_are_approximations() {
+fn batch_rules_follow_their_papers_and_are_reported_as_approximations() {
     let adam = OptimizerOptions { l2: 0.5, ..OptimizerOptions::new(OptimizerKind::Adam) };
     let recipe = Recipe { options: adam, rate: 0.001, max_norm: None };
     let grown = |convention, rule| {

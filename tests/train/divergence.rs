@@ -1,5 +1,5 @@
-//! Numbers that are none: found in the step that meets them, wherever they come from, with the last good params kept; or left out,
-//! by all ranks alike.
+//! NaN and infinite values: found in the step in which they occur, regardless of their source, with
+//! the last good params kept; or skipped, consistently by all ranks.
 
 use std::collections::BTreeSet;
 
@@ -12,33 +12,33 @@ use phalanx::train::{Divergence, Length, OnDivergence, Options, Outcome, Shards,
 
 const PARAMS: usize = 40;
 const SHARDS: usize = 4;
-/// Of 2 samples a shard.
+/// 2 samples per shard.
 const BATCH: usize = 2 * SHARDS;
 
-/// Where a number is planted.
+/// The value in which a NaN or infinity is planted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Place {
     Loss,
     Gradient,
-    /// What the update makes of a finite gradient.
+    /// The params after an update with a finite gradient.
     Params,
 }
 
-/// Samples 0, 1, 2 ..., of which the second feature of those that are struck is `mark`.
-fn features(samples: usize, struck: &[usize], mark: f32) -> Array2<f32> {
+/// Samples 0, 1, 2 ...; the second feature of the planted ones is `mark`.
+fn features(samples: usize, planted: &[usize], mark: f32) -> Array2<f32> {
     Array2::from_shape_fn((samples, 2), |(sample, feature)| match feature {
         0 => (sample % 7) as f32 / 7.0,
-        _ if struck.contains(&sample) => mark,
+        _ if planted.contains(&sample) => mark,
         _ => 0.0,
     })
 }
 
-/// Samples of which those that are struck tell the model to fail.
-fn data(samples: usize, struck: &[usize]) -> Dataset {
-    Dataset::from_arrays(features(samples, struck, 1.0), Targets::None, None).unwrap()
+/// Samples of which the planted ones make the model fail.
+fn data(samples: usize, planted: &[usize]) -> Dataset {
+    Dataset::from_arrays(features(samples, planted, 1.0), Targets::None, None).unwrap()
 }
 
-/// Pulls its params towards the first feature, and fails where the second is not 0.
+/// Moves its params towards the first feature, and fails where the second is not 0.
 fn model(place: Place, number: f32) -> impl phalanx::model::Model {
     from_fn(vec![1.0; PARAMS], move |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
         grads.fill(0.0);
@@ -83,7 +83,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 
 /// Row F1.
 #[test]
-fn a_number_that_is_none_is_found_in_its_step_and_the_params_before_it_are_kept() {
+fn a_non_finite_value_is_found_in_its_step_and_the_params_before_it_are_kept() {
     let mut tally = Tally::new(
         "F1",
         "NaN and infinities found in their step, with shard or tensor, the params before it kept",
@@ -92,9 +92,9 @@ fn a_number_that_is_none_is_found_in_its_step_and_the_params_before_it_are_kept(
     for place in [Place::Loss, Place::Gradient, Place::Params] {
         for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for (step, shard) in (1..=steps).flat_map(|step| (0..SHARDS).map(move |shard| (step, shard))) {
-                let struck = (step - 1) * BATCH + 2 * shard + 1;
-                let (all, good) = (data(steps * BATCH, &[struck]), data(steps * BATCH, &[]));
-                // A rate at which 3e38 overflows, and the other gradients do not.
+                let planted = (step - 1) * BATCH + 2 * shard + 1;
+                let (all, good) = (data(steps * BATCH, &[planted]), data(steps * BATCH, &[]));
+                // A rate at which 3e38 overflows, but the other gradients do not.
                 let rate = Some(if place == Place::Params { 2.0 } else { 0.5 });
                 let expected = match step {
                     1 => vec![1.0; PARAMS],
@@ -126,38 +126,37 @@ fn a_number_that_is_none_is_found_in_its_step_and_the_params_before_it_are_kept(
             }
         }
     }
-    for (number, struck) in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY]
+    for (number, planted) in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY]
         .into_iter()
         .flat_map(|number| (0..20).map(move |at| (number, at)))
     {
-        let refused = Dataset::from_arrays(features(20, &[struck], number), Targets::None, None).unwrap_err();
-        let named = matches!(refused, DataError::ArrayValue { sample, .. } if sample == struck);
-        tally.case(named, || format!("input {number} of sample {struck}: {refused}"));
+        let refused =
+            Dataset::from_arrays(features(20, &[planted], number), Targets::None, None).unwrap_err();
+        let named = matches!(refused, DataError::ArrayValue { sample, .. } if sample == planted);
+        tally.case(named, || format!("input {number} of sample {planted}: {refused}"));
     }
     tally.end();
 }
 
 /// Row F2.
 #[test]
-fn steps_that_are_skipped_are_skipped_by_all_ranks_alike() {
-    let mut tally = Tally::new(
-        "F2",
-        "runs that skip the same steps and end in the same bits, whatever the number of threads",
-    );
+fn steps_are_skipped_by_all_ranks_alike() {
+    let mut tally =
+        Tally::new("F2", "runs that skip the same steps and end in the same bits for any number of threads");
     let runs = count(100, 1000);
     for case in 0..runs {
         let place = [Place::Loss, Place::Gradient][case as usize % 2];
         let number = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY][case as usize / 2 % 3];
         let (steps, mut at) = (12, case);
-        // Up to four samples, in steps that differ from run to run.
-        let struck: Vec<usize> = (0..1 + case % 4)
+        // Up to four samples, in steps that differ between cases.
+        let planted: Vec<usize> = (0..1 + case % 4)
             .map(|_| {
                 at = at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 (at >> 33) as usize % (steps * BATCH)
             })
             .collect();
-        let skipped: BTreeSet<usize> = struck.iter().map(|sample| sample / BATCH).collect();
-        let all = data(steps * BATCH, &struck);
+        let skipped: BTreeSet<usize> = planted.iter().map(|sample| sample / BATCH).collect();
+        let all = data(steps * BATCH, &planted);
         let skip =
             |threads| Options { on_divergence: OnDivergence::Skip, rate: Some(0.01), ..options(threads) };
         let one = run(place, number, &all, skip(1));
@@ -165,7 +164,8 @@ fn steps_that_are_skipped_are_skipped_by_all_ranks_alike() {
             let many = run(place, number, &all, skip(threads));
             bits(&many.params) == bits(&one.params) && many.position.skipped == one.position.skipped
         });
-        // The samples of the steps that are left, in the same steps: the last of them ends in the same params.
+        // The samples of the remaining steps, in the same steps: the last of them ends in the same
+        // params.
         let kept: Vec<usize> = (0..steps).filter(|step| !skipped.contains(step)).collect();
         let mut params = vec![1.0; PARAMS];
         for step in &kept {
@@ -180,13 +180,13 @@ fn steps_that_are_skipped_are_skipped_by_all_ranks_alike() {
             && one.position.skipped == skipped.len() as u64
             && one.steps == steps as u64
             && bits(&one.params) == bits(&params);
-        tally.case(good && right, || format!("run {case}: {place:?} {number}, samples {struck:?}"));
+        tally.case(good && right, || format!("run {case}: {place:?} {number}, samples {planted:?}"));
     }
     tally.end();
 }
 
 #[test]
-fn a_run_that_has_skipped_a_step_of_the_epoch_in_hand_is_resumed_to_the_same_bits() {
+fn a_run_with_a_skipped_step_in_the_current_epoch_resumes_with_the_same_bits() {
     let all = data(5 * BATCH, &[BATCH + 1]);
     let skip = |length| Options { on_divergence: OnDivergence::Skip, rate: Some(0.01), length, ..options(2) };
     let model = model(Place::Gradient, f32::NAN);
@@ -205,21 +205,22 @@ fn a_run_that_has_skipped_a_step_of_the_epoch_in_hand_is_resumed_to_the_same_bit
 
 #[test]
 fn the_shard_is_named_in_the_sample_order_of_its_own_epoch() {
-    for struck in 0..4 * BATCH {
-        let all = data(4 * BATCH, &[struck]);
+    for planted in 0..4 * BATCH {
+        let all = data(4 * BATCH, &[planted]);
         let options = Options { shuffle: true, ..options(2) };
         let mut order: Vec<u32> = (0..4 * BATCH as u32).collect();
         sample_order(options.seed, 0, &mut order);
-        let place = order.iter().position(|sample| *sample == struck as u32).unwrap();
+        let place = order.iter().position(|sample| *sample == planted as u32).unwrap();
         let (step, shard) = (place / BATCH, place % BATCH / (BATCH / SHARDS));
         let found = run(Place::Loss, f32::NAN, &all, options).divergence;
         assert_eq!(found, Some(Divergence::Loss { step: step as u64 + 1, shard }));
     }
 }
 
-/// A gradient that is no number in the params of the last rank alone is found before any rank updates, and so can be skipped.
+/// A gradient that is NaN or infinite only in the params of the last rank is found before any rank
+/// updates, and so can be skipped.
 #[test]
-fn a_gradient_that_is_none_is_found_by_all_ranks_whichever_of_them_owns_it() {
+fn a_non_finite_gradient_is_found_by_all_ranks_regardless_of_its_owner() {
     const WIDE: usize = 4 * BLOCK_LEN;
     let model = from_fn(vec![1.0; WIDE], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
         grads.copy_from_slice(params);
@@ -250,9 +251,10 @@ fn a_gradient_that_is_none_is_found_by_all_ranks_whichever_of_them_owns_it() {
     }
 }
 
-/// Samples 0 and 1 are shard 0 and weigh 0; sample 2 weighs 0 in shard 1, and its square is infinite; sample 5, in shard 2, is struck.
+/// Samples 0 and 1 are shard 0 and have weight 0; sample 2 has weight 0 in shard 1, and its square
+/// is infinite; sample 5, in shard 2, is planted.
 #[test]
-fn a_sample_that_weighs_0_is_blamed_for_nothing() {
+fn a_sample_of_weight_0_never_causes_a_divergence() {
     let model = from_fn(vec![0.0], |_: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
         grads[0] = 0.0;
         let loss = |k: usize| match samples.inputs[[k, 0]] {
@@ -269,10 +271,10 @@ fn a_sample_that_weighs_0_is_blamed_for_nothing() {
     assert_eq!(found, Some(Divergence::Loss { step: 1, shard: 2 }));
 }
 
-/// A gradient of 2e15 that is divided by the weight of the step, 1e-30; and eight of 1e38 that are finite, and so is their mean, but not
-/// their sum. Nothing may be updated with either.
+/// A gradient of 2e15 that is divided by the weight of the step, 1e-30; and eight of 1e38 that are
+/// finite, as is their mean, but not their sum. Nothing may be updated with either.
 #[test]
-fn a_gradient_that_only_its_division_or_its_sum_makes_infinite_is_found_before_the_update() {
+fn a_gradient_made_infinite_by_its_division_or_its_sum_is_found_before_the_update() {
     let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
     let model = Mlp::new(MlpShape { inputs: 1, hidden, outputs: 1, activation, loss });
     for (samples, target, weight) in [(1, 1e15, 1e-30), (8, 5e7, 1.0)] {

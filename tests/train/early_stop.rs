@@ -1,5 +1,5 @@
-//! Shows that a run ends where a plain reading of its curve says that it should, with the params of its best epoch; the same for any
-//! number of threads, and across resumes.
+//! Shows that a run ends at the epoch that its curve implies, with the params of its best epoch;
+//! the same for any number of threads, and across resumes.
 
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::internals::Quality;
@@ -15,7 +15,7 @@ struct Bench {
 }
 
 impl Bench {
-    /// Few training samples at a high rate: the test loss falls, and rises again.
+    /// Few training samples at a high learning rate: the test loss falls, and rises again.
     fn new() -> Self {
         let digits = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap();
         let (train, test) = digits.train.split(0.9, 1).unwrap();
@@ -45,7 +45,7 @@ fn options(epochs: u64, threads: usize) -> Options {
     Options { rate, length, threads, batch_size: 16, ..Options::default() }
 }
 
-/// The 0-based best epoch and the epochs done, read off the curve.
+/// Returns the 0-based best epoch and the number of epochs done, computed from the curve.
 fn expected(values: &[f64], min_gain: f64, patience: u64) -> (usize, u64) {
     let mut best = 0;
     for (epoch, value) in values.iter().enumerate() {
@@ -64,7 +64,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 }
 
 #[test]
-fn a_run_ends_where_its_curve_says_with_the_params_of_its_best_epoch() {
+fn a_run_ends_where_its_curve_implies_with_the_params_of_its_best_epoch() {
     let bench = Bench::new();
     let qualities = bench.qualities(options(EPOCHS, 1));
     let mut early = 0;
@@ -103,10 +103,11 @@ fn a_run_ends_where_its_curve_says_with_the_params_of_its_best_epoch() {
             }
         }
     }
-    assert!(early > 8, "{early} of the runs stopped early: the others show little");
+    assert!(early > 8, "only {early} of the runs stopped early");
 }
 
-/// A model of one param, whose loss is that param: a rate of ½ takes exactly ½ off it in each epoch of one step.
+/// A model of one param, whose loss is that param: a rate of ½ subtracts exactly ½ from it in each
+/// epoch of one step.
 fn losing_half() -> impl Model {
     from_fn(vec![8.0], |params: &[f32], _: &Samples<'_>, grads: &mut [f32]| {
         grads[0] = 1.0;
@@ -115,16 +116,17 @@ fn losing_half() -> impl Model {
 }
 
 #[test]
-fn an_epoch_that_is_as_good_as_the_best_or_better_by_just_the_least_gain_is_no_new_best() {
+fn an_epoch_must_exceed_the_best_by_more_than_the_minimum_gain() {
     let data = Dataset::from_arrays(ndarray::array![[0.0]], Targets::None, None).unwrap();
     let model = losing_half();
     for (rate, min_gain, (best, epochs)) in [
-        // Losses 8, 8, 8: as good as the first.
+        // Losses 8, 8, 8: equal to the first.
         (1e-30, 0.0, (0, 3)),
-        // Losses 8, 7.5, 7: each better than the first, but 7.5 by no more than asked for, and 7 by more.
+        // Losses 8, 7.5, 7: each better than the first, 7.5 by exactly the minimum gain, and 7 by
+        // more.
         (0.5, 0.5, (6, 7)),
         (0.5, 0.25, (6, 7)),
-        // 7.5 and 7 are better by less or as much.
+        // 7.5 and 7 are better by the minimum gain or less.
         (0.5, 1.0, (0, 3)),
     ] {
         let options = Options {
@@ -137,12 +139,12 @@ fn an_epoch_that_is_as_good_as_the_best_or_better_by_just_the_least_gain_is_no_n
         };
         let outcome = Trainer::new(&model, &data, options).run().unwrap();
         let found = (outcome.position.best.unwrap().epoch, outcome.position.epoch);
-        assert_eq!(found, (best, epochs), "rate {rate}, least gain {min_gain}");
+        assert_eq!(found, (best, epochs), "rate {rate}, minimum gain {min_gain}");
     }
 }
 
 #[test]
-fn the_best_params_and_the_end_are_the_same_from_whichever_step_it_is_resumed() {
+fn the_best_params_and_the_end_are_the_same_from_any_step_of_resumption() {
     let bench = Bench::new();
     let judged = |threads| Options {
         metric: Some(Metric::TestLoss),
@@ -156,7 +158,7 @@ fn the_best_params_and_the_end_are_the_same_from_whichever_step_it_is_resumed() 
     };
     let whole = ends(bench.trainer(judged(2)).run().unwrap());
     assert_eq!(whole.4, StopReason::StoppedEarly);
-    assert!(whole.3 > 20, "{} steps show little", whole.3);
+    assert!(whole.3 > 20, "the run has only {} steps", whole.3);
     for step in 1..whole.3 {
         let threads = |offset| [1, 2, 4][(step as usize + offset) % 3];
         let part = Options { length: Length::Steps(step), ..judged(threads(0)) };
@@ -167,7 +169,7 @@ fn the_best_params_and_the_end_are_the_same_from_whichever_step_it_is_resumed() 
 }
 
 #[test]
-fn a_run_that_stopped_early_goes_on_only_with_more_patience() {
+fn a_run_that_stopped_early_resumes_only_with_more_patience() {
     let bench = Bench::new();
     let judged = |patience| Options { early_stop: Some(patience), keep_best: true, ..options(EPOCHS, 2) };
     let stopped = bench.trainer(judged(1)).run().unwrap();
@@ -181,7 +183,7 @@ fn a_run_that_stopped_early_goes_on_only_with_more_patience() {
 }
 
 #[test]
-fn best_params_that_were_not_kept_cannot_be_gone_on_with() {
+fn a_run_that_did_not_keep_its_best_params_cannot_resume_with_them() {
     let bench = Bench::new();
     let snapshot = bench.trainer(options(1, 1)).run().unwrap().snapshot().unwrap();
     let resumed = bench.trainer(Options { keep_best: true, ..options(2, 1) }).resume(snapshot).run();
@@ -189,7 +191,7 @@ fn best_params_that_were_not_kept_cannot_be_gone_on_with() {
 }
 
 #[test]
-fn what_cannot_be_judged_is_refused_before_the_first_step() {
+fn unusable_metrics_are_rejected_before_the_first_step() {
     let bench = Bench::new();
     let plan = |metric, min_gain, early_stop| {
         let options = Options { metric, min_gain, early_stop, ..options(1, 1) };
@@ -209,5 +211,5 @@ fn what_cannot_be_judged_is_refused_before_the_first_step() {
     let model = from_fn(vec![0.0], |_: &[f32], _: &Samples<'_>, _: &mut [f32]| 0.0);
     let accuracy = Options { metric: Some(Metric::TestAccuracy), ..Options::default() };
     let refused = Trainer::new(&model, &values, accuracy).test(&values).plan();
-    assert!(matches!(refused, Err(TrainError::Metric { missing: "test samples that have classes", .. })));
+    assert!(matches!(refused, Err(TrainError::Metric { missing: "test samples with classes", .. })));
 }

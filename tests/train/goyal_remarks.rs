@@ -1,5 +1,6 @@
-//! Goyal et al. 2017 (arXiv:1706.02677, section 3) warn of four mistakes in distributed SGD. For each: what they say is right
-//! agrees, in every bit where powers of two make that possible, and the mistake is off by more than a stated margin.
+//! Goyal et al. 2017 (arXiv:1706.02677, section 3) warn of four mistakes in distributed SGD. For
+//! each of them, the approach that they recommend agrees, in every bit where powers of two make
+//! that possible, and the mistake deviates by more than a stated margin.
 
 use std::collections::HashSet;
 
@@ -14,7 +15,7 @@ use phalanx::optim::{MomentumForm, OptimizerOptions, Reduction, ScheduleOptions,
 use phalanx::train::{Length, Options, Shards, Trainer};
 use std::sync::Mutex;
 
-/// The digits, each of which weighs so much, or nothing said.
+/// The digits, each with the given weight, or without weights.
 fn digits(weight: Option<f32>) -> Dataset {
     let train = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap().train;
     let all: Vec<u32> = (0..train.len() as u32).collect();
@@ -44,26 +45,26 @@ fn apart(a: &[f32], b: &[f32]) -> f64 {
     norm(&mut a.iter().zip(b).map(|(a, b)| a - b)) / norm(&mut a.iter().copied())
 }
 
-/// Remark 1: scaling the cross-entropy loss is not equivalent to scaling the learning rate. Here the loss is scaled by
-/// weighing each sample 8 times, under a sum.
+/// Remark 1: scaling the cross-entropy loss is not equivalent to scaling the learning rate. Here
+/// the loss is scaled by giving each sample a weight of 8, under a sum.
 #[test]
-fn scaling_the_loss_is_scaling_the_rate_only_if_the_decay_follows() {
+fn scaling_the_loss_equals_scaling_the_rate_only_if_the_decay_is_scaled() {
     let (plain, scaled) = (digits(None), digits(Some(8.0)));
     let rate = 0.02 / 64.0;
     let sum = |data: &Dataset, rate, l2| trained(data, with(rate, l2, Reduction::Sum));
-    assert_eq!(sum(&scaled, rate / 8.0, 0.0), sum(&plain, rate, 0.0), "without decay they are the same");
+    assert_eq!(sum(&scaled, rate / 8.0, 0.0), sum(&plain, rate, 0.0), "without decay the two are equal");
 
     let l2 = 0.64;
     let expected = sum(&plain, rate, l2);
     assert_eq!(sum(&scaled, rate / 8.0, 8.0 * l2), expected);
     // Measured: 0.076 of the params' norm.
     let margin = apart(&expected, &sum(&scaled, rate / 8.0, l2));
-    assert!(margin > 0.05, "only {margin} apart with the decay left alone");
+    assert!(margin > 0.05, "only {margin} apart with an unchanged decay");
 }
 
-/// Remark 2: apply momentum correction after changing the learning rate, if v has the rate in it.
+/// Remark 2: apply momentum correction after changing the learning rate, if v contains the rate.
 #[test]
-fn velocities_with_the_rate_in_them_are_corrected_when_it_changes() {
+fn velocities_that_contain_the_rate_are_corrected_when_it_changes() {
     let warmup = |warmup_form, warmup_start| {
         let options =
             ScheduleOptions { warmup_steps: 16, warmup_form, warmup_start, ..ScheduleOptions::default() };
@@ -90,7 +91,7 @@ enum Correction {
     ByRates,
 }
 
-/// A run on the noisy quadratic whose rate follows the schedule.
+/// Runs the noisy quadratic with a rate that follows the schedule.
 fn followed(form: MomentumForm, schedule: &Schedule, correction: Correction) -> Run {
     let options =
         OptimizerOptions { momentum: Some(0.9), momentum_form: Some(form), ..OptimizerOptions::default() };
@@ -106,35 +107,41 @@ fn followed(form: MomentumForm, schedule: &Schedule, correction: Correction) -> 
     run
 }
 
-/// Remark 3: normalise the loss by the total size kn of the batch, not by the n of a worker. Here k = 4 shards of n = 16.
+/// Remark 3: normalise the loss by the total size kn of the batch, not by the n of a worker. Here
+/// k = 4 shards of n = 16.
 #[test]
 fn gradients_are_normalised_by_all_samples_of_the_batch() {
     let data = digits(None);
     let (rate, l2) = (0.05, 0.01);
     let expected = trained(&data, with(rate, l2, Reduction::Mean));
     let by_worker = |rate, l2| trained(&data, with(rate, l2, Reduction::SumOfShardMeans));
-    assert_eq!(by_worker(rate / 4.0, 4.0 * l2), expected, "k taken out of the rate, and put into the decay");
+    assert_eq!(
+        by_worker(rate / 4.0, 4.0 * l2),
+        expected,
+        "the rate divided by k, and the decay multiplied by k"
+    );
     // Measured: 0.93 of the params' norm, and 0.15.
     let wrong = apart(&expected, &by_worker(rate, l2));
     assert!(wrong > 0.5, "only {wrong} apart with a gradient k times as large");
     let wrong = apart(&expected, &by_worker(rate / 4.0, l2));
-    assert!(wrong > 0.1, "only {wrong} apart with k taken out of the rate and the decay left alone");
+    assert!(wrong > 0.1, "only {wrong} apart with the rate divided by k and an unchanged decay");
 
     let uneven = |reduction| {
         let options = Options { batch_size: 100, shards: Shards::Count(3), ..with(rate, l2, reduction) };
         trained(&data, options)
     };
-    // Measured: 0.0020, as the shards of 34, 33 and 33 samples weigh the same.
+    // Measured: 0.0020, because the shards of 34, 33 and 33 samples have the same weight.
     let wrong = apart(&uneven(Reduction::Mean), &uneven(Reduction::MeanOfShardMeans));
-    assert!(wrong > 1e-3, "only {wrong} apart with uneven workers that weigh the same");
+    assert!(wrong > 1e-3, "only {wrong} apart with uneven workers of equal weight");
 }
 
 const SAMPLES: usize = 512;
 const WORKERS: usize = 8;
 
-/// The samples of each of two epochs, in batches of 64, as they reach a model that is trained on them.
+/// Returns the samples of each of two epochs, in batches of 64, as a model receives them in
+/// training.
 fn seen(threads: usize) -> [Vec<u32>; 2] {
-    // A lock that ThreadSanitizer sees, as std is not built with it.
+    // A lock that ThreadSanitizer observes, because std is not built with it.
     let log = Mutex::new(Vec::new());
     let model = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
         log.lock().unwrap().extend(samples.inputs.iter().map(|&id| id as u32));
@@ -156,10 +163,11 @@ fn seen(threads: usize) -> [Vec<u32>; 2] {
     [log.into_inner().unwrap(), second]
 }
 
-/// Remark 4: one random shuffle of the data per epoch, divided among all workers. Steps are over before the next begin, so
-/// that the order in which samples are seen is that of the batches, whoever computes them.
+/// Remark 4: one random shuffle of the data per epoch, divided among all workers. A step is
+/// complete before the next begins, so the order in which samples are used is that of the batches,
+/// regardless of the ranks that compute them.
 #[test]
-fn each_epoch_is_one_shuffle_divided_among_all() {
+fn each_epoch_is_one_shuffle_divided_among_all_workers() {
     for threads in [1, 3, WORKERS] {
         for (epoch, samples) in seen(threads).iter().enumerate() {
             let mut order = vec![0; SAMPLES];
@@ -172,17 +180,22 @@ fn each_epoch_is_one_shuffle_divided_among_all() {
     }
 }
 
-/// Each worker takes the first eighth of a shuffle of its own: (1 − 1/8)⁸ = 34 % of the samples are not seen in an epoch.
+/// Each worker takes the first eighth of its own shuffle: (1 − 1/8)⁸ = 34 % of the samples are not
+/// used in an epoch.
 #[test]
 fn a_shuffle_for_each_worker_misses_a_third_of_the_samples() {
     let own: Vec<u32> = (0..WORKERS).flat_map(|worker| first_share(worker as u64, 0)).collect();
     // Measured: 170 of 512.
     assert!((150..200).contains(&missed(&own)), "{}", missed(&own));
     let same: Vec<u32> = (0..WORKERS).flat_map(|_| first_share(0, 0)).collect();
-    assert_eq!(missed(&same), SAMPLES / WORKERS * (WORKERS - 1), "all with one seed see one eighth");
+    assert_eq!(
+        missed(&same),
+        SAMPLES / WORKERS * (WORKERS - 1),
+        "with one seed, all workers use the same eighth"
+    );
 }
 
-/// Each worker draws its samples one by one with replacement: e⁻¹ = 37 % are not seen.
+/// Each worker draws its samples one by one with replacement: e⁻¹ = 37 % are not used.
 #[test]
 fn drawing_with_replacement_misses_more_than_a_third() {
     let draw = |index: usize| first_share(index as u64, 0)[0];
@@ -190,8 +203,9 @@ fn drawing_with_replacement_misses_more_than_a_third() {
     assert!((165..215).contains(&missed(&samples)), "{}", missed(&samples));
 }
 
-/// Each worker shuffles an eighth of the data that is its own for the whole run: all are seen, but it meets the same 64 in
-/// every epoch. Of one shuffle divided among all it meets an eighth of them, 8, again in the next.
+/// Each worker shuffles its own eighth of the data for the whole run: all samples are used, but it
+/// gets the same 64 in every epoch. With one shuffle divided among all workers it gets an eighth of
+/// them, 8, again in the next epoch.
 #[test]
 fn samples_kept_to_a_worker_never_mix_with_those_of_the_others() {
     let again = |first: &[u32], second: &[u32]| set(first).intersection(&set(second)).count();
@@ -210,7 +224,7 @@ fn samples_kept_to_a_worker_never_mix_with_those_of_the_others() {
     assert_eq!(again(&kept(0), &kept(1)), SAMPLES / WORKERS);
 }
 
-/// What the first worker takes of an epoch's shuffle.
+/// Returns the samples of the first worker in an epoch's shuffle.
 fn first_share(seed: u64, epoch: u64) -> Vec<u32> {
     let mut order = vec![0; SAMPLES];
     sample_order(seed, epoch, &mut order);

@@ -1,5 +1,5 @@
-//! Training: what a step computes, its bits for any number of threads, what other frameworks and papers come to, and how runs stop,
-//! fail and go on.
+//! Tests of training: the result of a step, its bits for any number of threads, agreement with
+//! other frameworks and papers, and how runs stop, fail and resume.
 
 mod base_rate;
 mod bits;

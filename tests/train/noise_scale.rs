@@ -1,5 +1,5 @@
-//! Shows that the gradient noise scale is right within its own stated error, that it has the same bits for every number of
-//! threads, and that measuring it changes no bit of the params.
+//! Shows that the gradient noise scale is correct within its own stated error, that it has the same
+//! bits for every number of threads, and that measuring it changes no bit of the params.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use phalanx::train::{Event, Length, NoiseEstimate, NoiseScale, Options, Shards, 
 
 use super::by_shards::ByShards;
 
-/// A rate at which params stay where they are.
+/// A learning rate that leaves params unchanged.
 const STILL: Option<f64> = Some(1e-30);
 
 fn perceptron(inputs: usize, hidden: &[usize]) -> Mlp {
@@ -28,7 +28,7 @@ fn digits() -> Dataset {
 fn noise(seed: u64) -> impl Iterator<Item = f64> {
     let mut state = seed;
     std::iter::repeat_with(move || {
-        // Twelve uniform numbers of splitmix64, added up.
+        // The sum of twelve uniform numbers from splitmix64.
         let uniform = |_| {
             state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
             let x = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -39,7 +39,7 @@ fn noise(seed: u64) -> impl Iterator<Item = f64> {
     })
 }
 
-/// |G|² and tr Σ of all samples' gradients, from their definition: one sample after the other in f64.
+/// |G|² and tr Σ of all samples' gradients, from their definition: one sample at a time in f64.
 fn exact<M: Model>(model: &M, params: &[f32], data: &Dataset) -> [f64; 2] {
     let mut workspace = model.workspace(1);
     let (mut sum, mut squares) = (vec![0.0; params.len()], 0.0);
@@ -64,7 +64,7 @@ fn exact<M: Model>(model: &M, params: &[f32], data: &Dataset) -> [f64; 2] {
     [mean, (squares - n * mean) / (n - 1.0)]
 }
 
-/// What drawing without replacement tends to.
+/// The limit for drawing without replacement.
 fn without_replacement([gradient, trace]: [f64; 2], samples: usize) -> f64 {
     trace / (gradient - trace / samples as f64)
 }
@@ -80,11 +80,12 @@ fn errors_off(estimate: NoiseEstimate, expected: f64) -> f64 {
     (estimate.value - expected) / estimate.error
 }
 
-/// The definitions, one measurement after the other: measurement i of t counts as i(i + 1)(i + 2) in the recent average and as 1 in the
-/// whole one, times its pairs; the error is that of a ratio of means. Nothing is known from fewer than 8 measurements or of a |G|² that is
-/// not 2 of its errors above 0, which the gradients of the second series are for about a third of the time.
+/// The definitions, one measurement at a time: measurement i of t has weight i(i + 1)(i + 2) in the
+/// recent average and 1 in the whole one, times its pairs; the error is that of a ratio of means.
+/// The estimate is unknown with fewer than 8 measurements, or with a |G|² that is less than 2 of
+/// its errors above 0, as for about a third of the gradients of the second series.
 #[test]
-fn the_averages_and_their_errors_are_those_of_their_definitions() {
+fn the_averages_and_their_errors_match_their_definitions() {
     let draws: Vec<f64> = noise(7).take(120).collect();
     let mut between_one_and_two_errors = 0;
     for (gradient, deviation) in [(2.0, 0.3), (0.6, 2.0)] {
@@ -128,10 +129,10 @@ fn the_averages_and_their_errors_are_those_of_their_definitions() {
     assert!(between_one_and_two_errors > 10, "{between_one_and_two_errors}");
 }
 
-/// Gradients p − x of a known mean and covariance, in shards of 3, 2 and 2 samples and a short last batch, with and without
-/// weights: tr Σ = 4 + 1 + 0.25, |G|² = 1 + 0.25 + 0.25.
+/// Gradients p − x of a known mean and covariance, in shards of 3, 2 and 2 samples and a short last
+/// batch, with and without weights: tr Σ = 4 + 1 + 0.25, |G|² = 1 + 0.25 + 0.25.
 #[test]
-fn gradients_of_known_noise_give_it_back_for_unequal_shards_and_weights() {
+fn known_noise_is_recovered_for_unequal_shards_and_weights() {
     let samples = 40_000;
     let draws: Vec<f64> = noise(1).take(3 * samples).collect();
     let (mean, deviation) = ([1.0, 0.5, 0.0], [2.0, 1.0, 0.5]);
@@ -158,9 +159,10 @@ fn gradients_of_known_noise_give_it_back_for_unequal_shards_and_weights() {
     }
 }
 
-/// From samples and from shards, the estimate is the value that full gradients say, and its error is what it is off by.
+/// Estimated from samples and from shards, the value agrees with full gradients, and its stated
+/// error with the actual deviation.
 #[test]
-fn the_noise_scale_of_a_perceptron_is_the_exact_one_within_its_stated_error() {
+fn the_noise_scale_of_a_perceptron_is_exact_within_its_stated_error() {
     let (data, model) = (digits(), perceptron(64, &[16]));
     let options = Options { length: Length::Steps(40), rate: Some(0.05), ..Options::default() };
     let params = Trainer::new(&model, &data, options).run().unwrap().params;
@@ -239,7 +241,8 @@ fn every_reduction_and_optimizer_has_the_same_bits_of_params_and_noise_for_every
     }
 }
 
-/// Some ranks then have more samples than are kept for a gradient that is cut by params, and with other thread counts not.
+/// Some ranks then have more samples than are kept for a gradient that is divided by params; with
+/// other thread counts they do not.
 #[test]
 fn a_batch_of_more_samples_than_a_rank_keeps_has_the_same_noise() {
     let (data, model) = (digits(), perceptron(64, &[40]));
@@ -249,7 +252,7 @@ fn a_batch_of_more_samples_than_a_rank_keeps_has_the_same_noise() {
 }
 
 #[test]
-fn a_batch_without_parts_to_compare_is_refused_with_a_remedy() {
+fn a_batch_without_parts_to_compare_is_rejected_with_a_remedy() {
     let (data, model) = (digits(), perceptron(64, &[4]));
     let refused = |options: Options, by_shards: bool| {
         let error = match by_shards {
@@ -266,11 +269,11 @@ fn a_batch_without_parts_to_compare_is_refused_with_a_remedy() {
     assert!(matches!(refused(of(1, 1), false), TrainError::NoiseOfOneSample));
     let error = refused(of(8, 1), true);
     assert!(matches!(error, TrainError::NoiseOfOneShard { samples: 8 }));
-    assert!(error.to_string().contains("give 2 shards or more"), "{error}");
+    assert!(error.to_string().contains("use at least 2 shards"), "{error}");
     assert!(Trainer::new(&model, &data, of(8, 1)).run().unwrap().noise_scale.is_some());
 }
 
-/// A last batch of one sample, and one in which a single sample has weight.
+/// A last batch of one sample, and one in which only one sample has a weight above 0.
 #[test]
 fn a_step_with_nothing_to_compare_adds_nothing() {
     let features = Array2::from_shape_fn((9, 2), |(b, i)| (b + i) as f32);
@@ -289,9 +292,9 @@ fn a_step_with_nothing_to_compare_adds_nothing() {
     assert_eq!(counts, [1, 1, 1, 2, 2, 2]);
 }
 
-/// 784-128-10, He initialisation, rate 0.1, batches of 64. After one epoch the estimate is held against the exact value at the same
-/// params, over the 10,000 test images. At step 0 the exact value over all of MNIST that the project knows is 64; it depends on
-/// the initial params, of which each seed draws others.
+/// 784-128-10, He initialisation, rate 0.1, batches of 64. After one epoch the estimate is compared
+/// with the exact value at the same params, over the 10,000 test images. The known exact value over
+/// all of MNIST at step 0 is 64; it depends on the initial params, which differ with each seed.
 #[test]
 fn mnist_has_its_exact_noise_scale_within_the_stated_error() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/mnist");

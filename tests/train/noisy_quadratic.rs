@@ -1,4 +1,4 @@
-//! A problem for the translations: a noisy quadratic of two tensors and three blocks.
+//! A test problem for the translations: a noisy quadratic of two tensors and three blocks.
 
 use phalanx::internals::{Blocks, clip_factor, divide_grads, norm_of_squares, scale_grads};
 use phalanx::optim::Optimizer;
@@ -25,8 +25,8 @@ impl Run {
         Self { blocks, optimizer, max_norm: recipe.max_norm, params, step: 0 }
     }
 
-    /// Goes on under another convention, with its recipe, from the params and the state as they are.
-    pub fn go_on(&self, recipe: &Recipe) -> Self {
+    /// Continues under another convention, with its recipe, from the current params and state.
+    pub fn switched_to(&self, recipe: &Recipe) -> Self {
         let mut run = Self { params: self.params.clone(), step: self.step, ..Self::new(recipe) };
         for (name, values) in self.optimizer.state() {
             run.optimizer.load_state(name, values).unwrap();
@@ -74,7 +74,7 @@ impl Run {
     }
 }
 
-/// A number in ±1 that depends on the index alone, by the finaliser of splitmix64.
+/// A number in ±1 that depends only on the index, computed with the finaliser of splitmix64.
 fn noise(i: u64) -> f32 {
     let x = (i.wrapping_mul(0x9E37_79B9_7F4A_7C15)) ^ 0xD1B5_4A32_D192_ED03;
     let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,8 +1,8 @@
-//! Optimizers with every kind of state, shared by the tests of the same bits.
+//! Optimizers with every kind of state, shared by the tests of identical bits.
 
 use phalanx::optim::{MomentumForm, OptimizerKind, OptimizerOptions};
 
-/// Each kind with both penalties, then sgd plain, and those that take a momentum with one.
+/// Each kind with both penalties, then plain sgd, and those with a momentum option with momentum.
 pub fn optimizers() -> Vec<OptimizerOptions> {
     let new = |kind| OptimizerOptions { l2: 1e-3, weight_decay: 1e-3, ..OptimizerOptions::new(kind) };
     let with_momentum = |kind| OptimizerOptions { momentum: Some(0.9), ..new(kind) };

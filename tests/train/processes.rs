@@ -1,6 +1,7 @@
-//! Shows that a run that several processes share has the bits of one process: for every split into processes and threads, with every
-//! reduction and optimizer, short last batches, norms, the noise scale, numbers that are none, and resumes with another split; and that
-//! processes that fail, do not come or were started with something else are named.
+//! Shows that a run shared by several processes has the bits of one process: for every split into
+//! processes and threads, with every reduction and optimizer, short last batches, norms, the noise
+//! scale, NaN and infinite values, and resumes with another split; and that processes that fail, do
+//! not respond or were started with other options are named.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -55,7 +56,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Runs a trainer and notes what it tells.
+/// Runs a trainer and records its events.
 fn run(trainer: Trainer<'_>) -> Result<(Bits, Outcome), TrainError> {
     let (mut losses, mut norms, mut scores) = (Vec::new(), Vec::new(), Vec::new());
     let outcome = trainer
@@ -84,7 +85,7 @@ fn run(trainer: Trainer<'_>) -> Result<(Bits, Outcome), TrainError> {
     Ok((bits, outcome))
 }
 
-/// Runs one process for each entry of a split, which says how many threads it has.
+/// Runs one process for each entry of a split, which is its number of threads.
 fn across<R: Send>(split: &[usize], process: impl Fn(&mut LocalWire, usize) -> R + Sync) -> Vec<R> {
     let process = &process;
     thread::scope(|scope| {
@@ -127,7 +128,7 @@ impl Bench {
     }
 }
 
-/// A rate that serves sgd about as well under every reduction; for the others their own.
+/// A rate that suits sgd about as well under every reduction; other optimizers use their own.
 fn rate(reduction: Reduction, kind: OptimizerKind) -> Option<f64> {
     (!kind.is_scale_free()).then_some(match reduction {
         Reduction::Sum => 1e-4,
@@ -160,7 +161,7 @@ fn every_split_reduction_and_optimizer_has_the_bits_of_one_process() {
                 shards: if is_odd { Shards::Auto } else { Shards::Count(7) },
                 ..options(reduction, optimizer)
             };
-            // Each with two of the splits, so that all meet all kinds of steps.
+            // Each with two of the splits, so that every split occurs with every kind of step.
             let splits = [SPLITS[next % SPLITS.len()], SPLITS[(next + 5) % SPLITS.len()]];
             bench.same_for(&splits, &options);
             next += 1;
@@ -169,7 +170,7 @@ fn every_split_reduction_and_optimizer_has_the_bits_of_one_process() {
 }
 
 #[test]
-fn every_split_has_the_bits_of_one_process_whatever_else_a_step_does() {
+fn every_split_has_the_bits_of_one_process_with_every_other_option() {
     let bench = Bench::new();
     let plain = Options { shards: Shards::Count(8), ..options(Reduction::Mean, optimizers()[1]) };
     for options in [
@@ -190,7 +191,7 @@ fn every_split_has_the_bits_of_one_process_whatever_else_a_step_does() {
 }
 
 #[test]
-fn processes_without_params_or_shards_of_their_own_take_part() {
+fn processes_without_params_or_shards_take_part() {
     let data = Dataset::from_arrays(
         Array2::from_shape_fn((6, 1), |(sample, _)| sample as f32),
         Targets::None,
@@ -203,7 +204,7 @@ fn processes_without_params_or_shards_of_their_own_take_part() {
         grads[0] = (0..samples.len()).map(|sample| weight(sample) * error(sample)).sum();
         (0..samples.len()).map(|sample| f64::from(weight(sample) * error(sample).powi(2))).sum()
     });
-    // Samples of weight 0 are shards of their own.
+    // Each sample of weight 0 is a separate shard.
     for &reduction in Reduction::ALL {
         let options = |threads| Options {
             threads,
@@ -225,18 +226,18 @@ fn processes_without_params_or_shards_of_their_own_take_part() {
     }
 }
 
-/// Samples 0 to 39, of which a few make the loss or the gradient no number.
-fn some_without_numbers(struck: &[usize]) -> Dataset {
+/// Samples 0 to 39, of which a few make the loss or the gradient NaN or infinite.
+fn some_non_finite(planted: &[usize]) -> Dataset {
     let features = Array2::from_shape_fn((40, 2), |(sample, feature)| match feature {
         0 => sample as f32 / 40.0,
-        _ => f32::from(u8::from(struck.contains(&sample))),
+        _ => f32::from(u8::from(planted.contains(&sample))),
     });
     Dataset::from_arrays(features, Targets::None, None).unwrap()
 }
 
 #[test]
-fn numbers_that_are_none_stop_or_skip_a_step_in_all_processes() {
-    let train = some_without_numbers(&[9, 30]);
+fn non_finite_values_stop_or_skip_a_step_in_all_processes() {
+    let train = some_non_finite(&[9, 30]);
     for (number, in_loss) in [(f32::NAN, true), (f32::INFINITY, false), (-3e38, false)] {
         let model =
             from_fn(vec![1.0; 4 * BLOCK_LEN], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
@@ -248,7 +249,7 @@ fn numbers_that_are_none_stop_or_skip_a_step_in_all_processes() {
                     if sample[1] > 0.0 && in_loss {
                         loss = f64::from(number);
                     } else if sample[1] > 0.0 {
-                        // A param of the last rank, that it alone sees.
+                        // A param of the last rank, which only that rank sees.
                         grads[4 * BLOCK_LEN - 1] = number;
                     }
                 }
@@ -273,7 +274,7 @@ fn numbers_that_are_none_stop_or_skip_a_step_in_all_processes() {
                     let found = across(split, |wire, threads| {
                         run(Trainer::new(&model, &train, options(threads)).across(wire)).unwrap().0
                     });
-                    // By their text, as a divergence may hold a NaN.
+                    // Compared by their text, because a divergence may contain a NaN.
                     let expected = format!("{expected:?}");
                     let what = format!("{split:?}, {number} {on_divergence:?} {clip_grad_norm:?}");
                     found.iter().for_each(|found| assert_eq!(format!("{found:?}"), expected, "{what}"));
@@ -284,7 +285,7 @@ fn numbers_that_are_none_stop_or_skip_a_step_in_all_processes() {
 }
 
 #[test]
-fn a_run_goes_on_with_another_split_to_the_bits_of_the_uninterrupted_one() {
+fn a_run_resumed_with_another_split_has_the_bits_of_an_uninterrupted_one() {
     let bench = Bench::new();
     let options = |steps| Options {
         keep_best: true,
@@ -310,7 +311,7 @@ fn a_run_goes_on_with_another_split_to_the_bits_of_the_uninterrupted_one() {
                     })
                     .run()
                     .unwrap();
-                assert_eq!(saved.len(), usize::from(process == 0), "process 0 saves");
+                assert_eq!(saved.len(), usize::from(process == 0), "only process 0 saves");
                 saved.push(outcome.snapshot().unwrap());
                 saved
             });
@@ -324,8 +325,8 @@ fn a_run_goes_on_with_another_split_to_the_bits_of_the_uninterrupted_one() {
                     assert_eq!(found.params, expected.params, "{before:?} to step {step}, then {after:?}");
                     assert_eq!(found.state, expected.state, "{before:?} to step {step}, then {after:?}");
                     assert_eq!(found.best, expected.best, "{before:?} to step {step}, then {after:?}");
-                    let told = found.losses.len();
-                    assert_eq!(found.losses[..], expected.losses[expected.losses.len() - told..]);
+                    let rest_len = found.losses.len();
+                    assert_eq!(found.losses[..], expected.losses[expected.losses.len() - rest_len..]);
                 }
             }
         }
@@ -351,12 +352,12 @@ fn a_stop_flag_of_any_process_stops_all_after_the_same_step() {
             assert_eq!(outcome.reason, StopReason::Interrupted);
             (outcome.steps, bits(&outcome.params))
         });
-        assert!(steps.iter().all(|other| *other == steps[0]), "process {asking} asks");
+        assert!(steps.iter().all(|other| *other == steps[0]), "process {asking} requests the stop");
     }
 }
 
 #[test]
-fn a_model_that_is_another_function_is_noticed_though_its_tensors_are_the_same() {
+fn a_different_model_is_detected_even_if_its_tensors_are_the_same() {
     let bench = Bench::new();
     let shape = |activation| MlpShape { activation, ..bench.model.shape().clone() };
     let options = options(Reduction::Mean, optimizers()[0]);
@@ -367,13 +368,13 @@ fn a_model_that_is_another_function_is_noticed_though_its_tensors_are_the_same()
         Trainer::new(&model, &bench.train, options).across(wire).run().unwrap_err()
     });
     for error in errors {
-        let what = "what the model makes of the first samples";
+        let what = "the score of the first samples";
         assert!(matches!(&error, TrainError::Disagreement { what: found, .. } if found == what), "{error}");
     }
 }
 
 #[test]
-fn what_differs_between_processes_is_named_in_each_of_them() {
+fn differences_between_processes_are_reported_in_all_of_them() {
     let bench = Bench::new();
     let plain = options(Reduction::Mean, optimizers()[0]);
     let blank = Dataset::from_arrays(Array2::zeros((1437, 64)), bench.train.targets().clone(), None).unwrap();
@@ -407,7 +408,7 @@ fn what_differs_between_processes_is_named_in_each_of_them() {
 }
 
 #[test]
-fn a_process_that_panics_or_does_not_come_is_named_by_the_others() {
+fn a_process_that_panics_or_does_not_respond_is_named_by_the_others() {
     let bench = Bench::new();
     let options = Options {
         length: Length::Epochs(1000),
@@ -439,7 +440,7 @@ fn a_process_that_panics_or_does_not_come_is_named_by_the_others() {
         }
     }
 
-    // One that never comes is missed when all meet, and named.
+    // A process that never starts is noticed when all meet, and named.
     let mut ends = LocalWire::connect(2);
     let (mut first, absent) = (ends.next().unwrap(), ends.next());
     let ended = bench.trainer(&options, 1).across(&mut first).run();
@@ -448,6 +449,9 @@ fn a_process_that_panics_or_does_not_come_is_named_by_the_others() {
         "{ended:?}"
     );
     let text = ended.unwrap_err().to_string();
-    assert!(text.starts_with("waited ") && text.contains("for processes [1], which did not come"), "{text}");
+    assert!(
+        text.starts_with("waited ") && text.contains("for processes [1], which did not respond"),
+        "{text}"
+    );
     drop(absent);
 }

@@ -1,5 +1,6 @@
-//! Shows that the trainer computes the step that `examples/reference_step.rs` defines in plain loops: bit for bit where all sums are exact,
-//! under each reduction, for several numbers of shards, threads and processes, by segment and by shards.
+//! Shows that the trainer computes the step that `examples/reference_step.rs` defines in plain
+//! loops: bit for bit if all sums are exact, under each reduction, for several numbers of shards,
+//! threads and processes, by segment and by shards.
 
 use std::thread;
 
@@ -17,7 +18,8 @@ use reference::{FEATURES, Line, samples, trained};
 const STEPS: usize = 3;
 const BATCH: usize = 8;
 
-/// Trains in `processes` processes of `options.threads` threads each; returns the bits of the loss of each step and of the params.
+/// Trains in `processes` processes of `options.threads` threads each; returns the bits of the loss
+/// of each step and of the params.
 fn bits(
     model: &impl Model,
     data: &phalanx::data::Dataset,
@@ -54,7 +56,7 @@ fn bits(
 
 #[test]
 fn the_trainer_has_the_bits_of_the_step_in_plain_loops() {
-    // Two batches, so that the last step is one of a second epoch.
+    // Two batches, so that the last step belongs to a second epoch.
     let samples = &samples()[..2 * BATCH];
     let (data, perceptron) = trained(samples).unwrap();
     let closure =
@@ -73,11 +75,11 @@ fn the_trainer_has_the_bits_of_the_step_in_plain_loops() {
         });
     for &reduction in Reduction::ALL {
         for shards in [1, 2, 3, 4, 8] {
-            // A third is not exact.
+            // A third is not exact in binary.
             if shards == 3 && !matches!(reduction, Reduction::Mean | Reduction::Sum) {
                 continue;
             }
-            // The same update under each, whose losses are exact in 24 bits.
+            // The same update under each reduction, whose losses are exact in 24 bits.
             let rate = match reduction {
                 Reduction::Sum => 1.0 / 32.0,
                 Reduction::MeanOfShardSums => shards as f64 / 32.0,

@@ -1,5 +1,6 @@
-//! Shows that a run goes on to the bits of the uninterrupted one: from every step, with every number of threads before and
-//! after, for every kind of optimizer state (rows D5 and D6); and that a snapshot itself is the same whoever took it.
+//! Shows that a resumed run has the bits of the uninterrupted one: from every step, with every
+//! number of threads before and after, for every kind of optimizer state (rows D5 and D6); and that
+//! the snapshot itself is the same for any number of threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,7 +29,7 @@ struct Bench {
     test: Dataset,
 }
 
-/// All that must be the same from some step on.
+/// All that must be the same from a given step on.
 #[derive(Debug, PartialEq)]
 struct Bits {
     params: Vec<u32>,
@@ -100,7 +101,7 @@ impl Bench {
     }
 }
 
-/// What a snapshot holds, its times aside.
+/// Returns the content of a snapshot, except for its times.
 fn content(snapshot: &Snapshot) -> (Position, Vec<u32>, Vec<Vec<u32>>) {
     let mut position = *snapshot.position();
     position.sums.elapsed = Duration::ZERO;
@@ -110,7 +111,7 @@ fn content(snapshot: &Snapshot) -> (Position, Vec<u32>, Vec<Vec<u32>>) {
     (position, params, state.collect())
 }
 
-/// A rate that is another in every step, and for every second optimizer a clipped gradient.
+/// A rate that differs in every step, and a clipped gradient for every second optimizer.
 fn options(index: usize, optimizer: OptimizerOptions) -> Options {
     let kind = ScheduleKind::Cosine;
     let schedule = ScheduleOptions { kind, warmup_steps: 20, ..ScheduleOptions::default() };
@@ -121,9 +122,9 @@ fn options(index: usize, optimizer: OptimizerOptions) -> Options {
 }
 
 impl Bench {
-    /// Counts whether a run goes on to the bits of the whole one, saved after `step` by so many threads and resumed by each of
-    /// `resumed_by`.
-    fn go_on(&self, tally: &mut Tally, run: &Run, step: u64, saved_by: usize, resumed_by: &[usize]) {
+    /// Counts the resumed runs that have the bits of the whole one, saved after `step` by
+    /// `saved_by` threads and resumed by each of `resumed_by`.
+    fn check_resumed(&self, tally: &mut Tally, run: &Run, step: u64, saved_by: usize, resumed_by: &[usize]) {
         let mut snapshot = self.snapshot(&run.options, saved_by, step);
         if is_full() || step.is_multiple_of(4) {
             snapshot = through_a_file(self, snapshot);
@@ -131,7 +132,7 @@ impl Bench {
         assert_eq!(snapshot.position().step, step);
         for &threads in resumed_by {
             let rest = self.finish(&run.options, threads, Some(snapshot.clone()));
-            // The epoch in hand is told whole, its first steps included.
+            // The current epoch is reported as a whole, including its first steps.
             let same = rest.params == run.whole.params
                 && rest.state == run.whole.state
                 && rest.steps == run.whole.steps[step as usize..]
@@ -162,7 +163,7 @@ struct Run {
     whole: Bits,
 }
 
-/// What is read back of a snapshot that is saved as a checkpoint.
+/// Returns a snapshot after saving it as a checkpoint and reading it back.
 fn through_a_file(bench: &Bench, snapshot: Snapshot) -> Snapshot {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("checkpoint.safetensors");
@@ -187,13 +188,16 @@ fn through_a_file(bench: &Bench, snapshot: Snapshot) -> Snapshot {
 fn a_run_resumed_from_any_of_48_steps_ends_in_the_same_bits() {
     let bench = Bench::new();
     let mut tally =
-        Tally::new("D5", "steps, optimizers and thread counts from which a run goes on to the same bits");
+        Tally::new("D5", "steps, optimizers and thread counts from which a resumed run has the same bits");
     for (index, run) in bench.runs().iter().enumerate() {
         for step in 1..=48 {
-            // In the short form each step with one thread count, each thread count with every third step.
+            // In the short form each step with one thread count, and each thread count with every
+            // third step.
             let turn = (step as usize + index) % 3;
             let chosen = if is_full() { &THREADS[..] } else { &THREADS[turn..=turn] };
-            chosen.iter().for_each(|&threads| bench.go_on(&mut tally, run, step, threads, &[threads]));
+            chosen
+                .iter()
+                .for_each(|&threads| bench.check_resumed(&mut tally, run, step, threads, &[threads]));
         }
     }
     tally.end();
@@ -202,15 +206,17 @@ fn a_run_resumed_from_any_of_48_steps_ends_in_the_same_bits() {
 #[test]
 fn a_run_resumed_with_another_number_of_threads_ends_in_the_same_bits() {
     let bench = Bench::new();
-    let mut tally =
-        Tally::new("D6", "steps and optimizers from which a run goes on to the same bits with other threads");
+    let mut tally = Tally::new(
+        "D6",
+        "steps and optimizers from which a run resumed with other threads has the same bits",
+    );
     for run in bench.runs() {
         let every = count(12, 1) as usize;
         for step in (1..=48).step_by(every) {
             for threads in THREADS {
                 let others = [1, 2, 3, 4, 7].into_iter().filter(|&other| other != threads);
                 let others: Vec<_> = others.collect();
-                bench.go_on(&mut tally, &run, step, threads, &others);
+                bench.check_resumed(&mut tally, &run, step, threads, &others);
             }
         }
     }
@@ -230,7 +236,7 @@ fn a_snapshot_is_the_same_for_any_number_of_threads() {
 }
 
 #[test]
-fn saving_as_often_as_can_be_changes_no_bit() {
+fn saving_as_often_as_possible_changes_no_bit() {
     let bench = Bench::new();
     let options = options(1, OptimizerOptions::new(OptimizerKind::Adam));
     let whole = bench.finish(&options, 2, None);
@@ -243,14 +249,14 @@ fn saving_as_often_as_can_be_changes_no_bit() {
             .on_event(|event| {
                 if let Event::Snapshot(snapshot) = event {
                     taken += 1;
-                    // Every other one is held on to, so that slots run out.
+                    // Every second snapshot is held, so that buffers run out.
                     held.extend((taken % 2 == 0).then(|| Arc::clone(snapshot)));
                 }
             })
             .run();
         assert_eq!(bits(&outcome.unwrap().params), whole.params);
         assert!(taken >= 2, "{every}: {taken}");
-        // A slot of which nobody let go is never written again.
+        // A buffer that is still held is never written again.
         for snapshot in held {
             let rest = bench.finish(&options, 1, Some(Snapshot::clone(&snapshot)));
             assert_eq!((rest.params, rest.state), (whole.params.clone(), whole.state.clone()), "{every}");
@@ -259,29 +265,29 @@ fn saving_as_often_as_can_be_changes_no_bit() {
 }
 
 #[test]
-fn epochs_are_saved_after_they_were_told() {
+fn epochs_are_saved_after_they_were_reported() {
     let bench = Bench::new();
     let options = Options { length: Length::Epochs(4), ..options(0, optimizers()[0]) };
-    let mut told = Vec::new();
+    let mut events = Vec::new();
     let outcome = bench
         .trainer(&options, 2)
         .save_every(SaveEvery::Epochs(2))
         .on_event(|event| match event {
-            Event::Epoch(end) => told.push(format!("epoch {}", end.epoch)),
+            Event::Epoch(end) => events.push(format!("epoch {}", end.epoch)),
             Event::Snapshot(snapshot) => {
                 let Position { step, epoch, batch, .. } = *snapshot.position();
-                told.push(format!("{step} = {epoch} * 16 + {batch}"));
+                events.push(format!("{step} = {epoch} * 16 + {batch}"));
             }
             _ => {}
         })
         .run();
-    // The last is not handed out: it is in the outcome.
-    assert_eq!(told, ["epoch 0", "epoch 1", "32 = 2 * 16 + 0", "epoch 2", "epoch 3"]);
+    // The last is not emitted as an event: it is in the outcome.
+    assert_eq!(events, ["epoch 0", "epoch 1", "32 = 2 * 16 + 0", "epoch 2", "epoch 3"]);
     assert_eq!(outcome.unwrap().snapshot().unwrap().position().epoch, 4);
 }
 
 #[test]
-fn steps_that_change_nothing_are_not_counted_by_the_optimizer_after_a_resume_either() {
+fn steps_that_change_nothing_are_not_counted_by_the_optimizer_after_a_resume() {
     let weights: Vec<f32> = (0..12).map(|sample| if sample < 4 { 0.0 } else { 1.0 }).collect();
     let features = Array2::from_shape_fn((12, 1), |(sample, _)| sample as f32);
     let data = Dataset::from_arrays(features, Targets::None, Some(weights)).unwrap();
@@ -303,7 +309,7 @@ fn steps_that_change_nothing_are_not_counted_by_the_optimizer_after_a_resume_eit
 }
 
 #[test]
-fn a_snapshot_of_another_run_is_refused() {
+fn a_snapshot_of_another_run_is_rejected() {
     let bench = Bench::new();
     let options = options(0, OptimizerOptions::new(OptimizerKind::Adam));
     let snapshot = bench.snapshot(&options, 2, 20);
@@ -336,9 +342,9 @@ fn a_snapshot_of_another_run_is_refused() {
     assert!(matches!(never, Err(TrainError::ZeroSaveEvery)));
 }
 
-/// Nobody could wait as long as the run is said to have taken before it was saved.
+/// The run pretends to have taken longer before the save than any test could wait.
 #[test]
-fn an_epoch_that_is_resumed_within_has_the_time_from_before_it_was_saved() {
+fn a_resumed_epoch_includes_its_time_before_the_save() {
     let data = Dataset::from_arrays(Array2::zeros((10, 1)), Targets::None, None).unwrap();
     let model = from_fn(vec![1.0], |params: &[f32], _: &Samples<'_>, grads: &mut [f32]| {
         grads[0] = params[0];

@@ -1,6 +1,7 @@
-//! Shows the contract of sameness: params, losses and optimizer state have the same bits for every number of threads,
-//! with every reduction and every optimizer, with short last batches, and with fewer samples than threads; and whether the
-//! gradient is cut by params or, as the definition has it, by shards (rows B5 and B6).
+//! Shows the promise of identical bits: params, losses and optimizer state have the same bits for
+//! every number of threads, with every reduction and every optimizer, with short last batches, and
+//! with fewer samples than threads; and whether the gradient is divided by params or, as in the
+//! definition, by shards (rows B5 and B6).
 
 use ndarray::Array2;
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
@@ -14,7 +15,8 @@ use super::tally::{Tally, count, is_full};
 
 const THREADS: [usize; 8] = [1, 2, 3, 4, 5, 7, 8, 9];
 
-/// All that must be the same: params, optimizer state, the loss and gradient norm of each step, the test scores.
+/// All that must be the same: params, optimizer state, the loss and gradient norm of each step, the
+/// test scores.
 #[derive(Debug, PartialEq)]
 struct Bits {
     params: Vec<u32>,
@@ -48,7 +50,8 @@ fn run(model: &impl Model, train: &Dataset, test: &Dataset, options: &Options, t
     Bits { params: bits(&outcome.params), state, losses, norms, scores }
 }
 
-/// Whether training has the bits of one thread with each of `THREADS`, and by shards; with the name of each comparison.
+/// Compares training with each of `THREADS`, and by shards, with the bits of one thread; returns
+/// each result with the name of the comparison.
 fn comparisons(hidden: &[usize], train: &Dataset, test: &Dataset, options: &Options) -> Vec<(bool, String)> {
     let loss = if matches!(train.targets(), Targets::Values { .. }) { Loss::Mse } else { Loss::CrossEntropy };
     let outputs = if loss == Loss::Mse { 2 } else { 10 };
@@ -78,7 +81,7 @@ fn digits() -> (Dataset, Dataset) {
     (loaded.train, loaded.test.unwrap())
 }
 
-/// A rate that serves sgd about as well under every reduction; for the others their own.
+/// A rate that suits sgd about as well under every reduction; other optimizers use their own.
 fn rate(reduction: Reduction, kind: OptimizerKind) -> Option<f64> {
     (!kind.is_scale_free()).then_some(match reduction {
         Reduction::Sum => 1e-4,
@@ -95,7 +98,7 @@ fn every_reduction_and_optimizer_has_the_same_bits_for_every_number_of_threads()
     for (row, &reduction) in Reduction::ALL.iter().enumerate() {
         for (column, optimizer) in optimizers().into_iter().enumerate() {
             let is_odd = (row + column) % 2 == 1;
-            // 100 is no multiple of the shards, and the last batch of an epoch has 37.
+            // 100 is not a multiple of the number of shards, and the last batch of an epoch has 37.
             let options = Options {
                 reduction,
                 optimizer,
@@ -120,7 +123,7 @@ fn every_reduction_and_optimizer_has_the_same_bits_for_every_number_of_threads()
 }
 
 #[test]
-fn norms_that_are_asked_for_are_those_that_clipping_tells_and_change_no_bit() {
+fn requested_norms_are_those_of_clipping_and_change_no_bit() {
     let (train, test) = digits();
     let [inputs, outputs] = [64, 10];
     let (activation, loss) = (Activation::Relu, Loss::CrossEntropy);
@@ -129,7 +132,7 @@ fn norms_that_are_asked_for_are_those_that_clipping_tells_and_change_no_bit() {
         for noise_scale in [None, Some(2)] {
             let (optimizer, length) = (OptimizerOptions::new(kind), Length::Steps(25));
             let options = Options { optimizer, length, noise_scale, ..Options::default() };
-            // So long that nothing is clipped, and every step tells its norm.
+            // A bound so large that nothing is clipped, but every step reports its norm.
             let all =
                 run(&model, &train, &test, &Options { clip_grad_norm: Some(1e30), ..options.clone() }, 1);
             let asked = Options { grad_norm_every: 3, ..options };
@@ -144,7 +147,7 @@ fn norms_that_are_asked_for_are_those_that_clipping_tells_and_change_no_bit() {
     }
 }
 
-/// So many samples of three classes, weighted or not.
+/// `samples` samples of three classes, weighted or not.
 fn noise(samples: usize, is_weighted: bool) -> Dataset {
     let features =
         Array2::from_shape_fn((samples, 5), |(b, i)| ((b * 7 + i * 3 + b * i) % 11) as f32 / 5.0 - 1.0);
@@ -153,8 +156,8 @@ fn noise(samples: usize, is_weighted: bool) -> Dataset {
     Dataset::from_arrays(features, Targets::Classes { labels, count: 3 }, weights).unwrap()
 }
 
-/// The momentum after the first step is its gradient; after more steps, the last of them short, it is made of those of all.
-/// With fewer samples than a batch the first step is short.
+/// The momentum after the first step is its gradient; after more steps, the last of them short, it
+/// combines the gradients of all. With fewer samples than a batch the first step is short.
 #[test]
 fn batches_of_1_to_33_samples_have_the_same_gradient_for_1_to_8_threads() {
     let mut tally = Tally::new(
@@ -169,7 +172,7 @@ fn batches_of_1_to_33_samples_have_the_same_gradient_for_1_to_8_threads() {
         for (row, &reduction) in Reduction::ALL.iter().enumerate() {
             let shards = [Shards::Auto, Shards::Count(batch_size % 6 + 1), Shards::Count(7)];
             let choices = shards.iter().flat_map(|&shards| [(shards, false), (shards, true)]);
-            // In the short form one of six in turn, so that each comes with every reduction.
+            // In the short form one of six in turn, so that each occurs with every reduction.
             let turn = |(at, _): &(usize, _)| is_full() || at % 6 == (batch_size + row) % 6;
             for (_, (shards, is_weighted)) in choices.enumerate().filter(turn) {
                 let whole = noise(2 * batch_size + batch_size.div_ceil(2), is_weighted);
@@ -191,7 +194,10 @@ fn batches_of_1_to_33_samples_have_the_same_gradient_for_1_to_8_threads() {
                 };
                 let expected = results(1);
                 let gradient = &expected[0].state[0];
-                assert!(gradient.iter().any(|bits| f32::from_bits(*bits) != 0.0), "zeros agree with zeros");
+                assert!(
+                    gradient.iter().any(|bits| f32::from_bits(*bits) != 0.0),
+                    "the gradient must not be all zeros"
+                );
                 for threads in 1..=8 {
                     tally.case(results(threads) == expected, || {
                         format!("batch {batch_size}, {threads} threads, {reduction:?}, {shards:?}, weighted {is_weighted}")
@@ -203,7 +209,8 @@ fn batches_of_1_to_33_samples_have_the_same_gradient_for_1_to_8_threads() {
     tally.end();
 }
 
-/// Some ranks then have more samples than are kept for a gradient that is cut by params, and with other thread counts not.
+/// Some ranks then have more samples than are kept for a gradient that is divided by params; with
+/// other thread counts they do not.
 #[test]
 fn a_batch_of_more_samples_than_a_rank_keeps_has_the_same_bits() {
     let (train, test) = digits();
@@ -213,10 +220,10 @@ fn a_batch_of_more_samples_than_a_rank_keeps_has_the_same_bits() {
     same_for_all_threads(&[40], &train, &test, &options);
 }
 
-/// Inputs so large that no bound says that the gradient is finite, though it is.
+/// Inputs so large that no bound guarantees a finite gradient, although it is finite.
 #[test]
 fn gradients_that_might_not_be_finite_have_the_same_bits() {
-    // tanh is flat where inputs are large, and they are zeros where it is not.
+    // tanh is flat where inputs are large, and the inputs are 0 where it is not.
     let features =
         Array2::from_shape_fn((40, 3), |(b, i)| ((b % 2) * (1 + (b * 7 + i * 3) % 11)) as f32 * 1e37);
     let values = (0..80).map(|v| v as f32).collect();
@@ -243,7 +250,7 @@ fn gradients_that_might_not_be_finite_have_the_same_bits() {
 fn weighted_regression_with_weightless_shards_has_the_same_bits() {
     let features = Array2::from_shape_fn((50, 3), |(b, i)| ((b * 7 + i * 3) % 11) as f32 / 5.0 - 1.0);
     let values: Vec<f32> = features.rows().into_iter().flat_map(|row| [row.sum(), row[0] * row[1]]).collect();
-    // The first shard of the first batch of 20 in stored order, samples 0 to 4, weighs nothing.
+    // The first shard of the first batch of 20 in stored order, samples 0 to 4, has weight 0.
     let weights = (0..50).map(|b| if b < 5 { 0.0 } else { (b % 4) as f32 * 0.5 }).collect();
     let data = Dataset::from_arrays(features, Targets::Values { values, outputs: 2 }, Some(weights)).unwrap();
     for &reduction in Reduction::ALL {
@@ -261,7 +268,7 @@ fn weighted_regression_with_weightless_shards_has_the_same_bits() {
 }
 
 #[test]
-fn another_number_of_shards_has_other_bits() {
+fn a_different_number_of_shards_has_different_bits() {
     let (train, test) = digits();
     let shape = MlpShape {
         inputs: 64,
@@ -276,5 +283,5 @@ fn another_number_of_shards_has_other_bits() {
             Options { shards: Shards::Count(shards), length: Length::Epochs(1), ..Options::default() };
         run(&model, &train, &test, &options, 2).params
     };
-    assert_ne!(of(3), of(4), "a comparison that cannot fail shows nothing");
+    assert_ne!(of(3), of(4), "the comparisons must be able to fail");
 }

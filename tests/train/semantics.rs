@@ -1,5 +1,6 @@
-//! Shows what a step computes: the exact translations between sum and mean through the whole trainer, bit by bit at a
-//! batch of 64; weights, empty and weightless shards, and the rate.
+//! Shows the result of a step: the exact translations between sum and mean through the whole
+//! trainer, bit by bit with batches of 64; weights, empty and weightless shards, and the learning
+//! rate.
 
 use ndarray::{Array2, array};
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
@@ -8,7 +9,8 @@ use phalanx::optim::reference::{self, ShardSum};
 use phalanx::optim::{MomentumForm, OptimizerKind, OptimizerOptions, Reduction, ScaleRate};
 use phalanx::train::{Event, Length, Options, Outcome, Plan, Shards, Trainer, score};
 
-/// The digits in batches of 64 without the short last one, so that all batches have the same power-of-two size.
+/// The digits in batches of 64 without the short last one, so that all batches have the same
+/// power-of-two size.
 fn train_digits(options: Options) -> Outcome {
     let train = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap().train;
     let shape = MlpShape {
@@ -25,7 +27,8 @@ fn train_digits(options: Options) -> Outcome {
 
 const M: f64 = 64.0;
 
-/// Trains under mean and, translated as `conventions` says, under sum; the params must be the same bit by bit.
+/// Trains under mean and, translated as in `conventions`, under sum; the params must be the same
+/// bit by bit.
 fn same_under_sum(name: &str, mean: Options, translate: impl Fn(&mut Options)) {
     let mut sum = Options { reduction: Reduction::Sum, ..mean.clone() };
     translate(&mut sum);
@@ -87,14 +90,15 @@ fn each_exact_translation_of_a_scale_free_rule_has_the_same_bits_through_the_who
 }
 
 #[test]
-fn dividing_the_rate_under_adam_is_a_mistake_that_shows() {
+fn dividing_the_rate_under_adam_is_a_visible_mistake() {
     let adam = with(OptimizerKind::Adam, |_| {}, 0.01);
     let mut mistaken = Options { reduction: Reduction::Sum, ..adam.clone() };
     divide_rate(&mut mistaken);
     assert_ne!(train_digits(adam).params, train_digits(mistaken).params);
 }
 
-/// ℓ = p·x: the gradient of a sample is the sample itself, so that a step of rate 1 from 0 shows the reduced gradient.
+/// ℓ = p·x: the gradient of a sample is the sample itself, so a step of rate 1 from 0 gives the
+/// reduced gradient.
 fn reduced_gradient(weights: Option<Vec<f32>>, reduction: Reduction, shards: usize) -> f32 {
     let model = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
         let weighted = |k: usize| samples.weight(k) * samples.inputs[[k, 0]];
@@ -117,7 +121,7 @@ fn reduced_gradient(weights: Option<Vec<f32>>, reduction: Reduction, shards: usi
 }
 
 #[test]
-fn the_five_reductions_are_what_their_formulas_say() {
+fn the_five_reductions_follow_their_formulas() {
     // Shards of 2, 2 and 1 samples: sums 3, 12, 16.
     for (reduction, expected) in [
         (Reduction::Mean, 31.0 / 5.0),
@@ -146,7 +150,7 @@ fn a_shard_of_weight_0_counts_only_in_a_mean_of_shard_sums() {
 }
 
 #[test]
-fn every_reduction_of_weighted_samples_is_the_reference_whichever_of_them_weigh_0() {
+fn every_reduction_of_weighted_samples_matches_the_reference_with_any_zero_weights() {
     let features = [1.0, 2.0, 4.0, 8.0, 16.0];
     for pattern in 0..3_u32.pow(5) {
         let weights =
@@ -202,7 +206,7 @@ fn a_weightless_shard_counts_in_a_mean_of_shard_sums_as_it_does_in_pytorch_ddp()
 }
 
 #[test]
-fn shards_that_get_no_sample_do_not_count() {
+fn shards_without_samples_do_not_count() {
     assert_eq!(
         reduced_gradient(None, Reduction::MeanOfShardSums, 7),
         31.0 / 5.0,
@@ -232,7 +236,7 @@ fn a_step_of_total_weight_0_changes_nothing_and_is_reported() {
         .on_event(|event| {
             if let Event::Step(step) = event {
                 weights.push(step.weight);
-                assert_eq!(step.noise_scale, None, "nothing was measured");
+                assert_eq!(step.noise_scale, None, "nothing is measured");
             }
         })
         .run()
@@ -241,9 +245,9 @@ fn a_step_of_total_weight_0_changes_nothing_and_is_reported() {
     assert_eq!((outcome.position.weightless, outcome.position.updates), (1, 0));
 }
 
-/// 3e38² is infinite, and 0 times that no number.
+/// 3e38² is infinite, and 0 times that is NaN.
 #[test]
-fn a_weightless_sample_reaches_no_model_when_it_trains_or_is_scored() {
+fn a_weightless_sample_is_not_passed_to_a_model_in_training_or_scoring() {
     let model = from_fn(vec![0.5], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
         let error = |k: usize| params[0] - samples.inputs[[k, 0]];
         grads[0] = (0..samples.len()).map(|k| samples.weight(k) * 2.0 * error(k)).sum();
@@ -263,7 +267,8 @@ fn a_weightless_sample_reaches_no_model_when_it_trains_or_is_scored() {
     assert_eq!(losses, [2.25; 3]);
 }
 
-/// ℓ = (p − x)² at p = 0, which a rate of 1e-30 leaves there: losses 1, 4, 9, 16, 25 of weights ½, 2, 1, 0, 4.
+/// ℓ = (p − x)² at p = 0, which a rate of 1e-30 leaves unchanged: losses 1, 4, 9, 16, 25 of weights
+/// ½, 2, 1, 0, 4.
 #[test]
 fn the_losses_of_a_step_an_epoch_and_a_score_are_divided_by_the_weight_of_their_samples() {
     let model = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
@@ -300,14 +305,14 @@ fn the_losses_of_a_step_an_epoch_and_a_score_are_divided_by_the_weight_of_their_
                 _ => {}
             });
             trainer.run().unwrap();
-            // A model of one's own scores as the training loss does, if it says nothing else.
+            // By default, a custom model scores with the training loss.
             assert_eq!(losses, [&steps[..], &[whole, whole]].concat(), "{threads} threads");
         }
     }
 }
 
 #[test]
-fn a_weightless_sample_of_a_perceptron_counts_for_nothing_even_if_it_overflows() {
+fn a_weightless_sample_of_a_perceptron_has_no_effect_even_if_it_overflows() {
     let shape = MlpShape {
         inputs: 2,
         hidden: vec![4],
@@ -326,7 +331,7 @@ fn a_weightless_sample_of_a_perceptron_counts_for_nothing_even_if_it_overflows()
 }
 
 #[test]
-fn the_rate_follows_the_batch_size_as_the_rule_and_the_reduction_say() {
+fn the_rate_is_scaled_to_the_batch_size_by_rule_and_reduction() {
     let data = Dataset::from_arrays(Array2::zeros((2048, 1)), Targets::None, None).unwrap();
     let model = from_fn(vec![0.0], |_: &[f32], _: &Samples<'_>, _: &mut [f32]| 0.0);
     for (scale_rate, reduction, expected) in [
@@ -346,7 +351,7 @@ fn the_rate_follows_the_batch_size_as_the_rule_and_the_reduction_say() {
         let found = Plan::new(&options, &model, &data, None).unwrap().rate();
         assert!((found - expected).abs() < 1e-12, "{scale_rate} under {reduction}: {found}");
     }
-    // One sample a shard in both batches, and a batch no larger than the data.
+    // One sample per shard in both batches, and a batch no larger than the data.
     for (batch_size, reduction, expected) in
         [(64, Reduction::MeanOfShardSums, 0.2), (1 << 40, Reduction::Mean, 6.4)]
     {

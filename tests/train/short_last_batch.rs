@@ -1,6 +1,7 @@
-//! The short last batch of an epoch: r samples instead of m. Under a mean each of them weighs m/r times as much as the others,
-//! and the loss jumps where the rate is near the largest that the model bears. It does not under a sum, nor with the last rate
-//! times r/m, which is the same; nor without the short batch.
+//! The short last batch of an epoch: r samples instead of m. Under a mean each of them counts m/r
+//! times as much as the others, and the loss jumps if the rate is close to the largest that the
+//! model tolerates. It does not jump under a sum, nor with the last rate multiplied by r/m, which
+//! is equivalent; nor without the short batch.
 
 use phalanx::data::{Dataset, LoadOptions, Source, Targets};
 use phalanx::internals::Blocks;
@@ -9,7 +10,7 @@ use phalanx::model::{self, Activation, Loss, Mlp, MlpShape, Model, Samples};
 use phalanx::optim::{MomentumForm, Optimizer, OptimizerOptions, Reduction};
 use phalanx::train::{Length, Options, Shards, Trainer, score};
 
-/// The first digits, and softmax regression on them.
+/// The first digits, and a softmax regression model for them.
 fn digits(samples: usize) -> (Dataset, Mlp) {
     let train = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap().train;
     let first: Vec<u32> = (0..samples as u32).collect();
@@ -26,11 +27,12 @@ const SAMPLES: usize = 1437;
 const BATCH: usize = 130;
 const RATE: f64 = 0.8;
 
-/// The factors by which single steps change the loss over all samples, from the second epoch to the fourth.
+/// The factors by which single steps change the loss over all samples, from the second epoch to the
+/// fourth.
 struct Changes {
-    /// The largest of a step on a whole batch.
+    /// The largest factor of a step on a full batch.
     whole: f64,
-    /// Those of the steps on short batches, one an epoch.
+    /// The factors of the steps on short batches, one per epoch.
     short: Vec<f64>,
 }
 
@@ -55,8 +57,8 @@ fn changes(options: &Options) -> Changes {
     changes
 }
 
-/// Measured: times 5.7, 95 and 8.7 under the mean, and at most 1.09 under the sum. The rate is near the edge: a whole batch
-/// doubles the loss at worst, in each of the three.
+/// Measured: 5.7, 95 and 8.7 under the mean, and at most 1.09 under the sum. The rate is close to
+/// the limit: a full batch at most doubles the loss, in each of the three.
 #[test]
 fn the_loss_jumps_after_a_short_batch_under_a_mean_only() {
     let mean = Options { rate: Some(RATE), ..Options::default() };
@@ -77,8 +79,9 @@ fn the_loss_jumps_after_a_short_batch_under_a_mean_only() {
 /// 22 batches of 64 and one of 16, so that every factor is a power of two.
 const EXACT_SAMPLES: usize = 22 * 64 + 16;
 
-/// Three epochs of mean gradients, each step at `RATE` times its samples over 64, written out.
-fn by_hand(optimizer: OptimizerOptions) -> Vec<f32> {
+/// Three epochs of mean gradients, written out, each step at `RATE` times the number of its samples
+/// over 64.
+fn manually(optimizer: OptimizerOptions) -> Vec<f32> {
     let (data, model) = digits(EXACT_SAMPLES);
     let mut params = model.initial_params(Options::default().seed);
     let mut grads = vec![0.0; params.len()];
@@ -100,7 +103,7 @@ fn by_hand(optimizer: OptimizerOptions) -> Vec<f32> {
     params
 }
 
-/// The trainer's params under a sum, at the rate that `by_hand` has under a mean of 64.
+/// The trainer's params under a sum, at the rate that `manually` uses under a mean of 64.
 fn by_sum(optimizer: OptimizerOptions) -> Vec<f32> {
     let (data, model) = digits(EXACT_SAMPLES);
     let (reduction, rate) = (Reduction::Sum, Some(0.5 / 64.0));
@@ -111,22 +114,23 @@ fn by_sum(optimizer: OptimizerOptions) -> Vec<f32> {
 
 #[test]
 fn a_mean_whose_last_rate_is_scaled_by_its_samples_is_the_sum_bit_by_bit() {
-    assert_eq!(by_hand(OptimizerOptions::default()), by_sum(OptimizerOptions::default()));
+    assert_eq!(manually(OptimizerOptions::default()), by_sum(OptimizerOptions::default()));
 }
 
-/// Momentum asks for Caffe's form too, whose velocity keeps the rate of each gradient. It is not corrected where the rate
-/// changes: PyTorch's form is as if it were, and goes elsewhere.
+/// With momentum this also requires Caffe's form, whose velocity contains the rate of each
+/// gradient. It is not corrected when the rate changes: PyTorch's form is equivalent to a corrected
+/// one, and gives different params.
 #[test]
-fn with_momentum_that_holds_in_the_form_of_caffe_only() {
+fn with_momentum_that_holds_in_caffes_form_only() {
     let momentum = |form| OptimizerOptions {
         momentum: Some(0.75),
         momentum_form: Some(form),
         ..OptimizerOptions::default()
     };
     let sum = by_sum(momentum(MomentumForm::Pytorch));
-    assert_eq!(by_sum(momentum(MomentumForm::Caffe)), sum, "the rate of a sum does not change");
-    assert_eq!(by_hand(momentum(MomentumForm::Caffe)), sum);
-    let elsewhere = by_hand(momentum(MomentumForm::Pytorch));
+    assert_eq!(by_sum(momentum(MomentumForm::Caffe)), sum, "the rate under a sum is constant");
+    assert_eq!(manually(momentum(MomentumForm::Caffe)), sum);
+    let elsewhere = manually(momentum(MomentumForm::Pytorch));
     let square = |x: f32| f64::from(x).powi(2);
     let apart: f64 = elsewhere.iter().zip(&sum).map(|(a, b)| square(a - b)).sum();
     let whole: f64 = sum.iter().map(|a| square(*a)).sum();

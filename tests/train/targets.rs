@@ -1,5 +1,6 @@
-//! Standardized targets: a model that standardizes them makes the updates of a plain model whose targets were standardized beforehand,
-//! which is the definition; its losses and predictions are in the units of the data.
+//! Standardized targets: a model that standardizes them makes the updates of a plain model whose
+//! targets were standardized beforehand, which is the definition; its losses and predictions are in
+//! the units of the data.
 
 use ndarray::Array2;
 use phalanx::collective::LocalWire;
@@ -54,7 +55,8 @@ fn options(reduction: Reduction, threads: usize) -> Options {
     }
 }
 
-/// A run, with the loss of each epoch on the training samples, and then on the same samples as a test.
+/// Runs, and returns the loss of each epoch on the training samples, and then on the same samples
+/// as a test.
 fn run(model: &Mlp, data: &Dataset, options: Options) -> (Outcome, Vec<[f64; 2]>) {
     let mut losses = Vec::new();
     let trainer = Trainer::new(model, data, options).test(data).on_event(|event| {
@@ -67,7 +69,7 @@ fn run(model: &Mlp, data: &Dataset, options: Options) -> (Outcome, Vec<[f64; 2]>
 }
 
 #[test]
-fn the_updates_are_those_of_targets_that_were_standardized_beforehand_on_any_number_of_threads() {
+fn the_updates_are_those_of_targets_standardized_beforehand_on_any_number_of_threads() {
     for (outputs, weighted) in [(1, false), (1, true), (2, false), (2, true)] {
         let data = data(outputs, weighted);
         let by = Standardize::learn_targets(&data).unwrap();
@@ -87,7 +89,7 @@ fn the_updates_are_those_of_targets_that_were_standardized_beforehand_on_any_num
 }
 
 #[test]
-fn processes_come_to_the_bits_of_one() {
+fn several_processes_have_the_bits_of_one() {
     let data = data(2, true);
     let by = Standardize::learn_targets(&data).unwrap();
     let model = model(2).standardize_targets(by.mean(), by.std());
@@ -134,9 +136,9 @@ fn the_loss_of_several_outputs_is_that_of_their_predictions() {
     let sum: f64 = predicted.as_slice().unwrap().chunks(2).enumerate().map(of_sample).sum();
     let mean = sum / weights.iter().map(|w| f64::from(*w)).sum::<f64>();
     let found = score(&model, &outcome.params, &data).unwrap().mean_loss();
-    assert!((found / mean - 1.0).abs() < 1e-5, "{found}, by hand {mean}");
+    assert!((found / mean - 1.0).abs() < 1e-5, "{found}, computed manually {mean}");
     assert_eq!(found, losses.last().unwrap()[1]);
-    // Both outputs are learned, though the first is 10 million times the second.
+    // Both outputs are learned, although the first is 10 million times the second.
     for output in 0..2 {
         let error = (0..SAMPLES)
             .map(|sample| f64::from(predicted[[sample, output]] - values[2 * sample + output]).powi(2));

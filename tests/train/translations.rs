@@ -1,5 +1,5 @@
-//! Shows that each exact translation between summed and mean gradients gives the same bits of params over many steps,
-//! and that the usual mistakes do not.
+//! Shows that each exact translation between summed and mean gradients gives the same bits of
+//! params over many steps, and that the usual mistakes do not.
 
 use crate::noisy_quadratic::{Run, TENSOR_LENS, distance};
 use phalanx::optim::convention::Recipe;
@@ -35,7 +35,8 @@ fn under_sum(recipe: &Recipe) -> Run {
     Run::new(recipe).steps(STEPS, recipe.rate, 1.0)
 }
 
-/// Asserts that a mean recipe and a hand-written sum recipe are one trajectory, and that the library translates so.
+/// Asserts that a mean recipe and a manually written sum recipe follow the same trajectory, and
+/// that the library translates one into the other.
 fn same_bits(mean: Recipe, sum: Recipe) {
     let (a, b) = (under_mean(&mean), under_sum(&sum));
     assert!(a.params.iter().all(|w| w.is_finite()));
@@ -49,7 +50,8 @@ fn same_bits(mean: Recipe, sum: Recipe) {
     }
 }
 
-/// Asserts that a sum recipe is a mistake for a mean recipe, by at least the given relative distance.
+/// Asserts that a sum recipe is not equivalent to a mean recipe, by at least the given relative
+/// distance.
 fn differ(mean: &Recipe, sum: &Recipe, by: f64) {
     let distance = distance(&under_mean(mean), &under_sum(sum));
     assert!(distance > by, "only {distance:e} apart: {mean:?}\n{sum:?}");
@@ -61,7 +63,7 @@ fn sgd_divides_its_rate() {
 }
 
 #[test]
-fn coupled_l2_is_multiplied_and_left_alone_it_decays_too_little() {
+fn coupled_l2_is_multiplied_and_decays_too_little_if_unchanged() {
     for (form, nesterov) in FORMS {
         let mean = OptimizerOptions { l2: 0.03, ..momentum(form, nesterov) };
         let sum = OptimizerOptions { l2: 0.03 * M, ..mean };
@@ -71,7 +73,7 @@ fn coupled_l2_is_multiplied_and_left_alone_it_decays_too_little() {
 }
 
 #[test]
-fn l2_in_the_objective_is_said_per_sample_or_per_data_set() {
+fn l2_in_the_objective_is_given_per_sample_or_per_data_set() {
     let (samples, lambda_mean) = (1024.0, 0.03);
     let lambda_whole = samples * lambda_mean;
     let mean = OptimizerOptions { l2: lambda_mean, ..of(OptimizerKind::Sgd) };
@@ -102,23 +104,23 @@ fn momentum_of_both_forms_with_and_without_nesterov_divides_its_rate() {
 }
 
 #[test]
-fn a_switch_in_mid_run_multiplies_the_velocity_of_pytorch_and_keeps_that_of_caffe() {
+fn a_switch_during_a_run_multiplies_the_velocity_of_pytorch_and_keeps_that_of_caffe() {
     for (form, nesterov) in FORMS {
         let options = momentum(form, nesterov);
         let (mean, sum) = (recipe(options, 0.05), recipe(options, 0.05 / M));
         let whole = under_mean(&mean);
 
         let before = Run::new(&mean).steps(STEPS / 2, mean.rate, M);
-        let mut after = before.go_on(&sum);
+        let mut after = before.switched_to(&sum);
         after.optimizer.rescale_state(M).unwrap();
         assert_eq!(after.steps(STEPS / 2, sum.rate, 1.0).bits(), whole.bits(), "{options:?}");
 
         let before = Run::new(&sum).steps(STEPS / 2, sum.rate, 1.0);
-        let mut after = before.go_on(&mean);
+        let mut after = before.switched_to(&mean);
         after.optimizer.rescale_state(1.0 / M).unwrap();
         assert_eq!(after.steps(STEPS / 2, mean.rate, M).bits(), whole.bits(), "{options:?}");
 
-        let kept = before.go_on(&mean).steps(STEPS / 2, mean.rate, M);
+        let kept = before.switched_to(&mean).steps(STEPS / 2, mean.rate, M);
         match form {
             MomentumForm::Pytorch => assert!(distance(&whole, &kept) > 0.01, "{options:?}"),
             MomentumForm::Caffe => assert_eq!(kept.bits(), whole.bits(), "{options:?}"),
@@ -127,12 +129,12 @@ fn a_switch_in_mid_run_multiplies_the_velocity_of_pytorch_and_keeps_that_of_caff
 }
 
 #[test]
-fn a_switch_in_mid_run_works_for_every_optimizer() {
+fn a_switch_during_a_run_works_for_every_optimizer() {
     for &kind in OptimizerKind::ALL {
         let options = OptimizerOptions { l2: 0.03, ..of(kind) };
         let mean = Recipe { options, rate: 0.02, max_norm: Some(8.0) };
         let sum = mean.translated(M).unwrap();
-        let mut after = Run::new(&mean).steps(STEPS / 2, mean.rate, M).go_on(&sum);
+        let mut after = Run::new(&mean).steps(STEPS / 2, mean.rate, M).switched_to(&sum);
         after.optimizer.rescale_state(M).unwrap();
         let after = after.steps(STEPS / 2, sum.rate, 1.0);
         assert_eq!(after.bits(), under_mean(&mean).bits(), "{kind}");
@@ -141,7 +143,8 @@ fn a_switch_in_mid_run_works_for_every_optimizer() {
 
 #[test]
 fn caffe_momentum_corrected_at_a_rate_change_is_pytorch_momentum() {
-    // Rates that are powers of two, so that it makes no difference to the bits where the rate is multiplied in.
+    // Rates that are powers of two, so that the point at which the rate is multiplied does not
+    // affect the bits.
     let (first, second) = (0.0625, 0.015_625);
     let pytorch = recipe(momentum(MomentumForm::Pytorch, false), first);
     let caffe = recipe(momentum(MomentumForm::Caffe, false), first);
@@ -221,7 +224,7 @@ fn lars_keeps_its_rate_and_trust_and_multiplies_l2() {
 }
 
 #[test]
-fn a_tensor_of_norm_zero_is_where_lars_follows_the_scale_of_gradients() {
+fn lars_depends_on_the_scale_of_gradients_if_a_tensor_has_norm_zero() {
     let options = of(OptimizerKind::Lars);
     let first_step = |divisor: f64| {
         let mut run = Run::new(&recipe(options, 0.5));
@@ -278,13 +281,13 @@ fn other_batch_sizes_translate_up_to_rounding() {
     }
 }
 
-/// Every fifth step is short: r = 16 samples where the others have m = 64.
+/// Every fifth step is short: r = 16 samples while the others have m = 64.
 fn batch_at(step: u64) -> f64 {
     if step % 5 == 4 { 16.0 } else { 64.0 }
 }
 
 #[test]
-fn short_batches_agree_without_momentum_if_the_rate_follows_the_batch() {
+fn short_batches_agree_without_momentum_if_the_rate_is_scaled_to_the_batch() {
     let sgd = recipe(of(OptimizerKind::Sgd), 0.1);
     let (mut sum, mut mean, mut careless) = (Run::new(&sgd), Run::new(&sgd), Run::new(&sgd));
     for step in 0..STEPS {
@@ -298,7 +301,7 @@ fn short_batches_agree_without_momentum_if_the_rate_follows_the_batch() {
 }
 
 #[test]
-fn short_batches_agree_with_caffe_momentum_and_not_with_that_of_pytorch() {
+fn short_batches_agree_with_caffe_momentum_but_not_with_that_of_pytorch() {
     let train = |form: MomentumForm, by_mean: bool| {
         let mut run = Run::new(&recipe(momentum(form, false), 0.1));
         for step in 0..STEPS {

@@ -1,6 +1,7 @@
-//! The shape of a table of Goyal et al. 2017 (arXiv:1706.02677) on the digits: a batch 16 times as large, with 16 times the rate,
-//! does worse than the small one; a gradual warm-up makes up for most of it, a constant one does not. `examples/warm_up.rs`
-//! prints it, and that of MNIST.
+//! The pattern of a table of Goyal et al. 2017 (arXiv:1706.02677) on the digits: a batch 16 times
+//! as large, with 16 times the rate, does worse than the small one; a gradual warm-up recovers most
+//! of the difference, a constant one does not. `examples/warm_up.rs` prints this table, and that of
+//! MNIST.
 
 use phalanx::data::{LoadOptions, LoadedData, Source};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape};
@@ -42,9 +43,10 @@ fn test_error(batch_size: usize, warmup: Option<WarmupForm>) -> f64 {
     (1..=5).into_par_iter().map(error).collect::<Vec<f64>>().iter().sum::<f64>() / 5.0
 }
 
-/// Measured: 2.39 with the small batch; 4.39 without, 4.44 with a constant and 2.83 with a gradual warm-up.
+/// Measured: 2.39 with the small batch; 4.39 without, 4.44 with a constant and 2.83 with a gradual
+/// warm-up.
 #[test]
-fn a_gradual_warm_up_recovers_what_a_large_batch_loses_and_a_constant_one_does_not() {
+fn a_gradual_warm_up_recovers_the_loss_of_a_large_batch_but_a_constant_one_does_not() {
     let (small, without) = (test_error(SMALL, None), test_error(LARGE, None));
     let constant = test_error(LARGE, Some(WarmupForm::Constant));
     let gradual = test_error(LARGE, Some(WarmupForm::Linear));

@@ -1,5 +1,5 @@
-//! The meaning of two numbers of a run: of its gradient noise scale for the batch size, and of its
-//! loss compared with that of a model that ignores the features.
+//! Interpretation of two results of a run: the gradient noise scale as a guide to the batch size,
+//! and the loss compared with that of a model that ignores the features.
 
 use phalanx::data::{Dataset, Targets};
 use phalanx::model::Loss;
@@ -7,45 +7,51 @@ use phalanx::train::NoiseEstimate;
 
 use crate::numbers::grouped;
 
-/// A batch this many times smaller or larger than the noise scale is called so: at 3 a step does a
-/// quarter, or three quarters, of what the exact gradient would.
+/// The factor by which a batch must differ from the noise scale to be called too small or too
+/// large: at 3, a step makes a quarter, or three quarters, of the progress of the exact gradient.
 const FAR: f64 = 3.0;
 
-/// Returns in one sentence the meaning of a noise scale for batches of `batch` samples.
+/// Returns one sentence that interprets a noise scale for batches of `batch` samples.
 ///
-/// A step of B samples does 1/(1 + B_noise/B) of what the exact gradient would, each with its best
-/// rate (McCandlish 2018, arXiv:1812.06162, eq. 2.7).
+/// A step of B samples makes 1/(1 + B_noise/B) of the progress of the exact gradient, each with its
+/// best rate (McCandlish 2018, arXiv:1812.06162, eq. 2.7).
 pub fn noise_advice(noise_scale: Option<NoiseEstimate>, batch: usize) -> String {
     let Some(NoiseEstimate { value, error }) = noise_scale else {
-        return "too few measurements for so much noise: train longer, measure more often (--noise-scale=1), or raise -b"
+        return "too few measurements for this noise level: train longer, measure more often (--noise-scale=1), or raise -b"
             .to_owned();
     };
     let size = batch as f64;
     let (name, about) = (grouped(batch as u64), grouped(rounded(value)));
     let done = 100.0 / (1.0 + value.max(0.0) / size);
     if value < 1.0 {
-        return format!("there is next to no noise: a batch of {name} says what a single sample does");
+        return format!(
+            "there is almost no noise: a batch of {name} gives the same gradient as a single sample"
+        );
     }
     let advice = if size < value / FAR {
         format!(
-            "batches beyond about {about} will mostly be wasted; at {name} each step is noisy and does {done:.0} % of what the \
-             exact gradient would, and the rate can grow with the batch (under sum it stays)"
+            "batches larger than about {about} are mostly wasted; at {name} each step is noisy and makes {done:.0} % of the \
+             progress of the exact gradient, and the rate can grow with the batch (under sum it stays the same)"
         )
     } else if size > value * FAR {
         format!(
-            "batches of {name} are mostly wasted: {about} samples would do half of what the exact gradient does, these do \
-             {done:.0} %; smaller ones reach the same loss with fewer samples"
+            "batches of {name} are mostly wasted: {about} samples would make half of the progress of the exact gradient, these \
+             make {done:.0} %; smaller batches reach the same loss with fewer samples"
         )
     } else {
         format!(
-            "batches of {name} are about right: they do {done:.0} % of what the exact gradient would; larger ones save steps, \
-             smaller ones samples"
+            "batches of {name} are about right: they make {done:.0} % of the progress of the exact gradient; larger batches \
+             save steps, smaller ones save samples"
         )
     };
-    if error > value / 4.0 { format!("{advice}; all of this roughly, as the error is large") } else { advice }
+    if error > value / 4.0 {
+        format!("{advice}; this is a rough estimate, because the error is large")
+    } else {
+        advice
+    }
 }
 
-/// "1230 ± 90": a noise scale with two digits of its error that count, and as many of its own.
+/// Formats a noise scale as "1230 ± 90", to two significant digits of its error.
 pub fn with_error(estimate: &NoiseEstimate) -> String {
     let NoiseEstimate { value, error } = *estimate;
     if !error.is_finite() || value.abs() >= 1e15 {
@@ -59,16 +65,16 @@ pub fn with_error(estimate: &NoiseEstimate) -> String {
     if error >= 1.0 { format!("{value:.0} ± {error:.0}") } else { format!("{value:.2} ± {error:.2}") }
 }
 
-/// Two digits that count.
+/// Rounds to two significant digits.
 fn rounded(value: f64) -> u64 {
     let unit = 10_f64.powf((value.log10().floor() - 1.0).max(0.0));
     ((value / unit).round() * unit) as u64
 }
 
-/// Returns the lowest mean loss that one prediction for all samples can have on them: that of the
-/// class frequencies, or of the mean of the targets. A model with no lower loss has learned nothing
-/// from the features. `None` without targets or weight, and where that loss is 0, as all targets
-/// are the same and there is nothing to learn.
+/// Returns the lowest mean loss that a constant prediction can reach: the loss of always predicting
+/// the class frequencies, or the mean of the targets. A model whose loss is not lower has learned
+/// nothing from the features. `None` without targets or weight, and if this loss is 0, because all
+/// targets are equal and there is nothing to learn.
 ///
 /// With f_c the share of the weight that has class c, t̄_k the weighted mean of target k of K, and
 /// H(p) = −p ln p − (1 − p) ln(1 − p):
@@ -114,7 +120,7 @@ pub fn constant_loss(data: &Dataset, loss: Loss) -> Option<f64> {
     Some(least).filter(|least| *least > 0.0)
 }
 
-/// −p ln p, and 0 at 0.
+/// Returns −p ln p, and 0 at 0.
 fn surprise(share: f64) -> f64 {
     if share > 0.0 { -share * share.ln() } else { 0.0 }
 }
@@ -132,22 +138,22 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_depends_on_which_side_the_batch_is() {
-        assert!(of(1220.0, 80.0, 64).contains("at 64 each step is noisy and does 5 %"));
-        assert!(of(1220.0, 80.0, 1024).contains("1024 are about right: they do 46 %"));
+    fn the_advice_depends_on_whether_the_batch_is_smaller_or_larger_than_the_noise_scale() {
+        assert!(of(1220.0, 80.0, 64).contains("at 64 each step is noisy and makes 5 %"));
+        assert!(of(1220.0, 80.0, 1024).contains("1024 are about right: they make 46 %"));
         assert!(of(64.0, 5.0, 1024).contains("1024 are mostly wasted: 64 samples"));
-        assert!(of(0.0, 0.0, 8).contains("next to no noise"));
+        assert!(of(0.0, 0.0, 8).contains("almost no noise"));
         assert!(noise_advice(None, 8).contains("too few measurements"));
     }
 
     #[test]
-    fn a_large_error_is_said() {
-        assert!(of(1220.0, 500.0, 64).ends_with("as the error is large"));
-        assert!(!of(1220.0, 80.0, 64).contains("roughly"));
+    fn the_advice_mentions_a_large_error() {
+        assert!(of(1220.0, 500.0, 64).ends_with("because the error is large"));
+        assert!(!of(1220.0, 80.0, 64).contains("rough"));
     }
 
     #[test]
-    fn a_value_has_no_more_digits_than_its_error() {
+    fn a_value_is_rounded_to_the_precision_of_its_error() {
         let text = |value, error| with_error(&NoiseEstimate { value, error });
         assert_eq!(text(1219.8, 85.2), "1220 ± 85");
         assert_eq!(text(1219.8, 451.0), "1220 ± 450");
@@ -158,13 +164,13 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_begins_with_the_batch_size_from_which_on_samples_are_wasted() {
+    fn the_advice_begins_with_the_largest_useful_batch_size() {
         let advice = of(1219.8, 85.2, 64);
-        let expected = "batches beyond about 1200 will mostly be wasted; at 64 each step is noisy";
+        let expected = "batches larger than about 1200 are mostly wasted; at 64 each step is noisy";
         assert!(advice.starts_with(expected), "{advice}");
     }
 
-    /// Scores a model of no features that count, whose biases alone are the prediction.
+    /// Scores a model that ignores the features: its weights are 0, and it predicts its biases.
     fn scored(data: &Dataset, loss: Loss, biases: &[f32]) -> f64 {
         let (hidden, activation) = (vec![], Activation::Relu);
         let model = Mlp::new(MlpShape { inputs: 1, hidden, outputs: biases.len(), activation, loss });
@@ -173,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_is_that_of_the_model_whose_biases_alone_are_at_their_best() {
+    fn the_loss_is_that_of_the_optimal_model_with_biases_only() {
         let weights = Some(vec![1.0, 2.0, 0.0, 3.0]);
         let of = |targets| Dataset::from_arrays(Array2::zeros((4, 1)), targets, weights.clone()).unwrap();
         let logit = |share: f32| (share / (1.0 - share)).ln();
@@ -198,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_that_are_all_the_same_leave_nothing_to_learn() {
+    fn equal_targets_leave_nothing_to_learn() {
         let of = |targets| Dataset::from_arrays(array![[1.0], [2.0]], targets, None).unwrap();
         let classes = of(Targets::Classes { labels: vec![1, 1], count: 2 });
         let values = of(Targets::Values { values: vec![3.0, 3.0], outputs: 1 });
@@ -209,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_of_two_classes_and_of_two_values_have_the_loss_of_the_formula() {
+    fn two_balanced_classes_and_two_balanced_values_have_the_loss_of_the_formula() {
         let features = array![[0.0_f32], [1.0], [2.0], [3.0]];
         let of = |targets| Dataset::from_arrays(features.clone(), targets, None).unwrap();
         let classes = of(Targets::Classes { labels: vec![0, 0, 1, 1], count: 2 });

@@ -1,4 +1,4 @@
-//! The commands of the program, and how its arguments reach them.
+//! The commands of the program, and the parsing of its arguments.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -10,30 +10,23 @@ use std::time::Instant;
 use clap::error::ErrorKind;
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::args::flags::TrainFlags;
+use crate::args::flags::{TrainFlags, shortened};
 use crate::args::suggest::with_suggestion;
 use crate::commands::{bench, convert, export, inspect, predict, report, shell, sweep};
 use crate::run::train;
 use crate::terminal::failure::Failure;
 use crate::terminal::{launcher, output, signals};
 
-/// Trains models on the cores of one machine, or under mpirun of several: exact sum or mean semantics, and the same bits for any number
-/// of threads and processes.
+/// Train models on the cores of one machine, or on several machines with mpirun
+///
+/// Gradients are reduced with exact sum or mean semantics, and the result is bit-identical for any
+/// number of threads and processes.
 #[derive(Parser)]
 #[command(name = "phalanx", version, arg_required_else_help = true, max_term_width = 110)]
-#[command(after_help = "Examples:
-  phalanx train                                  train on the built-in digits, with all cores
-  phalanx train data.csv --test-split 0.2 -o m   train on a table whose last column is the label
-  phalanx predict m new.csv                      predict new samples with what was trained
-  phalanx report                                 the last run as a page: curves, options, worst samples
-  phalanx export m model.onnx                    take it to another program
-  phalanx convert --to sum --lr 0.1 -b 64        say the same run for summed gradients
-
-Exit codes: 0 done, 1 error, 2 wrong usage, 3 diverged, 128 + n stopped by signal n after saving: 129 SIGHUP, 130 SIGINT (Ctrl-C),
-143 SIGTERM, 152 SIGXCPU.")]
+#[command(after_help = EXAMPLES, after_long_help = format!("{EXIT_CODES}\n\n{EXAMPLES}"))]
 struct Arguments {
-    /// When to print in colour: always, never or auto, on a terminal, heeding NO_COLOR, CLICOLOR and CLICOLOR_FORCE
-    /// [default: auto]
+    /// Use of colour: always, never, or auto, only on a terminal and subject to NO_COLOR, CLICOLOR
+    /// and CLICOLOR_FORCE [default: auto]
     #[arg(
         long,
         global = true,
@@ -41,6 +34,7 @@ struct Arguments {
         default_value = "auto",
         hide_default_value = true,
         hide_possible_values = true,
+        hide_short_help = true,
         help_heading = "Output"
     )]
     color: ColorChoice,
@@ -50,9 +44,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    #[command(disable_help_flag = true, allow_negative_numbers = true, after_help = LEVELS)]
+    #[command(disable_help_flag = true, allow_negative_numbers = true)]
+    #[command(after_help = TRAIN_EXAMPLES, after_long_help = format!("{PRECEDENCE}\n\n{TRAIN_EXAMPLES}"))]
     Train(Box<TrainFlags>),
     #[command(disable_help_flag = true, allow_negative_numbers = true)]
+    #[command(mut_args(|flag| shortened(flag, convert::COMMON)))]
     #[command(mut_arg("print_config", |flag| flag.hide(true)), mut_arg("log_format", |flag| flag.hide(true)))]
     Convert(Box<convert::ConvertFlags>),
     Eval(predict::EvalFlags),
@@ -67,11 +63,29 @@ enum Command {
     Man(shell::ManFlags),
 }
 
-const LEVELS: &str = "Each option of a run can also be given as a variable of the environment (PHALANX_BATCH_SIZE=128) and as a key of a \
-TOML file (batch-size = 128, --config FILE.toml). Flags come before variables, variables before the file, the file before \
-the defaults; --print-config shows what is used and where it comes from.";
+const EXAMPLES: &str = "Examples:
+  phalanx train                                  train on the built-in digits, with all cores
+  phalanx train data.csv --test-split 0.2 -o m   train on a table; the last column is the label
+  phalanx predict m new.csv                      predict new samples with the trained model
+  phalanx report                                 show the last run as a page: curves, options, worst samples
+  phalanx export m model.onnx                    export the model for other programs
+  phalanx convert --to sum --lr 0.1 -b 64        translate options for summed gradients";
 
-/// Runs the command that the arguments name, and returns its exit code.
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 error, 2 wrong usage, 3 diverged, 128 + n stopped by signal n after saving (129 SIGHUP, \
+130 SIGINT or Ctrl-C, 143 SIGTERM, 152 SIGXCPU).";
+
+const PRECEDENCE: &str = "Each option of a run can also be given as an environment variable (PHALANX_BATCH_SIZE=128) and as a key of a \
+TOML file (batch-size = 128, --config FILE.toml). Flags take precedence over variables, variables over the file, and the file over \
+the defaults; --print-config shows the effective values and their origins.";
+
+const TRAIN_EXAMPLES: &str = "Examples:
+  phalanx train                                          the built-in digits, with all cores
+  phalanx train iris.csv --test-split 0.2 --standardize  a table; the last column is the label
+  phalanx train data/mnist --hidden 512 --lr 0.1 --momentum 0.9 -b 128 --epochs 5
+  phalanx train data/mnist --early-stop 3 --restore-best -o run
+  phalanx train --resume run                             resume after Ctrl-C";
+
+/// Runs the command given by the arguments, and returns its exit code.
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let begun = Instant::now();
     let arguments: Vec<OsString> = in_kebab_case(arguments).collect();
@@ -80,8 +94,8 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let matches = match command.try_get_matches_from_mut(&arguments) {
         Ok(matches) => matches,
         Err(error) => match not_text(&arguments) {
-            Some(what) if error.kind() == ErrorKind::InvalidUtf8 => {
-                return output::fail(&Failure::usage(what));
+            Some(message) if error.kind() == ErrorKind::InvalidUtf8 => {
+                return output::fail(&Failure::usage(message));
             }
             _ => with_suggestion(error, &command).exit(),
         },
@@ -111,7 +125,7 @@ fn run(name: &str, command: Command, begun: Instant) -> Result<ExitCode, Failure
     }
 }
 
-/// Accepts `--batch_size` for `--batch-size`: both spellings are in use, and a flag has one meaning. Values keep their
+/// Replaces `--batch_size` by `--batch-size`: both spellings are accepted. Values keep their
 /// underscores.
 fn in_kebab_case(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Item = OsString> {
     let mut only_values = false;
@@ -120,16 +134,17 @@ fn in_kebab_case(arguments: impl Iterator<Item = OsString>) -> impl Iterator<Ite
         if only_values || !argument.as_encoded_bytes().starts_with(b"--") {
             return argument;
         }
-        let (name, value) = parted(&argument);
+        let (name, value) = split_value(&argument);
         let mut renamed = OsString::from(name.replace('_', "-"));
         renamed.push(value);
         renamed
     })
 }
 
-/// A flag and the rest of its argument from `=` on, which may be the name of a file in any encoding.
+/// Splits an argument into the flag and the rest from `=` on, which may be a file name in any
+/// encoding.
 #[cfg(unix)]
-fn parted(argument: &OsStr) -> (Cow<'_, str>, &OsStr) {
+fn split_value(argument: &OsStr) -> (Cow<'_, str>, &OsStr) {
     let bytes = argument.as_bytes();
     let (name, value) = bytes.split_at(bytes.iter().position(|byte| *byte == b'=').unwrap_or(bytes.len()));
     match std::str::from_utf8(name) {
@@ -139,7 +154,7 @@ fn parted(argument: &OsStr) -> (Cow<'_, str>, &OsStr) {
 }
 
 #[cfg(not(unix))]
-fn parted(argument: &OsStr) -> (Cow<'_, str>, &OsStr) {
+fn split_value(argument: &OsStr) -> (Cow<'_, str>, &OsStr) {
     match argument.to_str() {
         Some(text) => {
             let (name, value) = text.split_at(text.find('=').unwrap_or(text.len()));
@@ -149,24 +164,25 @@ fn parted(argument: &OsStr) -> (Cow<'_, str>, &OsStr) {
     }
 }
 
-/// Names an argument that had to be text and is not UTF-8; clap reports only that there is one.
+/// Returns an error message that names the argument that is not UTF-8, which clap does not name.
 fn not_text(arguments: &[OsString]) -> Option<String> {
     let argument = arguments.iter().find(|argument| argument.to_str().is_none())?;
     Some(format!(
-        "the argument '{}' is not UTF-8 (bytes that are no text are shown as \u{fffd}), and only files and folders to write and models \
-         may have such names; rename it",
+        "the argument '{}' is not UTF-8 (invalid bytes are shown as \u{fffd}); only output files, output folders and models may \
+         have such names; rename it",
         argument.display()
     ))
 }
 
-/// Returns the choice of `--color` before the arguments are parsed: errors about them are coloured, too.
+/// Returns the value of `--color` before the arguments are parsed, because errors about them are
+/// coloured too.
 fn color(arguments: &[OsString]) -> ColorChoice {
     let texts = arguments.iter().map(|argument| argument.to_str().unwrap_or_default());
     let texts: Vec<&str> = texts.take_while(|text| *text != "--").collect();
-    let apart = texts.windows(2).filter(|pair| pair[0] == "--color").map(|pair| pair[1]);
+    let separate = texts.windows(2).filter(|pair| pair[0] == "--color").map(|pair| pair[1]);
     let joined = texts.iter().filter_map(|text| text.strip_prefix("--color="));
-    // One that cannot be read is refused with all the others.
-    apart.chain(joined).find_map(|text| text.parse().ok()).unwrap_or_default()
+    // An invalid value is reported when the arguments are parsed.
+    separate.chain(joined).find_map(|text| text.parse().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -174,12 +190,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_flags_do_not_contradict_one_another() {
+    fn the_flags_are_consistent() {
         Arguments::command().debug_assert();
     }
 
     #[test]
-    fn the_choice_of_colours_is_known_before_the_arguments_are() {
+    fn the_use_of_colour_is_known_before_the_arguments_are_parsed() {
         let of = |text: &str| color(&text.split(' ').map(OsString::from).collect::<Vec<_>>());
         assert_eq!(of("phalanx train --color never"), ColorChoice::Never);
         assert_eq!(of("phalanx --color=always train --oops"), ColorChoice::Always);
@@ -191,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_names_of_flags_change() {
+    fn only_the_names_of_flags_are_rewritten() {
         let given = ["phalanx", "train", "my_data", "--batch_size=8", "--output-dir=a_b", "--", "--x_y"];
         let found: Vec<_> = in_kebab_case(given.iter().map(OsString::from)).collect();
         assert_eq!(

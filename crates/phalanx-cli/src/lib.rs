@@ -1,7 +1,10 @@
-//! The program `phalanx`: train, evaluate, predict, report and measure. Its library is for its own binary; embed `phalanx` instead.
+//! The program `phalanx`: train, evaluate, predict, report and measure. This library is for its own
+//! binary only; to embed the trainer, depend on `phalanx` instead.
+//! The book in the folder `docs` of the repository explains how to use the program.
 //!
-//! `cli` has the commands and how arguments reach them. `args` reads flags from the command line, the environment and files; `run` is the
-//! largest command, `train`, and what others share with it; `commands` are all others; `terminal` is what stands between a command and the
+//! `cli` defines the commands and parses the arguments. `args` reads flags from the command line,
+//! the environment and files; `run` contains the largest command, `train`, and code that other
+//! commands share with it; `commands` contains all others; `terminal` connects a command to the
 //! system: streams, exit codes, signals, launchers.
 
 mod args {

@@ -1,9 +1,9 @@
-//! Numbers as people read them.
+//! Formatting of numbers for people.
 
 use std::collections::BTreeSet;
 
-/// Writes a measured value, such as a loss or a rate, with four decimals, or with a power of ten
-/// where these would be all 0 or run to hundreds of digits.
+/// Formats a measured value, such as a loss or a rate, with four decimals, or with an exponent if
+/// these would all be 0 or the number would have many digits.
 pub fn measured(value: f64) -> String {
     if value == 0.0 || (1e-3..1e6).contains(&value.abs()) {
         format!("{value:.4}")
@@ -12,7 +12,7 @@ pub fn measured(value: f64) -> String {
     }
 }
 
-/// Writes a count, with groups of three digits from 10,000 on.
+/// Formats a count, in groups of three digits from 10,000 on.
 pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     if count < 10_000 {
@@ -28,14 +28,14 @@ pub fn grouped(count: u64) -> String {
     text
 }
 
-/// Writes a number with three significant digits, but never with a 0 in place of a digit before the
-/// decimal point: whole numbers below a million stay as they are. For values that are measured or
-/// computed; a number that somebody chose is written exactly.
+/// Formats a number with three significant digits, but keeps all digits before the decimal point:
+/// whole numbers below a million are unchanged. For measured and computed values; a number chosen
+/// by a person is written exactly.
 pub fn short_number(value: f64) -> String {
     exact(if (100.0..1e6).contains(&value.abs()) { value.round() } else { significant(value, 3) })
 }
 
-/// Returns labels with at least three significant digits, and as many as distinguish all of the
+/// Returns labels with at least three significant digits, and with enough to distinguish all of the
 /// values.
 pub fn distinct_labels(values: &[f64]) -> Vec<String> {
     let labels = |digits| -> Vec<String> {
@@ -52,8 +52,8 @@ pub fn significant(value: f64, digits: usize) -> f64 {
     format!("{value:.0$e}", digits - 1).parse().expect("a number was written")
 }
 
-/// Writes a number with all of its digits, with groups of three if it is whole and with a power of
-/// ten if it is long.
+/// Formats a number with all of its digits, in groups of three if it is whole, and with an exponent
+/// if it is long.
 pub fn exact(value: f64) -> String {
     let sign = if value < 0.0 { "-" } else { "" };
     match value.abs() {
@@ -63,7 +63,7 @@ pub fn exact(value: f64) -> String {
     }
 }
 
-/// Returns as much of a number as a cell of a figure has space for.
+/// Formats a number briefly, for a cell of a figure.
 pub fn brief(value: f64) -> String {
     match value {
         0.01..10.0 => format!("{value:.2}"),
@@ -72,7 +72,7 @@ pub fn brief(value: f64) -> String {
     }
 }
 
-/// Writes a count with its noun: 1 thread, 2 threads.
+/// Formats a count with its noun: 1 thread, 2 threads.
 pub fn counted(count: u64, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_measured_value_has_four_decimals_unless_they_would_say_nothing() {
+    fn a_measured_value_has_four_decimals_unless_they_would_all_be_zero() {
         let values = [0.0, 0.25, -12.5, 2e-7, 1e300].map(measured);
         assert_eq!(values, ["0.0000", "0.2500", "-12.5000", "2.000e-7", "1.000e300"]);
     }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_of_values_that_are_close_have_the_digits_that_tell_them_apart() {
+    fn labels_of_close_values_have_enough_digits_to_distinguish_them() {
         assert_eq!(distinct_labels(&[0.1767766, 0.25]), ["0.177", "0.25"]);
         assert_eq!(distinct_labels(&[0.1001, 0.1002, 0.3]), ["0.1001", "0.1002", "0.3"]);
         assert_eq!(distinct_labels(&[1_048_576.0, 1_048_577.0]), ["1.048576e6", "1.048577e6"]);

@@ -1,4 +1,4 @@
-//! Progress of a run and of counted things: a bar on a terminal, plain lines elsewhere.
+//! Progress of a run and of countable work: a bar on a terminal, plain lines elsewhere.
 
 use std::env;
 use std::fmt::Display;
@@ -15,12 +15,12 @@ use phalanx::train::{EpochEnd, Event, NoiseScale, Plan, StepEnd, Subscriber, Sub
 use crate::numbers::{grouped, measured};
 use crate::text_curve::Charset;
 
-/// The way of showing progress, on stderr.
+/// The style of progress output, on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgressStyle {
     /// A bar if stderr is a terminal, with a line above it for each epoch.
     Bar,
-    /// A line for each epoch, and every half minute within one.
+    /// A line for each epoch, and every half minute within an epoch.
     Lines,
     /// The same as JSON objects, with the keys of [`Metrics`](phalanx::log::Metrics).
     Json,
@@ -29,7 +29,7 @@ pub enum ProgressStyle {
 }
 
 impl ProgressStyle {
-    /// A bar on a terminal that can redraw a line, lines elsewhere.
+    /// Returns a bar for a terminal that can redraw a line, and lines otherwise.
     pub fn automatic() -> Self {
         let redraws = io::stderr().is_terminal() && env::var("TERM").is_ok_and(|term| term != "dumb");
         if redraws { Self::Bar } else { Self::Lines }
@@ -39,7 +39,7 @@ impl ProgressStyle {
     fn bar(self, length: u64, template: &str) -> ProgressBar {
         let target =
             if self == Self::Bar { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        // The part that is done, its tip, and the part that is left.
+        // The completed part, its tip, and the remaining part.
         let chars = match Charset::of_locale() {
             Charset::Unicode => "━╸─",
             Charset::Ascii => "=>-",
@@ -49,24 +49,25 @@ impl ProgressStyle {
     }
 }
 
-/// Time between two updates of the bar: the eye follows no faster, and drawing costs.
+/// The time between two updates of the bar: faster updates would not be visible, and drawing takes
+/// time.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// Time after which a line is due without a bar, so that readers of a log see that the run
-/// continues.
+/// The time after which a line is printed without a bar, so that readers of a log see that the run
+/// is alive.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// The line of the bar. The most important parts come first: a narrow terminal cuts off the end.
+/// The format of the bar. The most important parts come first: a narrow terminal cuts off the end.
 const TEMPLATE: &str = "{prefix} {bar:12} {eta:>3} left  {wide_msg}";
 
-/// Shows the progress of a run, as a subscriber of it.
+/// A subscriber that shows the progress of a run.
 pub struct Progress {
     style: ProgressStyle,
     bar: ProgressBar,
     epochs: u64,
     steps: u64,
     since: RecentWork,
-    /// The noise scale as last measured.
+    /// The last measured noise scale.
     noise: Option<NoiseScale>,
 }
 
@@ -88,7 +89,7 @@ impl RecentWork {
 }
 
 impl Progress {
-    /// Begins at the first step of a plan.
+    /// Returns the progress at the first step of a plan.
     pub fn new(style: ProgressStyle, plan: &Plan) -> Self {
         Self::of(style, plan.total_steps(), plan.steps_per_epoch())
     }
@@ -103,8 +104,8 @@ impl Progress {
     fn step(&mut self, end: &StepEnd) {
         self.noise = end.noise_scale.or(self.noise);
         if self.bar.position() == 0 && end.step > 1 {
-            // The run is resumed from there, which says nothing yet about the time that the rest
-            // takes.
+            // The run is resumed here: the steps before it must not affect the estimate of the
+            // remaining time.
             self.bar.set_position(end.step);
             self.bar.reset_eta();
         }
@@ -113,7 +114,7 @@ impl Progress {
         let elapsed = self.since.time.elapsed();
         match self.style {
             ProgressStyle::Bar if elapsed >= REDRAW => self.redraw(end, elapsed),
-            ProgressStyle::Lines if elapsed >= SILENCE => print(self.sign_of_life(end, elapsed)),
+            ProgressStyle::Lines if elapsed >= SILENCE => print(self.step_line(end, elapsed)),
             ProgressStyle::Json if elapsed >= SILENCE => print(json(&LogLine::of_step(end, self.noise))),
             _ => return,
         }
@@ -129,8 +130,8 @@ impl Progress {
         self.bar.set_position(end.step);
     }
 
-    /// The line of a step within an epoch.
-    fn sign_of_life(&self, end: &StepEnd, elapsed: Duration) -> String {
+    /// Returns the line for a step within an epoch.
+    fn step_line(&self, end: &StepEnd, elapsed: Duration) -> String {
         let speed = self.since.samples_per_sec(elapsed);
         let left = self.steps.saturating_sub(end.step) as f64 / self.since.steps as f64;
         let left = HumanDuration(elapsed.mul_f64(left));
@@ -153,8 +154,8 @@ impl Progress {
         }
     }
 
-    /// The line, without the test loss if it would not fit the terminal, and the accuracy says
-    /// more.
+    /// Returns the line, without the test loss if it does not fit the terminal and there is an
+    /// accuracy, which is more informative.
     fn fitting(&self, end: &EpochEnd) -> String {
         let line = self.line(end);
         let columns = terminal_size_of(io::stderr()).map_or(usize::MAX, |(Width(width), _)| width.into());
@@ -177,7 +178,7 @@ impl Progress {
         if !end.is_whole {
             line += "  part of an epoch";
         }
-        // The bar shows the speed itself, and the line above it fits a narrow terminal without.
+        // The bar shows the speed; without it, the line above the bar fits a narrow terminal.
         if self.style == ProgressStyle::Lines {
             line += &format!("  {} samples/s", grouped(end.samples_per_sec() as u64));
         }
@@ -205,7 +206,7 @@ fn test_loss(test: &Score) -> String {
     format!("  test loss {}", measured(test.mean_loss()))
 }
 
-/// Writes a line to stderr. A reader that has gone away is no reason to stop training.
+/// Writes a line to stderr; training continues even if nobody reads it any more.
 fn print(line: impl Display) {
     writeln!(io::stderr().lock(), "{line}").unwrap_or_default();
 }
@@ -214,8 +215,7 @@ fn json(line: &LogLine) -> String {
     serde_json::to_string(line).expect("a line is plain data")
 }
 
-/// Shows the number of things that are done: a bar on a terminal, elsewhere a line each tenth; no
-/// JSON.
+/// Progress as a count: a bar on a terminal, elsewhere a line for each tenth; no JSON.
 pub struct CountProgress {
     style: ProgressStyle,
     bar: ProgressBar,
@@ -224,16 +224,16 @@ pub struct CountProgress {
 }
 
 impl CountProgress {
-    /// Begins with `done` of `total` things, `what` in the plural.
+    /// Returns the progress after `done` of `total` items, which `what` names in the plural.
     pub fn new(style: ProgressStyle, what: &'static str, done: u64, total: u64) -> Self {
         let template = format!("{{pos}}/{{len}} {what} {{bar:20}} {{eta:>3}} left  {{wide_msg}}");
         let bar = style.bar(total, &template).with_position(done);
-        // The things done before say nothing about the time that the rest takes.
+        // Items done earlier must not affect the estimate of the remaining time.
         bar.reset_eta();
         Self { style, bar, what, tenth: tenth(done, total) }
     }
 
-    /// Counts one more, described by `message`.
+    /// Counts one more item, described by `message`.
     pub fn one(&mut self, message: String) {
         self.bar.inc(1);
         let (done, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
@@ -261,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_epoch_gives_a_sign_of_life() {
+    fn a_line_within_a_long_epoch_has_the_speed_and_the_remaining_time() {
         let mut progress = Progress::of(ProgressStyle::Lines, 23_000, 2300);
         let step = |step: u64| StepEnd {
             step,
@@ -275,7 +275,7 @@ mod tests {
             diverged: false,
         };
         (3000..3100).for_each(|number| progress.step(&step(number)));
-        let line = progress.sign_of_life(&step(3099), Duration::from_secs(32));
+        let line = progress.step_line(&step(3099), Duration::from_secs(32));
         let left = "2 hours left"; // 19,901 steps at 100 in 32 s
         assert_eq!(line, format!("epoch 2/10  step 3099/23,000  loss 0.2500  200 samples/s  {left}"));
     }

@@ -1,8 +1,8 @@
-//! Text for terminals and shells: tables whose columns line up, and words as one types them.
+//! Text for terminals and shells: aligned tables and quoted words.
 
 use std::fmt;
 
-/// Rows of cells whose columns line up, two spaces apart.
+/// Rows of cells in aligned columns, two spaces apart.
 #[derive(Clone, Debug, Default)]
 pub struct TextTable {
     rows: Vec<Vec<String>>,
@@ -11,13 +11,13 @@ pub struct TextTable {
 }
 
 impl TextTable {
-    /// Begins a table of numbers: its cells are aligned to the right. The header has the names of the
-    /// columns, with commas between.
+    /// Returns a table of numbers with right-aligned cells. The header contains the names of the
+    /// columns, separated by commas.
     pub fn of_numbers(header: &str) -> Self {
         Self { is_right: true, ..Self::of_texts(header) }
     }
 
-    /// Begins a table of texts with such a header: its cells are aligned to the left.
+    /// Returns a table of texts with such a header and left-aligned cells.
     pub fn of_texts(header: &str) -> Self {
         Self { rows: vec![header.split(", ").map(str::to_owned).collect()], is_right: false }
     }
@@ -27,7 +27,7 @@ impl TextTable {
         self.rows.iter_mut().for_each(|row| _ = row.remove(0));
     }
 
-    /// Adds a row of a name and a value.
+    /// Adds a row with a name and a value.
     pub fn row(&mut self, name: impl Into<String>, value: impl fmt::Display) {
         self.cells(vec![name.into(), value.to_string()]);
     }
@@ -36,20 +36,20 @@ impl TextTable {
     ///
     /// # Panics
     ///
-    /// If it has more or fewer cells than the first.
+    /// If it has more or fewer cells than the first row.
     pub fn cells(&mut self, cells: Vec<String>) {
         assert!(self.rows.first().is_none_or(|first| first.len() == cells.len()), "a cell for each column");
         self.rows.push(cells);
     }
 
-    /// Returns the names and values of a table of two columns, from the first.
+    /// Returns the names and values of a table with two columns, including the first row.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &str)> {
         self.rows.iter().map(|cells| (cells[0].as_str(), cells[1].as_str()))
     }
 }
 
 impl fmt::Display for TextTable {
-    /// As lines. Cells that are aligned to the left have no spaces behind the last.
+    /// Writes one line per row. In a left-aligned table, lines have no trailing spaces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let columns = self.rows.first().map_or(0, Vec::len);
         let width =
@@ -75,7 +75,7 @@ impl fmt::Display for TextTable {
     }
 }
 
-/// Quotes a text so that a shell reads it as one word.
+/// Quotes a text so that a shell parses it as one word.
 pub fn shell_word(text: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+=:,@%".contains(letter);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_aligned_behind_the_longest_name() {
+    fn values_are_aligned_after_the_longest_name() {
         let mut table = TextTable::default();
         table.row("data", "digits");
         table.row("threads", 2);
@@ -97,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn numbers_end_where_their_column_ends() {
+    fn numbers_are_right_aligned() {
         let mut table = TextTable::of_numbers("n, time µs");
         table.cells(vec!["16".to_owned(), "1.5".to_owned()]);
         assert_eq!(table.to_string(), " n  time µs\n16      1.5\n");
     }
 
     #[test]
-    fn a_row_ends_with_its_last_text() {
+    fn rows_of_text_have_no_trailing_spaces() {
         let mut table = TextTable::default();
         ["a,b,c", "dd,,", ",,e"]
             .iter()
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_would_take_apart_is_quoted() {
+    fn words_that_a_shell_would_split_are_quoted() {
         assert_eq!(["runs/1", "my run's", ""].map(shell_word), ["runs/1", r"'my run'\''s'", "''"]);
     }
 }

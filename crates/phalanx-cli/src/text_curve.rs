@@ -1,4 +1,4 @@
-//! A curve drawn in text, and the characters that a terminal shows.
+//! Curves drawn with text, and the character sets of terminals.
 
 use std::{env, io};
 
@@ -7,7 +7,7 @@ use terminal_size::{Width, terminal_size_of};
 
 use crate::numbers::measured;
 
-/// A measure from epoch to epoch, as a small drawing.
+/// A small text plot of a metric by epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TextCurve {
     name: &'static str,
@@ -18,17 +18,18 @@ pub struct TextCurve {
     best: usize,
 }
 
-/// Lines of the drawing.
+/// The height of the plot, in lines.
 const HEIGHT: usize = 5;
-/// Columns if the width of the terminal is not known, and at most: a curve of a few epochs needs no
-/// more.
+/// The maximum width, and the width if that of the terminal is unknown: a curve of a few epochs
+/// needs no more columns.
 const COLUMNS: usize = 60;
-/// Columns of a curve at least.
+/// The minimum width of a curve, in columns.
 const LEAST: usize = 8;
 
 impl TextCurve {
-    /// The test accuracy of the whole epochs in a log; without it the test loss, and without that
-    /// the training loss. `None` for fewer than two epochs, or if a value is NaN or infinite.
+    /// Returns the curve of the test accuracy of the whole epochs in a log, or else of the test
+    /// loss, or else of the training loss. `None` for fewer than two epochs, or if a value is NaN
+    /// or infinite.
     pub fn of(log: &RunLog) -> Option<Self> {
         let first = log.whole_epochs().next()?.epoch;
         let all = |measure| log.whole_epochs().map(|epoch| epoch.value(measure)).collect::<Option<_>>();
@@ -41,8 +42,8 @@ impl TextCurve {
         }
     }
 
-    /// The values of successive epochs, of which the least is the best. `None` for fewer than two
-    /// values, or if one is NaN or infinite.
+    /// Returns the curve of the values of consecutive epochs; the lowest is the best. `None` for
+    /// fewer than two values, or if one is NaN or infinite.
     fn lower_is_better(name: &'static str, first_epoch: u64, values: Vec<f64>) -> Option<Self> {
         Self::new(name, first_epoch, values, |value| -value)
     }
@@ -60,8 +61,8 @@ impl TextCurve {
         is_drawn.then_some(Self { name, first_epoch, values, best })
     }
 
-    /// Draws lines of at most `columns` columns, if these are enough for a curve; the title may be
-    /// longer.
+    /// Draws the curve in at most `columns` columns, but at least the minimum width; the title may
+    /// be longer.
     pub fn draw(&self, columns: usize, charset: Charset) -> String {
         let fold = |pick: fn(f64, f64) -> f64| self.values.iter().copied().reduce(pick).unwrap_or(0.0);
         let (low, high) = (fold(f64::min), fold(f64::max));
@@ -91,7 +92,8 @@ impl TextCurve {
         text + &format!("{:margin$}  {first}{last:>rest$}\n", "")
     }
 
-    /// The values joined by straight lines, on cells of 2 x 4 dots, or of one.
+    /// Draws the values connected by straight lines, with 2 x 4 dots per cell in Unicode and one in
+    /// ASCII.
     fn lines(&self, width: usize, (low, high): (f64, f64), charset: Charset) -> Vec<String> {
         let (across, down) = if charset == Charset::Unicode { (2, 4) } else { (1, 1) };
         let (right, bottom) = ((width * across - 1) as f64, (HEIGHT * down - 1) as f64);
@@ -121,26 +123,26 @@ impl TextCurve {
     }
 }
 
-/// Returns the columns that a drawing on stdout may have.
+/// Returns the number of columns available for a plot on stdout.
 pub fn stdout_columns() -> usize {
     terminal_size_of(io::stdout()).map_or(COLUMNS, |(Width(width), _)| width.into())
 }
 
-/// The bits of the dots in a braille pattern, by line and column (Unicode, chapter 21.1).
+/// The bits of the dots in a Braille pattern, by line and column (Unicode, chapter 21.1).
 const DOTS: [[u8; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]];
 
-/// The characters that drawings in text are made of.
+/// The character set of text plots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charset {
-    /// Lines and dots of Unicode.
+    /// Unicode lines and dots.
     Unicode,
-    /// Nothing but ASCII.
+    /// ASCII only.
     Ascii,
 }
 
 impl Charset {
-    /// Returns that of the locale: the first of `LC_ALL`, `LC_CTYPE` and `LANG` that is set decides
-    /// whether it is UTF-8.
+    /// Returns the character set of the locale: Unicode if the first of `LC_ALL`, `LC_CTYPE` and
+    /// `LANG` that is set is UTF-8.
     pub fn of_locale() -> Self {
         Self::of(["LC_ALL", "LC_CTYPE", "LANG"].map(|name| env::var(name).unwrap_or_default()))
     }
@@ -189,7 +191,7 @@ by epoch: loss, at best 1.000e-5 in epoch 1
     }
 
     #[test]
-    fn a_peak_between_thousands_of_epochs_is_seen() {
+    fn a_peak_among_thousands_of_epochs_is_visible() {
         let mut values = vec![0.0; 5000];
         values[2500] = 1.0;
         let drawn = drawn(&values, 200, Charset::Ascii);
@@ -199,7 +201,7 @@ by epoch: loss, at best 1.000e-5 in epoch 1
     }
 
     #[test]
-    fn there_is_no_curve_of_one_epoch_or_of_what_is_no_number() {
+    fn a_single_epoch_and_non_finite_values_give_no_curve() {
         for values in [vec![], vec![1.0], vec![1.0, f64::NAN], vec![f64::INFINITY, 1.0]] {
             assert_eq!(TextCurve::lower_is_better("loss", 1, values), None);
         }
@@ -221,7 +223,7 @@ by epoch: test loss, at best 1.0000 in epoch 3
     }
 
     #[test]
-    fn the_first_variable_that_is_set_decides() {
+    fn the_first_variable_that_is_set_determines_the_character_set() {
         for (values, expected) in [
             (["", "", ""], Charset::Ascii),
             (["", "", "en_US.UTF-8"], Charset::Unicode),

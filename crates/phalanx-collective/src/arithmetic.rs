@@ -1,7 +1,8 @@
 //! The arithmetic of reductions: the operators, the element types, and the loops over slices.
 //!
-//! For each element the leaves are combined in the fixed tree over the ranks. Two ranks, the most common case, take one
-//! loop without intermediate storage; more go block by block, so that intermediate results stay in the first-level cache.
+//! For each element, the leaves are combined in the fixed tree over the ranks. Two ranks, the most
+//! common case, take a single loop without intermediate storage; with more ranks the work proceeds
+//! in blocks, so that intermediate results stay in the L1 cache.
 
 use super::tree::split;
 use std::fmt;
@@ -9,18 +10,20 @@ use std::ops::Range;
 
 /// The operator of a reduction, applied element by element over the ranks.
 ///
-/// The operands are combined in the fixed [`tree`](super::tree) over the ranks, so the result is a function of the
-/// world size and the inputs alone.
+/// The operands are combined along the fixed [`tree`](super::tree) over the ranks, so the result
+/// depends only on the world size and the inputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     /// `Σ x_r`. Integers wrap around.
     Sum,
-    /// `(Σ x_r) / n` for `n` ranks: the sum, then one division (at most 1 ulp from the exact quotient of the sum).
-    /// Integers are refused.
+    /// `(Σ x_r) / n` for `n` ranks: the sum, then one division (at most 1 ulp from the exact
+    /// quotient of the sum). Rejects integers.
     Mean,
-    /// The least `x_r`, as IEEE 754-2019 `minimum`: a NaN of any rank gives NaN, and −0.0 is less than +0.0.
+    /// The smallest `x_r`, as in IEEE 754-2019 `minimum`: a NaN on any rank gives NaN, and −0.0 is
+    /// less than +0.0.
     Min,
-    /// The greatest `x_r`, as IEEE 754-2019 `maximum`: a NaN of any rank gives NaN, and +0.0 is greater than −0.0.
+    /// The largest `x_r`, as in IEEE 754-2019 `maximum`: a NaN on any rank gives NaN, and +0.0 is
+    /// greater than −0.0.
     Max,
     /// `Π x_r`. Integers wrap around.
     Product,
@@ -38,14 +41,15 @@ impl fmt::Display for Op {
     }
 }
 
-/// A number that the reducer can reduce: `f32`, `f64`, `i32`, `i64`, `u32`, `u64`; with the feature `half` also
-/// `half::f16` and `half::bf16`, which are reduced in `f32` and rounded once at the end.
+/// A number type that the reducer supports: `f32`, `f64`, `i32`, `i64`, `u32`, `u64`; with the
+/// feature `half` also `half::f16` and `half::bf16`, which are reduced in `f32` and rounded once at
+/// the end.
 ///
-/// Sums and products of integers wrap around. The trait is sealed: for other types there is
+/// Sums and products of integers wrap around. The trait is sealed; for other types use
 /// [`all_reduce_with`](super::Communicator::all_reduce_with).
 pub trait Element: ElementArithmetic + Copy + Send + Sync + 'static {}
 
-/// An [`Element`] that is a float, and so has a weighted mean.
+/// An [`Element`] that is a floating-point type, and therefore has a weighted mean.
 ///
 /// # Examples
 ///
@@ -65,37 +69,37 @@ pub trait Element: ElementArithmetic + Copy + Send + Sync + 'static {}
 /// ```
 pub trait Float: Element + FloatConversion {}
 
-/// The arithmetic of an element type, in the type `Wide`.
+/// The arithmetic of an element type, performed in the type `Wide`.
 pub trait ElementArithmetic: Copy {
     /// The type in which the elements are combined.
     type Wide: Copy;
-    /// True if a mean is refused.
+    /// True if a mean is rejected.
     const IS_INTEGER: bool;
-    /// Exact.
+    /// Converts to the wide type, exactly.
     fn widen(self) -> Self::Wide;
-    /// Rounds to nearest, ties to even.
+    /// Converts to the element type: rounds to nearest, ties to even.
     fn narrow(wide: Self::Wide) -> Self;
     /// `left + right`.
     fn add(left: Self::Wide, right: Self::Wide) -> Self::Wide;
     /// `left · right`.
     fn multiply(left: Self::Wide, right: Self::Wide) -> Self::Wide;
-    /// The lesser, as IEEE 754-2019 `minimum`.
+    /// The smaller of the two, as in IEEE 754-2019 `minimum`.
     fn lesser(left: Self::Wide, right: Self::Wide) -> Self::Wide;
-    /// The greater, as IEEE 754-2019 `maximum`.
+    /// The larger of the two, as in IEEE 754-2019 `maximum`.
     fn greater(left: Self::Wide, right: Self::Wide) -> Self::Wide;
     /// `sum / count`; never called for integers.
     fn divide(sum: Self::Wide, count: usize) -> Self::Wide;
 }
 
-/// Conversions of a float, for arithmetic in f64.
+/// Conversions of a float type to and from f64.
 pub trait FloatConversion {
-    /// Exact.
+    /// Converts to f64, exactly.
     fn to_f64(self) -> f64;
-    /// Rounds to nearest, ties to even.
+    /// Converts from f64: rounds to nearest, ties to even.
     fn from_f64(value: f64) -> Self;
 }
 
-/// The arithmetic of a float type, in itself or in a wider one.
+/// The arithmetic of a float type, in the type itself or in a wider one.
 macro_rules! float {
     ($type:ty, in $wide:ty: $widen:expr, $narrow:expr, $to_f64:expr, $from_f64:expr) => {
         impl Element for $type {}
@@ -125,8 +129,8 @@ macro_rules! float {
                 left * right
             }
 
-            /// Written with selects, which vectorise. Equal operands differ at most in the sign of zero, the top bit: `|`
-            /// keeps a minus. A sum has a NaN if an operand has.
+            /// Written with selects, which vectorise. Equal operands differ at most in the sign of
+            /// zero, the top bit: `|` keeps a minus. The sum is NaN if either operand is.
             #[inline]
             fn lesser(left: $wide, right: $wide) -> $wide {
                 let lower = if left < right { left } else { right };
@@ -135,7 +139,7 @@ macro_rules! float {
                 if left.is_nan() || right.is_nan() { left + right } else { lower }
             }
 
-            /// As `lesser`, with `&` to keep a plus.
+            /// Same as `lesser`, with `&` to keep a plus.
             #[inline]
             fn greater(left: $wide, right: $wide) -> $wide {
                 let higher = if left > right { left } else { right };
@@ -203,7 +207,7 @@ macro_rules! integer {
             }
 
             fn divide(_: $type, _: usize) -> $type {
-                unreachable!("a mean of integers is refused before any arithmetic")
+                unreachable!("a mean of integers is rejected before any arithmetic")
             }
         }
     )*};
@@ -217,21 +221,22 @@ float!(half::f16, in f32: half::f16::to_f32, half::f16::from_f32, half::f16::to_
 #[cfg(feature = "half")]
 float!(half::bf16, in f32: half::bf16::to_f32, half::bf16::from_f32, half::bf16::to_f64, half::bf16::from_f64);
 
-/// The arithmetic of one reduction: `finish(combine(leaf(x_0), leaf(x_1), ...))` over the fixed tree.
+/// The arithmetic of one reduction: `finish(combine(leaf(x_0), leaf(x_1), ...))` over the fixed
+/// tree.
 pub(super) trait Fold<T> {
     /// The type in which elements are combined.
     type Wide: Copy;
 
-    /// Returns the function that turns an element of `rank` into a leaf. Called once per rank and block, so that what depends on the
-    /// rank stays out of the innermost loop.
+    /// Returns the function that turns an element of `rank` into a leaf. Called once per rank and
+    /// block, so that whatever depends on the rank stays out of the innermost loop.
     fn leaf(&self, rank: usize) -> impl Fn(T) -> Self::Wide;
-    /// Combines two neighbours in the tree.
+    /// Combines two neighbouring nodes of the tree.
     fn combine(&self, left: Self::Wide, right: Self::Wide) -> Self::Wide;
     /// Turns the root of the tree into the result.
     fn finish(&self, root: Self::Wide) -> T;
 }
 
-/// Sum, product, min, max: an operator on the wide type and nothing else.
+/// Sum, product, min, max: just an operator on the wide type.
 pub(super) struct OperatorFold<F>(pub(super) F);
 
 impl<T: Element, F: Fn(T::Wide, T::Wide) -> T::Wide> Fold<T> for OperatorFold<F> {
@@ -252,7 +257,7 @@ impl<T: Element, F: Fn(T::Wide, T::Wide) -> T::Wide> Fold<T> for OperatorFold<F>
     }
 }
 
-/// `(Σ x_r) / n`: one division, one rounding to the element type.
+/// `(Σ x_r) / n`: one division, then one rounding to the element type.
 pub(super) struct Mean {
     pub(super) world_size: usize,
 }
@@ -275,7 +280,7 @@ impl<T: Element> Fold<T> for Mean {
     }
 }
 
-/// `(Σ w_r x_r) / (Σ w_r)` in f64, rounded once to the element type.
+/// `(Σ w_r x_r) / (Σ w_r)` in f64, then one rounding to the element type.
 pub(super) struct WeightedMean<W> {
     /// The weight of each rank.
     pub(super) weight: W,
@@ -285,7 +290,8 @@ pub(super) struct WeightedMean<W> {
 impl<T: Float, W: Fn(usize) -> f64> Fold<T> for WeightedMean<W> {
     type Wide = f64;
 
-    /// A weight of 0 gives the neutral −0.0 whatever the value: `x + −0.0` is `x`, also for −0.0, and 0 · NaN is NaN.
+    /// A weight of 0 gives the neutral −0.0 for every value: `x + −0.0` is `x`, even for −0.0,
+    /// whereas 0 · NaN is NaN.
     fn leaf(&self, rank: usize) -> impl Fn(T) -> f64 {
         let weight = (self.weight)(rank);
         move |value| if weight == 0.0 { -0.0 } else { weight * value.to_f64() }
@@ -302,7 +308,7 @@ impl<T: Float, W: Fn(usize) -> f64> Fold<T> for WeightedMean<W> {
     }
 }
 
-/// A function of the caller on values of any type.
+/// A function supplied by the caller, on values of any type.
 pub(super) struct With<F>(pub(super) F);
 
 impl<T: Copy, F: Fn(T, T) -> T> Fold<T> for With<F> {
@@ -323,10 +329,10 @@ impl<T: Copy, F: Fn(T, T) -> T> Fold<T> for With<F> {
     }
 }
 
-/// Elements combined at a time: 4 KiB of f64 for each level of the tree.
+/// The number of elements combined at a time: 4 KiB of f64 for each level of the tree.
 pub(super) const BLOCK: usize = 512;
 
-/// Reduces the leaves of each rank, as many as there are results, in blocks of at most `N`.
+/// Reduces the leaves of each rank, one per result, in blocks of at most `N`.
 pub(super) fn reduce_slices<'l, T: Copy + 'l, F: Fold<T>, const N: usize>(
     fold: &F,
     world_size: usize,
@@ -344,8 +350,8 @@ pub(super) fn reduce_slices<'l, T: Copy + 'l, F: Fold<T>, const N: usize>(
     }
 }
 
-/// The loop of two ranks. A function of its own, as the compiler knows only of exclusive references that are parameters
-/// that they do not overlap.
+/// The loop for two ranks. It is a separate function because the compiler only knows that exclusive
+/// references do not overlap if they are parameters.
 #[inline(never)]
 pub(super) fn reduce_two<T: Copy>(fold: &impl Fold<T>, first: &mut [T], second: &mut [T]) {
     let (left_leaf, right_leaf) = (fold.leaf(0), fold.leaf(1));
@@ -368,7 +374,7 @@ pub(super) struct Leaves<'a, F, L, W, const N: usize> {
     pub(super) fold: &'a F,
     /// Returns the leaves of a rank.
     pub(super) slices: L,
-    /// Any value, to fill intermediate storage with.
+    /// Any value, used to initialise intermediate storage.
     pub(super) filling: W,
 }
 
@@ -386,7 +392,7 @@ impl<'l, T: Copy + 'l, F: Fold<T>, L: Fn(usize) -> &'l [T], const N: usize> Leav
         }
     }
 
-    /// Combines `roots` with the trees over `ranks`, which lie to their right.
+    /// Combines `roots` with the trees over `ranks`, which are to the right of them.
     fn combine_right(&self, ranks: Range<usize>, roots: &mut [F::Wide]) {
         if ranks.len() == 1 {
             let leaf = self.fold.leaf(ranks.start);
@@ -442,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn extremes_of_ordinary_and_infinite_floats_are_those_of_the_order() {
+    fn min_and_max_of_finite_and_infinite_floats_follow_their_order() {
         let values = [f32::NEG_INFINITY, -3.5, -f32::MIN_POSITIVE, 1e-45, 2.0, 7.0, f32::INFINITY];
         for (index, &left) in values.iter().enumerate() {
             for &right in &values[index..] {

@@ -1,4 +1,5 @@
-//! The world, its ranks' communicators with all their operations, and the session of a task that borrows one.
+//! The world, the communicators of its ranks with all their operations, and the session of a task
+//! that borrows a communicator.
 
 use super::arithmetic::{Element, Float, Fold, Mean, Op, OperatorFold, WeightedMean, With, reduce_slices};
 use super::error::{CollectiveError, Operation};
@@ -12,9 +13,10 @@ use std::panic::resume_unwind;
 use std::thread;
 use std::time::Duration;
 
-/// A group of ranks in one process, to be split into one [`Communicator`] for each.
+/// A group of ranks in one process, which is split into one [`Communicator`] per rank.
 ///
-/// Worlds know nothing of each other: any number of them may live in a process at once, also on the same threads.
+/// Worlds are independent of each other: any number of them can exist in a process at once, even on
+/// the same threads.
 ///
 /// # Examples
 /// ```
@@ -39,10 +41,10 @@ pub struct World {
 }
 
 impl World {
-    /// Creates a world of `size` ranks that wait for each other without limit of time.
+    /// Creates a world of `size` ranks that wait for each other without a time limit.
     ///
-    /// "Without limit" does not mean for ever: a rank that panics, leaves or aborts ends every wait. A timeout is for
-    /// ranks that are alive and do not come.
+    /// A wait without a time limit still ends if a rank panics, leaves or aborts. A timeout is for
+    /// ranks that are alive but do not arrive.
     ///
     /// # Errors
     /// [`ZeroRanks`](CollectiveError::ZeroRanks).
@@ -59,7 +61,7 @@ impl World {
     /// Creates a world of `size` ranks that wait for each other at most `timeout` in each call.
     ///
     /// # Errors
-    /// As [`new`](Self::new).
+    /// Same as [`new`](Self::new).
     pub fn with_timeout(size: usize, timeout: Duration) -> Result<Self, CollectiveError> {
         Ok(Self { timeout: Some(timeout), ..Self::new(size)? })
     }
@@ -70,30 +72,34 @@ impl World {
         self.state.size()
     }
 
-    /// Returns a handle with which any thread can end this world.
+    /// Returns a handle that can abort this world from any thread.
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle { state: Arc::clone(&self.state) }
     }
 
-    /// Splits the world into its communicators, in rank order, each to be moved into the task that runs its rank.
+    /// Splits the world into its communicators, in rank order. Move each of them into the task that
+    /// runs its rank.
     ///
-    /// Communicators that are never taken from the iterator leave when it is dropped. Why it is an iterator, and what to do
-    /// where a task has to borrow its communicator, is described [there](Communicator#dropping).
+    /// Communicators that are never taken from the iterator leave when it is dropped. See
+    /// [Dropping](Communicator#dropping) for why this is an iterator, and for tasks that have to
+    /// borrow their communicator.
     pub fn communicators(self) -> impl ExactSizeIterator<Item = Communicator> {
         let ranks = 0..self.size();
         let communicators =
             ranks.map(|rank| Communicator { seat: Seat::new(Arc::clone(&self.state), rank, self.timeout) });
-        // All at once: a rank without a communicator would be waited for without end.
+        // All are created at once: the other ranks would wait forever for a rank without a
+        // communicator.
         communicators.collect::<Vec<_>>().into_iter()
     }
 
-    /// Creates a world of `size` ranks and runs it: short for [`World::new`] and [`run_ranks`](Self::run_ranks).
+    /// Creates a world of `size` ranks and runs it: shorthand for [`World::new`] and
+    /// [`run_ranks`](Self::run_ranks).
     ///
     /// # Errors
-    /// [`ZeroRanks`](CollectiveError::ZeroRanks), and as [`run_ranks`](Self::run_ranks).
+    /// [`ZeroRanks`](CollectiveError::ZeroRanks), and those of [`run_ranks`](Self::run_ranks).
     ///
     /// # Panics
-    /// As [`run_ranks`](Self::run_ranks).
+    /// Same as [`run_ranks`](Self::run_ranks).
     ///
     /// # Examples
     /// ```
@@ -118,21 +124,23 @@ impl World {
         Self::new(size)?.run_ranks(work)
     }
 
-    /// Runs `work` once per rank, each on a thread of its own, and returns the results in rank order once all threads
-    /// have ended.
+    /// Runs `work` once per rank, each on its own thread, and returns the results in rank order
+    /// once all threads have ended.
     ///
-    /// A rank whose work returns early, with a result, an error or a panic, ends the world for the ranks that still wait
-    /// for it. An error reaches them as [`Failed`](CollectiveError::Failed) with its text.
+    /// A rank whose work returns early, with a result, an error or a panic, ends the world for the
+    /// ranks that still wait for it. They receive an error as [`Failed`](CollectiveError::Failed),
+    /// with its text.
     ///
     /// # Errors
-    /// The error of the rank that failed first, itself and not as the text that the others got. If the world ended for
-    /// another cause ([`Left`](CollectiveError::Left), [`TimedOut`](CollectiveError::TimedOut),
-    /// [`Aborted`](CollectiveError::Aborted)), the error of the first rank, in rank order, that returned one.
-    /// [`Spawn`](CollectiveError::Spawn) if a thread cannot be started.
+    /// The error of the rank that failed first: the original error, not the text that the other
+    /// ranks received. If the world ended for another reason ([`Left`](CollectiveError::Left),
+    /// [`TimedOut`](CollectiveError::TimedOut), [`Aborted`](CollectiveError::Aborted)), the error
+    /// of the lowest rank that returned one. [`Spawn`](CollectiveError::Spawn) if a thread cannot
+    /// be started.
     ///
     /// # Panics
-    /// If the work of a rank panics: the panic is resumed once all threads have ended, unless it only followed from the
-    /// error of another rank, which is then returned.
+    /// If the work of a rank panics: the panic is resumed once all threads have ended, unless it
+    /// was only a consequence of another rank's error, which is then returned.
     ///
     /// # Cost
     /// One thread per rank.
@@ -151,7 +159,7 @@ impl World {
     ///         Ok(())
     ///     })
     ///     .unwrap_err();
-    /// assert!(error.is::<std::num::ParseFloatError>()); // Of rank 2. The others got `Failed` with its text.
+    /// assert!(error.is::<std::num::ParseFloatError>()); // From rank 2. The others got `Failed` with its text.
     /// # Ok::<(), CollectiveError>(())
     /// ```
     pub fn run_ranks<R, E>(self, work: impl Fn(&mut Communicator) -> Result<R, E> + Sync) -> Result<Vec<R>, E>
@@ -166,7 +174,8 @@ impl World {
             let mut threads = Vec::with_capacity(ranks.len());
             for rank in &mut ranks {
                 let number = rank.rank();
-                // The thread borrows the communicator: one that does not start must not drop it, which would hide why.
+                // The thread borrows the communicator: a thread that fails to start must not drop
+                // it, which would hide the cause.
                 let task = move || {
                     let mut rank = rank.enter();
                     let end = work(&mut rank);
@@ -194,13 +203,15 @@ impl World {
     }
 }
 
-/// The handle of one rank, through which it meets the others.
+/// The handle of one rank, with which it communicates with the other ranks.
 ///
-/// Every method that takes `&mut self` is collective: all ranks must call the same methods in the same order, each rank
-/// from wherever it runs (a thread, a task of a pool that has a thread for every rank). One thread cannot hold the
-/// calls of two ranks, as the first would wait for the second.
+/// Every method that takes `&mut self` is collective: all ranks must call the same methods in the
+/// same order, each from its own thread (or from a task of a pool that has a thread for every
+/// rank). Two ranks cannot make their calls from the same thread, because the first would wait for
+/// the second.
 ///
-/// A communicator can move between threads but not be cloned, as a rank can be in one round only:
+/// A communicator can move between threads but cannot be cloned, because a rank can only be in one
+/// round at a time:
 /// ```compile_fail
 /// # use phalanx_collective::World;
 /// let rank = World::new(1)?.communicators().next().unwrap();
@@ -210,14 +221,17 @@ impl World {
 ///
 /// # Dropping
 /// A rank that drops its communicator leaves. Ranks that wait for it, or call later, get
-/// [`Left`](CollectiveError::Left), or [`Panicked`](CollectiveError::Panicked) if it was dropped by a panic's unwinding.
-/// So the task that runs a rank should own its communicator: however the task ends, the others learn of it.
-/// [`World::run`] and a loop over [`World::communicators`] see to that.
+/// [`Left`](CollectiveError::Left), or [`Panicked`](CollectiveError::Panicked) if it was dropped by
+/// a panic's unwinding. The task that runs a rank should therefore own its communicator: then the
+/// other ranks are notified however the task ends. [`World::run`] and a loop over
+/// [`World::communicators`] ensure this.
 ///
-/// A communicator that outlives its task, because the task borrows it, is not dropped when the task panics or returns
-/// early. Such a task [enters](Self::enter) a [`Session`] first, which ends with the task.
+/// A communicator that outlives its task, because the task borrows it, is not dropped when the task
+/// panics or returns early. Such a task should first [enter](Self::enter) a [`Session`], which ends
+/// with the task.
 ///
-/// `communicators` returns an iterator, not a vector, so that a loop cannot lend them by mistake. This does not compile:
+/// `communicators` returns an iterator rather than a vector, so that a loop cannot lend them by
+/// mistake. This does not compile:
 /// ```compile_fail,E0596
 /// # use phalanx_collective::World;
 /// # use std::thread;
@@ -232,7 +246,8 @@ impl World {
 /// });
 /// # Ok::<(), phalanx_collective::CollectiveError>(())
 /// ```
-/// With `mut rank`, as the compiler advises, each thread owns its communicator, and the panic reaches the other rank:
+/// With `mut rank`, as the compiler suggests, each thread owns its communicator, and the other rank
+/// is notified of the panic:
 /// ```
 /// # use phalanx_collective::{CollectiveError, World};
 /// # use std::thread;
@@ -254,28 +269,35 @@ impl World {
 /// # Thread pools
 /// All ranks must run at the same time, so a pool needs a free thread for every rank.
 ///
-/// - rayon: start the ranks with `broadcast`, which runs one task on every thread. With `spawn`, `scope` or a parallel iterator,
-///   two ranks may come one after the other on one thread, and the first then waits for the second without end.
-/// - rayon: before a rank's task uses a parallel iterator, `join`, `scope` or `install`, of this pool or of another, let it call
-///   [`barrier`](Self::barrier). A thread that waits for a part of such work runs whatever else its pool has for it. If that is the
-///   task of a rank that has not started, that rank waits, on the same stack, for the rank below it: a deadlock. After a barrier
-///   all ranks have started. Measured in worlds of 8 ranks on 8 threads: ranks started by `scope` deadlocked in 11 of 84 worlds
-///   with a parallel iterator of the same pool, in 12 of 12 with one of a second pool, and in none of 1463 after a barrier.
-///   With `broadcast` it was none of 143,000 without a barrier, but rayon does not promise that.
-/// - tokio: start the ranks with `spawn_blocking`, and allow as many blocking threads (`max_blocking_threads`) as there are
-///   ranks. A collective call blocks its thread, so an `async` task must not make one.
+/// - rayon: start the ranks with `broadcast`, which runs one task on every thread. With `spawn`,
+///   `scope` or a parallel iterator, two ranks may be queued on the same thread, and the first then
+///   waits for the second forever.
+/// - rayon: call [`barrier`](Self::barrier) before a rank's task uses a parallel iterator, `join`,
+///   `scope` or `install`, of this pool or of another. While a thread waits for a part of such
+///   work, it runs any other task that its pool has queued. If that is the task of a rank that has
+///   not started, that rank waits, on the same stack, for the rank below it: a deadlock. After a
+///   barrier, all ranks have started. Measured with 8 ranks on 8 threads: ranks started by `scope`
+///   deadlocked in 11 of 84 worlds with a parallel iterator of the same pool, in 12 of 12 with one
+///   of a second pool, and in 0 of 1463 after a barrier. With `broadcast`, 0 of 143,000 deadlocked
+///   without a barrier, but rayon does not guarantee that.
+/// - tokio: start the ranks with `spawn_blocking`, and allow at least as many blocking threads
+///   (`max_blocking_threads`) as there are ranks. A collective call blocks its thread, so an
+///   `async` task must not make one.
 ///
 /// # Errors
-/// Every collective method fails with [`Panicked`](CollectiveError::Panicked), [`Left`](CollectiveError::Left),
-/// [`Failed`](CollectiveError::Failed), [`TimedOut`](CollectiveError::TimedOut) or [`Aborted`](CollectiveError::Aborted)
-/// once the world has ended, always with the first cause and without waiting; and with
-/// [`Mismatch`](CollectiveError::Mismatch), on every rank, if the ranks made different calls. The methods' own lists add
-/// to these. Methods that need no other rank ([`rank`](Self::rank), [`world_size`](Self::world_size),
-/// [`set_timeout`](Self::set_timeout), [`abort_handle`](Self::abort_handle), [`fail`](Self::fail), [`enter`](Self::enter),
-/// and those of [`Shared`](super::Shared) outside an update) work whoever has left.
+/// Every collective method fails with [`Panicked`](CollectiveError::Panicked),
+/// [`Left`](CollectiveError::Left), [`Failed`](CollectiveError::Failed),
+/// [`TimedOut`](CollectiveError::TimedOut) or [`Aborted`](CollectiveError::Aborted) once the world
+/// has ended, always with the first cause and without waiting; and with
+/// [`Mismatch`](CollectiveError::Mismatch), on every rank, if the ranks made different calls. The
+/// methods list their errors in addition to these. Methods that need no other rank
+/// ([`rank`](Self::rank), [`world_size`](Self::world_size), [`set_timeout`](Self::set_timeout),
+/// [`abort_handle`](Self::abort_handle), [`fail`](Self::fail), [`enter`](Self::enter), and those of
+/// [`Shared`](super::Shared) outside an update) also work after other ranks have left.
 ///
 /// # Cost
-/// No method allocates. Every method waits for all ranks to arrive; those that lend memory wait for all to depart too.
+/// No method allocates. Every method waits for all ranks to arrive; methods that lend memory also
+/// wait for all ranks to depart.
 #[derive(Debug)]
 pub struct Communicator {
     pub(super) seat: Seat,
@@ -288,7 +310,7 @@ impl Drop for Communicator {
 }
 
 impl Communicator {
-    /// Ends the world, as this rank comes to no further call.
+    /// Ends the world, because this rank will make no further calls.
     fn leave(&self) {
         let rank = self.rank();
         self.seat.state.fail(if std::thread::panicking() {
@@ -298,7 +320,7 @@ impl Communicator {
         });
     }
 
-    /// Returns this rank, from 0.
+    /// Returns the number of this rank, from 0.
     #[inline]
     pub fn rank(&self) -> usize {
         self.seat.rank
@@ -310,23 +332,26 @@ impl Communicator {
         self.seat.state.size()
     }
 
-    /// Sets how long this rank waits for others to arrive in each later call; `None` is without limit.
+    /// Sets how long this rank waits for other ranks to arrive in each later call; `None` means no
+    /// time limit.
     ///
-    /// When the time is up, the world ends with [`TimedOut`](CollectiveError::TimedOut), which names the missing ranks,
-    /// on every rank. The first rank whose time is up decides. Departures have no timeout.
+    /// When the timeout expires, the world ends on every rank with
+    /// [`TimedOut`](CollectiveError::TimedOut), which names the missing ranks. The first rank whose
+    /// timeout expires decides. Departures have no timeout.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.seat.timeout = timeout;
     }
 
-    /// Returns a handle with which any thread can end this world.
+    /// Returns a handle that can abort this world from any thread.
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle { state: Arc::clone(&self.seat.state) }
     }
 
-    /// Starts a session, for a task that borrows this communicator: the end of the task then ends the world, unless the
-    /// session is [finished](Session::finish) before.
+    /// Starts a session for a task that borrows this communicator: when the task ends, the world
+    /// ends too, unless the session has been [finished](Session::finish).
     ///
-    /// Enter before anything that can panic or return: until then the others do not learn that the task has ended.
+    /// Call this before anything that can panic or return: until then, the other ranks are not
+    /// notified when the task ends.
     ///
     /// # Examples
     /// See [`Session`].
@@ -335,11 +360,11 @@ impl Communicator {
         Session { communicator: self }
     }
 
-    /// Ends the world because this rank cannot continue: every other rank's call, and every later one, fails with
-    /// [`Failed`](CollectiveError::Failed), which holds the reason. Returns the cause that the world has ended for, which
-    /// is another one if the world had ended before.
+    /// Ends the world because this rank cannot continue: the current and later calls of every other
+    /// rank fail with [`Failed`](CollectiveError::Failed), which holds the reason. Returns the
+    /// cause that ended the world, which is a different one if the world had already ended.
     ///
-    /// A round that has opened is finished first.
+    /// A round that is already open is finished first.
     ///
     /// # Examples
     /// ```
@@ -362,7 +387,7 @@ impl Communicator {
 
     /// Waits until all ranks have called it.
     ///
-    /// Everything that a rank wrote before it is visible to every rank after it.
+    /// Everything that a rank wrote before the barrier is visible to every rank after it.
     ///
     /// # Errors
     /// Those of [every collective method](Self#errors).
@@ -370,17 +395,20 @@ impl Communicator {
         round::arrive(&mut self.seat, Call::new::<()>(Operation::Barrier, 0)).map(drop)
     }
 
-    /// Replaces everyone's `values` by `op` over all ranks, element by element.
+    /// Replaces the `values` of all ranks by their reduction with `op`, element by element.
     ///
-    /// The operands are combined in the fixed [`tree`](super::tree) over the ranks: the result has the same bits on
-    /// every rank and in every run. NaN and infinities of any rank propagate as IEEE 754 prescribes.
+    /// The operands are combined along the fixed [`tree`](super::tree) over the ranks: the result
+    /// has the same bits on every rank and in every run. NaN and infinities on any rank propagate
+    /// as IEEE 754 specifies.
     ///
     /// # Errors
-    /// [`MeanOfIntegers`](CollectiveError::MeanOfIntegers), and those of [every collective method](Self#errors).
+    /// [`MeanOfIntegers`](CollectiveError::MeanOfIntegers), and those of [every collective
+    /// method](Self#errors).
     ///
     /// # Cost
-    /// Each rank reads `len/n` elements of each of the `n` ranks and writes `len/n` to each: `2·len` in all, whatever
-    /// `n`. Up to 64 bytes travel with the arrival itself and are combined by every rank for itself.
+    /// Each rank reads `len/n` elements of each of the `n` ranks and writes `len/n` to each:
+    /// `2·len` in total, for any `n`. Up to 64 bytes are sent with the arrival itself, and every
+    /// rank combines them on its own.
     ///
     /// # Examples
     /// ```
@@ -405,11 +433,11 @@ impl Communicator {
         reduce_by(op, loan.world_size(), ToAll(loan))
     }
 
-    /// Replaces this rank's [`segment`](super::segment()) of `values` by `op` over all ranks, and leaves the rest as it was. Returns the
-    /// segment.
+    /// Replaces this rank's [`segment`](super::segment()) of `values` by its reduction with `op`
+    /// over all ranks, and leaves the rest unchanged. Returns the segment.
     ///
     /// # Errors
-    /// As [`all_reduce`](Self::all_reduce).
+    /// Same as [`all_reduce`](Self::all_reduce).
     ///
     /// # Cost
     /// Each rank reads `len/n` elements of each of the `n` ranks and writes `len/n`.
@@ -445,20 +473,22 @@ impl Communicator {
         Ok(own)
     }
 
-    /// Replaces everyone's `values` by their weighted mean over all ranks, `Σ w_r x_r / Σ w_r`, and returns `Σ w_r`.
+    /// Replaces the `values` of all ranks by their weighted mean, `Σ w_r x_r / Σ w_r`, and returns
+    /// `Σ w_r`.
     ///
-    /// Computed in f64 whatever the element type, in the fixed [`tree`](super::tree) over the ranks, and rounded once.
-    /// A rank of weight 0 contributes nothing, whatever its values, not even NaN. With equal weights an `f32` mean may
-    /// differ by 1 ulp from [`Op::Mean`], which adds in f32.
+    /// Computed in f64 for every element type, along the fixed [`tree`](super::tree) over the
+    /// ranks, and rounded once. A rank with weight 0 contributes nothing, even if its values are
+    /// NaN. With equal weights, an `f32` mean may differ by 1 ulp from [`Op::Mean`], which adds in
+    /// f32.
     ///
     /// # Errors
-    /// [`BadWeight`](CollectiveError::BadWeight) if any weight is negative or not finite,
+    /// [`BadWeight`](CollectiveError::BadWeight) if any weight is negative or non-finite,
     /// [`ZeroWeight`](CollectiveError::ZeroWeight) if their sum is 0,
-    /// [`WeightOverflow`](CollectiveError::WeightOverflow) if it is infinite; on every rank, values untouched. And those
-    /// of [every collective method](Self#errors).
+    /// [`WeightOverflow`](CollectiveError::WeightOverflow) if it is infinite; on every rank, and
+    /// the values are unchanged. Also those of [every collective method](Self#errors).
     ///
     /// # Cost
-    /// As [`all_reduce`](Self::all_reduce) of more than 64 bytes.
+    /// Same as [`all_reduce`](Self::all_reduce) of more than 64 bytes.
     pub fn all_reduce_weighted_mean<T: Float>(
         &mut self,
         values: &mut [T],
@@ -475,21 +505,21 @@ impl Communicator {
         })
     }
 
-    /// Replaces everyone's `values` by their combination with `combine` over all ranks, element by element.
+    /// Replaces the `values` of all ranks by their combination with `combine`, element by element.
     ///
-    /// `combine` must be associative for the result to mean anything, but need not be commutative: its operands come in
-    /// rank order, in the fixed [`tree`](super::tree). All ranks must give the same function, as each combines its own
-    /// segment for all.
+    /// `combine` must be associative for the result to be meaningful, but need not be commutative:
+    /// the operands are combined in rank order, along the fixed [`tree`](super::tree). All ranks
+    /// must pass the same function, because each rank combines its own segment for all ranks.
     ///
     /// # Errors
-    /// Those of [every collective method](Self#errors). If `combine` panics on any rank, the values of all are in part
-    /// combined and in part not.
+    /// Those of [every collective method](Self#errors). If `combine` panics on any rank, the values
+    /// of all ranks are only partly combined.
     ///
     /// # Panics
-    /// If `combine` does: the panic is resumed once all ranks have departed.
+    /// If `combine` panics: the panic is resumed once all ranks have departed.
     ///
     /// # Cost
-    /// As [`all_reduce`](Self::all_reduce) of more than 64 bytes.
+    /// Same as [`all_reduce`](Self::all_reduce) of more than 64 bytes.
     ///
     /// # Examples
     /// ```
@@ -517,7 +547,8 @@ impl Communicator {
     /// Copies the root's values to every rank.
     ///
     /// # Errors
-    /// [`RootOutOfRange`](CollectiveError::RootOutOfRange), and those of [every collective method](Self#errors).
+    /// [`RootOutOfRange`](CollectiveError::RootOutOfRange), and those of [every collective
+    /// method](Self#errors).
     ///
     /// # Cost
     /// Each other rank reads and writes `len` elements.
@@ -535,7 +566,7 @@ impl Communicator {
         loan.copy_from(root)
     }
 
-    /// Copies every rank's own [`segment`](super::segment()) of its values to all ranks.
+    /// Copies each rank's own [`segment`](super::segment()) of its values to all ranks.
     ///
     /// # Errors
     /// Those of [every collective method](Self#errors).
@@ -564,17 +595,18 @@ impl Communicator {
         Loan::of_slice(&mut self.seat, call, values)?.gather_segments()
     }
 
-    /// Lends `own` to all ranks and runs `work`, which sees everyone's value; nothing is copied.
+    /// Lends `own` to all ranks and runs `work`, which can read the values of all ranks; nothing is
+    /// copied.
     ///
-    /// The loan ends when the work of all ranks has ended, which is what this call waits for. `work` must not wait for
-    /// another rank in any way of its own.
+    /// The loan ends when the work of all ranks has ended; this call waits for that. `work` must
+    /// not wait for another rank by any other means.
     ///
     /// # Errors
-    /// Those of [every collective method](Self#errors). If the work of any rank panics, every rank's call fails, also
-    /// where `work` came to its end.
+    /// Those of [every collective method](Self#errors). If the work of any rank panics, the call
+    /// fails on every rank, even where `work` completed.
     ///
     /// # Panics
-    /// If `work` does: the panic is resumed once all ranks have departed.
+    /// If `work` panics: the panic is resumed once all ranks have departed.
     ///
     /// # Examples
     /// ```
@@ -598,13 +630,13 @@ impl Communicator {
     }
 }
 
-/// A task's use of a [`Communicator`] that it borrows, begun with [`Communicator::enter`]. It is used like the
-/// communicator itself.
+/// A task's use of a [`Communicator`] that it borrows, started with [`Communicator::enter`]. It has
+/// the same methods as the communicator.
 ///
 /// # Dropping
-/// As with the communicator: a session that is dropped ends the world, with [`Panicked`](CollectiveError::Panicked) if a
-/// panic drops it and [`Left`](CollectiveError::Left) otherwise. To use the communicator in a later task,
-/// [`finish`](Self::finish) the session.
+/// Works as for the communicator: dropping a session ends the world, with
+/// [`Panicked`](CollectiveError::Panicked) if a panic drops it and [`Left`](CollectiveError::Left)
+/// otherwise. To use the communicator in a later task, [`finish`](Self::finish) the session.
 ///
 /// # Examples
 /// ```
@@ -633,8 +665,8 @@ pub struct Session<'c> {
 }
 
 impl Session<'_> {
-    /// Ends the session and leaves the world as it is: the communicator will be used again. Ranks that wait for it
-    /// meanwhile keep waiting.
+    /// Ends the session without ending the world: the communicator will be used again. Ranks that
+    /// wait for it in the meantime keep waiting.
     pub fn finish(self) {
         std::mem::forget(self);
     }
@@ -660,12 +692,14 @@ impl Drop for Session<'_> {
     }
 }
 
-/// Ends a world from any thread. Made for user interfaces, watchdogs and threads that watch for signals.
+/// Ends a world from any thread. Intended for user interfaces, watchdogs and threads that wait for
+/// signals.
 ///
 /// # Signal handlers
-/// [`abort`](Self::abort) takes a lock and allocates, so it must not be called from a signal handler: one that interrupts
-/// a thread which holds the lock, or is inside the allocator, waits for ever. Let the handler set a flag or write to a
-/// pipe, and a thread that watches for that abort the world; the crate `signal-hook` has both.
+/// [`abort`](Self::abort) takes a lock and allocates, so it must not be called from a signal
+/// handler: a handler that interrupts a thread which holds the lock, or is inside the allocator,
+/// would wait forever. Let the handler set a flag or write to a pipe, and let a thread that watches
+/// it abort the world; the crate `signal-hook` supports both.
 ///
 /// # Examples
 ///
@@ -688,11 +722,11 @@ pub struct AbortHandle {
 }
 
 impl AbortHandle {
-    /// Wakes every rank that waits for others and makes its call, and every later one, fail with
+    /// Wakes every waiting rank; the current and later calls of every rank fail with
     /// [`Aborted`](CollectiveError::Aborted).
     ///
-    /// A round that has opened is finished first: ranks inside arithmetic are not interrupted. Does nothing to a world
-    /// that has failed before.
+    /// A round that is already open is finished first: ranks that are computing are not
+    /// interrupted. Has no effect on a world that has already failed.
     ///
     /// # Examples
     /// ```
@@ -711,8 +745,8 @@ impl AbortHandle {
     }
 }
 
-/// Returns the results of all ranks in order, or the error or panic that the world ended for. `ended` is why it ended, which it
-/// does in any case once a rank is done.
+/// Returns the results of all ranks in order, or the error or panic that ended the world. `ended`
+/// is the cause of its end; a world always ends once one of its ranks is done.
 fn first_cause<R, E>(
     ends: Vec<thread::Result<Result<R, E>>>,
     ended: Option<CollectiveError>,
@@ -738,7 +772,7 @@ fn first_cause<R, E>(
     first_error.map_or(Ok(results), Err)
 }
 
-/// Returns the sum of all weights, or why there is none; the same on every rank.
+/// Returns the sum of all weights, or the reason why it is unusable; the same on every rank.
 pub(super) fn total_weight(world_size: usize, weight: impl Fn(usize) -> f64) -> Result<f64, CollectiveError> {
     let is_good = |weight: f64| weight.is_finite() && weight >= 0.0;
     if let Some(rank) = (0..world_size).find(|&rank| !is_good(weight(rank))) {
@@ -751,12 +785,12 @@ pub(super) fn total_weight(world_size: usize, weight: impl Fn(usize) -> f64) -> 
     }
 }
 
-/// The operands of a reduction, for any arithmetic.
+/// The operands of a reduction, independent of its arithmetic.
 pub(super) trait Operands<T> {
     fn run(self, fold: &impl Fold<T>) -> Result<(), CollectiveError>;
 }
 
-/// Reduces the operands by `op`.
+/// Reduces the operands with `op`.
 pub(super) fn reduce_by<T: Element>(
     op: Op,
     world_size: usize,
@@ -774,7 +808,7 @@ pub(super) fn reduce_by<T: Element>(
     }
 }
 
-/// Everyone's segments, reduced for all.
+/// The segments of all ranks, reduced for all ranks.
 struct ToAll<'c, T>(Loan<'c, &'c mut [T]>);
 
 impl<T: Element> Operands<T> for ToAll<'_, T> {
@@ -783,7 +817,7 @@ impl<T: Element> Operands<T> for ToAll<'_, T> {
     }
 }
 
-/// Everyone's segments, reduced for their owners.
+/// The segments of all ranks, reduced for their owners only.
 struct ToOwn<'c, T>(Loan<'c, &'c mut [T]>);
 
 impl<T: Element> Operands<T> for ToOwn<'_, T> {
@@ -792,13 +826,14 @@ impl<T: Element> Operands<T> for ToOwn<'_, T> {
     }
 }
 
-/// Elements of the smallest type, of 2 bytes, that a payload holds.
+/// The number of elements of the smallest type (2 bytes) that fit into a payload.
 const PAYLOAD_BLOCK: usize = PAYLOAD_BYTES / 2;
 
-/// Copies in the slots, which each rank reduces for itself: no memory is lent, so nobody need depart.
+/// Copies in the slots, which each rank reduces on its own: no memory is lent, so no departure is
+/// needed.
 struct FromPayload<'c, 'v, T> {
     round: Round<'c>,
-    /// The index of the first result among the elements brought.
+    /// The index of the first result among the elements passed.
     first: usize,
     results: &'v mut [T],
 }

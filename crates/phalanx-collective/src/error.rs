@@ -1,4 +1,4 @@
-//! The errors of collective calls, and the calls as errors name them.
+//! The errors of collective calls, and the names of the calls in error messages.
 
 use super::arithmetic::Op;
 use std::fmt;
@@ -6,37 +6,39 @@ use std::time::Duration;
 
 /// The reason why a collective call failed. Every rank of the round gets the same value.
 ///
-/// Some [end the world](Self::ends_world): every later call on every rank returns that first cause at once. All others
-/// leave the buffers untouched and the world usable.
+/// Some errors [end the world](Self::ends_world): every later call on every rank returns the first
+/// cause at once. All others leave the buffers unchanged and the world usable.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum CollectiveError {
-    /// A world of no ranks was asked for.
+    /// A world of 0 ranks was requested.
     ZeroRanks,
     /// The ranks did not make the same call. `rank` is the first whose call differs from rank 0's.
     Mismatch {
         /// The first rank that differs from rank 0.
         rank: usize,
-        /// The difference, with both values, such as "called barrier, but rank 0 called all-reduce (sum)".
+        /// The difference, with both values, such as "called barrier, but rank 0 called all-reduce
+        /// (sum)".
         difference: String,
     },
-    /// A rank panicked: inside a function it gave to the reducer, or dropping its communicator while unwinding.
+    /// A rank panicked: inside a function that it passed to the reducer, or while dropping its
+    /// communicator during unwinding.
     Panicked {
         /// The rank that panicked.
         rank: usize,
     },
-    /// A rank dropped its communicator, or its [`Session`](super::Session), while others still waited for it or called
-    /// later.
+    /// A rank dropped its communicator, or its [`Session`](super::Session), while other ranks still
+    /// waited for it or before they made further calls.
     Left {
         /// The rank that left.
         rank: usize,
     },
-    /// A rank called [`Communicator::fail`](super::Communicator::fail), or returned an error from the work of
-    /// [`World::run`](super::World::run).
+    /// A rank called [`Communicator::fail`](super::Communicator::fail), or returned an error from
+    /// the work of [`World::run`](super::World::run).
     Failed {
         /// The rank that failed.
         rank: usize,
-        /// Its reason, or the text of its error.
+        /// The reason it gave, or the text of its error.
         reason: String,
     },
     /// [`World::run`](super::World::run) could not start the thread of a rank.
@@ -48,35 +50,35 @@ pub enum CollectiveError {
     },
     /// Not every rank arrived in time.
     TimedOut {
-        /// The time that the rank that gave up had waited.
+        /// The time for which the rank that gave up had waited.
         waited: Duration,
         /// The ranks that had not arrived, ascending; never empty.
         missing: Vec<usize>,
     },
-    /// Somebody called [`AbortHandle::abort`](super::AbortHandle::abort).
+    /// [`AbortHandle::abort`](super::AbortHandle::abort) was called.
     Aborted {
         /// The reason that the caller gave.
         reason: String,
     },
     /// The weights of a weighted mean add up to 0.
     ZeroWeight,
-    /// A weight is negative, infinite or NaN. `rank` is the first that brought such a weight.
+    /// A weight is negative, infinite or NaN. `rank` is the first rank with such a weight.
     BadWeight {
         /// The first rank with such a weight.
         rank: usize,
         /// Its weight.
         weight: f64,
     },
-    /// Every weight is finite, but their sum is not.
+    /// Every weight is finite, but their sum is infinite.
     WeightOverflow,
-    /// A mean of integers was asked for.
+    /// A mean of integers was requested.
     MeanOfIntegers {
         /// The element type.
         element: &'static str,
     },
     /// A broadcast from a rank that does not exist.
     RootOutOfRange {
-        /// The root asked for.
+        /// The requested root.
         root: usize,
         /// The number of ranks.
         world_size: usize,
@@ -85,9 +87,9 @@ pub enum CollectiveError {
     NotOfThisWorld,
     /// A [`Shared`](super::Shared) value needs `world_size + 1` cuts.
     CutCount {
-        /// The number of cuts given.
+        /// The number of cuts passed.
         found: usize,
-        /// The number needed.
+        /// The number required.
         expected: usize,
     },
     /// The cuts of a [`Shared`](super::Shared) value do not ascend from 0 to its length.
@@ -96,14 +98,14 @@ pub enum CollectiveError {
         index: usize,
         /// That cut.
         found: usize,
-        /// The least it may be.
+        /// The smallest valid value.
         at_least: usize,
-        /// The most it may be.
+        /// The largest valid value.
         at_most: usize,
     },
 }
 
-/// A call in which all ranks meet, as errors name it.
+/// A collective call, as named in errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// [`Communicator::barrier`](super::Communicator::barrier).
@@ -128,7 +130,8 @@ pub enum Operation {
     Rewrite,
 }
 
-/// The difference between the calls of two ranks: rank 0's value is `expected`, the other's is `found`.
+/// The difference between the calls of two ranks: rank 0's value is `expected`, the other's is
+/// `found`.
 ///
 /// # Examples
 ///
@@ -153,35 +156,35 @@ pub enum Operation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Difference {
-    /// Another operation.
+    /// A different operation.
     Operation {
-        /// Rank 0's.
+        /// The value on rank 0.
         expected: Operation,
-        /// The differing rank's.
+        /// The value on the differing rank.
         found: Operation,
     },
-    /// Another element type (or, in `lend` and `update`, another type of the value lent).
+    /// A different element type (or, in `lend` and `update`, a different type of lent value).
     ElementType {
-        /// Rank 0's.
+        /// The value on rank 0.
         expected: &'static str,
-        /// The differing rank's.
+        /// The value on the differing rank.
         found: &'static str,
     },
-    /// Another number of elements.
+    /// A different number of elements.
     Len {
-        /// Rank 0's.
+        /// The value on rank 0.
         expected: usize,
-        /// The differing rank's.
+        /// The value on the differing rank.
         found: usize,
     },
-    /// Another root of a broadcast.
+    /// A different root of a broadcast.
     Root {
-        /// Rank 0's.
+        /// The value on rank 0.
         expected: usize,
-        /// The differing rank's.
+        /// The value on the differing rank.
         found: usize,
     },
-    /// Another [`Shared`](super::Shared) value.
+    /// A different [`Shared`](super::Shared) value.
     Shared,
 }
 
@@ -190,12 +193,12 @@ impl std::error::Error for CollectiveError {}
 impl fmt::Display for CollectiveError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ZeroRanks => out.write_str("a world of 0 ranks was asked for; give 1 or more"),
+            Self::ZeroRanks => out.write_str("a world of 0 ranks was requested; use 1 or more"),
             Self::Mismatch { rank, difference } => {
                 write!(out, "rank {rank} {difference}; every rank must make the same calls in the same order")
             }
             Self::Panicked { rank } => {
-                write!(out, "rank {rank} panicked and the others were stopped; see its panic message")
+                write!(out, "rank {rank} panicked and the other ranks were stopped; see its panic message")
             }
             Self::Left { rank } => write!(
                 out,
@@ -211,7 +214,7 @@ impl fmt::Display for CollectiveError {
             ),
             Self::TimedOut { waited, missing } => write!(
                 out,
-                "waited {waited:?} for ranks {missing:?}, which did not arrive; find what holds them up or set a \
+                "waited {waited:?} for ranks {missing:?}, which did not arrive; find out what delays them or set a \
                  longer timeout"
             ),
             Self::Aborted { reason } => write!(out, "the world was aborted: {reason}"),
@@ -221,9 +224,10 @@ impl fmt::Display for CollectiveError {
 }
 
 impl CollectiveError {
-    /// Returns whether the error ends the world, so that every later collective call on every rank fails with it: true of
-    /// [`Panicked`](Self::Panicked), [`Left`](Self::Left), [`Failed`](Self::Failed), [`Spawn`](Self::Spawn),
-    /// [`TimedOut`](Self::TimedOut) and [`Aborted`](Self::Aborted). After any other error the ranks can make further calls.
+    /// Returns whether the error ends the world, so that every later collective call on every rank
+    /// fails with it. True for [`Panicked`](Self::Panicked), [`Left`](Self::Left),
+    /// [`Failed`](Self::Failed), [`Spawn`](Self::Spawn), [`TimedOut`](Self::TimedOut) and
+    /// [`Aborted`](Self::Aborted). After any other error the ranks can make further calls.
     ///
     /// # Examples
     /// ```
@@ -231,7 +235,7 @@ impl CollectiveError {
     ///
     /// let mut rank = World::new(1)?.communicators().next().unwrap();
     /// let error = rank.all_reduce(&mut [1, 2], Op::Mean).unwrap_err();
-    /// assert!(!error.ends_world()); // Integers have no mean, and the world is as usable as before.
+    /// assert!(!error.ends_world()); // Integers have no mean; the world is still usable.
     /// assert!(rank.fail("the disk is full").ends_world());
     /// # Ok::<(), CollectiveError>(())
     /// ```
@@ -249,25 +253,22 @@ impl CollectiveError {
 
     fn fmt_misuse(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ZeroWeight => out.write_str(
-                "the weights of all ranks add up to 0, a mean needs a positive sum; skip this call",
-            ),
+            Self::ZeroWeight => {
+                out.write_str("the weights of all ranks sum to 0, expected a positive sum; skip this call")
+            }
             Self::BadWeight { rank, weight } => {
-                write!(
-                    out,
-                    "rank {rank} brought the weight {weight:?}, expected a finite weight of 0 or more"
-                )
+                write!(out, "rank {rank} passed weight {weight:?}, expected a finite weight of 0 or more")
             }
             Self::WeightOverflow => {
-                out.write_str("the weights are finite but their sum is not; scale all of them down")
+                out.write_str("the weights are finite but their sum is infinite; scale all of them down")
             }
             Self::MeanOfIntegers { element } => write!(
                 out,
-                "a mean of {element} was asked for, but integers have no exact mean; reduce with a sum and divide, \
+                "a mean of {element} was requested, but integers have no exact mean; reduce with a sum and divide, \
                  or use floats"
             ),
             Self::RootOutOfRange { root, world_size } => {
-                write!(out, "broadcast from rank {root}, but the ranks are 0 to {}", world_size - 1)
+                write!(out, "broadcast from rank {root}, expected a rank from 0 to {}", world_size - 1)
             }
             Self::NotOfThisWorld => out.write_str(
                 "a shared value was used with a communicator of another world; create it from the same world",
@@ -275,12 +276,12 @@ impl CollectiveError {
             Self::CutCount { found, expected } => {
                 write!(
                     out,
-                    "{found} cuts for a shared value, expected {expected} (one more than there are ranks)"
+                    "{found} cuts for a shared value, expected {expected} (the number of ranks plus 1)"
                 )
             }
             Self::CutOutOfOrder { index, found, at_least, at_most } => write!(
                 out,
-                "cut {index} of a shared value is {found}, expected {at_least} to {at_most}; cuts ascend from 0 to \
+                "cut {index} of a shared value is {found}, expected {at_least} to {at_most}; cuts must ascend from 0 to \
                  the number of values"
             ),
             _ => unreachable!("every other error has its text in `fmt`"),
@@ -295,15 +296,15 @@ impl fmt::Display for Difference {
                 write!(out, "called {found}, but rank 0 called {expected}")
             }
             Self::ElementType { expected, found } => {
-                write!(out, "brought values of type {found}, but rank 0 brought {expected}")
+                write!(out, "passed values of type {found}, but rank 0 passed {expected}")
             }
             Self::Len { expected, found } => {
-                write!(out, "brought {found} elements, but rank 0 brought {expected}")
+                write!(out, "passed {found} elements, but rank 0 passed {expected}")
             }
             Self::Root { expected, found } => {
-                write!(out, "broadcast from rank {found}, but rank 0 from rank {expected}")
+                write!(out, "broadcast from rank {found}, but rank 0 broadcast from rank {expected}")
             }
-            Self::Shared => out.write_str("updated another shared value than rank 0"),
+            Self::Shared => out.write_str("updated a different shared value than rank 0"),
         }
     }
 }

@@ -1,40 +1,45 @@
-//! The gate: a count that only grows, a flag and the sleepers' bit in one atomic word, and how ranks wait at it.
+//! The gate: an increasing count, a flag and a bit for sleeping ranks in one atomic word, and the
+//! code with which ranks wait for it.
 //!
 //! # Memory ordering
 //!
-//! [`Gate::arrive`] and [`Gate::depart`] are read-modify-writes with `AcqRel` on the one word, so they form a single
-//! release sequence: whoever reads, with `Acquire`, a count of `c` sees everything that the `c` counted ranks wrote
-//! before they counted themselves. Sleeping needs no fence between two words either, as the bit that announces a
-//! sleeper lives in the word that wakers change: a waker either sees the bit and wakes, or changed the word before the
-//! sleeper set it, and then the sleeper's compare-and-swap fails and it looks again.
+//! [`Gate::arrive`] and [`Gate::depart`] are read-modify-write operations with `AcqRel` on the same
+//! word, so they form a single release sequence: a rank that reads, with `Acquire`, a count of `c`
+//! sees everything that the `c` counted ranks wrote before they were counted. Sleeping needs no
+//! fence between two words either, because the bit that announces a sleeper is in the word that
+//! wakers modify: a waker either sees the bit and wakes the sleeper, or it modified the word before
+//! the sleeper set the bit, and then the sleeper's compare-and-swap fails and it reads the word
+//! again.
 
 use super::sync::{AtomicU64, Condvar, Instant, Mutex, MutexGuard, Ordering, SPINS, spin_loop};
 use crossbeam_utils::CachePadded;
 use std::time::Duration;
 
-/// Arrivals: the world failed, nobody can arrive any more. Departures: a rank panicked in its work.
+/// For arrivals: the world failed and no rank can arrive any more. For departures: a rank panicked
+/// in its work.
 const FLAG: u64 = 1;
-/// Somebody sleeps, or is about to, until the count is reached.
+/// At least one rank sleeps, or is about to, until the count is reached.
 const SLEEPERS: u64 = 2;
-/// One rank counted. The count fills the bits from here up and cannot overflow in a lifetime: 2^62 at 1 ns is 146 years.
+/// One counted rank. The count uses the bits from here up and never overflows in practice: 2^62 at
+/// 1 ns each takes 146 years.
 const ONE: u64 = 4;
 
-/// The end of a wait.
+/// The result of a wait.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum WaitResult {
     /// The count was reached.
     Reached,
-    /// The flag went up before the count was reached.
+    /// The flag was set before the count was reached.
     Flagged,
-    /// Neither happened in this time.
+    /// Neither happened within this time.
     TimedOut(Duration),
 }
 
-/// A value of the word that the gate was seen in.
+/// A value of the gate's word that was read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sight(u64);
+pub(super) struct GateState(u64);
 
-impl Sight {
+impl GateState {
     pub(super) fn has_reached(self, target: u64) -> bool {
         self.0 / ONE >= target
     }
@@ -43,7 +48,8 @@ impl Sight {
         self.0 & FLAG != 0
     }
 
-    /// Count first, flag second: a round that opened is never reported failed because of what happened right after.
+    /// Checks the count first and the flag second: a round that opened is never reported as failed
+    /// because of an event right after it.
     fn judge(self, target: u64) -> Option<WaitResult> {
         if self.has_reached(target) {
             Some(WaitResult::Reached)
@@ -55,12 +61,12 @@ impl Sight {
     }
 }
 
-/// See the head of this file.
+/// See the module docs.
 #[derive(Debug)]
 pub(super) struct Gate {
     /// Bit 0: [`FLAG`]; bit 1: [`SLEEPERS`]; bits 2..64: the count.
     word: CachePadded<AtomicU64>,
-    /// Held from announcing a sleeper until it sleeps; holds nothing, the word is the state.
+    /// Held from announcing a sleeper until it sleeps; contains no data, as the word is the state.
     sleep_lock: Mutex<()>,
     woken: Condvar,
 }
@@ -70,19 +76,20 @@ impl Gate {
         Self { word: CachePadded::new(AtomicU64::new(0)), sleep_lock: Mutex::new(()), woken: Condvar::new() }
     }
 
-    pub(super) fn look(&self) -> Sight {
-        Sight(self.word.load(Ordering::Acquire))
+    pub(super) fn look(&self) -> GateState {
+        GateState(self.word.load(Ordering::Acquire))
     }
 
-    /// Counts one rank towards `target` and, if it is the last, wakes the others; refused once the flag is up.
+    /// Counts one rank towards `target` and, if it is the last, wakes the others; fails once the
+    /// flag is set.
     ///
-    /// `first` is the count if nobody was faster. Guessing it, where loading it would be the obvious thing, asks for
-    /// the cache line once (to write) and not twice (to read, then to write).
-    pub(super) fn arrive(&self, first: u64, target: u64) -> Result<(), Sight> {
+    /// `first` is the count if no other rank arrived first. Guessing it instead of loading it
+    /// requests the cache line once (to write) rather than twice (to read, then to write).
+    pub(super) fn arrive(&self, first: u64, target: u64) -> Result<(), GateState> {
         let mut seen = first * ONE;
         loop {
             if seen & FLAG != 0 {
-                return Err(Sight(seen));
+                return Err(GateState(seen));
             }
             let is_last = seen / ONE + 1 == target;
             let next = if is_last { (seen + ONE) & !SLEEPERS } else { seen + ONE };
@@ -98,7 +105,8 @@ impl Gate {
         }
     }
 
-    /// Counts one rank towards `target` whether the flag is up or not and, if it is the last, wakes the others.
+    /// Counts one rank towards `target` even if the flag is set and, if it is the last, wakes the
+    /// others.
     pub(super) fn depart(&self, target: u64) {
         let seen = self.word.fetch_add(ONE, Ordering::AcqRel);
         if seen / ONE + 1 == target && seen & SLEEPERS != 0 {
@@ -107,15 +115,15 @@ impl Gate {
         }
     }
 
-    /// Puts the flag up and wakes all who wait.
+    /// Sets the flag and wakes all waiting ranks.
     pub(super) fn flag(&self) {
         if self.word.fetch_or(FLAG, Ordering::AcqRel) & SLEEPERS != 0 {
             self.wake();
         }
     }
 
-    /// Puts the flag up and wakes all who wait, if nothing changed since `seen`.
-    pub(super) fn flag_unless_changed(&self, seen: Sight) -> bool {
+    /// Sets the flag and wakes all waiting ranks, if nothing has changed since `seen`.
+    pub(super) fn flag_unless_changed(&self, seen: GateState) -> bool {
         let next = seen.0 | FLAG;
         let done = self.word.compare_exchange(seen.0, next, Ordering::AcqRel, Ordering::Relaxed).is_ok();
         if done && seen.0 & SLEEPERS != 0 {
@@ -124,16 +132,19 @@ impl Gate {
         done
     }
 
-    /// Waits until `target` ranks are counted, the flag is up, or `timeout` has passed since spinning ended.
+    /// Waits until `target` ranks are counted, the flag is set, or `timeout` has passed since
+    /// spinning ended.
     ///
-    /// The clock starts after the spinning, some 20 µs at most, as reading it costs as much as a short round.
+    /// The clock starts after spinning, which takes about 20 µs at most, because reading it costs
+    /// as much as a short round.
     pub(super) fn wait(&self, target: u64, spins: u32, timeout: Option<Duration>) -> WaitResult {
-        self.wait_for(spins, timeout, |sight| sight.judge(target))
+        self.wait_for(spins, timeout, |state| state.judge(target))
     }
 
-    /// Waits until `target` ranks are counted, whether the flag is up or not, and returns what it sees then.
-    pub(super) fn wait_whatever(&self, target: u64, spins: u32) -> Sight {
-        let reached = |sight: Sight| sight.has_reached(target).then_some(WaitResult::Reached);
+    /// Waits until `target` ranks are counted, even if the flag is set, and returns the value read
+    /// then.
+    pub(super) fn wait_despite_flag(&self, target: u64, spins: u32) -> GateState {
+        let reached = |state: GateState| state.has_reached(target).then_some(WaitResult::Reached);
         self.wait_for(spins, None, reached);
         self.look()
     }
@@ -142,7 +153,7 @@ impl Gate {
         &self,
         spins: u32,
         timeout: Option<Duration>,
-        judge: impl Fn(Sight) -> Option<WaitResult>,
+        judge: impl Fn(GateState) -> Option<WaitResult>,
     ) -> WaitResult {
         for _ in 0..spins {
             if let Some(outcome) = judge(self.look()) {
@@ -156,7 +167,7 @@ impl Gate {
     fn sleep(
         &self,
         clock: Option<(Instant, Duration)>,
-        judge: impl Fn(Sight) -> Option<WaitResult>,
+        judge: impl Fn(GateState) -> Option<WaitResult>,
     ) -> WaitResult {
         let mut lock = self.sleep_lock.lock();
         loop {
@@ -170,8 +181,8 @@ impl Gate {
         }
     }
 
-    /// Sets the sleepers' bit, if nothing changed since `seen`.
-    fn announce(&self, seen: Sight) -> bool {
+    /// Sets the sleepers' bit if nothing has changed since `seen`.
+    fn announce(&self, seen: GateState) -> bool {
         seen.0 & SLEEPERS != 0
             || self
                 .word
@@ -194,16 +205,17 @@ impl Gate {
     }
 }
 
-/// Returns how often a waiting rank of a world of `ranks` looks at a gate before it sleeps, with a pause of about 20 ns in
-/// between.
+/// Returns the number of times a waiting rank of a world of `ranks` polls a gate before it sleeps,
+/// with a pause of about 20 ns in between.
 ///
-/// A spinning rank answers fastest, but holds its core. With more ranks than cores it would keep from running the very
-/// rank it waits for, so then nobody spins.
+/// A spinning rank responds fastest, but occupies its core. With more ranks than cores it could
+/// block the very rank that it waits for, so then no rank spins.
 ///
-/// Nobody offers its core to others (`yield_now`) either: where other programs want the core, Linux runs each of them for
-/// milliseconds first, whereas a rank that was asleep is scheduled at once. With 8 busy programs on the same 2 cores,
-/// training of the digits on two threads took 4.5 s with 200 spins and 200 yields, and 0.3 s with 1000 spins; alone, the
-/// same within the noise.
+/// Ranks do not yield their core (`yield_now`) either: if other programs want the core, Linux runs
+/// each of them for milliseconds first, whereas a rank that was asleep is scheduled at once. With 8
+/// busy programs on the same 2 cores, training on the digits with two threads took 4.5 s with 200
+/// spins and 200 yields, and 0.3 s with 1000 spins; without other programs, the times were equal
+/// within the noise.
 pub(super) fn spins_for(ranks: usize) -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     if ranks <= cores { SPINS } else { 0 }
@@ -222,7 +234,7 @@ mod tests {
     const NO_SPINS: u32 = 0;
 
     #[test]
-    fn a_count_that_is_reached_counts_before_a_flag_put_up_later() {
+    fn a_reached_count_takes_precedence_over_a_later_flag() {
         let gate = Gate::new();
         gate.arrive(0, 1).unwrap();
         gate.flag();
@@ -231,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_arrives_once_the_flag_is_up() {
+    fn arrivals_fail_once_the_flag_is_set() {
         let gate = Gate::new();
         gate.flag();
         assert!(gate.arrive(0, 1).unwrap_err().is_flagged());
@@ -239,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_is_refused_once_somebody_arrived_meanwhile() {
+    fn the_flag_is_not_set_if_a_rank_has_arrived_since() {
         let gate = Gate::new();
         let seen = gate.look();
         gate.arrive(0, 2).unwrap();
@@ -262,24 +274,24 @@ mod tests {
     }
 
     #[test]
-    fn departures_are_counted_whatever_the_flag_says() {
+    fn departures_are_counted_even_if_the_flag_is_set() {
         let gate = Gate::new();
         gate.flag();
         gate.depart(2);
         gate.depart(2);
-        assert!(gate.wait_whatever(2, NO_SPINS).is_flagged());
+        assert!(gate.wait_despite_flag(2, NO_SPINS).is_flagged());
     }
 
     #[test]
-    fn nobody_spins_when_ranks_outnumber_cores() {
+    fn ranks_do_not_spin_if_they_outnumber_the_cores() {
         assert_eq!(spins_for(usize::MAX), 0);
     }
 
     #[test]
-    fn a_wait_in_vain_ends_no_sooner_than_its_timeout() {
+    fn a_wait_never_ends_before_its_timeout() {
         let timeout = Duration::from_millis(5);
         let WaitResult::TimedOut(waited) = Gate::new().wait(1, NO_SPINS, Some(timeout)) else {
-            panic!("nobody arrived, the wait can only time out")
+            panic!("no rank arrived, so the wait must time out")
         };
         assert!(waited >= timeout);
     }

@@ -31,7 +31,7 @@ pub use tree::segment;
 #[cfg(feature = "processes")]
 pub use wire::{Incoming, LocalWire, Outgoing, Wire};
 
-/// What the tests and the trainer need and no other user of the library does; it may change with every version.
+/// Items that only the tests and the trainer need; they may change in every version.
 #[doc(hidden)]
 pub mod internals {
     pub use super::error::{Difference, Operation};

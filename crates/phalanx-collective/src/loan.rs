@@ -1,11 +1,14 @@
-//! Loans: memory that the ranks lend to a round, and the views on it.
+//! Loans: memory that the ranks lend to a round, and the views of it.
 //!
-//! # Why this is sound
+//! # Soundness
 //!
-//! - A [`Loan`] holds the borrow of what its rank lent, so its owner cannot touch the memory in another way.
-//! - A loan exists only in an open round in which all ranks lent the same type and length (the calls were compared).
-//! - The docs of each method state which rank touches what. All ranks are in the same method, as they made the same call, and
-//!   all return from it only after everyone's work has ended ([`Round::work`]).
+//! - A [`Loan`] holds the borrow of what its rank lent, so the owner cannot access the memory in
+//!   any other way.
+//! - A loan exists only in an open round in which all ranks lent the same type and length (the
+//!   calls have been compared).
+//! - The docs of each method state which rank accesses what. All ranks are in the same method,
+//!   because they made the same call, and all return from it only after the work of all ranks has
+//!   ended ([`Round::work`]).
 #![allow(unsafe_code)] // Ranks read and write each other's slices in place; a copy would double the bytes moved.
 
 use super::arithmetic::{BLOCK, Fold, Leaves, finish, reduce_two};
@@ -15,7 +18,7 @@ use super::tree::{fold_ranks, segment};
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// The memory that the ranks lend to an opened round: `B` is the borrow of this rank's.
+/// The memory that the ranks lend to an open round: `B` is the borrow of this rank's memory.
 #[derive(Debug)]
 pub(super) struct Loan<'c, B> {
     round: Round<'c>,
@@ -29,14 +32,17 @@ impl<'c, T: Copy + Send + Sync + 'static> Loan<'c, &'c mut [T]> {
         call: Call,
         values: &'c mut [T],
     ) -> Result<Self, CollectiveError> {
-        assert!(call.lends_slice_of::<T>(values.len()), "the call describes other values than it lends");
+        assert!(
+            call.lends_slice_of::<T>(values.len()),
+            "the call does not describe the values that it lends"
+        );
         let call = call.lending(values.as_mut_ptr().cast());
         Ok(Self { round: round::arrive(seat, call)?, borrow: PhantomData })
     }
 
-    /// Runs `work` on this rank's [`segment`] of everyone's slices.
+    /// Runs `work` on this rank's [`segment`] of every rank's slice.
     ///
-    /// Segments are disjoint, so what this rank reads and writes no other rank touches.
+    /// Segments are disjoint, so no other rank accesses what this rank reads and writes.
     pub(super) fn work_on_segments<R>(
         self,
         work: impl FnOnce(Segments<'_, T>) -> R,
@@ -45,9 +51,9 @@ impl<'c, T: Copy + Send + Sync + 'static> Loan<'c, &'c mut [T]> {
         self.round.work(|round| work(Segments { round, range, values: PhantomData }))
     }
 
-    /// Copies everyone's own segment to this rank's slice.
+    /// Copies every rank's own segment to this rank's slice.
     ///
-    /// Nobody writes its own segment, and that is all that others read of a slice.
+    /// No rank writes its own segment, which is the only part of a slice that other ranks read.
     pub(super) fn gather_segments(self) -> Result<(), CollectiveError> {
         let (len, world_size) = (self.len(), self.world_size());
         self.round.work(|round| {
@@ -60,7 +66,7 @@ impl<'c, T: Copy + Send + Sync + 'static> Loan<'c, &'c mut [T]> {
 
     /// Copies the slice of `root` to this rank's slice.
     ///
-    /// The root writes nothing, and the others' slices are touched by nobody else.
+    /// The root writes nothing, and no other rank accesses the destination slices.
     pub(super) fn copy_from(self, root: usize) -> Result<(), CollectiveError> {
         let len = self.len();
         self.round.work(|round| {
@@ -79,12 +85,12 @@ impl<'c, T: Copy + Send + Sync + 'static> Loan<'c, &'c mut [T]> {
 impl<'c, X: Sync + 'static> Loan<'c, &'c X> {
     /// Arrives with `call`, lending `own`.
     pub(super) fn of_value(seat: &'c mut Seat, call: Call, own: &'c X) -> Result<Self, CollectiveError> {
-        assert!(call.lends_slice_of::<X>(1), "the call describes another value than it lends");
+        assert!(call.lends_slice_of::<X>(1), "the call does not describe the value that it lends");
         let call = call.lending(std::ptr::from_ref(own).cast_mut().cast());
         Ok(Self { round: round::arrive(seat, call)?, borrow: PhantomData })
     }
 
-    /// Runs `work` with everyone's values, which nobody writes.
+    /// Runs `work` with the values of all ranks; no rank writes to them.
     pub(super) fn work<R>(self, work: impl FnOnce(Peers<'_, X>) -> R) -> Result<R, CollectiveError> {
         self.round.work(|round| work(Peers { round, values: PhantomData }))
     }
@@ -100,13 +106,13 @@ impl<B> Loan<'_, B> {
     }
 }
 
-/// Returns where `range` of the slice of `rank` starts.
+/// Returns a pointer to the start of `range` in the slice of `rank`.
 ///
 /// # Safety
 /// The round lends slices of `T`.
 ///
 /// # Panics
-/// If `range` does not lie within the slices.
+/// If `range` is not within the slices.
 unsafe fn start<T>(round: &Round<'_>, rank: usize, range: &Range<usize>) -> *mut T {
     let call = round.call(rank);
     assert!(
@@ -114,24 +120,25 @@ unsafe fn start<T>(round: &Round<'_>, rank: usize, range: &Range<usize>) -> *mut
         "{range:?} is not within {} elements",
         call.len
     );
-    // SAFETY: `data` is the start of `len` elements of T, and the range lies within them.
+    // SAFETY: `data` points to `len` elements of T, and the range is within them.
     unsafe { call.data.cast::<T>().add(range.start) }
 }
 
-/// Copies `range` of the slice of `rank`, another rank, to the same place in this rank's slice.
+/// Copies `range` of the slice of another rank, `rank`, to the same range of this rank's slice.
 ///
 /// # Safety
-/// The round lends slices of `T`; in it nobody writes `range` of the slice of `rank`, and nobody else touches `range` of
-/// this rank's slice.
+/// The round lends slices of `T`; during the round no rank writes to `range` of the slice of
+/// `rank`, and no other rank accesses `range` of this rank's slice.
 unsafe fn copy<T: Copy>(round: &Round<'_>, rank: usize, range: Range<usize>) {
-    // SAFETY: the caller's promise; the slices of two ranks are exclusive borrows, so they do not overlap.
+    // SAFETY: guaranteed by the caller; the slices of two ranks are exclusive borrows, so they do
+    // not overlap.
     unsafe {
         let source = start::<T>(round, rank, &range).cast_const();
         source.copy_to_nonoverlapping(start::<T>(round, round.rank(), &range), range.len());
     }
 }
 
-/// This rank's segment of the slices of all ranks, for this rank alone to read and write.
+/// This rank's segment of the slices of all ranks, which only this rank may read and write.
 #[derive(Debug)]
 pub(super) struct Segments<'r, T> {
     round: &'r Round<'r>,
@@ -157,8 +164,9 @@ impl<'r, T> Segments<'r, T> {
     }
 
     pub(super) fn get(&self, rank: usize) -> &[T] {
-        // SAFETY: the slices are lent and this rank has its segment of them to itself (`Loan::work_on_segments`); a
-        // `&mut` of it cannot be alive, as that borrows `self` exclusively.
+        // SAFETY: the slices are lent and only this rank accesses its segment of them
+        // (`Loan::work_on_segments`); a `&mut` of it cannot be alive, because that borrows `self`
+        // exclusively.
         unsafe { std::slice::from_raw_parts(start(self.round, rank, &self.range), self.range.len()) }
     }
 
@@ -172,7 +180,8 @@ impl<'r, T> Segments<'r, T> {
     pub(super) fn pair_mut(&mut self, left: usize, right: usize) -> (&mut [T], &mut [T]) {
         assert_ne!(left, right, "a slice cannot be borrowed exclusively twice");
         let len = self.range.len();
-        // SAFETY: as `get_mut`; the slices of two ranks are exclusive borrows, so they do not overlap.
+        // SAFETY: as `get_mut`; the slices of two ranks are exclusive borrows, so they do not
+        // overlap.
         unsafe {
             let left = start(self.round, left, &self.range);
             let right = start(self.round, right, &self.range);
@@ -203,7 +212,8 @@ impl<T: Copy> Segments<'_, T> {
         for_each_block(self.len(), |block| self.reduce_block(fold, block));
     }
 
-    /// As [`reduce_to_all`](Self::reduce_to_all), element by element: for types of any size, of which a block may not fit the stack.
+    /// Same as [`reduce_to_all`](Self::reduce_to_all), element by element: for types of any size,
+    /// for which a block may not fit on the stack.
     pub(super) fn reduce_each_to_all(&mut self, fold: &impl Fold<T>) {
         if self.world_size() == 2 {
             let (first, second) = self.pair_mut(0, 1);
@@ -237,8 +247,8 @@ fn for_each_block(len: usize, mut work: impl FnMut(Range<usize>)) {
     }
 }
 
-/// Everyone's values in a [`lend`](super::Communicator::lend) or an [`update`](super::Communicator::update). They are lent only to the
-/// work:
+/// The values of all ranks in a [`lend`](super::Communicator::lend) or an
+/// [`update`](super::Communicator::update). They are lent for the duration of the work only:
 ///
 /// ```compile_fail
 /// # use phalanx_collective::World;
@@ -278,11 +288,12 @@ impl<'a, X> Peers<'a, X> {
     /// Returns the value that `rank` lends.
     ///
     /// # Panics
-    /// If there is no such rank.
+    /// If `rank` does not exist.
     #[inline]
     pub fn get(&self, rank: usize) -> &'a X {
         let value = self.round.call(rank).data.cast::<X>();
-        // SAFETY: `rank` lends a `&X` until all have departed, which is after the work, which `'a` does not outlive.
+        // SAFETY: `rank` lends a `&X` until all ranks have departed, which is after the work, and
+        // `'a` does not outlive the work.
         unsafe { &*value }
     }
 
@@ -293,7 +304,7 @@ impl<'a, X> Peers<'a, X> {
     }
 
     /// Returns the number of ranks.
-    #[allow(clippy::len_without_is_empty)] // A world has one rank or more.
+    #[allow(clippy::len_without_is_empty)] // A world has at least one rank.
     pub fn len(&self) -> usize {
         self.round.world_size()
     }

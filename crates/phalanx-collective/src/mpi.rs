@@ -1,8 +1,9 @@
-//! A wire over MPI, the engine that clusters already have.
+//! A wire over MPI, which clusters already provide.
 //!
-//! MPI is asked for point-to-point messages only: its reductions promise no order of their operands. rsmpi, the crate `mpi`, has no error
-//! handlers: what fails inside MPI ends the job. What it does not notice, a process that is alive and does not come, is for the timeout of
-//! [`MpiWire`] to notice, which polls its messages instead of waiting for them.
+//! Only the point-to-point messages of MPI are used: its reductions do not guarantee the order of
+//! their operands. rsmpi, the crate `mpi`, has no error handlers: an error inside MPI ends the job.
+//! MPI does not detect a process that is alive but does not respond; the timeout of [`MpiWire`]
+//! does, by polling for messages instead of blocking on them.
 
 use super::arithmetic::Op;
 use super::error::{CollectiveError, Difference};
@@ -19,22 +20,27 @@ use std::fmt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A process of an MPI job, started by `mpirun`. Needs the feature `mpi`.
+/// A process of an MPI job, started by `mpirun`. Requires the feature `mpi`.
 ///
-/// Made once a process, [finished](Self::finish) on the thread that made it, and used by any one thread at a time in between: MPI is asked
-/// for `MPI_THREAD_SERIALIZED`. Messages go over `MPI_COMM_WORLD` with a tag of their own.
+/// Create it once per process, and call [`finish`](Self::finish) on the thread that created it; in
+/// between, any one thread at a time may use it: MPI is initialized with `MPI_THREAD_SERIALIZED`.
+/// Messages use `MPI_COMM_WORLD` with a dedicated tag.
 ///
-/// # A process that does not come
-/// MPI cannot take back a message that it has begun to move. So where other wires return [`TimedOut`](CollectiveError::TimedOut), or a
-/// message of another length than its buffer, this one reports the cause to the function given to [`join`](Self::join), and then aborts the whole
-/// job with `MPI_Abort`: [`exchange`](Wire::exchange) does not return. The time counts from the beginning of an exchange.
+/// # Processes that do not respond
+/// MPI cannot cancel a message that it has begun to transfer. So where other wires return
+/// [`TimedOut`](CollectiveError::TimedOut), or an error for a message whose length differs from its
+/// buffer, this one reports the cause to the function passed to [`join`](Self::join), and then
+/// aborts the whole job with `MPI_Abort`: [`exchange`](Wire::exchange) does not return. The timeout
+/// is measured from the beginning of an exchange.
 ///
 /// # Dropping
-/// A process that is done calls [`finish`](Self::finish). One that drops its wire before, by an error or a panic, aborts the job, as the
-/// others would wait for it in vain.
+/// A process that is done must call [`finish`](Self::finish). If it drops its wire before that,
+/// because of an error or a panic, it aborts the job, because the other processes would wait for it
+/// forever.
 ///
 /// # Cost
-/// While it waits for others it polls: for some 50 µs without a pause, then yielding its core to others, after 5 ms once in 50 µs.
+/// While it waits for other processes it polls: for about 50 µs without a pause, then yielding its
+/// core between polls, and after 5 ms once every 50 µs.
 ///
 /// # Examples
 /// ```no_run
@@ -51,7 +57,7 @@ use std::time::{Duration, Instant};
 /// # }
 /// ```
 pub struct MpiWire {
-    /// Nothing once it is finished.
+    /// `None` once the wire is finished.
     universe: Option<Universe>,
     process: usize,
     processes: usize,
@@ -73,23 +79,26 @@ pub struct MpiWire {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MpiError {
-    /// MPI can be started once in a process.
+    /// MPI can only be initialized once per process.
     JoinedBefore,
-    /// The MPI library is built for programs of one thread.
+    /// The MPI library was built for single-threaded programs.
     NoThreads,
 }
 
-/// Most bytes of one message, as MPI counts in an `int`: longer ones are sent in pieces.
+/// The maximum number of bytes per message, as MPI counts in an `int`: longer messages are sent in
+/// pieces.
 const PIECE: usize = 1 << 30;
 /// Distinguishes these messages from others in the same job.
 const TAG: i32 = 0x5048;
-/// A wait polls without a pause for `SPIN`, then yields between polls until `YIELD`, then sleeps for `NAP` between polls.
+/// A wait polls without a pause for `SPIN`, then yields between polls until `YIELD`, then sleeps
+/// for `NAP` between polls.
 const SPIN: Duration = Duration::from_micros(50);
 const YIELD: Duration = Duration::from_millis(5);
 const NAP: Duration = Duration::from_micros(50);
 
 impl MpiWire {
-    /// Starts MPI. `report` is called with the cause if this process aborts the job because another does not come.
+    /// Initializes MPI. `report` is called with the cause if this process aborts the job because
+    /// another process does not respond.
     ///
     /// # Errors
     /// [`MpiError`].
@@ -104,18 +113,18 @@ impl MpiWire {
         Ok(Self { universe: Some(universe), process, processes, timeout: None, report: Box::new(report) })
     }
 
-    /// Leaves the job; returns once all processes do.
+    /// Leaves the job; returns once all processes have left.
     pub fn finish(mut self) {
         drop(self.universe.take());
     }
 
-    /// Reduces `from` over all processes into `to` by `MPI_Allreduce`, which promises no order of its operands: to compare with. A mean is
-    /// a sum.
+    /// Reduces `from` over all processes into `to` with `MPI_Allreduce`, which does not guarantee
+    /// the order of its operands; for comparison. A mean is computed as a sum.
     ///
     /// # Panics
     /// If the lengths differ.
     pub fn all_reduce_by_mpi<T: Equivalence>(&self, from: &[T], to: &mut [T], op: Op) {
-        assert_eq!(from.len(), to.len(), "as many results as operands");
+        assert_eq!(from.len(), to.len(), "the number of results differs from the number of operands");
         let operation = match op {
             Op::Sum | Op::Mean => SystemOperation::sum(),
             Op::Min => SystemOperation::min(),
@@ -125,12 +134,12 @@ impl MpiWire {
         SimpleCommunicator::world().all_reduce_into(from, to, operation);
     }
 
-    /// Ends all processes of the job at once; this one's exit status is `status`.
+    /// Ends all processes of the job at once; the exit status of this one is `status`.
     pub fn abort(&self, status: i32) -> ! {
         SimpleCommunicator::world().abort(status)
     }
 
-    /// Waits until all requests of `peers` are done, or gives up.
+    /// Waits until all requests of `peers` are done, or until the timeout.
     fn wait(
         &self,
         requests: &mut RequestCollection<'_, [u8]>,
@@ -140,7 +149,7 @@ impl MpiWire {
         let mut pending = vec![true; peers.len()];
         let mut left = peers.len();
         while left > 0 {
-            // Not `test_some`, which rsmpi 0.8 gives the statuses of other requests.
+            // Not `test_some`: in rsmpi 0.8 it returns the statuses of other requests.
             if let Some((index, status, _)) = requests.test_any() {
                 pending[index] = false;
                 left -= 1;
@@ -177,7 +186,7 @@ fn missing(peers: &[Peer], pending: &[bool]) -> Vec<usize> {
     missing
 }
 
-/// The message that a request is for.
+/// The message that a request transfers.
 #[derive(Clone, Copy)]
 struct Peer {
     process: usize,
@@ -231,12 +240,12 @@ impl Wire for MpiWire {
     }
 }
 
-/// The pieces of a message; one, should it be empty.
+/// The pieces of a message; a single one if it is empty.
 fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.is_empty().then_some(bytes).into_iter().chain(bytes.chunks(PIECE))
 }
 
-/// As [`pieces`], to write.
+/// The same as [`pieces`], for writing.
 fn pieces_mut(bytes: &mut [u8]) -> impl Iterator<Item = &mut [u8]> {
     let empty = bytes.is_empty().then_some([].as_mut_slice());
     empty.into_iter().chain(bytes.chunks_mut(PIECE))
@@ -266,9 +275,9 @@ impl std::error::Error for MpiError {}
 impl fmt::Display for MpiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::JoinedBefore => "this process has joined an MPI job before; keep that one wire",
+            Self::JoinedBefore => "this process has already joined an MPI job; reuse the existing wire",
             Self::NoThreads => {
-                "the MPI library allows no calls from threads (MPI_THREAD_SERIALIZED); use Open MPI 4.1 or MPICH 4.0, or later"
+                "the MPI library does not support calls from threads (MPI_THREAD_SERIALIZED); use Open MPI 4.1 or MPICH 4.0, or later"
             }
         })
     }

@@ -1,8 +1,9 @@
-//! The communicator of a process: every process is a rank.
+//! The communicator of a process: each process is a rank.
 //!
-//! Each call is an exchange of headers, by which all processes learn each other's call, and then of segments: each process receives its own segment of
-//! everyone's values, combines them in the same tree as threads do, and sends the result to all. So `2(n−1)/n` of the values pass each
-//! process's end of the wire, each way, whatever `n`.
+//! Each call exchanges headers, by which all processes learn each other's call, and then segments:
+//! each process receives its own segment of every process's values, combines them in the same tree
+//! as threads do, and sends the result to all. So each process sends `2(n−1)/n` of the values and
+//! receives as many, for any `n`.
 
 use super::arithmetic::{BLOCK, Element, Float, Fold, Op, WeightedMean, With, reduce_slices};
 use super::communicator::{Operands, reduce_by, total_weight};
@@ -15,23 +16,28 @@ use std::any::{TypeId, type_name};
 use std::ops::Range;
 use std::time::Duration;
 
-/// The handle of one process, through which it meets the others: a [`Communicator`](super::Communicator) over a [`Wire`].
+/// The handle of one process, with which it communicates with the other processes: a
+/// [`Communicator`](super::Communicator) over a [`Wire`].
 ///
-/// Its methods mean what those of the communicator of threads mean, to the bit, with a process as a rank. Elements and values are plain bytes ([`Pod`]), aligned to 8 bytes at most; all processes must have the same
-/// byte order. Types that the reducer does not know are compared by their size.
+/// Its methods give the same bits as those of the communicator of threads, with a process as a
+/// rank. Elements and values are plain bytes ([`Pod`]), aligned to at most 8 bytes; all processes
+/// must have the same byte order. Types that the reducer does not know are compared by their size.
 ///
 /// # Errors
-/// [`Left`](CollectiveError::Left), [`Failed`](CollectiveError::Failed) and [`TimedOut`](CollectiveError::TimedOut) end the world: every
-/// later call fails with them. Calls that differ are a [`Mismatch`](CollectiveError::Mismatch) on every process, and leave the values
-/// untouched.
+/// [`Left`](CollectiveError::Left), [`Failed`](CollectiveError::Failed) and
+/// [`TimedOut`](CollectiveError::TimedOut) end the world: every later call fails with them. Calls
+/// that differ are a [`Mismatch`](CollectiveError::Mismatch) on every process, and leave the values
+/// unchanged.
 ///
-/// A process that panics or exits is a process that left, and so is one that returns early and drops its end of the wire. Its
-/// communicator does not end the world, as a process may make several over one wire: the wire is what the others miss. One that
-/// returns early because of an error calls [`fail`](Self::fail), which sends the others the reason.
+/// A process that panics or exits has left, and so has one that returns early and drops its end of
+/// the wire. Dropping the communicator does not end the world, because a process may create several
+/// over one wire: the other processes notice the loss of the wire. A process that returns early
+/// because of an error should call [`fail`](Self::fail), which sends the reason to the others.
 ///
 /// # Cost
-/// A call takes one latency of the wire for the headers; up to 64 bytes of values travel with them. More take another for the segments
-/// to come and one for the results to go. Memory for a segment of everyone is kept from call to call.
+/// A call takes one latency of the wire for the headers, which carry up to 64 bytes of values. More
+/// values take one latency to receive the segments and one to send the results. The memory for one
+/// segment of each process is kept between calls.
 ///
 /// # Examples
 /// ```
@@ -50,19 +56,19 @@ use std::time::Duration;
 /// ```
 pub struct ProcessCommunicator<'w> {
     wire: &'w mut dyn Wire,
-    /// Everyone's values of this process's segment, in whole words.
+    /// Every process's values of this process's segment, in whole words.
     buffer: Vec<u64>,
-    /// The reason why no further call is made.
+    /// The cause with which every further call fails.
     ended: Option<CollectiveError>,
 }
 
 impl<'w> ProcessCommunicator<'w> {
-    /// Makes one over a wire that nobody else uses meanwhile.
+    /// Creates a communicator over a wire that is not used elsewhere in the meantime.
     pub fn new(wire: &'w mut dyn Wire) -> Self {
         Self { wire, buffer: Vec::new(), ended: None }
     }
 
-    /// Returns this process, from 0.
+    /// Returns the number of this process, from 0.
     pub fn rank(&self) -> usize {
         self.wire.process()
     }
@@ -72,20 +78,22 @@ impl<'w> ProcessCommunicator<'w> {
         self.wire.processes()
     }
 
-    /// Sets how long each later call waits for other processes; `None` is without limit.
+    /// Sets how long each later call waits for other processes; `None` means no time limit.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.wire.set_timeout(timeout);
     }
 
-    /// Ends the world because this process cannot continue, between two calls: every other process's next call fails with
-    /// [`Failed`](CollectiveError::Failed), which holds the reason. Returns the cause that the world has ended for on this process, which
-    /// is another one if the world had ended before.
+    /// Ends the world because this process cannot continue; to be called between two collective
+    /// calls. The next call of every other process fails with [`Failed`](CollectiveError::Failed),
+    /// which holds the reason. Returns the cause that ended the world on this process, which is a
+    /// different one if the world had already ended.
     ///
-    /// If several processes fail before the same call, the others get the reason of the first of them, by number.
+    /// If several processes fail before the same call, the others receive the reason of the
+    /// lowest-numbered one.
     ///
     /// # Cost
-    /// Two messages to each other process. At most [`REASON_BYTES`](Self::REASON_BYTES) of the reason are sent, so that no wire waits for
-    /// a receiver.
+    /// Two messages to each other process. At most [`REASON_BYTES`](Self::REASON_BYTES) of the
+    /// reason are sent, so that no wire waits for a receiver.
     ///
     /// # Examples
     /// ```
@@ -113,7 +121,7 @@ impl<'w> ProcessCommunicator<'w> {
         let header = Header::of_failure(sent.len());
         for to in others(self.rank(), self.world_size()) {
             let outgoing = [header.as_bytes(), sent].map(|bytes| Outgoing { to, bytes });
-            // A process that cannot be reached is gone itself, and the others are sent the reason all the same.
+            // An unreachable process has ended itself, and the others are still sent the reason.
             let _ = self.wire.exchange(&outgoing, &mut []);
         }
         let cause = CollectiveError::Failed { rank: self.rank(), reason };
@@ -121,7 +129,7 @@ impl<'w> ProcessCommunicator<'w> {
         cause
     }
 
-    /// Most bytes of a reason that reach the other processes.
+    /// The maximum number of bytes of a reason that are sent to the other processes.
     pub const REASON_BYTES: usize = 1024;
 
     /// Waits until all processes have called it.
@@ -138,7 +146,7 @@ impl<'w> ProcessCommunicator<'w> {
     /// [`RootOutOfRange`](CollectiveError::RootOutOfRange), and those of [every call](Self#errors).
     ///
     /// # Cost
-    /// The root sends `n − 1` times the values.
+    /// The root sends the values `n − 1` times.
     pub fn broadcast<T: Pod>(&mut self, values: &mut [T], root: usize) -> Result<(), CollectiveError> {
         self.meet(Header::new::<T>(Operation::Broadcast, values.len()).with_root(root))?;
         let (rank, world_size) = (self.rank(), self.world_size());
@@ -153,25 +161,25 @@ impl<'w> ProcessCommunicator<'w> {
         self.exchange(&[], &mut [Incoming { from: root, bytes: bytemuck::cast_slice_mut(values) }])
     }
 
-    /// Copies every process's own [`segment`](super::segment()) of its values to all processes.
+    /// Copies each process's own [`segment`](super::segment()) of its values to all processes.
     ///
     /// # Errors
     /// Those of [every call](Self#errors).
     ///
     /// # Cost
-    /// `len·(n−1)/n` elements each way.
+    /// `len·(n−1)/n` elements in each direction.
     pub fn all_gather<T: Pod>(&mut self, values: &mut [T]) -> Result<(), CollectiveError> {
         self.meet(Header::new::<T>(Operation::AllGather, values.len()))?;
         self.gather(values)
     }
 
-    /// As [`Communicator::all_reduce`](super::Communicator::all_reduce).
+    /// Same as [`Communicator::all_reduce`](super::Communicator::all_reduce).
     ///
     /// # Errors
     /// [`MeanOfIntegers`](CollectiveError::MeanOfIntegers), and those of [every call](Self#errors).
     ///
     /// # Cost
-    /// `2·len·(n−1)/n` elements each way.
+    /// `2·len·(n−1)/n` elements in each direction.
     pub fn all_reduce<T: Element + Pod>(&mut self, values: &mut [T], op: Op) -> Result<(), CollectiveError> {
         let operation = Operation::AllReduce(op);
         if Header::holds(values) {
@@ -185,13 +193,13 @@ impl<'w> ProcessCommunicator<'w> {
         self.gather(values)
     }
 
-    /// As [`Communicator::reduce_scatter`](super::Communicator::reduce_scatter).
+    /// Same as [`Communicator::reduce_scatter`](super::Communicator::reduce_scatter).
     ///
     /// # Errors
-    /// As [`all_reduce`](Self::all_reduce).
+    /// Same as [`all_reduce`](Self::all_reduce).
     ///
     /// # Cost
-    /// `len·(n−1)/n` elements each way.
+    /// `len·(n−1)/n` elements in each direction.
     pub fn reduce_scatter<T: Element + Pod>(
         &mut self,
         values: &mut [T],
@@ -210,14 +218,15 @@ impl<'w> ProcessCommunicator<'w> {
         Ok(own)
     }
 
-    /// As [`Communicator::all_reduce_weighted_mean`](super::Communicator::all_reduce_weighted_mean).
+    /// Same as
+    /// [`Communicator::all_reduce_weighted_mean`](super::Communicator::all_reduce_weighted_mean).
     ///
     /// # Errors
     /// [`BadWeight`](CollectiveError::BadWeight), [`ZeroWeight`](CollectiveError::ZeroWeight),
     /// [`WeightOverflow`](CollectiveError::WeightOverflow), and those of [every call](Self#errors).
     ///
     /// # Cost
-    /// As [`all_reduce`](Self::all_reduce) of more than 64 bytes.
+    /// Same as [`all_reduce`](Self::all_reduce) of more than 64 bytes.
     pub fn all_reduce_weighted_mean<T: Float + Pod>(
         &mut self,
         values: &mut [T],
@@ -232,25 +241,26 @@ impl<'w> ProcessCommunicator<'w> {
         Ok(total)
     }
 
-    /// As [`Communicator::all_reduce_with`](super::Communicator::all_reduce_with).
+    /// Same as [`Communicator::all_reduce_with`](super::Communicator::all_reduce_with).
     ///
     /// # Errors
     /// Those of [every call](Self#errors).
     ///
     /// # Cost
-    /// As [`all_reduce`](Self::all_reduce) of more than 64 bytes.
+    /// Same as [`all_reduce`](Self::all_reduce) of more than 64 bytes.
     pub fn all_reduce_with<T: Pod>(
         &mut self,
         values: &mut [T],
         combine: impl Fn(T, T) -> T,
     ) -> Result<(), CollectiveError> {
         self.meet(Header::new::<T>(Operation::AllReduceWith, values.len()))?;
-        // A block of values of any size may not fit the stack.
+        // Values can have any size, so a block of them may not fit on the stack.
         self.scatter::<T, _, 1>(values, &With(combine))?;
         self.gather(values)
     }
 
-    /// Sends this process's header to all and returns everyone's, which are of the same call.
+    /// Sends this process's header to all processes and returns the headers of all, which describe
+    /// the same call.
     fn meet(&mut self, own: Header) -> Result<Vec<Header>, CollectiveError> {
         let (rank, world_size) = (self.rank(), self.world_size());
         let mut headers = vec![own; world_size];
@@ -273,7 +283,7 @@ impl<'w> ProcessCommunicator<'w> {
         Ok(headers)
     }
 
-    /// Receives why the process `rank` failed, and ends the world for that.
+    /// Receives the reason why the process `rank` failed, and ends the world with it.
     fn receive_failure(&mut self, rank: usize, len: usize) -> Result<CollectiveError, CollectiveError> {
         let mut bytes = vec![0; len];
         self.exchange(&[], &mut [Incoming { from: rank, bytes: &mut bytes }])?;
@@ -282,13 +292,13 @@ impl<'w> ProcessCommunicator<'w> {
         Ok(cause)
     }
 
-    /// Reduces this process's segment of everyone's values into its own values.
+    /// Reduces this process's segment of every process's values into its own values.
     fn scatter<T: Pod, R: Fold<T>, const N: usize>(
         &mut self,
         values: &mut [T],
         fold: &R,
     ) -> Result<(), CollectiveError> {
-        const { assert!(align_of::<T>() <= align_of::<u64>(), "elements are aligned to 8 bytes at most") };
+        const { assert!(align_of::<T>() <= align_of::<u64>(), "elements must be aligned to at most 8 bytes") };
         let (rank, world_size, len) = (self.rank(), self.world_size(), values.len());
         let own = segment(len, world_size, rank);
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -312,7 +322,8 @@ impl<'w> ProcessCommunicator<'w> {
         let exchanged = self.exchange(&outgoing, &mut incoming);
         if exchanged.is_ok() {
             let leaves = |rank: usize| &leaves[rank * own.len()..][..own.len()];
-            // Should the caller's function panic, the others wait for results that a later call must not take the place of.
+            // If the caller's function panics, the others still wait for results, and a later call
+            // must not send its own in their place.
             self.ended = Some(CollectiveError::Panicked { rank });
             reduce_slices::<T, R, N>(fold, world_size, leaves, &mut values[own.clone()]);
             self.ended = None;
@@ -321,14 +332,14 @@ impl<'w> ProcessCommunicator<'w> {
         exchanged
     }
 
-    /// Copies everyone's own segment to this process's values.
+    /// Copies each process's own segment to this process's values.
     fn gather<T: Pod>(&mut self, values: &mut [T]) -> Result<(), CollectiveError> {
         let (len, world_size) = (values.len(), self.world_size());
         let gathered = gather_parts(self.wire, values, |rank| segment(len, world_size, rank));
         gathered.inspect_err(|error| self.ended = Some(error.clone()))
     }
 
-    /// As that of the wire, which is not used again once it has failed.
+    /// Same as the wire's `exchange`; the wire is not used again once it has failed.
     fn exchange(
         &mut self,
         outgoing: &[Outgoing<'_>],
@@ -346,7 +357,7 @@ fn others(rank: usize, world_size: usize) -> impl Iterator<Item = usize> {
     (0..world_size).filter(move |other| *other != rank)
 }
 
-/// Everyone's segments of this process, reduced into its values.
+/// The segments of all processes that this process reduces into its values.
 struct SegmentReduction<'c, 'w, 'v, T> {
     communicator: &'c mut ProcessCommunicator<'w>,
     values: &'v mut [T],
@@ -358,7 +369,7 @@ impl<T: Element + Pod> Operands<T> for SegmentReduction<'_, '_, '_, T> {
     }
 }
 
-/// The values that travelled with the headers, reduced from element `first` on.
+/// The values sent with the headers, reduced from element `first` on.
 struct FromHeaders<'h, 'v, T> {
     headers: &'h [Header],
     first: usize,
@@ -374,8 +385,8 @@ impl<T: Element + Pod> Operands<T> for FromHeaders<'_, '_, T> {
     }
 }
 
-/// The call of a process, in 64-bit words: the operation, the element type, the length, the root, the bits of the weight, and
-/// few values.
+/// The call of a process, in 64-bit words: the operation, the element type, the length, the root,
+/// the bits of the weight, and a few values.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 struct Header([u64; 5 + PAYLOAD_BYTES / 8]);
@@ -387,7 +398,7 @@ const ROOT: usize = 3;
 const WEIGHT: usize = 4;
 const PAYLOAD: usize = 5;
 
-/// The operations by their word in a header.
+/// The operations, indexed by their word in a header.
 const OPERATIONS: [Operation; 15] = [
     Operation::Barrier,
     Operation::Broadcast,
@@ -409,7 +420,8 @@ const OPERATIONS: [Operation; 15] = [
 /// The word of a process that has failed, in place of an operation.
 const FAILURE: u64 = u64::MAX;
 
-/// The element types that have a word of their own; the word of any other is this many and its size.
+/// The element types with a word of their own; for any other type the word is the length of this
+/// list plus its size.
 fn elements() -> [(TypeId, &'static str); 8] {
     fn entry<T: 'static>() -> (TypeId, &'static str) {
         (TypeId::of::<T>(), type_name::<T>())
@@ -437,13 +449,14 @@ impl Header {
         let operation = OPERATIONS.iter().position(|known| *known == operation);
         let element = elements().iter().position(|(id, _)| *id == TypeId::of::<T>());
         let mut words = [0; 5 + PAYLOAD_BYTES / 8];
-        words[OPERATION] = operation.expect("processes have this operation") as u64;
+        words[OPERATION] = operation.expect("the operation is supported between processes") as u64;
         words[ELEMENT] = element.unwrap_or(elements().len() + size_of::<T>()) as u64;
         words[LEN] = len as u64;
         Self(words)
     }
 
-    /// Announces that its process has failed, for a reason of `len` bytes that follows in a message of its own.
+    /// Announces that this process has failed; the reason, of `len` bytes, follows in a separate
+    /// message.
     fn of_failure(len: usize) -> Self {
         let mut words = [0; 5 + PAYLOAD_BYTES / 8];
         words[OPERATION] = FAILURE;
@@ -451,7 +464,7 @@ impl Header {
         Self(words)
     }
 
-    /// The bytes of the reason, if its process has failed.
+    /// The length of the reason in bytes, if the process has failed.
     fn failure_len(&self) -> Option<usize> {
         (self.0[OPERATION] == FAILURE).then_some(self.0[LEN] as usize)
     }
@@ -470,13 +483,13 @@ impl Header {
         f64::from_bits(self.0[WEIGHT])
     }
 
-    /// Returns whether values are few enough to travel with a header.
+    /// Returns whether the values fit into a header.
     fn holds<T>(values: &[T]) -> bool {
         size_of_val(values) <= PAYLOAD_BYTES
     }
 
     /// # Panics
-    /// If the values are too many ([`holds`](Self::holds)).
+    /// If there are too many values ([`holds`](Self::holds)).
     fn with_values<T: Pod>(operation: Operation, values: &[T]) -> Self {
         let mut header = Self::new::<T>(operation, values.len());
         let bytes: &[u8] = bytemuck::cast_slice(values);
@@ -484,7 +497,7 @@ impl Header {
         header
     }
 
-    /// The values that travelled with it.
+    /// The values sent with the header.
     fn values<T: Pod>(&self) -> &[T] {
         let bytes = self.0[LEN] as usize * size_of::<T>();
         bytemuck::cast_slice(&bytemuck::cast_slice::<u64, u8>(&self.0[PAYLOAD..])[..bytes])
@@ -498,7 +511,8 @@ impl Header {
         bytemuck::cast_slice_mut(&mut self.0)
     }
 
-    /// Returns in what the call of another process differs from this one, that of process 0.
+    /// Returns the difference between this call, that of process 0, and the call of another
+    /// process.
     fn difference_to(&self, found: &Self) -> Option<Difference> {
         let differs = |word: usize| self.0[word] != found.0[word];
         if differs(OPERATION) {
@@ -519,6 +533,6 @@ impl Header {
     }
 
     fn element(&self) -> &'static str {
-        elements().get(self.0[ELEMENT] as usize).map_or("a type of the caller's own", |(_, name)| name)
+        elements().get(self.0[ELEMENT] as usize).map_or("a custom type", |(_, name)| name)
     }
 }

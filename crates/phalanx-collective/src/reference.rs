@@ -1,15 +1,17 @@
-//! The slow, obvious, serial versions, which define the collective operations.
+//! The simple, slow, serial versions, which define the collective operations.
 //!
-//! Each takes what every rank brings, in rank order, and returns what every rank holds afterwards. Tests compare the
-//! reducer with them bit by bit (the payload of a NaN excepted, which IEEE 754 leaves open).
+//! Each takes the values of every rank, in rank order, and returns the values that every rank holds
+//! afterwards. Tests compare the reducer with them bit by bit (except for the payload of a NaN,
+//! which IEEE 754 does not specify).
 //!
-//! All panic if there are no ranks or their lengths differ.
+//! All of them panic if there are no ranks or their lengths differ.
 
 use super::arithmetic::{Element, Float, Op};
 use super::error::CollectiveError;
 use super::tree::segment;
 
-/// Combines the leaves, at least one, in the fixed tree: level by level, neighbours in pairs, an odd last one kept.
+/// Combines the leaves, at least one, in the fixed tree: level by level, neighbours in pairs; an
+/// odd last one is kept.
 ///
 /// # Panics
 /// If there are no leaves.
@@ -69,12 +71,14 @@ pub fn all_reduce<T: Element>(ranks: &[Vec<T>], op: Op) -> Result<Vec<T>, Collec
     Ok(roots.map(finish).collect())
 }
 
-/// Defines [`all_reduce_weighted_mean`](super::Communicator::all_reduce_weighted_mean), without the total.
+/// Defines [`all_reduce_weighted_mean`](super::Communicator::all_reduce_weighted_mean), without the
+/// total.
 ///
 /// # Panics
-/// If there are no ranks, their lengths differ, or there is not one weight for each.
+/// If there are no ranks, their lengths differ, or the number of weights differs from the number of
+/// ranks.
 pub fn weighted_mean<T: Float>(ranks: &[Vec<T>], weights: &[f64]) -> Vec<T> {
-    assert_eq!(ranks.len(), weights.len(), "one weight for each rank");
+    assert_eq!(ranks.len(), weights.len(), "the number of weights differs from the number of ranks");
     let add = |left, right| left + right;
     let total = combine_in_tree(weights.to_vec(), add);
     let leaf = |(value, &weight): (T, &f64)| if weight == 0.0 { -0.0 } else { weight * value.to_f64() };
@@ -84,10 +88,10 @@ pub fn weighted_mean<T: Float>(ranks: &[Vec<T>], weights: &[f64]) -> Vec<T> {
         .collect()
 }
 
-/// Defines [`reduce_scatter`](super::Communicator::reduce_scatter): one vector for each rank.
+/// Defines [`reduce_scatter`](super::Communicator::reduce_scatter): returns one vector per rank.
 ///
 /// # Errors
-/// As [`all_reduce`].
+/// Same as [`all_reduce`].
 ///
 /// # Panics
 /// If there are no ranks or their lengths differ.
@@ -110,7 +114,7 @@ pub fn all_gather<T: Copy>(ranks: &[Vec<T>]) -> Vec<T> {
     (0..ranks.len()).flat_map(|rank| ranks[rank][segment(len, ranks.len(), rank)].to_vec()).collect()
 }
 
-/// For each index, the element of every rank.
+/// The elements of all ranks at each index.
 fn elements<T: Copy>(ranks: &[Vec<T>]) -> impl Iterator<Item = Vec<T>> + '_ {
     let len = ranks[0].len();
     assert!(ranks.iter().all(|values| values.len() == len), "the lengths of the ranks differ");

@@ -1,21 +1,26 @@
 //! The round: all ranks arrive, each works, all depart. Every collective call is one round.
 //!
-//! **Arriving.** Each rank publishes its [`Call`] in a slot of its own and counts itself at the gate of arrivals. The
-//! rank that completes the count opens the round; up to that instant it can fail (a rank left or panicked, an abort, a
-//! timeout), and which of the two happened is decided by one atomic word, so all ranks agree. Then every rank compares
-//! all calls, and as all see the same calls, all come to the same verdict.
+//! **Arriving.** Each rank publishes its [`Call`] in its own slot and counts itself at the arrivals
+//! gate. The rank that completes the count opens the round. Until that moment the round can fail (a
+//! rank left or panicked, an abort, a timeout). A single atomic word decides whether it opens or
+//! fails, so all ranks agree. Then every rank compares all calls; as all see the same calls, all
+//! reach the same conclusion.
 //!
-//! **Working.** Calls may lend memory: until all have departed, any rank may read or write it.
+//! **Working.** Calls may lend memory: until all ranks have departed, any rank may read or write
+//! it.
 //!
-//! **Departing** cannot fail and has no timeout: a rank inside arithmetic is waited for, as its pointers into the
-//! memory of others stay in use. A panic in the work is caught, recorded, and resumed after the departure.
+//! **Departing** cannot fail and has no timeout: the others wait for a rank that is still
+//! computing, because it still uses its pointers into their memory. A panic in the work is caught,
+//! recorded, and resumed after the departure.
 //!
-//! # Why two calls per slot
+//! # Two calls per slot
 //!
-//! A rank publishes the call of round `g + 2` only after round `g + 1` opened, for which every rank had arrived in
-//! `g + 1`, that is, was done with the calls of round `g`. With two calls in each slot, used in turn, nobody overwrites
-//! what somebody still reads, and a round without lent memory needs no departure at all. A call that fails leaves the
-//! count of rounds as it is and so writes to the same place again, which nobody reads as that round never opens.
+//! A rank publishes the call of round `g + 2` only after round `g + 1` has opened, for which every
+//! rank must have arrived in `g + 1`, and so be done with the calls of round `g`. With two calls in
+//! each slot, used alternately, no rank overwrites a call that another still reads, and a round
+//! without lent memory needs no departure at all. A failed call does not advance the count of
+//! rounds, so the next call is written to the same place, which no rank reads because that round
+//! never opens.
 #![allow(unsafe_code)] // Slots are written by one rank and read by all, ordered by the gate of arrivals.
 
 use super::error::{CollectiveError, Difference, Operation};
@@ -26,19 +31,19 @@ use std::any::TypeId;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-/// The bytes of a payload: one cache line.
+/// The size of a payload in bytes: one cache line.
 pub(super) const PAYLOAD_BYTES: usize = 64;
 
-/// The call that a rank publishes as it arrives. 64 bytes, one cache line.
+/// The call that a rank publishes on arrival. 64 bytes, one cache line.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call {
     operation: Operation,
-    /// The payload next to this call holds a copy of its `len` elements.
+    /// True if the payload next to this call holds a copy of its `len` elements.
     has_payload: bool,
     element: TypeId,
     element_name: fn() -> &'static str,
     pub(super) len: usize,
-    /// The root of a broadcast, the address of the shared value of an update; 0 otherwise.
+    /// The root of a broadcast or the address of the shared value of an update; 0 otherwise.
     subject: usize,
     pub(super) weight: f64,
     /// The memory lent to the round: `len` elements to read and write, or one value to read.
@@ -46,7 +51,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// A call that lends nothing (yet: see [`Loan`](super::loan::Loan)).
+    /// Creates a call that lends nothing (until [`Loan`](super::loan::Loan) adds memory to it).
     pub(super) fn new<T: 'static>(operation: Operation, len: usize) -> Self {
         Self {
             operation,
@@ -72,7 +77,7 @@ impl Call {
         Self { data, ..self }
     }
 
-    /// Returns whether the call is about `len` values of `T`.
+    /// Returns whether the call describes `len` values of `T`.
     pub(super) fn lends_slice_of<T: 'static>(&self, len: usize) -> bool {
         self.element == TypeId::of::<T>() && self.len == len
     }
@@ -95,27 +100,27 @@ impl Call {
     }
 }
 
-/// A call, and a copy of its values where they are few.
+/// A call, and a copy of its values if there are few enough.
 #[derive(Debug)]
 struct Offer {
     call: UnsafeCell<Call>,
     payload: UnsafeCell<[u64; PAYLOAD_BYTES / 8]>,
 }
 
-/// The place where one rank publishes its calls.
+/// The memory in which one rank publishes its calls.
 #[derive(Debug)]
 struct RankSlot {
-    /// The number of rounds the rank has announced itself for.
+    /// The number of rounds that the rank has announced.
     announced: CachePadded<AtomicU64>,
-    /// Those of even and of odd rounds.
+    /// The offers of even and of odd rounds.
     offers: [CachePadded<Offer>; 2],
 }
 
-// SAFETY: an offer is written by its own rank before that rank arrives and read by all after the round opened (ordered
-// by the gate of arrivals); it is written again two rounds later (see the head of this file). The pointer in a call is
-// followed only by `loan`, which argues why it may.
+// SAFETY: an offer is written by its own rank before that rank arrives and read by all after the
+// round has opened (ordered by the arrivals gate); it is written again two rounds later (see the
+// module docs). Only `loan` dereferences the pointer in a call, and documents why this is sound.
 unsafe impl Sync for RankSlot {}
-// SAFETY: as above; a slot owns nothing that is tied to a thread.
+// SAFETY: as above; a slot owns nothing that is bound to a thread.
 unsafe impl Send for RankSlot {}
 
 impl RankSlot {
@@ -129,26 +134,27 @@ impl RankSlot {
         Self { announced: CachePadded::new(AtomicU64::new(0)), offers: [offer(), offer()] }
     }
 
-    /// True from shortly before the rank is counted in round `round`.
+    /// True from just before the rank is counted in round `round`.
     fn is_announced(&self, round: u64) -> bool {
         self.announced.load(Ordering::Relaxed) > round
     }
 }
 
-/// The state that all ranks of one world share.
+/// The state shared by all ranks of a world.
 ///
-/// Two gates count in step with the rounds: a round opens when all have arrived, and its memory is free again when all
-/// have departed. The flag of `arrivals` means that the world failed; it goes up only under the lock of `cause`, so
-/// whoever sees it finds a cause there. The flag of `departures` means that the round that departs was broken by a panic.
+/// Two gates count in step with the rounds: a round opens when all ranks have arrived, and its
+/// memory is free again when all have departed. The flag of `arrivals` means that the world failed;
+/// it is only set under the lock of `cause`, so whoever sees it finds a cause there. The flag of
+/// `departures` means that a panic broke the round that is departing.
 #[derive(Debug)]
 pub(super) struct WorldState {
     arrivals: Gate,
     departures: Gate,
-    /// The first reason why the world failed, never replaced.
+    /// The first reason why the world failed; never replaced.
     cause: Mutex<Option<CollectiveError>>,
     /// One for each rank.
     slots: Box<[RankSlot]>,
-    /// The number of looks of a waiting rank before it sleeps.
+    /// The number of times a waiting rank polls before it sleeps.
     spins: u32,
 }
 
@@ -177,16 +183,16 @@ impl WorldState {
         }
     }
 
-    /// Returns why the world failed.
+    /// Returns the reason why the world failed.
     ///
     /// # Panics
-    /// If it did not.
+    /// If the world has not failed.
     #[cold]
     pub(super) fn cause(&self) -> CollectiveError {
-        self.failure().expect("the flag goes up only after a cause was stored")
+        self.failure().expect("the flag is set only after a cause was stored")
     }
 
-    /// Returns why the world failed, if it did.
+    /// Returns the reason why the world failed, if it has.
     pub(super) fn failure(&self) -> Option<CollectiveError> {
         self.cause.lock().clone()
     }
@@ -201,10 +207,12 @@ impl WorldState {
         }
     }
 
-    /// Ends the world for lack of ranks, unless the round opened or the world failed meanwhile.
+    /// Ends the world because of missing ranks, unless the round has opened or the world has failed
+    /// in the meantime.
     ///
-    /// A rank announces itself before it is counted, so those not announced are missing for certain. If all are
-    /// announced but not all counted, the last one is between the two and about to open the round.
+    /// A rank announces itself before it is counted, so ranks that are not announced are certainly
+    /// missing. If all are announced but not all counted, the last one is between the two and about
+    /// to open the round.
     #[cold]
     fn give_up(&self, round: u64, target: u64, waited: Duration) -> Result<(), CollectiveError> {
         loop {
@@ -230,15 +238,15 @@ impl WorldState {
     }
 }
 
-/// The place of one rank in its world: what all ranks share, and how far this one has come.
+/// The place of one rank in its world: the state shared by all ranks, and the progress of this one.
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) state: Arc<WorldState>,
     pub(super) rank: usize,
     pub(super) timeout: Option<Duration>,
-    /// The number of rounds that opened with this rank.
+    /// The number of opened rounds in which this rank took part.
     rounds: u64,
-    /// The number of them that ended in a departure; the same on all ranks.
+    /// The number of these that ended with a departure; the same on all ranks.
     departures: u64,
 }
 
@@ -256,8 +264,8 @@ impl Seat {
     }
 }
 
-/// An opened round in which all ranks made the same call. It borrows the rank's seat, so that the rank cannot arrive
-/// in another round, and so overwrite its slot, while this one is in use.
+/// An open round in which all ranks made the same call. It borrows the rank's seat, so that the
+/// rank cannot arrive in another round, and so overwrite its slot, while this one is in use.
 #[derive(Debug)]
 pub(super) struct Round<'c> {
     seat: &'c mut Seat,
@@ -265,30 +273,32 @@ pub(super) struct Round<'c> {
     parity: usize,
 }
 
-/// Arrives with `call`, waits for the others, compares.
+/// Arrives with `call`, waits for the other ranks and compares the calls.
 pub(super) fn arrive(seat: &mut Seat, call: Call) -> Result<Round<'_>, CollectiveError> {
     seat.offer().call.with_mut(|slot| {
-        // SAFETY: only this rank writes its offer, and nobody reads it any more (head of this file).
+        // SAFETY: only this rank writes its offer, and no rank reads it any more (see the module
+        // docs).
         unsafe { slot.write(call) }
     });
     meet(seat)
 }
 
-/// As [`arrive`], with a copy of `values`, which must be few enough: see [`fits_payload`].
+/// Same as [`arrive`], with a copy of `values`, which must fit: see [`fits_payload`].
 pub(super) fn arrive_with_payload<'c, T: Copy + Send + Sync + 'static>(
     seat: &'c mut Seat,
     operation: Operation,
     values: &[T],
 ) -> Result<Round<'c>, CollectiveError> {
-    assert!(fits_payload(values), "{} elements do not fit a slot", values.len());
+    assert!(fits_payload(values), "{} elements do not fit into a slot", values.len());
     seat.offer().payload.with_mut(|payload| {
-        // SAFETY: as in `arrive`; the values fit and are aligned no stricter than a u64, asserted above.
+        // SAFETY: as in `arrive`; the values fit and their alignment is at most that of a u64, as
+        // asserted above.
         unsafe { payload.cast::<T>().copy_from_nonoverlapping(values.as_ptr(), values.len()) }
     });
     arrive(seat, Call { has_payload: true, ..Call::new::<T>(operation, values.len()) })
 }
 
-/// True if `values` are few enough to be copied into a slot.
+/// Returns whether `values` fit into a slot.
 pub(super) fn fits_payload<T>(values: &[T]) -> bool {
     size_of_val(values) <= PAYLOAD_BYTES && align_of::<T>() <= align_of::<u64>()
 }
@@ -316,27 +326,24 @@ impl Round<'_> {
         self.seat.state.size()
     }
 
-    /// Returns the call that `rank` published as it arrived.
+    /// Returns the call that `rank` published on arrival.
     #[inline]
     pub(super) fn call(&self, rank: usize) -> Call {
         self.seat.state.slots[rank].offers[self.parity].call.with(|call| {
-            // SAFETY: the round is open, so `rank` wrote this before it arrived, and it does not write here again
-            // before this rank has arrived in the next round, which this borrow of the seat rules out.
+            // SAFETY: the round is open, so `rank` wrote this before it arrived, and it does not
+            // write here again until this rank has arrived in the next round, which this borrow of
+            // the seat prevents.
             unsafe { *call }
         })
     }
 
-    /// Returns what `rank` brought with [`arrive_with_payload`].
+    /// Returns the values that `rank` passed to [`arrive_with_payload`].
     ///
     /// # Panics
-    /// If it brought nothing, or elements of another type.
+    /// If it passed no values, or elements of another type.
     pub(super) fn payload<T: Copy + Send + Sync + 'static>(&self, rank: usize) -> &[T] {
         let call = self.call(rank);
-        assert!(
-            call.has_payload && call.element == TypeId::of::<T>(),
-            "{} brings no payload",
-            call.operation
-        );
+        assert!(call.has_payload && call.element == TypeId::of::<T>(), "{} has no payload", call.operation);
         self.seat.state.slots[rank].offers[self.parity].payload.with(|payload| {
             // SAFETY: as in `call`; `rank` wrote `len` elements of type T before it arrived.
             unsafe { std::slice::from_raw_parts(payload.cast::<T>(), call.len) }
@@ -353,10 +360,11 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Runs `work`, then waits until the work of all ranks has ended. Must follow every arrival that lends memory,
-    /// unless all ranks turn back.
+    /// Runs `work`, then waits until the work of all ranks has ended. Must follow every arrival
+    /// that lends memory, unless all ranks return early.
     ///
-    /// If the work of any rank panics, the world ends, the panic is resumed on that rank and the others get the error.
+    /// If the work of any rank panics, the world ends, the panic is resumed on that rank and the
+    /// others get the error.
     pub(super) fn work<R>(self, work: impl FnOnce(&Self) -> R) -> Result<R, CollectiveError> {
         let outcome = catch_unwind(AssertUnwindSafe(|| work(&self)));
         let state = &*self.seat.state;
@@ -366,8 +374,9 @@ impl Round<'_> {
         }
         let target = (self.seat.departures + 1) * self.world_size() as u64;
         state.departures.depart(target);
-        // Only a panic of this round or an earlier one can be seen here: the next opens only once this rank arrives.
-        let broken = state.departures.wait_whatever(target, state.spins).is_flagged();
+        // Only a panic of this round or an earlier one is visible here: the next round opens only
+        // once this rank arrives.
+        let broken = state.departures.wait_despite_flag(target, state.spins).is_flagged();
         self.seat.departures += 1;
         match outcome {
             Err(panic) => resume_unwind(panic),

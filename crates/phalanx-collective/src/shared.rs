@@ -1,26 +1,29 @@
-//! Values that exist once: read by all ranks between rounds, written by each rank in its own segment.
+//! Values that exist once: all ranks read them between rounds, and each rank writes its own
+//! segment.
 //!
-//! # Why this is sound
+//! # Soundness
 //!
-//! - [`Shared::read`] borrows a communicator for as long as the slice is used; [`Communicator::update`] borrows it
-//!   exclusively. So a rank that has arrived in an update holds no slice from `read` made with its communicator.
-//! - An update opens only when every rank of the world has arrived in it, with the same shared value. So while it is
-//!   open, no communicator of this world is free to be read with, and no slice from `read` exists anywhere.
-//!   A communicator that was forgotten or dropped never arrives, so the update never opens.
-//! - `update` gives each rank its own segment and segments are disjoint (the cuts ascend, which `new` checks). The
-//!   exclusive slice lives no longer than the work, and no rank returns from `update`, not even by a panic, before the
-//!   work of all ranks has ended.
+//! - [`Shared::read`] borrows a communicator for as long as the slice is used;
+//!   [`Communicator::update`] borrows it exclusively. So a rank that has arrived in an update holds
+//!   no slice that it obtained from `read` with its communicator.
+//! - An update opens only when every rank of the world has arrived in it, with the same shared
+//!   value. So while it is open, every communicator of this world is borrowed, and no slice from
+//!   `read` exists. A communicator that was forgotten or dropped never arrives, so the update never
+//!   opens.
+//! - `update` gives each rank its own segment, and segments are disjoint (the cuts ascend, which
+//!   `new` checks). The exclusive slice does not outlive the work, and no rank returns from
+//!   `update`, even by a panic, before the work of all ranks has ended.
 //! - The gates order the writes of a round before every read that follows it.
-//! - [`Communicator::rewrite`] opens in the same way, and gives all values to rank 0 alone.
-//! - A read with a communicator of another world proves nothing and is refused.
+//! - [`Communicator::rewrite`] opens in the same way, and gives all values to rank 0 only.
+//! - A read with a communicator of another world would prove nothing and is rejected.
 //!
-//! Nothing above asks whether the world has ended, so a read may come after that: an update that did not open wrote nothing,
-//! and one that opened has ended before any rank returns from it.
+//! None of this depends on whether the world has ended, so a read may follow the end: an update
+//! that did not open wrote nothing, and one that opened has ended before any rank returns from it.
 //!
-//! # Why no rank reads what was written in part
+//! # No rank reads partly written values
 //!
-//! If the work of one rank panics, the update fails on every rank, and each rank marks the value torn before it returns
-//! from `update`. So a rank that reads after that update finds its own mark.
+//! If the work of one rank panics, the update fails on every rank, and each rank marks the value
+//! torn before it returns from `update`. So a rank that reads after that update finds its own mark.
 #![allow(unsafe_code)] // The params would otherwise be copied to every rank in every step.
 
 use super::communicator::{Communicator, World};
@@ -31,10 +34,10 @@ use super::sync::{Arc, AtomicBool, Ordering, UnsafeElement};
 use super::tree::segment;
 use std::ops::Range;
 
-/// One copy of values that all ranks read between rounds, and each rank writes its own segment of inside
-/// [`Communicator::update`].
+/// One copy of values that all ranks read between rounds, and of which each rank writes its own
+/// segment inside [`Communicator::update`].
 ///
-/// A slice that was read cannot be kept over an update:
+/// A slice that was read cannot be kept across an update:
 /// ```compile_fail
 /// # use phalanx_collective::{Shared, World};
 /// let world = World::new(1)?;
@@ -51,12 +54,13 @@ pub struct Shared<T> {
     values: Box<[UnsafeElement<T>]>,
     /// `world_size + 1` ascending indices, of which the last is at most the number of values.
     cuts: Box<[usize]>,
-    /// Set if a rank panicked inside an update.
+    /// True if a rank panicked inside an update.
     torn: AtomicBool,
 }
 
-// SAFETY: the values are reached through `read`, by all ranks at once (hence T: Sync), and through `update`, by one rank
-// each on its own thread (hence T: Send), never both at a time: see the head of this file.
+// SAFETY: the values are accessed through `read`, by all ranks at once (hence T: Sync), and through
+// `update`, by one rank each on its own thread (hence T: Send), never both at a time: see the
+// module docs.
 unsafe impl<T: Send + Sync> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
@@ -64,14 +68,16 @@ impl<T> Shared<T> {
     ///
     /// # Errors
     /// [`CutCount`](CollectiveError::CutCount) unless there are `world_size + 1` cuts,
-    /// [`CutOutOfOrder`](CollectiveError::CutOutOfOrder) unless they ascend from 0 to the number of values.
+    /// [`CutOutOfOrder`](CollectiveError::CutOutOfOrder) unless they ascend from 0 to the number of
+    /// values.
     pub fn new(world: &World, values: Vec<T>, cuts: Vec<usize>) -> Result<Self, CollectiveError> {
         check_cuts(&cuts, world.size(), (0, values.len()), values.len())?;
         Ok(Self::cut(world, values, cuts))
     }
 
-    /// As [`new`](Self::new), where the ranks own a part of the values only: from the first cut to the last. The rest, which others than
-    /// this world's ranks compute, is written by [`rewrite`](Communicator::rewrite).
+    /// Same as [`new`](Self::new), but the ranks own only a part of the values: from the first cut
+    /// to the last. [`rewrite`](Communicator::rewrite) writes the rest, which is computed outside
+    /// this world.
     ///
     /// # Errors
     /// [`CutCount`](CollectiveError::CutCount) unless there are `world_size + 1` cuts,
@@ -102,7 +108,7 @@ impl<T> Shared<T> {
         }
     }
 
-    /// Shares `values` between the ranks of `world`, cut as [`segment`](super::segment()) does.
+    /// Shares `values` between the ranks of `world`, divided as in [`segment`](super::segment()).
     pub fn even(world: &World, values: Vec<T>) -> Self {
         let (len, size) = (values.len(), world.size());
         let ends = (0..size).map(|rank| segment(len, size, rank).end);
@@ -110,12 +116,13 @@ impl<T> Shared<T> {
         Self::new(world, values, cuts).expect("segments are contiguous, ascend and cover everything")
     }
 
-    /// Returns all values, as the last update left them, to be read until this rank's next collective call. Needs no other
-    /// rank: it succeeds also after the world has ended, for whatever cause but a panic inside an update of this value.
+    /// Returns all values, as the last update left them; they can be read until this rank's next
+    /// collective call. Needs no other rank: it also succeeds after the world has ended, unless the
+    /// cause was a panic inside an update of this value.
     ///
     /// # Errors
-    /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld). If the value [is torn](Self::is_torn), the cause that the world
-    /// has ended for.
+    /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld). If the value [is torn](Self::is_torn),
+    /// the cause that ended the world.
     ///
     /// # Cost
     /// One atomic load.
@@ -128,25 +135,28 @@ impl<T> Shared<T> {
             return Err(self.state.cause());
         }
         let start = self.values.as_ptr().cast::<T>();
-        // SAFETY: a cell has the layout of its value; nobody writes while `communicator` is borrowed (head of this file).
+        // SAFETY: a cell has the layout of its value; nobody writes while `communicator` is
+        // borrowed (head of this file).
         Ok(unsafe { std::slice::from_raw_parts(start, self.values.len()) })
     }
 
     /// Returns the indices of the values that `rank` writes.
     ///
     /// # Panics
-    /// If there is no such rank.
+    /// If `rank` does not exist.
     #[inline]
     pub fn segment(&self, rank: usize) -> Range<usize> {
         self.cuts[rank]..self.cuts[rank + 1]
     }
 
-    /// Returns true if a rank panicked inside an update, so that segments may be written in part.
+    /// Returns whether a rank panicked inside an update, so that segments may be only partly
+    /// written.
     pub fn is_torn(&self) -> bool {
         self.torn.load(Ordering::Acquire)
     }
 
-    /// Returns the values, also of a failed world: as the last update left them, unless [`is_torn`](Self::is_torn).
+    /// Returns the values, even if the world has failed: as the last update left them, unless
+    /// [`is_torn`](Self::is_torn).
     pub fn into_inner(self) -> Vec<T> {
         self.values.into_vec().into_iter().map(UnsafeElement::into_inner).collect()
     }
@@ -156,17 +166,19 @@ impl<T> Shared<T> {
     }
 
     /// # Safety
-    /// Until the slice is dropped nobody else reads or writes values in `range`.
-    #[allow(clippy::mut_from_ref)] // The exclusiveness is that of the range, which the caller answers for.
+    /// Until the slice is dropped, nothing else reads or writes the values in `range`.
+    #[allow(clippy::mut_from_ref)] // The range is exclusive, which the caller guarantees.
     unsafe fn range_mut(&self, range: Range<usize>) -> &mut [T] {
         let cells = &self.values[range];
         let start = cells.as_ptr().cast::<T>().cast_mut();
-        // SAFETY: a cell has the layout of its value and allows writing behind `&`; the caller has it to itself.
+        // SAFETY: a cell has the layout of its value and allows writing through `&`; the caller has
+        // exclusive access.
         unsafe { std::slice::from_raw_parts_mut(start, cells.len()) }
     }
 }
 
-/// Checks that the cuts ascend, the first being at most `ends.0` and the last at least `ends.1`.
+/// Checks that the cuts ascend, and that the first is at most `ends.0` and the last at least
+/// `ends.1`.
 fn check_cuts(
     cuts: &[usize],
     world_size: usize,
@@ -187,11 +199,12 @@ fn check_cuts(
     Ok(())
 }
 
-/// Marks a shared value torn when dropped, unless mended before: also while a panic unwinds.
+/// Marks a shared value as torn when dropped, unless disarmed before; also works while a panic
+/// unwinds.
 struct TearGuard<'a>(&'a AtomicBool);
 
 impl TearGuard<'_> {
-    /// Leaves the value torn unless the work of all ranks came to its end.
+    /// Leaves the value marked as torn unless the work of all ranks completed.
     fn end<R>(self, outcome: Result<R, CollectiveError>) -> Result<R, CollectiveError> {
         if outcome.is_ok() {
             std::mem::forget(self);
@@ -207,15 +220,16 @@ impl Drop for TearGuard<'_> {
 }
 
 impl Communicator {
-    /// Lends `own` to all ranks and runs `work`, which sees everyone's value and may write this rank's segment of
-    /// `shared`.
+    /// Lends `own` to all ranks and runs `work`, which can read the values of all ranks and write
+    /// this rank's segment of `shared`.
     ///
     /// # Errors
-    /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld), and as [`lend`](Self::lend). If the work of any rank
-    /// panics, segments may be written in part and [`Shared::is_torn`] is true.
+    /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld), and those of [`lend`](Self::lend). If
+    /// the work of any rank panics, segments may be only partly written and [`Shared::is_torn`] is
+    /// true.
     ///
     /// # Panics
-    /// As [`lend`](Self::lend).
+    /// Same as [`lend`](Self::lend).
     ///
     /// # Examples
     /// ```
@@ -251,24 +265,27 @@ impl Communicator {
         if is_foreign {
             return Err(CollectiveError::NotOfThisWorld);
         }
-        // A rank that panics itself learns of it before it unwinds, the others by the error.
+        // If this rank panics, the guard marks the value during unwinding; the other ranks do so
+        // when they get the error.
         let tear = TearGuard(&shared.torn);
         let outcome = loan.work(|peers| {
-            // SAFETY: the round is open, so all communicators of this world are in `update` with this very value (the
-            // calls were compared by address) and nobody holds a borrow from `read`; each rank takes its own segment.
+            // SAFETY: the round is open, so all communicators of this world are in `update` with
+            // this very value (the calls were compared by address) and no borrow from `read`
+            // exists; each rank takes its own segment.
             work(peers, unsafe { shared.range_mut(shared.segment(rank)) })
         });
         tear.end(outcome)
     }
 
-    /// Lets rank 0 write all values of `shared`, whoever owns them; it alone runs `work`, and returns the result of that.
+    /// Lets rank 0 write all values of `shared`, regardless of their owners; only rank 0 runs
+    /// `work`, and gets its result.
     ///
     /// # Errors
-    /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld), and as [`lend`](Self::lend). If the work panics, the values may be written in
-    /// part and [`Shared::is_torn`] is true.
+    /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld), and those of [`lend`](Self::lend). If
+    /// the work panics, the values may be only partly written and [`Shared::is_torn`] is true.
     ///
     /// # Panics
-    /// As [`lend`](Self::lend).
+    /// Same as [`lend`](Self::lend).
     ///
     /// # Examples
     /// See [`Shared::within`].
@@ -285,7 +302,7 @@ impl Communicator {
         }
         let tear = TearGuard(&shared.torn);
         let outcome = loan.work(|_| {
-            // SAFETY: as in `update`, but rank 0 takes everything and the others nothing.
+            // SAFETY: as in `update`, but rank 0 takes all values and the others none.
             (rank == 0).then(|| work(unsafe { shared.range_mut(0..shared.values.len()) }))
         });
         tear.end(outcome)

@@ -1,13 +1,16 @@
-//! The locks, atomics, cells, hints and clock of the reducer, named in one place so that a model checker's can stand in for them.
+//! The locks, atomics, cells, hints and clock of the reducer, collected in one place so that those
+//! of a model checker can replace them.
 //!
-//! `reliability/models` builds the reducer with `--cfg phalanx_models` and those of loom or of shuttle, and describes what is checked.
+//! `reliability/models` builds the reducer with `--cfg phalanx_models` and the types of loom or
+//! shuttle, and documents what is checked.
 
 #[cfg(not(phalanx_models))]
 pub(super) use self::real::*;
 #[cfg(phalanx_models)]
 pub(super) use crate::watched::*;
 
-/// The cell around each element of a [`Shared`](super::Shared) value, of which whole runs are borrowed at a time.
+/// The cell around each element of a [`Shared`](super::Shared) value; contiguous ranges of them are
+/// borrowed at a time.
 pub(super) use std::cell::UnsafeCell as UnsafeElement;
 
 #[cfg(not(phalanx_models))]
@@ -19,10 +22,11 @@ mod real {
     pub use std::thread::yield_now;
     pub use std::time::Instant;
 
-    /// The looks of a rank before it sleeps, where spinning pays at all.
+    /// The number of times a rank polls before it sleeps, if spinning is worthwhile at all.
     pub const SPINS: u32 = 1000;
 
-    /// A cell whose every access is bracketed by a closure, the form in which model checkers watch them.
+    /// A cell in which every access is bracketed by a closure, which lets model checkers observe
+    /// it.
     #[derive(Debug)]
     pub struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 

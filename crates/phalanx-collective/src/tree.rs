@@ -1,16 +1,17 @@
-//! The segments of a flat vector, one per rank, and the fixed binary tree in which everything is combined.
+//! The segments of a flat vector, one per rank, and the fixed binary tree of all reductions.
 //!
-//! [`Node`] `(level j, index k)` covers the leaves `k·2^j .. (k+1)·2^j`. For a number of leaves that is not a power of
-//! two, the incomplete right edge is merged from right to left, which is the same as cutting recursively at the largest
-//! power of two below the number:
+//! [`Node`] `(level j, index k)` covers the leaves `k·2^j .. (k+1)·2^j`. If the number of leaves is
+//! not a power of two, the incomplete right edge is merged from right to left, which is equivalent
+//! to splitting recursively at the largest power of two below the number:
 //!
 //! ```text
 //! 7 leaves:   ((0 1) (2 3)) ((4 5) 6)
 //! ```
 //!
-//! So the tree depends on the number of leaves and on nothing else. A rank that holds leaves `a..b` can combine what lies
-//! wholly within them, before and apart from everyone else: [`Stack`] keeps the maximal complete subtrees. Combining the
-//! remainders of all, in order, gives the same bits however the leaves were dealt out.
+//! So the tree depends only on the number of leaves. A rank that holds leaves `a..b` can combine
+//! the nodes that are entirely within them, independently of the other ranks: [`Stack`] keeps the
+//! maximal complete subtrees. Combining the remaining nodes of all ranks, in order, gives the same
+//! bits regardless of how the leaves were distributed.
 //!
 //! # Examples
 //! ```
@@ -31,15 +32,15 @@
 
 use std::ops::Range;
 
-/// Returns the elements that `rank` owns of a vector of `len`: contiguous, in rank order, sizes differing by at most
-/// one, the larger first.
+/// Returns the elements of a vector of length `len` that `rank` owns: contiguous, in rank order;
+/// the sizes differ by at most one, the larger first.
 ///
-/// With `q = len / world_size` and `m = len % world_size`, rank `r` owns `r·q + min(r, m) .. (r+1)·q + min(r+1, m)`.
-/// Cuts are not rounded to cache lines: a vector's memory rarely starts on one, and a line shared at each cut is below
-/// what can be measured.
+/// With `q = len / world_size` and `m = len % world_size`, rank `r` owns `r·q + min(r, m) ..
+/// (r+1)·q + min(r+1, m)`. Cuts are not rounded to cache lines: the memory of a vector rarely
+/// starts at one, and the effect of sharing a line at each cut is too small to measure.
 ///
 /// # Panics
-/// If `rank` is not below `world_size`.
+/// If `rank >= world_size`.
 ///
 /// # Examples
 /// ```
@@ -51,7 +52,7 @@ use std::ops::Range;
 pub fn segment(len: usize, world_size: usize, rank: usize) -> Range<usize> {
     assert!(
         rank < world_size,
-        "segment of rank {rank}, but the ranks are fewer than or equal to it: {world_size}"
+        "segment of rank {rank}, expected a rank below the world size of {world_size}"
     );
     let (quotient, rest) = (len / world_size, len % world_size);
     let cut = |rank: usize| rank * quotient + rank.min(rest);
@@ -76,11 +77,11 @@ impl Node {
 
     /// Returns the leaves below this node.
     ///
-    /// # Panics
+    /// If a leaf index overflows `usize`.
     /// If they are not counted in a `usize`.
     #[inline]
     pub fn leaves(self) -> Range<usize> {
-        let cut = |index: usize| index.checked_mul(1 << self.level).expect("leaves are counted in a usize");
+        let cut = |index: usize| index.checked_mul(1 << self.level).expect("a leaf index fits into a usize");
         cut(self.index)..cut(self.index + 1)
     }
 
@@ -96,32 +97,36 @@ impl Node {
         Self { index: self.index ^ 1, ..self }
     }
 
-    /// Returns true if `right` is this node's sibling and lies to its right, so that the two merge into the parent.
+    /// Returns whether `right` is this node's sibling and is to its right, so that the two merge
+    /// into the parent.
     #[inline]
     pub fn merges_with(self, right: Self) -> bool {
         self.index.is_multiple_of(2) && right == self.sibling()
     }
 }
 
-/// A binary counter over the leaf index that merges siblings as they come.
+/// A binary counter over the leaf index that merges siblings as they are pushed.
 ///
-/// Nodes are pushed in order, without gaps. What remains are the maximal complete subtrees of the leaves pushed.
+/// Nodes are pushed in order, without gaps. The remaining nodes are the maximal complete subtrees
+/// of the pushed leaves.
 ///
 /// # Cost
-/// Each push merges once on average. At most `2·log2(leaves)` nodes remain; with that capacity nothing is allocated.
+/// Each push merges once on average. At most `2·log2(leaves)` nodes remain; with that capacity a
+/// push does not allocate.
 #[derive(Clone, Debug)]
 pub struct Stack<V> {
     nodes: Vec<(Node, V)>,
 }
 
 impl<V> Stack<V> {
-    /// Creates an empty stack with capacity for any `leaves` successive leaves.
+    /// Creates an empty stack with capacity for any `leaves` consecutive leaves.
     pub fn with_capacity(leaves: usize) -> Self {
         let levels = leaves.max(1).ilog2() as usize + 1;
         Self { nodes: Vec::with_capacity(2 * levels + 1) }
     }
 
-    /// Adds the value of the next node, and merges siblings with `merge(left, right)` as far as they reach.
+    /// Adds the value of the next node, and merges siblings with `merge(left, right)` as long as
+    /// there are any.
     ///
     /// # Panics
     /// If `node` does not start where the last one ended.
@@ -148,7 +153,8 @@ impl<V> Stack<V> {
         self.nodes.drain(..)
     }
 
-    /// Merges what remains from right to left and returns it, leaving the stack empty; `None` if nothing was pushed.
+    /// Merges the remaining nodes from right to left and returns the result, which leaves the stack
+    /// empty; `None` if nothing was pushed.
     ///
     /// If the leaves started at 0, this is the root of the tree.
     pub fn finish(&mut self, mut merge: impl FnMut(V, V) -> V) -> Option<V> {
@@ -159,13 +165,14 @@ impl<V> Stack<V> {
         Some(value)
     }
 
-    /// Merges nodes that cover all leaves, in order, to the root of the tree; `None` if there are none.
+    /// Merges nodes that cover all leaves, in order, into the root of the tree; returns `None`
+    /// without nodes.
     ///
     /// # Panics
-    /// If a node does not start where the one before it ended.
+    /// If a node does not start where the previous one ended.
     ///
     /// # Cost
-    /// Allocates one stack; to avoid that, push to one of your own and [`finish`](Self::finish).
+    /// Allocates one stack; to avoid that, push to your own and call [`finish`](Self::finish).
     pub fn fold(nodes: impl IntoIterator<Item = (Node, V)>, mut merge: impl FnMut(V, V) -> V) -> Option<V> {
         let mut stack = Self { nodes: Vec::new() };
         for (node, value) in nodes {
@@ -175,10 +182,11 @@ impl<V> Stack<V> {
     }
 }
 
-/// Returns how many of `count` leaves lie in the left branch: the largest power of two below `count`.
+/// Returns the number of leaves, of `count`, in the left branch: the largest power of two below
+/// `count`.
 ///
 /// # Panics
-/// If `count` is below 2, as then there are no branches.
+/// If `count` is below 2, because there are no branches then.
 #[inline]
 pub(super) fn split(count: usize) -> usize {
     assert!(count >= 2, "a tree of {count} leaves has no branches");
@@ -218,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn recursion_and_binary_counter_and_reference_build_the_same_tree() {
+    fn recursion_binary_counter_and_reference_build_the_same_tree() {
         for count in 1..=70 {
             let expected = combine_in_tree(names(count), show);
             assert_eq!(fold_ranks(0..count, &|leaf| leaf.to_string(), &show), expected);
@@ -228,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_contiguous_cover_all_and_never_grow_with_the_rank() {
+    fn segments_are_contiguous_complete_and_never_larger_for_a_higher_rank() {
         for world_size in 1..20 {
             for len in 0..100 {
                 let segments: Vec<_> = (0..world_size).map(|rank| segment(len, world_size, rank)).collect();
@@ -252,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_does_not_depend_on_how_leaves_are_dealt_out() {
+    fn the_tree_does_not_depend_on_the_distribution_of_the_leaves() {
         for count in 1..=33 {
             let expected = combine_in_tree(names(count), show);
             for holders in 1..=9 {
@@ -294,7 +302,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "does not start where the last")]
-    fn a_gap_between_nodes_is_refused() {
+    fn a_gap_between_nodes_is_rejected() {
         let mut stack = Stack::with_capacity(4);
         stack.push(Node::leaf(0), (), |(), ()| ());
         stack.push(Node::leaf(2), (), |(), ()| ());

@@ -1,4 +1,5 @@
-//! The wire over which processes send each other bytes, and a wire between the threads of one process.
+//! The wire over which processes send bytes to each other, and a wire between the threads of one
+//! process.
 
 use super::error::{CollectiveError, Difference};
 use bytemuck::Pod;
@@ -7,33 +8,34 @@ use std::fmt;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// Bytes for another process.
+/// A message to another process.
 ///
 /// # Examples
 /// See [`LocalWire`].
 #[derive(Clone, Copy)]
 pub struct Outgoing<'a> {
-    /// The process they are for.
+    /// The receiving process.
     pub to: usize,
     /// The message.
     pub bytes: &'a [u8],
 }
 
-/// A buffer for the bytes of another process.
+/// A buffer for a message from another process.
 ///
 /// # Examples
 /// See [`LocalWire`].
 pub struct Incoming<'a> {
-    /// The process they come from.
+    /// The sending process.
     pub from: usize,
-    /// As long as the message.
+    /// The buffer, of the same length as the message.
     pub bytes: &'a mut [u8],
 }
 
-/// One process's end of what connects the processes of a job. They are numbered from 0.
+/// One process's end of the connections between the processes of a job, which are numbered from 0.
 ///
-/// From one process to another, messages arrive in the order in which they were sent: the k-th that one sends is the k-th that the other
-/// receives, and must have its length. Nothing is combined on the wire, so nothing depends on its order in time.
+/// Messages from one process to another arrive in the order in which they were sent: the k-th
+/// message sent is the k-th received, and must have the length of its buffer. Nothing is combined
+/// on the wire, so results do not depend on when messages arrive.
 ///
 /// # Examples
 ///
@@ -41,7 +43,7 @@ pub struct Incoming<'a> {
 /// ```
 /// use phalanx_collective::{CollectiveError, Incoming, Outgoing, Wire};
 ///
-/// /// Gives everyone's number to everyone.
+/// /// Sends each process's number to all others.
 /// fn numbers(wire: &mut dyn Wire, own: u8) -> Result<Vec<u8>, CollectiveError> {
 ///     let (process, message, mut all) = (wire.process(), [own], vec![0; wire.processes()]);
 ///     all[process] = own;
@@ -54,24 +56,27 @@ pub struct Incoming<'a> {
 /// }
 /// ```
 pub trait Wire: Send {
-    /// Returns this process, from 0.
+    /// Returns the number of this process, from 0.
     fn process(&self) -> usize;
 
     /// Returns the number of processes.
     fn processes(&self) -> usize;
 
-    /// Sets how long [`exchange`](Self::exchange) waits for others; `None`, the default, is without limit.
+    /// Sets how long [`exchange`](Self::exchange) waits for other processes; `None`, the default,
+    /// means no time limit.
     fn set_timeout(&mut self, timeout: Option<Duration>);
 
-    /// Sends all of `outgoing` and receives all of `incoming`; returns when both is done.
+    /// Sends all of `outgoing` and receives all of `incoming`; returns when both are done.
     ///
     /// # Errors
-    /// [`Left`](CollectiveError::Left) if a process that is waited for is gone, [`TimedOut`](CollectiveError::TimedOut),
-    /// [`Mismatch`](CollectiveError::Mismatch) if a message has another length than its buffer. The ranks that they name are processes. What was
-    /// to be received is then of no meaning, and the wire of no further use.
+    /// [`Left`](CollectiveError::Left) if a process that this one waits for is gone,
+    /// [`TimedOut`](CollectiveError::TimedOut), [`Mismatch`](CollectiveError::Mismatch) if the
+    /// length of a message differs from its buffer. The ranks in these errors are processes. After
+    /// an error the contents of the buffers are meaningless, and the wire must not be used again.
     ///
     /// # Panics
-    /// If a message is for, or from, this process itself or one that does not exist.
+    /// If a message is addressed to, or expected from, this process itself or a process that does
+    /// not exist.
     fn exchange(
         &mut self,
         outgoing: &[Outgoing<'_>],
@@ -79,7 +84,7 @@ pub trait Wire: Send {
     ) -> Result<(), CollectiveError>;
 }
 
-/// A wire that is borrowed is a wire.
+/// A borrowed wire is also a wire.
 impl<W: Wire + ?Sized> Wire for &mut W {
     fn process(&self) -> usize {
         (**self).process()
@@ -114,16 +119,18 @@ impl fmt::Debug for Incoming<'_> {
     }
 }
 
-/// Copies every process's own part of its values to all processes; `part(p)` is that of process `p`, and parts follow one another.
+/// Copies each process's own part of its values to all processes; `part(p)` is the part of process
+/// `p`, and the parts are in ascending order.
 ///
 /// # Errors
 /// Those of [`Wire::exchange`].
 ///
 /// # Panics
-/// If a part starts before the one before it ends, or ends after the values.
+/// If a part starts before the previous one ends, or ends after the values.
 ///
 /// # Cost
-/// Each process sends its part to every other: `len·(n−1)/n` each way if parts are equal.
+/// Each process sends its part to every other: `len·(n−1)/n` in each direction if the parts are
+/// equal.
 ///
 /// # Examples
 /// ```
@@ -166,10 +173,12 @@ pub fn gather_parts<T: Pod>(
     wire.exchange(&outgoing, &mut incoming)
 }
 
-/// A [`Wire`] inside one process: each end stands for a process. Made to try out, and to test, what is to run on a cluster.
+/// A [`Wire`] within one process: each end represents a process. Useful for trying out and testing
+/// code that will run on a cluster.
 ///
 /// # Dropping
-/// A process that drops its end has left: those that wait for it get [`Left`](CollectiveError::Left) once they have received what it had sent.
+/// A process that drops its end has left: processes that wait for it get
+/// [`Left`](CollectiveError::Left) once they have received everything it had sent.
 ///
 /// # Cost
 /// Each message is copied twice.
@@ -194,15 +203,16 @@ pub fn gather_parts<T: Pod>(
 pub struct LocalWire {
     process: usize,
     timeout: Option<Duration>,
-    /// By process; this one's is never used.
+    /// The sender to each process; the one to this process is never used.
     senders: Vec<Sender<Vec<u8>>>,
     receivers: Vec<Receiver<Vec<u8>>>,
 }
 
 impl LocalWire {
-    /// Connects `processes` processes, each with every other, and returns their ends in order, each to be moved into the thread that
-    /// stands for its process: one that a thread borrows would outlive it, and the others would not learn that it is gone. A loop over
-    /// this iterator gives each thread its own.
+    /// Connects `processes` processes, each with every other, and returns their ends in order. Move
+    /// each end into the thread that represents its process: an end that a thread borrows would
+    /// outlive it, and the others would not notice that it is gone. A loop over this iterator moves
+    /// each end into its thread.
     pub fn connect(processes: usize) -> impl ExactSizeIterator<Item = Self> {
         let mut ends: Vec<_> = (0..processes)
             .map(|process| Self { process, timeout: None, senders: Vec::new(), receivers: Vec::new() })
@@ -238,8 +248,9 @@ impl Wire for LocalWire {
     ) -> Result<(), CollectiveError> {
         for Outgoing { to, bytes } in outgoing {
             assert_ne!(*to, self.process, "a process sends nothing to itself");
-            // Fails if that process has left. Whether it is missed is for what it was to send to show: it may have sent that, or why it
-            // left, and the others must get their messages in any case.
+            // Fails if that process has left. That matters only if messages from it are missing: it
+            // may have sent them, or the reason why it left, and the others must get their messages
+            // in any case.
             let _ = self.senders[*to].send(bytes.to_vec());
         }
         let begun = Instant::now();

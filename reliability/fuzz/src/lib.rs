@@ -1,4 +1,5 @@
-//! What the targets share: a file in memory, and what is asked of a parser that takes it.
+//! Code shared by the fuzz targets: a file in memory, and the requirements on a parser that accepts
+//! it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,14 +9,14 @@ use phalanx::checkpoint::{Checkpoint, ModelFile};
 use phalanx::internals::summarize;
 use phalanx::data::{Column, LoadOptions, Source, TargetKind};
 
-/// A folder of this process, which whoever runs it takes away with `TMPDIR`.
+/// A folder of this process, which the caller removes together with `TMPDIR`.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
     let folder = std::env::temp_dir().join(format!("phalanx-fuzz-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a folder can be made");
+    fs::create_dir_all(&folder).expect("the folder can be created");
     folder
 });
 
-/// Loads samples from a file of this name in several ways; what is taken must be fit to be used.
+/// Loads samples from a file of this name in several ways; accepted samples must be usable.
 pub fn samples(name: &str, bytes: &[u8]) {
     let file = FOLDER.join(name);
     fs::write(&file, bytes).expect("memory is not full");
@@ -40,7 +41,7 @@ pub fn samples(name: &str, bytes: &[u8]) {
     }
 }
 
-/// Reads a file as a model, as a checkpoint and as neither.
+/// Reads a file as a model, as a checkpoint and as a plain safetensors file.
 pub fn tensors(bytes: &[u8]) {
     let file = FOLDER.join("a.safetensors");
     fs::write(&file, bytes).expect("memory is not full");

@@ -1,4 +1,5 @@
-//! The room of the reducer, lifted out of the house as it is, and small programs over it for a model checker: see `models.rs`.
+//! The unmodified sources of the reducer, and small programs that use it under a model checker: see
+//! `models.rs`.
 #![cfg(any(feature = "loom", feature = "shuttle"))]
 
 #[path = "../../../crates/phalanx-collective/src/lib.rs"]

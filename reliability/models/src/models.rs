@@ -1,14 +1,15 @@
-//! Small programs that a model checker runs in every order in which their threads can go on.
+//! Small programs that a model checker runs in every possible order of their threads.
 //!
-//! Under loom each model is run once for every interleaving that can tell a difference, with the memory model of C11: two ranks
-//! without bound, three with at most three preemptions. Under shuttle the same models, and a whole step of four ranks, are run in
-//! random orders, half of them by priorities (PCT: Burckhardt et al. 2010, "A Randomized Scheduler with Probabilistic Guarantees
-//! of Finding Bugs"). A checker ends a model that races on a [`Paper`], sleeps for ever, or asserts what does not hold.
+//! Loom runs each model once for every interleaving that can make a difference, with the C11 memory
+//! model: two ranks without a bound, three with at most three preemptions. Shuttle runs the same
+//! models, and a complete step of four ranks, in random orders, half of them with random priorities
+//! (PCT: Burckhardt et al. 2010, "A Randomized Scheduler with Probabilistic Guarantees of Finding
+//! Bugs"). A model fails on a race on a [`TrackedCell`], a deadlock or a failed assertion.
 //!
 //! ```sh
 //! cargo test --manifest-path reliability/models/Cargo.toml --features loom    # or shuttle; -- --include-ignored for all
 //! ```
-#![allow(unsafe_code)] // A watched cell is reached through a raw pointer.
+#![allow(unsafe_code)] // A tracked cell is accessed through a raw pointer.
 
 use crate::collective::internals::{Difference, Operation};
 use crate::collective::{CollectiveError, Communicator, Op, Peers, Shared, World};
@@ -21,12 +22,12 @@ use loom::thread;
 #[cfg(feature = "shuttle")]
 use shuttle::thread;
 
-/// Preemptions that loom tries at most; None for as many as there can be.
+/// The maximum number of preemptions that loom tries; `None` for no limit.
 type Bound = Option<usize>;
 
-/// Two ranks in two rounds at most.
+/// For two ranks in at most two rounds.
 const UNBOUNDED: Bound = None;
-/// Three ranks, or more rounds, or failures, whose interleavings would be billions otherwise.
+/// For three ranks, more rounds, or failures, which would otherwise have billions of interleavings.
 const AT_MOST_3: Bound = Some(3);
 
 #[cfg(feature = "loom")]
@@ -44,16 +45,16 @@ fn check(bound: Bound, model: impl Fn() + Send + Sync + 'static) {
     println!("A1 1/1: {runs} interleavings: {name}");
 }
 
-/// `SCHEDULES` random ones and as many by priorities; 1000 each unless the variable says otherwise.
+/// Runs `SCHEDULES` random schedules and the same number with priorities; by default 1000 each.
 #[cfg(feature = "shuttle")]
 fn check(_: Bound, model: impl Fn() + Send + Sync + 'static) {
-    let told = std::env::var("SCHEDULES").map(|count| count.parse().expect("SCHEDULES is a number"));
-    let (schedules, model) = (told.unwrap_or(1000), std::sync::Arc::new(model));
+    let schedules = std::env::var("SCHEDULES").map(|count| count.parse().expect("SCHEDULES is a number"));
+    let (schedules, model) = (schedules.unwrap_or(1000), std::sync::Arc::new(model));
     let (random, by_priority) = (std::sync::Arc::clone(&model), model);
     shuttle::check_random(move || random(), schedules);
     shuttle::check_pct(move || by_priority(), schedules, 3);
     let all = 2 * schedules;
-    println!("A2 {all}/{all}: schedules, half of them by priorities: {}", name_of_test());
+    println!("A2 {all}/{all}: schedules, half of them with priorities: {}", name_of_test());
 }
 
 fn name_of_test() -> String {
@@ -66,7 +67,8 @@ fn name_of_test() -> String {
         .replace('_', " ")
 }
 
-/// Runs `work` once per rank, each on a thread of its own but rank 0, and returns the results in rank order.
+/// Runs `work` once per rank, rank 0 on the current thread and each other rank on a new thread, and
+/// returns the results in rank order.
 fn on_ranks<R: Send + 'static>(
     world: World,
     work: impl Fn(Communicator) -> R + Send + Sync + 'static,
@@ -89,15 +91,16 @@ fn world(size: usize) -> World {
     World::new(size).expect("a model has ranks")
 }
 
-/// A value that a checker watches: two threads that touch it without an order between them, one of them writing, end the model.
-struct Paper(UnsafeCell<u64>);
+/// A value tracked by the checker: the model fails if two threads access it without synchronization
+/// and at least one of them writes.
+struct TrackedCell(UnsafeCell<u64>);
 
-// SAFETY: that nobody reads while another writes is what the models are there to show.
-unsafe impl Sync for Paper {}
+// SAFETY: the models verify that no thread reads while another writes.
+unsafe impl Sync for TrackedCell {}
 // SAFETY: as above.
-unsafe impl Send for Paper {}
+unsafe impl Send for TrackedCell {}
 
-impl Paper {
+impl TrackedCell {
     fn new(value: u64) -> Self {
         Self(UnsafeCell::new(value))
     }
@@ -113,26 +116,26 @@ impl Paper {
     }
 }
 
-/// What one rank writes before a barrier all read after it; the next barrier ends the reading.
+/// Each rank writes before a barrier, and all ranks read after it; the next barrier ends the reads.
 fn barriers(size: usize, rounds: u64) {
-    let papers: Arc<Vec<Paper>> = Arc::new((0..size).map(|_| Paper::new(0)).collect());
+    let cells: Arc<Vec<TrackedCell>> = Arc::new((0..size).map(|_| TrackedCell::new(0)).collect());
     on_ranks(world(size), move |mut rank| {
         for round in 0..rounds {
             if round % 2 == 0 {
-                papers[rank.rank()].write(round);
+                cells[rank.rank()].write(round);
             } else {
-                assert!(papers.iter().all(|paper| paper.read() == round - 1));
+                assert!(cells.iter().all(|cell| cell.read() == round - 1));
             }
             rank.barrier().unwrap();
         }
         if rounds % 2 == 1 {
-            assert!(papers.iter().all(|paper| paper.read() == rounds - 1));
+            assert!(cells.iter().all(|cell| cell.read() == rounds - 1));
         }
     });
 }
 
 #[test]
-fn a_barrier_orders_what_two_ranks_write() {
+fn a_barrier_orders_writes_of_two_ranks() {
     check(UNBOUNDED, || barriers(2, 1));
 }
 
@@ -142,16 +145,17 @@ fn two_barriers_order_writes_and_reads_of_two_ranks() {
 }
 
 #[test]
-fn barriers_of_four_generations_are_told_apart() {
+fn barriers_of_four_generations_are_distinguished() {
     check(AT_MOST_3, || barriers(2, 4));
 }
 
 #[test]
-fn a_barrier_orders_what_three_ranks_write() {
+fn a_barrier_orders_writes_of_three_ranks() {
     check(AT_MOST_3, || barriers(3, 1));
 }
 
-/// Values that travel with the arrival, one round after the other, so that both places of a slot are used again.
+/// Values small enough to be sent with the arrival, in consecutive rounds, so that both buffers of
+/// a slot are reused.
 fn payloads(size: usize, rounds: u64) {
     on_ranks(world(size), move |mut rank| {
         for round in 0..rounds {
@@ -170,7 +174,7 @@ fn copies_of_two_rounds_are_not_mixed_up() {
 }
 
 #[test]
-fn copies_are_not_overwritten_while_somebody_still_reads_them() {
+fn copies_are_not_overwritten_while_another_rank_reads_them() {
     check(AT_MOST_3, || payloads(2, 3));
 }
 
@@ -179,12 +183,12 @@ fn copies_of_three_ranks_are_added_up() {
     check(AT_MOST_3, || payloads(3, 1));
 }
 
-/// Memory that all read in the round, and its owner writes right after it.
+/// Memory that all ranks read in a round, and that its owner writes right after it.
 fn loans(size: usize, rounds: u64) {
     on_ranks(world(size), move |mut rank| {
-        let own = Paper::new(rank.rank() as u64);
+        let own = TrackedCell::new(rank.rank() as u64);
         for round in 0..rounds {
-            let sum: u64 = rank.lend(&own, |peers| peers.iter().map(Paper::read).sum()).unwrap();
+            let sum: u64 = rank.lend(&own, |peers| peers.iter().map(TrackedCell::read).sum()).unwrap();
             let size = size as u64;
             assert_eq!(sum, size * (size - 1) / 2 + round * size);
             own.write(own.read() + 1);
@@ -193,23 +197,23 @@ fn loans(size: usize, rounds: u64) {
 }
 
 #[test]
-fn a_loan_ends_before_its_owner_goes_on() {
+fn a_loan_ends_before_its_owner_continues() {
     check(UNBOUNDED, || loans(2, 1));
 }
 
 #[test]
-fn loans_of_two_rounds_end_before_their_owners_go_on() {
+fn loans_of_two_rounds_end_before_their_owners_continue() {
     check(AT_MOST_3, || loans(2, 2));
 }
 
 #[test]
-fn a_loan_of_three_ranks_ends_before_its_owner_goes_on() {
+fn a_loan_of_three_ranks_ends_before_its_owner_continues() {
     check(AT_MOST_3, || loans(3, 1));
 }
 
-/// Values too many to travel with the arrival, combined by segments.
+/// Too many values to be sent with the arrival, which are combined by segments.
 #[test]
-fn segments_are_combined_for_everyone() {
+fn segments_are_combined_for_all_ranks() {
     check(UNBOUNDED, || {
         on_ranks(world(2), |mut rank| {
             let mut values = [rank.rank() as u64; 9];
@@ -222,18 +226,18 @@ fn segments_are_combined_for_everyone() {
 /// One copy of the params: read, updated by segments, read.
 fn updates(size: usize) {
     let world = world(size);
-    let shared = Arc::new(Shared::even(&world, (0..size).map(|_| Paper::new(1)).collect()));
+    let shared = Arc::new(Shared::even(&world, (0..size).map(|_| TrackedCell::new(1)).collect()));
     on_ranks(world, move |mut rank| {
-        let read = |rank: &Communicator| shared.read(rank).unwrap().iter().map(Paper::read).sum::<u64>();
+        let read = |rank: &Communicator| shared.read(rank).unwrap().iter().map(TrackedCell::read).sum::<u64>();
         assert_eq!(read(&rank), size as u64);
         let own = 1 + rank.rank() as u64;
         rank.update(&*shared, &own, |all, segment| {
             let total: u64 = all.iter().sum();
-            segment.iter().for_each(|paper| paper.write(total));
+            segment.iter().for_each(|cell| cell.write(total));
         })
         .unwrap();
         let size = size as u64;
-        // Whoever has left: values are whole all the same.
+        // The values are complete even if another rank has left.
         assert_eq!(read(&rank), size * (size * (size + 1) / 2));
     });
 }
@@ -253,20 +257,20 @@ fn an_update_of_three_ranks_is_seen_by_all() {
 fn a_rewrite_by_one_rank_comes_after_all_have_read_and_before_all_read_again() {
     check(UNBOUNDED, || {
         let world = world(2);
-        let papers = (0..3).map(|_| Paper::new(1)).collect();
-        // The last is no rank's own.
-        let shared = Arc::new(Shared::within(&world, papers, vec![0, 1, 2]).unwrap());
+        let cells = (0..3).map(|_| TrackedCell::new(1)).collect();
+        // No rank owns the last cell.
+        let shared = Arc::new(Shared::within(&world, cells, vec![0, 1, 2]).unwrap());
         on_ranks(world, move |mut rank| {
-            let read = |rank: &Communicator| shared.read(rank).unwrap().iter().map(Paper::read).sum::<u64>();
+            let read = |rank: &Communicator| shared.read(rank).unwrap().iter().map(TrackedCell::read).sum::<u64>();
             assert_eq!(read(&rank), 3);
-            let worked = rank.rewrite(&*shared, |all| all.iter().for_each(|paper| paper.write(5))).unwrap();
+            let worked = rank.rewrite(&*shared, |all| all.iter().for_each(|cell| cell.write(5))).unwrap();
             assert_eq!(worked.is_some(), rank.rank() == 0);
             assert_eq!(read(&rank), 15);
         });
     });
 }
 
-/// All ranks come to the same verdict on each round.
+/// Asserts that all ranks have the same result in each round.
 fn agree(results: &[Vec<Result<(), CollectiveError>>]) {
     for pair in results.windows(2) {
         assert_eq!(pair[0], pair[1]);
@@ -274,12 +278,12 @@ fn agree(results: &[Vec<Result<(), CollectiveError>>]) {
 }
 
 #[test]
-fn an_abort_at_any_moment_finds_all_of_one_mind() {
+fn an_abort_at_any_time_gives_all_ranks_the_same_results() {
     check(AT_MOST_3, || {
         let world = world(2);
         let handle = world.abort_handle();
         let aborter = thread::spawn(move || handle.abort("stop"));
-        // Nobody leaves before both have seen what they have seen.
+        // Both ranks stay until both have their results.
         let results = on_ranks(world, |mut rank| {
             let seen: Vec<_> = (0..2).map(|_| rank.barrier()).collect();
             (seen, rank)
@@ -305,15 +309,16 @@ fn a_rank_that_leaves_ends_the_next_round_and_not_the_last() {
 }
 
 #[test]
-fn of_three_ranks_one_leaves_and_the_others_hear_of_it() {
+fn a_rank_that_leaves_is_reported_to_two_other_ranks() {
     check(AT_MOST_3, || {
         let results = on_ranks(world(3), |mut rank| if rank.rank() == 2 { Ok(()) } else { rank.barrier() });
-        // Whoever hears of it first leaves too, which is no news.
+        // The rank that receives the error first leaves too, which must not replace the cause.
         assert_eq!(results[..2], [const { Err(CollectiveError::Left { rank: 2 }) }; 2]);
     });
 }
 
-/// A rank whose communicator outlives its session, which ends with its task or is finished before.
+/// A rank whose communicator outlives its session; the session ends with its task or is finished
+/// before.
 fn sessions(size: usize, finishes: bool) -> Vec<Result<(), CollectiveError>> {
     let results = on_ranks(world(size), move |mut rank| {
         let mut session = rank.enter();
@@ -339,12 +344,12 @@ fn a_session_that_ends_with_its_task_ends_the_next_round() {
 }
 
 #[test]
-fn a_session_that_is_finished_ends_nothing() {
+fn a_finished_session_does_not_end_the_world() {
     check(UNBOUNDED, || assert_eq!(sessions(2, true), [Ok(()), Ok(())]));
 }
 
 #[test]
-fn of_two_ranks_that_fail_the_first_gives_all_its_reason() {
+fn the_first_of_two_failures_is_reported_to_all() {
     check(AT_MOST_3, || {
         let results = on_ranks(world(3), |mut rank| match rank.rank() {
             0 => rank.barrier().unwrap_err(),
@@ -356,14 +361,14 @@ fn of_two_ranks_that_fail_the_first_gives_all_its_reason() {
     });
 }
 
-/// A panic in the work of one rank: it unwinds there, and is an error elsewhere.
+/// A panic in the work of one rank: it unwinds on that rank, and is an error on the others.
 fn panics(size: usize) {
     let results = on_ranks(world(size), |mut rank| {
         let number = rank.rank();
-        let own = Paper::new(0);
+        let own = TrackedCell::new(0);
         let work = AssertUnwindSafe(|| {
             rank.lend(&own, |peers| {
-                peers.iter().for_each(|paper| assert_eq!(paper.read(), 0));
+                peers.iter().for_each(|cell| assert_eq!(cell.read(), 0));
                 if number == 0 {
                     resume_unwind(Box::new("planned"));
                 }
@@ -411,7 +416,7 @@ fn a_panic_in_an_update_tears_the_value_for_all() {
 }
 
 #[test]
-fn a_mismatch_is_told_to_both_and_the_next_round_works() {
+fn a_mismatch_is_reported_to_both_and_the_next_round_works() {
     check(AT_MOST_3, || {
         on_ranks(world(2), |mut rank| {
             let mut values = vec![7u64; 9 + rank.rank()];
@@ -428,7 +433,7 @@ fn a_mismatch_is_told_to_both_and_the_next_round_works() {
 }
 
 #[test]
-fn another_operation_is_told_to_both() {
+fn different_operations_are_reported_to_both() {
     check(UNBOUNDED, || {
         on_ranks(world(2), |mut rank| {
             let result =
@@ -447,14 +452,14 @@ fn missing_of(result: &Result<(), CollectiveError>) -> Option<&[usize]> {
     match result {
         Ok(()) => None,
         Err(CollectiveError::TimedOut { missing, .. }) => Some(missing),
-        Err(other) => panic!("nobody leaves in this model: {other}"),
+        Err(other) => panic!("no rank leaves in this model: {other}"),
     }
 }
 
-/// Ranks with a timeout, each of which can be over at any moment, and those without.
-fn timeouts(size: usize, hurried: usize) {
+/// Ranks with a timeout, which can elapse at any time, and ranks without.
+fn timeouts(size: usize, with_timeout: usize) {
     let results = on_ranks(world(size), move |mut rank| {
-        if rank.rank() < hurried {
+        if rank.rank() < with_timeout {
             rank.set_timeout(Some(Duration::from_secs(60)));
         }
         (rank.barrier(), rank)
@@ -467,22 +472,22 @@ fn timeouts(size: usize, hurried: usize) {
 }
 
 #[test]
-fn a_timeout_at_any_moment_finds_both_of_one_mind() {
+fn a_timeout_at_any_time_gives_both_ranks_the_same_result() {
     check(UNBOUNDED, || timeouts(2, 1));
 }
 
 #[test]
-fn two_timeouts_at_any_moments_find_both_of_one_mind() {
+fn two_timeouts_at_any_time_give_both_ranks_the_same_result() {
     check(UNBOUNDED, || timeouts(2, 2));
 }
 
 #[test]
-fn a_timeout_at_any_moment_finds_three_of_one_mind() {
+fn a_timeout_at_any_time_gives_three_ranks_the_same_result() {
     check(AT_MOST_3, || timeouts(3, 1));
 }
 
 #[test]
-fn a_rank_that_never_comes_is_named_and_told_when_it_comes_after_all() {
+fn a_missing_rank_is_reported_and_receives_the_same_error_when_it_arrives_late() {
     check(UNBOUNDED, || {
         let mut ranks = world(2).communicators();
         let (mut waiting, mut late) = (ranks.next().unwrap(), ranks.next().unwrap());
@@ -495,7 +500,7 @@ fn a_rank_that_never_comes_is_named_and_told_when_it_comes_after_all() {
 }
 
 #[test]
-fn an_abort_and_a_timeout_at_any_moments_find_both_of_one_mind() {
+fn an_abort_and_a_timeout_at_any_time_give_both_ranks_the_same_result() {
     check(AT_MOST_3, || {
         let world = world(2);
         let handle = world.abort_handle();
@@ -509,13 +514,13 @@ fn an_abort_and_a_timeout_at_any_moments_find_both_of_one_mind() {
     });
 }
 
-/// What a training step is made of: read the params, agree, update them, save a copy, go on.
+/// The operations of a training step: read the params, update them, reduce the loss, repeat.
 fn steps(size: usize, count: u64) {
     let world = world(size);
-    let params = Arc::new(Shared::even(&world, (0..2 * size).map(|_| Paper::new(0)).collect()));
+    let params = Arc::new(Shared::even(&world, (0..2 * size).map(|_| TrackedCell::new(0)).collect()));
     on_ranks(world, move |mut rank| {
         for step in 0..count {
-            let gradient: u64 = params.read(&rank).unwrap().iter().map(Paper::read).sum::<u64>() + 1;
+            let gradient: u64 = params.read(&rank).unwrap().iter().map(TrackedCell::read).sum::<u64>() + 1;
             rank.update(&*params, &gradient, |gradients, segment| {
                 let total: u64 = gradients.iter().sum();
                 segment.iter().for_each(|param| param.write(total));
@@ -530,29 +535,30 @@ fn steps(size: usize, count: u64) {
 }
 
 #[test]
-fn a_step_of_two_ranks_is_whole() {
+fn a_step_of_two_ranks_is_complete() {
     check(AT_MOST_3, || steps(2, 1));
 }
 
 #[cfg(feature = "shuttle")]
 #[test]
-fn steps_of_four_ranks_are_whole() {
+fn steps_of_four_ranks_are_complete() {
     check(None, || steps(4, 2));
 }
 
-/// An abort from outside and timeouts, somewhere in the steps of four ranks: all stop after the same step, for the same cause.
+/// An external abort and timeouts at any point in the steps of four ranks: all ranks stop after the
+/// same step, with the same cause.
 #[cfg(feature = "shuttle")]
 #[test]
-fn four_ranks_whose_steps_are_cut_short_stop_at_the_same_one() {
+fn four_interrupted_ranks_stop_at_the_same_step() {
     check(None, || {
         let world = world(4);
-        let params = Arc::new(Shared::even(&world, (0..4).map(|_| Paper::new(0)).collect()));
+        let params = Arc::new(Shared::even(&world, (0..4).map(|_| TrackedCell::new(0)).collect()));
         let handle = world.abort_handle();
         let aborter = thread::spawn(move || handle.abort("stop"));
         let results = on_ranks(world, move |mut rank| {
             rank.set_timeout((rank.rank() % 2 == 0).then_some(Duration::from_secs(60)));
             let mut step = |rank: &mut Communicator| -> Result<(), CollectiveError> {
-                let gradient = 1 + params.read(rank)?.iter().map(Paper::read).sum::<u64>();
+                let gradient = 1 + params.read(rank)?.iter().map(TrackedCell::read).sum::<u64>();
                 rank.update(&*params, &gradient, |all, own| {
                     own.iter().for_each(|param| param.write(all.iter().sum()))
                 })?;

@@ -1,6 +1,8 @@
-//! The checker's locks, atomics and cells, in the form of parking_lot and of std that the room of the reducer asks for.
+//! The checker's locks, atomics and cells, with the interfaces of parking_lot and std that the
+//! reducer uses.
 //!
-//! There is no time: a wait with a deadline ends whenever its thread is let go on, which is any moment at all.
+//! There is no clock: a wait with a deadline ends as soon as its thread is scheduled, which can be
+//! at any time.
 
 #[cfg(feature = "loom")]
 use loom as checker;
@@ -38,7 +40,8 @@ impl<T> UnsafeCell<T> {
     }
 }
 
-/// None: a look before sleeping is one of those while asleep, and would multiply the schedules.
+/// No spinning: a check before parking is equivalent to one while parked, and would multiply the
+/// number of schedules.
 pub const SPINS: u32 = 0;
 
 #[derive(Debug)]
@@ -47,7 +50,7 @@ pub struct Mutex<T>(checker::sync::Mutex<T>);
 #[derive(Debug)]
 pub struct MutexGuard<'a, T> {
     mutex: &'a Mutex<T>,
-    /// None only while it waits.
+    /// `None` only during a wait.
     held: Option<checker::sync::MutexGuard<'a, T>>,
 }
 
@@ -56,7 +59,7 @@ impl<T> Mutex<T> {
         Self(checker::sync::Mutex::new(value))
     }
 
-    /// As parking_lot's, which knows no poison.
+    /// Locks the mutex, without poisoning, as in parking_lot.
     pub fn lock(&self) -> MutexGuard<'_, T> {
         MutexGuard { mutex: self, held: Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)) }
     }
@@ -66,13 +69,13 @@ impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.held.as_ref().expect("nobody looks while it waits")
+        self.held.as_ref().expect("the guard is not used during a wait")
     }
 }
 
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.held.as_mut().expect("nobody looks while it waits")
+        self.held.as_mut().expect("the guard is not used during a wait")
     }
 }
 
@@ -89,7 +92,7 @@ impl Condvar {
         guard.held = Some(self.0.wait(held).unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Lets all others go on as they please; then it is late.
+    /// Lets other threads run for any time; then the deadline has passed.
     pub fn wait_until<T>(&self, guard: &mut MutexGuard<'_, T>, _deadline: Instant) {
         drop(guard.held.take());
         HOURS.with(|hours| hours.set(hours.get() + 1));
@@ -102,11 +105,11 @@ impl Condvar {
 }
 
 checker::thread_local! {
-    /// How often this thread has waited until it was late.
+    /// The number of waits of this thread that reached their deadline.
     static HOURS: Cell<u32> = Cell::new(0);
 }
 
-/// A moment in a thread's life: an hour has passed since then if it has waited until it was late.
+/// A point in time of a thread: each wait that reaches its deadline advances it by an hour.
 #[derive(Clone, Copy, Debug)]
 pub struct Instant(u32);
 

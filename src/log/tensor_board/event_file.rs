@@ -1,6 +1,6 @@
-//! TfEvent files: the newest in the folder of a run has all of it.
+//! TfEvent files: the newest file in the folder of a run contains the whole run.
 //!
-//! A file is a series of records, in the format called TFRecord:
+//! A file is a series of records in the TFRecord format:
 //!
 //! | bytes | content, numbers little-endian |
 //! |---|---|
@@ -9,13 +9,13 @@
 //! | length | the data |
 //! | 4 | masked CRC32C of the data |
 //!
-//! A checksum is masked because the data may hold checksums of their own: rotated by 15 bits to the
-//! right, plus `0xa282ead8`. The data of each record is an `Event` as a protocol buffer.
+//! A checksum is masked, that is, rotated right by 15 bits plus `0xa282ead8`, because the data may
+//! itself contain checksums. The data of each record is an `Event` as a protocol buffer.
 //!
 //! Sources: "TFRecords format details" in TensorFlow's guide to TFRecord, and
 //! `tensorboard/compat/tensorflow_stub/pywrap_tensorflow.py`; `event.proto`, `summary.proto` and
-//! `histogram.proto` in `tensorboard/compat/proto` of TensorBoard 2.21, whose names and field numbers
-//! are used here.
+//! `histogram.proto` in `tensorboard/compat/proto` of TensorBoard 2.21, whose names and field
+//! numbers are used here.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -27,36 +27,35 @@ use crate::checkpoint::write_whole_with;
 use crate::protobuf::{Fields, Message};
 use crate::train::Position;
 
-/// The beginning of names: TensorBoard reads files with `tfevents` in theirs, in the order of
-/// names. The second follows.
+/// The prefix of file names, followed by the time in seconds: TensorBoard reads files with
+/// `tfevents` in their names, in the order of names.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// The end of the names of the files written here.
+/// The suffix of the names of files written by Phalanx.
 const SUFFIX: &str = ".phalanx";
 
-/// The beginning of the tags of steps; all others are of the end of an epoch.
+/// The prefix of the tags of steps; all other tags belong to the end of an epoch.
 const OF_STEP: &str = "step/";
 
-/// An event file that grows by whole records.
+/// An event file to which complete records are appended.
 pub(super) struct EventFile {
     path: PathBuf,
     file: File,
 }
 
 impl EventFile {
-    /// Begins a file in the folder of a new run.
+    /// Starts a file in the folder of a new run.
     pub(super) fn create(folder: &Path) -> Result<Self, LogError> {
         let path = folder.join(name(None));
         let file = File::create_new(&path).and_then(|mut file| file.write_all(&beginning()).map(|()| file));
         file.map(|file| Self { path: path.clone(), file }).map_err(|source| LogError::Write { path, source })
     }
 
-    /// Resumes the newest file of the folder `before` in a new file of `folder`, which begins with
-    /// the records up to `position`. A run without a file gets one that begins here.
+    /// Continues the newest file of the folder `before` in a new file of `folder`, which starts
+    /// with the records up to `position`. A run without a file gets one that starts at `position`.
     ///
-    /// Of the files in `folder` the newest is emptied, and the older ones, which are empty already,
-    /// are removed: a TensorBoard that reads in Python fails if the file that it is reading
-    /// disappears.
+    /// The newest of the files in `folder` is emptied, and the older ones, which are already empty,
+    /// are removed: TensorBoard's Python loader fails if the file that it is reading disappears.
     pub(super) fn resume(folder: &Path, position: &Position, before: &Path) -> Result<Self, LogError> {
         let (old, there) = (newest(before)?, all(folder)?);
         let bytes = old.as_ref().map_or(Ok(Vec::new()), |path| {
@@ -92,14 +91,14 @@ impl EventFile {
     }
 }
 
-/// The first records of a file: its format, and the mark by which a TensorBoard drops what it has
-/// read in earlier files.
+/// Returns the first records of a file: its format, and the mark that makes a running TensorBoard
+/// discard the records of earlier files.
 fn beginning() -> Vec<u8> {
     let version = event(0).bytes(FILE_VERSION, "brain.Event:2");
     [framed(version), framed(start(0))].concat()
 }
 
-/// The mark of the beginning of a session: earlier records of this step or a later one are void.
+/// Returns the mark of the start of a session: previous records of this step or later are obsolete.
 fn start(step: i64) -> Message {
     event(step).message(SESSION_LOG, Message::default().int(STATUS, START))
 }
@@ -108,21 +107,22 @@ fn framed(event: Message) -> Vec<u8> {
     record(&event.into_bytes())
 }
 
-/// Returns whether a record belongs to the run as it was at a position. The end of an epoch that
-/// was cut short does not: that of the whole one follows.
+/// Returns whether a record belongs to the run up to a position. The end of a partial epoch does
+/// not, because the end of the whole epoch will follow.
 fn is_before(data: &[u8], position: &Position) -> bool {
     let Some(event) = Fields::read(data) else { return false };
     let (step, here) = (event.int(STEP), position.step as i64);
     match (event.bytes(SUMMARY).next(), event.bytes(SESSION_LOG).next()) {
         (Some(summary), _) => ends_epoch(summary)
             .is_some_and(|ends_epoch| step < here || step == here && (position.batch == 0 || !ends_epoch)),
-        // The one at the beginning of the file is written anew.
+        // The mark at the start of the file is written again.
         (None, Some(_)) => (1..=here + 1).contains(&step),
         (None, None) => false,
     }
 }
 
-/// Returns whether the values of a summary are of the end of an epoch, unless it is damaged.
+/// Returns whether the values of a summary belong to the end of an epoch, or `None` if it is
+/// damaged.
 fn ends_epoch(summary: &[u8]) -> Option<bool> {
     for value in Fields::read(summary)?.bytes(VALUE) {
         if Fields::read(value)?.bytes(TAG).any(|tag| tag.starts_with(OF_STEP.as_bytes())) {
@@ -132,14 +132,14 @@ fn ends_epoch(summary: &[u8]) -> Option<bool> {
     Some(true)
 }
 
-/// A name for the present second that sorts after the last one.
+/// Returns a name for the current second that sorts after the last name.
 fn name(last: Option<&PathBuf>) -> String {
     let last = last.and_then(|path| second(path.file_name()?.to_str()?));
     let second = (seconds() as u64).max(last.map_or(0, |last| last + 1));
     format!("{PREFIX}{second:010}{SUFFIX}")
 }
 
-/// The second in the name of a file written here.
+/// Returns the second in the name of a file written by Phalanx.
 fn second(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()
 }
@@ -148,7 +148,7 @@ fn newest(folder: &Path) -> Result<Option<PathBuf>, LogError> {
     Ok(all(folder)?.pop())
 }
 
-/// The event files in a folder, the oldest first.
+/// Returns the event files in a folder, the oldest first.
 fn all(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
     let list = || -> io::Result<Vec<PathBuf>> {
         let names = fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
@@ -161,36 +161,36 @@ fn all(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
     list().map_err(|source| LogError::Read { path: folder.to_owned(), source })
 }
 
-/// Begins an event at this moment, which one more field describes.
+/// Starts an event with the current time; the caller adds one more field.
 fn event(step: i64) -> Message {
     Message::default().double(WALL_TIME, seconds()).int(STEP, step)
 }
 
-/// Seconds since 1970.
+/// Returns the seconds since 1970.
 fn seconds() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// Fields of `Event`; each has one of the last three.
+/// Fields of `Event`; each event has one of the last three.
 const WALL_TIME: u64 = 1;
 const STEP: u64 = 2;
 const FILE_VERSION: u64 = 3;
 const SUMMARY: u64 = 5;
 const SESSION_LOG: u64 = 7;
 
-/// The field of `SessionLog`, and its value for a beginning.
+/// The field of `SessionLog`, and its value for a start.
 const STATUS: u64 = 1;
 const START: i64 = 1;
 
 /// The field of `Summary`, a list of `Summary.Value`.
 const VALUE: u64 = 1;
 
-/// Fields of `Summary.Value`; each has one of the last two.
+/// Fields of `Summary.Value`; each value has one of the last two.
 const TAG: u64 = 1;
 const SIMPLE_VALUE: u64 = 2;
 const HISTO: u64 = 5;
 
-/// What is shown under a tag.
+/// The value of a tag.
 pub(super) enum Value {
     Scalar(f32),
     Histogram(Histogram),
@@ -206,8 +206,8 @@ impl Value {
     }
 }
 
-/// The counts of values in buckets. Of `bucket_limit` each is the upper end of a bucket and the
-/// lower of the next, to which it belongs.
+/// The counts of values in buckets. Each `bucket_limit` is the upper limit of a bucket and the
+/// lower limit of the next, to which it belongs.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Histogram {
     pub min: f64,
@@ -220,7 +220,7 @@ pub(super) struct Histogram {
 }
 
 impl Histogram {
-    /// `HistogramProto`, whose fields are numbered in the order of these.
+    /// Returns the `HistogramProto`, whose fields have the same order.
     fn message(&self) -> Message {
         let Self { min, max, num, sum, sum_squares, bucket_limit, bucket } = self;
         let numbers = [*min, *max, *num, *sum, *sum_squares];
@@ -231,13 +231,13 @@ impl Histogram {
     }
 }
 
-/// The record of some data.
+/// Returns the record of some data.
 fn record(data: &[u8]) -> Vec<u8> {
     let len = (data.len() as u64).to_le_bytes();
     [&len[..], &masked_crc(&len), data, &masked_crc(data)].concat()
 }
 
-/// The data of each record, up to the first that is damaged or not whole.
+/// Returns the data of each record, up to the first that is damaged or incomplete.
 fn records(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (data, rest) = first(bytes)?;
@@ -246,7 +246,7 @@ fn records(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// The data of the first record, and what comes after it.
+/// Returns the data of the first record, and the remaining bytes.
 fn first(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (len, rest) = bytes.split_first_chunk::<8>()?;
     let (crc, rest) = rest.split_first_chunk::<4>()?;
@@ -267,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_are_read_back_up_to_the_first_that_is_damaged() {
+    fn records_are_read_back_up_to_the_first_damaged_one() {
         let [one, two, three] = [&b"one"[..], b"", b"three"].map(record);
         let whole = [one.clone(), two, three].concat();
         let read = |bytes: &[u8]| records(bytes).map(<[u8]>::to_vec).collect::<Vec<_>>();

@@ -1,11 +1,13 @@
-//! The gradients of a layer's weight and bias: sums over the rows of shards, combined in the tree over the shards.
+//! The gradients of the weight and bias of a layer: sums over the rows of shards, combined in the
+//! tree over the shards.
 //!
-//! # The tree, for sums that come one shard after the other
+//! # The tree, for shard sums that are computed one by one
 //!
-//! A node that covers 2^j shards from a multiple of 2^j on is complete as soon as the last of them has come; then it is
-//! left + right. What is complete and waits for its right neighbour is a stack with a place for each 1 in the binary
-//! number of shards that have come: adding a shard carries over every 1 at its end. The incomplete right edge is
-//! combined from right to left, when the last shard has come.
+//! A node that covers 2^j shards, starting at a multiple of 2^j, is complete as soon as the last of
+//! them has been added; its value is left + right. The complete nodes that wait for their right
+//! neighbour form a stack with one entry for each 1 in the binary representation of the number of
+//! shards added so far; adding a shard merges one entry for each trailing 1. The incomplete right
+//! edge is combined from right to left after the last shard.
 
 use std::ops::Range;
 use std::slice::ChunksExact;
@@ -16,14 +18,16 @@ use super::tile::{
 };
 use crate::simd::{Arithmetic, Kernel, PanelLine, WIDTH, run};
 
-/// A part of the rows that a gradient is summed over: rows of consecutive shards that lie together, such as those of one rank.
+/// A part of the rows over which a gradient is summed: the contiguous rows of consecutive shards,
+/// such as those of one rank.
 ///
 /// # Examples
 ///
 /// ```
 /// use phalanx::internals::kernel::{Panels, Scratch, ShardRows, bias_gradient, weight_gradient};
 ///
-/// // One layer of two inputs and one output; two ranks have a shard each, of one sample and of two.
+/// // One layer of two inputs and one output; two ranks have one shard each, of one and of two
+/// // samples.
 /// let mut panels = [Panels::default(), Panels::default()];
 /// panels[0].pack(&[1.0, 2.0], (1, 2));
 /// panels[1].pack(&[3.0, 4.0, 5.0, 6.0], (2, 2));
@@ -46,7 +50,7 @@ pub struct ShardRows<'a> {
     pub d_outputs: &'a [f32],
     /// A (R, I), packed.
     pub inputs: &'a Panels,
-    /// The end of each shard among the rows; R is the last end, and without shards 0.
+    /// The end of each shard among the rows; R is the last end, or 0 without shards.
     pub ends: &'a [usize],
 }
 
@@ -57,49 +61,57 @@ impl ShardRows<'_> {
     }
 }
 
-/// Checks that the parts are of O columns, and of I if that is asked, and have a shard.
+/// Checks that the parts have O columns, and I columns if that is given, and at least one shard.
 pub(super) fn check<'a>(parts: impl Iterator<Item = ShardRows<'a>>, outs: usize, ins: Option<usize>) {
     let mut shards = 0;
     for part in parts {
         let (rows, ends) = (part.rows(), part.ends);
-        assert!(ends.is_sorted(), "shards follow one another: {ends:?}");
+        assert!(ends.is_sorted(), "shards are in order: {ends:?}");
         assert_eq!(part.d_outputs.len(), rows * outs, "d_outputs (R, O) with R = {rows}, O = {outs}");
         if let Some(ins) = ins {
             let found = part.inputs.shape();
-            assert!(rows == 0 || found == (rows, ins), "inputs {found:?} are (R, I) = {:?}", (rows, ins));
+            assert!(
+                rows == 0 || found == (rows, ins),
+                "inputs have the shape {found:?}, expected (R, I) = {:?}",
+                (rows, ins)
+            );
         }
         shards += ends.len();
     }
-    assert!(shards > 0, "a gradient has a shard");
+    assert!(shards > 0, "a gradient needs at least one shard");
 }
 
-/// Panels and strips whose tiles are computed together: with 32 rows a shard their operands take 13 KB of the first cache
-/// and are read from there several times instead of from the caches behind it.
+/// The numbers of panels and strips whose tiles are computed together: with 32 rows per shard,
+/// their operands take 13 KB of the first-level cache and are read from there several times instead
+/// of from the larger caches.
 const PANELS: usize = 4;
 
 const STRIPS: usize = 3;
 
-/// Most panels of the results that are handed on together: a piece is a whole row of most layers, so that who takes it reads
-/// memory in order. Rows of 256 values instead took 2 % longer at (256, 512, 512).
+/// The maximum number of panels of the results that are passed on together: a piece is a whole row
+/// in most layers, so that the receiver reads memory in order. Pieces of 256 values took 2 % longer
+/// at (256, 512, 512).
 const RESULTS: usize = 128;
 
 /// Writes ∂W (O, I) = Σ over shards of ∂Zᵀ A, for ∂Z (R, O) and A (R, I), all row-major.
 ///
-/// The rows are those of consecutive shards: shard s has the rows from `ends[s − 1]`, or 0, to `ends[s]`, and R is the last
-/// end. The shards are combined in the fixed binary tree of as many leaves, in which they are counted from 0. So the
-/// result is that of a node of the tree over all shards of a step, if the shards are those that the node covers; and that of
-/// the whole step, if they are all. A shard without rows is a sum of zeros.
+/// The rows are those of consecutive shards: shard s has the rows from `ends[s − 1]`, or 0, to
+/// `ends[s]`, and R is the last end. The shards are combined in the fixed binary tree with one leaf
+/// per shard, counted from 0. So the result is that of a node of the tree over all shards of a step
+/// if the shards are those that the node covers, and that of the whole step if they are all shards.
+/// A shard without rows is a sum of zeros.
 ///
-/// The bits are those of computing each shard in a call of its own and adding left + right in the tree.
+/// The result is bit-identical to computing each shard in a separate call and adding left + right
+/// in the tree.
 ///
 /// # Panics
 ///
-/// If there is no shard, the ends descend, or the lengths do not fit.
+/// If there is no shard, the ends are not ascending, or the lengths are inconsistent.
 ///
 /// # Cost
 ///
-/// 2·R·O·I floating-point operations; against 64 rows a shard, 32 take about a twentieth longer, 16 a tenth, and 8 a
-/// fourth.
+/// 2·R·O·I floating-point operations; compared with 64 rows per shard, 32 rows take about a
+/// twentieth longer, 16 a tenth, and 8 a fourth.
 pub fn backward_weight(
     d_outputs: &[f32],
     inputs: &[f32],
@@ -107,9 +119,9 @@ pub fn backward_weight(
     d_weight: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let rows = *ends.last().expect("a gradient has a shard");
+    let rows = *ends.last().expect("a gradient needs at least one shard");
     if rows == 0 {
-        assert!(d_outputs.is_empty() && inputs.is_empty(), "no rows, no values");
+        assert!(d_outputs.is_empty() && inputs.is_empty(), "there are no values without rows");
         d_weight.fill(0.0);
         return;
     }
@@ -124,20 +136,22 @@ pub fn backward_weight(
     scratch.keep_packed(packed);
 }
 
-/// Computes a segment of what [`backward_weight`] writes, from rows that lie in several parts, and hands it to `sink` piece by
-/// piece: indices in the flat (O, I), and their values, which are the sink's to change.
+/// Computes a segment of the result of [`backward_weight`], from rows in several parts, and passes
+/// it to `sink` in pieces: indices in the flat (O, I), and their values, which the sink may modify.
 ///
-/// The parts follow one another: the shards are counted over all of them. Each element has the bits that it has in
-/// [`backward_weight`] on all rows. A piece lies in one row of (O, I); each index of the segment is in one piece.
+/// The parts are consecutive: shards are counted over all parts. Each element has the same bits as
+/// in [`backward_weight`] on all rows. A piece is within one row of (O, I); each index of the
+/// segment is in exactly one piece.
 ///
 /// # Panics
 ///
-/// If there is no shard, the ends descend, the lengths do not fit, or the segment reaches beyond O·I.
+/// If there is no shard, the ends are not ascending, the lengths are inconsistent, or the segment
+/// exceeds O·I.
 ///
 /// # Cost
 ///
-/// 2·R floating-point operations for each index; a row of (O, I) of which the segment has only a part takes as long as
-/// several whole ones.
+/// 2·R floating-point operations per index; a row of (O, I) that is only partly in the segment
+/// takes as long as several whole rows.
 pub fn weight_gradient<'a>(
     parts: impl Iterator<Item = ShardRows<'a>> + Clone,
     (outs, ins): (usize, usize),
@@ -146,11 +160,11 @@ pub fn weight_gradient<'a>(
     sink: &mut dyn FnMut(Range<usize>, &mut [f32]),
 ) {
     check(parts.clone(), outs, Some(ins));
-    assert!(segment.end <= outs * ins, "{segment:?} of O·I = {outs}·{ins}");
+    assert!(segment.end <= outs * ins, "segment {segment:?} exceeds O·I = {outs}·{ins}");
     let mut start = segment.start;
     while start < segment.end {
         let (row, column) = (start / ins, start % ins);
-        // The rest of a row, then all whole rows, then the start of a row.
+        // The rest of a row, then all whole rows, then the beginning of a row.
         let (rows, columns) = if column > 0 || segment.end - start < ins {
             (row..row + 1, column..ins.min(column + segment.end - start))
         } else {
@@ -167,9 +181,9 @@ pub(super) struct Gradient<'s, P> {
     pub(super) parts: P,
     /// O and I.
     pub(super) shape: (usize, usize),
-    /// Among the O rows.
+    /// The range among the O rows.
     pub(super) rows: Range<usize>,
-    /// Among the I columns.
+    /// The range among the I columns.
     pub(super) columns: Range<usize>,
     pub(super) scratch: &'s mut Scratch,
     pub(super) sink: &'s mut dyn FnMut(Range<usize>, &mut [f32]),
@@ -200,7 +214,7 @@ fn run_on<'a, A: Arithmetic, P: Iterator<Item = ShardRows<'a>> + Clone>(
     pack_strips(parts.clone(), outs, range.clone(), A::HEIGHT, rows, left);
     for first in (first..end).step_by(RESULTS) {
         let panels = first..end.min(first + RESULTS);
-        // What the sink gets of the panels' columns.
+        // The part of the panels' columns that is passed to the sink.
         let wanted = columns.start.max(panels.start * WIDTH)..columns.end.min(panels.end * WIDTH);
         let block = Block { parts: parts.clone(), rows, shards, panels: panels.clone() };
         let mut done = 0;
@@ -220,11 +234,12 @@ fn run_on<'a, A: Arithmetic, P: Iterator<Item = ShardRows<'a>> + Clone>(
     }
 }
 
-/// Rows of ∂Z that are cut into strips at a time. The cache lines in hand must fit the ways of one set of the first cache,
-/// in which they all are if O is a multiple of 1024.
+/// The number of rows of ∂Z that are cut into strips at a time. The cache lines in use must fit the
+/// ways of a single set of the first-level cache, since they all map to one set if O is a multiple
+/// of 1024.
 const CUT_ROWS: usize = 8;
 
-/// Cuts some columns of ∂Z (R, O) into strips of up to `most` columns, one after the other, each row-major.
+/// Packs some columns of ∂Z (R, O) into consecutive strips of up to `most` columns, each row-major.
 #[inline(always)]
 fn pack_strips<'a>(
     parts: impl Iterator<Item = ShardRows<'a>>,
@@ -249,7 +264,7 @@ fn pack_strips<'a>(
     }
 }
 
-/// Packs one strip of so many columns.
+/// Packs one strip of `height` columns.
 #[inline(always)]
 fn cut_strip(from: &[f32], stride: usize, height: usize, strip: &mut [f32]) {
     macro_rules! of {
@@ -267,18 +282,18 @@ fn cut_strip(from: &[f32], stride: usize, height: usize, strip: &mut [f32]) {
     of!(1 2 3 4 5 6 7 8 9 10 11 12);
 }
 
-/// Some panels, and all strips.
+/// Some panels and all strips.
 struct Block<P> {
     parts: P,
-    /// R of all parts.
+    /// The total number of rows, R, of all parts.
     rows: usize,
-    /// Shards of all parts.
+    /// The total number of shards of all parts.
     shards: usize,
     panels: Range<usize>,
 }
 
 impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> Block<P> {
-    /// Computes the tiles of some strips of M columns of ∂Z: a row of lines for each column.
+    /// Computes the tiles of some strips of M columns of ∂Z: one row of lines per column.
     #[inline(always)]
     fn strips<A: Arithmetic, const M: usize>(
         &self,
@@ -311,16 +326,16 @@ impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> Block<P> {
     }
 }
 
-/// The tiles of one shard: all strips, some panels.
+/// The tiles of one shard: all strips and some panels.
 struct Tiles<'a, const M: usize> {
     inputs: &'a Panels,
-    /// The shard's rows among the inputs.
+    /// The rows of the shard in the inputs.
     rows: Range<usize>,
     strips: ChunksExact<'a, [f32; M]>,
-    /// The shard's rows in a strip.
+    /// The rows of the shard in a strip.
     place: Range<usize>,
     turn: TreeStep,
-    /// Panels of the results.
+    /// The panels of the results.
     all: &'a Range<usize>,
 }
 
@@ -346,7 +361,7 @@ impl<const M: usize> Tiles<'_, M> {
         }
     }
 
-    /// The tiles of N panels.
+    /// Computes the tiles of N panels.
     #[inline(always)]
     fn side_by_side<A: Arithmetic, const N: usize>(
         &self,
@@ -377,15 +392,17 @@ impl<const M: usize> Tiles<'_, M> {
     }
 }
 
-/// Lines whose columns are added up together: the four cache lines of a row that a core reads at its best.
+/// The number of lines whose columns are summed together: four cache lines of a row, the number at
+/// which a core reads fastest.
 const LINES: usize = 4;
 
-/// Writes ∂b (O) = Σ over shards of Σ ∂Z, for ∂Z (R, O), row-major: the rows of a shard in order, the shards in the tree,
-/// as [`backward_weight`](super::backward_weight) has it.
+/// Writes ∂b (O) = Σ over shards of Σ ∂Z, for ∂Z (R, O), row-major: the rows of a shard are added
+/// in order, and the shards are combined in the tree, as in
+/// [`backward_weight`](super::backward_weight).
 ///
 /// # Panics
 ///
-/// If there is no shard, the ends descend, or the lengths do not fit.
+/// If there is no shard, the ends are not ascending, or the lengths are inconsistent.
 ///
 /// # Cost
 ///
@@ -398,16 +415,18 @@ pub fn backward_bias(d_outputs: &[f32], ends: &[usize], d_bias: &mut [f32], scra
     });
 }
 
-/// Computes a segment of what [`backward_bias`] writes, from rows that lie in several parts, and hands it to `sink` piece by
-/// piece, as [`weight_gradient`](super::weight_gradient) does. The inputs of the parts are not read.
+/// Computes a segment of the result of [`backward_bias`], from rows in several parts, and passes it
+/// to `sink` in pieces, as [`weight_gradient`](super::weight_gradient) does. The inputs of the
+/// parts are not read.
 ///
 /// # Panics
 ///
-/// If there is no shard, the ends descend, the lengths do not fit, or the segment reaches beyond O.
+/// If there is no shard, the ends are not ascending, the lengths are inconsistent, or the segment
+/// exceeds O.
 ///
 /// # Cost
 ///
-/// R additions for each index.
+/// R additions per index.
 pub fn bias_gradient<'a>(
     parts: impl Iterator<Item = ShardRows<'a>> + Clone,
     outs: usize,
@@ -416,7 +435,7 @@ pub fn bias_gradient<'a>(
     sink: &mut dyn FnMut(Range<usize>, &mut [f32]),
 ) {
     check(parts.clone(), outs, None);
-    assert!(segment.end <= outs, "{segment:?} of O = {outs}");
+    assert!(segment.end <= outs, "segment {segment:?} exceeds O = {outs}");
     run(BiasGradient { parts, outs, segment, scratch, sink });
 }
 
@@ -447,7 +466,7 @@ impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> Kernel for BiasGradient<'_, 
 }
 
 impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> BiasGradient<'_, P> {
-    /// Adds up some columns, at most L lines of them.
+    /// Adds up some columns, at most L lines.
     #[inline(always)]
     fn add_up<const L: usize>(&mut self, arithmetic: impl Arithmetic, columns: Range<usize>) {
         let shards = self.parts.clone().map(|part| part.ends.len()).sum();
@@ -481,28 +500,29 @@ impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> BiasGradient<'_, P> {
     }
 }
 
-/// A step through the tree, taken when the sum of a shard has come.
+/// A step in building the tree, taken when the sum of a shard is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TreeStep {
-    /// Nodes that wait before.
+    /// The number of nodes waiting before this step.
     waiting: usize,
-    /// The number of these, from the right, that the shard's sum is combined with.
+    /// The number of these nodes, from the right, with which the sum of the shard is combined.
     merges: usize,
-    /// True if the root is complete then.
+    /// True if the root is complete after this step.
     pub(super) is_last: bool,
 }
 
 impl TreeStep {
-    /// The turn of shard `index` of `shards`.
+    /// Returns the step of shard `index` of `shards`.
     pub(super) fn new(index: usize, shards: usize) -> Self {
         let (waiting, is_last) = (index.count_ones() as usize, index + 1 == shards);
         let merges = if is_last { waiting } else { index.trailing_ones() as usize };
         Self { waiting, merges, is_last }
     }
 
-    /// Combines the sum of a shard with those that wait for it, and leaves it to wait unless it is the last.
+    /// Combines the sum of a shard with the nodes that wait for it, and stores the result as a
+    /// waiting node unless the shard is the last.
     ///
-    /// Node n that waits is in `levels[n · level_len..]`.
+    /// Waiting node n is in `levels[n · level_len..]`.
     #[inline(always)]
     pub(super) fn take<A: Arithmetic, const M: usize, const N: usize>(
         self,
@@ -521,7 +541,7 @@ impl TreeStep {
     }
 }
 
-/// Most nodes of `shards` shards that wait at a time.
+/// Returns the maximum number of nodes that wait at the same time, for `shards` shards.
 pub(super) fn levels(shards: usize) -> usize {
     shards.ilog2() as usize + 1
 }
@@ -551,7 +571,7 @@ mod tests {
         assert_eq!(found, expected);
     }
 
-    /// The tree by its definition: cut at the largest power of two below the number of shards.
+    /// The definition of the tree: split at the largest power of two below the number of shards.
     fn by_definition(sums: &[f32]) -> f32 {
         match sums {
             [sum] => *sum,
@@ -563,7 +583,7 @@ mod tests {
     }
 
     #[test]
-    fn turns_build_the_tree_that_is_cut_at_powers_of_two() {
+    fn steps_build_the_tree_that_is_split_at_powers_of_two() {
         for shards in 1..70 {
             let sums: Vec<f32> = (0..shards).map(|shard| 1.0 / (3.0 + shard as f32)).collect();
             let (mut waiting, mut root) = (vec![PanelLine::ZERO; levels(shards)], 0.0);

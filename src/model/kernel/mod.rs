@@ -1,39 +1,45 @@
-//! The products of a layer in f32, so written that the bits of a result depend neither on how many rows a call has nor
-//! on who computes them.
+//! The products of a layer in f32. The bits of a result depend neither on the number of rows in a
+//! call nor on which thread computes them.
 //!
 //! With the letters of [`model`](super), W (O, I) and b (O) as PyTorch's `Linear` stores them:
 //!
 //! | kernel | writes | sums over |
 //! |---|---|---|
-//! | [`Linear::forward`] | Z (B, O) = A Wᵀ + b, perhaps with relu | I, starting from b |
+//! | [`Linear::forward`] | Z (B, O) = A Wᵀ + b, optionally with relu | I, starting from b |
 //! | [`Linear::backward_inputs`] | ∂A (B, I) = ∂Z W | O |
 //! | [`backward_weight`] | ∂W (O, I) = ∂Zᵀ A, shard by shard, in the tree | the rows of a shard |
 //! | [`backward_bias`] | ∂b (O) = Σ_B ∂Z, shard by shard, in the tree | the rows of a shard |
 //!
 //! # Order
 //!
-//! Each element is one *chain*: it starts from 0 or from the bias, and the products are added to it one after the other,
-//! each rounded once where the machine has a fused multiply-add (x86-64 with AVX2 and FMA, aarch64), and twice where it
-//! has not. Instruction sets with such an instruction give the same bits, those without it other ones.
+//! Each element is one *chain*: it starts from 0 or from the bias, and the products are added one
+//! after another. Each addition rounds once if the machine has a fused multiply-add (x86-64 with
+//! AVX2 and FMA, aarch64), and twice otherwise. All instruction sets with such an instruction give
+//! the same bits; those without it give different bits.
 //!
-//! A chain knows nothing of its neighbours. So the rows of one call may be cut, joined or moved to another place in
-//! another call; and tiles, blocks and edges, which only say which chains are under way at a time and where they rest
-//! meanwhile, can be chosen for speed, even by the number of rows.
+//! A chain is independent of its neighbours. Therefore the rows of a call may be split, joined or
+//! moved to another position in another call; tiles, blocks and edges determine only which chains
+//! are computed at the same time and where their intermediate values are stored, so they can be
+//! chosen for speed, even based on the number of rows.
 //!
-//! A gradient is a sum over samples, whose order would depend on who owns which. Therefore it is cut at the shards: each
-//! shard's sum is a chain that starts from 0, and the sums are combined in the fixed binary tree over the shards, left +
-//! right. Whoever owns all shards below a node of the tree computes the node's value in one call.
+//! A gradient is a sum over samples, whose order would depend on which thread owns which samples.
+//! Therefore it is split at the shards: the sum of each shard is a chain that starts from 0, and
+//! the sums are combined in the fixed binary tree over the shards, left + right. The thread that
+//! owns all shards below a node of the tree computes the value of the node in one call.
 //!
 //! # Speed
 //!
-//! A *tile* of up to 6 × 16 elements, with AVX-512 12 × 32, is held in registers. One operand is packed into *panels* of
-//! sixteen columns, so that the inner loop reads memory in order; of the other it takes one value a row of the tile. For
-//! outputs and gradients of inputs the columns are samples: the weight, which is larger, is read where it lies. Sums of
-//! shards that wait for their right neighbour are tiles in the first cache: a gradient is computed once, however many
-//! shards there are. All is compiled once for each instruction set, and the best one is chosen while running.
+//! A *tile* of up to 6 × 16 elements, or 12 × 32 with AVX-512, is held in registers. One operand is
+//! packed into *panels* of sixteen columns, so that the inner loop reads memory in order; of the
+//! other operand, it reads one value per row of the tile. For outputs and gradients of inputs, the
+//! columns are samples: the weight, which is larger, is read without packing. Sums of shards that
+//! wait for their right neighbour are tiles in the first-level cache: a gradient is computed once,
+//! whatever the number of shards. Everything is compiled once per instruction set, and the best one
+//! is chosen at run time.
 //!
-//! [`weight_gradient`] and [`bias_gradient`] compute a part of a gradient from the rows of all who have some, packed by each as
-//! [`Panels`], and hand it on while it is in the cache.
+//! [`weight_gradient`] and [`bias_gradient`] compute a part of a gradient from the rows of all
+//! ranks, each of which has packed its own rows as [`Panels`], and pass it on while it is in the
+//! cache.
 //!
 //! # Examples
 //!
@@ -46,7 +52,7 @@
 //! layer.forward(&inputs, &mut outputs, Epilogue::Relu, &mut scratch);
 //! assert_eq!(outputs, [6.0, 0.0, 11.0]);
 //!
-//! // The first shard has two samples, the second one.
+//! // The first shard has two samples, the second has one.
 //! let (d_outputs, ends) = ([1.0, 0.0, 1.0], [2, 3]);
 //! let (mut d_weight, mut d_bias) = ([0.0; 2], [0.0]);
 //! backward_weight(&d_outputs, &inputs, &ends, &mut d_weight, &mut scratch);

@@ -1,18 +1,19 @@
-//! Memory that kernels work in: operands packed into panels of sixteen columns, which the inner loop reads line after line, the way
-//! back, and the buffers of a thread.
+//! The memory of the kernels: operands packed into panels of sixteen columns, which the inner loop
+//! reads line by line; unpacking; and the buffers of a thread.
 
 use std::ops::Range;
 
 use crate::simd::{Arithmetic, EIGHT, Kernel, PanelLine, WIDTH, run};
 
-/// The inputs A (R, I) of a layer, packed for the gradient of its weight by who has them, for all who compute a part of it.
+/// The inputs A (R, I) of a layer, packed for the gradient of its weight by the rank that owns
+/// them, for all ranks that compute a part of the gradient.
 ///
 /// # Cost
 ///
-/// R·I f32, with I rounded up to a multiple of 16; kept from call to call.
+/// R·I f32, with I rounded up to a multiple of 16; reused from call to call.
 #[derive(Default)]
 pub struct Panels {
-    /// Panel after panel, each with a line for each row.
+    /// Panels one after another; each has one line per row.
     lines: Vec<PanelLine>,
     rows: usize,
     /// I.
@@ -20,7 +21,7 @@ pub struct Panels {
 }
 
 impl Panels {
-    /// Packs A (R, I), row-major, over what there was.
+    /// Packs A (R, I), row-major, replacing the previous content.
     ///
     /// # Panics
     ///
@@ -28,7 +29,7 @@ impl Panels {
     ///
     /// # Cost
     ///
-    /// One pass; no allocation unless it is the largest call so far.
+    /// One pass; no allocation unless this is the largest call so far.
     pub fn pack(&mut self, inputs: &[f32], (rows, columns): (usize, usize)) {
         assert_eq!(inputs.len(), rows * columns, "inputs (R, I) with R = {rows}, I = {columns}");
         (self.rows, self.columns) = (rows, columns);
@@ -39,13 +40,13 @@ impl Panels {
         }
     }
 
-    /// The rows of a panel.
+    /// Returns some rows of a panel.
     #[inline(always)]
     pub(super) fn get(&self, panel: usize, rows: Range<usize>) -> &[PanelLine] {
         &self.lines[panel * self.rows..][rows]
     }
 
-    /// R and I.
+    /// Returns R and I.
     pub(super) fn shape(&self) -> (usize, usize) {
         (self.rows, self.columns)
     }
@@ -66,7 +67,8 @@ impl Kernel for Packing<'_> {
     }
 }
 
-/// Packs `panel[k][c] = values[k · stride + columns.start + c]`, and zeros beyond the columns.
+/// Packs `panel[k][c] = values[k · stride + columns.start + c]`, padded with zeros past the
+/// columns.
 #[inline(always)]
 fn pack_straight(values: &[f32], stride: usize, columns: Range<usize>, panel: &mut [PanelLine]) {
     let rows = panel.iter_mut().zip(values.chunks(stride));
@@ -81,7 +83,7 @@ fn pack_straight(values: &[f32], stride: usize, columns: Range<usize>, panel: &m
     }
 }
 
-/// Packs rows as columns, `panel[k][c] = rows[c · stride + k]` for c < `count`, and zeros beyond.
+/// Packs rows as columns, `panel[k][c] = rows[c · stride + k]` for c < `count`, padded with zeros.
 #[inline(always)]
 pub(super) fn pack_transposed(
     arithmetic: impl Arithmetic,
@@ -129,19 +131,20 @@ pub(super) fn unpack_transposed(
 #[inline(always)]
 pub(super) fn pack_strip<const M: usize>(values: &[f32], stride: usize, strip: &mut [[f32; M]]) {
     for (to, row) in strip.iter_mut().zip(values.chunks(stride)) {
-        *to = *row.first_chunk().expect("a row has as many values as the strip is wide");
+        *to = *row.first_chunk().expect("a row has at least M values");
     }
 }
 
-/// Buffers of one thread for all kernels: packed operands and unfinished tiles.
+/// The buffers of one thread for all kernels: packed operands and unfinished tiles.
 ///
-/// They grow to what the largest call needs and stay, so that later calls allocate nothing. What they hold between calls
-/// has no meaning: one scratch serves all layers.
+/// They grow to the size that the largest call needs and keep it, so that later calls do not
+/// allocate. Their content between calls has no meaning: one scratch serves all layers.
 ///
 /// # Cost
 ///
-/// Up to 140,000 f32 and 256 for each output or input of the widest layer (O, I); for gradients of R rows, R·O, 2,300 for each
-/// level of the tree over the shards, 74,000, and R·I where the inputs come unpacked.
+/// Up to 140,000 f32, plus 256 for each output or input of the widest layer (O, I); for gradients
+/// of R rows, R·O, plus 2,300 for each level of the tree over the shards, plus 74,000, plus R·I if
+/// the inputs are not packed yet.
 #[derive(Default)]
 pub struct Scratch {
     panels: Vec<PanelLine>,
@@ -151,7 +154,7 @@ pub struct Scratch {
     packed: Panels,
 }
 
-/// The sizes that a call needs.
+/// The buffer sizes that a call needs.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ScratchSizes {
     pub(super) panels: usize,
@@ -160,20 +163,20 @@ pub(super) struct ScratchSizes {
     pub(super) results: usize,
 }
 
-/// The buffers of one call, each as long as was asked for.
+/// The buffers of one call, each of the requested length.
 pub(super) struct Buffers<'a> {
-    /// The operand that is read line after line, packed.
+    /// The operand that is read line by line, packed.
     pub(super) panels: &'a mut [PanelLine],
     /// The operand that is read value by value, packed.
     pub(super) left: &'a mut [f32],
-    /// Tiles that wait.
+    /// Tiles that wait for their neighbours.
     pub(super) tiles: &'a mut [PanelLine],
-    /// Values that are handed on, from the start of a cache line.
+    /// Results that are passed on, aligned to a cache line.
     pub(super) results: &'a mut [f32],
 }
 
 impl Scratch {
-    /// Lends what a call needs, with any content.
+    /// Returns the buffers that a call needs, with unspecified content.
     pub(super) fn lend(&mut self, needs: ScratchSizes) -> Buffers<'_> {
         Buffers {
             panels: at_least(&mut self.panels, needs.panels, PanelLine::ZERO),
@@ -183,7 +186,7 @@ impl Scratch {
         }
     }
 
-    /// Takes a buffer for packed inputs out, until it is [kept](Self::keep_packed) again.
+    /// Takes out a buffer for packed inputs, until [`keep_packed`](Self::keep_packed) returns it.
     pub(super) fn take_packed(&mut self) -> Panels {
         std::mem::take(&mut self.packed)
     }
@@ -200,7 +203,8 @@ fn at_least<T: Copy>(values: &mut Vec<T>, len: usize, filling: T) -> &mut [T] {
     &mut values[..len]
 }
 
-/// As many values, from the start of a cache line, so that no line that is stored crosses from one to the next.
+/// Returns `len` values aligned to a cache line, so that no stored line crosses a cache line
+/// boundary.
 fn aligned(values: &mut Vec<f32>, len: usize) -> &mut [f32] {
     let values = at_least(values, len + WIDTH, 0.0);
     let start = values.as_ptr().align_offset(size_of::<PanelLine>()).min(WIDTH);
@@ -212,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_lent_once_is_lent_again_without_growing() {
+    fn buffers_are_reused_without_growing() {
         let mut scratch = Scratch::default();
         let needs = ScratchSizes { panels: 100, left: 70, tiles: 30, results: 20 };
         scratch.lend(needs);

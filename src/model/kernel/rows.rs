@@ -1,14 +1,16 @@
-//! A layer whose rows are samples, its outputs and the gradients of its inputs: products whose result has a row for each sample, in
-//! blocks that the caches hold.
+//! The products whose result has a row for each sample, namely the outputs of a layer and the
+//! gradients of its inputs, in blocks that fit the caches.
 //!
-//! The lanes of a vector are sixteen samples: a panel holds the inputs of sixteen samples, line k their k-th values, and a
-//! tile some outputs of the samples of one or two panels. So the larger operand, the weight, is read where it lies, once
-//! for all samples in hand, and only the samples are packed; with the lanes along the outputs packing the weight took a
-//! third of a product of 16 samples.
+//! The lanes of a vector are sixteen samples: a panel holds the inputs of sixteen samples, line k
+//! their k-th values, and a tile holds some outputs of the samples of one or two panels. So the
+//! larger operand, the weight, is read without packing, once for all current samples, and only the
+//! samples are packed; with the lanes along the outputs, packing the weight took a third of the
+//! time of a product of 16 samples.
 //!
-//! The loops are those of Goto and van de Geijn 2008 (Anatomy of high-performance matrix multiplication, ACM TOMS 34,
-//! article 12): some samples; a block of depth, whose part of the samples is packed; a strip of outputs; a tile. A chain
-//! that goes over several blocks of depth rests in a line meanwhile.
+//! The loops are those of Goto and van de Geijn 2008 (Anatomy of high-performance matrix
+//! multiplication, ACM TOMS 34, article 12): some samples; a block of depth, for which the samples
+//! are packed; a strip of outputs; a tile. A chain that spans several blocks of depth is stored in
+//! a line between blocks.
 
 use std::ops::Range;
 
@@ -19,7 +21,7 @@ use crate::simd::{self, Arithmetic, Kernel, PanelLine, WIDTH};
 /// The function applied to an output before it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Epilogue {
-    /// Nothing.
+    /// No function.
     Identity,
     /// max(z, 0); NaN stays NaN, and −0 stays −0.
     Relu,
@@ -29,8 +31,9 @@ pub enum Epilogue {
 ///
 /// # Cost
 ///
-/// Each call packs its rows, which takes as long as the products of about six outputs. From 16 rows on the products run at
-/// nine tenths of the speed of a large one or faster, if I and O are 64 or more; the gradients of inputs from 32 rows on.
+/// Each call packs its rows, which takes as long as the products of about six outputs. If I and O
+/// are at least 64, products reach nine tenths of the speed of large products from 16 rows on, and
+/// gradients of inputs from 32 rows on.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear<'a> {
     weight: &'a [f32],
@@ -39,26 +42,26 @@ pub struct Linear<'a> {
 }
 
 impl<'a> Linear<'a> {
-    /// Takes W (O, I), row-major, and b (O).
+    /// Creates a layer from W (O, I), row-major, and b (O).
     ///
     /// # Panics
     ///
-    /// If either is empty, or their lengths do not fit.
+    /// If either is empty, or their lengths are inconsistent.
     pub fn new(weight: &'a [f32], bias: &'a [f32]) -> Self {
-        assert!(!bias.is_empty(), "a layer has an output");
+        assert!(!bias.is_empty(), "a layer needs at least one output");
         let inputs = weight.len() / bias.len();
-        assert!(inputs > 0, "a layer has an input");
+        assert!(inputs > 0, "a layer needs at least one input");
         assert_eq!(weight.len(), inputs * bias.len(), "weight (O, I) with O = {}", bias.len());
         Self { weight, bias, inputs }
     }
 
-    /// Writes Z (B, O) = A Wᵀ + b, and applies the epilogue, for A (B, I), both row-major.
+    /// Writes Z (B, O) = A Wᵀ + b for A (B, I), both row-major, and applies the epilogue.
     ///
-    /// The bits of a row of Z depend on that row of A, W and b alone.
+    /// The bits of a row of Z depend only on that row of A, W and b.
     ///
     /// # Panics
     ///
-    /// If the lengths do not fit.
+    /// If the lengths are inconsistent.
     ///
     /// # Cost
     ///
@@ -79,11 +82,11 @@ impl<'a> Linear<'a> {
 
     /// Writes ∂A (B, I) = ∂Z W for ∂Z (B, O), both row-major.
     ///
-    /// The bits of a row of ∂A depend on that row of ∂Z and W alone.
+    /// The bits of a row of ∂A depend only on that row of ∂Z and W.
     ///
     /// # Panics
     ///
-    /// If the lengths do not fit.
+    /// If the lengths are inconsistent.
     ///
     /// # Cost
     ///
@@ -103,22 +106,24 @@ impl<'a> Linear<'a> {
     }
 }
 
-/// Most values of a sample that are packed at a time: 24 KB of a strip of twelve outputs, which stay in the first cache
-/// while the panels pass by.
+/// The maximum number of values of a sample that are packed at a time: a strip of twelve outputs
+/// then takes 24 KB, which stay in the first-level cache while the panels stream through.
 const DEPTH: usize = 512;
 
-/// The other operand, (K, N), as it lies in memory.
+/// The other operand, (K, N), without packing.
 #[derive(Clone, Copy)]
 pub(super) enum Weight<'a> {
-    /// Row-major (N, K): an output has a row.
+    /// Row-major (N, K): each output is a row.
     Rows(&'a [f32]),
-    /// Row-major (K, N): an output has a column.
+    /// Row-major (K, N): each output is a column.
     Columns(&'a [f32]),
 }
 
 impl Weight<'_> {
-    /// Panels of samples at a time: 256 KB of `DEPTH` values, which stay in the second cache while the strips pass by. Twice as
-    /// many where each strip is packed for them: at (512, 2048, 2048) that gained 5 %, and where it is not it lost 2 %.
+    /// Returns the number of panels of samples that are processed at a time: 256 KB for `DEPTH`
+    /// values, which stay in the second-level cache while the strips stream through. It is twice as
+    /// many if each strip is packed for them: at (512, 2048, 2048) that gained 5 %, whereas without
+    /// packing it lost 2 %.
     fn panels(self) -> usize {
         match self {
             Self::Rows(_) => 8,
@@ -127,13 +132,13 @@ impl Weight<'_> {
     }
 }
 
-/// outputs (B, N) = epilogue(bias + inputs · weight), inputs (B, K), weight (K, N).
+/// Computes outputs (B, N) = epilogue(bias + inputs · weight), for inputs (B, K) and weight (K, N).
 pub(super) struct RowProduct<'a> {
     pub(super) inputs: &'a [f32],
     pub(super) weight: Weight<'a>,
     /// K and N.
     pub(super) shape: (usize, usize),
-    /// N of them; zeros if there is none.
+    /// The N biases; zeros if `None`.
     pub(super) bias: Option<&'a [f32]>,
     pub(super) epilogue: Epilogue,
     pub(super) outputs: &'a mut [f32],
@@ -144,8 +149,8 @@ impl RowProduct<'_> {
     pub(super) fn check(&self) {
         let (depth, width) = self.shape;
         let rows = self.inputs.len() / depth;
-        assert_eq!(self.inputs.len(), rows * depth, "{depth} values in each row");
-        assert_eq!(self.outputs.len(), rows * width, "{width} results for each of {rows} rows");
+        assert_eq!(self.inputs.len(), rows * depth, "inputs have {depth} values in each of {rows} rows");
+        assert_eq!(self.outputs.len(), rows * width, "outputs have {width} values in each of {rows} rows");
     }
 }
 
@@ -194,10 +199,10 @@ fn run<A: Arithmetic>(arithmetic: A, product: RowProduct<'_>) {
     }
 }
 
-/// Some samples, and one block of depth.
+/// Some samples and one block of depth.
 struct DepthBlock<'a> {
     weight: Weight<'a>,
-    /// The samples' values in the block.
+    /// The values of the samples in the block.
     panels: &'a [PanelLine],
     block: Range<usize>,
     /// K.
@@ -205,12 +210,12 @@ struct DepthBlock<'a> {
     /// N.
     width: usize,
     bias: Option<&'a [f32]>,
-    /// True if relu is applied: the chains end here.
+    /// True if relu is applied, because the chains end in this block.
     has_relu: bool,
 }
 
 impl DepthBlock<'_> {
-    /// Adds to the sums, of which a panel has N, one line each.
+    /// Adds the products to the sums; a panel has N sums of one line each.
     #[inline(always)]
     fn run<A: Arithmetic>(&self, arithmetic: A, strip: &mut [f32], sums: &mut [PanelLine]) {
         let mut first = 0;
@@ -221,7 +226,7 @@ impl DepthBlock<'_> {
         }
     }
 
-    /// The tiles of M outputs from `first` on.
+    /// Computes the tiles of M outputs, starting at `first`.
     #[inline(always)]
     fn strip<A: Arithmetic, const M: usize>(
         &self,
@@ -258,17 +263,18 @@ impl DepthBlock<'_> {
     }
 }
 
-/// M outputs' part of the weight.
+/// The part of the weight for M outputs.
 #[derive(Clone, Copy)]
 enum Left<'a, const M: usize> {
-    /// Rows of the weight, in place.
+    /// Rows of the weight, not packed.
     Rows([&'a [f32]; M]),
-    /// Side by side.
+    /// Packed, M values next to each other.
     Packed(&'a [[f32; M]]),
 }
 
-/// One tile. It is a job of its own: inlined into the loops above, the inner loop computes the addresses of its rows from
-/// their stride in each turn, for want of registers, and takes a fifth longer.
+/// One tile. It is a separate kernel: if it were inlined into the loops above, the inner loop would
+/// compute the addresses of its rows from their stride in each iteration, for lack of registers,
+/// and take a fifth longer.
 struct RowTile<'a, const M: usize, const N: usize> {
     part: &'a DepthBlock<'a>,
     left: Left<'a, M>,
@@ -339,7 +345,7 @@ fn load<A: Arithmetic, const M: usize, const N: usize>(
     tile
 }
 
-/// Writes what [`load`] reads.
+/// Writes a tile where [`load`] reads it.
 #[inline(always)]
 fn store<A: Arithmetic, const M: usize, const N: usize>(
     arithmetic: A,
@@ -361,7 +367,7 @@ mod tests {
     use crate::simd::SeparateArithmetic;
 
     #[test]
-    fn portable_arithmetic_gives_chains_that_round_twice() {
+    fn portable_arithmetic_rounds_twice() {
         let (rows, depth, width) = (13, 600, 21);
         let values = |len: usize| -> Vec<f32> { (0..len).map(|i| 1.0 / (1 + i % 101) as f32).collect() };
         let (inputs, weight, mut outputs) =

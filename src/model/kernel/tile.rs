@@ -1,9 +1,9 @@
-//! The tile: some rows of one line, or of two side by side, that registers hold while products are added to them; and the strips, each
-//! as high as a tile, that rows are cut into.
+//! A tile: some rows of one line, or of two adjacent lines, that are held in registers while
+//! products are added; and strips, each as high as a tile, into which rows are cut.
 //!
-//! Loops over `0..M`, not iterators and closures over arrays: what the compiler does not inline into a
-//! [`Kernel`](crate::simd::Kernel) is compiled for the oldest machine, and a tile that is passed to it by address leaves
-//! the registers.
+//! Uses loops over `0..M`, not iterators and closures over arrays: code that the compiler does not
+//! inline into a [`Kernel`](crate::simd::Kernel) is compiled for the baseline instruction set, and
+//! a tile passed to it by address no longer stays in registers.
 #![allow(clippy::needless_range_loop)]
 
 use std::ops::Range;
@@ -13,14 +13,14 @@ use crate::simd::{Arithmetic, PanelLine, WIDTH};
 /// M rows of N lines.
 pub(super) type Tile<V, const M: usize, const N: usize> = [[V; N]; M];
 
-/// A tile of zeros.
+/// Returns a tile of zeros.
 #[inline(always)]
 pub(super) fn zeros<A: Arithmetic, const M: usize, const N: usize>(arithmetic: A) -> Tile<A::Vector, M, N> {
     [[arithmetic.splat(0.0); N]; M]
 }
 
-/// Returns tile + Σ_k left_k ⊗ right_k, added in order of k. Row m of the left operand is `left[m]`, and line n of the right
-/// one is in `right[n]`, all equally long.
+/// Returns tile + Σ_k left_k ⊗ right_k, added in order of k. Row m of the left operand is
+/// `left[m]`, and line n of the right operand is in `right[n]`; all have the same length.
 #[inline(always)]
 pub(super) fn add_products_of_rows<A: Arithmetic, const M: usize, const N: usize>(
     arithmetic: A,
@@ -42,7 +42,8 @@ pub(super) fn add_products_of_rows<A: Arithmetic, const M: usize, const N: usize
     tile
 }
 
-/// The same with the left operand packed: `left[k]` is a value of each row.
+/// Like [`add_products_of_rows`], with the left operand packed: `left[k]` contains one value per
+/// row.
 #[inline(always)]
 pub(super) fn add_products<A: Arithmetic, const M: usize, const N: usize>(
     arithmetic: A,
@@ -95,7 +96,7 @@ fn add_product<A: Arithmetic, const N: usize>(
     row
 }
 
-/// Returns left + right, element by element, with N lines of `left` for each row.
+/// Returns left + right, elementwise; `left` has N lines per row.
 #[inline(always)]
 pub(super) fn add<A: Arithmetic, const M: usize, const N: usize>(
     arithmetic: A,
@@ -111,7 +112,7 @@ pub(super) fn add<A: Arithmetic, const M: usize, const N: usize>(
     right
 }
 
-/// Writes a tile as lines, N for each row.
+/// Writes a tile as lines, N per row.
 #[inline(always)]
 pub(super) fn store<A: Arithmetic, const M: usize, const N: usize>(
     arithmetic: A,
@@ -126,7 +127,7 @@ pub(super) fn store<A: Arithmetic, const M: usize, const N: usize>(
     }
 }
 
-/// Reads `values[columns]`, at most sixteen; zeros follow them.
+/// Reads `values[columns]`, at most sixteen, padded with zeros.
 #[inline(always)]
 pub(super) fn load_part<A: Arithmetic>(arithmetic: A, values: &[f32], columns: Range<usize>) -> A::Vector {
     let values = &values[columns];
@@ -136,15 +137,17 @@ pub(super) fn load_part<A: Arithmetic>(arithmetic: A, values: &[f32], columns: R
     }
 }
 
-/// Rows of the next strip when `rows`, at least one, are left and a tile has at most `most`: as many, but the last three
-/// strips are even. A multiply-add takes four cycles and two start in each, so that a tile of few registers leaves the
-/// processor waiting; even strips, of more than one, are never that low.
+/// Returns the number of rows of the next strip when `rows`, at least one, are left and a tile has
+/// at most `most`: it is `most`, except that the last three strips have similar heights. A
+/// multiply-add takes four cycles and two start per cycle, so that the processor is idle part of
+/// the time on a tile of few registers; if there are several strips of similar height, none is that
+/// low.
 pub(super) fn height(rows: usize, most: usize) -> usize {
     let strips = rows.div_ceil(most);
     if strips <= 3 { rows.div_ceil(strips) } else { most }
 }
 
-/// Returns the number of next strips that are as high as the first.
+/// Returns the number of following strips with the same height as the first.
 pub(super) fn strips_of_one_height(rows: usize, most: usize) -> usize {
     let first = height(rows, most);
     let mut left = rows;
@@ -154,8 +157,9 @@ pub(super) fn strips_of_one_height(rows: usize, most: usize) -> usize {
     (rows - left) / first
 }
 
-/// Calls `$function::<A, M>(...)`, M being `$height`, 1 to 12: the compiler must know how many registers there are. Heights
-/// above the `A::HEIGHT` of an arithmetic do not occur, and are not compiled for it.
+/// Calls `$function::<A, M>(...)` with M = `$height`, 1 to 12: the compiler must know the number of
+/// registers. Heights above the `A::HEIGHT` of an arithmetic do not occur, and are not compiled for
+/// it.
 macro_rules! with_height {
     ($arithmetic:ident, $height:expr, $($function:ident).+ ($($argument:expr),* $(,)?)) => {
         match $height {
@@ -182,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strips_cover_all_rows_and_are_low_only_where_rows_are_few() {
+    fn strips_cover_all_rows_and_are_low_only_for_few_rows() {
         for most in [6, 12] {
             for rows in 1..200 {
                 let mut heights = Vec::new();

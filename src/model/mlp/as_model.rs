@@ -1,4 +1,4 @@
-//! The perceptron as a model that is trained.
+//! The implementation of [`Model`] and its faster variants for the perceptron.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ use super::{LayerSpan, Mlp, MlpWorkspace, ROWS_FOR_PARAMS, Uniform, add_row_squa
 impl Model for Mlp {
     type Workspace = MlpWorkspace;
 
-    /// `layers.0.weight` (O, I), `layers.0.bias` (O), `layers.1.weight` ...
+    /// Returns `layers.0.weight` (O, I), `layers.0.bias` (O), `layers.1.weight` ...
     fn tensors(&self) -> Vec<Tensor> {
         let pair = |(l, layer): (usize, &LayerSpan)| {
             let weight = Tensor::new(format!("layers.{l}.weight"), &[layer.outputs, layer.inputs]);
@@ -30,8 +30,9 @@ impl Model for Mlp {
         self.shape.loss.check(self.shape.outputs, targets)
     }
 
-    /// Weights are drawn from U(−√(3g/I), √(3g/I)), whose variance is g/I, with g = 2 before relu and gelu, which pass
-    /// half of the variance on, and 1 elsewhere; biases are 0 (He, Zhang, Ren, Sun 2015, arXiv:1502.01852, eq. 10).
+    /// Weights are drawn from U(−√(3g/I), √(3g/I)), whose variance is g/I, with g = 2 before relu
+    /// and gelu, which halve the variance, and g = 1 otherwise; biases are 0 (He, Zhang, Ren, Sun
+    /// 2015, arXiv:1502.01852, eq. 10).
     fn initial_params(&self, seed: u64) -> Vec<f32> {
         let mut params = vec![0.0; self.params_len()];
         let mut uniform = Uniform::new(seed);
@@ -75,8 +76,9 @@ impl Model for Mlp {
 }
 
 impl FusedModel<MlpWorkspace> for Mlp {
-    /// In one pass over all samples: a row of a layer has the same bits whatever is computed with it, and the kernels
-    /// combine the shards of a weight's gradient while it is in registers. The rows of a shard are divided, not its sum.
+    /// Computes all samples in one pass: a row of a layer has the same bits whatever is computed
+    /// with it, and the kernels combine the shards of a weight's gradient while it is in registers.
+    /// The divisor is applied to the rows of a shard, not to its sum.
     fn subtree_gradient(
         &self,
         params: &[f32],
@@ -99,7 +101,8 @@ impl FusedModel<MlpWorkspace> for Mlp {
 }
 
 impl SegmentModel<MlpWorkspace> for Mlp {
-    /// If what is kept of all samples, B·Σ(I + O), is at most four times as much as the params.
+    /// Returns whether the values kept for all samples, B·Σ(I + O), are at most four times as many
+    /// as the params.
     fn reduces_by_segment(&self, samples: usize) -> bool {
         let width: usize = self.layers.iter().map(|layer| layer.inputs + layer.outputs).sum();
         samples.saturating_mul(width) <= ROWS_FOR_PARAMS * self.params_len()
@@ -123,7 +126,7 @@ impl SegmentModel<MlpWorkspace> for Mlp {
         workspace.panels = panels;
     }
 
-    /// The segment of each layer's weight and bias that it reaches into.
+    /// Computes the part of the segment in the weight and the bias of each layer.
     fn segment_gradient<'a>(
         &self,
         ranks: usize,
@@ -149,7 +152,8 @@ impl SegmentModel<MlpWorkspace> for Mlp {
         }
     }
 
-    /// B·Σ(I + O) multiplications, as the gradient of a sample and a layer is an outer product.
+    /// Takes B·Σ(I + O) multiplications, since the gradient of a sample and a layer is an outer
+    /// product.
     fn sample_squares(&self, shards: &ShardRun<'_>, squares: &mut [f64], workspace: &MlpWorkspace) {
         let samples = shards.all_samples();
         squares.fill(0.0);
@@ -160,7 +164,7 @@ impl SegmentModel<MlpWorkspace> for Mlp {
     }
 }
 
-/// The part of a segment that lies in `place`, counted from its start.
+/// Returns the part of a segment that is in `place`, counted from the start of `place`.
 fn common(place: &Range<usize>, segment: &Range<usize>) -> Range<usize> {
     let [start, end] = [segment.start, segment.end].map(|index| index.clamp(place.start, place.end));
     start - place.start..end - place.start

@@ -1,24 +1,26 @@
-//! Hyper-parameters carried from one convention to another, with what is exact about it and what is not.
+//! Translation of hyper-parameters between conventions, with the exactness of each number.
 //!
-//! A **convention** determines the gradient of a step and how the L2 penalty is written ([`Convention`]). **Settings** are
-//! a [`Recipe`] as written in a convention, with the batch it was found with ([`Settings`]). A **translation**
-//! is the same trajectory in another convention: the new numbers, each with what it was multiplied by ([`NumberChange`]), and
-//! under which conditions they are exact ([`Translation::conditions`]); or a refusal with its reason ([`ConventionError`]).
+//! A **convention** determines the gradient of a step and the form of the L2 penalty
+//! ([`Convention`]). **Settings** are a [`Recipe`] as written in a convention, with the batch it
+//! was tuned for ([`Settings`]). A **translation** gives the same trajectory in another convention:
+//! the new numbers, each with its factor ([`NumberChange`]), and the conditions under which they
+//! are exact ([`Translation::conditions`]); or an error with the reason ([`ConventionError`]).
 //!
-//! With c the gradient of the new convention over that of the old, on a batch of m samples:
+//! With c the gradient of the new convention divided by that of the old, on a batch of m samples:
 //!
-//! | | is multiplied by |
+//! | number | factor |
 //! |---|---|
 //! | rate and decoupled decay of sgd | 1/c, c |
 //! | rate, β, trust coefficient, decoupled decay of every other rule | 1 |
 //! | λ added to the gradient, clipping bound, ε | c |
-//! | ε inside of the root, adagrad's initial accumulator | c² |
+//! | ε inside the square root, adagrad's initial accumulator | c² |
 //!
-//! and L2 is written as ([`Convention::write_l2`]): λ itself; α = mλ_μ of scikit-learn's perceptrons; Λ = Nλ_Σ/m of an
-//! objective Σℓ + (Λ/2)‖w‖² over N samples; C = 1/Λ of C·Σℓ + ½‖w‖².
+//! and L2 is written as ([`Convention::write_l2`]): λ itself; α = mλ_μ of scikit-learn's MLPs;
+//! Λ = Nλ_Σ/m of an objective Σℓ + (Λ/2)‖w‖² over N samples; C = 1/Λ of C·Σℓ + ½‖w‖².
 //!
-//! Sum and mean differ by more than a constant in one place: a short last batch, in which a sample weighs m/r under the mean
-//! and 1 under the sum. Shard means of uneven shards are no multiple of the mean at all, and are refused.
+//! Sum and mean differ by more than a constant in one place: a short last batch of r samples, in
+//! which a sample has weight m/r under the mean and 1 under the sum. Shard means of uneven shards
+//! are not a multiple of the mean, and are refused.
 //!
 //! # Examples
 //! ```
@@ -47,7 +49,7 @@ use serde::{Deserialize, Serialize};
 
 pub use translation::{Destination, Exactness, NumberChange, Translation};
 
-/// The definition of the gradient of a step, and of how the L2 penalty is written.
+/// The definition of the gradient of a step and of the form of the L2 penalty.
 ///
 /// # Examples
 ///
@@ -60,13 +62,16 @@ pub use translation::{Destination, Exactness, NumberChange, Translation};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Convention {
-    /// (Σ g + αw)/m, the α of scikit-learn's `MLPClassifier`: its gradient is a mean, its α is a sum's λ.
+    /// (Σ g + αw)/m, the α of scikit-learn's `MLPClassifier`: its gradient is a mean, but its α is
+    /// the λ of a sum.
     ScikitLearn,
     /// The mean of a batch, for the objective (1/N)Σℓ + (λ/2)‖w‖² over all N samples.
     ObjectiveMean,
-    /// The sum of a batch, for the objective Σℓ + (Λ/2)‖w‖² over all N samples: a batch adds (m/N)Λw.
+    /// The sum of a batch, for the objective Σℓ + (Λ/2)‖w‖² over all N samples: a batch adds
+    /// (m/N)Λw.
     ObjectiveSum,
-    /// The sum of a batch, for the objective C·Σℓ + ½‖w‖² of regularised regressions, divided by C: Λ = 1/C.
+    /// The sum of a batch, for the objective C·Σℓ + ½‖w‖² of regularized regression, divided by C:
+    /// Λ = 1/C.
     C,
     /// The gradient of a reduction, with λw added to it.
     #[serde(untagged)]
@@ -98,7 +103,7 @@ impl From<Reduction> for Convention {
 }
 
 impl Convention {
-    /// Returns the reduction that makes the gradient of a step.
+    /// Returns the reduction that gives the gradient of a step.
     #[must_use]
     pub const fn reduction(self) -> Reduction {
         match self {
@@ -125,13 +130,14 @@ impl Convention {
         if matches!(self, Self::ScikitLearn) { L2Form::BatchSum } else { L2Form::Gradient }
     }
 
-    /// Returns whether L2 is written for all the N samples of the data.
+    /// Returns whether L2 is written for all N samples of the data.
     #[must_use]
     pub const fn needs_data_size(self) -> bool {
         matches!(self, Self::ObjectiveSum | Self::C)
     }
 
-    /// Returns the λ that is added to this convention's gradient of a batch, from L2 as it is written: the λ, α, Λ or C.
+    /// Returns the λ in λw, which is added to this convention's gradient of a batch, from L2 as
+    /// written: λ, α, Λ or C.
     ///
     /// # Errors
     /// [`ConventionError::NeedsDataSize`]; [`ConventionError::ZeroC`] for a C of 0.
@@ -154,7 +160,8 @@ impl Convention {
     /// Returns the inverse of [`read_l2`](Self::read_l2).
     ///
     /// # Errors
-    /// [`ConventionError::NeedsDataSize`]; [`ConventionError::NoPenalty`] for a C without a penalty.
+    /// [`ConventionError::NeedsDataSize`]; [`ConventionError::NoPenalty`] for a C without a
+    /// penalty.
     pub fn write_l2(
         self,
         lambda: f64,
@@ -180,7 +187,7 @@ impl Convention {
     }
 }
 
-/// Everything about an optimizer that depends on whether gradients are sums or means.
+/// All hyper-parameters that depend on whether gradients are sums or means.
 ///
 /// # Examples
 /// ```
@@ -204,24 +211,26 @@ pub struct Recipe {
 }
 
 impl Recipe {
-    /// Returns the same recipe for gradients that are `factor` times as large: m to come from a mean over m samples to their
-    /// sum, 1/m back, c₂/c₁ between any two reductions with their [`per_mean`](Reduction::per_mean).
+    /// Returns the same recipe for gradients that are `factor` times as large: m from a mean over m
+    /// samples to their sum, 1/m back, c₂/c₁ between any two reductions with their
+    /// [`per_mean`](Reduction::per_mean).
     ///
-    /// | | is multiplied by |
+    /// | number | factor |
     /// |---|---|
     /// | rate of sgd | 1/factor |
     /// | `l2`, ε, `max_norm`, weight decay of sgd | factor |
-    /// | `initial_accumulator`, ε inside of the root | factor² |
+    /// | `initial_accumulator`, ε inside the square root | factor² |
     /// | momentum, β₁, β₂, trust coefficient; rate and weight decay of the scale-free rules | 1 |
     ///
-    /// The two recipes make the same trajectory, in every bit if the factor is a power of two and nothing underflows or
-    /// overflows, and to about 1e-6 otherwise. One exception: lars treats a tensor of norm 0 as sgd does, at the rate of
-    /// neither convention. When switching during a run, also call
+    /// Both recipes give the same trajectory: bit-identical if the factor is a power of two and
+    /// nothing underflows or overflows, and to about 1e-6 otherwise. One exception: lars treats a
+    /// tensor of norm 0 as sgd does, with a rate that is right for neither convention. When
+    /// switching during a run, also call
     /// [`Optimizer::rescale_state`](crate::optim::Optimizer::rescale_state).
     ///
     /// # Errors
-    /// Those of [`OptimizerOptions::check`], before and after; [`OptimError::OutOfRange`] if the factor is not a positive
-    /// normal `f32`.
+    /// Those of [`OptimizerOptions::check`], for the old and new options;
+    /// [`OptimError::OutOfRange`] if the factor is not a positive normal `f32`.
     pub fn translated(&self, factor: f64) -> Result<Self, OptimError> {
         let factor = positive("the factor of the gradients", factor)?;
         let hyper = self.options.hyper()?;
@@ -254,21 +263,24 @@ fn translated_options(hyper: &Hyper, factor: f64) -> OptimizerOptions {
 pub struct Settings {
     /// The convention.
     pub convention: Convention,
-    /// The numbers. `options.l2` is L2 as the convention writes it: λ, α, Λ or C; `options.l2_form` plays no part.
+    /// The numbers. `options.l2` is L2 as the convention writes it: λ, α, Λ or C; `options.l2_form`
+    /// is ignored.
     pub recipe: Recipe,
-    /// Samples of a full batch, m.
+    /// The number of samples in a full batch, m.
     pub batch_size: usize,
-    /// Shards of a full batch, for reductions that count them.
+    /// The number of shards of a full batch, for reductions that depend on it.
     pub shards: usize,
-    /// Samples of the training data, N, if known.
+    /// The number of training samples, N, if known.
     pub data_size: Option<usize>,
-    /// True if a short last batch is left out.
+    /// True if a short last batch is dropped.
     pub drop_last: bool,
-    /// True if the rate is another one in some steps: a schedule, or a warm-up.
+    /// True if the rate changes during the run, by a schedule or a warm-up.
     pub rate_changes: bool,
-    /// True if all params of some tensor start from 0, as the biases of [`Mlp`](crate::model::Mlp) do. Relevant to lars.
+    /// True if all params of some tensor start from 0, as the biases of [`Mlp`](crate::model::Mlp)
+    /// do. Relevant to lars.
     pub zero_start: bool,
-    /// True if the loss is that of [standardized targets](crate::model::Mlp::standardize_targets), which no other program has by itself.
+    /// True if the loss is that of [standardized targets](crate::model::Mlp::standardize_targets),
+    /// which other programs do not use by default.
     pub standardized_targets: bool,
 }
 
@@ -304,8 +316,8 @@ impl Settings {
         }
     }
 
-    /// Returns the settings as Phalanx trains with them: a reduction, and a recipe whose `l2` is added to the gradient that
-    /// its `l2_form` names.
+    /// Returns the settings in the form used in training: a reduction, and a recipe whose `l2` is
+    /// added to the gradient given by its `l2_form`.
     ///
     /// # Errors
     /// [`ConventionError::NeedsDataSize`] and [`ConventionError::ZeroC`].
@@ -321,8 +333,8 @@ impl Settings {
     }
 }
 
-/// The rules by which settings found with one batch size are carried over to another, κ = m′/m. None gives the same
-/// trajectory. The rate follows [`ScaleRate`] under the mean.
+/// The rules by which settings tuned for one batch size are adapted to another, κ = m′/m. No rule
+/// gives the same trajectory. The rate is scaled as by [`ScaleRate`] under the mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BatchRule {
@@ -330,7 +342,8 @@ pub enum BatchRule {
     Linear,
     /// η → √κ η: Krizhevsky 2014 (arXiv:1404.5997), Hoffer et al. 2017 (arXiv:1705.08741).
     Sqrt,
-    /// η → √κ η, β → 1 − κ(1 − β), ε → ε/√κ: Malladi et al. 2022 (arXiv:2205.10287), for adam, adamw and rmsprop.
+    /// η → √κ η, β → 1 − κ(1 − β), ε → ε/√κ: Malladi et al. 2022 (arXiv:2205.10287), for adam,
+    /// adamw and rmsprop.
     Adam,
 }
 
@@ -341,7 +354,7 @@ names!(BatchRule, "batch rule", OptimError, [
 ]);
 
 impl BatchRule {
-    /// Returns a recipe of the mean, found with the batches of `old`, for those of `new`.
+    /// Adapts a recipe of the mean, tuned for the batches of `old`, to those of `new`.
     fn applied(self, recipe: &Recipe, old: BatchCut, new: BatchCut) -> Result<Recipe, ConventionError> {
         let scale = if self == Self::Linear { ScaleRate::Linear } else { ScaleRate::Sqrt };
         let rate = recipe.rate * scale.factor(recipe.options.kind, Reduction::Mean, old, new);
@@ -377,54 +390,56 @@ fn grown_beta(option: &'static str, old: f64, growth: f64) -> Result<f64, Conven
     }
 }
 
-/// The reason why settings have no exact translation, or are not given well enough to have one.
+/// The reason why settings have no exact translation, or are incomplete or invalid.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ConventionError {
-    /// Shards of different sizes, between a reduction that divides each shard and one that does not.
+    /// Shards of different sizes, between a reduction that divides each shard and one that does
+    /// not.
     #[error(
-        "{from} and {to} are no multiples of each other on batches of {batch_size} samples in {shards} shards: of {most} \
-         and of {least} samples, which weigh differently in a mean of their own; choose a number of shards that divides \
-         the batch, or train with --reduction {from}"
+        "{from} and {to} are not multiples of each other on batches of {batch_size} samples in {shards} shards: the \
+         shards have {most} or {least} samples, which have different weights in a mean per shard; choose a number of \
+         shards that divides the batch size, or train with --reduction {from}"
     )]
     UnevenShards {
         /// The reduction of the old convention.
         from: Reduction,
-        /// That of the new one.
+        /// The reduction of the new convention.
         to: Reduction,
-        /// Samples of a batch.
+        /// The number of samples in a batch.
         batch_size: usize,
-        /// Its shards.
+        /// The number of its shards.
         shards: usize,
-        /// Samples of the smallest shard.
+        /// The number of samples in the smallest shard.
         least: usize,
-        /// Samples of the largest shard.
+        /// The number of samples in the largest shard.
         most: usize,
     },
-    /// Caffe's momentum keeps the rate of its step with each gradient, PyTorch's does not.
+    /// Momentum translated between Caffe's form, in which each gradient keeps the rate of its step,
+    /// and PyTorch's, in which it does not, while the rate changes.
     #[error(
-        "momentum of the {from} form is that of the {to} form at a constant rate only: once the rate changes, old gradients \
-         keep their own rate in caffe's and take the new one in pytorch's; keep --momentum-form {from}, or correct v by \
-         the quotient of the rates at each change (Goyal et al. 2017, remark 2)"
+        "the {from} and {to} forms of momentum are equivalent only at a constant rate: when the rate changes, old \
+         gradients keep their rate in the caffe form and use the new rate in the pytorch form; keep --momentum-form \
+         {from}, or correct v by the quotient of the rates at each change (Goyal et al. 2017, remark 2)"
     )]
     ChangingRate {
         /// The old form.
         from: MomentumForm,
-        /// The new one.
+        /// The new form.
         to: MomentumForm,
     },
-    /// Lars updates a tensor of norm 0 as sgd does, and there is one.
+    /// A tensor of norm 0 under lars, which updates it as sgd does.
     #[error(
-        "lars has no exact translation while a tensor is all 0, as biases are at the start: it then takes sgd's step, which \
-         follows the scale of the gradients, and all others do not; start from params without such a tensor (--init), or \
-         choose lamb"
+        "lars has no exact translation while all params of a tensor are 0, as biases are at the start: lars updates such \
+         a tensor as sgd does, so the step depends on the scale of the gradients, unlike for other tensors; start from \
+         params without such a tensor (--init), or choose lamb"
     )]
     ZeroNorm,
-    /// Another form of momentum is requested, and there is no momentum.
-    #[error("there is no momentum whose form could change; set a momentum above 0 with sgd or lars")]
+    /// Another form of momentum is requested, but there is no momentum.
+    #[error("the momentum form cannot be changed without momentum; set a momentum above 0 with sgd or lars")]
     NoMomentum,
-    /// A rule for other batch sizes that is not for this optimizer.
+    /// A rule for other batch sizes that does not apply to this optimizer.
     #[error(
-        "the {rule} rule is derived for adam, adamw and rmsprop, and {kind} is neither; choose linear or sqrt"
+        "the {rule} rule applies only to adam, adamw and rmsprop, but the optimizer is {kind}; choose linear or sqrt"
     )]
     NotAdam {
         /// The rule.
@@ -432,71 +447,72 @@ pub enum ConventionError {
         /// The optimizer.
         kind: OptimizerKind,
     },
-    /// Adam's rule leaves the range of a β.
+    /// A β outside its range after Adam's rule.
     #[error(
-        "{option} of {old:?} becomes {new:.4} on batches {growth:.4} times as large, which is no decay; the adam rule ends at \
-         {limit:.1} times the batch, so choose a batch size below that"
+        "{option} of {old:?} becomes {new:.4} on batches {growth:.4} times as large, but must be between 0 and 1; the adam \
+         rule applies below {limit:.1} times the batch size, so choose a smaller one"
     )]
     BetaOutOfRange {
-        /// The β, as an option.
+        /// The option name of the β.
         option: &'static str,
         /// Its value.
         old: f64,
         /// Its value by the rule.
         new: f64,
-        /// New batch size over old.
+        /// New batch size divided by the old.
         growth: f64,
-        /// The growth at which it is 0.
+        /// The growth at which the β is 0.
         limit: f64,
     },
-    /// A larger or smaller batch makes another trajectory, so that a rule has to be chosen.
+    /// A different batch size without a rule, which has no exact translation.
     #[error(
-        "another batch size has no exact translation; choose the approximation: --rule linear, sqrt or adam"
+        "a different batch size has no exact translation; choose an approximation: --rule linear, sqrt or adam"
     )]
     NeedsRule,
-    /// A rule for another batch size, and the batch stays.
-    #[error("the {rule} rule does nothing at the same batch size; give --to-batch-size, or drop --rule")]
+    /// A rule for another batch size, but an unchanged batch size.
+    #[error("the {rule} rule has no effect at the same batch size; set --to-batch-size, or drop --rule")]
     UnusedRule {
         /// The rule.
         rule: BatchRule,
     },
-    /// L2 is written for the whole data, whose size is not known.
+    /// L2 is written for the whole data, but its size is unknown.
     #[error(
-        "the convention {convention} writes L2 for all samples of the data; say how many with --data-size"
+        "the convention {convention} writes L2 for all samples of the data; set their number with --data-size"
     )]
     NeedsDataSize {
         /// The convention.
         convention: Convention,
     },
-    /// No penalty at all cannot be written as a C.
+    /// No penalty, which cannot be written as a C.
     #[error("without an L2 penalty C is infinite; set --l2 above 0, or choose the convention objective-sum")]
     NoPenalty,
-    /// A C of 0 leaves nothing of the losses.
-    #[error("a C of 0 leaves nothing of the losses to learn from; set --l2, which is C here, above 0")]
+    /// A C of 0, which removes the losses from the objective.
+    #[error("a C of 0 removes the losses from the objective; set --l2, which is C here, above 0")]
     ZeroC,
     /// A count of 0.
-    #[error("{what} is 0; give at least 1")]
+    #[error("{what} is 0, but must be at least 1")]
     Zero {
-        /// The thing counted.
+        /// The name of the count.
         what: &'static str,
     },
-    /// Fewer samples than a batch has.
+    /// Fewer samples in the data than in a batch.
     #[error(
-        "a batch of {batch_size} samples cannot be filled from data of {data_size}; say the batch size that is meant"
+        "a batch of {batch_size} samples is larger than the data of {data_size} samples; reduce --batch-size or correct \
+         --data-size"
     )]
     SmallData {
-        /// Samples of a batch.
+        /// The number of samples in a batch.
         batch_size: usize,
-        /// Samples of the data.
+        /// The number of samples in the data.
         data_size: usize,
     },
-    /// The optimizer's own options are wrong, before or after.
+    /// Invalid optimizer options, before or after the translation.
     #[error(transparent)]
     Optim(#[from] OptimError),
 }
 
 impl ConventionError {
-    /// Returns whether the request is at fault, rather than that it has no answer.
+    /// Returns whether the request is invalid, rather than valid but without an exact translation.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         use ConventionError::{
@@ -521,7 +537,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_and_back_is_where_it_was() {
+    fn translating_back_returns_the_original_recipe() {
         for &kind in OptimizerKind::ALL {
             let options = OptimizerOptions { l2: 0.1, ..OptimizerOptions::new(kind) }.check().unwrap();
             let mean = Recipe { options, rate: kind.default_rate(), max_norm: Some(0.7) };
@@ -530,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn a_factor_that_is_no_scale_is_refused() {
+    fn an_invalid_factor_is_refused() {
         let recipe = Recipe { options: OptimizerOptions::default(), rate: 0.1, max_norm: None };
         for factor in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert!(recipe.translated(factor).is_err(), "{factor}");

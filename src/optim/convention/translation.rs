@@ -1,4 +1,4 @@
-//! The same trajectory in another convention: the new numbers, how exact each is, and under which conditions.
+//! Translation to another convention: the new numbers, their exactness, and its conditions.
 
 use super::{BatchRule, Convention, ConventionError, Recipe, Settings};
 use crate::optim::error::OptimError;
@@ -8,14 +8,14 @@ use crate::optim::schedule::BatchCut;
 use serde::Serialize;
 use std::fmt;
 
-/// The destination of a translation; options that are `None` stay.
+/// The destination of a translation; options that are `None` are unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Destination {
     /// The convention.
     pub convention: Convention,
-    /// Another batch size, with the rule that leads there.
+    /// Another batch size, which requires a rule.
     pub batch_size: Option<usize>,
-    /// The rule.
+    /// The rule for another batch size.
     pub rule: Option<BatchRule>,
     /// Another number of shards.
     pub shards: Option<usize>,
@@ -24,7 +24,7 @@ pub struct Destination {
 }
 
 impl Destination {
-    /// Returns the same batches in another convention.
+    /// Returns the destination with the same batches in another convention.
     #[must_use]
     pub fn of(convention: Convention) -> Self {
         Self { convention, ..Self::default() }
@@ -59,18 +59,20 @@ impl Destination {
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Translation {
-    /// The settings there, every default filled in.
+    /// The settings in the new convention, with every default filled in.
     pub settings: Settings,
-    /// (Gradient of the new convention)/(gradient of the old) on a full batch.
+    /// The gradient of the new convention divided by that of the old, on a full batch.
     pub factor: f64,
     /// Each number before and after.
     pub changes: Vec<NumberChange>,
-    /// The conditions under which it is exact, or is an approximation. Each prints as a sentence, and serializes with its values.
+    /// The conditions under which the translation is exact or an approximation. Each one displays
+    /// as a sentence and serializes with its values.
     pub conditions: Vec<Condition>,
 }
 
 impl Translation {
-    /// Returns whether the params have the same bits on full batches: the least of what its changes promise.
+    /// Returns whether the params have the same bits on full batches, that is, whether all changes
+    /// guarantee it.
     #[must_use]
     pub fn same_bits(&self) -> bool {
         self.changes.iter().all(|change| change.exactness == Exactness::SameBits)
@@ -78,7 +80,8 @@ impl Translation {
 }
 
 impl Settings {
-    /// Returns the same trajectory in another convention, or, for another batch size, the settings by a rule.
+    /// Translates the settings to the same trajectory in another convention or, for another batch
+    /// size, by a rule.
     ///
     /// # Errors
     /// [`ConventionError`] for settings without an exact translation, with the reason.
@@ -135,7 +138,7 @@ impl Settings {
         Ok((scale(to) / scale(self), mean.translated(scale(to))?))
     }
 
-    /// Returns the kind of the last batch of an epoch.
+    /// Returns the type of the last batch of an epoch.
     fn last_batch(&self) -> LastBatch {
         match self.data_size {
             _ if self.drop_last => LastBatch::Full,
@@ -198,7 +201,7 @@ fn changes(pair: SettingsPair<'_>, rule: Option<BatchRule>) -> Result<Vec<Number
     Ok(numbers.into_iter().filter_map(change).collect())
 }
 
-/// Returns in words what was done to a number.
+/// Describes the operation on a number in words.
 fn why(option: &str, renamed: bool, [old, new]: [f64; 2]) -> String {
     let times = new / old;
     let short = |value: f64| format!("{value:.12e}").parse::<f64>().expect("a number was written");
@@ -208,13 +211,13 @@ fn why(option: &str, renamed: bool, [old, new]: [f64; 2]) -> String {
         _ if option.starts_with("beta") => {
             format!("1 - beta is multiplied by {}", short((1.0 - new) / (1.0 - old)))
         }
-        _ if old == 0.0 => "written anew".to_owned(),
+        _ if old == 0.0 => "newly set".to_owned(),
         _ if times < 1.0 => format!("divided by {}", short(times.recip())),
         _ => format!("multiplied by {}", short(times)),
     }
 }
 
-/// Returns the conditions of a translation by c, or by a rule.
+/// Returns the conditions of a translation by the factor c, or by a rule.
 fn conditions(
     pair: SettingsPair<'_>,
     c: f64,
@@ -283,7 +286,8 @@ fn last_batch(pair: SettingsPair<'_>, c: f64) -> Result<Vec<Condition>, Conventi
     if short != c {
         conditions.push(Condition::ShortBatch { samples, batch_size, times: short / c });
     }
-    // λ of the last batch over that of a full one, on either side; α alone is divided by the samples of its batch.
+    // λ of the last batch divided by that of a full one, on either side; only α is divided by the
+    // number of samples in its batch.
     let grows = |side: &Settings| match side.convention.l2_form() {
         L2Form::BatchSum => batch_size as f64 / samples as f64,
         L2Form::Gradient => 1.0,
@@ -331,7 +335,8 @@ struct SettingsPair<'a> {
 }
 
 impl SettingsPair<'_> {
-    /// Returns c = (gradient of `to`)/(gradient of `from`) on a batch, if it is one number.
+    /// Returns c = (gradient of `to`)/(gradient of `from`) on a batch, or `None` if the gradients
+    /// are not multiples of each other.
     fn factor(self, batch: usize) -> Option<f64> {
         let Self { from, to } = self;
         let is_one = from.divides_shards() && to.divides_shards() && from.shards == to.shards
@@ -339,19 +344,19 @@ impl SettingsPair<'_> {
         is_one.then(|| to.per_mean(batch) / from.per_mean(batch))
     }
 
-    /// Returns the number of shards of the one that has a mean of its own for each of some uneven shards.
+    /// Returns the number of shards on the side that takes means of uneven shards, if there is one.
     fn uneven(self, batch: usize) -> Option<usize> {
         [self.from, self.to].into_iter().find(|side| !side.is_even(batch)).map(|side| side.shards)
     }
 
-    /// Returns whether batches of all sizes have the same c.
+    /// Returns whether c is the same for batches of all sizes.
     fn is_constant(self, largest: usize) -> bool {
         let factor = self.factor(largest);
         let mut others = [1, largest / 2, largest - 1].into_iter().filter(|batch| *batch > 0);
         others.all(|batch| self.factor(batch) == factor)
     }
 
-    /// Returns whether every division that only one of both does is by a power of two, so that it rounds nothing.
+    /// Returns whether every division on only one side is by a power of two, and therefore exact.
     fn rounds_nothing(self, batch: usize) -> bool {
         let mut divisors = self.from.divisors(batch).into_iter().zip(self.to.divisors(batch));
         divisors.all(|(from, to)| from == to || [from, to].into_iter().flatten().all(is_power_of_two))
@@ -366,20 +371,21 @@ impl SettingsPair<'_> {
     }
 }
 
-/// Returns whether multiplying by the value rounds nothing.
+/// Returns whether the value is a power of two, so that multiplying by it is exact.
 fn is_power_of_two(value: f64) -> bool {
     value.is_normal() && value.to_bits() << 12 == 0
 }
 
-/// The precision to which the trajectory is the same.
+/// The precision to which two trajectories agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exactness {
-    /// In every bit of the params: only powers of two are multiplied, as long as nothing underflows or overflows.
+    /// The same bits of params, because all factors are powers of two, as long as nothing
+    /// underflows or overflows.
     SameBits,
-    /// Up to rounding, about 1e-6 of the params.
+    /// The same params up to rounding, about 1e-6.
     Rounding,
-    /// Another trajectory, expected to be as good.
+    /// A different trajectory, expected to be as good.
     Approximate,
 }
 
@@ -393,18 +399,18 @@ impl fmt::Display for Exactness {
     }
 }
 
-/// One number, before and after.
+/// A number before and after a translation.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NumberChange {
     /// The option as written in flags and files.
     pub option: &'static str,
     /// Its name in the old convention.
     pub old_name: &'static str,
-    /// Its name in the new one.
+    /// Its name in the new convention.
     pub new_name: &'static str,
     /// The number in the old convention.
     pub old: f64,
-    /// The number in the new one.
+    /// The number in the new convention.
     pub new: f64,
     /// The operation and its reason, in words.
     pub why: String,
@@ -412,67 +418,69 @@ pub struct NumberChange {
     pub exactness: Exactness,
 }
 
-/// A condition under which a translation is exact, or another fact about it that its numbers do not show.
+/// A condition under which a translation is exact, or another note on it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "about")]
 pub enum Condition {
-    /// It is exact for batches of one size, and the size of the data is not known.
+    /// The translation is exact if all batches have the same size, but the data size is unknown.
     ConstantBatch {
-        /// That size, in samples.
+        /// The batch size, in samples.
         batch_size: usize,
     },
-    /// The last batch of an epoch is short, and c is another one there.
+    /// The last batch of an epoch is short and has a different c.
     ShortBatch {
-        /// Its samples, r.
+        /// The number of samples in the short batch, r.
         samples: usize,
-        /// Those of a full batch, m.
+        /// The number of samples in a full batch, m.
         batch_size: usize,
-        /// c(r)/c(m): the weight of its gradient over that in the old convention.
+        /// c(r)/c(m): the weight of its gradient relative to the old convention.
         times: f64,
     },
-    /// The last batch of an epoch is short, and its shards are uneven: there is no c.
+    /// The last batch of an epoch is short and its shards are uneven, so c does not exist.
     UnevenShortBatch {
-        /// Its samples.
+        /// The number of samples in the short batch.
         samples: usize,
-        /// Its shards.
+        /// The number of its shards.
         shards: usize,
     },
-    /// The penalty of a short last batch has another weight relative to its gradient than before.
+    /// The penalty of a short last batch has a different weight relative to its gradient than
+    /// before.
     ShortBatchPenalty {
-        /// Its samples.
+        /// The number of samples in the short batch.
         samples: usize,
         /// The quotient of the two weights.
         times: f64,
     },
-    /// A switch during a run also changes a buffer that follows the scale of gradients.
+    /// A state buffer that scales with the gradients, which must be multiplied when switching
+    /// during a run.
     State {
-        /// The buffer.
+        /// The name of the buffer.
         name: &'static str,
         /// Its factor.
         times: f64,
     },
-    /// Caffe's momentum has the rate inside: v of the one form is η times that of the other.
+    /// Caffe's momentum includes the rate: its v is η times that of PyTorch's form.
     FormState {
-        /// The factor of v on a switch during a run.
+        /// The factor of v when switching during a run.
         times: f64,
     },
     /// Lars treats a tensor whose params or gradients are all 0 as sgd does.
     LarsZeroNorm,
-    /// PyTorch's clipping adds a constant to the norm, which ought to be translated too.
+    /// PyTorch's clipping adds a constant to the norm, which must be translated too.
     ClipEps {
         /// The translation of 1e-6.
         eps: f64,
     },
-    /// A rule for another batch size gives another trajectory.
+    /// A rule for another batch size gives a different trajectory.
     Approximation {
         /// The rule.
         rule: BatchRule,
-        /// New batch size over old.
+        /// New batch size divided by the old.
         growth: f64,
     },
-    /// A C determines the minimum, but no rate.
+    /// C determines the minimum, but not the rate.
     RateOfC,
-    /// The loss, on both sides, is that of standardized targets.
+    /// The loss on both sides is that of standardized targets.
     StandardizedTargets,
 }
 
@@ -481,58 +489,60 @@ impl fmt::Display for Condition {
         match self {
             Self::ConstantBatch { batch_size } => write!(
                 f,
-                "exact if every batch has {batch_size} samples: give --data-size to hear about the last batch of an epoch, \
-                 or train with --drop-last"
+                "exact if every batch has {batch_size} samples; set --data-size to include the last batch of an epoch, or \
+                 train with --drop-last"
             ),
             Self::ShortBatch { samples, batch_size, times } => write!(
                 f,
                 "not exact in the last batch of an epoch, of {samples} samples instead of {batch_size}: its update is {} \
-                 times what it was; leave it out with --drop-last on both sides, or choose a batch size that divides \
-                 the data",
+                 times as large as before; skip it with --drop-last on both sides, or choose a batch size that divides \
+                 the data size",
                 short(*times)
             ),
             Self::UnevenShortBatch { samples, shards } => write!(
                 f,
-                "not exact in the last batch of an epoch, whose {samples} samples make {shards} uneven shards; leave it \
-                 out with --drop-last on both sides"
+                "not exact in the last batch of an epoch, whose {samples} samples form {shards} uneven shards; skip it \
+                 with --drop-last on both sides"
             ),
             Self::ShortBatchPenalty { samples, times } => write!(
                 f,
-                "in the last batch of an epoch, of {samples} samples, L2 weighs {} times what it did beside the gradient",
+                "in the last batch of an epoch, of {samples} samples, L2 has {} times its previous weight relative to the \
+                 gradient",
                 short(*times)
             ),
             Self::State { name, times } => write!(
                 f,
-                "when switching during a run, multiply {name} by {times:?} (Optimizer::rescale_state); a new run needs nothing"
+                "when switching during a run, multiply {name} by {times:?} (Optimizer::rescale_state); not needed in a new \
+                 run"
             ),
             Self::FormState { times } => write!(
                 f,
                 "when switching during a run, multiply momentum_buffer by {times:?}, and keep the rate constant; with a \
-                 changing rate the two forms are not the same"
+                 changing rate the two forms differ"
             ),
             Self::LarsZeroNorm => f.write_str(
-                "exact as long as no tensor has a norm of 0 (in the params of --init, and later): lars updates such a tensor as \
-                 sgd would, at the rate of neither convention",
+                "exact as long as no tensor has a norm of 0 (in the params of --init, and later): lars updates such a tensor \
+                 as sgd does, with a rate that is right for neither convention",
             ),
             Self::ClipEps { eps } => write!(
                 f,
-                "there is no constant in the clipping here; PyTorch's clip_grad_norm_ adds 1e-6 to the norm, which is {eps:?} \
-                 in the new convention"
+                "clipping in Phalanx adds no constant to the norm; PyTorch's clip_grad_norm_ adds 1e-6, which is {eps:?} in \
+                 the new convention"
             ),
             Self::Approximation { rule, growth } => write!(
                 f,
-                "the {rule} rule is an approximation: batches {} times as large take other steps, so this is another \
-                 trajectory; L2, weight decay, momentum and clipping are left as they are under the mean{}",
+                "the {rule} rule is an approximation: batches {} times as large take different steps, so the trajectory \
+                 differs; L2, weight decay, momentum and clipping are unchanged under the mean{}",
                 short(*growth),
                 if *rule == BatchRule::Linear { ", and a warm-up is part of the rule (Goyal et al. 2017)" } else { "" }
             ),
             Self::RateOfC => f.write_str(
-                "C Σ loss + ½‖w‖² is divided by C, which does not move its minimum: the rate is one for Σ loss + ‖w‖²/(2C), \
-                 and a rate for the former is 1/C of it",
+                "C Σ loss + ½‖w‖² is divided by C, which does not move its minimum: the rate is that for Σ loss + ‖w‖²/(2C); \
+                 divide it by C for the undivided objective",
             ),
             Self::StandardizedTargets => f.write_str(
-                "the loss, if it is mse, is that of standardized targets on both sides; rates and penalties found with targets as they are need \
-                 --standardize-targets=false",
+                "the loss, if it is mse, is that of standardized targets on both sides; rates and penalties tuned for targets \
+                 in their original units need --standardize-targets=false",
             ),
         }
     }

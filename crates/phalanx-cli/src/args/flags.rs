@@ -1,10 +1,12 @@
-//! The flags of `train`, with their help texts and defaults. Each is also a variable of the environment and a key of a TOML file.
+//! The flags of `train`, with their help texts and defaults. Each is also an environment variable
+//! and a key of a TOML file.
 
 use std::any::TypeId;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Args};
 use phalanx::data::{Column, HeaderRow, InputFormat};
 use phalanx::model::{Activation, Loss};
@@ -21,249 +23,292 @@ use super::values::{
     whole,
 };
 
-/// The data that is trained on if none is named.
+/// The data to train on if none is given.
 pub const DEFAULT_DATA: &str = "digits";
 
-/// Train a model, and save it with its results in a run directory
+/// Train a model and save it with its results in a run directory
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize)]
 #[command(mut_args(adapted))]
 #[serde(rename_all = "kebab-case")]
 pub struct TrainFlags {
-    /// What to train on: digits (built in), a folder with MNIST's files (plain or .gz), FILE.csv, X.npy,Y.npy, or
-    /// FILE.libsvm [default: {}]
+    /// Training data: digits (built in), FILE.csv, X.npy,Y.npy, FILE.libsvm, or a folder with
+    /// MNIST's files (plain or .gz) [default: {}]
     pub data: Option<String>,
 
-    /// Data to test on after each epoch; a folder with test files of its own needs none
+    /// Data to test on after each epoch; not needed for a folder that has its own test files
     #[arg(long, value_name = "DATA", conflicts_with = "test_split", help_heading = "Data")]
     pub test: Option<String>,
-    /// Share of the training samples to set aside for testing, chosen by the seed [default: {}]
+    /// Fraction of the training samples to set aside for testing, chosen by the seed [default: {}]
     #[arg(long, value_name = "F", help_heading = "Data")]
     pub test_split: Option<f64>,
-    /// Column of the label in a CSV: a name, its position from 0, or -1 for the last; a number is a position if there is one
-    /// [default: -1]
+    /// Label column of a CSV: a name, an index from 0, or -1 for the last; a number is an index if
+    /// there is such a column [default: -1]
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "Data")]
     pub label_column: Option<Column>,
-    /// Column of the sample weights in a CSV
-    #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "Data")]
+    /// Column with the sample weights in a CSV
+    #[arg(
+        long,
+        value_name = "COLUMN",
+        allow_hyphen_values = true,
+        help_heading = "Data",
+        hide_short_help = true
+    )]
     pub weight_column: Option<Column>,
-    /// Whether line 1 of a CSV names its columns: present, absent, or auto, which refuses a line that may be names or a sample
-    /// [default: {}]
-    #[arg(long, value_name = "WHICH", value_parser = header_row(), help_heading = "Data")]
+    /// First line of a CSV: present (column names), absent (a sample), or auto, which reports an
+    /// error if it could be either [default: {}]
+    #[arg(long, value_name = "WHICH", value_parser = header_row(), help_heading = "Data", hide_short_help = true)]
     pub header: Option<HeaderRow>,
-    /// What the data and the --test data hold, where their names do not say it: csv, npy or libsvm
-    #[arg(long, value_name = "FORMAT", value_parser = choices!(InputFormat), help_heading = "Data")]
+    /// Format of the training and the --test data if their names do not show it: csv, npy or libsvm
+    #[arg(long, value_name = "FORMAT", value_parser = choices!(InputFormat), help_heading = "Data", hide_short_help = true)]
     pub input_format: Option<InputFormat>,
-    /// Shift and scale each feature to mean 0 and deviation 1 over the training samples; kept with the model
+    /// Shift and scale each feature to mean 0 and deviation 1 over the training samples; saved with
+    /// the model [default: {}]
     #[arg(long, help_heading = "Data")]
     pub standardize: Option<bool>,
-    /// Train on targets shifted and scaled to mean 0 and deviation 1 over the training samples, while losses and predictions stay in the
-    /// units of the data; for mse only [default: true, but false with --like and with --init of a model trained without]
-    #[arg(long, help_heading = "Data")]
+    /// Train on targets with mean 0 and deviation 1 over the training samples, for mse only; losses
+    /// and predictions stay in the units of the data [default: true, but false with --like and with
+    /// --init from a model trained without]
+    #[arg(long, help_heading = "Data", hide_short_help = true)]
     pub standardize_targets: Option<bool>,
 
-    /// Widths of the hidden layers, such as 128 or 300,100; none for linear, softmax or logistic regression
-    /// [default: {}]
+    /// Widths of the hidden layers, such as 128 or 300,100; none for linear, softmax or logistic
+    /// regression [default: {}]
     #[arg(long, value_name = "WIDTHS", help_heading = "Model")]
     pub hidden: Option<Hidden>,
-    /// relu, tanh, sigmoid or gelu [default: {}]
+    /// Activation function: relu, tanh, sigmoid or gelu [default: {}]
     #[arg(long, value_parser = choices!(Activation), help_heading = "Model")]
     pub activation: Option<Activation>,
-    /// cross-entropy, bce or mse; auto is cross-entropy for class labels, mse for values [default: {}]
+    /// Loss: cross-entropy, bce or mse; auto is cross-entropy for class labels, mse for values
+    /// [default: {}]
     #[arg(long, value_parser = loss(), help_heading = "Model")]
     pub loss: Option<Auto<Loss>>,
-    /// Start from the params in this file, of PyTorch for example (layers.0.weight ...)
-    #[arg(long, value_name = "FILE.safetensors", help_heading = "Model")]
+    /// Start from the params in this file, for example from PyTorch (layers.0.weight ...)
+    #[arg(long, value_name = "FILE.safetensors", help_heading = "Model", hide_short_help = true)]
     pub init: Option<FilePath>,
 
-    /// Read the numbers as another framework means them: pytorch, pytorch-ddp, horovod-average, horovod-sum, mindspore,
-    /// caffe, keras, tensorflow1-estimator or scikit-learn; sets reduction, forms and optimizer constants, those given come
-    /// first, and --shards are the processes of the distributed ones
-    #[arg(long, value_name = "FRAMEWORK", value_parser = choices!(Framework), help_heading = "Step")]
+    /// Interpret the options as another framework does: pytorch, pytorch-ddp, horovod-average,
+    /// horovod-sum, mindspore, caffe, keras, tensorflow1-estimator or scikit-learn
+    ///
+    /// Sets the reduction, the forms and the optimizer constants that are not given. For
+    /// distributed frameworks, --shards is the number of processes.
+    #[arg(long, value_name = "FRAMEWORK", value_parser = choices!(Framework), help_heading = "Training")]
     pub like: Option<Framework>,
-    /// Worker threads; they change the speed, never the result [default: {}, all cores]
-    #[arg(short, long, value_name = "N|auto", value_parser = auto::<usize>, help_heading = "Step")]
+    /// Worker threads; they affect the speed, never the result [default: {}, all cores]
+    #[arg(short, long, value_name = "N|auto", value_parser = auto::<usize>, help_heading = "Training")]
     pub threads: Option<Auto<usize>>,
     /// Samples in one step, over all threads [default: {}]
-    #[arg(short, long, value_name = "N", value_parser = whole::<usize>, help_heading = "Step")]
+    #[arg(short, long, value_name = "N", value_parser = whole::<usize>, help_heading = "Training")]
     pub batch_size: Option<usize>,
-    /// Parts that a batch is cut into; part of the mathematics, unlike threads [default: {}]
-    #[arg(long, value_name = "N|auto", value_parser = auto::<usize>, help_heading = "Step")]
+    /// Number of shards that each batch is split into; unlike threads, they affect the result
+    /// [default: {}]
+    #[arg(long, value_name = "N|auto", value_parser = auto::<usize>, help_heading = "Training")]
     pub shards: Option<Auto<usize>>,
-    /// How gradients of samples become that of a step: mean, sum, mean-of-shard-means, sum-of-shard-means or
-    /// mean-of-shard-sums [default: {}]
-    #[arg(long, value_parser = choices!(Reduction), help_heading = "Step")]
+    /// Reduction of the samples' gradients to that of a step: mean, sum, mean-of-shard-means,
+    /// sum-of-shard-means or mean-of-shard-sums [default: {}]
+    #[arg(long, value_parser = choices!(Reduction), help_heading = "Training")]
     pub reduction: Option<Reduction>,
-    /// Scale the reduced gradient down to this global norm if it is longer
-    #[arg(long, value_name = "NORM", help_heading = "Step")]
+    /// Clip the reduced gradient to this global norm
+    #[arg(long, value_name = "NORM", help_heading = "Training")]
     pub clip_grad_norm: Option<f64>,
     /// Passes over the training samples [default: {}]
-    #[arg(long, value_name = "N", conflicts_with = "max_steps", value_parser = whole::<u64>, help_heading = "Step")]
+    #[arg(long, value_name = "N", conflicts_with = "max_steps", value_parser = whole::<u64>, help_heading = "Training")]
     pub epochs: Option<u64>,
-    /// Steps to do, instead of epochs
-    #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Step")]
+    /// Number of steps, instead of epochs
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Training")]
     pub max_steps: Option<u64>,
-    /// End the run once so many epochs have been no better than the best before them [default: never]
-    #[arg(long, value_name = "EPOCHS", value_parser = whole::<u64>, help_heading = "Step")]
+    /// Stop after this many epochs without improvement [default: never]
+    #[arg(long, value_name = "EPOCHS", value_parser = whole::<u64>, help_heading = "Early stopping")]
     pub early_stop: Option<u64>,
-    /// What tells the best epoch, for --early-stop, --restore-best and --keep: test-accuracy, test-loss or train-loss [default: the
-    /// first of them that there is]
-    #[arg(long, value_parser = choices!(Metric), help_heading = "Step")]
+    /// Metric for --early-stop, --restore-best and --keep: test-accuracy, test-loss or train-loss
+    /// [default: the first of these that is available]
+    #[arg(long, value_parser = choices!(Metric), help_heading = "Early stopping", hide_short_help = true)]
     pub metric: Option<Metric>,
-    /// How much better than the best before it an epoch must be to be the best [default: {}, any bit]
-    #[arg(long, value_name = "GAIN", help_heading = "Step")]
+    /// Smallest improvement of the metric that makes an epoch the best [default: {}, any
+    /// improvement]
+    #[arg(long, value_name = "GAIN", help_heading = "Early stopping", hide_short_help = true)]
     pub min_gain: Option<f64>,
-    /// Save the params of the best whole epoch as the model, not those of the last step
-    #[arg(long, help_heading = "Step")]
+    /// Save the params of the best whole epoch as the model, instead of those of the last step
+    /// [default: {}]
+    #[arg(long, help_heading = "Early stopping")]
     pub restore_best: Option<bool>,
-    /// What to do with a step whose loss or gradient is no finite number: stop (with exit code 3, the params before it saved), or skip
-    /// it and go on [default: {}]
-    #[arg(long, value_name = "WHAT", value_parser = choices!(OnDivergence), help_heading = "Step")]
+    /// Action on a step with a NaN or infinite loss or gradient: stop (exit code 3; the params
+    /// before that step are saved), or skip the step and continue [default: {}]
+    #[arg(long, value_name = "ACTION", value_parser = choices!(OnDivergence), help_heading = "Training", hide_short_help = true)]
     pub on_divergence: Option<OnDivergence>,
-    /// Leave out the short last batch of each epoch
-    #[arg(long, help_heading = "Step")]
+    /// Drop the short last batch of each epoch [default: {}]
+    #[arg(long, help_heading = "Training", hide_short_help = true)]
     pub drop_last: Option<bool>,
-    /// Take the samples as they are stored, in each epoch
-    #[arg(long, help_heading = "Step")]
+    /// Use the samples in their stored order in each epoch [default: {}]
+    #[arg(long, help_heading = "Training", hide_short_help = true)]
     pub no_shuffle: Option<bool>,
-    /// Seed of initial params, sample order and test split [default: {}]
-    #[arg(long, value_parser = whole::<u64>, help_heading = "Step")]
+    /// Seed of the initial params, the sample order and the test split [default: {}]
+    #[arg(long, value_parser = whole::<u64>, help_heading = "Training")]
     pub seed: Option<u64>,
-    /// Give up when a thread, or a process of an MPI job, waits longer than this for another [default: no limit]
-    #[arg(long, value_name = "SECS", help_heading = "Step")]
+    /// Fail if a thread, or a process of an MPI job, waits longer than this for another [default:
+    /// no limit]
+    #[arg(long, value_name = "SECS", help_heading = "Training", hide_short_help = true)]
     pub timeout: Option<f64>,
 
-    /// sgd, adagrad, rmsprop, adam, adamw, lars or lamb [default: {}]
+    /// Optimizer: sgd, adagrad, rmsprop, adam, adamw, lars or lamb [default: {}]
     #[arg(long, value_parser = optimizer(), help_heading = "Optimizer")]
     pub optimizer: Option<OptimizerKind>,
     /// Learning rate [default: {sgd} for sgd and lars, {adagrad} for adagrad, {adam} for the rest]
     #[arg(long, value_name = "RATE", help_heading = "Optimizer")]
     pub lr: Option<f64>,
-    /// Momentum of sgd, rmsprop and lars [default: {rmsprop}]
+    /// Momentum, for sgd, rmsprop and lars [default: {rmsprop}]
     #[arg(long, help_heading = "Optimizer")]
     pub momentum: Option<f64>,
-    /// pytorch (v = mv + g; w -= lr v) or caffe (v = mv + lr g; w -= v) [default: {}]
-    #[arg(long, value_name = "FORM", value_parser = choices!(MomentumForm), help_heading = "Optimizer")]
+    /// Form of momentum: pytorch (v = mv + g; w -= lr v) or caffe (v = mv + lr g; w -= v) [default:
+    /// {}]
+    #[arg(long, value_name = "FORM", value_parser = choices!(MomentumForm), help_heading = "Optimizer", hide_short_help = true)]
     pub momentum_form: Option<MomentumForm>,
-    /// Nesterov's momentum, for sgd and lars
-    #[arg(long, help_heading = "Optimizer")]
+    /// Use Nesterov momentum, for sgd and lars [default: false]
+    #[arg(long, help_heading = "Optimizer", hide_short_help = true)]
     pub nesterov: Option<bool>,
-    /// Decay of the averaged gradient, for adam, adamw and lamb [default: {adam}]
-    #[arg(long, help_heading = "Optimizer")]
+    /// Decay rate of the averaged gradient, for adam, adamw and lamb [default: {adam}]
+    #[arg(long, help_heading = "Optimizer", hide_short_help = true)]
     pub beta1: Option<f64>,
-    /// Decay of the averaged square, for rmsprop (its alpha), adam, adamw and lamb [default: {rmsprop} for rmsprop, else
-    /// {adam}]
-    #[arg(long, help_heading = "Optimizer")]
+    /// Decay rate of the averaged square, for rmsprop (its alpha), adam, adamw and lamb [default:
+    /// {rmsprop} for rmsprop, else {adam}]
+    #[arg(long, help_heading = "Optimizer", hide_short_help = true)]
     pub beta2: Option<f64>,
-    /// Added to the root of the averaged square [default: {adagrad} for adagrad, {lamb} for lamb, else {adam}]
-    #[arg(long, help_heading = "Optimizer")]
+    /// Constant added to the root of the averaged square [default: {adagrad} for adagrad, {lamb}
+    /// for lamb, else {adam}]
+    #[arg(long, help_heading = "Optimizer", hide_short_help = true)]
     pub eps: Option<f64>,
-    /// Where eps stands: outside of the root, inside of it (adagrad, rmsprop), or uncorrected, that is added before the bias
-    /// correction (adam, adamw) [default: {adam}]
-    #[arg(long, value_name = "FORM", value_parser = choices!(EpsForm), help_heading = "Optimizer")]
+    /// Position of eps: outside the root, inside the root (adagrad, rmsprop), or uncorrected, added
+    /// before the bias correction (adam, adamw) [default: {adam}]
+    #[arg(long, value_name = "FORM", value_parser = choices!(EpsForm), help_heading = "Optimizer", hide_short_help = true)]
     pub eps_form: Option<EpsForm>,
-    /// What adagrad's sum of squares starts from [default: {adagrad}]
-    #[arg(long, value_name = "A", help_heading = "Optimizer")]
+    /// Initial value of adagrad's sum of squares [default: {adagrad}]
+    #[arg(long, value_name = "A", help_heading = "Optimizer", hide_short_help = true)]
     pub initial_accumulator: Option<f64>,
     /// Trust coefficient of lars [default: {lars}]
-    #[arg(long, value_name = "C", help_heading = "Optimizer")]
+    #[arg(long, value_name = "C", help_heading = "Optimizer", hide_short_help = true)]
     pub trust_coefficient: Option<f64>,
     /// L2 penalty, added to the gradient after reduction and clipping [default: {}]
     #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer")]
     pub l2: Option<f64>,
-    /// What the L2 penalty is added to: gradient, or batch-sum, the sum over the batch before the mean divides it, as
-    /// scikit-learn's alpha [default: {}]
-    #[arg(long, value_name = "FORM", value_parser = choices!(L2Form), help_heading = "Optimizer")]
+    /// Form of the L2 penalty: gradient adds it to the reduced gradient, batch-sum to the sum over
+    /// the batch before the mean divides it, as scikit-learn's alpha [default: {}]
+    #[arg(long, value_name = "FORM", value_parser = choices!(L2Form), help_heading = "Optimizer", hide_short_help = true)]
     pub l2_form: Option<L2Form>,
-    /// Spare the biases both penalties
-    #[arg(long, help_heading = "Optimizer")]
+    /// Exclude biases from both penalties [default: false]
+    #[arg(long, help_heading = "Optimizer", hide_short_help = true)]
     pub no_bias_decay: Option<bool>,
     /// Decoupled weight decay, w -= lr lambda w [default: {adamw} for adamw, else {}]
     #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer")]
     pub weight_decay: Option<f64>,
 
-    /// constant, linear (to 0), cosine (to 0) or step [default: {}]
+    /// Learning rate schedule: constant, linear (to 0), cosine (to 0) or step [default: {}]
     #[arg(long, value_name = "SCHEDULE", value_parser = choices!(ScheduleKind), help_heading = "Learning rate")]
     pub lr_schedule: Option<ScheduleKind>,
     /// Factor of the step schedule [default: 0.1]
-    #[arg(long, value_name = "F", help_heading = "Learning rate")]
+    #[arg(long, value_name = "F", help_heading = "Learning rate", hide_short_help = true)]
     pub lr_gamma: Option<f64>,
     /// Epochs between two drops of the step schedule [default: a third of the run]
-    #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Learning rate")]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Learning rate", hide_short_help = true)]
     pub lr_decay_epochs: Option<u64>,
-    /// Steps that first have only a share of the rate [default: {}]
+    /// Warm-up steps, the first of the run, which use a fraction of the rate [default: {}]
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Learning rate")]
     pub warmup_steps: Option<u64>,
-    /// linear (the share rises to 1 in the last of these steps) or constant (then jumps to 1) [default: {}]
-    #[arg(long, value_name = "FORM", value_parser = choices!(WarmupForm), help_heading = "Learning rate")]
+    /// Form of the warm-up: linear (the fraction rises to 1 in the last warm-up step) or constant
+    /// (it then jumps to 1) [default: {}]
+    #[arg(long, value_name = "FORM", value_parser = choices!(WarmupForm), help_heading = "Learning rate", hide_short_help = true)]
     pub warmup_form: Option<WarmupForm>,
-    /// Share that the warm-up starts from, such as the base batch size over the batch size [default: 0 for linear]
-    #[arg(long, value_name = "F", help_heading = "Learning rate")]
+    /// Fraction of the rate that the warm-up starts from, such as the base batch size over the
+    /// batch size [default: 0 for linear]
+    #[arg(long, value_name = "F", help_heading = "Learning rate", hide_short_help = true)]
     pub warmup_start: Option<f64>,
-    /// Carry the rate over from --base-batch-size to the batch size: none, linear or sqrt [default: {}]
-    #[arg(long, value_name = "RULE", value_parser = choices!(ScaleRate), help_heading = "Learning rate")]
+    /// Scale the rate from --base-batch-size to the batch size: none, linear or sqrt [default: {}]
+    #[arg(long, value_name = "RULE", value_parser = choices!(ScaleRate), help_heading = "Learning rate", hide_short_help = true)]
     pub scale_lr: Option<ScaleRate>,
-    /// The batch size that --lr was found with
-    #[arg(long, value_name = "N", value_parser = whole::<usize>, help_heading = "Learning rate")]
+    /// Batch size that --lr was tuned for
+    #[arg(long, value_name = "N", value_parser = whole::<usize>, help_heading = "Learning rate", hide_short_help = true)]
     pub base_batch_size: Option<usize>,
 
-    /// Where to save; must not exist [default: runs/1, runs/2 ..., or that of the resumed run]
+    /// Run directory to create; must not exist [default: runs/1, runs/2 ..., or that of the resumed
+    /// run]
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     pub output_dir: Option<FilePath>,
-    /// Save a checkpoint so often: 500 or 500steps, 2epochs, 90s, 10min, 1h, or never; one more at the end, also after
-    /// Ctrl-C. It is written while the steps go on; if two are still being written, the next is taken when one is done
-    /// [default: {}]
-    #[arg(long, value_name = "HOW-OFTEN", help_heading = "Output")]
+    /// Interval between checkpoints: 500 or 500steps, 2epochs, 90s, 10min, 1h, or never [default:
+    /// {}]
+    ///
+    /// One more is saved at the end, also after Ctrl-C. A checkpoint is written while training
+    /// continues; if two are still being written, the next is taken when one of them is done.
+    #[arg(long, value_name = "INTERVAL", help_heading = "Output")]
     pub save_every: Option<SaveEvery>,
-    /// Keep so many of the newest checkpoints, and the best of those taken at the end of an epoch: by test accuracy, else
-    /// by test loss, else by training loss [default: {}]
-    #[arg(long, value_name = "N", value_parser = whole::<usize>, help_heading = "Output")]
+    /// Number of newest checkpoints to keep, in addition to the best of those taken at the end of
+    /// an epoch: by test accuracy, else by test loss, else by training loss [default: {}]
+    #[arg(long, value_name = "N", value_parser = whole::<usize>, help_heading = "Output", hide_short_help = true)]
     pub keep: Option<usize>,
-    /// Go on with a run to the bits it would have come to, with any number of threads: its directory, one of its
-    /// checkpoints, or auto, the newest in runs that is neither complete nor diverged (with -o, the one there, or a
-    /// new one). Options are those of the run
+    /// Resume a run, with any number of threads; the result is bit-identical to an uninterrupted
+    /// run
+    ///
+    /// Give its directory, one of its checkpoints, or auto for the newest in runs that is neither
+    /// complete nor diverged; with -o, auto resumes the run in that directory, or starts a new one.
+    /// The options are those of the run.
     #[arg(long, value_name = "RUN|CHECKPOINT|auto", help_heading = "Output")]
     pub resume: Option<FilePath>,
-    /// Options that may differ from those of the resumed run, such as epochs or lr,l2; those that change no result
-    /// (threads, save-every ...) always may
-    #[arg(long, value_name = "FLAGS", value_delimiter = ',', help_heading = "Output")]
+    /// Options that may differ from those of the resumed run, such as epochs or lr,l2; those that
+    /// do not affect the result (threads, save-every ...) always may
+    #[arg(
+        long,
+        value_name = "FLAGS",
+        value_delimiter = ',',
+        help_heading = "Output",
+        hide_short_help = true
+    )]
     pub allow_changed: Option<Vec<String>>,
-    /// Log every so many steps in metrics.jsonl and metrics.csv; 0 for epochs only [default: {}]
-    #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Output")]
+    /// Steps between two entries of metrics.jsonl and metrics.csv; 0 for epochs only [default: {}]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Output", hide_short_help = true)]
     pub log_every: Option<u64>,
-    /// Write an event file for TensorBoard, too: what is logged, with the gradient norm of each logged step, and histograms
-    /// of the params after each epoch; it changes no result
+    /// Also write an event file for TensorBoard, which does not affect the result [default: false]
+    ///
+    /// It contains what is logged, with the gradient norm of each logged step, and histograms of
+    /// the params after each epoch.
     #[arg(long, help_heading = "Output")]
     pub tensorboard: Option<bool>,
-    /// Measure the gradient noise scale, which says what batch size pays, every so many steps [default: {}, never; without
-    /// a number: auto, every 10]
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "auto", value_name = "N|auto", value_parser = auto::<u64>, help_heading = "Output")]
+    /// Steps between two measurements of the gradient noise scale, which shows the batch size that
+    /// is worthwhile [default: {}, never; without a number: auto, every 10 steps]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "auto", value_name = "N|auto", value_parser = auto::<u64>, help_heading = "Output", hide_short_help = true)]
     pub noise_scale: Option<Auto<u64>>,
-    /// Print errors only
+    /// Print errors only [default: false]
     #[arg(long, help_heading = "Output")]
     pub quiet: Option<bool>,
-    /// text, or json: a JSON object a line on stderr (start, epoch, step, message), and the results as one on stdout
-    /// [default: {}]
-    #[arg(long, value_name = "FORMAT", value_parser = log_format(), help_heading = "Output")]
+    /// Format of messages and results: text, or json, one JSON object per line on stderr (start,
+    /// epoch, step, message) and the results as one object on stdout [default: {}]
+    #[arg(long, value_name = "FORMAT", value_parser = log_format(), help_heading = "Output", hide_short_help = true)]
     pub log_format: Option<LogFormat>,
-    /// Show no progress while training
-    #[arg(long, help_heading = "Output")]
+    /// Do not show progress while training [default: false]
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
     pub no_progress: Option<bool>,
-    /// Read flags from this TOML file; those given here, or as variables, come first
+    /// TOML file to read flags from; the command line and variables take precedence
     #[arg(long, value_name = "FILE.toml", help_heading = "Output")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// Print the flags that would be used as such a file, each with where it comes from, and do nothing else
-    #[arg(long, help_heading = "Output")]
+    /// Print the effective flags as a --config file, each with its origin, and exit
+    #[arg(long, help_heading = "Output", hide_short_help = true)]
     #[serde(skip)]
     pub print_config: bool,
-    /// Print help
+    /// Print help; --help describes all flags
+    ///
+    /// -h prints the most common flags only.
     #[arg(short, long, action = ArgAction::Help, help_heading = "Output")]
     #[serde(skip)]
     pub help: Option<bool>,
 }
 
+/// Hides a flag in the short help of another command, unless its identifier is one of `shown`,
+/// which are separated by spaces.
+pub fn shortened(flag: Arg, shown: &str) -> Arg {
+    let is_shown = shown.split(' ').any(|id| flag.get_id() == id);
+    flag.hide_short_help(!is_shown)
+}
+
 impl TrainFlags {
-    /// Returns the defaults of a run with this optimizer: those that a run records, and those that `--help` shows.
+    /// Returns all defaults of a run with this optimizer: those that the run records, and in
+    /// addition those that only `--help` shows.
     pub fn defaults(kind: OptimizerKind) -> Self {
         let options = Options::default();
         let optimizer = OptimizerOptions::new(kind).check().expect("defaults are in range");
@@ -286,7 +331,8 @@ impl TrainFlags {
         }
     }
 
-    /// Returns the defaults that neither other flags nor the data decide, so that a file made of the flags records what was done.
+    /// Returns the defaults that depend neither on other flags nor on the data, so that a file made
+    /// from the flags records what was done.
     pub fn recorded_defaults(kind: OptimizerKind) -> Self {
         let options = Options::default();
         Self {
@@ -314,32 +360,33 @@ impl TrainFlags {
             warmup_steps: Some(options.schedule.warmup_steps),
             warmup_form: Some(options.schedule.warmup_form),
             scale_lr: Some(options.scale_rate),
-            // Often enough for a curve.
+            // Frequent enough for a curve.
             log_every: Some(10),
             restore_best: Some(options.keep_best),
             noise_scale: Some(Auto::Given(0)),
-            // So little is lost when a run is killed, and next to no time is spent on it.
+            // A killed run loses at most a minute, and saving takes a negligible share of the time.
             save_every: Some(SaveEvery::Time(Duration::from_secs(60))),
-            // The newest might be damaged.
+            // More than one, in case the newest is damaged.
             keep: Some(3),
             ..Self::default()
         }
     }
 
-    /// Returns the flags that are given, each with its value in a TOML file.
+    /// Returns the given flags, each with its TOML value.
     pub fn to_table(&self) -> Table {
         Table::try_from(self).expect("flags are plain data")
     }
 }
 
-/// Defaults as values of TOML, by the optimizer that they belong to.
+/// The defaults as TOML values, for each optimizer.
 static DEFAULTS: LazyLock<Vec<(OptimizerKind, Table)>> = LazyLock::new(|| {
     let of = |kind: &OptimizerKind| (*kind, TrainFlags::defaults(*kind).to_table());
     OptimizerKind::ALL.iter().map(of).collect()
 });
 
-/// Adds what is common to all flags: a boolean one may stand alone, for true; choices are explained by the help text and not listed again;
-/// `{}` in a help text becomes the default, and `{adam}` the default for that optimizer.
+/// Sets what all flags have in common: a boolean flag without a value means true; choices are
+/// explained by the help text and not listed again; `{}` in a help text is replaced by the default,
+/// and `{adam}` by the default for that optimizer.
 fn adapted(flag: Arg) -> Arg {
     let flag = match flag.get_action() {
         ArgAction::Set if is::<bool>(&flag) => {
@@ -348,19 +395,25 @@ fn adapted(flag: Arg) -> Arg {
         _ => flag,
     };
     let flag = if flag.get_action().takes_values() { flag.hide_possible_values(true) } else { flag };
-    let Some(help) = flag.get_help().map(ToString::to_string).filter(|help| help.contains('{')) else {
-        return flag;
-    };
     let key = key_of(&flag);
     let default = |defaults: &Table| defaults.get(&key).map(short).unwrap_or_default();
-    let of_any = help.replace("{}", &default(&DEFAULTS[0].1));
     let named = |help: String, (kind, defaults): &(OptimizerKind, Table)| {
         help.replace(&format!("{{{kind}}}"), &default(defaults))
     };
-    flag.help(DEFAULTS.iter().fold(of_any, named))
+    let filled = |help: String| DEFAULTS.iter().fold(help.replace("{}", &default(&DEFAULTS[0].1)), named);
+    let text = |help: Option<&StyledStr>| help.map(|help| filled(help.to_string()));
+    let (help, long_help) = (text(flag.get_help()), text(flag.get_long_help()));
+    let flag = match help {
+        Some(help) => flag.help(help),
+        None => flag,
+    };
+    match long_help {
+        Some(help) => flag.long_help(help),
+        None => flag,
+    }
 }
 
-/// A default as help texts show it.
+/// Writes a default for a help text.
 fn short(value: &Value) -> String {
     match value {
         Value::Float(0.0) => "0".to_owned(),
@@ -374,7 +427,7 @@ pub fn is<T: 'static>(flag: &Arg) -> bool {
     flag.get_value_parser().type_id() == TypeId::of::<T>()
 }
 
-/// Returns the name of a flag as a key of a file.
+/// Returns the key of a flag in a file.
 pub fn key_of(flag: &Arg) -> String {
     flag.get_id().as_str().replace('_', "-")
 }

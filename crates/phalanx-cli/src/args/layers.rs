@@ -1,5 +1,5 @@
-//! Flags from several places, the one above hiding the one below: the command line, variables of the environment
-//! (`PHALANX_BATCH_SIZE=128`), a TOML file (`batch-size = 128`); and for each flag the place that its value came from.
+//! Flags from several sources, in order of precedence: the command line, environment variables
+//! (`PHALANX_BATCH_SIZE=128`), a TOML file (`batch-size = 128`); and the origin of each value.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -18,14 +18,15 @@ use super::suggest::{beginning, did_you_mean, nearest, nearest_choice};
 use super::values::toml_value;
 use crate::terminal::failure::{Failure, usage};
 
-/// Flags, and for each that is given where its value came from, in words.
+/// Flags, and for each given one the origin of its value, as text.
 #[derive(Clone, Debug, Default)]
 pub struct Layers {
     pub flags: TrainFlags,
     origins: BTreeMap<String, String>,
 }
 
-/// Returns what the command line gives, below it the environment, and below that the `--config` file of either.
+/// Merges the flags of the command line, then those of the environment, then those of the
+/// `--config` file that either of them names.
 pub fn given(flags: TrainFlags) -> Result<Layers, Failure> {
     let typed = Layers::new(flags, |name| match name {
         "data" => "the command line".to_owned(),
@@ -39,13 +40,13 @@ pub fn given(flags: TrainFlags) -> Result<Layers, Failure> {
 }
 
 impl Layers {
-    /// Returns flags from one place; `origin` names it for the flag of this name.
+    /// Returns flags from one source; `origin` describes it, given the name of the flag.
     pub fn new(flags: TrainFlags, origin: impl Fn(&str) -> String) -> Self {
         let origins = flags.to_table().keys().map(|name| (name.clone(), origin(name))).collect();
         Self { flags, origins }
     }
 
-    /// Returns these flags, and those of `below` for what is not given.
+    /// Returns these flags, and those of `below` that are not given here.
     pub fn over(self, below: Self) -> Self {
         let flags = self.flags.over(below.flags);
         let values = flags.to_table();
@@ -55,13 +56,14 @@ impl Layers {
         Self { flags, origins }
     }
 
-    /// Returns these flags with the defaults of `train` for what is not given.
+    /// Returns these flags with the defaults of `train` for those that are not given.
     pub fn complete(self) -> Self {
         let defaults = TrainFlags::recorded_defaults(self.flags.optimizer.unwrap_or_default());
         self.over(Self::new(defaults, |_| "default".to_owned()))
     }
 
-    /// Returns the flags as `change` makes them of these; `origin` names the place of a value that it has changed, given the one before.
+    /// Returns these flags after `change`; `origin` describes the origin of a changed value, given
+    /// its previous origin.
     pub fn changed_by(
         self,
         origin: impl Fn(Option<&str>) -> String,
@@ -79,12 +81,13 @@ impl Layers {
         Ok(Self { flags, origins })
     }
 
-    /// Returns the place that the value of a flag came from, if it is given.
+    /// Returns the origin of the value of a flag, if it is given.
     pub fn origin(&self, name: &str) -> Option<&str> {
         self.origins.get(name).map(String::as_str)
     }
 
-    /// Returns a TOML file that makes the same run, with where each value came from, and what is not given.
+    /// Returns a TOML file that reproduces the run, with the origin of each value, and with a list
+    /// of the flags that are not given.
     pub fn annotated(&self) -> String {
         let values = self.flags.to_table();
         let (given, absent): (Vec<_>, Vec<_>) =
@@ -92,14 +95,14 @@ impl Layers {
         let lines: Vec<_> =
             given.iter().map(|name| format!("{name} = {}", toml_value(&values[name]))).collect();
         let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0).min(40);
-        // A comment holds no control characters, which the name of a file may.
+        // A TOML comment cannot contain control characters, but a file name can.
         let origin = |name: &String| self.origins[name].replace(char::is_control, "?");
         let annotated =
             given.iter().zip(&lines).map(|(name, line)| format!("{line:width$}  # {}\n", origin(name)));
         annotated.collect::<String>() + &format!("# not given: {}\n", absent.join(", "))
     }
 
-    /// Returns what is given here and was not so before.
+    /// Returns the flags that are given here with another value than in `before`.
     pub fn changes_from(&self, before: &TrainFlags) -> Vec<FlagChange> {
         let before = before.to_table();
         let change = |(name, now): (String, Value)| {
@@ -115,7 +118,7 @@ impl Layers {
     }
 }
 
-/// A flag that is not what it was.
+/// A flag whose value has changed.
 pub struct FlagChange {
     pub name: String,
     was: Option<String>,
@@ -137,8 +140,9 @@ impl fmt::Display for FlagChange {
     }
 }
 
-/// Most bytes of a file of flags: several times what all flags take with the longest paths and the most layers that they may have.
-/// A file is bounded before it is parsed, which takes many times its bytes.
+/// The maximum size of a file of flags: several times the size of all flags with the longest paths
+/// and the most layers allowed. The size is checked before parsing, which takes many times as much
+/// memory.
 const MOST_BYTES: u64 = 256 << 10;
 
 /// Reads a file of flags.
@@ -148,7 +152,7 @@ pub fn file(path: &Path) -> Result<Layers, Failure> {
     let length = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text));
     if text.len() as u64 > MOST_BYTES || length.as_ref().is_ok_and(|length| *length as u64 > MOST_BYTES) {
         return Err(usage!(
-            "{name} has more than {MOST_BYTES} bytes, the most that a file of flags may have; give a TOML file with flags as keys"
+            "{name} has more than {MOST_BYTES} bytes, the maximum for a file of flags; give a TOML file with flags as keys"
         ));
     }
     length.map_err(|error| anyhow!("cannot read {name}: {error}; give a TOML file with flags as keys"))?;
@@ -160,7 +164,7 @@ pub fn file(path: &Path) -> Result<Layers, Failure> {
     values.sort_by_key(|(line, ..)| *line);
     let mut layer = Layers::default();
     for (line, key, value) in values {
-        // Both spellings are in use, as for flags.
+        // Both spellings are accepted, as for flags.
         let key = key.replace('_', "-");
         let flag = flag_of(&key).map_err(|unknown| refused(format!("line {line}: {unknown}")))?;
         let set = match layer.origins.insert(key.clone(), format!("{name} line {line}")) {
@@ -175,12 +179,12 @@ pub fn file(path: &Path) -> Result<Layers, Failure> {
     }
 }
 
-/// Returns the line, counted from 1, of a place in bytes.
+/// Returns the line, counted from 1, of a byte offset.
 fn line(text: &str, place: usize) -> usize {
     text[..place].matches('\n').count() + 1
 }
 
-/// Names the line of what is no TOML, its key, what is wrong with it and what to do.
+/// Describes a TOML syntax error: the line, the key, the fault and the remedy.
 fn syntax_error(error: &toml::de::Error, text: &str) -> String {
     let line = line(text, error.span().map_or(0, |span| span.start));
     let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
@@ -189,21 +193,21 @@ fn syntax_error(error: &toml::de::Error, text: &str) -> String {
     let message = if is_beyond { format!("expected a whole number from 0 to {}", i64::MAX) } else { message };
     match key {
         Some(key) => format!("line {line}, {key}: {message}; fix the value"),
-        None => format!("line {line}: {message}; write key = value, one a line"),
+        None => format!("line {line}: {message}; write key = value, one per line"),
     }
 }
 
 const PREFIX: &str = "PHALANX_";
 
-/// Variables with the place and version of an installed program, as module systems on clusters set them. Every other unknown
-/// variable is an error: a misspelt one must not go unnoticed.
+/// Variables with the path and version of an installed program, as module systems on clusters set
+/// them. Every other unknown variable is an error, so that a misspelt one is noticed.
 const OF_INSTALLERS: [&str; 9] = ["HOME", "ROOT", "DIR", "BASE", "PREFIX", "PATH", "BIN", "LIB", "VERSION"];
 
-/// Reads the flags that these variables give.
+/// Parses the flags that these variables set.
 fn environment(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Layers, Failure> {
     let text = |(name, value): (OsString, OsString)| (name.to_string_lossy().into_owned(), value);
     let mut ours: Vec<_> = variables.map(text).filter(|(name, _)| name.starts_with(PREFIX)).collect();
-    // The order of an environment is none.
+    // An environment has no defined order.
     ours.sort();
     let mut layer = Layers::default();
     for (variable, value) in &ours {
@@ -279,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn both_spellings_of_a_key_are_one_key() {
+    fn both_spellings_of_a_key_are_accepted() {
         assert_eq!(
             merged("batch_size = 8\ndata = \"my_data.csv\"", &[]).unwrap(),
             flags(&["-b", "8", "my_data.csv"])
@@ -293,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_back_the_same() {
+    fn flags_survive_a_round_trip_through_a_file() {
         let given = flags(&[
             "digits",
             "-t",
@@ -327,13 +331,13 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_refused_with_its_line() {
+    fn an_unknown_key_is_reported_with_its_line() {
         let error = format!("{:?}", merged("lr = 0.1\nbatchsize = 8\n", &[]).unwrap_err());
         assert!(error.contains("line 2") && error.contains("unknown key `batchsize`"), "{error}");
     }
 
     #[test]
-    fn a_slip_in_a_value_is_answered_with_the_name_that_was_meant() {
+    fn a_misspelt_value_gets_a_suggestion() {
         for (file, meant) in [
             ("optimizer = \"adamm\"", "did you mean 'adam'?"),
             ("lr = 0.1\nloss = 'mes'\n", "line 2, loss: unknown value `mes`"),
@@ -346,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_any_size_are_written_short_and_read_back() {
+    fn numbers_of_any_magnitude_are_written_briefly_and_survive_a_round_trip() {
         for (rate, written) in
             [(1e300, "lr = 1e300\n"), (1e-300, "lr = 1e-300\n"), (0.1, "lr = 0.1\n"), (4.0, "lr = 4.0\n")]
         {
@@ -357,12 +361,12 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_list_gives_nothing() {
+    fn an_empty_list_sets_nothing() {
         assert_eq!(merged("allow-changed = []\nlr = 0.5\n", &[]).unwrap(), flags(&["--lr", "0.5"]));
     }
 
     #[test]
-    fn epochs_and_steps_in_one_file_are_refused() {
+    fn epochs_and_steps_in_the_same_file_are_rejected() {
         let error = format!("{:?}", merged("epochs = 3\nmax-steps = 7", &[]).unwrap_err());
         assert!(error.contains("both epochs and max-steps"), "{error}");
     }
@@ -372,21 +376,21 @@ mod tests {
         environment(variables).map_err(|failure| failure.to_string())
     }
 
-    /// Iterates over clap's arguments, so that a new flag is not forgotten.
+    /// Iterates over clap's arguments, so that new flags are included.
     #[test]
     fn every_flag_is_a_variable_and_a_key() {
         for (name, _) in named() {
-            // No value of any flag, and so named in an error or taken as it is; but known.
+            // A value that most flags reject and some accept; the variable itself is known.
             let found = of(&[(&variable_of(&name), "\u{1}")]);
             assert!(!found.is_err_and(|error| error.contains("unknown variable")), "{name}");
-            // A file does not name a file.
+            // A file cannot refer to another file.
             let error = merged(&format!("{name} = [[]]"), &[]).unwrap_err().to_string();
             assert_eq!(error.contains("unknown key"), name == "config", "{name}: {error}");
         }
     }
 
     #[test]
-    fn variables_are_read_as_flags_are() {
+    fn variables_are_parsed_like_flags() {
         let variables = [
             ("PHALANX_DATA", "-odd.csv"),
             ("PHALANX_LABEL_COLUMN", "-1"),
@@ -409,8 +413,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_variable_is_said() {
-        for (variables, said) in [
+    fn errors_about_variables_name_the_fault() {
+        for (variables, expected) in [
             (&[("PHALANX_LR", "fast")][..], "PHALANX_LR is 'fast': expected a number"),
             (&[("PHALANX_LR", "")], "PHALANX_LR is empty"),
             (&[("PHALANX_LR_SCHEDULE", "cosin")], "did you mean 'cosine'?"),
@@ -429,7 +433,7 @@ mod tests {
             ),
         ] {
             let error = of(variables).unwrap_err();
-            assert!(error.contains(said), "{error}");
+            assert!(error.contains(expected), "{error}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The one parser of the flags of `train`: what a file, the environment or a record gives is read as an argument of the command line.
+//! The single parser of the flags of `train`: values from a file, the environment or a record are
+//! parsed as command line arguments.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -17,10 +18,11 @@ use super::flags::{TrainFlags, is, key_of};
 use super::suggest::{beginning, did_you_mean, names_of, nearest, nearest_choice};
 use super::values::{Auto, FilePath, Hidden, toml_value};
 
-/// Flags of which one replaces the other: the one that is given on the command line hides the other in a file, for example.
+/// Pairs of flags that replace each other: one on the command line overrides the other in a file,
+/// for example.
 pub const EITHER_OR: [(&str, &str); 2] = [("epochs", "max-steps"), ("test", "test-split")];
 
-/// The flags as a command, which reads them from wherever they are given.
+/// The flags as a clap command, which parses them from every source.
 static COMMAND: LazyLock<Command> = LazyLock::new(|| {
     let mut command =
         TrainFlags::augment_args(Command::new("train").no_binary_name(true).disable_help_flag(true));
@@ -28,18 +30,20 @@ static COMMAND: LazyLock<Command> = LazyLock::new(|| {
     command
 });
 
-/// Returns the flags that may be given outside of the command line, by name and in the order of `--help`.
+/// Returns the flags that may also be given outside the command line, with their names, in the
+/// order of `--help`.
 pub fn named() -> impl Iterator<Item = (String, &'static Arg)> {
     let is_command = |name: &str| matches!(name, "print-config" | "help");
     COMMAND.get_arguments().map(|flag| (key_of(flag), flag)).filter(move |(name, _)| !is_command(name))
 }
 
-/// Returns the flags that are keys of a file, by name and in the order of `--help`. A file does not name a file.
+/// Returns the flags that are keys of a file, with their names, in the order of `--help`. A file
+/// cannot refer to another file.
 pub fn keys() -> impl Iterator<Item = (String, &'static Arg)> {
     named().filter(|(name, _)| name != "config")
 }
 
-/// Returns the flag that a key of a file sets, or what is wrong with the key.
+/// Returns the flag that a key of a file sets, or an error message about the key.
 pub fn flag_of(key: &str) -> Result<&'static Arg, String> {
     if let Some((_, flag)) = keys().find(|(name, _)| name == key) {
         return Ok(flag);
@@ -52,7 +56,8 @@ pub fn flag_of(key: &str) -> Result<&'static Arg, String> {
 }
 
 impl TrainFlags {
-    /// Returns these flags, and those of `below` for what is neither given nor replaced by a flag that is.
+    /// Returns these flags, and from `below` those that are neither given here nor replaced by a
+    /// given flag.
     pub fn over(&self, below: Self) -> Self {
         let given = self.to_table();
         let pairs = EITHER_OR.iter().flat_map(|&(one, other)| [(one, other), (other, one)]);
@@ -62,13 +67,13 @@ impl TrainFlags {
         lower.retain(|(name, _)| !replaced.contains(&name.as_str()));
         let mut flags = Self::default();
         for values in [lower, self.values()] {
-            flags.read(arguments_of(values)).expect("they were read before");
+            flags.read(arguments_of(values)).expect("they were parsed before");
         }
         let config = self.config.clone().or(below.config);
         Self { config, print_config: self.print_config, ..flags }
     }
 
-    /// Sets a flag to a value as the command line has it.
+    /// Sets a flag to a value written as on the command line.
     pub fn set(&mut self, flag: &Arg, value: &OsStr) -> Result<(), Error> {
         let arguments = match flag.get_long() {
             Some(name) => vec![joined(name, value)],
@@ -77,14 +82,14 @@ impl TrainFlags {
         self.read(arguments)
     }
 
-    /// Sets a flag to a value as a file has it.
+    /// Sets a flag to a value written as in a file.
     ///
     /// # Errors
     ///
-    /// What was expected instead.
+    /// A message with the expected value.
     pub fn set_value(&mut self, flag: &Arg, value: &Value) -> Result<(), String> {
         if flag.get_value_delimiter().is_some() && value.as_array().is_some_and(Vec::is_empty) {
-            // A list of no names, which no argument can be.
+            // An empty list of names, which cannot be written as an argument.
             return Ok(());
         }
         let text = argument(flag, value)?;
@@ -108,25 +113,27 @@ impl TrainFlags {
         Ok(())
     }
 
-    /// Returns the flags that are given, by name and in the order of `--help`, each with its value in a TOML file.
+    /// Returns the names and TOML values of the given flags, in the order of `--help`.
     pub fn values(&self) -> Vec<(String, Value)> {
         let mut values = self.to_table();
         keys().filter_map(|(name, _)| values.remove(&name).map(|value| (name, value))).collect()
     }
 
-    /// Returns the name of the first of these flags, by their identifiers in one text, that is given.
+    /// Returns the name of the first of these flags that is given; `ids` are their identifiers,
+    /// separated by spaces.
     pub fn first_given(&self, ids: &str) -> Option<String> {
         let given = self.to_table();
         let mut names = ids.split_whitespace().map(|id| id.replace('_', "-"));
         names.find(|name| given.contains_key(name) || (name == "print-config" && self.print_config))
     }
 
-    /// Returns the text of a file that makes the same run, its keys in the order of `--help`.
+    /// Returns the text of a file that reproduces the run, with keys in the order of `--help`.
     pub fn to_toml(&self) -> String {
         self.values().iter().map(|(name, value)| format!("{name} = {}\n", toml_value(value))).collect()
     }
 
-    /// Returns the arguments that give these flags, in the order of `--help`, the data first if it cannot be taken for a flag.
+    /// Returns these flags as arguments, in the order of `--help`; the data comes first unless it
+    /// looks like a flag.
     pub fn arguments(&self) -> Vec<OsString> {
         arguments_of(self.values())
     }
@@ -136,7 +143,7 @@ fn arguments_of(values: Vec<(String, Value)>) -> Vec<OsString> {
     let (mut arguments, mut last) = (Vec::new(), Vec::new());
     for (name, value) in values {
         let flag = flag_of(&name).expect("it is a flag");
-        let text = argument(flag, &value).expect("it was read before");
+        let text = argument(flag, &value).expect("it was parsed before");
         let is_like_flag = text.as_encoded_bytes().starts_with(b"-");
         match value {
             _ if flag.is_positional() && is_like_flag => last = vec!["--".into(), text],
@@ -149,12 +156,12 @@ fn arguments_of(values: Vec<(String, Value)>) -> Vec<OsString> {
     [arguments, last].concat()
 }
 
-/// Writes the flags that are given, by name, for `#[serde(with)]`.
+/// Serializes the given flags by name, for `#[serde(with)]`.
 pub fn serialize<S: Serializer>(flags: &TrainFlags, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(flags.values())
 }
 
-/// Writes the flags that are given, if there are any.
+/// Serializes the given flags, or none.
 pub fn serialize_given<S: Serializer>(flags: &Option<&TrainFlags>, serializer: S) -> Result<S::Ok, S::Error> {
     match flags {
         Some(flags) => serialize(flags, serializer),
@@ -162,7 +169,8 @@ pub fn serialize_given<S: Serializer>(flags: &Option<&TrainFlags>, serializer: S
     }
 }
 
-/// Reads what [`serialize`] wrote. An infinite number is null in JSON, and no limit.
+/// Deserializes the output of [`serialize`]. An infinite number is null in JSON, which means no
+/// limit.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TrainFlags, D::Error> {
     let values = BTreeMap::<String, Option<Value>>::deserialize(deserializer)?;
     let mut flags = TrainFlags::default();
@@ -174,14 +182,14 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<TrainFl
     Ok(flags)
 }
 
-/// `--name=value`
+/// Returns `--name=value`.
 fn joined(name: &str, value: &OsStr) -> OsString {
     let mut argument = OsString::from(format!("--{name}="));
     argument.push(value);
     argument
 }
 
-/// Returns a value of a file as the command line has it, if it is of a type that the flag takes.
+/// Returns a value from a file as a command line argument, if the flag accepts its type.
 fn argument(flag: &Arg, value: &Value) -> Result<OsString, String> {
     let (kinds, expected): (&[&str], &str) = match () {
         () if flag.get_value_delimiter().is_some() => (&["array"], "a list of names"),
@@ -234,7 +242,7 @@ fn one_of(names: &[String]) -> String {
     format!("one of {}", names.join(", "))
 }
 
-/// Returns what a value must be, out of the error that refuses it.
+/// Returns the expected value from the error that rejects a value.
 pub fn reason(error: &Error) -> String {
     use std::error::Error as _;
     match (error.source(), error.get(ContextKind::ValidValue)) {
@@ -245,7 +253,7 @@ pub fn reason(error: &Error) -> String {
     }
 }
 
-/// Reads flags as a command of their own has them on its command line.
+/// Parses flags from the command line of a separate command.
 #[cfg(test)]
 pub fn parsed<F: Args>(arguments: &[&str]) -> Result<F, Error> {
     let command = Command::new("test").no_binary_name(true).disable_help_flag(true);
@@ -263,15 +271,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_as_the_same_flags() {
+    fn written_arguments_are_parsed_to_the_same_flags() {
         let given = "--label-column=-1 --hidden 30,20 --lr 1e-05 --nesterov --momentum 0.9 --standardize=false -t auto --noise-scale=20 -- -odd.csv";
         let flags = read(&given.split(' ').map(OsString::from).collect::<Vec<_>>());
         assert_eq!(read(&flags.arguments()), flags);
     }
 
-    /// Iterates over clap's arguments, so that a new flag is not forgotten.
+    /// Iterates over clap's arguments, so that new flags are included.
     #[test]
-    fn every_choice_that_is_listed_is_read_and_no_other_is() {
+    fn exactly_the_listed_choices_are_accepted() {
         for (name, flag) in keys() {
             let names = names_of(flag);
             for choice in &names {

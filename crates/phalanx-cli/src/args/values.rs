@@ -1,4 +1,4 @@
-//! The types of values that flags take.
+//! The types of flag values.
 
 use std::ffi::OsString;
 use std::ops::Deref;
@@ -15,7 +15,7 @@ use toml::Value;
 
 use super::suggest::beginning;
 
-/// Reads one of a few values that have names, and knows the names, for shells to complete and for suggestions.
+/// Parser of one of a few named values; lists the names for shell completion and for suggestions.
 #[derive(Clone)]
 pub struct Choices<T> {
     names: Vec<String>,
@@ -43,7 +43,7 @@ impl<T: Clone + Send + Sync + 'static> TypedValueParser for Choices<T> {
     }
 }
 
-/// The parser of a type whose values are listed in its `ALL`, each with a `name`.
+/// The parser of a type that lists its values in `ALL`, each with a `name`.
 macro_rules! choices {
     ($type:ident) => {
         $crate::args::values::Choices::new($type::ALL.iter().map(|choice| choice.name()), |text| {
@@ -64,7 +64,7 @@ pub fn loss() -> Choices<Auto<Loss>> {
     Choices::new(names, |text| auto_or(text, |text| text.parse::<Loss>().map_err(|error| error.to_string())))
 }
 
-/// The parser of `--optimizer`, which explains some optimizers that are not here.
+/// The parser of `--optimizer`, which explains why some optimizers are not available.
 pub fn optimizer() -> Choices<OptimizerKind> {
     Choices::new(OptimizerKind::ALL.iter().map(|kind| kind.name()), |name| {
         name.parse().map_err(|error| match foreign(name) {
@@ -74,35 +74,35 @@ pub fn optimizer() -> Choices<OptimizerKind> {
     })
 }
 
-/// Returns the facts about sum and mean for optimizers that Phalanx does not have, by their usual name.
+/// Returns how sum and mean relate for an optimizer that Phalanx does not have, by its usual name.
 fn foreign(optimizer: &str) -> Option<&'static str> {
     match optimizer {
         "adadelta" => Some(
-            "there is no exact translation between sum and mean with its one eps, which stands beside squares of gradients \
-             and beside squares of updates, and would have to grow in one place alone",
+            "there is no exact translation between sum and mean, because its single eps is added both to squared gradients \
+             and to squared updates, and would have to be scaled in only one of these places",
         ),
         "lion" | "sign-sgd" | "signsgd" => Some(
-            "between sum and mean nothing changes for it, since it takes the signs of gradients; only an L2 that is added \
-             to the gradient grows with it",
+            "nothing changes between sum and mean, because it uses only the signs of gradients; only an L2 penalty that \
+             is added to the gradient is scaled with the gradient",
         ),
         _ => None,
     }
 }
 
-/// Reads a whole number that a TOML file can hold too, whose integers end at 2^63 - 1.
+/// Parses a whole number that a TOML file can contain too: its largest integer is 2^63 - 1.
 pub fn whole<T: TryFrom<i64>>(text: &str) -> Result<T, String> {
     let number = text.parse::<i64>().ok().and_then(|number| T::try_from(number).ok());
     number.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
 }
 
-/// `auto`, or a value: whole numbers and losses may be left to the program.
+/// `auto` or a value; with `auto` the program chooses the number or the loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auto<T> {
     Auto,
     Given(T),
 }
 
-/// Reads `auto`, or a whole number.
+/// Parses `auto` or a whole number.
 pub fn auto<T: TryFrom<i64>>(text: &str) -> Result<Auto<T>, String> {
     auto_or(text, whole)
 }
@@ -123,11 +123,12 @@ impl<T: Serialize> Serialize for Auto<T> {
     }
 }
 
-/// Widths of the hidden layers: `128`, `300,100`, or `none`.
+/// The widths of the hidden layers: `128`, `300,100`, or `none`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hidden(pub Vec<usize>);
 
-/// Most hidden layers, and the most outputs of one: beyond any model that was ever saved, and little to hold.
+/// The maximum number of hidden layers, and the maximum width of one: more than in any saved model,
+/// and small enough to store.
 const MOST_LAYERS: usize = 10_000;
 const MOST_WIDE: usize = 1 << 24;
 
@@ -185,12 +186,13 @@ pub fn log_format() -> Choices<LogFormat> {
     })
 }
 
-/// The name of a file or folder, also one that is not UTF-8: text in a file of flags if it is, and a list of its bytes otherwise.
+/// The name of a file or folder, which may not be UTF-8: a string in a file of flags if it is
+/// UTF-8, otherwise a list of its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilePath(PathBuf);
 
 impl FilePath {
-    /// Returns the name that is written as a list of bytes.
+    /// Returns the name written as a list of bytes.
     pub fn name_of(bytes: &[Value]) -> Option<OsString> {
         let bytes = bytes.iter().map(|byte| u8::try_from(byte.as_integer()?).ok());
         name(bytes.collect::<Option<Vec<u8>>>()?)
@@ -230,7 +232,7 @@ fn name(bytes: Vec<u8>) -> Option<OsString> {
     String::from_utf8(bytes).map(OsString::from).ok()
 }
 
-/// Writes a value as TOML, and numbers such as 1e300 with a power of ten, not with 300 zeros.
+/// Writes a value as TOML; numbers such as 1e300 are written with an exponent, not with 300 zeros.
 pub fn toml_value(value: &Value) -> String {
     match value {
         Value::Float(number) if number.is_finite() => format!("{number:?}"),
@@ -238,7 +240,7 @@ pub fn toml_value(value: &Value) -> String {
     }
 }
 
-/// A file to write, or stdout for `-`.
+/// An output file, or stdout for `-`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutputFile {
     Stdout,
@@ -265,22 +267,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_beyond_the_limits_are_refused_with_the_limit() {
+    fn counts_above_the_limits_are_rejected_with_the_limit() {
         let read = |text: &str| text.parse::<Hidden>();
         assert_eq!(read(&vec!["1"; MOST_LAYERS].join(",")).unwrap().0.len(), MOST_LAYERS);
-        for (text, said) in [
+        for (text, expected) in [
             (vec!["1"; MOST_LAYERS + 1].join(","), "10001 hidden layers, expected at most 10000"),
             ("16777217".to_owned(), "width 16777217, expected at most 16777216"),
             ("8,0".to_owned(), "width 0, expected at least 1"),
             ("x".repeat(100_000), "is not a width"),
         ] {
             let error = read(&text).unwrap_err();
-            assert!(error.contains(said) && error.len() < 200, "{error}");
+            assert!(error.contains(expected) && error.len() < 200, "{error}");
         }
     }
 
     #[test]
-    fn numbers_below_zero_and_beyond_a_file_are_refused() {
+    fn negative_numbers_and_numbers_too_large_for_toml_are_rejected() {
         assert_eq!(whole::<u64>("9223372036854775807"), Ok(i64::MAX as u64));
         for text in ["-1", "9223372036854775808", "1.5", "1e3", ""] {
             assert!(whole::<u64>(text).is_err(), "{text}");
@@ -289,7 +291,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn names_of_any_bytes_are_read_back_from_what_is_written() {
+    fn file_names_of_any_bytes_survive_a_round_trip() {
         for bytes in [&b"runs/1"[..], b"", b"runs/\xff", "r\u{fffd}".as_bytes()] {
             let path = FilePath::from(name(bytes.to_vec()).unwrap());
             let value = Value::try_from(&path).unwrap();

@@ -1,8 +1,7 @@
 //! Measures the all-reduce, compared with a copy, the serial reference and rayon.
 //!
-//! Every call is made on fresh input: ranks that call again and again on the result of the last
-//! call would each find their segment of all vectors in their own cache, which happens in no
-//! program.
+//! Every call gets fresh input: if the ranks called repeatedly on the previous result, each would
+//! find its segment of all vectors in its own cache, which does not happen in a real program.
 
 use std::fmt;
 use std::hint::black_box;
@@ -16,7 +15,7 @@ use super::operands::{Operand, expected, input, rayon_fold_reduce};
 use super::timing::{Interval, Statistics, from_first_start, from_last_start, on_ranks};
 use super::{BenchError, Machine, Warning};
 
-/// Evaluates an expression with the type of an [`ElementType`] by a name.
+/// Evaluates an expression with a name bound to the type of an [`ElementType`].
 macro_rules! with_type {
     ($element:expr, $type:ident => $expression:expr) => {
         with_type!($element, $type, $expression, F32 f32 F64 f64 I32 i32 I64 i64 U32 u32 U64 u64)
@@ -52,15 +51,15 @@ pub enum ElementType {
 }
 
 impl ElementType {
-    /// All of them.
+    /// All element types.
     pub const ALL: [Self; 6] = [Self::F32, Self::F64, Self::I32, Self::I64, Self::U32, Self::U64];
 
-    /// Returns the bytes of an element.
+    /// Returns the size of an element in bytes.
     pub fn size_bytes(self) -> usize {
         with_type!(self, T => size_of::<T>())
     }
 
-    /// Returns whether its elements have no mean.
+    /// Returns whether the elements are integers, for which no mean is defined.
     pub fn is_integer(self) -> bool {
         !matches!(self, Self::F32 | Self::F64)
     }
@@ -89,14 +88,14 @@ pub struct AllReduceReport {
     pub element: ElementType,
     /// The machine before the first take.
     pub machine: Machine,
-    /// One for each thread count and length, both ascending.
+    /// One point per thread count and length, both ascending.
     pub points: Vec<AllReducePoint>,
-    /// The reasons for which the figures may not be trusted.
+    /// Reasons why the measurements may be unreliable.
     pub warnings: Vec<Warning>,
 }
 
-/// The speed at which a number of threads reduces vectors of one length, each thread having one, in
-/// place.
+/// The speed of the all-reduce on a number of threads for vectors of one length, reduced in place,
+/// one per thread.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AllReducePoint {
     /// Threads, n.
@@ -105,30 +104,30 @@ pub struct AllReducePoint {
     pub len: usize,
     /// Bytes of a vector.
     pub len_bytes: usize,
-    /// Calls that were timed.
+    /// Number of timed calls.
     pub takes: usize,
-    /// Median time of a call: from the moment the last rank makes it until the last rank has the
-    /// result.
+    /// Median time of a call: from the moment when the last rank makes it until the last rank has
+    /// the result.
     pub median_secs: f64,
-    /// Least time of a call.
+    /// Minimum time of a call.
     pub min_secs: f64,
     /// Algorithm bandwidth: len_bytes over the median time.
     pub algorithm_bytes_per_sec: f64,
     /// Every vector is read and written at least once: 2·n·len_bytes over the median time. Null for
     /// one thread, which has nothing to move.
     pub moved_bytes_per_sec: Option<f64>,
-    /// The same for a copy: 2·n·len_bytes over the median time in which n threads copy a vector
-    /// each, from the first start to the last end. Null below 64 KiB, which is copied in less time
-    /// than threads need to start together.
+    /// The same for a copy: 2·n·len_bytes over the median time in which n threads copy one vector
+    /// each, from the first start to the last end. Null below 64 KiB, as such a copy takes less
+    /// time than the threads need to start together.
     pub copied_bytes_per_sec: Option<f64>,
-    /// Moved over copied bytes a second.
+    /// Moved bytes per second over copied bytes per second.
     pub share_of_copy: Option<f64>,
-    /// Elements that are not exactly what they must be, over all ranks and all calls.
+    /// Number of elements that differ from the exact result, over all ranks and all calls.
     pub wrong: u64,
     /// Median time of the serial reference, the definition of the operation.
     pub reference_secs: f64,
-    /// Median time of rayon's fold and reduce on as many threads, which gives one vector instead of
-    /// one for each rank.
+    /// Median time of rayon's fold and reduce on the same number of threads, which produces one
+    /// vector instead of one per rank.
     pub rayon_secs: f64,
 }
 
@@ -148,13 +147,13 @@ pub fn as_text<S: Serializer>(op: &Op, serializer: S) -> Result<S::Ok, S::Error>
 pub struct AllReduceOptions {
     /// Thread counts, in any order.
     pub threads: Vec<usize>,
-    /// Elements of a vector, in any order.
-    pub lens: Vec<usize>,
+    /// Lengths of a vector in elements, in any order.
+    pub lengths: Vec<usize>,
     /// The operator.
     pub op: Op,
     /// The type of the elements.
     pub element: ElementType,
-    /// Calls to time; `None` for 10 to 1000, fewer the longer the vectors are.
+    /// Number of calls to time; `None` for 10 to 1000, fewer for longer vectors.
     pub takes: Option<usize>,
 }
 
@@ -162,8 +161,8 @@ pub struct AllReduceOptions {
 ///
 /// # Errors
 ///
-/// If a list is empty or has a 0 in it, a mean of integers is asked for, or vectors or threads do
-/// not fit the machine.
+/// If a list is empty or contains 0, a mean of integers is requested, or the vectors or threads
+/// exceed what the machine has.
 ///
 /// # Cost
 ///
@@ -173,12 +172,12 @@ pub fn measure_all_reduce(
     mut on_point: impl FnMut(&AllReducePoint),
 ) -> Result<AllReduceReport, BenchError> {
     check(options)?;
-    let (threads, lens) = (ascending(&options.threads), ascending(&options.lens));
+    let (threads, lengths) = (ascending(&options.threads), ascending(&options.lengths));
     let machine = Machine::now();
     let warnings = Warning::of_machine(&machine, *threads.last().expect("checked"));
-    let mut points = Vec::with_capacity(threads.len() * lens.len());
+    let mut points = Vec::with_capacity(threads.len() * lengths.len());
     for threads in threads {
-        for &len in &lens {
+        for &len in &lengths {
             let point = point(options, threads, len)?;
             on_point(&point);
             points.push(point);
@@ -190,10 +189,10 @@ pub fn measure_all_reduce(
 pub fn check(options: &AllReduceOptions) -> Result<(), BenchError> {
     let &AllReduceOptions { op, element, takes, .. } = options;
     let threads = *options.threads.iter().min().ok_or(BenchError::NoThreads)?;
-    let len = *options.lens.iter().min().ok_or(BenchError::NoLens)?;
+    let len = *options.lengths.iter().min().ok_or(BenchError::NoLengths)?;
     match () {
         () if threads == 0 => Err(BenchError::ZeroThreads),
-        () if len == 0 => Err(BenchError::ZeroLen),
+        () if len == 0 => Err(BenchError::ZeroLength),
         () if op == Op::Mean && element.is_integer() => {
             Err(BenchError::NoSuchReduction { op, element: element.to_string() })
         }
@@ -201,9 +200,9 @@ pub fn check(options: &AllReduceOptions) -> Result<(), BenchError> {
     }
 }
 
-/// Refuses vectors for which the system would kill the process in the middle of the measurement.
+/// Rejects vectors so large that the system would kill the process during the measurement.
 fn check_memory(options: &AllReduceOptions) -> Result<(), BenchError> {
-    let (Some(&threads), Some(&len)) = (options.threads.iter().max(), options.lens.iter().max()) else {
+    let (Some(&threads), Some(&len)) = (options.threads.iter().max(), options.lengths.iter().max()) else {
         return Ok(());
     };
     let vectors = (threads as u64).saturating_mul(3).saturating_add(1);
@@ -227,16 +226,16 @@ fn point(options: &AllReduceOptions, threads: usize, len: usize) -> Result<AllRe
     with_type!(options.element, T => Case::<T>::new(options, threads, len).measure())
 }
 
-/// Copies of fewer bytes are over before all threads have begun.
-const LEAST_COPY_BYTES: usize = 1 << 16;
+/// Copies of fewer bytes finish before all threads have started.
+const MIN_COPY_BYTES: usize = 1 << 16;
 
-/// Bytes of input that the takes go through in all, within 10 to 1000 takes.
+/// Total bytes of input over all takes, within 10 to 1000 takes.
 pub const BYTES_OF_TAKES: usize = 1 << 28;
 
-/// Elements that the serial reference goes through in all: it allocates once for each, and is slow.
+/// Total number of elements for the serial reference, which allocates once per element and is slow.
 const ELEMENTS_OF_REFERENCE: usize = 1 << 20;
 
-/// One thread count and one length.
+/// The measurement of one thread count and one length.
 struct Case<T> {
     inputs: Vec<Vec<T>>,
     expected: Vec<T>,
@@ -270,7 +269,7 @@ impl<T: Operand> Case<T> {
         let copies = Statistics::of(&(0..self.takes).map(copy).collect::<Vec<_>>());
         let bytes = (2 * threads * len_bytes) as f64;
         let moved_bytes_per_sec = (threads > 1).then(|| bytes / calls.median);
-        let copied_bytes_per_sec = (len_bytes >= LEAST_COPY_BYTES).then(|| bytes / copies.median);
+        let copied_bytes_per_sec = (len_bytes >= MIN_COPY_BYTES).then(|| bytes / copies.median);
         Ok(AllReducePoint {
             threads,
             len,
@@ -290,15 +289,15 @@ impl<T: Operand> Case<T> {
         })
     }
 
-    /// Measures the time of copies and calls, in turn; the first of each does not count.
+    /// Measures the time of copies and calls, alternately; the first of each does not count.
     fn rank(&self, mut comm: Communicator) -> Result<RankTakes, CollectiveError> {
         let input = &self.inputs[comm.rank()];
         let mut values = input.clone();
         let (copies, calls) = (Vec::with_capacity(self.takes), Vec::with_capacity(self.takes));
         let mut found = RankTakes { copies, calls, wrong: 0 };
         for take in 0..=self.takes {
-            // Brings the vector back from the ranks that wrote its segments: the copy is to be one
-            // of own memory.
+            // Brings the vector back from the caches of the ranks that wrote its segments, so that
+            // the timed copy reads and writes local memory.
             black_box(&mut values).copy_from_slice(input);
             comm.barrier()?;
             let (copy, ()) = Interval::of(|| black_box(&mut values).copy_from_slice(black_box(input)));
@@ -334,7 +333,7 @@ impl<T: Operand> Case<T> {
     }
 }
 
-/// Returns the number of elements that are not exactly the expected ones.
+/// Returns the number of elements that differ from the expected ones.
 pub fn wrong<T: PartialEq>(values: &[T], expected: &[T]) -> u64 {
     values.iter().zip(expected).filter(|(found, expected)| found != expected).count() as u64
 }
@@ -355,7 +354,7 @@ mod tests {
     fn options() -> AllReduceOptions {
         AllReduceOptions {
             threads: vec![3, 1],
-            lens: vec![70_000, 1, 1],
+            lengths: vec![70_000, 1, 1],
             op: Op::Sum,
             element: ElementType::F32,
             takes: Some(2),
@@ -363,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_of_threads_and_len_is_measured_once_and_right() {
+    fn every_pair_of_threads_and_length_is_measured_once_and_correctly() {
         let mut measured = 0;
         let report = measure_all_reduce(&options(), |_| measured += 1).unwrap();
         let pairs: Vec<_> = report.points.iter().map(|point| (point.threads, point.len)).collect();
@@ -396,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_measured_is_refused_beforehand() {
+    fn invalid_options_are_rejected_before_measuring() {
         let refused =
             |options: AllReduceOptions| measure_all_reduce(&options, |_| panic!("measured")).unwrap_err();
         assert!(matches!(refused(AllReduceOptions { threads: vec![], ..options() }), BenchError::NoThreads));
@@ -404,8 +403,11 @@ mod tests {
             refused(AllReduceOptions { threads: vec![1, 0], ..options() }),
             BenchError::ZeroThreads
         ));
-        assert!(matches!(refused(AllReduceOptions { lens: vec![], ..options() }), BenchError::NoLens));
-        assert!(matches!(refused(AllReduceOptions { lens: vec![0], ..options() }), BenchError::ZeroLen));
+        assert!(matches!(refused(AllReduceOptions { lengths: vec![], ..options() }), BenchError::NoLengths));
+        assert!(matches!(
+            refused(AllReduceOptions { lengths: vec![0], ..options() }),
+            BenchError::ZeroLength
+        ));
         for takes in [0, 100_001, usize::MAX] {
             let refused = refused(AllReduceOptions { takes: Some(takes), ..options() });
             assert!(matches!(refused, BenchError::Takes { .. }), "{takes}");

@@ -1,13 +1,12 @@
 //! The chart of speed-up: one self-contained SVG.
 //!
-//! Both axes are linear and begin at 0, so that the gap to the ideal line is as long as it is
-//! large.
+//! Both axes are linear and start at 0, so that the gap to the ideal line is drawn to scale.
 
 use super::{ScalingPoint, ScalingReport};
 use crate::figure::{Axis, Mark, Note, Plot, PlotSeries, Scale, SeriesKind};
 use crate::numbers::{counted, grouped};
 
-/// Letters of a line of the caption, and lines for its first part.
+/// Maximum number of letters of a line of the caption, and of lines of its first part.
 const CAPTION_LETTERS: usize = 92;
 const CAPTION_LINES: usize = 2;
 
@@ -58,13 +57,13 @@ pub fn speed_up_chart(report: &ScalingReport, caption: &str) -> String {
     .svg()
 }
 
-/// The least and the greatest speed-up over the takes of a thread count.
+/// Returns the minimum and the maximum speed-up over the takes of a thread count.
 fn speed_ups(report: &ScalingReport, point: &ScalingPoint) -> (f64, f64) {
     let base = report.points[0].samples_per_sec.median;
     (point.samples_per_sec.min / base, point.samples_per_sec.max / base)
 }
 
-/// Cuts a text between words into lines, of which the last ends in an ellipsis if the rest does not
+/// Wraps a text into lines between words; the last line ends in an ellipsis if the rest does not
 /// fit.
 fn wrapped(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
@@ -86,7 +85,7 @@ fn wrapped(text: &str) -> Vec<String> {
     lines.iter().map(|line| cut(line)).collect()
 }
 
-/// A line without what does not fit: a path may be longer than any line.
+/// Truncates a line that does not fit: a path may be longer than any line.
 fn cut(line: &str) -> String {
     if line.chars().count() <= CAPTION_LETTERS + 2 {
         return line.to_owned();
@@ -148,13 +147,17 @@ mod tests {
     }
 
     #[test]
-    fn the_chart_is_well_formed_and_has_a_point_a_count_and_the_ideal_line() {
+    fn the_chart_is_well_formed_and_has_one_point_per_count_and_the_ideal_line() {
         for counts in [&[(1, 1.0)][..], &[(1, 1.0), (2, 1.9), (8, 1.7)], &[(3, 1.0), (4, 0.4)]] {
             let svg = speed_up_chart(&report(counts), "a < b & c > \u{1} d");
             let tags = tags(&svg);
             let circles = tags.iter().filter(|tag| **tag == "circle").count();
-            assert_eq!(circles, counts.len() + 1, "one for each count, and that of the legend");
-            assert_eq!(svg.matches("class=\"fit c5\"").count(), 2, "the ideal line, and that of the legend");
+            assert_eq!(circles, counts.len() + 1, "one per count, and the one in the legend");
+            assert_eq!(
+                svg.matches("class=\"fit c5\"").count(),
+                2,
+                "the ideal line, and the one in the legend"
+            );
             assert!(
                 svg.contains("a &lt; b &amp; c &gt;   d") && !svg.contains("NaN") && !svg.contains("inf")
             );
@@ -162,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_drawn_lies_within_the_frame() {
+    fn everything_is_drawn_within_the_image() {
         let svg = speed_up_chart(&report(&[(1, 1.0), (2, 2.6), (64, 3.0)]), "");
         let size = svg.split("viewBox=\"0 0 ").nth(1).unwrap().split('"').next().unwrap();
         let (width, height) = size.split_once(' ').unwrap();

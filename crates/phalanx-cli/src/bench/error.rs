@@ -8,12 +8,12 @@ use thiserror::Error;
 
 use crate::numbers::counted;
 
-/// Most takes: the times of all of them are kept.
-const MOST_TAKES: usize = 100_000;
+/// Maximum number of takes: the times of all takes are kept in memory.
+const MAX_TAKES: usize = 100_000;
 
-/// Refuses takes that cannot be measured.
+/// Rejects an invalid number of takes.
 pub(super) fn check_takes(takes: usize) -> Result<(), BenchError> {
-    if (1..=MOST_TAKES).contains(&takes) { Ok(()) } else { Err(BenchError::Takes { takes }) }
+    if (1..=MAX_TAKES).contains(&takes) { Ok(()) } else { Err(BenchError::Takes { takes }) }
 }
 
 /// An error of a measurement.
@@ -23,24 +23,24 @@ pub enum BenchError {
     #[error("no thread count to measure; give at least one, such as 1,2,4")]
     NoThreads,
     /// A thread count is 0.
-    #[error("0 threads compute nothing; give thread counts of at least 1")]
+    #[error("thread counts must be at least 1; found 0")]
     ZeroThreads,
     /// No length is given.
-    #[error("no len to measure; give at least one, such as 1..16M")]
-    NoLens,
+    #[error("no vector length to measure; give at least one, such as 1..16M")]
+    NoLengths,
     /// A length is 0.
-    #[error("a vector of 0 elements has nothing to reduce; give lens of at least 1")]
-    ZeroLen,
-    /// There are no takes, or more than anybody can wait for.
-    #[error("{takes} takes cannot be measured; give 1 to {MOST_TAKES}")]
+    #[error("vector lengths must be at least 1; found 0")]
+    ZeroLength,
+    /// The number of takes is 0 or too large.
+    #[error("the number of takes must be from 1 to {MAX_TAKES}; found {takes}")]
     Takes {
-        /// The takes asked for.
+        /// The requested number of takes.
         takes: usize,
     },
     /// The batch size cannot grow with the threads.
     #[error(
-        "a batch of {batch_size} samples for {} does not grow to a whole number of samples for {threads}; give a batch \
-         size that {smallest} divides",
+        "weak scaling cannot grow a batch of {batch_size} samples for {} to a whole number of samples for {threads}; \
+         give a batch size that is a multiple of {smallest}",
         counted(*smallest as u64, "thread")
     )]
     UnevenBatch {
@@ -51,7 +51,7 @@ pub enum BenchError {
         /// The thread count in question.
         threads: usize,
     },
-    /// There are fewer samples than a batch would take.
+    /// The data has fewer samples than a batch.
     #[error(
         "weak scaling gives {threads} threads a batch of {batch_size} samples, but the data has {samples}; lower the \
          batch size or the thread counts"
@@ -64,10 +64,10 @@ pub enum BenchError {
         /// Samples of the data.
         samples: usize,
     },
-    /// A run ended before it was complete.
+    /// A run diverged before it was complete.
     #[error(
-        "training on {} diverged in step {step}: the times of a run that is cut short cannot be \
-         compared; lower the rate",
+        "training on {} diverged in step {step}: the times of an incomplete run cannot be \
+         compared; lower the learning rate",
         counted(*threads as u64, "thread")
     )]
     Diverged {
@@ -86,8 +86,8 @@ pub enum BenchError {
     },
     /// The vectors do not fit into memory.
     #[error(
-        "{threads} vectors of {len} elements need {needed_bytes} bytes while they are measured, but {available_bytes} \
-         are available; lower the lens or the thread counts"
+        "measuring {threads} vectors of {len} elements needs {needed_bytes} bytes, but only {available_bytes} \
+         are available; lower the lengths or the thread counts"
     )]
     Memory {
         /// The thread count.
@@ -96,41 +96,41 @@ pub enum BenchError {
         len: usize,
         /// The bytes that the measurement needs.
         needed_bytes: u64,
-        /// The bytes that the system has.
+        /// The bytes that are available.
         available_bytes: u64,
     },
     /// A thread could not be started.
     #[error("the thread of rank {rank} could not be started: {source}; lower the number of threads")]
     Spawn {
-        /// Rank without a thread.
+        /// The rank of the thread.
         rank: usize,
-        /// The error of the system.
+        /// The underlying I/O error.
         source: io::Error,
     },
-    /// The pool that the reducer is compared with could not be started.
+    /// The rayon pool that the reducer is compared with could not be started.
     #[error("a rayon pool of {threads} threads could not be started: {source}; lower the number of threads")]
     Pool {
         /// Threads of the pool.
         threads: usize,
-        /// The error of rayon.
+        /// The underlying error.
         source: rayon::ThreadPoolBuildError,
     },
-    /// The run could not begin, or did not end well.
+    /// The run could not start, or failed.
     #[error(transparent)]
     Train(#[from] TrainError),
-    /// The ranks could not continue together.
+    /// A collective operation failed.
     #[error(transparent)]
     Collective(#[from] CollectiveError),
 }
 
 impl BenchError {
-    /// Returns whether what was asked for cannot be measured by anybody.
+    /// Returns whether the request is invalid on any machine.
     pub fn is_usage(&self) -> bool {
         match self {
             Self::NoThreads
             | Self::ZeroThreads
-            | Self::NoLens
-            | Self::ZeroLen
+            | Self::NoLengths
+            | Self::ZeroLength
             | Self::Takes { .. }
             | Self::UnevenBatch { .. }
             | Self::NoSuchReduction { .. } => true,

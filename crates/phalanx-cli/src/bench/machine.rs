@@ -1,4 +1,4 @@
-//! The machine, and the reasons for which figures measured on it may not be trusted.
+//! The machine, and reasons why measurements on it may be unreliable.
 
 use std::{fmt, fs, thread};
 
@@ -12,21 +12,21 @@ use crate::numbers::counted;
 pub struct Machine {
     /// Cores that this process may use.
     pub cores: usize,
-    /// Threads that wanted to run, averaged over the last minute; null where the system does not
+    /// Number of runnable threads, averaged over the last minute; null if the system does not
     /// report it.
     pub load_average: Option<f64>,
 }
 
 impl Machine {
-    /// Returns the present state. The load is that of `/proc/loadavg`, which Linux has; a system
-    /// that does not report its cores counts as 1.
+    /// Returns the current state. The load comes from `/proc/loadavg`, which Linux has; if the
+    /// system does not report its cores, the number is 1.
     pub fn now() -> Self {
         let load_average = fs::read_to_string("/proc/loadavg").ok().and_then(|text| first_number(&text));
         Self { cores: thread::available_parallelism().map_or(1, usize::from), load_average }
     }
 
-    /// Returns whether other programs take more than half of the cores, which slows down what is
-    /// measured.
+    /// Returns whether other programs use more than half of the cores, which slows down
+    /// measurements.
     pub fn is_busy(&self) -> bool {
         self.load_average.is_some_and(|load| load > self.cores as f64 / 2.0)
     }
@@ -39,18 +39,18 @@ fn first_number(text: &str) -> Option<f64> {
 /// Takes of one thread count that differ by more than this share of their median were disturbed.
 const DISTURBED: f64 = 0.2;
 
-/// A reason for which figures may not be trusted.
+/// A reason why measurements may be unreliable.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Warning {
     /// Other programs were using the machine before the first take.
     Busy {
-        /// Threads that wanted to run over the last minute.
+        /// Number of runnable threads over the last minute.
         load_average: f64,
         /// Cores.
         cores: usize,
     },
-    /// There are not enough cores for a thread count.
+    /// A thread count exceeds the number of cores.
     MoreThreadsThanCores {
         /// The largest count.
         threads: usize,
@@ -64,7 +64,7 @@ pub enum Warning {
         /// Shards of its batch.
         shards: usize,
     },
-    /// The takes of a thread count differ much.
+    /// The takes of a thread count differ considerably.
     Spread {
         /// The thread count.
         threads: usize,
@@ -74,8 +74,8 @@ pub enum Warning {
 }
 
 impl Warning {
-    /// Returns the warnings about a machine, before any take, on which up to `threads` threads are
-    /// to be measured.
+    /// Returns the warnings about a machine before any take, for measurements on up to `threads`
+    /// threads.
     pub fn of_machine(machine: &Machine, threads: usize) -> Vec<Self> {
         let cores = machine.cores;
         let busy = machine.load_average.filter(|_| machine.is_busy());
@@ -96,13 +96,13 @@ impl fmt::Display for Warning {
         match self {
             Self::Busy { load_average, cores } => write!(
                 f,
-                "the machine was busy: load average {load_average:.2} on {} before the first take; an idle \
-                 one is faster, measure again when it is",
+                "the machine was busy: load average {load_average:.2} on {} before the first take; measure \
+                 again when it is idle",
                 counted(*cores as u64, "core")
             ),
             Self::MoreThreadsThanCores { threads, cores } => write!(
                 f,
-                "{threads} threads on {}: threads beyond the cores share them, and no speed-up can come of it",
+                "{threads} threads on {}: threads in excess of the cores share cores and give no speed-up",
                 counted(*cores as u64, "core")
             ),
             Self::IdleThreads { threads, shards } => write!(
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_machine_and_too_many_threads_are_told_apart() {
+    fn a_busy_machine_and_too_many_threads_are_different_warnings() {
         let machine = Machine { cores: 2, load_average: Some(1.5) };
         let found = Warning::of_machine(&machine, 3);
         let crowded = Warning::MoreThreadsThanCores { threads: 3, cores: 2 };

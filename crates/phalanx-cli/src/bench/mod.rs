@@ -2,17 +2,17 @@
 //!
 //! # Vocabulary
 //!
-//! - A *take* is one repetition of a measurement. Takes of different thread counts come in turn, so
-//!   that a machine that slows down for a while slows all of them.
-//! - The *spread* of takes is their least and their greatest value around the median.
+//! - A *take* is one repetition of a measurement. Takes of different thread counts alternate, so
+//!   that a machine that slows down for a while slows down all of them.
+//! - The *spread* of takes is the range from their minimum to their maximum around the median.
 //! - The *speed-up* of a thread count is its median speed over that of the smallest count; the
-//!   *efficiency* is the speed-up over the quotient of the counts, 1 if twice the threads are twice
-//!   as fast.
-//! - *Strong* scaling keeps the batch size, so each thread gets less of it; *weak* scaling lets it
-//!   grow with the threads.
+//!   *efficiency* is the speed-up divided by the ratio of the counts: 1 if twice the threads are
+//!   twice as fast.
+//! - *Strong* scaling keeps the batch size, so that each thread computes less of it; *weak* scaling
+//!   increases it with the threads.
 //! - A *limit* is the speed of something simpler, measured in the same run: matrix products for
-//!   training, copies for the all-reduce. Speeds of one machine at one time can be compared with
-//!   each other, hence the shares of a limit.
+//!   training, copies for the all-reduce. Only speeds of one machine at one time are comparable, so
+//!   reports state shares of a limit.
 //!
 //! # Files
 //!
@@ -21,8 +21,8 @@
 //! * [`ProductRate`] and the copies are the limits; serial and rayon's reductions are measured
 //!   alongside the reducer.
 //! * [`speed_up_chart`] draws a [`ScalingReport`].
-//! * [`Warning`] is a reason for which figures may not be trusted: a busy machine, more threads
-//!   than cores.
+//! * [`Warning`] is a reason why measurements may be unreliable: a busy machine, more threads than
+//!   cores.
 //!
 //! This module measures through the public API of the library, and never prints.
 

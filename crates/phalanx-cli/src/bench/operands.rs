@@ -1,28 +1,27 @@
-//! Vectors whose reduction is known beforehand, what it is, and rayon's reduction of them for
-//! comparison.
+//! Vectors whose reduction is known in advance, their expected result, and rayon's reduction of
+//! them for comparison.
 //!
-//! The reducer is measured on whole numbers so small that no sum or product of them is rounded, in
-//! any order: a result that differs from the expected one in any bit is wrong.
+//! The reducer is measured on whole numbers small enough that no sum or product of them is rounded,
+//! in any order: a result that differs from the expected one in any bit is wrong.
 
 use phalanx::collective::{Element, Op};
 use rayon::ThreadPool;
 use rayon::prelude::*;
 
-/// An element type with an arithmetic of its own, independent of the reducer's, which is checked by
-/// it.
+/// An element type with its own arithmetic, independent of the reducer's, to check the reducer.
 pub trait Operand: Element + PartialEq {
     fn from_small(value: u32) -> Self;
     fn plus(self, other: Self) -> Self;
     fn times(self, other: Self) -> Self;
     fn lesser_of(self, other: Self) -> Self;
     fn greater_of(self, other: Self) -> Self;
-    /// The value that changes none of the [`input`]s.
+    /// Returns the value that changes no [`input`].
     fn identity(op: Op) -> Self;
-    /// The mean, from the sum.
+    /// Returns the mean, given the sum.
     fn over(self, count: usize) -> Self;
 }
 
-/// More than any [`input`], and exact in every type.
+/// Greater than any [`input`], and exact in every type.
 const ABOVE_ALL: u32 = 1 << 20;
 
 macro_rules! operand {
@@ -80,8 +79,9 @@ macro_rules! integer {
 float!(f32, f64);
 integer!(i32, i64, u32, u64);
 
-/// Returns the vector of a rank. For a product 1 or 2, and 2 on the first 8 ranks alone, which
-/// keeps it exact; else 0 to 30, whose sum over half a million ranks still is exact in f32.
+/// Returns the vector of a rank. For a product, its values are 1 or 2, and 2 only on the first 8
+/// ranks, which keeps the product exact; otherwise 0 to 30, whose sum over half a million ranks is
+/// still exact in f32.
 pub fn input<T: Operand>(rank: usize, len: usize, op: Op) -> Vec<T> {
     let value = |index: usize| match op {
         Op::Product => 1 + u32::from(rank < 8 && (index + rank).is_multiple_of(3)),
@@ -90,7 +90,8 @@ pub fn input<T: Operand>(rank: usize, len: usize, op: Op) -> Vec<T> {
     (0..len).map(|index| T::from_small(value(index))).collect()
 }
 
-/// Returns the vector that every rank must have afterwards: by a plain loop over the ranks.
+/// Returns the vector that every rank must have afterwards, computed by a plain loop over the
+/// ranks.
 pub fn expected<T: Operand>(inputs: &[Vec<T>], op: Op) -> Vec<T> {
     let fold = |combine: fn(T, T) -> T| {
         let mut result = inputs[0].clone();
@@ -111,8 +112,8 @@ fn combine_into<T: Copy>(result: &mut [T], other: &[T], combine: impl Fn(T, T) -
     result.iter_mut().zip(other).for_each(|(value, other)| *value = combine(*value, *other));
 }
 
-/// Reduces the vectors as rayon's documentation teaches: fold on each thread, then reduce. The
-/// result is one vector, not one for each rank.
+/// Reduces the vectors as rayon's documentation recommends: fold on each thread, then reduce. The
+/// result is one vector, not one per rank.
 pub fn rayon_fold_reduce<T: Operand>(pool: &ThreadPool, inputs: &[Vec<T>], op: Op) -> Vec<T> {
     let identity = T::identity(op);
     pool.install(|| match op {
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_expected_is_what_the_reducers_definition_gives() {
+    fn expected_results_match_the_definition_of_the_reducer() {
         for ranks in [1, 2, 3, 16] {
             for op in OPS {
                 let floats = inputs::<f32>(ranks, op);
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_products_of_floats_are_those_of_integers() {
+    fn sums_and_products_of_floats_equal_those_of_integers() {
         for op in [Op::Sum, Op::Product] {
             let floats = expected(&inputs::<f32>(1000, op), op);
             let integers = expected(&inputs::<u64>(1000, op), op);
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn inputs_of_ranks_differ_so_that_a_rank_left_out_is_seen() {
+    fn a_missing_rank_changes_the_result() {
         for op in OPS {
             let all = inputs::<f64>(4, op);
             for left_out in 0..4 {
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn rayon_gives_what_is_expected() {
+    fn rayon_gives_the_expected_result() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
         for op in [Op::Sum, Op::Mean, Op::Min, Op::Max, Op::Product] {
             let inputs: Vec<Vec<f32>> = (0..5).map(|rank| input(rank, 200, op)).collect();

@@ -12,7 +12,7 @@ use super::operands::{Operand, expected, input};
 use super::timing::{Interval, Statistics};
 use super::{AllReduceOptions, BenchError, ElementType};
 
-/// The speed at which the processes of a job reduce.
+/// The speed of the all-reduce over the processes of a job.
 #[derive(Clone, Debug, Serialize)]
 pub struct ProcessesReport {
     /// The operator.
@@ -20,30 +20,30 @@ pub struct ProcessesReport {
     pub op: Op,
     /// The type of the elements.
     pub element: ElementType,
-    /// The processes.
+    /// Number of processes.
     pub processes: usize,
-    /// One for each length, ascending.
+    /// One point per length, ascending.
     pub points: Vec<ProcessesPoint>,
 }
 
-/// The speed at which they reduce vectors of one length, each having one, in place.
+/// The speed of the all-reduce for vectors of one length, reduced in place, one per process.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ProcessesPoint {
     /// Elements of a vector.
     pub len: usize,
     /// Bytes of a vector.
     pub len_bytes: usize,
-    /// Calls that were timed.
+    /// Number of timed calls.
     pub takes: usize,
-    /// Median time of a call of the process that takes longest, after a barrier.
+    /// Median time of a call on the slowest process, after a barrier.
     pub median_secs: f64,
-    /// Least such time.
+    /// Minimum of these times.
     pub min_secs: f64,
     /// Algorithm bandwidth: len_bytes over the median time.
     pub algorithm_bytes_per_sec: f64,
-    /// Median time of `MPI_Allreduce`, in turn with the calls; of a mean, that of the sum.
+    /// Median time of `MPI_Allreduce`, alternating with the calls; for a mean, that of the sum.
     pub mpi_median_secs: f64,
-    /// Elements that are not exactly what they must be, over all calls and processes.
+    /// Number of elements that differ from the exact result, over all calls and processes.
     pub wrong: u64,
 }
 
@@ -54,13 +54,13 @@ impl ProcessesReport {
     }
 }
 
-/// Measures each length; every process of the job calls it, with the same options, whose thread
-/// counts are ignored.
+/// Measures each length. Every process of the job must call this with the same options, whose
+/// thread counts are ignored.
 ///
 /// # Errors
 ///
-/// If a list is empty or has a 0 in it, a mean of integers is asked for, or vectors do not fit the
-/// machine.
+/// If a list is empty or contains 0, a mean of integers is requested, or the vectors exceed the
+/// memory of the machine.
 ///
 /// # Cost
 ///
@@ -69,13 +69,13 @@ pub fn measure_processes(
     options: &AllReduceOptions,
     wire: &mut MpiWire,
 ) -> Result<ProcessesReport, BenchError> {
-    let mut lens = options.lens.clone();
-    lens.sort_unstable();
-    lens.dedup();
-    let options = AllReduceOptions { threads: vec![wire.processes()], lens, ..options.clone() };
+    let mut lengths = options.lengths.clone();
+    lengths.sort_unstable();
+    lengths.dedup();
+    let options = AllReduceOptions { threads: vec![wire.processes()], lengths, ..options.clone() };
     check(&options)?;
     let mut point = |len: &usize| with_type!(options.element, T => measure::<T>(&options, *len, wire));
-    let points = options.lens.iter().map(&mut point).collect::<Result<_, _>>()?;
+    let points = options.lengths.iter().map(&mut point).collect::<Result<_, _>>()?;
     let AllReduceOptions { op, element, .. } = options;
     Ok(ProcessesReport { op, element, processes: wire.processes(), points })
 }
@@ -124,7 +124,7 @@ fn measure<T: Operand + Pod + Equivalence>(
     })
 }
 
-/// Run by run, the longest that any process took.
+/// Returns the longest time of any process, call by call.
 fn longest(wire: &mut MpiWire, own: &[f64]) -> Result<Vec<f64>, BenchError> {
     let mut all: Vec<f64> = own.repeat(wire.processes());
     gather_parts(wire, &mut all, |process| process * own.len()..(process + 1) * own.len())?;

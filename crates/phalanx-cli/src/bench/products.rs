@@ -1,7 +1,7 @@
-//! The speed of the machine in products of large matrices: the limit that training is compared
+//! The speed of the machine for products of large matrices: the limit that training is compared
 //! with.
 //!
-//! The products are those of the crate `gemm`, with its own parallelism off. `gemm` takes raw
+//! The products are computed by the crate `gemm`, with its own parallelism off. `gemm` takes raw
 //! pointers, hence the unsafe block; `benches/kernels.rs` of the library shows its gain over the
 //! safe product of ndarray.
 #![allow(unsafe_code)]
@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::BenchError;
 use super::timing::{Interval, Statistics, from_first_start, on_ranks};
 
-/// Takes, of which the best counts: a limit is what the machine can do when nobody disturbs it.
+/// Number of takes, of which the best counts: a limit is the speed of an undisturbed machine.
 const TAKES: usize = 5;
 
 /// The measured speed of products of large f32 matrices, one on each thread at a time.
@@ -22,9 +22,9 @@ const TAKES: usize = 5;
 pub struct ProductRate {
     /// Rows and columns of each matrix.
     pub side: usize,
-    /// Threads, each with products of its own.
+    /// Threads, each computing its own products.
     pub threads: usize,
-    /// 10⁹ floating-point operations a second over all threads, in the best take.
+    /// 10⁹ floating-point operations per second over all threads, in the best take.
     pub gflop_per_sec: f64,
 }
 
@@ -47,9 +47,9 @@ impl ProductRate {
     ///
     /// # Cost
     ///
-    /// 6 products of 2·side³ operations a thread; (threads + 2)·side² values.
+    /// 6 products of 2·side³ operations per thread; (threads + 2)·side² values.
     pub fn measure(side: usize, threads: usize) -> Result<Self, BenchError> {
-        assert!(side > 0, "a matrix without elements has no product");
+        assert!(side > 0, "a matrix must have at least one row");
         if threads == 0 {
             return Err(BenchError::ZeroThreads);
         }
@@ -74,15 +74,15 @@ impl ProductRate {
     }
 }
 
-/// destination = left · right, for left (M, N), right (N, P), destination (M, P) in any strides.
+/// destination = left · right, for left (M, N), right (N, P), destination (M, P) with any strides.
 ///
 /// # Panics
 ///
-/// If the shapes do not fit.
+/// If the shapes do not match.
 ///
 /// # Cost
 ///
-/// 2·M·N·P floating-point operations; allocates nothing once the thread has called it.
+/// 2·M·N·P floating-point operations; allocates only on a thread's first call.
 fn product(left: ArrayView2<'_, f32>, right: ArrayView2<'_, f32>, mut destination: ArrayViewMut2<'_, f32>) {
     let (m, n) = left.dim();
     let p = right.ncols();
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_number_of_threads_multiplies() {
+    fn products_run_on_any_number_of_threads() {
         for threads in [1, 3] {
             let rate = ProductRate::measure(64, threads).unwrap();
             assert_eq!((rate.side, rate.threads), (64, threads));
@@ -135,13 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn no_threads_are_refused() {
+    fn zero_threads_are_rejected() {
         assert!(matches!(ProductRate::measure(8, 0), Err(BenchError::ZeroThreads)));
     }
 
     /// Small integers multiply and add exactly, so that any order of additions must give the same.
     #[test]
-    fn a_product_is_that_of_ndarray() {
+    fn a_product_equals_that_of_ndarray() {
         for (m, n, p) in [(1, 1, 1), (3, 40, 7), (19, 5, 20)] {
             let left = Array2::from_shape_fn((m, n), |(r, c)| ((r * 31 + c * 17 + 1) % 23) as f32 - 11.0);
             let right = Array2::from_shape_fn((p, n), |(r, c)| ((r * 31 + c * 17 + 2) % 23) as f32 - 11.0);

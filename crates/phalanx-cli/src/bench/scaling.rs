@@ -14,17 +14,18 @@ use serde::Serialize;
 use super::error::check_takes;
 use super::{BenchError, Machine, ProductRate, Statistics, Warning};
 
-/// Rows and columns of the products that are the limit: 12 MiB of matrices, beyond what a thin
-/// product profits from.
+/// Rows and columns of the matrices whose product is the limit: 12 MiB of matrices, more than the
+/// size that thin products benefit from.
 const LIMIT_SIDE: usize = 1024;
 
-/// The batch size as threads are added.
+/// Growth of the batch size with the number of threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Growth {
-    /// It stays: strong scaling.
+    /// Strong scaling: the batch size stays the same.
     Strong,
-    /// It grows with the threads: weak scaling. The batch size given is that of the smallest count.
+    /// Weak scaling: the batch size grows with the threads. The given batch size is that of the
+    /// smallest count.
     Weak,
 }
 
@@ -40,15 +41,15 @@ impl fmt::Display for Growth {
 /// The options of a measurement, unchecked; [`ScalingBench::run`] checks them.
 #[derive(Clone, Debug)]
 pub struct ScalingOptions {
-    /// Thread counts, in any order; each is measured once a take.
+    /// Thread counts, in any order; each is measured once per take.
     pub threads: Vec<usize>,
-    /// Training runs of each count.
+    /// Number of training runs per count.
     pub takes: usize,
-    /// The batch size as threads are added.
+    /// Growth of the batch size with the number of threads.
     pub growth: Growth,
 }
 
-/// Measures training runs that differ in the number of threads alone, and of
+/// Measures training runs that differ only in the number of threads and of
 /// [processes](Self::across).
 pub struct ScalingBench<'a, M> {
     model: &'a M,
@@ -68,7 +69,7 @@ struct RunLayout {
 
 impl<'a, M: Model> ScalingBench<'a, M> {
     /// Prepares a measurement; nothing is checked before [`run`](Self::run). The thread count of
-    /// `options` is not used.
+    /// `options` is ignored.
     pub fn new(model: &'a M, train: &'a Dataset, options: Options, scaling: ScalingOptions) -> Self {
         Self { model, train, options, scaling, initial: None, flops_per_sample: None, wire: None }
     }
@@ -78,8 +79,8 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Self { initial: Some(params), ..self }
     }
 
-    /// Compares with the machine's limit: the gradient of a sample takes `flops` floating-point
-    /// operations.
+    /// Compares the speed with the machine's limit; the gradient of a sample takes `flops`
+    /// floating-point operations.
     pub fn flops_per_sample(self, flops: u64) -> Self {
         Self { flops_per_sample: Some(flops), ..self }
     }
@@ -91,13 +92,13 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Self { wire: Some(wire), ..self }
     }
 
-    /// Measures the limit, before and after, and in between each thread count in turn, take by
-    /// take; calls `on_take` after each run.
+    /// Measures the limit, then in each take every thread count in turn, then the limit again;
+    /// calls `on_take` after each run.
     ///
     /// # Errors
     ///
-    /// If a thread count, the takes or the batch size are invalid, the options do not fit data and
-    /// model, a run diverges or threads cannot be started.
+    /// If a thread count, the takes or the batch size are invalid, the options do not match data
+    /// and model, a run diverges or threads cannot be started.
     ///
     /// # Cost
     ///
@@ -127,7 +128,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Ok(report)
     }
 
-    /// Takes part as one of the processes that are not the first, and has nothing to report.
+    /// Takes part as a process other than the first, without a report.
     ///
     /// # Errors
     ///
@@ -137,7 +138,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         self.measure(&layouts, |_| ()).map(drop)
     }
 
-    /// All takes in which this process has a part.
+    /// Runs all takes; returns those in which this process takes part.
     fn measure(
         &mut self,
         layouts: &[RunLayout],
@@ -159,18 +160,19 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Ok(takes)
     }
 
-    /// Returns the step in which the run diverged, if it did, in any process; waits for all.
+    /// Returns the step in which the run diverged on any process, if it did; waits for all
+    /// processes.
     fn anywhere(&mut self, diverged: Option<u64>) -> Result<Option<u64>, BenchError> {
         let Some(wire) = &mut self.wire else { return Ok(diverged) };
-        // Other processes may take as long as a run, or as the products.
+        // Other processes may take as long as a run, or as the matrix products.
         wire.set_timeout(None);
         let mut steps = vec![diverged.unwrap_or(0); wire.processes()];
         gather_parts(&mut **wire, &mut steps, |process| process..process + 1)?;
         Ok(steps.into_iter().max().filter(|step| *step > 0))
     }
 
-    /// Plans the run of each count of processes and threads, sorted by their ranks: every error is
-    /// found before the first take.
+    /// Plans the run of each count of processes and threads, sorted by the number of ranks, so that
+    /// every error is found before the first take.
     fn layouts(&mut self) -> Result<Vec<RunLayout>, BenchError> {
         self.scaling.threads.sort_unstable();
         self.scaling.threads.dedup();
@@ -214,8 +216,8 @@ impl<'a, M: Model> ScalingBench<'a, M> {
         Options { threads, batch_size, ..self.options.clone() }
     }
 
-    /// Trains once, if this process has a part in it; also returns the step in which the run
-    /// diverged, if it did.
+    /// Trains once, if this process takes part; also returns the step in which the run diverged, if
+    /// it did.
     fn take(
         &mut self,
         index: usize,
@@ -228,7 +230,8 @@ impl<'a, M: Model> ScalingBench<'a, M> {
             trainer = trainer.initial_params(initial.clone());
         }
         if let Some(wire) = &mut self.wire {
-            // Together, so that nobody is waited for in the run, whose timeout is its own.
+            // Starts all processes together, so that none waits for another during the run, which
+            // has its own timeout.
             wire.set_timeout(None);
             ProcessCommunicator::new(&mut **wire).barrier()?;
             if wire.process() >= processes {
@@ -266,7 +269,7 @@ impl RunLayout {
     }
 }
 
-/// The first `processes` of a wire, for one of them, which train while the others wait.
+/// A wire restricted to its first `processes`, which train while the others wait.
 struct SubgroupWire<'w> {
     wire: &'w mut dyn Wire,
     processes: usize,
@@ -301,15 +304,15 @@ pub struct MeasuredRun {
     pub index: usize,
     /// Processes that shared the run.
     pub processes: usize,
-    /// Threads of each of them.
+    /// Threads per process.
     pub threads: usize,
     /// Samples trained on, over all epochs.
     pub samples: u64,
     /// Wall time of the epochs.
     pub elapsed: Duration,
-    /// That time by phase for each rank of this process.
+    /// The time by phase for each rank of this process.
     pub phases: Vec<PhaseTimes>,
-    /// Fingerprint of the params at its end.
+    /// Fingerprint of the final params.
     pub params_sha256: String,
 }
 
@@ -327,25 +330,26 @@ pub struct ScalingReport {
     pub growth: Growth,
     /// The machine before the first take.
     pub machine: Machine,
-    /// Its speed in matrix products, measured before the first take.
+    /// The speed of the machine in matrix products: the better of the measurements before and after
+    /// the takes.
     pub limit: ProductRate,
-    /// Floating-point operations of the gradient of one sample; null if they are not known.
+    /// Floating-point operations of the gradient of one sample; null if unknown.
     pub flops_per_sample: Option<u64>,
-    /// One for each count of processes and threads, by their product.
+    /// One point per count of processes and threads, sorted by their product.
     pub points: Vec<ScalingPoint>,
-    /// True if all runs with the same batch size gave the same bits of params. Anything else is a
-    /// fault of Phalanx.
+    /// True if all runs with the same batch size have bit-identical params. Anything else is a bug
+    /// in Phalanx.
     pub same_params: bool,
-    /// The reasons for which the figures may not be trusted.
+    /// Reasons why the measurements may be unreliable.
     pub warnings: Vec<Warning>,
 }
 
 /// The speed of training on a number of threads.
 #[derive(Clone, Debug, Serialize)]
 pub struct ScalingPoint {
-    /// Processes.
+    /// Number of processes.
     pub processes: usize,
-    /// Threads of each of them.
+    /// Threads per process.
     pub threads: usize,
     /// Samples of a batch.
     pub batch_size: usize,
@@ -355,17 +359,17 @@ pub struct ScalingPoint {
     pub steps: u64,
     /// Samples per second over the takes.
     pub samples_per_sec: Statistics,
-    /// The same, take by take.
+    /// Samples per second of each take.
     pub takes_samples_per_sec: Vec<f64>,
-    /// Median samples per second over those of the smallest count.
+    /// Median samples per second, divided by that of the smallest count.
     pub speed_up: f64,
-    /// The speed-up over the quotient of the ranks.
+    /// The speed-up, divided by the ratio of the numbers of ranks.
     pub efficiency: f64,
-    /// 10⁹ floating-point operations a second, from the median; null if those of a sample are not
-    /// known.
+    /// 10⁹ floating-point operations per second, from the median; null if those of a sample are
+    /// unknown.
     pub gflop_per_sec: Option<f64>,
-    /// The same over that of the limit, which is the limit of all cores, however many threads there
-    /// are.
+    /// `gflop_per_sec` divided by that of the limit, which is for all cores, independent of the
+    /// number of threads.
     pub share_of_limit: Option<f64>,
     /// The time of each rank of the first process by phase, over all takes, in rank order.
     pub ranks: Vec<PhaseShares>,
@@ -373,7 +377,7 @@ pub struct ScalingPoint {
     pub params_sha256: String,
 }
 
-/// Time by phase: shares of its sum, from 0 to 1.
+/// Time by phase, as shares of the total from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct PhaseShares {
     /// Gathering, forward, loss, backward.
@@ -385,7 +389,7 @@ pub struct PhaseShares {
 }
 
 impl PhaseShares {
-    /// Divides by the sum; all shares of no time are 0.
+    /// Divides the times by their sum; if it is 0, all shares are 0.
     pub fn of(times: &PhaseTimes) -> Self {
         let total = times.compute + times.wait + times.reduce_update;
         let share =
@@ -431,8 +435,8 @@ impl ScalingReport {
         Self { growth, machine, limit, flops_per_sample, points, same_params, warnings: Vec::new() }
     }
 
-    /// Returns the fingerprint of the params of every run, if they all had the same batch size and
-    /// gave the same bits.
+    /// Returns the fingerprint of the params of every run, if all runs had the same batch size and
+    /// are bit-identical.
     pub fn params_sha256(&self) -> Option<&str> {
         let first = self.points.first()?;
         let all = self.points.iter().all(|point| point.params_sha256 == first.params_sha256);
@@ -441,8 +445,8 @@ impl ScalingReport {
 }
 
 impl ScalingPoint {
-    /// Compares takes with the point of the smallest count, which `first` is unless these are its
-    /// takes.
+    /// Compares takes with `first`, the point of the smallest count, which is `None` if these are
+    /// its takes.
     fn new(plan: &Plan, takes: &[&MeasuredRun], first: Option<&Self>) -> Self {
         let speeds: Vec<f64> = takes.iter().map(|take| take.samples_per_sec()).collect();
         let (processes, threads) = (takes[0].processes, plan.threads());
@@ -502,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn shares_of_phases_add_up_to_one_and_of_no_time_to_none() {
+    fn shares_of_phases_sum_to_one_or_are_zero_without_any_time() {
         let secs = Duration::from_secs;
         let times = PhaseTimes { compute: secs(5), wait: secs(2), reduce_update: secs(1) };
         let shares = PhaseShares::of(&times);
@@ -512,7 +516,7 @@ mod tests {
     }
 
     #[test]
-    fn every_take_counts_its_samples_and_without_thread_counts_there_is_no_take() {
+    fn every_take_counts_its_samples_and_an_empty_list_of_thread_counts_is_rejected() {
         let digits = "digits".parse::<Source>().unwrap().load(&LoadOptions::default()).unwrap().train;
         let (hidden, activation, loss) = (vec![16], Activation::Relu, Loss::CrossEntropy);
         let mlp = Mlp::new(MlpShape { inputs: 64, hidden, outputs: 10, activation, loss });

@@ -1,4 +1,4 @@
-//! Times: threads for ranks, intervals in which they worked, and statistics of several takes.
+//! Timing: threads for ranks, the intervals in which they work, and statistics over takes.
 
 use std::panic::resume_unwind;
 use std::thread;
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::BenchError;
 
-/// Runs `work` once for each rank, on a thread of its own, and returns the results in rank order.
+/// Runs `work` once per rank, each on its own thread, and returns the results in rank order.
 pub fn on_ranks<R: Send>(
     threads: usize,
     work: impl Fn(Communicator) -> Result<R, CollectiveError> + Sync,
@@ -37,62 +37,62 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Does some work and returns its interval and its result.
+    /// Runs `work` and returns its interval and its result.
     pub fn of<R>(work: impl FnOnce() -> R) -> (Self, R) {
         let start = Instant::now();
         let result = work();
         (Self { start, end: Instant::now() }, result)
     }
 
-    /// Returns its length.
+    /// Returns the length of the interval.
     pub fn secs(&self) -> f64 {
         (self.end - self.start).as_secs_f64()
     }
 }
 
-/// Returns the time from the first rank's start to the last one's end: that of independent work of
-/// the ranks.
+/// Returns the time from the first start of a rank to the last end: the duration of independent
+/// work.
 ///
 /// # Panics
 ///
 /// If there are no ranks.
 pub fn from_first_start(ranks: impl Iterator<Item = Interval> + Clone) -> Duration {
-    last_end(ranks.clone()) - ranks.map(|rank| rank.start).min().expect("a world has a rank")
+    last_end(ranks.clone()) - ranks.map(|rank| rank.start).min().expect("a world has at least one rank")
 }
 
-/// Returns the time from the last rank's start to the last one's end: that of a call in which all
-/// ranks meet. Waiting for the last to arrive is not part of the call's cost.
+/// Returns the time from the last start of a rank to the last end: the duration of a collective
+/// call. Waiting for the last rank to arrive is not part of the cost of the call.
 ///
 /// # Panics
 ///
 /// If there are no ranks.
 pub fn from_last_start(ranks: impl Iterator<Item = Interval> + Clone) -> Duration {
-    last_end(ranks.clone()) - ranks.map(|rank| rank.start).max().expect("a world has a rank")
+    last_end(ranks.clone()) - ranks.map(|rank| rank.start).max().expect("a world has at least one rank")
 }
 
 fn last_end(ranks: impl Iterator<Item = Interval>) -> Instant {
-    ranks.map(|rank| rank.end).max().expect("a world has a rank")
+    ranks.map(|rank| rank.end).max().expect("a world has at least one rank")
 }
 
-/// Median, least and greatest of some values, in their unit.
+/// Median, minimum and maximum of values, in their unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Statistics {
-    /// The middle value; of an even number of values the mean of the two in the middle.
+    /// The middle value; for an even number of values, the mean of the two in the middle.
     pub median: f64,
-    /// The least value.
+    /// The smallest value.
     pub min: f64,
-    /// The greatest value.
+    /// The largest value.
     pub max: f64,
 }
 
 impl Statistics {
-    /// Computes them.
+    /// Computes the statistics of values.
     ///
     /// # Panics
     ///
     /// If there are no values.
     pub fn of(values: &[f64]) -> Self {
-        assert!(!values.is_empty(), "no take, no statistics");
+        assert!(!values.is_empty(), "statistics need at least one value");
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let upper = sorted.len() / 2;
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_lasts_from_the_last_start_and_separate_work_from_the_first() {
+    fn a_call_lasts_from_the_last_start_and_independent_work_from_the_first() {
         let zero = Instant::now();
         let at = |millis| zero + Duration::from_millis(millis);
         let ranks = [(0, 7), (4, 9), (2, 8)].map(|(start, end)| Interval { start: at(start), end: at(end) });
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rank_works_once_and_answers_in_rank_order() {
+    fn every_rank_works_once_and_results_are_in_rank_order() {
         let found = on_ranks(3, |mut comm| comm.barrier().map(|()| comm.rank()));
         assert_eq!(found.unwrap(), [0, 1, 2]);
     }
@@ -134,13 +134,13 @@ mod tests {
     }
 
     #[test]
-    fn one_value_is_its_own_median_without_any_spread() {
+    fn one_value_is_its_own_median_and_has_no_spread() {
         let one = Statistics::of(&[7.5]);
         assert_eq!((one.median, one.relative()), (7.5, 0.0));
     }
 
     #[test]
-    fn the_relative_spread_is_that_of_the_ends_over_the_median() {
+    fn the_relative_spread_is_the_range_over_the_median() {
         let spread = Statistics::of(&[2.0, 8.0, 4.0]);
         assert_eq!((spread.median, spread.min, spread.max), (4.0, 2.0, 8.0));
         assert_eq!(spread.relative(), 1.5);

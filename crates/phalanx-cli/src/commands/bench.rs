@@ -1,4 +1,4 @@
-//! `phalanx bench`: flags, tables and files for the measurements.
+//! `phalanx bench`: flags, tables and files of the measurements.
 
 mod all_reduce;
 mod output;
@@ -15,9 +15,12 @@ use crate::terminal::failure::Failure;
 /// Measure how training and the all-reduce scale on this machine
 #[derive(Args)]
 #[command(arg_required_else_help = true)]
+#[command(after_help = "Examples:
+  phalanx bench scaling                            training of the digits, on 1, 2, 4 ... threads
+  phalanx bench all-reduce                         the all-reduce of vectors from 4 B to 64 MB")]
 pub struct BenchFlags {
     #[command(subcommand)]
-    what: BenchCommand,
+    command: BenchCommand,
 }
 
 #[derive(Subcommand)]
@@ -27,9 +30,9 @@ enum BenchCommand {
     AllReduce(all_reduce::AllReduceFlags),
 }
 
-/// Measures, and prints what came of it.
+/// Measures and prints the results.
 pub fn run(flags: BenchFlags) -> Result<ExitCode, Failure> {
-    match flags.what {
+    match flags.command {
         BenchCommand::Scaling(flags) => scaling::run(*flags),
         BenchCommand::AllReduce(flags) => all_reduce::run(&flags),
     }

@@ -24,67 +24,79 @@ use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output;
 use crate::text::{TextTable, shell_word};
 
-/// Say the same training run in another convention: sum, mean, a C, another batch size ...
+/// Translate a training configuration into another convention, such as sum or mean, a C, or another
+/// batch size
 ///
-/// Takes the flags of train, also from variables and a file, as found with one convention, and prints them for another: what was multiplied by what, what
-/// of it is exact and under which condition, and the command to run. Nothing is trained. What has no exact translation is
-/// refused with the reason.
+/// Takes the flags of train, also from variables and a file, in one convention, and prints them in
+/// another, with the factor of each, whether it is exact and under which condition, and the command
+/// to run. Nothing is trained. If there is no exact translation, an error gives the reason.
 #[derive(Args)]
-#[command(after_help = "Conventions, and what --l2 means in each (m samples a batch, N in the data):
-  mean, sum, mean-of-shard-means, sum-of-shard-means, mean-of-shard-sums
-                   lambda w is added to that gradient
-  scikit-learn     alpha of MLPClassifier: (sum of gradients + alpha w)/m
-  objective-mean   lambda of (1/N) sum of losses + (lambda/2) |w|^2; the batch's mean
-  objective-sum    Lambda of sum of losses + (Lambda/2) |w|^2; the batch's sum
-  c                C of C * sum of losses + (1/2) |w|^2; the batch's sum
-
-Examples:
-  phalanx convert --to sum --lr 0.1 --momentum 0.9 --l2 1e-4 -b 64
-  phalanx convert --from sum --to mean --optimizer adam --eps 1e-6 -b 128 --data-size 60000
-  phalanx convert --from c --to mean --l2 1.0 --data-size 1437 -b 64 --lr 0.001
-  phalanx convert --to-batch-size 1024 --rule linear --lr 0.1 -b 64
-  phalanx convert --like pytorch-ddp --shards 8 --to mean --lr 0.1 -b 256
-  phalanx convert --config runs/1/config.toml --to sum
-
-Exit codes: 0 done, 1 refused as there is no exact translation, 2 wrong usage.")]
+#[command(after_help = EXAMPLES, after_long_help = format!("{CONVENTIONS}\n\n{EXIT_CODES}\n\n{EXAMPLES}"))]
 pub struct ConvertFlags {
-    /// The convention that the flags are in [default: that of --reduction and --l2-form]
+    /// Convention of the given flags [default: that of --reduction and --l2-form]
     #[arg(long, value_name = "CONVENTION", help_heading = "Conversion", value_parser = choices!(Convention), hide_possible_values = true)]
     from: Option<Convention>,
-    /// The convention to say them in [default: the same]
+    /// Convention to translate to [default: the same]
     #[arg(long, value_name = "CONVENTION", help_heading = "Conversion", value_parser = choices!(Convention), hide_possible_values = true)]
     to: Option<Convention>,
-    /// Samples of the training data, for what is written for all of them and for the last batch [default: counted if DATA
-    /// is given]
+    /// Number of training samples, for conventions that sum over all of them and for the last batch
+    /// [default: counted if DATA is given]
     #[arg(long, value_name = "N", help_heading = "Conversion")]
     data_size: Option<usize>,
-    /// Another number of shards
+    /// Number of shards to translate to
     #[arg(long, value_name = "N", help_heading = "Conversion")]
     to_shards: Option<usize>,
-    /// Another batch size, by --rule
+    /// Batch size to translate to, by --rule
     #[arg(long, value_name = "N", help_heading = "Conversion")]
     to_batch_size: Option<usize>,
-    /// How to approximate another batch size, k times as large: linear (rate * k), sqrt (rate * root of k) or adam (that, and
-    /// its betas and eps)
+    /// Rule for another batch size, k times as large, an approximation: linear (rate * k), sqrt
+    /// (rate * root of k) or adam (as sqrt, and scales the betas and eps)
     #[arg(long, value_name = "RULE", help_heading = "Conversion", value_parser = choices!(BatchRule), hide_possible_values = true)]
     rule: Option<BatchRule>,
-    /// The other form of momentum
+    /// Form of momentum to translate to
     #[arg(long, value_name = "FORM", help_heading = "Conversion", value_parser = choices!(MomentumForm), hide_possible_values = true)]
     to_momentum_form: Option<MomentumForm>,
-    /// Print JSON
+    /// Print the translation as JSON
     #[arg(long, help_heading = "Conversion")]
     json: bool,
     #[command(flatten)]
     train: TrainFlags,
 }
 
-/// Prints the translation, or why there is none.
+const CONVENTIONS: &str =
+    "Conventions, and the meaning of --l2 in each (m samples in a batch, N in the data):
+  mean, sum, mean-of-shard-means, sum-of-shard-means, mean-of-shard-sums
+                   lambda w is added to that gradient
+  scikit-learn     alpha of MLPClassifier: (sum of gradients + alpha w)/m
+  objective-mean   lambda of (1/N) sum of losses + (lambda/2) |w|^2; the batch's mean
+  objective-sum    Lambda of sum of losses + (Lambda/2) |w|^2; the batch's sum
+  c                C of C * sum of losses + (1/2) |w|^2; the batch's sum";
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 no exact translation, 2 wrong usage.";
+
+const EXAMPLES: &str = "Examples:
+  phalanx convert --to sum --lr 0.1 --momentum 0.9 --l2 1e-4 -b 64
+  phalanx convert --from sum --to mean --optimizer adam --eps 1e-6 -b 128 --data-size 60000
+  phalanx convert --from c --to mean --l2 1.0 --data-size 1437 -b 64 --lr 0.001
+  phalanx convert --to-batch-size 1024 --rule linear --lr 0.1 -b 64
+  phalanx convert --like pytorch-ddp --shards 8 --to mean --lr 0.1 -b 256
+  phalanx convert --config runs/1/config.toml --to sum";
+
+/// Flags in the short help.
+pub const COMMON: &str = "from to data_size to_shards to_batch_size rule to_momentum_form json data like batch_size shards reduction \
+                          clip_grad_norm optimizer lr momentum momentum_form eps l2 l2_form weight_decay config help";
+
+/// Prints the translation, or returns an error with the reason if there is no exact one.
 pub fn run(flags: ConvertFlags) -> Result<ExitCode, Failure> {
     if flags.train.print_config {
-        return Err(usage!("--print-config is for phalanx train; convert prints the flags it comes to",));
+        return Err(usage!(
+            "--print-config is for phalanx train; convert prints the translated flags anyway",
+        ));
     }
     if flags.train.log_format.is_some() {
-        return Err(usage!("--log-format is for phalanx train; give --json for the translation as JSON",));
+        return Err(usage!(
+            "--log-format is for phalanx train; to print the translation as JSON, give --json",
+        ));
     }
     let train = like::resolve_layers(layers::given(flags.train.clone())?)?.flags;
     refuse_resume(&train)?;
@@ -110,12 +122,13 @@ pub fn run(flags: ConvertFlags) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses flags about a resumed run: its state is in its checkpoint, in the convention of the run.
+/// Returns an error for flags about a resumed run: the state in its checkpoint is in the convention
+/// of the run.
 fn refuse_resume(train: &TrainFlags) -> Result<(), Failure> {
     let given = [("resume", train.resume.is_some()), ("allow-changed", train.allow_changed.is_some())];
     match given.iter().find(|(_, given)| *given) {
         Some((name, _)) => Err(usage!(
-            "--{name} is for a run that goes on, and that keeps its convention; to say its options in another, give \
+            "--{name} is for a resumed run, which keeps its convention; to translate its options, give \
              --config RUN/config.toml"
         )),
         None => Ok(()),
@@ -146,14 +159,14 @@ fn from(flags: &ConvertFlags, train: &TrainFlags) -> Result<Convention, Failure>
 fn settings_of(flags: &ConvertFlags, train: &TrainFlags, from: Convention) -> Result<Settings, Failure> {
     if train.scale_lr.is_some_and(|rule| rule != phalanx::optim::ScaleRate::None) {
         return Err(usage!(
-            "--scale-lr is another translation of the rate; give the rate for this batch size, and --to-batch-size with \
-             --rule for another",
+            "--scale-lr already translates the rate; give the rate for this batch size, and --to-batch-size with \
+             --rule for another one",
         ));
     }
     if train.weight_column.is_some() {
         return Err(anyhow!(
-            "samples with weights have no exact translation: the mean divides by the weight of each batch, which is \
-             another number every time; choose a reduction and its rate on the data"
+            "weighted samples have no exact translation: the mean divides by the weight of each batch, which differs from \
+             batch to batch; choose a reduction and tune its rate on the data"
         )
         .into());
     }
@@ -179,13 +192,14 @@ fn settings_of(flags: &ConvertFlags, train: &TrainFlags, from: Convention) -> Re
     })
 }
 
-/// Returns whether targets are standardized; of values that are not read, whether they would be if they are values.
+/// Returns whether targets are standardized; if the data is not loaded, whether they would be if
+/// they are values.
 fn standardizes_targets(train: &TrainFlags, data: Option<&TrainingData>) -> bool {
     match (data, train.standardize_targets, train.loss) {
         (Some(data), ..) => data.standardize_targets.is_some(),
         (None, Some(standardizes), _) => standardizes,
         (None, None, Some(Auto::Given(loss))) => loss == Loss::Mse,
-        // Without a name of data they are the digits, whose targets are classes.
+        // The default data is the digits, whose targets are classes.
         (None, None, _) => train.data.is_some(),
     }
 }
@@ -197,20 +211,20 @@ fn shards(train: &TrainFlags, batch_size: usize) -> usize {
     }
 }
 
-/// Refuses conventions whose meaning depends on the number of shards, unless it is given.
+/// Returns an error for conventions that depend on the number of shards, unless it is given.
 fn need_shards(train: &TrainFlags, from: Convention, target: &Destination) -> Result<(), Failure> {
     let counts =
         |convention: &Convention| !matches!(convention.reduction(), Reduction::Mean | Reduction::Sum);
     match [from, target.convention].iter().find(|convention| counts(convention)) {
         Some(convention) if train.shards.is_none() => {
-            Err(usage!("what {convention} comes to depends on --shards; say how many"))
+            Err(usage!("{convention} depends on the number of shards; give --shards"))
         }
         _ => Ok(()),
     }
 }
 
-/// Takes the noise of divisions off numbers that are not exact in every bit: 15 digits that count, so that there and back is
-/// the start.
+/// Rounds numbers that are not exact in every bit to 15 significant digits, to remove the rounding
+/// errors of divisions, so that a translation back gives the original.
 fn tidy(translation: &mut Translation) {
     let tidied = |value: f64| significant(value, 15);
     let recipe = &mut translation.settings.recipe;
@@ -233,7 +247,8 @@ fn tidy(translation: &mut Translation) {
     }
 }
 
-/// Returns the arguments of `phalanx` that train with the translated settings: those given, and those that are not the default.
+/// Returns the arguments of `phalanx` for training with the translated settings: those that were
+/// given, and those that differ from the defaults.
 fn command(
     train: &TrainFlags,
     settings: &Settings,
@@ -271,7 +286,7 @@ fn command(
 
 fn report(settings: &Settings, translation: &Translation, arguments: &[String]) -> String {
     let to = &translation.settings;
-    let mut grid = TextTable::of_texts(", old, new, what was done, on full batches");
+    let mut grid = TextTable::of_texts(", old, new, change, on full batches");
     let mut row = |name: &str, old: &dyn std::fmt::Display, new: &dyn std::fmt::Display, why: String| {
         grid.cells(vec![name.to_owned(), old.to_string(), new.to_string(), why, String::new()]);
     };
@@ -304,7 +319,7 @@ fn report(settings: &Settings, translation: &Translation, arguments: &[String]) 
 
 fn gradient(factor: f64) -> String {
     match factor {
-        1.0 => "the gradient stays".to_owned(),
+        1.0 => "the gradient is unchanged".to_owned(),
         _ if factor < 1.0 => format!("the gradient is divided by {}", short(factor.recip())),
         _ => format!("the gradient is multiplied by {}", short(factor)),
     }
@@ -325,7 +340,7 @@ fn cells(change: &NumberChange) -> Vec<String> {
     ]
 }
 
-/// Joins arguments such that a shell takes them apart again.
+/// Joins arguments, quoted for a shell.
 fn quoted(arguments: &[String]) -> String {
     arguments.iter().map(|argument| shell_word(argument)).collect::<Vec<_>>().join(" ")
 }

@@ -12,40 +12,43 @@ use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output::{check_folder, results};
 use crate::text::TextTable;
 
-/// Write a trained model as ONNX, for onnxruntime and other programs to run
+/// Export a trained model as ONNX, for onnxruntime and other programs
 ///
-/// Standardization of features and targets is part of it; class names, options and the hash of the params are in its metadata. Opset 17. For PyTorch no
-/// export is needed: model.safetensors has the names and shapes of torch.nn.Linear.
+/// The graph includes the standardization of features and targets; its metadata contains the class
+/// names, the options and the hash of the params. The opset is 17. PyTorch needs no export:
+/// model.safetensors has the names and shapes of torch.nn.Linear.
 #[derive(Args)]
-#[command(after_help = "Input and outputs, f32, of any number of samples:
-  input          (samples, features), as phalanx reads them: pixels of IDX images
-                 / 255, those of the built-in digits (x - 5) / 3, else as they are
-  probabilities  (samples, classes), as predict gives them; of a model without
-                 classes values (samples, values), in the units of the targets
-  logits         what probabilities are made of; none of models with loss mse
+#[command(after_help = EXAMPLES, after_long_help = format!("{TENSORS}\n\n{EXAMPLES}"))]
+pub struct ExportFlags {
+    /// Run directory, model.safetensors, or checkpoint
+    model: PathBuf,
+    /// Output file; an existing file is replaced
+    #[arg(value_name = "FILE.onnx")]
+    file: PathBuf,
+}
 
-Examples:
+const TENSORS: &str = "Input and outputs, f32, for any number of samples:
+  input          (samples, features), as phalanx reads them: pixels of IDX images
+                 / 255, those of the built-in digits (x - 5) / 3, otherwise unscaled
+  probabilities  (samples, classes), as written by predict; for a model without
+                 classes instead values (samples, values), in the units of the targets
+  logits         the logits of the probabilities; not for models with the loss mse";
+
+const EXAMPLES: &str = "Examples:
   phalanx export runs/1 digits.onnx
   phalanx export runs/1/checkpoints/step-00000230.safetensors early.onnx
 
 In Python:
   session = onnxruntime.InferenceSession(\"digits.onnx\")
   names = json.loads(session.get_modelmeta().custom_metadata_map[\"classes\"])
-  [p] = session.run([\"probabilities\"], {\"input\": x.astype(numpy.float32)})")]
-pub struct ExportFlags {
-    /// A run directory, a model.safetensors, or a checkpoint
-    model: PathBuf,
-    /// Where to write; a file that is there is replaced
-    #[arg(value_name = "FILE.onnx")]
-    file: PathBuf,
-}
+  [p] = session.run([\"probabilities\"], {\"input\": x.astype(numpy.float32)})";
 
-/// Writes the file, and prints how to use it.
+/// Writes the file and prints its inputs and outputs.
 pub fn run(flags: &ExportFlags) -> Result<ExitCode, Failure> {
     let path = &flags.file;
     if !path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("onnx")) {
         return Err(usage!(
-            "{} does not end in .onnx, the format that is written; for PyTorch take the model.safetensors as it is",
+            "{} does not end in .onnx, the only format of export; PyTorch can load model.safetensors directly",
             path.display()
         ));
     }
@@ -62,7 +65,7 @@ pub fn run(flags: &ExportFlags) -> Result<ExitCode, Failure> {
     }
     table.row("standardize", if model.standardize.is_some() { "in the graph" } else { "no" });
     if model.standardize_targets.is_some() {
-        table.row("targets", "values are in their units, by the graph");
+        table.row("targets", "values are in the units of the targets");
     }
     results(|out| write!(out, "{table}"))?;
     Ok(ExitCode::SUCCESS)

@@ -20,35 +20,36 @@ use crate::terminal::failure::Failure;
 use crate::terminal::output::results;
 use crate::text::TextTable;
 
-/// Print what is in a model file or a checkpoint, or what training would take data for
+/// Print the contents of a model file or a checkpoint, or how training would interpret data
 #[derive(Args)]
 #[command(after_help = "Examples:
   phalanx inspect runs/1                             shapes, options and hash of the model
-  phalanx inspect iris.csv                           its columns, its label, its classes and their counts
+  phalanx inspect iris.csv                           columns, label, classes and their counts
   phalanx inspect houses.csv --loss mse              the same, with numbers to predict")]
 pub struct InspectFlags {
-    /// A run directory or a safetensors file; or data, as phalanx train takes it
+    /// Run directory or safetensors file; or data, as for phalanx train
     #[arg(value_name = "FILE|DATA")]
     file: String,
-    /// Column of the label in a CSV: a name, a number from 0, or -1 for the last [default: -1]
+    /// Label column of a CSV: a name, an index from 0, or -1 for the last [default: -1]
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "Data")]
     label_column: Option<Column>,
-    /// Column of the sample weights in a CSV
+    /// Column with the sample weights in a CSV
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, help_heading = "Data")]
     weight_column: Option<Column>,
-    /// Whether line 1 of a CSV names its columns: present, absent, or auto, which refuses a line that may be names or a sample
-    /// [default: auto]
+    /// First line of a CSV: present (column names), absent (a sample), or auto, which reports an
+    /// error if it could be either [default: auto]
     #[arg(long, value_name = "WHICH", help_heading = "Data", value_parser = header_row(), hide_possible_values = true)]
     header: Option<HeaderRow>,
-    /// What the data holds, where its name does not say it: csv, npy or libsvm
+    /// Format of the data if its name does not show it: csv, npy or libsvm
     #[arg(long, value_name = "FORMAT", help_heading = "Data", value_parser = choices!(InputFormat), hide_possible_values = true)]
     input_format: Option<InputFormat>,
-    /// The loss that the data would be trained with: cross-entropy makes the labels classes, mse numbers [default: by the labels]
+    /// Loss to assume: with cross-entropy the labels are classes, with mse numbers [default:
+    /// depends on the labels]
     #[arg(long, help_heading = "Data", value_parser = choices!(Loss), hide_possible_values = true)]
     loss: Option<Loss>,
 }
 
-/// Prints what is in the file, or in the data.
+/// Prints the contents of the file, or describes the data.
 pub fn run(flags: &InspectFlags) -> Result<ExitCode, Failure> {
     let path = Path::new(&flags.file);
     if is_data(flags, path) {
@@ -64,7 +65,8 @@ pub fn run(flags: &InspectFlags) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns whether data is meant rather than a model: by the other flags, by the name, or as a folder of images.
+/// Returns whether the argument is data rather than a model: by the other flags, by its name, or
+/// because it is a folder of images.
 fn is_data(flags: &InspectFlags, path: &Path) -> bool {
     let InspectFlags { label_column, weight_column, header, input_format, loss, .. } = flags;
     let has_columns = label_column.is_some() || weight_column.is_some() || header.is_some();
@@ -83,7 +85,8 @@ fn is_data(flags: &InspectFlags, path: &Path) -> bool {
     flags.file.parse::<Source>().is_ok() || (path.exists() && !is_model)
 }
 
-/// Returns whether a file begins as safetensors files do: the length of a JSON object in eight bytes, and the object.
+/// Returns whether a file begins like a safetensors file: eight bytes with the length of a JSON
+/// object, then the object.
 fn has_tensors(path: &Path) -> bool {
     let mut beginning = [0; 9];
     File::open(path).and_then(|mut file| file.read_exact(&mut beginning)).is_ok() && beginning[8] == b'{'
@@ -111,7 +114,7 @@ fn about_samples(flags: &InspectFlags) -> Result<TextTable, Failure> {
     Ok(table)
 }
 
-/// Adds the range of each value to predict.
+/// Adds a row with the range of each value to predict.
 fn about_targets(table: &mut TextTable, train: &Dataset) {
     let Targets::Values { values, outputs } = train.targets() else { return };
     for output in 0..(*outputs).min(8) {
@@ -163,7 +166,7 @@ fn about_model(model: &ModelFile, table: &mut TextTable) {
     }
 }
 
-/// Lists the first few, and the last if there are more.
+/// Lists the values; if there are many, only the first few and the last.
 fn listed<T: ToString>(values: &[T]) -> String {
     let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
     match texts.as_slice() {

@@ -1,4 +1,4 @@
-//! `phalanx eval` and `phalanx predict`: a model is used on data.
+//! `phalanx eval` and `phalanx predict`: the use of a model on data.
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, Write, stdout};
@@ -22,31 +22,33 @@ use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output::{check_folder, is_same_file, results};
 use crate::text::TextTable;
 
-// A doc comment would become the help text of the commands that have these flags.
+// A doc comment here would become the help text of the commands that flatten these flags.
 #[derive(Args)]
 struct TableFlags {
-    /// Whether line 1 of a CSV names its columns: present, absent, or auto, which refuses a line that may be names or a sample
-    /// [default: auto]
+    /// First line of a CSV: present (column names), absent (a sample), or auto, which reports an
+    /// error if it could be either [default: auto]
     #[arg(long, value_name = "WHICH", requires = "data", value_parser = header_row(), hide_possible_values = true)]
     header: Option<HeaderRow>,
-    /// Column of the label in a CSV, if it is not that of the training data: a name, a number from 0, or -1 for the last
+    /// Label column of a CSV: a name, an index from 0, or -1 for the last [default: that of the
+    /// training data]
     #[arg(long, value_name = "COLUMN", allow_hyphen_values = true, requires = "data")]
     label_column: Option<Column>,
 }
 
-/// Score a model on data
+/// Compute the loss and the accuracy of a model on data
 #[derive(Args)]
 #[command(after_help = "Examples:
-  phalanx eval runs/1                              what the run was tested on
-  phalanx eval runs/1 data/mnist                   its test part
+  phalanx eval runs/1                              the samples that the run was tested on
+  phalanx eval runs/1 data/mnist                   the test part of the data
   zcat test.csv.gz | phalanx eval runs/1 -         a table on stdin")]
 pub struct EvalFlags {
-    /// A run directory, a model.safetensors, or a checkpoint
+    /// Run directory, model.safetensors, or checkpoint
     model: PathBuf,
-    /// What to score it on: the test part if it has one, else all of it [default: what the run was tested on, or
-    /// trained on if it had no test]; - for stdin
+    /// Data, or - for stdin; the test part is used if there is one, otherwise all of it [default:
+    /// the samples that the run was tested on, or trained on if it had no test samples]
     data: Option<String>,
-    /// What stdin, a pipe or a file of any name holds: csv or libsvm [default: csv for stdin and pipes; by the ending for files]
+    /// Format of stdin, a pipe or a file: csv or libsvm [default: csv for stdin and pipes, the file
+    /// extension for files]
     #[arg(long, value_name = "FORMAT", requires = "data", value_parser = choices!(InputFormat), hide_possible_values = true)]
     input_format: Option<InputFormat>,
     #[command(flatten)]
@@ -78,45 +80,49 @@ pub fn eval(flags: &EvalFlags) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Predict data with a model: class and probability, or values, of each sample
+/// Predict the class and its probability, or the values, of each sample
 #[derive(Args)]
-#[command(after_help = "Formats:
-  csv    sample,class,probability under a header, with --probabilities also
-         p(CLASS) of every class; of values sample,value or sample,value_0,...
-  jsonl  {\"sample\":0,\"class\":\"7\",\"probability\":0.98} on each line, with
-         --probabilities also \"probabilities\":{\"0\":0.01, ...}; of values
-         \"value\":1.5 or \"values\":[1.5, ...]; null is no finite number
-  npy    f32 of (samples, classes), the probability of each class in the order
-         that phalanx inspect lists them; of values (samples, values)
-Numbers read back as the f32 that they are. Samples count from 0.
-
-Examples:
-  phalanx predict runs/1 new.csv                   a table to stdout
-  cat new.csv | phalanx predict runs/1 - | head    from stdin
-  phalanx predict runs/1 X.npy --format npy -o P.npy
-  phalanx predict runs/1 - --input-format libsvm --format jsonl < new.svm")]
+#[command(after_help = EXAMPLES, after_long_help = format!("{FORMATS}\n\n{EXAMPLES}"))]
 pub struct PredictFlags {
-    /// A run directory, a model.safetensors, or a checkpoint
+    /// Run directory, model.safetensors, or checkpoint
     model: PathBuf,
-    /// What to predict: the test part if it has one, else all of it; labels, if there are any, are ignored; - for stdin
-    /// [default: what the run was tested on, or trained on if it had no test]
+    /// Data, or - for stdin; the test part is used if there is one, otherwise all of it, and labels
+    /// are ignored [default: the samples that the run was tested on, or trained on if it had no
+    /// test samples]
     data: Option<String>,
-    /// What stdin, a pipe or a file of any name holds: csv, npy or libsvm [default: csv for stdin and pipes; by the ending for
-    /// files]
+    /// Format of stdin, a pipe or a file: csv, npy or libsvm [default: csv for stdin and pipes, the
+    /// file extension for files]
     #[arg(long, value_name = "FORMAT", requires = "data", value_parser = choices!(InputFormat), hide_possible_values = true)]
     input_format: Option<InputFormat>,
     #[command(flatten)]
     table: TableFlags,
-    /// How to write the predictions: csv, npy or jsonl
+    /// Format of the predictions: csv, npy or jsonl
     #[arg(long, value_name = "FORMAT", default_value = "csv", value_parser = prediction_format(), hide_possible_values = true)]
     format: PredictionFormat,
-    /// Write the probability of every class, not only of the likeliest; npy always does
+    /// Write the probability of every class, not only of the most likely one; npy always includes
+    /// them
     #[arg(long)]
     probabilities: bool,
-    /// Write to this file; one that is there is replaced [default: -, stdout]
+    /// Output file, or - for stdout; an existing file is replaced [default: -]
     #[arg(short, long, value_name = "FILE|-")]
     output: Option<OutputFile>,
 }
+
+const FORMATS: &str = "Formats:
+  csv    a header and sample,class,probability, with --probabilities also
+         p(CLASS) of every class; for values sample,value or sample,value_0,...
+  jsonl  {\"sample\":0,\"class\":\"7\",\"probability\":0.98} on each line, with
+         --probabilities also \"probabilities\":{\"0\":0.01, ...}; for values
+         \"value\":1.5 or \"values\":[1.5, ...]; null is NaN or infinite
+  npy    f32 of shape (samples, classes), the probability of each class in the
+         order of phalanx inspect; for values of shape (samples, values)
+All digits of the f32 numbers are written. Samples are counted from 0.";
+
+const EXAMPLES: &str = "Examples:
+  phalanx predict runs/1 new.csv                   a table to stdout
+  cat new.csv | phalanx predict runs/1 - | head    from stdin
+  phalanx predict runs/1 X.npy --format npy -o P.npy
+  phalanx predict runs/1 - --input-format libsvm --format jsonl < new.svm";
 
 /// The format of predictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,54 +141,56 @@ fn prediction_format() -> Choices<PredictionFormat> {
     })
 }
 
-/// Predicts, and writes the answers.
+/// Predicts and writes the predictions.
 pub fn predict(flags: &PredictFlags) -> Result<ExitCode, Failure> {
     let target = flags.output.as_ref().and_then(OutputFile::path);
     target.map_or(Ok(()), check_folder)?;
     if target.is_none() && flags.format == PredictionFormat::Npy && stdout().is_terminal() {
-        return Err(usage!("npy is no text for a terminal; name a file with -o, or send stdout to one",));
+        return Err(usage!(
+            "npy is a binary format and is not written to a terminal; give a file with -o, or redirect stdout",
+        ));
     }
     if let (Some(target), Some(data)) = (target, &flags.data)
         && is_same_file(target, data.as_ref())
     {
-        return Err(usage!("-o is the file to predict, which would be lost; give another"));
+        return Err(usage!("-o is the input file, which would be overwritten; give another file"));
     }
     let file = ModelFile::load(&flags.model)?;
     if flags.probabilities && Predictions::classes_of(&file).is_none() {
         return Err(usage!("--probabilities is for classes, but this model predicts values; drop it",));
     }
-    let asked = DataRequest {
+    let request = DataRequest {
         data: flags.data.as_deref(),
         format: flags.input_format,
         header: flags.table.header.unwrap_or_default(),
         label_column: flags.table.label_column.as_ref(),
         labels: LabelUse::Ignored,
     };
-    let (_, data) = samples_for(&file, asked)?;
+    let (_, data) = samples_for(&file, request)?;
     let outputs = train::predict(&file.model(), &file.params, &data)?;
-    let answers = Predictions::new(&file, outputs.view());
+    let predictions = Predictions::new(&file, outputs.view());
     match target {
-        None => results(|out| write(flags, &answers, out))?,
+        None => results(|out| write(flags, &predictions, out))?,
         Some(path) => write_whole_with(path, |file| {
             let mut out = BufWriter::new(file);
-            write(flags, &answers, &mut out)?;
+            write(flags, &predictions, &mut out)?;
             out.flush()
         })?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn write(flags: &PredictFlags, answers: &Predictions<'_>, out: &mut dyn Write) -> io::Result<()> {
+fn write(flags: &PredictFlags, predictions: &Predictions<'_>, out: &mut dyn Write) -> io::Result<()> {
     match flags.format {
-        PredictionFormat::Csv => write_csv(answers, flags.probabilities, out),
-        PredictionFormat::Jsonl => write_jsonl(answers, flags.probabilities, out),
-        PredictionFormat::Npy => write_npy(answers, out),
+        PredictionFormat::Csv => write_csv(predictions, flags.probabilities, out),
+        PredictionFormat::Jsonl => write_jsonl(predictions, flags.probabilities, out),
+        PredictionFormat::Npy => write_npy(predictions, out),
     }
 }
 
-/// The outputs of a model for all samples, and what they mean.
+/// The outputs of a model for all samples, with the class names.
 struct Predictions<'a> {
-    /// The names of the classes; none for values.
+    /// The names of the classes; `None` for values.
     classes: Option<&'a Classes>,
     /// (samples, outputs)
     outputs: ArrayView2<'a, f32>,
@@ -193,7 +201,7 @@ impl<'a> Predictions<'a> {
         Self { classes: Self::classes_of(file), outputs }
     }
 
-    /// Returns the classes of a model that has some.
+    /// Returns the classes of a model, if it predicts classes.
     fn classes_of(file: &ModelFile) -> Option<&Classes> {
         file.classes.as_ref().filter(|_| file.shape.loss != Loss::Mse)
     }
@@ -202,7 +210,7 @@ impl<'a> Predictions<'a> {
         self.outputs.nrows()
     }
 
-    /// Returns how many numbers each sample has: probabilities, or values.
+    /// Returns the number of probabilities or values of each sample.
     fn width(&self) -> usize {
         match (self.classes, self.outputs.ncols()) {
             (Some(_), 1) => 2,
@@ -210,12 +218,13 @@ impl<'a> Predictions<'a> {
         }
     }
 
-    /// Returns the names of the classes, by index; none for values.
+    /// Returns the names of the classes, by index; `None` for values.
     fn names(&self) -> Option<&'a [String]> {
         self.classes.map(Classes::names)
     }
 
-    /// Returns the numbers of each sample; one output for two classes is the probability of the second.
+    /// Returns the probabilities or values of each sample; a single output for two classes is the
+    /// probability of the second.
     fn rows(&self) -> impl Iterator<Item = Cow<'_, [f32]>> {
         self.outputs.rows().into_iter().map(|row| {
             let outputs = row.to_slice().expect("rows are contiguous");
@@ -227,24 +236,25 @@ impl<'a> Predictions<'a> {
     }
 }
 
-/// Returns the likeliest class, by name, and its probability; of equals the first.
-fn likeliest<'n>(names: &'n [String], probabilities: &[f32]) -> (Cow<'n, str>, f32) {
+/// Returns the name of the most likely class, the first in case of a tie, and its probability.
+fn most_likely<'n>(names: &'n [String], probabilities: &[f32]) -> (Cow<'n, str>, f32) {
     let better = |best, k| if probabilities[k] > probabilities[best] { k } else { best };
     let best = (1..probabilities.len()).fold(0, better);
-    // With one class in the training data there still are two to tell apart, and one has no name.
+    // With one class in the training data, a single output still distinguishes two, one without a
+    // name.
     let name = names.get(best).map_or_else(|| best.to_string().into(), |name| name.into());
     (name, probabilities[best])
 }
 
-/// Writes a header, and a line a sample.
-fn write_csv(answers: &Predictions<'_>, all: bool, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}", csv_header(answers, all).join(","))?;
-    answers.rows().enumerate().try_for_each(|(sample, row)| {
+/// Writes a header, and a line for each sample.
+fn write_csv(predictions: &Predictions<'_>, all: bool, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", csv_header(predictions, all).join(","))?;
+    predictions.rows().enumerate().try_for_each(|(sample, row)| {
         write!(out, "{sample}")?;
-        let numbers = match answers.names() {
+        let numbers = match predictions.names() {
             None => &row[..],
             Some(names) => {
-                let (name, probability) = likeliest(names, &row);
+                let (name, probability) = most_likely(names, &row);
                 write!(out, ",{},{probability}", csv_field(&name))?;
                 if all { &row[..names.len().min(row.len())] } else { &[] }
             }
@@ -254,9 +264,9 @@ fn write_csv(answers: &Predictions<'_>, all: bool, out: &mut dyn Write) -> io::R
     })
 }
 
-fn csv_header(answers: &Predictions<'_>, all: bool) -> Vec<String> {
+fn csv_header(predictions: &Predictions<'_>, all: bool) -> Vec<String> {
     let mut names = vec!["sample".to_owned()];
-    match (answers.names(), answers.width()) {
+    match (predictions.names(), predictions.width()) {
         (Some(classes), _) => {
             names.extend(["class".to_owned(), "probability".to_owned()]);
             if all {
@@ -269,13 +279,14 @@ fn csv_header(answers: &Predictions<'_>, all: bool) -> Vec<String> {
     names
 }
 
-/// Writes an object a line and sample. JSON has no NaN and no infinity; null stands for them.
-fn write_jsonl(answers: &Predictions<'_>, all: bool, out: &mut dyn Write) -> io::Result<()> {
-    answers.rows().enumerate().try_for_each(|(sample, row)| {
+/// Writes a line with a JSON object for each sample. JSON has no NaN and no infinity; they are
+/// written as null.
+fn write_jsonl(predictions: &Predictions<'_>, all: bool, out: &mut dyn Write) -> io::Result<()> {
+    predictions.rows().enumerate().try_for_each(|(sample, row)| {
         write!(out, "{{\"sample\":{sample},")?;
-        match (answers.names(), &*row) {
+        match (predictions.names(), &*row) {
             (Some(names), row) => {
-                let (class, probability) = likeliest(names, row);
+                let (class, probability) = most_likely(names, row);
                 write!(out, "\"class\":{},\"probability\":{}", json(&class)?, json(&probability)?)?;
                 if all {
                     let each =
@@ -298,15 +309,17 @@ fn json<T: Serialize + ?Sized>(value: &T) -> io::Result<String> {
     Ok(serde_json::to_string(value)?)
 }
 
-/// The header is padded so that the numbers start at a multiple of this many bytes.
+/// The alignment of the numbers, in bytes; the header is padded.
 const ALIGN: usize = 64;
-/// Magic text, version 1.0, and the header's length of two bytes.
+/// The length of the magic text, of version 1.0, and of the header's length in two bytes.
 const PRELUDE_BYTES: usize = 10;
 
-/// Writes an f32 array of (samples, numbers of each), as NumPy enhancement proposal 1 has it.
-fn write_npy(answers: &Predictions<'_>, out: &mut dyn Write) -> io::Result<()> {
-    out.write_all(&npy_header(answers.samples(), answers.width()))?;
-    answers.rows().try_for_each(|row| row.iter().try_for_each(|number| out.write_all(&number.to_le_bytes())))
+/// Writes an f32 array of shape (samples, width), as specified by NumPy enhancement proposal 1.
+fn write_npy(predictions: &Predictions<'_>, out: &mut dyn Write) -> io::Result<()> {
+    out.write_all(&npy_header(predictions.samples(), predictions.width()))?;
+    predictions
+        .rows()
+        .try_for_each(|row| row.iter().try_for_each(|number| out.write_all(&number.to_le_bytes())))
 }
 
 fn npy_header(samples: usize, width: usize) -> Vec<u8> {

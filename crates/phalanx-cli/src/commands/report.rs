@@ -18,45 +18,46 @@ use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output::{info, results};
 use crate::text::TextTable;
 
-/// Show a run, or several beside one another, as a page: curves, phases, options, confusion matrix, worst samples
+/// Write an HTML page about a run, or a comparison of several: curves, phases, options, confusion
+/// matrix, worst samples
 ///
-/// Runs may be at any point: under way, killed, interrupted, diverged or complete. The samples are those that the run was tested on,
-/// or trained on if it had no test; if they cannot be loaded any more, the page says so. The page is one HTML file that needs nothing
-/// else, to be opened in any browser, printed, or sent to somebody.
+/// Runs may be in any state: running, killed, interrupted, diverged or complete. The samples are
+/// those that the run was tested on, or trained on if it had no test samples; if they can no longer
+/// be loaded, the page notes this. The page is a single self-contained HTML file for any browser.
 #[derive(Args)]
 #[command(after_help = "Examples:
   phalanx report                     the last run in runs
-  phalanx report runs/3 runs/5       two runs, and how they differ
-  phalanx report runs/* -o all.html  all of them, those that are under way too")]
+  phalanx report runs/3 runs/5       two runs and their differences
+  phalanx report runs/* -o all.html  all runs, including those still running")]
 pub struct ReportFlags {
     /// Run directories [default: the newest in runs]
     runs: Vec<PathBuf>,
-    /// Where to write the page; only an older page is written over [default: report.html in the run, or, for several runs, in the
-    /// folder that the first is in]
+    /// Output file; only an older page is overwritten [default: report.html in the run directory,
+    /// or, for several runs, in the folder that contains the first]
     #[arg(short, long, value_name = "FILE.html")]
     output: Option<PathBuf>,
 }
 
-/// Writes the page, and prints where it is and what to do next.
+/// Writes the page, and prints its path and suggestions for what to do next.
 pub fn run(flags: &ReportFlags) -> Result<ExitCode, Failure> {
     let runs = if flags.runs.is_empty() { vec![newest()?] } else { flags.runs.clone() };
-    // runs/* names the page of several runs too, once there is one.
+    // runs/* also matches the page of several runs, once there is one.
     let runs = runs.iter().filter(|run| !is_run_page(run));
     let mut runs = runs.map(|run| RunRecord::read(run)).collect::<Result<Vec<_>, _>>()?;
     if runs.is_empty() {
-        return Err(usage!("a page is no run; name the directory of one, such as runs/1"));
+        return Err(usage!("a page is not a run; give the directory of a run, such as runs/1"));
     }
     let output = flags.output.clone().unwrap_or_else(|| place(&runs));
     if output.is_dir() {
         return Err(usage!(
-            "{} is a folder; name a file in it, such as {}",
+            "{} is a folder; give a file in it, such as {}",
             output.display(),
             output.join("report.html").display()
         ));
     }
     if output.is_file() && !is_run_page(&output) {
         return Err(anyhow!(
-            "{} exists and is no page of phalanx report; name another file with -o, or remove it",
+            "{} exists and is not a page of phalanx report; give another file with -o, or remove it",
             output.display()
         )
         .into());
@@ -75,11 +76,11 @@ pub fn run(flags: &ReportFlags) -> Result<ExitCode, Failure> {
 fn newest() -> Result<PathBuf, Failure> {
     let is_run = |run: &&PathBuf| run.join("config.toml").exists() || run.join("metrics.jsonl").exists();
     Ok(numbered().iter().find(is_run).cloned().ok_or_else(|| {
-        anyhow!("there is no run in runs, the folder that phalanx train makes; name a run directory, or train one first")
+        anyhow!("there is no run in runs, the default folder of phalanx train; give a run directory, or train a model first")
     })?)
 }
 
-/// Returns the path of the page: in the run, or next to several.
+/// Returns the path of the page: in the directory of a single run, or next to several.
 fn place(runs: &[RunRecord]) -> PathBuf {
     match runs {
         [run] => run.path.join("report.html"),
@@ -87,7 +88,8 @@ fn place(runs: &[RunRecord]) -> PathBuf {
     }
 }
 
-/// Tests the model of a run on its samples, or returns why it cannot be tested; the record gets what the model knows of its data.
+/// Tests the model of a run on its samples, or returns the reason why this is impossible; adds the
+/// model's description of its data to the record.
 fn tested(run: &mut RunRecord) -> Result<TestPredictions, String> {
     try_tested(run).map_err(|failure| failure.to_string())
 }
@@ -95,14 +97,14 @@ fn tested(run: &mut RunRecord) -> Result<TestPredictions, String> {
 fn try_tested(run: &mut RunRecord) -> Result<TestPredictions, Failure> {
     let (file, step) = model(run)?;
     run.data = Some((file.data.clone(), file.classes.clone()));
-    let asked = DataRequest {
+    let request = DataRequest {
         data: None,
         format: None,
         header: HeaderRow::Auto,
         label_column: None,
         labels: LabelUse::Needed,
     };
-    let (name, data) = samples_for(&file, asked)?;
+    let (name, data) = samples_for(&file, request)?;
     let model = file.model();
     let predictions = predict(&model, &file.params, &data)?;
     let mut tested = TestPredictions::new(&name, &data, &predictions)
@@ -111,14 +113,14 @@ fn try_tested(run: &mut RunRecord) -> Result<TestPredictions, Failure> {
         tested.feature_names = columns.features().iter().map(|&column| names[column].clone()).collect();
     }
     if let Some(step) = step {
-        tested.notes.push(format!("As the model was after step {}, its newest checkpoint.", grouped(step)));
+        tested.notes.push(format!("The model is that after step {}, the newest checkpoint.", grouped(step)));
     }
     let found = score(&model, &file.params, &data)?.accuracy();
     if let Some((found, then)) = found.zip(run.results().and_then(|results| results.test_accuracy))
         && (found - then).abs() > 1e-6
     {
         tested.notes.push(format!(
-            "The accuracy on these samples is {:.2} %, and was {:.2} % when the run ended: the data has changed since, or the model.",
+            "The accuracy on these samples is {:.2} %, but was {:.2} % when the run ended: the data has changed since, or the model has.",
             100.0 * found,
             100.0 * then
         ));
@@ -126,13 +128,14 @@ fn try_tested(run: &mut RunRecord) -> Result<TestPredictions, Failure> {
     Ok(tested)
 }
 
-/// Returns the model at the end of a run, or that of its newest checkpoint, with its step, if it has not ended.
+/// Returns the final model of a run, or, if it has not ended, the model of its newest checkpoint
+/// and the step.
 fn model(run: &RunRecord) -> Result<(ModelFile, Option<u64>), Failure> {
     if run.results().is_some() {
         return Ok((ModelFile::load(&run.path)?, None));
     }
     let newest = CheckpointDir::of_run(&run.path)
-        .newest(|error| info(format!("warning: {error}; trying the one before")))?;
+        .newest(|error| info(format!("warning: {error}; falling back to the previous checkpoint")))?;
     let (_, checkpoint) = newest.ok_or_else(|| anyhow!("the run has not saved a checkpoint yet"))?;
     Ok((checkpoint.model(), Some(checkpoint.snapshot.position().step)))
 }

@@ -1,4 +1,5 @@
-//! `phalanx completions` and `phalanx man`: what shells and man know of the program, made from its flags.
+//! `phalanx completions` and `phalanx man`: shell completions and manual pages, generated from the
+//! flags.
 
 use std::fs;
 use std::io;
@@ -16,16 +17,16 @@ use crate::args::suggest::{did_you_mean, nearest};
 use crate::terminal::failure::Failure;
 use crate::terminal::output;
 
-/// Print what makes a shell complete the flags of this program, and their values
+/// Print a shell script that completes the commands, flags and values of this program
 #[derive(Args)]
-#[command(after_help = "Install:
+#[command(after_help = "Examples:
   bash        phalanx completions bash > ~/.local/share/bash-completion/completions/phalanx
   zsh         phalanx completions zsh > ~/.zfunc/_phalanx      with fpath+=~/.zfunc before compinit in ~/.zshrc
   fish        phalanx completions fish > ~/.config/fish/completions/phalanx.fish
   elvish      phalanx completions elvish >> ~/.config/elvish/rc.elv
   powershell  phalanx completions powershell >> $PROFILE")]
 pub struct CompletionsFlags {
-    /// Which shell
+    /// Shell to print the script for
     #[arg(value_name = "SHELL")]
     shell: Shell,
 }
@@ -38,7 +39,7 @@ pub fn completions(flags: &CompletionsFlags, command: Command) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// Flags whose values are files or folders, but not paths alone.
+/// Flags whose values can be files or folders but have another type than a path.
 const PATHS: [(&str, ValueHint); 6] = [
     ("data", ValueHint::AnyPath),
     ("test", ValueHint::AnyPath),
@@ -48,7 +49,7 @@ const PATHS: [(&str, ValueHint); 6] = [
     ("config", ValueHint::FilePath),
 ];
 
-/// Returns the command and its subcommands with the paths that can be completed.
+/// Returns the command and its subcommands with hints for completing paths.
 fn with_paths(command: Command) -> Command {
     let complete = |flag: Arg| match PATHS.iter().find(|(name, _)| flag.get_id() == name) {
         Some((_, hint)) => flag.value_hint(*hint),
@@ -57,16 +58,16 @@ fn with_paths(command: Command) -> Command {
     command.mut_args(complete).mut_subcommands(with_paths)
 }
 
-/// Print a manual page, or write them all into a folder
+/// Print a manual page, or write all of them to a folder
 #[derive(Args)]
 #[command(after_help = "Examples:
-  phalanx man train | man -l -                     read one
-  phalanx man -o ~/.local/share/man/man1           install all, for man phalanx-train")]
+  phalanx man train | man -l -                     read a page
+  phalanx man -o ~/.local/share/man/man1           install all pages, for man phalanx-train")]
 pub struct ManFlags {
-    /// The command whose page is printed, such as train or bench scaling [default: that of phalanx itself]
+    /// Command whose page to print, such as train or bench scaling [default: phalanx itself]
     #[arg(value_name = "COMMAND", conflicts_with = "output_dir")]
     command: Vec<String>,
-    /// Write the pages of all commands into this folder; pages that are there are replaced
+    /// Folder to write the pages of all commands to; existing pages are replaced
     #[arg(short, long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
 }
@@ -78,7 +79,7 @@ pub fn man(flags: &ManFlags, command: Command) -> Result<ExitCode, Failure> {
     match &flags.output_dir {
         Some(dir) => {
             fs::create_dir_all(dir)
-                .map_err(|error| anyhow!("cannot make the folder {}: {error}", dir.display()))?;
+                .map_err(|error| anyhow!("cannot create the folder {}: {error}", dir.display()))?;
             for command in all(&command) {
                 let path = dir.join(Man::new(command.clone()).get_filename());
                 write_whole(&path, &page(command)?)?;
@@ -92,7 +93,7 @@ pub fn man(flags: &ManFlags, command: Command) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A command and those below it.
+/// Returns a command and all of its subcommands.
 fn all(command: &Command) -> Vec<&Command> {
     [command].into_iter().chain(command.get_subcommands().flat_map(all)).collect()
 }
@@ -105,7 +106,7 @@ fn named<'a>(command: &'a Command, names: &[String]) -> Result<&'a Command, Fail
             let known: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
             let name = command.get_name();
             Err(Failure::usage(match known.as_slice() {
-                [] => format!("{name} has no command '{first}', nor any other; leave it out"),
+                [] => format!("{name} has no command '{first}' and no other commands; drop it"),
                 known => {
                     let meant = did_you_mean(nearest(first, known.iter().copied()));
                     format!("{name} has no command '{first}'{meant}; give one of {}", known.join(", "))
@@ -115,8 +116,8 @@ fn named<'a>(command: &'a Command, names: &[String]) -> Result<&'a Command, Fail
     }
 }
 
-/// Returns a page as [`Man::render`] writes it, but with a synopsis that does not list every flag, and with the lines of an example left
-/// as they are.
+/// Returns a page as written by [`Man::render`], except that the synopsis does not list every flag,
+/// and that the lines of examples are preserved.
 fn page(command: &Command) -> io::Result<Vec<u8>> {
     let (man, mut page) = (Man::new(command.clone()), Vec::new());
     let title = command.get_display_name().unwrap_or_else(|| command.get_name()).to_uppercase();
@@ -130,7 +131,7 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
-    if let Some(text) = command.get_after_help() {
+    if let Some(text) = command.get_after_long_help().or_else(|| command.get_after_help()) {
         notes(&text.to_string()).to_writer(&mut page)?;
     }
     Ok(page)

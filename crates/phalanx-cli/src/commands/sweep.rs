@@ -1,4 +1,4 @@
-//! `phalanx sweep`: flags, files and text around the library's sweeps.
+//! `phalanx sweep`: the flags, files and printed text of a sweep.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,7 @@ use phalanx::model::Mlp;
 use phalanx::optim::Reduction;
 use serde::{Deserialize, Serialize};
 
-use crate::args::flags::TrainFlags;
+use crate::args::flags::{TrainFlags, shortened};
 use crate::args::values::{Auto, auto};
 use crate::args::{layers, parser};
 use crate::numbers::{grouped, measured, short_number};
@@ -31,31 +31,36 @@ use crate::text::{TextTable, shell_word};
 
 /// Train with many batch sizes and rates, and show how the best rate depends on the batch size
 ///
-/// Every batch size is run with every rate, reduction and seed; the best rate is the one with the fewest steps to the goal, a loss of
-/// the test samples. Without arguments the digits are swept. Flags not listed here are those of train; a --config file, and variables
-/// such as PHALANX_EPOCHS, may be those of a run: their batch size, rate, reduction, seed and threads are not looked at.
+/// Every batch size is trained with every rate, reduction and seed; the best rate is the one with
+/// the fewest steps to the goal, a given test loss. Without arguments, the built-in digits are
+/// used. All other flags are those of train. A --config file and variables such as PHALANX_EPOCHS
+/// may be those of a run: their batch size, rate, reduction, seed and threads are ignored.
 #[derive(Args)]
-#[command(
-    after_help = "Results: sweep.json, what was asked for; runs.jsonl, the curve of each run, written as it ends; runs.csv, a line a \
-run; results.json, best rates, laws and noise scale; report.html, all of it with figures; the figures as SVG.
-
-Examples:
-  phalanx sweep                                                   the digits, in seconds
-  phalanx sweep data/mnist -b 16,64,256,1024,4096 --epochs 5      some minutes
-  phalanx sweep --resume sweeps/1                                 go on after Ctrl-C
-  phalanx sweep --resume sweeps/1 --goal 0.2                      another goal for the same runs"
-)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{RESULTS}\n\n{EXAMPLES}"))]
 pub struct SweepFlags {
     #[command(flatten)]
     lists: SweepLists,
-    /// Runs at a time, each on one thread [default: auto, all cores]
+    /// Number of concurrent runs, each on one thread [default: auto, all cores]
     #[arg(short, long, value_name = "N|auto", value_parser = auto::<usize>, help_heading = "Sweep")]
     jobs: Option<Auto<usize>>,
-    /// Loss of the test samples that runs are to reach [default: 1.2 times the lowest that every batch size
-    /// reaches]; with --resume, another goal for the same runs
+    /// Test loss that runs should reach; with --resume, another goal for the same runs [default:
+    /// 1.2 times the lowest that every batch size reaches]
     #[arg(long, value_name = "LOSS", help_heading = "Sweep")]
     goal: Option<f64>,
 }
+
+const RESULTS: &str = "Results: sweep.json, the options; runs.jsonl, the curve of each run, written as it ends; runs.csv, a line per \
+run; results.json, best rates, laws and noise scale; report.html, a page with everything and figures; the figures as SVG.";
+
+const EXAMPLES: &str = "Examples:
+  phalanx sweep                                                   the digits, in seconds
+  phalanx sweep data/mnist -b 16,64,256,1024,4096 --epochs 5      a few minutes
+  phalanx sweep --resume sweeps/1                                 resume after Ctrl-C
+  phalanx sweep --resume sweeps/1 --goal 0.2                      another goal for the same runs";
+
+/// Flags in the short help.
+const COMMON: &str = "data test test_split label_column standardize hidden activation loss batch_size reduction epochs max_steps seed \
+                      optimizer lr momentum l2 weight_decay lr_schedule output_dir resume quiet config help";
 
 /// The lists and flags of a sweep; saved with it, so that it can be resumed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -71,12 +76,12 @@ struct SweepLists {
 }
 
 impl SweepLists {
-    /// Refuses flags that would have no effect.
+    /// Returns an error for flags that would have no effect.
     fn check(&self) -> Result<(), Failure> {
         if self.train.drop_last == Some(false) {
             return Err(usage!(
-                "--drop-last=false has no effect on a sweep: short last batches are left out, so that a rate is the same under sum and \
-                 mean; drop it",
+                "--drop-last=false has no effect on a sweep: short last batches are always dropped, so that rates are exactly equivalent \
+                 under sum and mean; drop it",
             ));
         }
         let given = UNUSED.iter().find_map(|(ids, why)| Some((self.train.first_given(ids)?, why)));
@@ -87,21 +92,21 @@ impl SweepLists {
     }
 }
 
-/// Flags of `train` that have no effect on a sweep, and why.
+/// Flags of `train` that have no effect on a sweep, and the reason.
 const UNUSED: [(&str, &str); 10] = [
-    ("threads", "each run has one thread, and --jobs says how many run at a time"),
-    ("init", "each seed has initial params of its own"),
+    ("threads", "each run uses one thread, and --jobs is the number of concurrent runs"),
+    ("init", "each seed has its own initial params"),
     ("log_every tensorboard", "runs of a sweep have no log"),
     ("save_every keep", "runs of a sweep have no checkpoints"),
     ("early_stop min_gain", "its runs are compared at their ends"),
     ("metric", "the goal is a loss"),
     ("restore_best", "runs of a sweep save no model"),
-    ("allow_changed", "a sweep goes on as it was begun"),
+    ("allow_changed", "a sweep is resumed with the same options"),
     ("log_format", "it has no log; its results are files"),
-    ("print_config", "it prints that of phalanx train"),
+    ("print_config", "it is for phalanx train"),
 ];
 
-/// Returns the flags of `train` as a sweep takes them.
+/// Adapts the flags of `train` for a sweep.
 fn adapted(command: Command) -> Command {
     let list = |alias: &'static str, help: &'static str| {
         move |arg: Arg| {
@@ -113,15 +118,18 @@ fn adapted(command: Command) -> Command {
             "batch-sizes",
             "Batch sizes [default: powers of two from 4 to an eighth of the samples, at most 9]",
         ))
-        .mut_arg("lr", list("lrs", "Learning rates, as each reduction says them [default: 19 around the optimizer's, a factor 1.4 apart]"))
+        .mut_arg("lr", list("lrs", "Learning rates, in the convention of each reduction [default: 19 around the optimizer's, a factor 1.4 apart]"))
         .mut_arg("reduction", list("reductions", "Reductions, such as mean,sum [default: mean]"))
-        .mut_arg("seed", list("seeds", "Seeds; a run of each cell for each [default: 42,43,44,45,46]"))
+        .mut_arg("seed", list("seeds", "Seeds; each combination is run once per seed [default: 42,43,44,45,46]"))
         .mut_arg("resume", |arg| {
             let new = ["data", "batch_size", "lr", "reduction", "seed", "epochs", "max_steps", "output_dir"];
-            let help = "Go on with the sweep in this folder";
-            arg.value_name("DIR").help(help).help_heading("Sweep").conflicts_with_all(new)
+            let help = "Resume the sweep in this folder";
+            arg.value_name("DIR").help(help).long_help(None).help_heading("Sweep").conflicts_with_all(new)
         })
-        .mut_arg("output_dir", |arg| arg.help("Where to save; must not exist [default: sweeps/1, sweeps/2 ...]"));
+        .mut_arg("output_dir", |arg| {
+            arg.help("Folder to create; must not exist [default: sweeps/1, sweeps/2 ...]")
+        })
+        .mut_args(|arg| shortened(arg, COMMON));
     let unused = UNUSED.iter().flat_map(|(ids, _)| ids.split(' ')).chain(["drop_last", "noise_scale"]);
     unused.fold(command, |command, id| command.mut_arg(id, |flag| flag.hide(true)))
 }
@@ -157,22 +165,22 @@ impl FromArgMatches for SweepLists {
     }
 }
 
-/// The request that a sweep is made of, saved alongside its records.
+/// The options of a sweep, saved alongside its records.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SweepRequest {
     version: String,
-    /// The command line that began it.
+    /// The command line that started the sweep.
     command: String,
     goal: Option<f64>,
     #[serde(flatten)]
     lists: SweepLists,
 }
 
-/// Sweeps, reports and saves.
+/// Runs a sweep, reports and saves.
 pub fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
     flags.lists.check()?;
-    // In a variable or a file it is about a run.
+    // In a variable or a file, `resume` refers to a run.
     let resume = flags.lists.train.resume.take();
     flags.lists.train = layers::given(flags.lists.train)?.flags;
     let (quiet, jobs) = (flags.lists.train.quiet == Some(true), settings::threads(flags.jobs)?);
@@ -188,7 +196,7 @@ pub fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
     settings::record_targets(&mut request.lists.train, &data);
     let train = &request.lists.train;
     let test = data.test.as_ref().ok_or_else(|| {
-        anyhow!("a sweep scores test samples, and {} has none; set some aside with --test-split 0.2, or name some with --test", data_name(train))
+        anyhow!("a sweep needs test samples, but {} has none; set some aside with --test-split 0.2, or give --test", data_name(train))
     })?;
     warn_of_scales(train, &data.train)?;
     let base = settings::options(train)?;
@@ -196,10 +204,10 @@ pub fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
     let sweep = Sweep::new(&model, &data.train, test, base, options(&request, jobs))?;
 
     let signals = Signals::register()?;
-    let mut made = None;
+    let mut created = None;
     let dir = match &resume {
         Some(dir) => dir.to_path_buf(),
-        None => made.insert(new_dir(train, &request)?).path().to_owned(),
+        None => created.insert(new_dir(train, &request)?).path().to_owned(),
     };
     let (mut log, done) = SweepLog::open(&dir.join("runs.jsonl"))?;
     let about = about(&request, &model, &sweep, test.len());
@@ -216,14 +224,16 @@ pub fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
         }
     });
     progress.finish();
-    if let Some(dir) = made.as_mut().filter(|_| records.is_ok()) {
+    if let Some(dir) = created.as_mut().filter(|_| records.is_ok()) {
         dir.keep();
     }
     failed.map_or(Ok(()), Err)?;
     let records = records?;
     if records.len() < sweep.runs().len() {
         let (done, all, dir) = (records.len(), sweep.runs().len(), dir.display());
-        output::info(format!("stopped after {done} of {all} runs; go on with: phalanx sweep --resume {dir}"));
+        output::info(format!(
+            "stopped after {done} of {all} runs; resume with: phalanx sweep --resume {dir}"
+        ));
         return Ok(signals.exit_code(false));
     }
     let findings = Findings::new(&sweep, &records)?;
@@ -239,13 +249,13 @@ fn progress_style(train: &TrainFlags) -> ProgressStyle {
     if hidden { ProgressStyle::Hidden } else { ProgressStyle::automatic() }
 }
 
-/// Returns the request with every default filled in.
+/// Returns the request with all defaults.
 fn request(flags: SweepFlags) -> Result<SweepRequest, Failure> {
     let mut lists = flags.lists;
     let standard = SweepOptions::default();
     let merged = TrainFlags { reduction: None, resume: None, ..lists.train };
     if let (Some(framework), false) = (merged.like, lists.reductions.is_empty()) {
-        return Err(usage!("--like {framework} means a reduction of its own; drop --reduction, or --like"));
+        return Err(usage!("--like {framework} implies a reduction; drop --reduction or --like"));
     }
     let train = like::resolve(merged)?;
     if lists.reductions.is_empty() {
@@ -280,8 +290,9 @@ fn read_request(dir: &Path) -> Result<SweepRequest, Failure> {
     let name = path.display();
     let text = fs::read_to_string(&path)
         .map_err(|error| anyhow!("cannot read {name}: {error}; give the folder of a sweep"))?;
-    let mut request: SweepRequest = serde_json::from_str(&text)
-        .map_err(|error| anyhow!("{name} does not say what was swept: {error}; start the sweep anew"))?;
+    let mut request: SweepRequest = serde_json::from_str(&text).map_err(|error| {
+        anyhow!("cannot read the options of the sweep in {name}: {error}; start a new sweep")
+    })?;
     settings::as_recorded(&mut request.lists.train);
     Ok(request)
 }
@@ -301,7 +312,7 @@ fn new_dir(train: &TrainFlags, request: &SweepRequest) -> Result<RunDir, Failure
     Ok(dir)
 }
 
-/// Returns what is swept, in words.
+/// Describes the sweep, as names and values.
 fn about(
     request: &SweepRequest,
     model: &Mlp,
@@ -344,7 +355,7 @@ fn table(about: &[(String, String)], dir: &Path) -> TextTable {
     table
 }
 
-/// Returns the outcome of a run, in a few words.
+/// Returns the outcome of a run in a few words.
 fn outcome(record: &SweepRecord) -> String {
     let cell = record.run.cell;
     let end = record
@@ -379,7 +390,7 @@ fn summary(findings: &Findings, dir: &Path) -> String {
     let mut grid =
         TextTable::of_numbers("reduction, batch, best rate under mean, under sum, steps, samples, lr tried");
     for best in &findings.best {
-        let end = if best.at_end { " (end of those tried)" } else { "" };
+        let end = if best.at_end { " (end of the range)" } else { "" };
         let numbers = [best.rate_under_mean, best.rate_under_sum, best.steps, best.samples].map(short_number);
         let names = [best.cell.reduction.to_string(), best.cell.batch_size.to_string()];
         grid.cells([names.to_vec(), numbers.to_vec(), vec![short_number(best.cell.rate) + end]].concat());
@@ -401,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_lists_and_all_other_flags_are_those_of_train() {
+    fn list_flags_accept_lists_and_all_other_flags_are_those_of_train() {
         let found = lists(&[
             "digits",
             "-b",
@@ -422,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_effect_is_refused() {
+    fn flags_without_effect_are_rejected() {
         for flags in [["-t", "2"], ["--init", "x"], ["--log-every", "3"]] {
             assert!(lists(&flags).unwrap().check().is_err(), "{flags:?}");
         }

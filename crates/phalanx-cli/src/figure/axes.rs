@@ -1,4 +1,4 @@
-//! The surroundings of what is drawn: axes with their numbers, the grid, the legend.
+//! Everything around the data of a figure: axes with their numbers, the grid, the legend.
 
 use super::canvas::{Canvas, Heading, shortened};
 use crate::numbers::{exact, significant};
@@ -6,47 +6,47 @@ use crate::numbers::{exact, significant};
 /// The spacing of values on an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// Equal differences are equally long.
+    /// Equal differences have equal length.
     Linear,
-    /// Equal ratios are equally long; values are above 0.
+    /// Equal ratios have equal length; values are above 0.
     Log,
 }
 
 /// One axis of a figure.
 #[derive(Clone, Debug)]
 pub struct Axis {
-    /// The name of its values.
+    /// The label.
     pub label: String,
-    /// Their spacing.
+    /// The spacing of the values.
     pub scale: Scale,
-    /// Values that are written next to it; chosen if there are none.
+    /// Values labelled on the axis; chosen automatically if empty.
     pub ticks: Vec<f64>,
 }
 
 impl Axis {
-    /// Returns an axis whose ticks are chosen.
+    /// Returns an axis whose ticks are chosen automatically.
     pub fn new(label: impl Into<String>, scale: Scale) -> Self {
         Self { label: label.into(), scale, ticks: Vec::new() }
     }
 
-    /// Returns it with these ticks.
+    /// Returns the axis with these ticks.
     pub fn with_ticks(self, ticks: Vec<f64>) -> Self {
         Self { ticks, ..self }
     }
 
-    /// Places the axis from one position to another, around all values that it can show.
+    /// Places the axis between two positions, so that it covers all values that it can show.
     pub fn placed(&self, values: impl Iterator<Item = f64>, from: f64, to: f64) -> PlacedAxis {
         let shown = |value: &f64| value.is_finite() && (self.scale == Scale::Linear || *value > 0.0);
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
         for value in values.chain(self.ticks.iter().copied()).filter(shown).map(|v| self.scale.place(v)) {
-            // Differences of larger ones than these may be infinite.
+            // Differences of larger values may be infinite.
             let value = value.clamp(-1e300, 1e300);
             (low, high) = (low.min(value), high.max(value));
         }
         if low > high {
             (low, high) = (0.0, 1.0);
         }
-        // Huge values that are equal, or nearly, need a span in which steps between ticks can be
+        // Huge values that are equal or nearly equal need a span in which ticks can be
         // distinguished.
         let least = if high > low { 0.0 } else { 0.5_f64 }.max(1e-6 * low.abs().max(high.abs()));
         let margin = (0.04 * (high - low)).max(least);
@@ -63,7 +63,7 @@ impl Scale {
     }
 }
 
-/// An axis with a place on the drawing.
+/// An axis with a position on the drawing.
 #[derive(Clone, Copy, Debug)]
 pub struct PlacedAxis {
     scale: Scale,
@@ -78,8 +78,8 @@ impl PlacedAxis {
         self.from + (self.to - self.from) * (self.scale.place(value) - self.low) / (self.high - self.low)
     }
 
-    /// The values to write next to the axis, each with its label: the given ones, or round ones. A
-    /// label never rounds its value to another one: batches of 1024 are not 1020, and ticks of
+    /// Returns the values to label on the axis, each with its label: the given ones, or round ones.
+    /// A label never rounds its value to a different one: 1024 is not labelled 1020, and ticks at
     /// 97.21 and 97.22 have different labels.
     pub fn ticks(&self, given: &[f64]) -> Vec<(f64, String)> {
         let chosen: Vec<(f64, String)> = match (given, self.scale) {
@@ -91,7 +91,7 @@ impl PlacedAxis {
         chosen.into_iter().filter(within).collect()
     }
 
-    /// Multiples of a round step, written to the digit in which they differ.
+    /// Returns multiples of a round step, labelled up to the digit in which they differ.
     fn round_linear(&self) -> Vec<(f64, String)> {
         let step = round_step(self.high - self.low);
         let first = (self.low / step).ceil();
@@ -99,14 +99,14 @@ impl PlacedAxis {
             let digits = 1.0 + value.abs().log10().floor() - (1.0001 * step).log10().floor();
             exact(significant(value, digits.clamp(1.0, 17.0) as usize))
         };
-        (0..=MOST_STEPS)
+        (0..=MAX_STEPS)
             .map(|k| (first + f64::from(k)) * step)
             .take_while(|value| *value <= self.high)
             .map(|value| (value, label(value)))
             .collect()
     }
 
-    /// Powers of ten; with 2 and 5 in between where there would be few.
+    /// Returns powers of ten, with 2 and 5 in between if there are few.
     fn round_log(&self) -> Vec<f64> {
         let digits: &[f64] = if self.high - self.low < 2.5 { &[1.0, 2.0, 5.0] } else { &[1.0] };
         let (first, last) = (self.low.floor() as i32, self.high.ceil() as i32);
@@ -114,17 +114,18 @@ impl PlacedAxis {
     }
 }
 
-const MOST_STEPS: u32 = 8;
+const MAX_STEPS: u32 = 8;
 
-/// The least of 1, 2, 5 times a power of ten of which at most [`MOST_STEPS`] fit into a span.
+/// Returns the smallest of 1, 2, 5 times a power of ten that fits into a span at most
+/// [`MAX_STEPS`] times.
 fn round_step(span: f64) -> f64 {
-    let most = f64::from(MOST_STEPS);
+    let most = f64::from(MAX_STEPS);
     let power = 10_f64.powf((span / most).log10().floor());
     let step = [1.0, 2.0, 5.0, 10.0].map(|digit| digit * power);
     step.into_iter().find(|step| span / step <= most).unwrap_or(10.0 * power)
 }
 
-/// The part of a drawing for the values.
+/// The area of a drawing that holds the data.
 #[derive(Clone, Copy)]
 pub struct Frame {
     pub left: f64,
@@ -133,31 +134,32 @@ pub struct Frame {
     pub bottom: f64,
 }
 
-/// Width of a figure that stands alone.
+/// Width of a standalone figure.
 pub const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 78.0;
-/// Width of the label of the left axis, with the gaps on both sides of its numbers, and about that
-/// of a digit.
+/// Width of the label of the left axis with the gaps on both sides of its numbers, and approximate
+/// width of a digit.
 const AXIS_LABEL: f64 = 34.0;
 const LETTER: f64 = 8.0;
 /// Height of the numbers and the label of the lower axis.
 const BELOW: f64 = 56.0;
 
 impl Frame {
-    /// The frame of a figure of this width, with this space above it; narrower ones are less high.
+    /// Returns the frame of a figure of this width, with this space above it; narrow frames are
+    /// lower.
     fn new(width: f64, above: f64) -> Self {
         let height = if width < WIDTH { 0.8 * HEIGHT } else { HEIGHT };
         Self { left: LEFT, right: width - 20.0, top: above, bottom: above + height }
     }
 
-    /// Moves the left edge so far that the numbers of the axis have space.
+    /// Moves the left edge to make space for the numbers of the axis.
     fn make_room(&mut self, axis: &Axis, placed: &PlacedAxis) {
         let letters = placed.ticks(&axis.ticks).iter().map(|(_, label)| label.chars().count()).max();
         self.left = self.left.max(AXIS_LABEL + LETTER * letters.unwrap_or(0) as f64);
     }
 
-    /// Draws lines and numbers of the axis on the left.
+    /// Draws the grid lines and the numbers of the left axis.
     fn y_axis(&self, canvas: &mut Canvas, axis: &Axis, placed: &PlacedAxis) {
         for (tick, label) in placed.ticks(&axis.ticks) {
             canvas.line("grid", (self.left, placed.at(tick)), (self.right, placed.at(tick)));
@@ -166,7 +168,7 @@ impl Frame {
         canvas.text_upwards("quiet", (20.0, f64::midpoint(self.top, self.bottom)), &axis.label);
     }
 
-    /// Draws the axis below: places and their labels, as far as there is space.
+    /// Draws the lower axis: ticks, and as many of their labels as fit.
     pub fn x_axis(&self, canvas: &mut Canvas, label: &str, ticks: impl Iterator<Item = (f64, String)>) {
         canvas.line("axis", (self.left, self.bottom), (self.right, self.bottom));
         let mut free = 0.0;
@@ -184,25 +186,25 @@ impl Frame {
 
 /// Height of a line of a legend or a caption.
 const LINE: f64 = 18.0;
-/// Left edge of the first column of a legend, and about the width of a letter.
+/// Left edge of the first column of a legend, and approximate width of a letter.
 const LEGEND_LEFT: f64 = 16.0;
 const LEGEND_LETTER: f64 = 7.0;
-/// Width of a sample with the gaps on both sides of its name.
-const BESIDE: f64 = 58.0;
-/// Distance of a name from the left edge of its sample.
+/// Width of a line sample, plus the gaps on both sides of its name.
+const SAMPLE_AND_GAPS: f64 = 58.0;
+/// Distance of a name from the left edge of its line sample.
 const NAME: f64 = 34.0;
 
-/// The names of series next to a sample of each, in as many columns as there is space for.
+/// The legend: the names of series, each next to a sample of its line, in as many columns as fit.
 pub struct Legend<'a> {
     entries: Vec<LegendEntry<'a>>,
     columns: usize,
     width: f64,
 }
 
-/// A name of a legend.
+/// An entry of a legend.
 pub struct LegendEntry<'a> {
     pub name: &'a str,
-    /// Class of the line before it; `None` for a box.
+    /// Class of the line before the name; `None` for a box.
     pub line: Option<String>,
     /// Class of the dot on the line, or of the box.
     pub fill: Option<String>,
@@ -214,7 +216,7 @@ impl<'a> Legend<'a> {
         let entries: Vec<_> = entries.filter(|entry| !entry.name.is_empty()).collect();
         let longest = entries.iter().map(|entry| entry.name.chars().count()).max().unwrap_or(0);
         let room = width - 2.0 * LEGEND_LEFT;
-        let columns = (room / (BESIDE + LEGEND_LETTER * longest as f64)) as usize;
+        let columns = (room / (SAMPLE_AND_GAPS + LEGEND_LETTER * longest as f64)) as usize;
         Self { columns: columns.clamp(1, entries.len().max(1)), entries, width: room }
     }
 
@@ -240,7 +242,7 @@ impl<'a> Legend<'a> {
     }
 }
 
-/// Everything around the values of a figure but its lower axis.
+/// Everything around the data of a figure except its lower axis.
 pub struct PlotDecorations<'a> {
     pub title: &'a str,
     pub caption: &'a [String],
@@ -255,8 +257,8 @@ pub struct PlotDecorations<'a> {
 const TITLE: f64 = 68.0;
 
 impl PlotDecorations<'_> {
-    /// Draws them in a width, with the left axis around some values; returns the frame for the rest
-    /// and the place of the axis.
+    /// Draws the decorations at this width, with a left axis that covers `values`; returns the
+    /// canvas, the frame for the data and the left axis.
     pub fn draw(&self, width: f64, values: impl Iterator<Item = f64>) -> (Canvas, Frame, PlacedAxis) {
         let Self { title, caption, description, legend, y } = self;
         let mut frame = Frame::new(width, TITLE + LINE * caption.len() as f64 + legend.height());
@@ -275,7 +277,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_lie_within_the_drawing_and_order_is_kept() {
+    fn values_lie_within_the_drawing_in_their_order() {
         for scale in [Scale::Linear, Scale::Log] {
             let placed = Axis::new("", scale).placed([1.0, 10.0, 1000.0].into_iter(), 0.0, 100.0);
             let at = [1.0, 10.0, 1000.0].map(|value| placed.at(value));
@@ -284,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_ratios_are_equally_long_on_a_log_axis() {
+    fn equal_ratios_have_equal_length_on_a_log_axis() {
         let placed = Axis::new("", Scale::Log).placed([1.0, 16.0].into_iter(), 0.0, 100.0);
         assert!((placed.at(4.0) - f64::midpoint(placed.at(1.0), placed.at(16.0))).abs() < 1e-9);
     }
@@ -305,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_the_number_that_its_tick_is_at() {
+    fn a_label_is_the_exact_value_of_its_tick() {
         for given in [1024.0, 4096.0, 1023.5, 65_536.0, 1_048_576.0, -1250.0, -20_000.0, 0.0009765625, 1e300]
         {
             let placed = Axis::new("", Scale::Linear).placed([given].into_iter(), 0.0, 1.0);
@@ -333,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn values_of_any_size_have_a_few_ticks_among_them() {
+    fn values_of_any_size_have_a_few_ticks() {
         for value in [0.0, 1e-320, 9e15, 2.9e34, -1e20, 1e300, f64::MAX, f64::MIN] {
             for values in
                 [vec![value], vec![value, value * (1.0 - 1e-16)], vec![value, 0.0], vec![f64::MIN, value]]
@@ -350,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn one_value_and_none_have_an_axis_too() {
+    fn one_value_or_no_value_gives_a_valid_axis() {
         assert!((Axis::new("", Scale::Log).placed([5.0].into_iter(), 0.0, 1.0).at(5.0) - 0.5).abs() < 1e-12);
         assert!(Axis::new("", Scale::Log).placed([-5.0, f64::NAN].into_iter(), 0.0, 1.0).at(2.0).is_finite());
     }

@@ -2,18 +2,18 @@
 
 use std::fmt::{Arguments, Write};
 
-/// The classes of all elements. Series differ by dash and marker as well as by colour (the eight of
-/// Okabe and Ito 2008, which colour-blind readers can distinguish, without those that are too
-/// light).
+/// The CSS classes of all elements. Series differ by dash and marker as well as by colour (the
+/// eight of Okabe and Ito 2008, which colour-blind readers can distinguish, without those that are
+/// too light).
 const STYLE: &str = concat!("\n", include_str!("style.css"), "  ");
 
 /// Number of colours for series.
 const COLOURS: usize = 6;
 
-/// Kinds of line, the whole one among them, that distinguish series of the same colour.
+/// Number of line styles, including the solid one, that distinguish series of the same colour.
 const DASHES: usize = 3;
 
-/// Returns the classes of a curve; colours beyond the last begin again, dashed.
+/// Returns the classes of a curve; beyond the last colour, the colours repeat with dashed lines.
 pub fn curve_class(colour: usize) -> String {
     format!("curve {} d{}", stroke(colour), colour / COLOURS % DASHES)
 }
@@ -28,13 +28,13 @@ pub fn fill(colour: usize) -> String {
     format!("f{}", colour % COLOURS)
 }
 
-/// The space on both sides of the title, and about the width of one of its letters.
+/// Space on both sides of the title, and approximate width of one of its letters.
 const MARGIN: f64 = 16.0;
 const TITLE_LETTER: f64 = 9.0;
 
-/// The texts above a figure, and those for readers who cannot see it.
+/// The texts above a figure, and the texts for screen readers.
 pub struct Heading<'a> {
-    /// The name of the figure, for readers who cannot see it.
+    /// The name of the figure, for screen readers.
     pub name: &'a str,
     /// The title that is drawn, if not empty.
     pub title: &'a str,
@@ -44,13 +44,13 @@ pub struct Heading<'a> {
     pub description: &'a str,
 }
 
-/// An SVG in the making. Positions are in pixels, from the upper left corner.
+/// An SVG under construction. Positions are in pixels, from the upper left corner.
 pub struct Canvas {
     svg: String,
 }
 
 impl Canvas {
-    /// Begins with a background and a heading.
+    /// Starts an SVG with a background and a heading.
     pub fn new((width, height): (f64, f64), heading: &Heading<'_>) -> Self {
         let mut canvas = Self { svg: String::new() };
         let (name, description) = (escaped(heading.name), escaped(heading.description));
@@ -80,7 +80,7 @@ impl Canvas {
         self.put(format_args!("  <polyline class=\"{class}\" points=\"{}\"/>\n", joined(points)));
     }
 
-    /// The area within some points.
+    /// Draws a filled polygon.
     pub fn area(&mut self, class: &str, points: &[(f64, f64)]) {
         self.put(format_args!("  <polygon class=\"{class}\" points=\"{}\"/>\n", joined(points)));
     }
@@ -93,14 +93,13 @@ impl Canvas {
         self.rectangle(&format!("class=\"{class}\""), at, size, "/>");
     }
 
-    /// A rectangle with a text that is shown under the pointer.
-    pub fn tipped(&mut self, class: &str, at: (f64, f64), size: (f64, f64), tip: &str) {
+    /// Draws a rectangle with a tooltip.
+    pub fn rect_with_tooltip(&mut self, class: &str, at: (f64, f64), size: (f64, f64), tip: &str) {
         let tip = format!("><title>{}</title></rect>", escaped(tip));
         self.rectangle(&format!("class=\"{class}\""), at, size, &tip);
     }
 
-    /// A rectangle of a colour of its own, such as that of a value in a heat map, with a text that
-    /// is shown under the pointer.
+    /// Draws a rectangle in a custom colour, such as a cell of a heat map, with a tooltip.
     pub fn filled(&mut self, colour: &str, at: (f64, f64), size: (f64, f64), tip: &str) {
         let tip = format!("><title>{}</title></rect>", escaped(tip));
         self.rectangle(&format!("style=\"fill: {colour}\""), at, size, &tip);
@@ -112,7 +111,7 @@ impl Canvas {
         ));
     }
 
-    /// Text whose `anchor` (start, middle or end) is at a point on its baseline.
+    /// Draws text whose `anchor` (start, middle or end) is at a point on its baseline.
     pub fn text(&mut self, class: &str, anchor: &str, (x, y): (f64, f64), content: &str) {
         let content = escaped(content);
         self.put(format_args!(
@@ -120,13 +119,13 @@ impl Canvas {
         ));
     }
 
-    /// The same, centred and read from below.
+    /// Draws centred text, rotated to read upwards.
     pub fn text_upwards(&mut self, class: &str, at: (f64, f64), content: &str) {
         self.upwards(class, "middle", at, content);
     }
 
-    /// Text read from below whose upper end is at a point.
-    pub fn text_hanging(&mut self, class: &str, at: (f64, f64), content: &str) {
+    /// Draws text, rotated to read upwards, that ends at a point.
+    pub fn text_upwards_to(&mut self, class: &str, at: (f64, f64), content: &str) {
         self.upwards(class, "end", at, content);
     }
 
@@ -144,7 +143,7 @@ impl Canvas {
     }
 
     fn put(&mut self, text: Arguments<'_>) {
-        self.svg.write_fmt(text).expect("a string takes what is written to it");
+        self.svg.write_fmt(text).expect("writing to a string cannot fail");
     }
 }
 
@@ -152,14 +151,14 @@ fn joined(points: &[(f64, f64)]) -> String {
     points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns a text as HTML and XML allow it between tags and in quotes. Control characters, which
-/// XML has no way to write, become spaces.
+/// Escapes a text for HTML and XML, between tags and in quotes. Control characters, which XML
+/// cannot represent, become spaces.
 pub fn escaped(text: &str) -> String {
     let plain = text.replace(|letter: char| letter.is_control(), " ");
     plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// Returns a text of at most `most` letters: the middle of a longer one is left out.
+/// Shortens a text to at most `most` letters by replacing its middle with an ellipsis.
 pub fn shortened(text: &str, most: usize) -> String {
     let letters: Vec<char> = text.chars().collect();
     if letters.len() <= most {

@@ -1,16 +1,16 @@
 //! Figures as SVG, self-contained and legible on light and dark pages and on paper.
 //!
-//! A figure is data ([`Plot`], [`StackedColumns`], [`HeatMap`]) that is drawn by its `svg` or
-//! `svg_of`.
+//! A figure is data ([`Plot`], [`StackedColumns`], [`HeatMap`]) with a method `svg` or `svg_of`
+//! that draws it.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `canvas` | the elements of SVG; colours and fonts, as classes that follow the colour scheme of the reader |
-//! | `axes` | places of values, numbers of axes, the legend |
+//! | `axes` | positions of values, numbers of axes, the legend |
 //! | `plots` | the figures |
 //!
-//! Written by hand, as the drawing crates that were examined write colours into each element, which
-//! no dark page can change.
+//! The SVG is written without a plotting crate: those that were examined write colours into each
+//! element, so that a dark page cannot change them.
 
 mod axes;
 mod canvas;

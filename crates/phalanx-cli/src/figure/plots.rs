@@ -13,13 +13,13 @@ pub struct Plot {
     pub title: String,
     /// Lines below the title.
     pub caption: Vec<String>,
-    /// From left to right.
+    /// The horizontal axis.
     pub x: Axis,
-    /// From below.
+    /// The vertical axis.
     pub y: Axis,
     /// The series, in the order in which they are drawn.
     pub series: Vec<PlotSeries>,
-    /// Places on the x axis that are pointed out.
+    /// Marked positions on the x axis.
     pub marks: Vec<Mark>,
     /// Texts at points.
     pub notes: Vec<Note>,
@@ -30,40 +30,39 @@ pub struct Plot {
 pub struct PlotSeries {
     /// The name; not in the legend if empty.
     pub name: String,
-    /// The way of drawing.
+    /// The style of the series.
     pub kind: SeriesKind,
-    /// Number of the colour, from 0; the seventh is the first again, dashed.
+    /// Index of the colour, from 0; from 6 on, the colours repeat with dashed lines.
     pub colour: usize,
-    /// x and y of each point, in order; a point that an axis cannot show is left out.
+    /// x and y of each point, in order; points that an axis cannot show are omitted.
     pub points: Vec<(f64, f64)>,
 }
 
-/// The way of drawing a series.
+/// The style of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeriesKind {
-    /// Dots joined by a line, without the dots if they are very many: measured.
+    /// Measured values: dots joined by a line, or the line alone if there are too many dots.
     Measured,
-    /// A line alone.
+    /// A line without dots.
     Curve,
-    /// A dashed line: computed.
+    /// Computed values: a dashed line.
     Fit,
-    /// The area within its points, such as that between the least and the greatest of several
-    /// values.
+    /// The area within the points, such as the range between minimum and maximum.
     Band,
-    /// Dots that nothing joins.
+    /// Dots without a line.
     Dots,
 }
 
-/// A place on the x axis.
+/// A marked position on the x axis.
 #[derive(Clone, Debug)]
 pub struct Mark {
     /// The value on the axis.
     pub x: f64,
-    /// Its name; nothing is written if empty.
+    /// The label; may be empty.
     pub label: String,
 }
 
-/// A text below a point and on its right, or on its left if there is no space.
+/// A text below a point, to its right, or to its left if there is no space.
 #[derive(Clone, Debug)]
 pub struct Note {
     /// x and y of the point.
@@ -72,35 +71,35 @@ pub struct Note {
     pub text: String,
 }
 
-/// Above this number of points dots would hide one another, and the line is drawn alone.
-const MOST_DOTS: usize = 60;
+/// Maximum number of points drawn as dots; more would overlap, so only the line is drawn.
+const MAX_DOTS: usize = 60;
 
 impl Plot {
-    /// Returns a plot over two axes, with nothing in it.
+    /// Returns an empty plot over two axes.
     pub fn new(title: impl Into<String>, x: Axis, y: Axis) -> Self {
         let title = title.into();
         Self { title, caption: Vec::new(), x, y, series: Vec::new(), marks: Vec::new(), notes: Vec::new() }
     }
 
-    /// Draws it.
+    /// Draws the figure.
     pub fn svg(&self) -> String {
         self.svg_of(WIDTH)
     }
 
-    /// Draws it in this width, in pixels; in a narrow one letters are larger compared with the
-    /// rest.
+    /// Draws the figure at this width in pixels; the narrower, the larger the letters in
+    /// proportion.
     pub fn svg_of(&self, width: f64) -> String {
         let in_words = self.series.iter().filter_map(PlotSeries::in_words);
         let description: Vec<String> = self.caption.iter().cloned().chain(in_words).collect();
         let points = || self.series.iter().flat_map(|series| series.points.iter().copied());
-        let surroundings = PlotDecorations {
+        let decorations = PlotDecorations {
             title: &self.title,
             caption: &self.caption,
             description: &description.join(" "),
             legend: Legend::new(self.series.iter().map(PlotSeries::entry), width),
             y: &self.y,
         };
-        let (mut canvas, frame, y) = surroundings.draw(width, points().map(|point| point.1));
+        let (mut canvas, frame, y) = decorations.draw(width, points().map(|point| point.1));
         let marks = self.marks.iter().map(|mark| mark.x);
         let x = self.x.placed(points().map(|point| point.0).chain(marks), frame.left, frame.right);
         let ticks = x.ticks(&self.x.ticks).into_iter().map(|(tick, label)| (x.at(tick), label));
@@ -116,7 +115,7 @@ impl Plot {
         canvas.finish()
     }
 
-    /// Labels stand one below the other, so that marks may be near each other.
+    /// Draws the marks with stacked labels, so that marks may be close to each other.
     fn marks(&self, canvas: &mut Canvas, x: &PlacedAxis, frame: &Frame) {
         for (index, mark) in self.marks.iter().enumerate() {
             let (at, y) = (x.at(mark.x), frame.bottom - 10.0 - 17.0 * index as f64);
@@ -141,7 +140,7 @@ impl PlotSeries {
     }
 
     fn has_dots(&self) -> bool {
-        self.kind == SeriesKind::Measured && self.points.len() <= MOST_DOTS
+        self.kind == SeriesKind::Measured && self.points.len() <= MAX_DOTS
     }
 
     fn entry(&self) -> LegendEntry<'_> {
@@ -153,7 +152,7 @@ impl PlotSeries {
         LegendEntry { name: &self.name, line, fill }
     }
 
-    /// The ends of a curve in words, for readers who cannot see it.
+    /// Describes the ends of a curve in words, for screen readers.
     fn in_words(&self) -> Option<String> {
         let is_curve = matches!(self.kind, SeriesKind::Measured | SeriesKind::Curve);
         let ((x, first), (to, last)) = (*self.points.first()?, *self.points.last()?);
@@ -176,43 +175,46 @@ impl PlotSeries {
                 canvas.path(&self.class(), &points);
             }
         }
-        // A curve of one point would not be seen.
+        // A curve of one point would be invisible.
         if self.has_dots() || (self.kind == SeriesKind::Curve && points.len() == 1) {
             points.iter().for_each(|point| canvas.dot(&fill(self.colour), *point, 4.0));
         }
     }
 }
 
-/// A figure of columns that are made of parts.
+/// A figure of stacked columns.
 #[derive(Clone, Debug)]
 pub struct StackedColumns {
     /// The title.
     pub title: String,
     /// Lines below the title.
     pub caption: Vec<String>,
-    /// The label of the axis of columns.
+    /// The label of the horizontal axis.
     pub label: String,
-    /// The label of the axis of heights.
+    /// The label of the vertical axis.
     pub height: String,
     /// The name of each column.
     pub names: Vec<String>,
-    /// Names of the parts, from below, and the height of each in every column, of 0 or more.
+    /// The parts, from the bottom up: the name of each, and its height in every column, 0 or more.
     pub parts: Vec<(String, Vec<f64>)>,
 }
 
 impl StackedColumns {
-    /// Draws it in this width, in pixels.
+    /// Draws the figure at this width in pixels.
     ///
     /// # Panics
     ///
-    /// If the number of heights of a part is not that of the columns.
+    /// If a part does not have one height per column.
     pub fn svg_of(&self, width: f64) -> String {
-        assert!(self.parts.iter().all(|(_, heights)| heights.len() == self.names.len()), "a height each");
+        assert!(
+            self.parts.iter().all(|(_, heights)| heights.len() == self.names.len()),
+            "one height per column"
+        );
         let entries = self.parts.iter().enumerate();
         let entries =
             entries.map(|(index, (name, _))| LegendEntry { name, line: None, fill: Some(fill(index)) });
         let y_axis = Axis::new(self.height.as_str(), Scale::Linear);
-        let surroundings = PlotDecorations {
+        let decorations = PlotDecorations {
             title: &self.title,
             caption: &self.caption,
             description: &self.description(),
@@ -220,7 +222,7 @@ impl StackedColumns {
             y: &y_axis,
         };
         let tops = (0..self.names.len()).map(|column| self.parts.iter().map(|(_, h)| h[column]).sum());
-        let (mut canvas, frame, y) = surroundings.draw(width, tops.chain([0.0]));
+        let (mut canvas, frame, y) = decorations.draw(width, tops.chain([0.0]));
         let each = (frame.right - frame.left) / self.names.len().max(1) as f64;
         let left = |column: usize| frame.left + each * column as f64;
         let names = self.names.iter().enumerate();
@@ -229,32 +231,33 @@ impl StackedColumns {
             &self.label,
             names.map(|(column, name)| (left(column) + each / 2.0, name.clone())),
         );
-        let (wide, beside) = ((0.7 * each).min(90.0), (each - (0.7 * each).min(90.0)) / 2.0);
+        let (wide, gap) = ((0.7 * each).min(90.0), (each - (0.7 * each).min(90.0)) / 2.0);
         for (column, name) in self.names.iter().enumerate() {
             let mut below = 0.0;
             for (index, (part, heights)) in self.parts.iter().enumerate() {
                 let (from, to) = (y.at(below), y.at(below + heights[column]));
                 let tip = format!("{} {name}, {part}: {}", self.label, short_number(heights[column]));
-                canvas.tipped(&fill(index), (left(column) + beside, to), (wide, from - to), &tip);
+                canvas.rect_with_tooltip(&fill(index), (left(column) + gap, to), (wide, from - to), &tip);
                 below += heights[column];
             }
         }
         canvas.finish()
     }
 
-    /// The shares of the parts in words, for readers who cannot see them.
+    /// Describes the shares of the parts in words, for screen readers.
     fn description(&self) -> String {
         let sum = |heights: &[f64]| heights.iter().sum::<f64>();
         let total = self.parts.iter().map(|(_, heights)| sum(heights)).sum::<f64>().max(f64::MIN_POSITIVE);
         let share = |(name, heights): &(String, Vec<f64>)| {
-            format!("{name}: {:.0} % of all columns together.", 100.0 * sum(heights) / total)
+            format!("{name}: {:.0} % of the total.", 100.0 * sum(heights) / total)
         };
-        let said: Vec<String> = self.caption.iter().cloned().chain(self.parts.iter().map(share)).collect();
-        said.join(" ")
+        let sentences: Vec<String> =
+            self.caption.iter().cloned().chain(self.parts.iter().map(share)).collect();
+        sentences.join(" ")
     }
 }
 
-/// A table of values as colours, the least dark and the greatest light.
+/// A heat map: a table of values as colours, from dark for the lowest to light for the highest.
 #[derive(Clone, Debug)]
 pub struct HeatMap {
     /// The title.
@@ -265,7 +268,7 @@ pub struct HeatMap {
     pub columns: (String, Vec<String>),
     /// The label of the rows, and the name of each.
     pub rows: (String, Vec<String>),
-    /// Row by row; as many as rows times columns.
+    /// The cells, row by row: one per row and column.
     pub cells: Vec<HeatCell>,
 }
 
@@ -276,45 +279,45 @@ pub enum HeatCell {
     Value(f64),
     /// A count above 0.
     Count(u64),
-    /// A value to point out.
+    /// A highlighted value.
     Best(f64),
-    /// No value, as the measured run diverged.
+    /// No value, because the run diverged.
     Lost,
-    /// Nothing was measured.
+    /// Not measured.
     Empty,
 }
 
-/// Space for the names of rows: at least this, and this for each letter, for at most this many
+/// Space for the names of rows: the minimum, the width of a letter, and the maximum number of
 /// letters.
 const LEFT: f64 = 78.0;
 const LETTER: f64 = 7.2;
-const MOST_LETTERS: usize = 18;
+const MAX_LETTERS: usize = 18;
 const CELL: (f64, f64) = (42.0, 28.0);
 
 impl HeatMap {
-    /// Draws it.
+    /// Draws the figure.
     ///
     /// # Panics
     ///
-    /// If the number of cells is not that of the rows times that of the columns.
+    /// If the number of cells is not rows times columns.
     pub fn svg(&self) -> String {
         self.draw(&self.title, &self.caption)
     }
 
-    /// Draws it for a page that sets the title and the caption itself.
+    /// Draws the figure without title and caption, for a page that adds them itself.
     pub fn svg_without_title(&self) -> String {
         self.draw("", &[])
     }
 
     fn draw(&self, title: &str, caption: &[String]) -> String {
         let (columns, rows) = (self.columns.1.len(), self.rows.1.len());
-        assert_eq!(self.cells.len(), columns * rows, "a cell for each pair");
+        assert_eq!(self.cells.len(), columns * rows, "one cell per row and column");
         let (row_names, column_names) = (labels(&self.rows.1), labels(&self.columns.1));
-        let hangs = hangs(&column_names);
-        let left = LEFT.max(44.0 + room(&row_names));
-        let below = if hangs { 14.0 + room(&column_names) } else { 24.0 };
+        let vertical = are_vertical(&column_names);
+        let left = LEFT.max(44.0 + label_space(&row_names));
+        let below = if vertical { 14.0 + label_space(&column_names) } else { 24.0 };
         let above = if title.is_empty() { 16.0 } else { 58.0 + 18.0 * caption.len() as f64 };
-        // The labels of both axes may need more space than a few rows or columns have.
+        // The labels of the axes may need more space than a few rows or columns take.
         let top = above + (0.5 * (LETTER * letters(&self.rows.0) - CELL.1 * rows as f64)).max(0.0);
         let (right, bottom) = (left + CELL.0 * columns as f64, top + CELL.1 * rows as f64);
         let half = 0.5 * LETTER * letters(&self.columns.0);
@@ -335,7 +338,7 @@ impl HeatMap {
         for (row, name) in row_names.iter().enumerate() {
             canvas.text("quiet", "end", (left - 8.0, at(row, 0).1 + 18.5), name);
         }
-        draw_columns(&mut canvas, &column_names, (left, bottom), hangs);
+        draw_columns(&mut canvas, &column_names, (left, bottom), vertical);
         canvas.text("quiet", "middle", (middle, bottom + below + 19.0), &self.columns.0);
         canvas.text_upwards("quiet", (20.0, f64::midpoint(top, bottom)), &self.rows.0);
         canvas.finish()
@@ -367,7 +370,8 @@ impl HeatMap {
         }
     }
 
-    /// The place of a value between the least and the greatest, by its logarithm, from 0 to 1.
+    /// Returns the position of a value between minimum and maximum on a logarithmic scale, from 0
+    /// to 1.
     fn shade(&self, value: f64) -> f64 {
         let values = self.cells.iter().filter_map(|cell| match cell {
             HeatCell::Value(value) | HeatCell::Best(value) => Some(value.ln()),
@@ -379,19 +383,19 @@ impl HeatMap {
     }
 }
 
-/// True if a name is wider than its column. Numbers do not count: readers can infer those that are
-/// left out.
-fn hangs(labels: &[String]) -> bool {
+/// True if a name is wider than its column. Numbers do not count, because readers can infer omitted
+/// ones.
+fn are_vertical(labels: &[String]) -> bool {
     let is_name = |label: &String| label.parse::<f64>().is_err() && !label.contains(',');
     labels.iter().any(|label| is_name(label) && LETTER * letters(label) > CELL.0)
 }
 
-fn draw_columns(canvas: &mut Canvas, labels: &[String], (left, bottom): (f64, f64), hangs: bool) {
+fn draw_columns(canvas: &mut Canvas, labels: &[String], (left, bottom): (f64, f64), vertical: bool) {
     let mut free = 0.0;
     for (column, label) in labels.iter().enumerate() {
         let (at, half) = (left + CELL.0 * (column as f64 + 0.5), 4.0 * letters(label));
-        if hangs {
-            canvas.text_hanging("quiet", (at + 4.5, bottom + 8.0), label);
+        if vertical {
+            canvas.text_upwards_to("quiet", (at + 4.5, bottom + 8.0), label);
         } else if at - half >= free {
             canvas.text("quiet", "middle", (at, bottom + 18.0), label);
             free = at + half + 4.0;
@@ -399,8 +403,8 @@ fn draw_columns(canvas: &mut Canvas, labels: &[String], (left, bottom): (f64, f6
     }
 }
 
-/// The space of labels next to or below the cells.
-fn room(labels: &[String]) -> f64 {
+/// Returns the space that labels need next to or below the cells.
+fn label_space(labels: &[String]) -> f64 {
     LETTER * labels.iter().map(|label| letters(label)).fold(0.0, f64::max)
 }
 
@@ -408,18 +412,18 @@ fn letters(text: &str) -> f64 {
     text.chars().count() as f64
 }
 
-/// As much of each name as there is space for; names that would look the same are numbered from 0.
+/// Shortens names to fit; names that would look the same are numbered from 0.
 fn labels(names: &[String]) -> Vec<String> {
-    let short: Vec<String> = names.iter().map(|name| shortened(name, MOST_LETTERS)).collect();
+    let short: Vec<String> = names.iter().map(|name| shortened(name, MAX_LETTERS)).collect();
     if short.iter().collect::<BTreeSet<_>>().len() == names.iter().collect::<BTreeSet<_>>().len() {
         return short;
     }
     let numbered = names.iter().enumerate();
-    numbered.map(|(index, name)| shortened(&format!("{index}: {name}"), MOST_LETTERS)).collect()
+    numbered.map(|(index, name)| shortened(&format!("{index}: {name}"), MAX_LETTERS)).collect()
 }
 
-/// The colours of the map viridis (S. van der Walt, N. Smith, CC0) at 0, 1/4 .. 1, whose lightness
-/// grows evenly.
+/// The colours of the map viridis (S. van der Walt, N. Smith, CC0) at 0, 1/4 .. 1; its lightness
+/// increases evenly.
 const VIRIDIS: [[f64; 3]; 5] =
     [[68.0, 1.0, 84.0], [59.0, 82.0, 139.0], [33.0, 145.0, 140.0], [94.0, 201.0, 98.0], [253.0, 231.0, 37.0]];
 
@@ -445,9 +449,9 @@ mod tests {
     }
 
     #[test]
-    fn a_point_that_an_axis_cannot_show_is_left_out_and_the_others_are_drawn() {
+    fn points_that_an_axis_cannot_show_are_omitted_and_the_others_are_drawn() {
         let svg = plot(vec![(1.0, 1.0), (2.0, f64::INFINITY), (3.0, f64::NAN), (4.0, 0.0), (5.0, 2.0)]).svg();
-        assert_eq!(svg.matches("<circle").count(), 2 + 1, "two points and that of the legend");
+        assert_eq!(svg.matches("<circle").count(), 2 + 1, "two points and the one in the legend");
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
     }
 
@@ -461,13 +465,13 @@ mod tests {
     }
 
     #[test]
-    fn the_ends_of_a_curve_are_said_in_words() {
+    fn the_ends_of_a_curve_are_described_in_words() {
         let svg = plot(vec![(1.0, 2.5), (3.0, 0.125)]).svg();
         assert!(svg.contains("<desc>&quot;c&quot; a &lt; b: 2.5 at 1, 0.125 at 3.</desc>"), "{svg}");
     }
 
     #[test]
-    fn text_is_escaped_wherever_it_stands() {
+    fn text_is_escaped_everywhere() {
         let svg = plot(vec![(1.0, 1.0)]).svg();
         for text in ["a &lt; b", "a &amp; b", "&quot;c&quot;"] {
             assert!(svg.contains(text), "{text}");
@@ -486,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_every_column_is_drawn_and_said() {
+    fn every_part_of_every_column_is_drawn_and_described() {
         let part = |name: &str, heights: [f64; 2]| (name.to_owned(), heights.to_vec());
         let columns = StackedColumns {
             title: "t".into(),
@@ -498,11 +502,11 @@ mod tests {
         };
         let svg = columns.svg_of(480.0);
         assert!(svg.contains("epoch 2, a: 2</title>") && svg.contains("epoch 1, b: 0</title>"), "{svg}");
-        assert!(svg.contains("a: 75 % of all"), "{svg}");
+        assert!(svg.contains("a: 75 % of the total"), "{svg}");
     }
 
     #[test]
-    fn every_cell_is_drawn_as_what_it_is() {
+    fn every_kind_of_cell_is_drawn() {
         let cells = vec![HeatCell::Value(1.0), HeatCell::Best(0.5), HeatCell::Lost, HeatCell::Empty];
         let names = |name: &str| (name.to_owned(), vec!["1".to_owned(), "2".to_owned()]);
         let map = HeatMap {
@@ -519,7 +523,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_of_columns_hang_and_none_is_left_out() {
+    fn long_names_of_columns_are_vertical_and_none_is_omitted() {
         let names = |what: &str| {
             (what.to_owned(), vec!["setosa".to_owned(), "a-very-long-name-of-a-class".to_owned()])
         };
@@ -539,7 +543,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_that_differ_in_the_middle_are_told_apart_by_their_numbers() {
+    fn long_names_that_differ_in_the_middle_are_numbered() {
         let names = ["a-class-of-one-kind-or-other", "a-class-of-two-kind-or-other"].map(str::to_owned);
         assert_eq!(labels(&names), ["0: a-clas…or-other", "1: a-clas…or-other"]);
         assert_eq!(labels(&names[..1]), ["a-class-o…or-other"]);

@@ -7,19 +7,17 @@ use crate::figure::{Axis, Mark, Plot, PlotSeries, Scale, SeriesKind, StackedColu
 
 type Points = Vec<(f64, f64)>;
 
-/// Returns the loss over the steps of a run: of training samples, thinned to a few hundred points
-/// with their range, and of test samples after each epoch. The points where it was resumed are
-/// marked.
+/// Returns the loss curves of a run by step: the training loss, thinned to a few hundred points
+/// with their range, and the test loss after each epoch. Marks show where the run was resumed.
 ///
-/// Values that are NaN or infinite are left out; the caption of a figure without any others says
-/// so.
+/// NaN and infinite values are omitted; if no other values remain, the caption states it.
 pub fn loss_figure(run: &RunRecord) -> Plot {
     let log = &run.log;
     let train = ThinnedCurve::new(training_loss(log));
     let (mut series, mut caption) = (Vec::new(), Vec::new());
     if !train.band.is_empty() {
-        series.push(PlotSeries { kind: SeriesKind::Band, ..curve("least and greatest", 0, train.band) });
-        caption.push(format!("Training loss: mean of each {} logged steps, and its range.", train.group));
+        series.push(PlotSeries { kind: SeriesKind::Band, ..curve("minimum and maximum", 0, train.band) });
+        caption.push(format!("Training loss: mean and range of every {} logged steps.", train.group));
     } else if log.steps.is_empty() && !log.epochs.is_empty() {
         caption.push("Training loss: mean of each epoch.".to_owned());
     }
@@ -35,7 +33,7 @@ pub fn loss_figure(run: &RunRecord) -> Plot {
     Plot { caption, marks: marks(log), ..plot(format!("Loss of {}", run.name()), "step", "loss", series) }
 }
 
-/// Returns all curves for which runs have values.
+/// Returns all curves for which the runs have values.
 pub fn curves(runs: &[RunRecord]) -> Vec<Plot> {
     let mut plots = match runs {
         [run] => vec![Plot { title: "Loss by step".to_owned(), ..loss_figure(run) }],
@@ -52,17 +50,17 @@ pub fn curves(runs: &[RunRecord]) -> Vec<Plot> {
     plots
 }
 
-/// A value of some lines by their step.
+/// Returns the values of a measure by step.
 fn by_step(lines: &[LogLine], measure: Measure) -> Points {
     lines.iter().filter_map(|line| Some((line.step as f64, line.value(measure)?))).collect()
 }
 
-/// A value of some lines by their epoch.
+/// Returns the values of a measure by epoch.
 fn by_epoch(lines: &[LogLine], measure: Measure) -> Points {
     lines.iter().filter_map(|line| Some((line.epoch as f64, line.value(measure)?))).collect()
 }
 
-/// The mean of every batch that was logged; of a run that logged none, that of each epoch.
+/// Returns the mean loss of each logged batch, or of each epoch if no batches were logged.
 fn training_loss(log: &RunLog) -> Points {
     by_step(if log.steps.is_empty() { &log.epochs } else { &log.steps }, Measure::TrainLoss)
 }
@@ -76,28 +74,30 @@ fn training_by_step(runs: &[RunRecord]) -> Plot {
     Plot { caption: means(&groups), ..plot("Training loss by step", "step", "loss", series) }
 }
 
-/// Says that points are means, if they are.
+/// Returns the caption of curves whose points are means over several steps.
 fn means(groups: &[usize]) -> Vec<String> {
     let (least, most) = (groups.iter().min().copied(), groups.iter().max().copied());
     match (least, most) {
         (Some(least), Some(most)) if most > 1 && least == most => {
-            vec![format!("Mean of each {most} logged steps.")]
+            vec![format!("Mean of every {most} logged steps.")]
         }
         (Some(least), Some(most)) if most > 1 => {
-            vec![format!("Mean of each {least} to {most} logged steps, the more the longer the run.")]
+            vec![format!("Mean of every {least} to {most} logged steps, depending on the length of the run.")]
         }
         _ => Vec::new(),
     }
 }
 
-/// Curves over the epochs; runs that have one epoch show no more than by step.
+/// Returns the curves by epoch; none if no run has more than one epoch, as the curves by step
+/// already show everything.
 fn over_epochs(runs: &[RunRecord]) -> Vec<Plot> {
     if runs.iter().all(|run| run.log.epochs.len() < 2) {
         return Vec::new();
     }
-    let mut note = "Training loss: mean of the epoch, each sample before its update.".to_owned();
+    let mut note =
+        "Training loss: mean over the epoch, with each sample scored before its update.".to_owned();
     if runs.iter().any(|run| run.log.ends_within_an_epoch()) {
-        note += " The last point of a run that ended within an epoch is of the part that was done.";
+        note += " If a run ended within an epoch, its last point covers the completed part.";
     }
     let caption = vec![note];
     let of = |measure| of_each(runs, |log| by_epoch(&log.epochs, measure));
@@ -126,7 +126,7 @@ fn over_epochs(runs: &[RunRecord]) -> Vec<Plot> {
     plots
 }
 
-/// A value over the steps, if it changes in any run.
+/// Returns the curves of a measure by step, if it changes in any run.
 fn over_steps(runs: &[RunRecord], title: &str, label: &str, measure: Measure) -> Option<Plot> {
     let changes = |run: &RunRecord| {
         let points = by_step(&run.log.steps, measure);
@@ -148,19 +148,19 @@ fn over_steps(runs: &[RunRecord], title: &str, label: &str, measure: Measure) ->
     if measure != Measure::Lr {
         return Some(Plot { caption: means(&groups), ..plot(title, "step", label, series) });
     }
-    // A rate goes down to 0: what counts is the distance between the runs at their height.
+    // Rates decay to 0, so the scale depends on how far apart the peak rates of the runs are.
     let heights = series.iter().map(|series| series.points.iter().map(|point| point.1).fold(0.0, f64::max));
     Some(Plot { y: Axis::new(label, scale(heights)), ..plot(title, "step", label, series) })
 }
 
-/// A curve for each run that has points.
+/// Returns a curve for each run that has points.
 fn of_each(runs: &[RunRecord], mut points: impl FnMut(&RunLog) -> Points) -> Vec<PlotSeries> {
     let curves = runs.iter().enumerate();
     let curves = curves.map(|(colour, run)| measured(&run.name(), colour, points(&run.log)));
     curves.filter(|series| !series.points.is_empty()).collect()
 }
 
-/// The points where a run was resumed; many have one label.
+/// Returns marks where a run was resumed; more than three share one label.
 fn marks(log: &RunLog) -> Vec<Mark> {
     let many = log.resumed.len() > 3;
     let label = |index: usize| match (index, many) {
@@ -183,39 +183,40 @@ fn curve(name: &str, colour: usize, points: Points) -> PlotSeries {
     PlotSeries { name: name.to_owned(), kind: SeriesKind::Curve, colour, points }
 }
 
-/// A plot over steps or epochs whose upper axis is logarithmic if values are far apart.
+/// Returns a plot over steps or epochs; its y axis is logarithmic if the values are far apart.
 fn plot(title: impl Into<String>, x: &str, y: &str, series: Vec<PlotSeries>) -> Plot {
     let points = || series.iter().flat_map(|series| &series.points);
     let y = Axis::new(y, scale(points().map(|point| point.1)));
     let last = points().map(|point| point.0).fold(0.0, f64::max);
-    // Between a few epochs round numbers would be fractions.
+    // With few epochs, round numbers would be fractions.
     let ticks =
         if x == "epoch" && last < 9.0 { (1..=last as u32).map(f64::from).collect() } else { Vec::new() };
     let x = Axis::new(x, Scale::Linear).with_ticks(ticks);
     Plot { series, ..Plot::new(title, x, y) }
 }
 
-/// Logarithmic for values that are far apart.
+/// Returns a logarithmic scale if the values are far apart, a linear one otherwise.
 fn scale(values: impl Iterator<Item = f64>) -> Scale {
     let (low, high) = values.fold((f64::INFINITY, 0.0), |(l, h), v| (f64::min(l, v), f64::max(h, v)));
     if low > 0.0 && high > 10.0 * low { Scale::Log } else { Scale::Linear }
 }
 
-/// Most columns of epochs in one figure; neighbours share one beyond.
-const MOST_COLUMNS: usize = 60;
+/// Maximum number of columns in one figure; with more epochs, neighbouring epochs share a column.
+const MAX_COLUMNS: usize = 60;
 const PHASES: [&str; 3] = ["computing", "waiting", "reducing and updating"];
 
-/// Returns the time of rank 0 by phase: epoch by epoch for one run, run by run for several.
+/// Returns the time of rank 0 by phase: per epoch for one run, per run for several.
 pub fn phases(runs: &[RunRecord]) -> Option<StackedColumns> {
     let (label, caption, columns) = match runs {
         [run] if run.log.epochs.iter().any(|epoch| epoch.value(Measure::ComputeSecs).is_some()) => {
             let epochs = &run.log.epochs;
-            let group = epochs.len().div_ceil(MOST_COLUMNS).max(1);
+            let group = epochs.len().div_ceil(MAX_COLUMNS).max(1);
             let columns: Vec<_> =
                 epochs.chunks(group).map(|group| (group[0].epoch.to_string(), mean(group))).collect();
-            let mut caption = if group > 1 { format!("Mean of each {group} epochs.") } else { String::new() };
+            let mut caption =
+                if group > 1 { format!("Mean of every {group} epochs.") } else { String::new() };
             if run.log.ends_within_an_epoch() {
-                caption += " The last is a part of an epoch.";
+                caption += " The last column covers a partial epoch.";
             }
             ("epoch", caption, columns)
         }
@@ -234,8 +235,8 @@ pub fn phases(runs: &[RunRecord]) -> Option<StackedColumns> {
     let (unit, factor) = if highest < 0.5 { ("milliseconds", 1000.0) } else { ("seconds", 1.0) };
     let part = |index: usize| columns.iter().map(|(_, phases)| factor * phases[index]).collect();
     Some(StackedColumns {
-        title: "Where the time goes".to_owned(),
-        caption: vec![format!("{caption} The time of rank 0.").trim().to_owned()],
+        title: "Time by phase".to_owned(),
+        caption: vec![format!("{caption} Measured on rank 0.").trim().to_owned()],
         label: label.to_owned(),
         height: unit.to_owned(),
         names: columns.iter().map(|(name, _)| name.clone()).collect(),
@@ -252,7 +253,7 @@ fn sums(epochs: &[LogLine]) -> [f64; 3] {
         .map(|phase| epochs.iter().filter_map(|epoch| epoch.value(phase)).sum())
 }
 
-/// Seconds of the whole run up to now.
+/// Returns the seconds by phase of the whole run so far.
 fn whole(run: &RunRecord) -> Option<[f64; 3]> {
     let phases = run.results().map(|results| results.phases);
     let phases = phases
@@ -260,27 +261,28 @@ fn whole(run: &RunRecord) -> Option<[f64; 3]> {
     phases.or_else(|| Some(sums(&run.log.epochs))).filter(|phases| phases.iter().sum::<f64>() > 0.0)
 }
 
-/// Points that a curve on a page is drawn with at most: one for every three pixels.
-const MOST_POINTS: usize = 160;
+/// Maximum number of points of a curve on a page: one for every three pixels.
+const MAX_POINTS: usize = 160;
 
-/// A curve as means over groups of neighbours, and the least and greatest of each group.
+/// A curve reduced to the means of groups of neighbouring points, with the minimum and maximum of
+/// each group.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct ThinnedCurve {
-    /// Points in a group; the last may have fewer.
+    /// Points per group; the last group may have fewer.
     group: usize,
     /// Mean x and mean y of each group.
     means: Points,
-    /// Around the values of each group: the greatest from left to right, then the least back; empty
-    /// if each is a point.
+    /// Outline of the range: the maxima of the groups from left to right, then the minima from
+    /// right to left; empty if each group is a single point.
     band: Points,
 }
 
 impl ThinnedCurve {
-    /// Combines so many neighbours that [`MOST_POINTS`] remain; values that are NaN or infinite are
-    /// left out.
+    /// Groups neighbours so that at most [`MAX_POINTS`] remain; NaN and infinite values are
+    /// omitted.
     fn new(mut points: Points) -> Self {
         points.retain(|(_, y)| y.is_finite());
-        let group = points.len().div_ceil(MOST_POINTS).max(1);
+        let group = points.len().div_ceil(MAX_POINTS).max(1);
         let groups = || points.chunks(group);
         let mean = |values: &dyn Fn(&(f64, f64)) -> f64, group: &[(f64, f64)]| {
             group.iter().map(values).sum::<f64>() / group.len() as f64
@@ -301,7 +303,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_short_curve_stays_as_it_is() {
+    fn a_short_curve_is_unchanged() {
         let points = vec![(1.0, 2.0), (2.0, f64::NAN), (3.0, 1.0)];
         let found = ThinnedCurve::new(points);
         assert_eq!(found, ThinnedCurve { group: 1, means: vec![(1.0, 2.0), (3.0, 1.0)], band: Vec::new() });
@@ -312,8 +314,8 @@ mod tests {
     fn a_long_curve_keeps_its_mean_and_its_extremes() {
         let points: Vec<_> = (0..9_600).map(|x| (f64::from(x), f64::from(x % 60))).collect();
         let found = ThinnedCurve::new(points);
-        assert_eq!((found.group, found.means.len(), found.band.len()), (60, MOST_POINTS, 2 * MOST_POINTS));
+        assert_eq!((found.group, found.means.len(), found.band.len()), (60, MAX_POINTS, 2 * MAX_POINTS));
         assert!(found.means.iter().all(|(_, y)| *y == 29.5));
-        assert_eq!((found.band[0], found.band[2 * MOST_POINTS - 1]), ((29.5, 59.0), (29.5, 0.0)));
+        assert_eq!((found.band[0], found.band[2 * MAX_POINTS - 1]), ((29.5, 59.0), (29.5, 0.0)));
     }
 }

@@ -6,13 +6,12 @@ use crate::figure::{HeatMap, Plot, StackedColumns};
 
 const STYLE: &str = include_str!("style.css");
 
-/// Width in which plots are drawn. A phone shows them a little smaller, with letters of 10 pixels,
-/// a wide screen larger.
+/// Width at which plots are drawn. A phone shows them slightly smaller, with letters of 10 pixels,
+/// and a wide screen shows them larger.
 const WIDTH: f64 = 450.0;
 
-/// Returns a page around the elements of its body: one file that needs nothing else, legible on
-/// light and dark screens, narrow ones, and paper. `generator` names the program, by which the page
-/// is recognised.
+/// Returns a page with this body: a single self-contained file, legible on light, dark and narrow
+/// screens and on paper. `generator` names the program; [`is_made_by`] recognises the page by it.
 pub fn document(generator: &str, title: &str, body: &Markup) -> String {
     let page = html! {
         (DOCTYPE)
@@ -27,7 +26,7 @@ pub fn document(generator: &str, title: &str, body: &Markup) -> String {
             body { main { (body) } }
         }
     };
-    // Names in files may have control characters, which HTML does not allow.
+    // Names in files may contain control characters, which HTML does not allow.
     page.into_string().replace(|letter: char| letter.is_control() && letter != '\n', " ")
 }
 
@@ -38,8 +37,7 @@ pub fn is_made_by(generator: &str, page: &[u8]) -> bool {
         && start.contains(&format!("<meta name=\"generator\" content=\"{generator}\">"))
 }
 
-/// A box of plots side by side, as far as there is space, whose captions are set below them, where
-/// they wrap.
+/// Returns a grid of plots, as many side by side as fit, with captions that wrap below them.
 pub fn plots(plots: impl IntoIterator<Item = Plot>, columns: Option<StackedColumns>) -> Markup {
     let of_plot = |plot: Plot| {
         let caption = plot.caption.join(" ");
@@ -57,7 +55,7 @@ pub fn plots(plots: impl IntoIterator<Item = Plot>, columns: Option<StackedColum
     }
 }
 
-/// A figure with text below it.
+/// Returns a figure with a caption below it.
 fn figure(svg: String, caption: &str) -> Markup {
     html! {
         figure {
@@ -67,7 +65,7 @@ fn figure(svg: String, caption: &str) -> Markup {
     }
 }
 
-/// A heat map in its full size, which scrolls in its own box where it does not fit; its title and
+/// Returns a heat map at full size, in a box that scrolls if the page is too narrow; its title and
 /// caption wrap below.
 pub fn heat_map(map: &HeatMap) -> Markup {
     html! {
@@ -78,9 +76,9 @@ pub fn heat_map(map: &HeatMap) -> Markup {
     }
 }
 
-/// A table whose first column names the rows; `class` is `names` where the others hold text and no
-/// numbers, and `wide` where there are more columns than a narrow page has space for: they keep
-/// their width and scroll, the first one stays.
+/// Returns a table whose first column names the rows. `class` is `names` if the other columns hold
+/// text, not numbers, and `wide` if there are more columns than fit on a narrow page: the columns
+/// then keep their width and scroll, while the first one stays in place.
 pub fn table<C: Render>(class: &str, label: &str, head: &[impl Render], rows: &[Vec<C>]) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label=(label) {
@@ -106,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_escaped_wherever_it_stands() {
+    fn text_is_escaped_everywhere() {
         let text = "<&\">";
         let body = html! { h2 { (text) } (table(text, text, &[text], &[vec![text, text]])) };
         let page = document("a test", text, &body);
@@ -116,13 +114,13 @@ mod tests {
     }
 
     #[test]
-    fn a_page_asks_for_nothing_from_elsewhere() {
+    fn a_page_loads_nothing_external() {
         let page = document("a test", "", &html! {});
         assert!(!page.contains("http") && !page.contains("<script") && !page.contains("<link"));
     }
 
     #[test]
-    fn a_page_is_known_by_its_generator_also_as_older_versions_began_it() {
+    fn a_page_of_any_version_is_recognised_by_its_generator() {
         let page = document("a test", "", &html! {});
         assert!(is_made_by("a test", page.as_bytes()) && !is_made_by("another", page.as_bytes()));
         let older = "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"generator\" content=\"a test\">";

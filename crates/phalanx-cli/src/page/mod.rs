@@ -1,14 +1,14 @@
 //! Pages of HTML, and the records that the page of a run is made from.
 //!
-//! * [`RunRecord`] is a run as it is in its directory, at whatever point it is: options, log,
+//! * [`RunRecord`] is a run read from its directory, whether running or ended: options, log,
 //!   results.
-//! * [`TestPredictions`] is the performance of its model on samples, one by one.
-//! * [`run_page`] makes the page of one run, or of several side by side; [`loss_figure`] is the
-//!   first figure of it.
+//! * [`TestPredictions`] holds the predictions of its model for individual samples.
+//! * [`run_page`] returns the page of one run, or of several side by side; [`loss_figure`] is its
+//!   first figure.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `html` | the skeleton and the elements of all pages, that of a sweep too; `style.css` is their look |
+//! | `html` | skeleton and elements of all pages, including a sweep's; `style.css` styles them |
 //! | `record` | a run read from its directory |
 //! | `run_page` | the page of runs |
 //! | `results`, `curves`, `samples` | its parts |

@@ -8,7 +8,7 @@ use phalanx::log::Results;
 use super::RunRecord;
 use crate::numbers::{grouped, measured, short_number};
 
-/// Stands for a result or an option that a run does not have.
+/// Placeholder for a result or an option that a run does not have.
 const NONE: &str = "–";
 
 /// Returns the name and value of each result that a run has.
@@ -29,7 +29,7 @@ pub fn facts_of_runs(runs: &[RunRecord]) -> (Vec<&'static str>, Vec<Vec<String>>
 
 const FACTS: usize = 14;
 
-/// The results of a run; before its end those of the last epoch that was logged.
+/// Returns the results of a run; before its end, those of the last logged epoch.
 fn all_facts(run: &RunRecord) -> [(&'static str, Option<String>); FACTS] {
     let (log, results) = (&run.log, run.results());
     let last = |measure| log.epochs.last().and_then(|epoch: &LogLine| epoch.value(measure));
@@ -50,9 +50,9 @@ fn all_facts(run: &RunRecord) -> [(&'static str, Option<String>); FACTS] {
         ("train loss", value(|results| results.train_loss, Measure::TrainLoss).map(measured)),
         ("steps", results.map(|results| results.steps).or(log.last_step()).map(grouped)),
         ("epochs", Some(grouped(epochs))),
-        ("epoch saved", results.and_then(|r| r.best_epoch.filter(|_| r.of_best_epoch)).map(grouped)),
+        ("saved epoch", results.and_then(|r| r.best_epoch.filter(|_| r.of_best_epoch)).map(grouped)),
         ("training time", Some(secs).filter(|secs| *secs > 0.0).map(duration)),
-        ("samples/s at best", Some(speed).filter(|speed| *speed > 0.0).map(|speed| grouped(speed as u64))),
+        ("best samples/s", Some(speed).filter(|speed| *speed > 0.0).map(|speed| grouped(speed as u64))),
         ("threads", results.map(|results| results.threads.to_string())),
         ("noise scale", results.and_then(|results| results.noise_scale).map(short_number)),
         ("memory", results.and_then(|results| results.peak_rss_bytes).map(megabytes)),
@@ -81,12 +81,12 @@ fn megabytes(bytes: u64) -> String {
     format!("{} MB", grouped(bytes / 1_000_000))
 }
 
-/// As many digits of a hash as distinguish a few runs.
+/// Returns enough digits of a hash to distinguish a few runs.
 fn short_hash(results: &Results) -> &str {
     results.params_sha256.get(..8).unwrap_or(&results.params_sha256)
 }
 
-/// "9.3 ms", "2.31 s", "4 min 12 s", "3 h 5 min".
+/// Formats a duration: "9.3 ms", "2.31 s", "4 min 12 s", "3 h 5 min".
 fn duration(secs: f64) -> String {
     match secs {
         ..0.1 => format!("{:.1} ms", 1000.0 * secs),
@@ -99,9 +99,9 @@ fn duration(secs: f64) -> String {
 /// The names of the options of runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OptionNames {
-    /// Those whose values differ.
+    /// Options whose values differ.
     pub differ: Vec<String>,
-    /// All others.
+    /// All other options.
     pub same: Vec<String>,
 }
 
@@ -115,7 +115,7 @@ impl OptionNames {
         Self { differ, same }
     }
 
-    /// Returns the options that distinguish a run from most of them, in a few words: "lr 0.05,
+    /// Returns the options that distinguish a run from most of the runs, in a few words: "lr 0.05,
     /// momentum 0.9".
     pub fn in_words(&self, run: &RunRecord, runs: &[RunRecord]) -> String {
         let is_common = |name: &String| {
@@ -127,7 +127,7 @@ impl OptionNames {
     }
 }
 
-/// Returns a row of a table for each of some options: its name and the value of each run.
+/// Returns a table row for each option: its name and its value in each run.
 pub fn option_rows(names: &[String], runs: &[RunRecord]) -> Vec<Vec<String>> {
     let row = |name: &String| {
         let values = runs.iter().map(|run| option(run, name).to_owned());
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_and_shares_are_written_for_people() {
+    fn durations_and_percentages_are_readable() {
         assert_eq!(
             [0.0093, 2.312, 252.0, 11_100.0].map(duration),
             ["9.3 ms", "2.31 s", "4 min 12 s", "3 h 5 min"]
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn only_options_that_differ_are_said_to() {
+    fn only_options_that_differ_are_listed() {
         let runs =
             [run(&[("lr", "0.1"), ("seed", "1")]), run(&[("lr", "0.2"), ("seed", "1"), ("l2", "0.5")])];
         let options = OptionNames::of(&runs);
@@ -181,7 +181,11 @@ mod tests {
         assert_eq!(options.in_words(&runs[1], &runs), "l2 0.5, lr 0.2");
         let three = [run(&[("lr", "0.1")]), run(&[("lr", "0.1")]), run(&[("lr", "0.2")])];
         let words = |index: usize| OptionNames::of(&three).in_words(&three[index], &three);
-        assert_eq!([words(0), words(2)], ["", "lr 0.2"], "what most have distinguishes none");
+        assert_eq!(
+            [words(0), words(2)],
+            ["", "lr 0.2"],
+            "a value that most runs have distinguishes none of them"
+        );
         assert_eq!(option_rows(&["l2".to_owned()], &runs), [["l2", NONE, "0.5"]]);
         assert_eq!(OptionNames::of(&runs[..1]).differ, Vec::<String>::new());
     }

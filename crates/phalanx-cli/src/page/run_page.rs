@@ -15,26 +15,29 @@ use super::test_predictions::TestPredictions;
 use crate::figure::curve_class;
 use crate::numbers::grouped;
 
-/// The generator that the page names.
+/// The generator named in the page.
 const GENERATOR: &str = "phalanx report";
-/// Letters for the options of a run in a legend.
-const MOST_LETTERS: usize = 44;
+/// Maximum number of letters for the options of a run in a legend.
+const MAX_LETTERS: usize = 44;
 
 /// Returns the page of one run, or of several side by side: curves, phases, results, options and
-/// their differences, and the performance of the model on single samples, or the reason why that is
-/// not known.
+/// their differences, and the predictions of the model for individual samples, or the reason why
+/// they are missing.
 ///
-/// The page is one file that asks for nothing from elsewhere.
+/// The page is a single file that loads nothing external.
 ///
 /// # Panics
 ///
-/// If there is no run, or `tested` has not one entry for each.
+/// If there is no run, or `tested` does not have one entry per run.
 pub fn run_page(runs: &[RunRecord], tested: &[Result<TestPredictions, String>]) -> String {
-    assert!(!runs.is_empty() && runs.len() == tested.len(), "runs, and the samples of each");
+    assert!(
+        !runs.is_empty() && runs.len() == tested.len(),
+        "at least one run, and one entry of `tested` per run"
+    );
     let options = OptionNames::of(runs);
     let title = match runs {
         [run] => format!("Run {}", run.name()),
-        _ => format!("{} runs beside one another", runs.len()),
+        _ => format!("{} runs side by side", runs.len()),
     };
     let body = html! {
         h1 { (title) }
@@ -69,7 +72,7 @@ fn one(run: &RunRecord) -> Markup {
                 data.rows(classes.as_ref()).into_iter().map(|(name, text)| vec![name.to_owned(), text]).collect();
             @if !rows.is_empty() {
                 h2 { "Data" }
-                (table("names data", "What the training samples were taken for", NO_HEAD, &rows))
+                (table("names data", "Interpretation of the training data", NO_HEAD, &rows))
             }
             @for remark in &data.remarks { p.note { (remark) } }
         }
@@ -79,7 +82,7 @@ fn one(run: &RunRecord) -> Markup {
     }
 }
 
-/// Results of one run that its sentences state.
+/// Results of one run that its sentences already state.
 const IN_SENTENCES: [&str; 3] = ["state", "params", "sha256"];
 
 /// For a table without a header.
@@ -91,25 +94,25 @@ fn state(run: &RunRecord) -> Markup {
         format!("after step {}", grouped(step))
     });
     let results = match &run.state {
-        RunState::UnderWay => return html! { b { "Under way" } ", " (step) "." },
+        RunState::Running => return html! { b { "Running" } ", " (step) "." },
         RunState::Killed => {
-            return html! { b { "Killed" } " " (step) ": nobody trains in it, and it has no results." };
+            return html! { b { "Killed" } " " (step) ": no program is training it, and it has no results." };
         }
         RunState::Ended(results) => results,
     };
     let steps = grouped(results.steps);
     match results.stopped {
         StopReason::Completed if results.stopped_early => {
-            html! { b { "Stopped early" } " after " (steps) " steps, as it got no better." }
+            html! { b { "Stopped early" } " after " (steps) " steps: no further improvement." }
         }
         StopReason::Completed | StopReason::StoppedEarly => {
-            html! { b { "Completed" } ": all of its " (steps) " steps are done." }
+            html! { b { "Completed" } ": all " (steps) " steps are done." }
         }
         StopReason::Interrupted => {
-            html! { b { "Interrupted" } " after " (steps) " steps; it can be gone on with." }
+            html! { b { "Interrupted" } " after " (steps) " steps; it can be resumed." }
         }
         StopReason::Diverged => html! {
-            b { "Diverged" } " in step " (steps) ": it met no finite number"
+            b { "Diverged" } " in step " (steps) ": a value became NaN or infinite"
             @if let Some(what) = &results.divergence { " (" (what) ")" }
             "."
         },
@@ -121,7 +124,7 @@ fn constant_rate(run: &RunRecord) -> Option<f64> {
     run.log.steps.iter().all(|step| step.value(Measure::Lr) == first).then_some(first).flatten()
 }
 
-/// A row for each run, with the line that it is drawn with.
+/// Returns a row for each run, with a sample of its line.
 fn several(runs: &[RunRecord], options: &OptionNames) -> Markup {
     let (names, rows) = facts_of_runs(runs);
     let head = [&["run"], &names[..]].concat();
@@ -132,7 +135,7 @@ fn several(runs: &[RunRecord], options: &OptionNames) -> Markup {
     let rows: Vec<Vec<Markup>> = runs.iter().zip(rows).enumerate().map(row).collect();
     html! {
         (table("runs", "Results of the runs", &head, &rows))
-        @for group in same_bits(runs) { p { "The params of " (group.join(", ")) " have the same bits." } }
+        @for group in same_bits(runs) { p { "The params of " (group.join(", ")) " are bit-identical." } }
         @if options.differ.is_empty() {
             p { "The runs have the same options." }
         } @else {
@@ -144,7 +147,7 @@ fn several(runs: &[RunRecord], options: &OptionNames) -> Markup {
     }
 }
 
-/// The line of a run as the figures draw it.
+/// Draws a sample of the line that represents a run in the figures.
 fn key(colour: usize) -> Markup {
     html! {
         svg.figure.key viewBox="0 0 30 10" width="30" height="10" aria-hidden="true" {
@@ -156,7 +159,7 @@ fn key(colour: usize) -> Markup {
 fn of_curves(runs: &[RunRecord], options: &OptionNames) -> Markup {
     let mut curves = curves(runs);
     if let ([_, _, ..], Some(first)) = (runs, curves.first_mut()) {
-        // The options that distinguish runs are named once, in the first figure.
+        // The options that distinguish the runs appear only in the first figure.
         first.series.iter_mut().zip(runs).for_each(|(series, run)| series.name = legend(run, runs, options));
     }
     let resumed: Vec<String> = runs.iter().filter(|run| !run.log.resumed.is_empty()).map(resumed).collect();
@@ -179,10 +182,10 @@ fn legend(run: &RunRecord, runs: &[RunRecord], options: &OptionNames) -> String 
     if apart.is_empty() {
         return run.name();
     }
-    let short = if apart.chars().count() <= MOST_LETTERS {
+    let short = if apart.chars().count() <= MAX_LETTERS {
         apart
     } else {
-        apart.chars().take(MOST_LETTERS - 1).chain(['…']).collect()
+        apart.chars().take(MAX_LETTERS - 1).chain(['…']).collect()
     };
     format!("{}: {short}", run.name())
 }
@@ -193,7 +196,7 @@ fn of_samples(runs: &[RunRecord], tested: &[Result<TestPredictions, String>]) ->
         Err(reason) => html! { p.note { "Not shown: " (reason) } },
     };
     html! {
-        h2 { "Samples, one by one" }
+        h2 { "Individual samples" }
         @if let [tested] = tested {
             (of(tested))
         } @else {
@@ -204,11 +207,11 @@ fn of_samples(runs: &[RunRecord], tested: &[Result<TestPredictions, String>]) ->
     }
 }
 
-/// All options of one run; of several those that are the same.
+/// Returns all options of one run, or the options that several runs share.
 fn same_options(runs: &[RunRecord], options: &OptionNames) -> Markup {
     let (title, summary) = match runs {
-        [_] => ("Options", "All options, as config.toml has them"),
-        _ => ("Options that are the same", "Show them"),
+        [_] => ("Options", "All options, as in config.toml"),
+        _ => ("Options in common", "Show"),
     };
     html! {
         @if !options.same.is_empty() {
@@ -222,7 +225,8 @@ fn same_options(runs: &[RunRecord], options: &OptionNames) -> Markup {
 }
 
 fn next(runs: &[RunRecord]) -> Markup {
-    // Of several runs only the first command: the pages of the runs have the others.
+    // For several runs, only the first command of each: the pages of the single runs have the
+    // others.
     let most = if runs.len() == 1 { usize::MAX } else { 1 };
     html! {
         h2 { "Next" }

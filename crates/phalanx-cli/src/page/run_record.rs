@@ -1,4 +1,4 @@
-//! A run as it is in its directory.
+//! A run read from its directory.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -14,55 +14,55 @@ use thiserror::Error;
 use crate::numbers::significant;
 use crate::text::shell_word;
 
-/// A run as it is in its directory, at whatever point it is.
+/// A run read from its directory, whether running or ended.
 #[derive(Clone, Debug)]
 pub struct RunRecord {
-    /// Its directory, as it was named.
+    /// The directory, as the user wrote it.
     pub path: PathBuf,
-    /// Its options by flag, as `config.toml` writes them.
+    /// The options by flag, as written in `config.toml`.
     pub options: BTreeMap<String, String>,
-    /// Its log.
+    /// The log.
     pub log: RunLog,
-    /// Its state.
+    /// The state.
     pub state: RunState,
-    /// The summary of its samples and its classes; `None` until its model has been read.
+    /// The summary of the samples, and the classes; `None` until its model has been read.
     pub data: Option<(DataSummary, Option<Classes>)>,
 }
 
 /// The state of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RunState {
-    /// It trains.
-    UnderWay,
-    /// It was killed: no program trains, and there are no results.
+    /// The run is training.
+    Running,
+    /// The run was killed: no program is training it, and there are no results.
     Killed,
-    /// It has ended, completed or not.
+    /// The run has ended, whether completed or not.
     Ended(Box<Results>),
 }
 
-/// An error of reading a run.
+/// An error while reading a run.
 #[derive(Debug, Error)]
 pub enum RecordError {
-    /// There is no file or folder of that name.
-    #[error("there is no run directory {}; give one, such as runs/1", path.display())]
+    /// No file or directory has this name.
+    #[error("run directory {} does not exist; give one, such as runs/1", path.display())]
     Missing {
         /// The path.
         path: PathBuf,
     },
-    /// It is another file or folder.
-    #[error("{} is no run directory: it has neither config.toml nor metrics.jsonl{advice}", path.display())]
+    /// The path is another file or directory.
+    #[error("{} is not a run directory: it has neither config.toml nor metrics.jsonl{advice}", path.display())]
     NoRun {
         /// The path.
         path: PathBuf,
-        /// Its nature, if known, and a remedy.
+        /// The kind of path, if known, and a remedy.
         advice: &'static str,
     },
     /// A file cannot be read.
-    #[error("cannot read {}: {source}; make it readable, or leave the run out", path.display())]
+    #[error("cannot read {}: {source}; make it readable, or omit the run", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// The error of the system.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// A line is damaged.
@@ -76,14 +76,14 @@ pub enum RecordError {
 }
 
 impl RunRecord {
-    /// Reads the files of a run. Those that a run writes only at its end may be missing, and so may
-    /// all but its options or its log.
+    /// Reads the files of a run. Files that a run writes only at its end may be missing; only the
+    /// options or the log are required.
     ///
-    /// A run that trains holds a lock on its log, which is tested and released at once.
+    /// A training run holds a lock on its log; the lock is tested and released immediately.
     ///
     /// # Errors
     ///
-    /// [`RecordError`], naming the file, and the line of what is damaged.
+    /// [`RecordError`], naming the file, and the line if it is damaged.
     pub fn read(path: &Path) -> Result<Self, RecordError> {
         let path = path.to_owned();
         if !path.exists() {
@@ -96,15 +96,15 @@ impl RunRecord {
         }
         let results_text = text(&results)?;
         let state = match &results_text {
-            // A run that is resumed removes its results first.
+            // Resuming a run removes its results first.
             Some(text) => RunState::Ended(Box::new(parse_results(&results, text)?)),
-            None if is_locked(&metrics) => RunState::UnderWay,
+            None if is_locked(&metrics) => RunState::Running,
             None => RunState::Killed,
         };
         let log = text(&metrics)?.unwrap_or_default();
         let mut log = RunLog::parse(&log).map_err(|fault| RecordError::Line { path: metrics, fault })?;
         if let (RunState::Ended(results), Some(last)) = (&state, log.epochs.last_mut()) {
-            // Logs of older versions do not distinguish the part of an epoch from a whole one.
+            // Logs of older versions do not distinguish partial epochs from whole ones.
             if last.epoch > results.epochs {
                 last.event = LogEvent::PartialEpoch;
             }
@@ -113,23 +113,23 @@ impl RunRecord {
         Ok(Self { path, options, log, state, data: None })
     }
 
-    /// Returns its results, if it has ended.
+    /// Returns the results, if the run has ended.
     pub fn results(&self) -> Option<&Results> {
         match &self.state {
             RunState::Ended(results) => Some(results),
-            RunState::UnderWay | RunState::Killed => None,
+            RunState::Running | RunState::Killed => None,
         }
     }
 
-    /// Returns its name: its path as it was given.
+    /// Returns the name of the run: its path as given.
     pub fn name(&self) -> String {
         self.path.display().to_string()
     }
 
-    /// Returns its state in a few words.
+    /// Returns the state in a few words.
     pub fn state_in_words(&self) -> &'static str {
         match &self.state {
-            RunState::UnderWay => "under way",
+            RunState::Running => "running",
             RunState::Killed => "killed",
             RunState::Ended(results) => match results.stopped {
                 StopReason::Completed if results.stopped_early => "stopped early",
@@ -145,10 +145,10 @@ impl RunRecord {
         let run = shell_word(&self.name());
         let resume = format!("phalanx train --resume {run}");
         match &self.state {
-            RunState::UnderWay => vec![(format!("phalanx report {run}"), "look again")],
-            RunState::Killed => vec![(resume, "go on with it")],
+            RunState::Running => vec![(format!("phalanx report {run}"), "check again")],
+            RunState::Killed => vec![(resume, "resume it")],
             RunState::Ended(results) => match results.stopped {
-                StopReason::Interrupted => vec![(resume, "go on with it")],
+                StopReason::Interrupted => vec![(resume, "resume it")],
                 StopReason::Diverged => {
                     let again = format!("phalanx train --config {run}/config.toml --lr ");
                     let rate = self.options.get("lr").and_then(|rate| rate.parse::<f64>().ok());
@@ -175,35 +175,38 @@ impl RunRecord {
         };
         let longer = format!("{resume} --{flag} {} --allow-changed {flag}", 2 * length.max(1));
         let what =
-            if results.stopped_early { "go on with twice the patience" } else { "train twice as long" };
+            if results.stopped_early { "continue with twice the patience" } else { "train twice as long" };
         vec![
             (
-                // Data that came in a stream is gone.
+                // Data that came from a stream cannot be read again.
                 match self.options.get("data").map(String::as_str) {
                     Some("-" | "/dev/stdin") => format!("phalanx predict {run} DATA"),
                     _ => format!("phalanx predict {run}"),
                 },
-                "the class or value of each sample; name other data after the run",
+                "print the class or value of each sample; to predict other data, name it after the run",
             ),
             (longer, what),
-            (format!("phalanx train --config {run}/config.toml --lr RATE"), "train anew with another option"),
+            (
+                format!("phalanx train --config {run}/config.toml --lr RATE"),
+                "start a new run with another option",
+            ),
         ]
     }
 }
 
-/// The nature of a path that is no run, and a remedy.
+/// Returns the kind of a path that is not a run, and a remedy.
 fn advice(path: &Path) -> &'static str {
     if path.is_file() {
-        ", it is a file; give the directory that it is in"
+        ", as it is a file; give its directory"
     } else if path.join("sweep.json").is_file() {
-        "; it is that of a sweep, whose page is report.html in it"
+        "; it is the directory of a sweep, whose page is report.html in it"
     } else {
-        "; give one that phalanx train has made, such as runs/1"
+        "; give a directory that phalanx train created, such as runs/1"
     }
 }
 
-/// The text of a file, `None` if it does not exist. Bytes that are not UTF-8 become damage of their
-/// line.
+/// Reads the text of a file; `None` if it does not exist. Invalid UTF-8 is replaced, which makes
+/// its line a damaged one.
 fn text(path: &Path) -> Result<Option<String>, RecordError> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
@@ -234,7 +237,7 @@ fn parse_options(path: &Path, text: &str) -> Result<BTreeMap<String, String>, Re
     Ok(table.into_iter().map(|(name, value)| (name, written(value))).collect())
 }
 
-/// Returns whether a program trains, which has the log locked.
+/// Returns whether a training program holds the lock of the log.
 fn is_locked(log: &Path) -> bool {
     File::open(log).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
@@ -272,11 +275,11 @@ mod tests {
     }
 
     #[test]
-    fn a_run_whose_log_is_locked_is_under_way() {
+    fn a_run_whose_log_is_locked_is_running() {
         let folder = tempfile::tempdir().unwrap();
         let log = File::create(folder.path().join("metrics.jsonl")).unwrap();
         log.lock().unwrap();
-        assert_eq!(RunRecord::read(folder.path()).unwrap().state, RunState::UnderWay);
+        assert_eq!(RunRecord::read(folder.path()).unwrap().state, RunState::Running);
         drop(log);
         assert_eq!(RunRecord::read(folder.path()).unwrap().state, RunState::Killed);
     }

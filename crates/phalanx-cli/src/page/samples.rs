@@ -1,4 +1,4 @@
-//! The part of a page about single samples: confused classes, and the worst predictions.
+//! The part of a page about individual samples: confused classes and the worst predictions.
 
 use maud::{Markup, html};
 
@@ -7,14 +7,14 @@ use super::test_predictions::{Confusion, ShownSample, TestPredictions, TestTarge
 use crate::figure::{Axis, HeatCell, HeatMap, Plot, PlotSeries, Scale, SeriesKind};
 use crate::numbers::{grouped, short_number};
 
-/// More classes than this would make a matrix that nobody can read.
-const MOST_CLASSES: usize = 30;
-/// Pairs of classes that are listed in its place.
-const MOST_PAIRS: usize = 20;
+/// Maximum number of classes of a confusion matrix; a larger one would be unreadable.
+const MAX_CLASSES: usize = 30;
+/// Maximum number of confused pairs of classes, which are listed in its place.
+const MAX_PAIRS: usize = 20;
 
-/// Returns everything about some samples.
+/// Returns the section about individual samples.
 pub fn samples(tested: &TestPredictions) -> Markup {
-    let weighted = if tested.weighted { " They have weights; here each counts as one." } else { "" };
+    let weighted = if tested.weighted { " They have weights; here each sample counts once." } else { "" };
     html! {
         p { (tested.name) ": " (grouped(tested.samples as u64)) " samples." (weighted) }
         @for note in &tested.notes { p.note { (note) } }
@@ -23,7 +23,7 @@ pub fn samples(tested: &TestPredictions) -> Markup {
                 (classes(names, confusion))
                 h2 { "Worst-classified samples" }
                 p.quiet {
-                    "The " (worst.len()) " samples with the lowest probability of their class, that of the lowest first."
+                    "The " (worst.len()) " samples with the lowest probability of their true class, lowest first."
                 }
                 @if worst.iter().any(|worst| worst.sample.picture.is_some()) {
                     (pictures(names, worst))
@@ -51,10 +51,10 @@ fn classes(names: &[String], confusion: &Confusion) -> Markup {
     let rows: Vec<_> = names.iter().enumerate().map(row).collect();
     html! {
         p {
-            (grouped(right)) " of " (grouped(all)) " samples are classified right, " (format!("{share:.2}")) " %."
+            (grouped(right)) " of " (grouped(all)) " samples are classified correctly, " (format!("{share:.2}")) " %."
         }
-        div.beside {
-            @if names.len() <= MOST_CLASSES {
+        div.columns {
+            @if names.len() <= MAX_CLASSES {
                 (heat_map(&matrix(confusion, names)))
             } @else {
                 (pairs(names, confusion))
@@ -63,8 +63,8 @@ fn classes(names: &[String], confusion: &Confusion) -> Markup {
                 summary { "Each class" }
                 (table("", "Recall and precision of each class", &["class", "samples", "recall", "precision"], &rows))
                 p.quiet {
-                    "Recall: share of the class that is predicted as it. Precision: share of what is predicted as the class \
-                     that is of it."
+                    "Recall: share of the class's samples that are predicted as the class. Precision: share of the \
+                     samples predicted as the class that belong to it."
                 }
             }
         }
@@ -74,10 +74,9 @@ fn classes(names: &[String], confusion: &Confusion) -> Markup {
 fn matrix(confusion: &Confusion, names: &[String]) -> HeatMap {
     let cell = |count: &u64| if *count == 0 { HeatCell::Empty } else { HeatCell::Count(*count) };
     HeatMap {
-        title: "Which classes are taken for which".to_owned(),
+        title: "Confusion matrix".to_owned(),
         caption: vec![
-            "Samples by true and predicted class; on the diagonal those that are classified right. Colours follow the \
-             logarithm."
+            "Samples by true and predicted class, correct ones on the diagonal. The colour scale is logarithmic."
                 .to_owned(),
         ],
         columns: ("predicted class".to_owned(), names.to_vec()),
@@ -91,12 +90,12 @@ fn pairs(names: &[String], confusion: &Confusion) -> Markup {
         let share = 100.0 * count as f64 / confusion.of_class(truth).max(1) as f64;
         vec![names[truth].clone(), names[predicted].clone(), grouped(count), format!("{share:.1}\u{a0}%")]
     };
-    let rows: Vec<_> = confusion.worst_pairs(MOST_PAIRS).into_iter().map(row).collect();
-    let title = "The classes that are confused most";
+    let rows: Vec<_> = confusion.worst_pairs(MAX_PAIRS).into_iter().map(row).collect();
+    let title = "Most confused classes";
     html! {
         div {
             h3 { (title) }
-            (table("", title, &["true class", "taken for", "samples", "of the class"], &rows))
+            (table("", title, &["true class", "predicted class", "samples", "share of the class"], &rows))
         }
     }
 }
@@ -125,16 +124,16 @@ fn pictures(names: &[String], worst: &[WorstClass]) -> Markup {
                         img src=(picture.address()) width=(width) height=(height) alt=(text);
                     }
                     "true " b { (truth) } ": " (probability(*p)) br;
-                    "taken for " b { (predicted) } ": " (probability(*of_predicted)) br;
+                    "predicted " b { (predicted) } ": " (probability(*of_predicted)) br;
                     span.quiet { "sample " (sample.index) }
                 }
             }
         }
-        p.quiet { "Black is the least and white the greatest value of all the pictures shown." }
+        p.quiet { "Black is the lowest and white the highest value over all pictures shown." }
     }
 }
 
-/// Regression: dots on a line of 45 degrees would be exact.
+/// Plots predictions of values; exact ones lie on a line of 45 degrees.
 fn predicted_over_true(points: &[Vec<(f64, f64)>]) -> Plot {
     let name = |output: usize| if points.len() == 1 { String::new() } else { format!("output {output}") };
     let dots = points.iter().enumerate().map(|(output, points)| PlotSeries {
@@ -149,9 +148,9 @@ fn predicted_over_true(points: &[Vec<(f64, f64)>]) -> Plot {
     let exact = PlotSeries { name, kind: SeriesKind::Fit, colour: 5, points };
     let [x, y] = ["true value", "predicted value"].map(|label| Axis::new(label, Scale::Linear));
     Plot {
-        caption: vec!["A dot for each sample, of at most a thousand.".to_owned()],
+        caption: vec!["One dot per sample, for at most a thousand samples.".to_owned()],
         series: dots.chain([exact]).collect(),
-        ..Plot::new("Predicted over true values", x, y)
+        ..Plot::new("Predicted against true values", x, y)
     }
 }
 
@@ -166,7 +165,7 @@ fn worst_values(worst: &[WorstValue], feature_names: &[String]) -> Markup {
     html! {
         h2 { "Worst-predicted samples" }
         p.quiet {
-            "The " (worst.len()) " samples with the greatest error (root of the mean square over outputs)."
+            "The " (worst.len()) " samples with the largest error (root mean square over outputs)."
         }
         (table("wide", "Worst-predicted samples", &head, &rows))
     }
@@ -176,8 +175,8 @@ fn features(sample: &ShownSample) -> impl Iterator<Item = String> {
     sample.features.iter().map(|value| short_number(f64::from(*value)))
 }
 
-/// The names of the columns, followed by one for each feature that the rows show: its name, or its
-/// number.
+/// Returns the names of the columns, followed by the name or number of each feature that the rows
+/// show.
 fn with_features(names: &[&str], feature_names: &[String], rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(names.len());
     let name = |index: usize| feature_names.get(index).cloned().unwrap_or_else(|| format!("feature {index}"));
@@ -191,7 +190,7 @@ fn numbers(values: &[f32]) -> String {
 
 fn probability(value: f64) -> String {
     match value {
-        _ if value.is_nan() => "no number".to_owned(),
+        _ if value.is_nan() => "not a number".to_owned(),
         ..0.0001 => "<\u{a0}0.01\u{a0}%".to_owned(),
         _ => format!("{:.2}\u{a0}%", 100.0 * value),
     }

@@ -1,5 +1,5 @@
-//! The performance of a model on samples, one by one: its confusion of classes, and the samples
-//! that it predicts worst, as pictures.
+//! The predictions of a model for individual samples: its confusion matrix, and the samples that it
+//! predicts worst, as pictures.
 
 use std::cmp::Reverse;
 
@@ -9,28 +9,27 @@ use ndarray::{Array2, ArrayView1};
 use phalanx::data::{Dataset, Targets};
 use png::{BitDepth, ColorType, Encoder};
 
-/// Samples that are shown at most.
-const MOST_SAMPLES: usize = 24;
-/// Features of a sample that are shown at most, if it is no picture.
-const MOST_FEATURES: usize = 16;
-/// Pixels of a picture at most: beyond, a page would be too heavy to be sent to somebody.
-const MOST_PIXELS: usize = 1 << 14;
-/// Dots of a figure at most.
-const MOST_DOTS: usize = 1000;
+/// Maximum number of samples shown.
+const MAX_SAMPLES: usize = 24;
+/// Maximum number of features shown of a sample that is not a picture.
+const MAX_FEATURES: usize = 16;
+/// Maximum number of pixels of a picture; larger pictures would make the page too large to send.
+const MAX_PIXELS: usize = 1 << 14;
+/// Maximum number of dots of a figure.
+const MAX_DOTS: usize = 1000;
 
 /// The predictions of a model for samples whose targets are known.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TestPredictions {
     /// The name of the samples.
     pub name: String,
-    /// Notes about them.
+    /// Notes about the samples.
     pub notes: Vec<String>,
-    /// Names of the features, from the first; empty if they are not known, and then the page
-    /// numbers them.
+    /// Names of the features, in order; if empty, the page numbers the features.
     pub feature_names: Vec<String>,
-    /// Their number.
+    /// The number of samples.
     pub samples: usize,
-    /// True if they have weights; the counts are of samples.
+    /// True if the samples have weights; the counts ignore the weights.
     pub weighted: bool,
     /// The predictions compared with the truth.
     pub targets: TestTargets,
@@ -39,72 +38,71 @@ pub struct TestPredictions {
 /// Predictions compared with the truth.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TestTargets {
-    /// Of classes.
+    /// Predictions of classes.
     Classes {
-        /// Their names.
+        /// The names of the classes.
         names: Vec<String>,
         /// Counts of true and predicted classes.
         confusion: Confusion,
-        /// The samples with the lowest probability of their class, that of the lowest first.
+        /// The samples with the lowest probability of their true class, lowest first.
         worst: Vec<WorstClass>,
     },
-    /// Of values.
+    /// Predictions of values.
     Values {
-        /// A true and a predicted value for each output, of at most a thousand samples evenly over
-        /// all.
+        /// Pairs of a true and a predicted value for each output, of at most a thousand evenly
+        /// spaced samples.
         points: Vec<Vec<(f64, f64)>>,
-        /// The samples with the greatest error, that of the greatest first.
+        /// The samples with the largest error, largest first.
         worst: Vec<WorstValue>,
     },
 }
 
-/// A sample with a low probability of its class.
+/// A sample with a low probability of its true class.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorstClass {
-    /// Its features.
+    /// The sample.
     pub sample: ShownSample,
-    /// Its class.
+    /// The true class.
     pub truth: usize,
-    /// The class that is predicted.
+    /// The predicted class.
     pub predicted: usize,
-    /// Probability of its class.
+    /// The probability of the true class.
     pub probability: f64,
-    /// Probability of the class that is predicted.
+    /// The probability of the predicted class.
     pub of_predicted: f64,
 }
 
 /// A sample with a large error.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorstValue {
-    /// Its features.
+    /// The sample.
     pub sample: ShownSample,
-    /// Its values.
+    /// The true values.
     pub truth: Vec<f32>,
-    /// The predicted ones.
+    /// The predicted values.
     pub predicted: Vec<f32>,
-    /// Root of the mean of their squared differences.
+    /// The root mean square of their differences.
     pub error: f64,
 }
 
-/// A sample as it can be shown.
+/// A sample prepared for display.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ShownSample {
-    /// Its number in the data, from 0.
+    /// The index in the data, from 0.
     pub index: usize,
-    /// Its picture, if the samples are images of at most 128 × 128 pixels.
+    /// The picture, if the samples are images of at most 128 × 128 pixels.
     pub picture: Option<Picture>,
-    /// Its first features otherwise.
+    /// The first features otherwise.
     pub features: Vec<f32>,
 }
 
 impl TestPredictions {
-    /// Compares predictions, as [`predict`](phalanx::train::predict) makes them, with the targets
-    /// of samples; `None` if these have none.
+    /// Compares predictions of [`predict`](phalanx::train::predict) with the targets of the
+    /// samples; `None` if the samples have no targets.
     ///
     /// # Panics
     ///
-    /// If there is not a row of predictions for each sample, with an output for each class or
-    /// value.
+    /// If `predictions` does not have one row per sample and one output per class or value.
     pub fn new(name: &str, data: &Dataset, predictions: &Array2<f32>) -> Option<Self> {
         assert_eq!(predictions.nrows(), data.len(), "a row for each sample");
         let targets = match data.targets() {
@@ -147,7 +145,8 @@ struct SamplePrediction {
 }
 
 impl SamplePrediction {
-    /// One output is the probability of the second of two classes.
+    /// Evaluates the outputs of one sample. A single output is the probability of the second of two
+    /// classes.
     fn new(truth: usize, outputs: ArrayView1<'_, f32>) -> Self {
         let each: Vec<f64> = match outputs.len() {
             1 => vec![1.0 - f64::from(outputs[0]), f64::from(outputs[0])],
@@ -173,7 +172,7 @@ fn of_values(data: &Dataset, values: &[f32], outputs: usize, predictions: &Array
         predicted: predictions.row(index).to_vec(),
         error: error(index),
     });
-    let every = data.len().div_ceil(MOST_DOTS).max(1);
+    let every = data.len().div_ceil(MAX_DOTS).max(1);
     let point =
         |sample, output: usize| (f64::from(truth(sample)[output]), f64::from(predictions[[sample, output]]));
     let points = (0..outputs)
@@ -181,34 +180,34 @@ fn of_values(data: &Dataset, values: &[f32], outputs: usize, predictions: &Array
     TestTargets::Values { points: points.collect(), worst: worst.collect() }
 }
 
-/// The places of the lowest values, NaN first.
+/// Returns the indices of the lowest values, NaN first.
 fn lowest(values: impl Iterator<Item = f64>) -> Vec<usize> {
     let known = |value: f64| if value.is_nan() { f64::NEG_INFINITY } else { value };
     let mut order: Vec<(f64, usize)> = values.map(known).zip(0..).collect();
     order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    order.into_iter().take(MOST_SAMPLES).map(|(_, index)| index).collect()
+    order.into_iter().take(MAX_SAMPLES).map(|(_, index)| index).collect()
 }
 
-/// Some samples; all pictures have one range from black to white.
+/// Prepares samples for display; all pictures share one range from black to white.
 fn shown(data: &Dataset, samples: &[usize]) -> Vec<ShownSample> {
     let features: Vec<Vec<f32>> = samples.iter().map(|&sample| data.features_of(sample)).collect();
     let all = || features.iter().flatten().copied();
     let range = (all().fold(f32::INFINITY, f32::min), all().fold(f32::NEG_INFINITY, f32::max));
-    let size = data.image_size().filter(|(height, width)| height * width <= MOST_PIXELS);
+    let size = data.image_size().filter(|(height, width)| height * width <= MAX_PIXELS);
     let show = |(&index, features): (&usize, &Vec<f32>)| {
         let picture = size.map(|size| Picture::new(size, features, range));
-        let features = features.iter().copied().take(MOST_FEATURES);
+        let features = features.iter().copied().take(MAX_FEATURES);
         let features = if picture.is_some() { Vec::new() } else { features.collect() };
         ShownSample { index, picture, features }
     };
     samples.iter().zip(&features).map(show).collect()
 }
 
-/// The number of samples of each class that were predicted as each class, whatever their weights.
+/// A confusion matrix: the number of samples by true and predicted class, ignoring weights.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
-    /// Row by row: those of the true class, by predicted class.
+    /// The counts, row by row: one row per true class, one column per predicted class.
     pub counts: Vec<u64>,
 }
 
@@ -227,7 +226,7 @@ impl Confusion {
         Self { classes, counts }
     }
 
-    /// Returns the samples of a class that were predicted as another, or the same.
+    /// Returns the number of samples of a true class that were predicted as `predicted`.
     pub fn count(&self, truth: usize, predicted: usize) -> u64 {
         self.counts[truth * self.classes + predicted]
     }
@@ -237,34 +236,35 @@ impl Confusion {
         self.counts.iter().sum()
     }
 
-    /// Returns the samples whose class was predicted right.
+    /// Returns the number of samples whose class was predicted correctly.
     pub fn right(&self) -> u64 {
         (0..self.classes).map(|class| self.count(class, class)).sum()
     }
 
-    /// Returns the samples of a class.
+    /// Returns the number of samples of a class.
     pub fn of_class(&self, truth: usize) -> u64 {
         (0..self.classes).map(|predicted| self.count(truth, predicted)).sum()
     }
 
-    /// Returns the samples that were predicted as a class.
+    /// Returns the number of samples that were predicted as a class.
     pub fn predicted_as(&self, predicted: usize) -> u64 {
         (0..self.classes).map(|truth| self.count(truth, predicted)).sum()
     }
 
-    /// Returns the share of a class that was predicted right; `None` if it has no samples.
+    /// Returns the share of a class that was predicted correctly; `None` if the class has no
+    /// samples.
     pub fn recall(&self, class: usize) -> Option<f64> {
         share(self.count(class, class), self.of_class(class))
     }
 
-    /// Returns the share of the samples predicted as a class that are of it; `None` if there are
-    /// none.
+    /// Returns the share of the samples predicted as a class that belong to it; `None` if no sample
+    /// was predicted as the class.
     pub fn precision(&self, class: usize) -> Option<f64> {
         share(self.count(class, class), self.predicted_as(class))
     }
 
-    /// Returns the pairs of a true and another, predicted class with the most samples, at most
-    /// `most`, and their counts.
+    /// Returns the pairs of a true and a different predicted class with the most samples, at most
+    /// `most` of them, and their counts.
     pub fn worst_pairs(&self, most: usize) -> Vec<(usize, usize, u64)> {
         let pairs =
             (0..self.classes * self.classes).map(|index| (index / self.classes, index % self.classes));
@@ -290,12 +290,12 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Makes a picture of features, of which the least of `range` becomes black and the greatest
+    /// Creates a picture from features; the lower end of `range` becomes black and the upper end
     /// white.
     ///
     /// # Panics
     ///
-    /// If the number of features is not that of the pixels.
+    /// If the number of features differs from the number of pixels.
     pub fn new((height, width): (usize, usize), features: &[f32], range: (f32, f32)) -> Self {
         assert_eq!(features.len(), height * width, "a feature for each pixel");
         let span = (range.1 - range.0).max(f32::MIN_POSITIVE);
@@ -308,14 +308,14 @@ impl Picture {
         (self.width, self.height)
     }
 
-    /// Returns the picture as a PNG within a `data:` address.
+    /// Returns the picture as a PNG in a `data:` URL.
     pub fn address(&self) -> String {
         let mut bytes = Vec::new();
         let mut encoder = Encoder::new(&mut bytes, self.width, self.height);
         encoder.set_color(ColorType::Grayscale);
         encoder.set_depth(BitDepth::Eight);
         let written = encoder.write_header().and_then(|mut writer| writer.write_image_data(&self.pixels));
-        written.expect("there are as many pixels as the size says, and memory takes what is written to it");
+        written.expect("the number of pixels matches the size, and writing to memory cannot fail");
         format!("data:image/png;base64,{}", STANDARD.encode(bytes))
     }
 }
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn one_output_speaks_for_the_second_class() {
+    fn one_output_is_the_probability_of_the_second_class() {
         let targets = Targets::Classes { labels: vec![0, 1], count: 2 };
         let data = Dataset::from_arrays(array![[1.0], [2.0]], targets, Some(vec![1.0, 2.0])).unwrap();
         let tested = TestPredictions::new("two", &data, &array![[0.25], [0.75]]).unwrap();
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_values_are_those_farthest_off() {
+    fn the_worst_values_have_the_largest_errors() {
         let targets = Targets::Values { values: vec![1.0, 2.0, 3.0, 4.0], outputs: 2 };
         let data = Dataset::from_arrays(array![[1.0], [2.0]], targets, None).unwrap();
         let tested = TestPredictions::new("two", &data, &array![[1.0, 3.0], [7.0, 7.0]]).unwrap();
@@ -377,14 +377,14 @@ mod tests {
     }
 
     #[test]
-    fn all_samples_and_those_that_are_right_are_counted() {
+    fn all_samples_and_correct_predictions_are_counted() {
         let confusion = Confusion::new(2, [(0, 0), (0, 1), (1, 1)].into_iter());
         assert_eq!((confusion.count(0, 1), confusion.samples(), confusion.right()), (1, 3, 2));
         assert_eq!((confusion.recall(0), confusion.precision(1)), (Some(0.5), Some(0.5)));
     }
 
     #[test]
-    fn the_pixels_are_read_back_from_the_address() {
+    fn the_data_url_decodes_to_the_pixels() {
         let picture = Picture::new((2, 3), &[-1.0, 0.0, 1.0, 3.0, 2.0, -1.0], (-1.0, 3.0));
         let address = picture.address();
         let bytes = STANDARD.decode(address.strip_prefix("data:image/png;base64,").unwrap()).unwrap();

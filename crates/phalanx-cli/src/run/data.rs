@@ -1,4 +1,4 @@
-//! Loading the data of a command.
+//! Loading of the data for a command.
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdin};
@@ -27,13 +27,13 @@ use crate::terminal::output::{info, warn};
 pub struct TrainingData {
     pub train: Dataset,
     pub test: Option<Dataset>,
-    /// Mean and deviation of the features of the training samples, applied to both.
+    /// Mean and deviation of the features of the training samples, applied to both parts.
     pub standardize: Option<Standardize>,
-    /// Mean and deviation that the model standardizes targets by; the data keeps them as they are.
+    /// Mean and deviation by which the model standardizes targets; those in the data are unchanged.
     pub standardize_targets: Option<Standardize>,
 }
 
-/// Loads the training and the test samples that flags name; `classes` are those of a run that is resumed.
+/// Loads the training and test samples given by the flags; `classes` are those of a resumed run.
 pub fn training_data(flags: &TrainFlags, classes: Option<&Classes>) -> Result<TrainingData, Failure> {
     refuse_unused(flags)?;
     let options = LoadOptions { classes: classes.cloned(), ..load_options(flags) };
@@ -48,7 +48,7 @@ pub fn training_data(flags: &TrainFlags, classes: Option<&Classes>) -> Result<Tr
     {
         let value = values[0];
         warn(format!(
-            "all targets are {value:?}: there is nothing to learn; name the label column with --label-column"
+            "all targets are {value:?}: there is nothing to learn; give the label column with --label-column"
         ));
     }
     let standardize_targets =
@@ -56,7 +56,8 @@ pub fn training_data(flags: &TrainFlags, classes: Option<&Classes>) -> Result<Tr
     Ok(TrainingData { train, test, standardize, standardize_targets })
 }
 
-/// Returns whether targets are standardized: by the flag, and by default if the loss is mse, unless params were made without.
+/// Returns whether targets are standardized: as the flag states, or by default if the loss is mse
+/// and any initial params are from a model trained with it.
 fn standardizes_targets(flags: &TrainFlags, train: &Dataset) -> Result<bool, Failure> {
     let loss = loss(flags, train);
     match (flags.standardize_targets, &flags.init) {
@@ -72,22 +73,24 @@ fn standardizes_targets(flags: &TrainFlags, train: &Dataset) -> Result<bool, Fai
     }
 }
 
-/// Root mean square of a feature from which training often fails. With the default rate iris and the digits (as 0 to 16) train well at
-/// 18 and 13, and no better than chance at 59 and 39, that is multiplied by ten and by three.
+/// The root mean square of a feature above which training often fails. With the default rate, iris
+/// and the digits (as 0 to 16) train well at 18 and 13, and no better than chance at 59 and 39,
+/// that is, multiplied by ten and by three.
 const LARGE_FEATURE: f64 = 30.0;
 
-/// Warns of features that are too large to train on as they are.
+/// Warns of features that are too large for training without standardization.
 pub fn warn_of_scales(flags: &TrainFlags, train: &Dataset) -> Result<(), Failure> {
     if let Some(unscaled) = unscaled(flags, train)? {
         warn(format!(
-            "features are not standardized: {unscaled}; with features that large, training often diverges or learns nothing; give \
+            "features are not standardized: {unscaled}; with features this large, training often diverges or learns nothing; give \
              --standardize"
         ));
     }
     Ok(())
 }
 
-/// Names the feature that is too large to train on as it is, if there is one and features are not standardized.
+/// Describes the feature that is too large for training, if there is one and features are not
+/// standardized.
 pub fn unscaled(flags: &TrainFlags, train: &Dataset) -> Result<Option<String>, Failure> {
     if flags.standardize == Some(true) {
         return Ok(None);
@@ -106,12 +109,13 @@ pub fn unscaled(flags: &TrainFlags, train: &Dataset) -> Result<Option<String>, F
     }))
 }
 
-/// Refuses flags about columns of data that is no table: a weight column that is not there must not go unnoticed.
+/// Returns an error for flags about columns if the data is not a table, so that a missing weight
+/// column is noticed.
 fn refuse_unused(flags: &TrainFlags) -> Result<(), Failure> {
     let data = data_name(flags);
     if is_stdin(data) && flags.test.as_deref().is_some_and(is_stdin) {
         return Err(usage!(
-            "stdin is read once, and cannot be both the data and --test; save one of them to a file",
+            "stdin can be read only once and cannot be both the training data and --test; save one of them to a file",
         ));
     }
     let is_named_table = |data: &str| {
@@ -132,19 +136,21 @@ fn refuse_unused(flags: &TrainFlags) -> Result<(), Failure> {
     ];
     match columns.iter().find(|(_, given)| *given) {
         Some((name, _)) => Err(usage!(
-            "--{name} is for tables (FILE.csv), but the data is {data}; drop it, or pass --input-format csv if that is a table"
+            "--{name} is for tables (FILE.csv), but the data is {data}; drop it, or give --input-format csv if the data is a table"
         )),
         None => Ok(()),
     }
 }
 
-/// Loads the data that flags name as a run would, without training: its training and its test samples.
+/// Loads the training and test samples given by the flags as a run would, for commands that do not
+/// train.
 pub fn named_data(flags: &TrainFlags) -> Result<(Dataset, Option<Dataset>), Failure> {
     refuse_unused(flags)?;
     Ok(parts(flags, &load_options(flags))?)
 }
 
-/// Loads the training and the test part as they are stored, and reports what their readers decided.
+/// Loads the training and the test part without standardization, and prints the remarks of the
+/// readers.
 fn parts(flags: &TrainFlags, options: &LoadOptions) -> Result<(Dataset, Option<Dataset>), DataError> {
     let loaded = named_source(data_name(flags), flags.input_format)?.load(options)?;
     loaded.train.check_classes(data_name(flags))?;
@@ -166,34 +172,35 @@ fn parts(flags: &TrainFlags, options: &LoadOptions) -> Result<(Dataset, Option<D
     }
 }
 
-/// Warns of samples whose features are scaled otherwise than those of the training, as images are in one format and not in others.
+/// Warns of samples whose features are scaled differently from those of the training data; images
+/// are scaled in one format and not in others.
 fn warn_of_another_scale(train: Option<String>, samples: &Dataset) {
     let found = samples.summary().scale;
     if train != found {
         let words = |scale: Option<String>| {
-            scale.map_or_else(|| "as they are".to_owned(), |scale| format!("as {scale}"))
+            scale.map_or_else(|| "as stored".to_owned(), |scale| format!("as {scale}"))
         };
         warn(format!(
-            "features are taken {}, but were taken {} in the training; use data of the same format, or scale it alike",
+            "features are used {}, but the model was trained on features {}; use data of the same format, or scale it in the same way",
             words(found),
             words(train)
         ));
     }
 }
 
-/// Warns of classes that a split has left without training samples.
+/// Warns of classes that have no training samples after a split.
 fn warn_of_lost_classes(train: &Dataset) {
     let (Some(classes), Some(counts)) = (train.classes(), train.summary().class_counts) else { return };
     let lost: Vec<_> = classes.names().iter().zip(counts).filter(|(_, count)| *count == 0).collect();
     if let Some((name, _)) = lost.first() {
         let more = if lost.len() > 1 { format!(" and {} more", lost.len() - 1) } else { String::new() };
         warn(format!(
-            "class {name:?}{more} has no training samples, as --test-split took them; give another share or --seed"
+            "class {name:?}{more} has no training samples, because --test-split set all of them aside; give another fraction or --seed"
         ));
     }
 }
 
-/// Returns the options that the data is read with.
+/// Returns the options for reading the data.
 pub fn load_options(flags: &TrainFlags) -> LoadOptions {
     LoadOptions {
         label_column: flags.label_column.clone(),
@@ -208,7 +215,7 @@ pub fn load_options(flags: &TrainFlags) -> LoadOptions {
     }
 }
 
-/// Returns the loss that flags and data ask for.
+/// Returns the loss given by the flags, or else by the data.
 pub fn loss(flags: &TrainFlags, data: &Dataset) -> Loss {
     match (flags.loss, data.targets()) {
         (Some(Auto::Given(loss)), _) => loss,
@@ -217,26 +224,27 @@ pub fn loss(flags: &TrainFlags, data: &Dataset) -> Loss {
     }
 }
 
-/// The samples that a model is to be used on.
+/// A request for samples to use a model on.
 #[derive(Clone, Copy)]
 pub struct DataRequest<'a> {
     pub data: Option<&'a str>,
     pub format: Option<InputFormat>,
-    /// True if the data is a table that names its columns in line 1.
+    /// The kind of the first line, if the data is a table.
     pub header: HeaderRow,
-    /// Its label column, if that is not the model's.
+    /// The label column, if it differs from that of the model.
     pub label_column: Option<&'a Column>,
     pub labels: LabelUse,
 }
 
-/// Loads the samples to use a model on, and names them: the test part of the data if it has one, else all of it; without
-/// data, what the model was tested on.
-pub fn samples_for(model: &ModelFile, asked: DataRequest<'_>) -> Result<(String, Dataset), Failure> {
+/// Loads the samples to use a model on, and returns a description and the samples: the test part of
+/// the data if it has one, otherwise all of it; without data, the samples that the model was tested
+/// on.
+pub fn samples_for(model: &ModelFile, request: DataRequest<'_>) -> Result<(String, Dataset), Failure> {
     let flags = training_flags(model)?;
-    let (name, mut samples) = match asked.data {
+    let (name, mut samples) = match request.data {
         Some(data) => {
-            let source = named_source(data, asked.format)?;
-            let (name, samples) = named(&source, source.load(&known(model, &flags, asked))?);
+            let source = named_source(data, request.format)?;
+            let (name, samples) = named(&source, source.load(&options_of(model, &flags, request))?);
             samples.remarks().for_each(warn);
             // Older files do not record how the features were scaled.
             if model.train.is_some() {
@@ -255,7 +263,7 @@ pub fn samples_for(model: &ModelFile, asked: DataRequest<'_>) -> Result<(String,
 /// Loads the samples that the model was tested on, or trained on if it was not tested.
 fn tested_on(model: &ModelFile, flags: &TrainFlags) -> Result<(String, Dataset), Failure> {
     let data = data_name(flags);
-    // Columns and labels are read as those of the model: the data may have changed since.
+    // Columns and labels are read as those of the model, because the data may have changed since.
     let options = LoadOptions {
         classes: model.classes.clone(),
         columns: model.data.columns.clone(),
@@ -263,12 +271,12 @@ fn tested_on(model: &ModelFile, flags: &TrainFlags) -> Result<(String, Dataset),
         ..load_options(flags)
     };
     let (train, test) = parts(flags, &options).map_err(|error| {
-        anyhow!("the run's own data {data} cannot be used: {error}; or name other data after the model")
+        anyhow!("the run's own data {data} cannot be used: {error}; or give other data after the model")
     })?;
     let (name, samples, recorded) = match (test, &flags.test, flags.test_split) {
         (Some(samples), Some(test), _) => (test.clone(), samples, &model.test),
         (Some(samples), None, Some(share)) if share != 0.0 => {
-            (format!("{data}, the {share} set aside for testing"), samples, &model.test)
+            (format!("{data}, the fraction {share} set aside for testing"), samples, &model.test)
         }
         (Some(samples), ..) => (format!("{data}, its test part"), samples, &model.test),
         (None, ..) => (format!("{data}, the training samples"), train, &model.train),
@@ -277,22 +285,22 @@ fn tested_on(model: &ModelFile, flags: &TrainFlags) -> Result<(String, Dataset),
         Some(recorded) if *recorded != samples.fingerprint() => (changed(&name, recorded, &samples), samples),
         // A file of an older version does not record what the model was trained on.
         None if model.test.is_none() && model.train.is_none() => {
-            (format!("{name} (not known to be unchanged)"), samples)
+            (format!("{name} (may have changed since)"), samples)
         }
         _ => (name, samples),
     })
 }
 
-/// Warns that samples are not those of the run any more, and names them so.
+/// Warns that the samples have changed since the run, and returns a description that states this.
 fn changed(name: &str, recorded: &Fingerprint, samples: &Dataset) -> String {
     let (then, now) = (grouped(recorded.samples as u64), grouped(samples.len() as u64));
-    let what = if recorded.samples == samples.len() {
-        "with other values".to_owned()
+    let difference = if recorded.samples == samples.len() {
+        "it has other values".to_owned()
     } else {
-        format!("{now} samples, then {then}")
+        format!("it has {now} samples instead of {then}")
     };
     warn(format!(
-        "{name}: the data has changed since the run, {what}; the score is that of the data as it is now"
+        "{name}: the data has changed since the run ({difference}); the score is for the current data"
     ));
     format!("{name}, changed since the run")
 }
@@ -302,14 +310,15 @@ fn named(source: &Source, loaded: LoadedData) -> (String, Dataset) {
     (name, all(loaded))
 }
 
-/// Returns the source that the user names, in the format given or that of its name; stdin and pipes without either are tables.
+/// Returns the source that the user gives, in the given format or that of its name; without either,
+/// stdin and pipes are tables.
 fn named_source(data: &str, format: Option<InputFormat>) -> Result<Source, DataError> {
     match (data, format) {
         ("-" | "/dev/stdin", format) => {
             let format = format.unwrap_or_default();
             if stdin().is_terminal() {
                 let name = format.name();
-                info(format!("reading samples as {name} from the terminal, to the end of input (Ctrl-D)"));
+                info(format!("reading samples as {name} from the terminal until the end of input (Ctrl-D)"));
             }
             Ok(Source::in_format("-", format))
         }
@@ -327,29 +336,30 @@ fn is_stdin(data: &str) -> bool {
     matches!(data, "-" | "/dev/stdin")
 }
 
-/// Returns whether the data is neither a file nor a folder, as `<(command)` of a shell.
+/// Returns whether the data is neither a file nor a folder, such as a shell's `<(command)`.
 fn is_pipe(path: &str) -> bool {
     Path::new(path).metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
-/// Returns the name that the user has for the data.
+/// Returns the data as given by the user.
 pub fn data_name(flags: &TrainFlags) -> &str {
     flags.data.as_deref().unwrap_or(DEFAULT_DATA)
 }
 
-/// The use that a command has for labels.
+/// The use that a command makes of labels.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum LabelUse {
     Needed,
     Ignored,
 }
 
-/// Returns the test part if there is one, else everything.
+/// Returns the test part if there is one, otherwise all samples.
 fn all(loaded: LoadedData) -> Dataset {
     loaded.test.unwrap_or(loaded.train)
 }
 
-/// Returns the options to read samples of the same kind as those at hand: columns of the same names, the same classes.
+/// Returns the options for reading samples of the same kind as `data`, with columns of the same
+/// names and the same classes.
 fn like(data: &Dataset, options: &LoadOptions) -> LoadOptions {
     let target = match data.classes() {
         Some(_) => TargetKind::Classes,
@@ -365,9 +375,9 @@ fn like(data: &Dataset, options: &LoadOptions) -> LoadOptions {
     }
 }
 
-/// Returns the options to read samples that a model is to be used on.
-fn known(model: &ModelFile, flags: &TrainFlags, asked: DataRequest<'_>) -> LoadOptions {
-    let target = match (asked.labels, &model.classes) {
+/// Returns the options for reading samples to use a model on.
+fn options_of(model: &ModelFile, flags: &TrainFlags, request: DataRequest<'_>) -> LoadOptions {
+    let target = match (request.labels, &model.classes) {
         (LabelUse::Ignored, _) => TargetKind::None,
         (LabelUse::Needed, Some(_)) => TargetKind::Classes,
         (LabelUse::Needed, None) => TargetKind::Values,
@@ -377,9 +387,10 @@ fn known(model: &ModelFile, flags: &TrainFlags, asked: DataRequest<'_>) -> LoadO
         classes: model.classes.clone(),
         columns: model.data.columns.clone(),
         target,
-        // That of the training data may differ from that of other files, and its label is among the columns of the model.
-        header: asked.header,
-        label_column: match (asked.label_column, &model.data.columns) {
+        // The header of the training data may differ from that of other files, and its label column
+        // is among the columns of the model.
+        header: request.header,
+        label_column: match (request.label_column, &model.data.columns) {
             (Some(column), _) => Some(column.clone()),
             (None, Some(_)) => None,
             (None, None) => flags.label_column.clone(),
@@ -393,7 +404,7 @@ fn training_flags(model: &ModelFile) -> Result<TrainFlags, Failure> {
     flags_of(&model.options)
 }
 
-/// Returns the flags that a file has recorded.
+/// Returns the flags recorded in a file.
 pub fn flags_of(options: &BTreeMap<String, Value>) -> Result<TrainFlags, Failure> {
     let options = Value::Object(options.clone().into_iter().collect());
     Ok(parser::deserialize(options).map_err(|error| {

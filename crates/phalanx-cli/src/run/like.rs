@@ -1,4 +1,4 @@
-//! `--like`: flags read as another framework means them.
+//! `--like`: flags interpreted as another framework does.
 
 use phalanx::model::Loss;
 use phalanx::optim::{EpsForm, Framework, L2Form, MomentumForm, OptimizerKind, OptimizerOptions};
@@ -8,7 +8,7 @@ use crate::args::layers::Layers;
 use crate::args::values::{Auto, Hidden};
 use crate::terminal::failure::{Failure, usage};
 
-/// Writes what `--like` means into the flags, with where it comes from.
+/// Replaces `--like` by the flags that it stands for, with their origins.
 pub fn resolve_layers(given: Layers) -> Result<Layers, Failure> {
     let Some(framework) = given.flags.like else { return Ok(given) };
     let like = match given.origin("like") {
@@ -16,11 +16,11 @@ pub fn resolve_layers(given: Layers) -> Result<Layers, Failure> {
         Some(origin) => format!("like {framework}, {origin}"),
     };
     let origin =
-        |was: Option<&str>| was.map_or_else(|| like.clone(), |was| format!("{was}, as {framework} means it"));
+        |was: Option<&str>| was.map_or_else(|| like.clone(), |was| format!("{was}, as in {framework}"));
     given.changed_by(origin, resolve)
 }
 
-/// Writes what `--like` means into the flags, and takes it out of them: what is left makes the same run by itself.
+/// Replaces `--like` by the flags that it stands for; the returned flags alone define the same run.
 pub fn resolve(mut flags: TrainFlags) -> Result<TrainFlags, Failure> {
     let Some(framework) = flags.like.take() else { return Ok(flags) };
     let kind = *flags.optimizer.get_or_insert(framework.default_optimizer());
@@ -38,13 +38,13 @@ pub fn resolve(mut flags: TrainFlags) -> Result<TrainFlags, Failure> {
     }
     penalty(&mut flags, framework)?;
     if !matches!(flags.loss, Some(Auto::Given(Loss::CrossEntropy | Loss::Bce))) {
-        // No framework does so by itself.
+        // No framework does this by default.
         flags.standardize_targets.get_or_insert(false);
     }
     Ok(flags)
 }
 
-/// Sets the constants of the framework that are not given.
+/// Sets the constants that are not given to those of the framework.
 fn constants(flags: &mut TrainFlags, framework: Framework, options: &OptimizerOptions) {
     flags.lr = flags.lr.or(framework.default_rate(options.kind));
     flags.momentum = flags.momentum.or(options.momentum);
@@ -69,7 +69,8 @@ fn constants(flags: &mut TrainFlags, framework: Framework, options: &OptimizerOp
     }
 }
 
-/// Sets the L2 penalty as it is added to the gradient here, and the params that it applies to.
+/// Sets the L2 penalty to the form in which it is added to the gradient here, and sets the params
+/// that it applies to.
 fn penalty(flags: &mut TrainFlags, framework: Framework) -> Result<(), Failure> {
     let l2 = flags.l2.unwrap_or(0.0);
     let form = if l2 == 0.0 { L2Form::Gradient } else { framework.l2_form() };
@@ -78,15 +79,15 @@ fn penalty(flags: &mut TrainFlags, framework: Framework) -> Result<(), Failure> 
     }
     flags.l2 = Some(l2 * framework.l2_factor());
     if l2 != 0.0 {
-        let spared = framework.penalises_in_objective();
-        if spared || flags.no_bias_decay.is_some() {
-            agree(&mut flags.no_bias_decay, spared, "no-bias-decay", framework)?;
+        let excludes_biases = framework.penalises_in_objective();
+        if excludes_biases || flags.no_bias_decay.is_some() {
+            agree(&mut flags.no_bias_decay, excludes_biases, "no-bias-decay", framework)?;
         }
     }
     Ok(())
 }
 
-/// Refuses what cannot be had together.
+/// Returns an error for flags that cannot be combined.
 fn refuse(flags: &TrainFlags, framework: Framework) -> Result<(), Failure> {
     let penalised = flags.l2.is_some_and(|l2| l2 != 0.0);
     let decayed =
@@ -95,21 +96,21 @@ fn refuse(flags: &TrainFlags, framework: Framework) -> Result<(), Failure> {
         || flags.warmup_steps.unwrap_or(0) > 0;
     let reason = match flags {
         TrainFlags { shards: None | Some(Auto::Auto), .. } if framework.needs_shards() => {
-            "its shards are its processes: say how many with --shards".to_owned()
+            "its processes correspond to shards; give their number with --shards".to_owned()
         }
         TrainFlags { clip_grad_norm: Some(_), .. } if framework == Framework::ScikitLearn => {
-            "it clips nothing; drop --clip-grad-norm".to_owned()
+            "it does not clip gradients; drop --clip-grad-norm".to_owned()
         }
         TrainFlags { clip_grad_norm: Some(_), .. } if framework.penalises_in_objective() && penalised => {
-            "it clips after L2, and here clipping comes before; drop --clip-grad-norm or --l2".to_owned()
+            "it clips after adding L2, but Phalanx clips before; drop --clip-grad-norm or --l2".to_owned()
         }
         _ if framework.penalises_in_objective() && penalised && decayed => {
-            "its L2 spares biases and its weight decay does not; drop --l2 or --weight-decay".to_owned()
+            "its L2 excludes biases and its weight decay does not; drop --l2 or --weight-decay".to_owned()
         }
         TrainFlags { optimizer: Some(OptimizerKind::Rmsprop), momentum: Some(momentum), .. }
             if framework == Framework::Keras && changes && *momentum > 0.0 =>
         {
-            "its rmsprop has the rate inside of momentum, which differs once the rate changes; keep the rate constant"
+            "its rmsprop applies the rate inside the momentum, so the result differs once the rate changes; keep the rate constant"
                 .to_owned()
         }
         TrainFlags { loss: Some(Auto::Given(Loss::Mse)), .. } => return check_loss(framework, Loss::Mse),
@@ -118,19 +119,19 @@ fn refuse(flags: &TrainFlags, framework: Framework) -> Result<(), Failure> {
     Err(usage!("--like {framework}: {reason}"))
 }
 
-/// Refuses a loss whose gradient is another multiple there.
+/// Returns an error for a loss that the framework defines with another factor.
 pub fn check_loss(framework: Framework, loss: Loss) -> Result<(), Failure> {
     use Framework::{Caffe, ScikitLearn, Tensorflow1Estimator};
     match (framework, loss) {
         (Caffe | ScikitLearn | Tensorflow1Estimator, Loss::Mse) => Err(usage!(
-            "--like {framework}: its squared loss is another multiple of mse (a half, or a sum over outputs); \
-             train classes with it, or leave out --like and scale --lr"
+            "--like {framework}: its squared loss differs from mse by a factor (a half, or a sum over outputs); \
+             use it for classes only, or drop --like and scale --lr"
         )),
         _ => Ok(()),
     }
 }
 
-/// Sets what the framework means, or refuses flags that contradict it.
+/// Sets a flag to the value in the framework, or returns an error if the flag contradicts it.
 fn agree<T: Copy + PartialEq + std::fmt::Display>(
     flag: &mut Option<T>,
     meant: T,
@@ -140,22 +141,20 @@ fn agree<T: Copy + PartialEq + std::fmt::Display>(
     match *flag.get_or_insert(meant) {
         given if given == meant => Ok(()),
         given => Err(usage!(
-            "--{name} {given} contradicts --like {framework}, which means {meant}; drop one of them"
+            "--{name} {given} contradicts --like {framework}, which implies {meant}; drop one of them"
         )),
     }
 }
 
-/// Returns the meaning of the preset, in a line.
+/// Returns the meaning of the preset, in one line.
 pub fn meaning(framework: Framework, flags: &TrainFlags) -> String {
     let mut text = format!("{framework}: ");
     text += match framework {
         Framework::Pytorch => "the mean of the batch",
         Framework::PytorchDdp | Framework::HorovodAverage => {
-            "the mean over its processes, here shards, of their means"
+            "the mean of the means of its processes (shards here)"
         }
-        Framework::HorovodSum | Framework::Mindspore => {
-            "the sum over its processes, here shards, of their means"
-        }
+        Framework::HorovodSum | Framework::Mindspore => "the sum of the means of its processes (shards here)",
         Framework::Caffe => "the mean of the batch (iter_size times batch_size is one batch here)",
         Framework::Keras | Framework::ScikitLearn => "the mean of the batch",
         Framework::Tensorflow1Estimator => "the sum of the batch",
@@ -180,7 +179,7 @@ pub fn meaning(framework: Framework, flags: &TrainFlags) -> String {
     if flags.clip_grad_norm.is_some() {
         text += match framework {
             Framework::Keras => {
-                "; clipped as by global_clipnorm (clipnorm is per variable, which is not done here)"
+                "; clipped as by global_clipnorm (clipnorm is per variable, which Phalanx does not support)"
             }
             Framework::Caffe => "; clipped as without iter_size (Caffe clips the sum of iter_size batches)",
             Framework::Tensorflow1Estimator | Framework::ScikitLearn => "; clipped",

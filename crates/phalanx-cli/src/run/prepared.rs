@@ -1,4 +1,5 @@
-//! A run before it begins: its data is read, its options are checked against the data and against the run that is resumed.
+//! A run before its start: its data is loaded, and its options are checked against the data and
+//! against the resumed run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,11 +23,12 @@ use crate::args::parser;
 use crate::terminal::failure::{Failure, usage};
 use crate::text::TextTable;
 
-/// Most hidden layers of a new run: a checkpoint has room for 16,000 tensors, fewer if there are thousands of classes, and each layer
-/// has two, as many of each state of the optimizer, and again of the best params. A run of more would train and then not be saved.
+/// The maximum number of hidden layers of a new run: a checkpoint can contain 16,000 tensors, fewer
+/// if there are thousands of classes, and each layer has two, in the params, in each optimizer
+/// state and in the best params. A run with more layers would train and then fail to be saved.
 const MOST_SAVED_LAYERS: usize = 1000;
 
-/// All that a run is made of.
+/// A run that is ready to start.
 pub struct PreparedRun {
     pub flags: TrainFlags,
     /// The framework of `--like`.
@@ -35,7 +37,7 @@ pub struct PreparedRun {
     options: Options,
     data: TrainingData,
     pub model: Mlp,
-    /// The facts that are the same in all files that the run saves.
+    /// The facts that all saved files of the run have in common.
     pub facts: Arc<RunFacts>,
 }
 
@@ -50,10 +52,12 @@ impl PreparedRun {
         let layers = flags.hidden.as_ref().map_or(0, |hidden| hidden.0.len());
         if resumed.is_none() && layers > MOST_SAVED_LAYERS {
             return Err(usage!(
-                "--hidden has {layers} layers, but a checkpoint is sure to hold {MOST_SAVED_LAYERS} with every optimizer; give at most as many"
+                "--hidden has {layers} layers, but with every optimizer a checkpoint is guaranteed to hold only {MOST_SAVED_LAYERS}; give at \
+                 most that many"
             ));
         }
-        // A run that is resumed keeps its classes, as an older version may have numbered them otherwise.
+        // A resumed run keeps its classes, because an older version may have numbered them
+        // differently.
         let data = training_data(&flags, resumed.as_ref().and_then(ResumedRun::classes))?;
         settings::record_targets(&mut flags, &data);
         let model = settings::model(&flags, &data, &options)?;
@@ -65,9 +69,9 @@ impl PreparedRun {
         Ok(Self { flags, framework, resumed, options, data, model, facts })
     }
 
-    /// Returns the trainer, at the beginning or where the run is resumed.
+    /// Returns the trainer, at the beginning or at the position where the run is resumed.
     pub fn trainer(&self) -> Result<Trainer<'_>, Failure> {
-        let every = self.flags.save_every.expect("it has a default");
+        let every = self.flags.save_every.expect("the flag has a default");
         let trainer = Trainer::new(&self.model, &self.data.train, self.options.clone()).save_every(every);
         let trainer = match &self.data.test {
             Some(test) => trainer.test(test),
@@ -80,8 +84,9 @@ impl PreparedRun {
         })
     }
 
-    /// A run that was ended between its last checkpoint and its results goes on from the checkpoint before, to the same bits: of what
-    /// it ended with, the last has the params alone.
+    /// Falls back to the previous checkpoint if the run was stopped between its last checkpoint and
+    /// its results. The last checkpoint contains only the params of the final state; the results
+    /// are bit-identical when the steps since the previous one are repeated.
     pub fn step_back_from_the_end(&mut self) -> Result<(), Failure> {
         let is_over = self.resumed.is_some() && self.trainer()?.plan().is_err_and(|error| is_over(&error));
         self.resumed.as_mut().filter(|_| is_over).map_or(Ok(()), ResumedRun::step_back)
@@ -92,7 +97,7 @@ impl PreparedRun {
         self.resumed.as_ref().and_then(ResumedRun::checkpoint)
     }
 
-    /// Warns if the rate of a run that is resumed moves.
+    /// Warns if the changed options of a resumed run change its rate.
     pub fn warn_of_rate(&self, plan: &Plan) -> Result<(), Failure> {
         if let Some(resumed) = &self.resumed {
             let before = settings::options(resumed.recorded())?;
@@ -102,12 +107,12 @@ impl PreparedRun {
         Ok(())
     }
 
-    /// Warns of features that are too large to train on, unless the run has begun with them.
+    /// Warns of features that are too large for training, unless the run is resumed.
     pub fn warn_of_scales(&self) -> Result<(), Failure> {
         if self.resumed.is_some() { Ok(()) } else { warn_of_scales(&self.flags, &self.data.train) }
     }
 
-    /// Returns remedies for numbers far from 1, which can make a run diverge at any rate.
+    /// Returns remedies for values far from 1, which can make a run diverge at any rate.
     pub fn remedies(&self) -> Result<Vec<String>, Failure> {
         let mut remedies = Vec::new();
         if let Some(unscaled) = unscaled(&self.flags, &self.data.train)? {
@@ -119,7 +124,7 @@ impl PreparedRun {
         Ok(remedies)
     }
 
-    /// The table before training.
+    /// Returns the table that is printed before training.
     pub fn table(&self, plan: &Plan, processes: usize, dir: &Path) -> TextTable {
         let (flags, shape) = (&self.flags, self.model.shape());
         let mut table = tables::plan_table(flags, &self.options, &self.data.train, shape, plan, processes);
@@ -133,10 +138,12 @@ impl PreparedRun {
         table
     }
 
-    /// Returns a warning if the saved model has no lower loss on the training samples than a model that ignores their features.
+    /// Returns a warning if the loss of the saved model on the training samples is not lower than
+    /// that of a model that ignores the features.
     ///
-    /// The loss of an epoch counts each sample before its update, and may be high in one that ends well: the model itself is scored,
-    /// but only where that loss leaves a doubt.
+    /// The loss of an epoch is computed from each sample before its update, and can be high even if
+    /// the final model is good. So the model itself is scored if the loss of the epoch is not low
+    /// enough.
     pub fn learned_nothing(&self, outcome: &Outcome, results: &Results) -> Result<Option<String>, Failure> {
         let (train, loss) = (&self.data.train, self.model.shape().loss);
         let Some(constant) = constant_loss(train, loss).filter(|_| results.stopped == StopReason::Completed)
@@ -150,7 +157,7 @@ impl PreparedRun {
         Ok((found >= constant).then(|| tables::learned_nothing(&self.flags, found, constant, loss)))
     }
 
-    /// Returns the model that the run ended with, as a file.
+    /// Returns the final model of the run, as a file.
     pub fn model_file(&self, outcome: &Outcome) -> ModelFile {
         let RunFacts { shape, standardize, standardize_targets, classes, options, train, test, data } =
             (*self.facts).clone();
@@ -160,12 +167,12 @@ impl PreparedRun {
     }
 }
 
-/// Returns whether a run that is resumed has no steps left, and nothing else is wrong with it.
+/// Returns whether the only problem of a resumed run is that it has no steps left.
 fn is_over(error: &TrainError) -> bool {
     matches!(error, TrainError::NothingLeft { .. } | TrainError::StoppedEarly { .. })
 }
 
-/// Reads `--init`: a file, or a run directory.
+/// Reads the params of `--init`, a file or a run directory.
 pub fn initial_params(path: &Path, model: &Mlp) -> Result<Vec<f32>, Failure> {
     let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
     Ok(read_tensors(&path, &model.tensors())?)
@@ -184,7 +191,7 @@ fn facts(flags: &TrainFlags, model: &Mlp, data: &TrainingData) -> RunFacts {
     }
 }
 
-/// Returns the flags without those that are about this one run and not about the result.
+/// Returns the flags without those that concern only this invocation and not the result.
 pub fn recorded(flags: &TrainFlags) -> TrainFlags {
     TrainFlags {
         output_dir: None,

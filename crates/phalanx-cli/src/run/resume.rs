@@ -22,54 +22,55 @@ use crate::numbers::grouped;
 use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output::{info, warn};
 
-/// The state that a run begins with.
+/// The start of a run.
 pub enum Beginning {
     New,
     Resumed(Box<ResumedRun>),
-    /// The run in this directory has nothing left to do.
+    /// The run in this directory is complete.
     Complete(PathBuf),
 }
 
-/// A run that is resumed.
+/// A resumed run.
 pub struct ResumedRun {
-    /// Its directory.
+    /// The directory of the run.
     pub run: PathBuf,
-    /// True if the run continues in its directory.
+    /// True if the run continues in the same directory.
     pub in_place: bool,
-    /// The checkpoint; a run that was killed before its first begins again.
+    /// The checkpoint; `None` for a run that was killed before its first one and starts again.
     from: Option<(PathBuf, Checkpoint)>,
-    /// The step of its last checkpoint, if it is resumed from the one before.
+    /// The step of the last checkpoint, if the run is resumed from the previous one.
     end: Option<u64>,
-    /// Its options.
+    /// The options of the run.
     recorded: TrainFlags,
 }
 
-/// Flags that change no result. Data may be somewhere else by now: that it is the same is checked by its fingerprint.
+/// Flags that do not affect the result. The data may have moved: its fingerprint is compared
+/// instead of its name.
 const FREE: &str = "data test input-format threads timeout output-dir log-every tensorboard save-every keep resume allow-changed \
                     quiet log-format no-progress";
 
-/// The text that all processes must agree on.
+/// The text that must be the same in all processes.
 impl fmt::Display for Beginning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::New => f.write_str("a new run begins"),
+            Self::New => f.write_str("start a new run"),
             Self::Complete(run) => write!(f, "the run in {} is complete", run.display()),
-            Self::Resumed(resumed) => write!(f, "a run goes on after step {}", resumed.position().step),
+            Self::Resumed(resumed) => write!(f, "resume a run after step {}", resumed.position().step),
         }
     }
 }
 
-/// Finds what `--resume` asks for.
+/// Finds the run that `--resume` refers to.
 pub fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
     let output = flags.output_dir.as_deref();
     let is_auto = |path: &Path| path == Path::new("auto");
     let resumed = match (flags.resume.as_deref(), output) {
         (None, _) if flags.allow_changed.is_some() => {
-            return Err(usage!("--allow-changed is about a resumed run; give --resume too, or drop it",));
+            return Err(usage!("--allow-changed is for a resumed run; give --resume too, or drop it",));
         }
         (None, _) => return Ok(Beginning::New),
         (Some(path), Some(run)) if is_auto(path) && !run.exists() => {
-            info(format!("{} is not there yet: a new run begins", run.display()));
+            info(format!("{} does not exist yet: starting a new run", run.display()));
             return Ok(Beginning::New);
         }
         (Some(path), Some(run)) if is_auto(path) && is_complete(run) => {
@@ -87,21 +88,22 @@ pub fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
     let in_place = output.is_none_or(|output| output.exists() && same(output));
     if in_place && !resumed.run.join("config.toml").exists() {
         return Err(usage!(
-            "{} is not in a run directory to go on in; name a new one with -o",
+            "{} is not in a run directory in which to resume; give a new directory with -o",
             flags.resume.as_deref().unwrap_or(Path::new("it")).display()
         ));
     }
     Ok(Beginning::Resumed(Box::new(ResumedRun { in_place, ..resumed })))
 }
 
-/// A run that was killed before it had written its options begins again with those given now.
+/// Starts a run again, with the options given now, if it was killed before it had written its
+/// options.
 fn begin_in(run: &Path, flags: &TrainFlags) -> Beginning {
-    info(format!("{} was stopped before it began: it begins again", run.display()));
+    info(format!("the run in {} was stopped before it started: starting again", run.display()));
     let (run, recorded) = (run.to_owned(), flags.clone());
     Beginning::Resumed(Box::new(ResumedRun { run, in_place: true, from: None, end: None, recorded }))
 }
 
-/// Returns the runs that have a number, the newest first.
+/// Returns the run directories with a number as name, the newest first.
 pub fn numbered() -> Vec<PathBuf> {
     let entries = fs::read_dir("runs").into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
@@ -110,14 +112,15 @@ pub fn numbered() -> Vec<PathBuf> {
     numbers.iter().rev().map(|number| Path::new("runs").join(number.to_string())).collect()
 }
 
-/// Returns the newest of the runs that have a number, have begun, are not complete and have not diverged, which they would do again.
+/// Returns the newest numbered run that has started and is not complete. Diverged runs are skipped,
+/// because they would diverge again.
 fn newest() -> Result<PathBuf, Failure> {
     let mut runs = numbered();
     runs.retain(|run| !RunDir::is_unbegun(run));
     let found = runs.iter().find(|run| !matches!(stopped(run).as_deref(), Some("completed" | "diverged")));
     Ok(found.cloned().ok_or_else(|| {
         anyhow!(
-            "there is no run in runs to go on with (of {} each is complete or has diverged); name one, or train anew without --resume",
+            "there is no run to resume in runs (found {} runs, none of them unfinished); give one, or start a new run without --resume",
             runs.len()
         )
     })?)
@@ -127,27 +130,30 @@ fn is_complete(run: &Path) -> bool {
     stopped(run).as_deref() == Some("completed")
 }
 
-/// Returns the reason that a run ended, from its results, if it has any.
+/// Returns the reason why a run ended, if it has results.
 fn stopped(run: &Path) -> Option<String> {
     let results = fs::read(run.join("results.json")).ok()?;
     let results = serde_json::from_slice::<Value>(&results).ok()?;
     results["stopped"].as_str().map(str::to_owned)
 }
 
-/// Resumes from the newest checkpoint of a run that is whole.
+/// Resumes from the newest intact checkpoint of a run.
 fn of_run(run: &Path) -> Result<ResumedRun, Failure> {
     let dir = CheckpointDir::of_run(run);
-    let from = dir.newest(|error| warn(format!("{error}; trying the one before")))?;
+    let from = dir.newest(|error| warn(format!("{error}; falling back to the previous checkpoint")))?;
     let mut recorded = match &from {
         Some((_, checkpoint)) => flags_of(&checkpoint.facts.options)?,
         None if run.join("config.toml").exists() && !run.join("results.json").exists() => {
-            info(format!("{} was stopped before its first checkpoint: it begins again", run.display()));
+            info(format!(
+                "the run in {} was stopped before its first checkpoint: starting again",
+                run.display()
+            ));
             layers::file(&run.join("config.toml"))?.flags
         }
         None => {
             let path = dir.path().display();
             return Err(anyhow!(
-                "there are no checkpoints in {path}; give the directory of a run that has some"
+                "there are no checkpoints in {path}; give the directory of a run with checkpoints"
             )
             .into());
         }
@@ -170,7 +176,7 @@ fn of_checkpoint(path: &Path) -> Result<ResumedRun, Failure> {
 }
 
 impl ResumedRun {
-    /// Returns the options of the run, with those given now where they may differ.
+    /// Returns the options of the run, overridden by those given now if they may differ.
     pub fn flags(&self, given: Layers) -> Result<Layers, Failure> {
         let allowed = allowed(&given.flags)?;
         let mut changes = given.changes_from(&self.recorded);
@@ -181,7 +187,7 @@ impl ResumedRun {
             let list: Vec<String> = refused.iter().map(ToString::to_string).collect();
             let names: Vec<&str> = refused.iter().map(|change| change.name.as_str()).collect();
             return Err(usage!(
-                "options differ from those of the run in {}: {}; drop them, or name them: --allow-changed {}",
+                "options differ from those of the run in {}: {}; drop them, or allow the changes with --allow-changed {}",
                 self.run.display(),
                 list.join("; "),
                 names.join(",")
@@ -191,30 +197,33 @@ impl ResumedRun {
         Ok(given.over(Layers::new(self.recorded.clone(), |_| "the resumed run".to_owned())))
     }
 
-    /// Falls back to the checkpoint before this one, or from the beginning if it is the first; but not if the run has its results.
+    /// Falls back to the previous checkpoint, or to the beginning if this is the first; does
+    /// nothing if the run has its results.
     pub fn step_back(&mut self) -> Result<(), Failure> {
         if !self.in_place || self.run.join("results.json").exists() {
             return Ok(());
         }
         let end = self.position().step;
         let dir = CheckpointDir::of_run(&self.run);
-        let before = dir.newest_before(end, |error| warn(format!("{error}; trying the one before")))?;
+        let before = dir.newest_before(end, |error| {
+            warn(format!("{error}; falling back to the previous checkpoint"));
+        })?;
         (self.from, self.end) = (before, Some(end));
-        info(format!("the run was ended before it had its results: it goes on {self}"));
+        info(format!("the run was stopped before its results were written: resuming {self}"));
         Ok(())
     }
 
-    /// Returns the options that the run had.
+    /// Returns the recorded options of the run.
     pub fn recorded(&self) -> &TrainFlags {
         &self.recorded
     }
 
-    /// Returns the classes of the run, if it has some.
+    /// Returns the classes of the run, if it has classes.
     pub fn classes(&self) -> Option<&Classes> {
         self.from.as_ref().and_then(|(_, checkpoint)| checkpoint.facts.classes.as_ref())
     }
 
-    /// Returns the snapshot that the run is resumed from; none if it begins again.
+    /// Returns the snapshot that the run is resumed from; `None` if it starts again.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.from.as_ref().map(|(_, checkpoint)| &*checkpoint.snapshot)
     }
@@ -224,17 +233,17 @@ impl ResumedRun {
         self.snapshot().map(|snapshot| *snapshot.position()).unwrap_or_default()
     }
 
-    /// The last step whose checkpoint is of its course, and stays until it is written anew.
+    /// Returns the step of the last checkpoint of this run, which is kept until it is rewritten.
     pub fn last_step(&self) -> u64 {
         self.end.unwrap_or(self.position().step)
     }
 
-    /// Returns the checkpoint that the run is resumed from; none if it begins again.
+    /// Returns the checkpoint that the run is resumed from; `None` if it starts again.
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
         self.from.as_ref().map(|(_, checkpoint)| checkpoint)
     }
 
-    /// Refuses other data than that of the run.
+    /// Returns an error if the data differs from that of the run.
     pub fn check_data(&self, train: &Fingerprint, test: Option<&Fingerprint>) -> Result<(), Failure> {
         let Some((_, checkpoint)) = &self.from else { return Ok(()) };
         let facts = &checkpoint.facts;
@@ -242,7 +251,8 @@ impl ResumedRun {
         for (part, found, expected) in parts {
             if found != expected {
                 return Err(anyhow!(
-                    "the {part} samples are not those of the run in {}: {}, expected {}; give the data that it was trained on",
+                    "the {part} samples differ from those of the run in {}: found {}, expected {}; give the data that the run was \
+                     trained on",
                     self.run.display(),
                     described(found),
                     described(expected)
@@ -253,20 +263,20 @@ impl ResumedRun {
         Ok(())
     }
 
-    /// Warns if the rate continues at another value than the run had planned.
+    /// Warns if the rate differs from what the run would have used at this step.
     pub fn warn_of_rate(&self, before: &Plan, now: &Plan) {
         let step = self.position().step;
-        // After its last step a schedule still has the rate that it tends to.
+        // After its last step a schedule keeps its final rate.
         let (was, rate) = (before.rate_at(step.min(before.total_steps())), now.rate_at(step));
         if was != rate {
             warn(format!(
-                "the rate goes on at {rate:?}, where that of the run as it was would be {was:?}: the changed options move it"
+                "the run resumes with the rate {rate:?} instead of {was:?}, because of the changed options"
             ));
         }
     }
 }
 
-/// The names in `--allow-changed`, each of which must be that of a flag.
+/// Returns the names in `--allow-changed`; each must be the name of a flag.
 fn allowed(given: &TrainFlags) -> Result<Vec<String>, Failure> {
     let named = given.allow_changed.iter().flatten();
     let names: Vec<String> =
@@ -277,7 +287,7 @@ fn allowed(given: &TrainFlags) -> Result<Vec<String>, Failure> {
             let meant = nearest(name, known.iter().map(String::as_str));
             let meant =
                 meant.map_or_else(|| "see its --help".to_owned(), |meant| format!("did you mean '{meant}'?"));
-            Err(usage!("--allow-changed names '{name}', which is no flag of phalanx train; {meant}"))
+            Err(usage!("--allow-changed contains '{name}', which is not a flag of phalanx train; {meant}"))
         }
         None => Ok(names),
     }
@@ -288,7 +298,7 @@ fn described(data: Option<&Fingerprint>) -> String {
         || "none".to_owned(),
         |data| {
             format!(
-                "{} of {} features, checksum {}",
+                "{} samples of {} features, checksum {}",
                 grouped(data.samples as u64),
                 data.features,
                 data.crc32c

@@ -1,4 +1,4 @@
-//! Flags as options of the library, with every default filled in.
+//! Conversion of flags to options of the library, with all defaults.
 
 use std::num::NonZero;
 use std::time::Duration;
@@ -17,30 +17,31 @@ use crate::numbers::grouped;
 use crate::terminal::failure::{Failure, usage};
 use crate::terminal::launcher;
 
-/// Returns the flags with the defaults of `train`, so that a file made of them records what was done.
+/// Returns the flags with the defaults of `train`, so that a file made from them records what was
+/// done.
 pub fn complete(flags: &TrainFlags) -> TrainFlags {
     flags.over(TrainFlags::recorded_defaults(flags.optimizer.unwrap_or_default()))
 }
 
-/// Writes into the flags whether targets are standardized, which the data decides: the flags are recorded.
+/// Sets the flag that states whether targets are standardized, which depends on the data, so that
+/// it is recorded.
 pub fn record_targets(flags: &mut TrainFlags, data: &TrainingData) {
     if loss(flags, &data.train) == Loss::Mse {
         flags.standardize_targets.get_or_insert(data.standardize_targets.is_some());
     }
 }
 
-/// Fills in what older versions did without recording it.
+/// Sets the flags that older versions did not record to what they did.
 pub fn as_recorded(flags: &mut TrainFlags) {
-    // Before there was the flag, targets were left as they are.
+    // Versions without this flag did not standardize targets.
     flags.standardize_targets.get_or_insert(false);
 }
 
-/// Returns the number of checkpoints that are kept.
+/// Returns the number of checkpoints to keep.
 pub fn keep(flags: &TrainFlags) -> Result<NonZero<usize>, Failure> {
-    flags
-        .keep
-        .and_then(NonZero::new)
-        .ok_or_else(|| usage!("0 checkpoints cannot be kept; give --keep 1 or more, or --save-every never"))
+    flags.keep.and_then(NonZero::new).ok_or_else(|| {
+        usage!("--keep is 0, but at least 1 checkpoint must be kept; give --keep 1, or --save-every never")
+    })
 }
 
 /// Returns the options of the trainer.
@@ -88,7 +89,7 @@ pub fn options(flags: &TrainFlags) -> Result<Options, Failure> {
     Ok(options)
 }
 
-/// Returns the optimizer, its own defaults left to it.
+/// Returns the optimizer, with only the given options set.
 fn optimizer(flags: &TrainFlags) -> OptimizerOptions {
     let mut options = OptimizerOptions {
         momentum: flags.momentum,
@@ -109,20 +110,20 @@ fn optimizer(flags: &TrainFlags) -> OptimizerOptions {
     options
 }
 
-/// Sets an option to what a flag gives; otherwise it stays.
+/// Sets an option to the value of a flag, if the flag is given.
 fn set<T>(option: &mut T, flag: Option<T>) {
     if let Some(value) = flag {
         *option = value;
     }
 }
 
-/// Returns the number of threads; all cores with `auto`, shared by the processes of a job on this host, or 1 if the system does not
-/// report its cores.
+/// Returns the number of threads; for `auto` that of all cores, divided by the processes of the job
+/// on this host, or 1 if the system does not report its cores.
 pub fn threads(flag: Option<Auto<usize>>) -> Result<usize, Failure> {
     match flag {
         Some(Auto::Given(threads)) if threads > MOST_THREADS => Err(usage!(
-            "{threads} threads are more than a process can be sure to start; give at most {MOST_THREADS}, \
-             one for each core being best"
+            "{threads} threads are more than a process can reliably start; give at most {MOST_THREADS}, and \
+             at best one per core"
         )),
         Some(Auto::Given(threads)) => Ok(threads),
         _ => {
@@ -132,22 +133,22 @@ pub fn threads(flag: Option<Auto<usize>>) -> Result<usize, Failure> {
     }
 }
 
-/// Far beyond the cores of any machine, and well below the tens of thousands where Linux runs out of memory maps and
-/// ends the process.
+/// The maximum number of threads: far more than the cores of any machine, and well below the tens
+/// of thousands at which Linux runs out of memory maps and kills the process.
 const MOST_THREADS: usize = 4096;
 
-/// Returns the time that ranks, and processes, wait for one another.
+/// Returns the time that ranks and processes wait for each other.
 pub fn timeout(flags: &TrainFlags) -> Result<Option<Duration>, Failure> {
     let Some(secs) = flags.timeout else { return Ok(None) };
     match Duration::try_from_secs_f64(secs) {
         Ok(timeout) if !timeout.is_zero() => Ok(Some(timeout)),
-        _ => Err(usage!(
-            "a timeout of {secs:?} seconds cannot be waited for; give more than 0, and at most 1.8e19"
-        )),
+        _ => {
+            Err(usage!("a timeout of {secs:?} seconds is out of range; give more than 0 and at most 1.8e19"))
+        }
     }
 }
 
-/// Builds the model that flags and data ask for, if there is memory to train it.
+/// Builds the model for the flags and the data, if there is enough memory to train it.
 pub fn model(flags: &TrainFlags, data: &TrainingData, options: &Options) -> Result<Mlp, Failure> {
     let model = Mlp::new(shape(flags, &data.train, options)?);
     Ok(match &data.standardize_targets {
@@ -165,22 +166,23 @@ fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Result<MlpSha
         Targets::None => return Err(phalanx::model::DataMismatch::NoTargets.into()),
     };
     let TrainFlags { hidden: Some(hidden), activation: Some(activation), .. } = complete(flags) else {
-        unreachable!("both have defaults")
+        unreachable!("both flags have defaults")
     };
     let shape = MlpShape { inputs: data.features(), hidden: hidden.0, outputs, activation, loss };
     match shape.params_len() {
         Some(params) => check_memory(params, options).map(|()| shape),
         None => Err(usage!(
-            "a model with {} hidden layers of up to {} outputs has more params than can be addressed; lower --hidden",
+            "a model with {} hidden layers of up to {} outputs has more params than can be addressed; give a smaller --hidden",
             shape.hidden.len(),
             shape.hidden.iter().max().unwrap_or(&0)
         )),
     }
 }
 
-/// Refuses a model that cannot be trained in the memory there is: an allocation that fails ends the process without a
-/// word. What is counted is the least that training holds: params and their reduced gradient, the optimizer's state, and
-/// a gradient for each rank that has a shard.
+/// Returns an error for a model that cannot be trained in the available memory: a failed allocation
+/// would end the process without a message. The estimate is the minimum that training needs: the
+/// params and their reduced gradient, the optimizer's state, and a gradient for each rank that has
+/// a shard.
 fn check_memory(params: usize, options: &Options) -> Result<(), Failure> {
     let vectors = 2
         + usize::from(options.keep_best)
@@ -189,7 +191,7 @@ fn check_memory(params: usize, options: &Options) -> Result<(), Failure> {
     let needed = (params as u64).saturating_mul(4 * vectors as u64);
     match available_bytes() {
         Some(available) if needed > available => Err(anyhow!(
-            "a model of {} params takes at least {} to train, but {} of memory are free; lower --hidden or --threads",
+            "a model of {} params needs at least {} of memory to train, but {} are free; give a smaller --hidden or fewer --threads",
             grouped(params as u64),
             gigabytes(needed),
             gigabytes(available)

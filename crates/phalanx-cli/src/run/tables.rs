@@ -1,5 +1,5 @@
-//! The tables that `train` prints: what will be done, before training, with everything filled in that was left to the program; and what
-//! came of it, with what to do next.
+//! The tables that `train` prints: the plan before training, with all values that the program has
+//! chosen, and the results afterwards, with suggestions for what to do next.
 
 use std::path::Path;
 
@@ -47,7 +47,7 @@ pub fn plan_table(
     table
 }
 
-/// Adds the lines about the kind of the samples.
+/// Adds the rows about the kind of samples.
 pub fn about_data(table: &mut TextTable, train: &Dataset) {
     table.row("features", features(train));
     for (name, text) in train.summary().rows(train.classes()) {
@@ -55,20 +55,20 @@ pub fn about_data(table: &mut TextTable, train: &Dataset) {
     }
 }
 
-/// Returns the text about the targets of mse.
+/// Describes the standardization of the targets, for mse.
 pub fn targets(standardize: Option<&Standardize>, framework: Option<Framework>) -> String {
     match (standardize, framework) {
         (Some(standardize), _) => {
             format!("{}; losses are in their units, squared", standardized_by(standardize))
         }
         (None, Some(framework)) => {
-            format!("not standardized, as {framework} does not (--standardize-targets does)")
+            format!("not standardized, as in {framework} (change with --standardize-targets)")
         }
-        (None, None) => "not standardized (--standardize-targets does)".to_owned(),
+        (None, None) => "not standardized (change with --standardize-targets)".to_owned(),
     }
 }
 
-/// "standardized by mean 12.5 and deviation 3.25".
+/// Returns a text such as "standardized by mean 12.5 and deviation 3.25".
 pub fn standardized_by(standardize: &Standardize) -> String {
     match (standardize.mean(), standardize.std()) {
         ([mean], [std]) => format!("standardized by mean {mean:?} and deviation {std:?}"),
@@ -76,29 +76,36 @@ pub fn standardized_by(standardize: &Standardize) -> String {
     }
 }
 
-/// Adds the lines about the output, and about the run that is resumed.
+/// Adds the rows about the output and about the resumed run.
 pub fn output_rows(table: &mut TextTable, flags: &TrainFlags, path: &Path, resumed: Option<&ResumedRun>) {
     if let Some(resumed) = resumed {
         table.row("resumed", resumed);
     }
     table.row("output", path.display());
-    let (every, keep) = flags.save_every.zip(flags.keep).expect("they have defaults");
+    let (every, keep) = flags.save_every.zip(flags.keep).expect("the flags have defaults");
     let often = if every == SaveEvery::Never { "at the end".to_owned() } else { format!("every {every}") };
     table.row("checkpoints", format!("{often}; the newest {keep} and the best are kept"));
 }
 
-/// "by test-accuracy, more than 0.001 better; stops after 3 epochs without one; its params are saved".
+/// Returns a text such as "by test-accuracy, more than 0.001 better; the run stops after 3 epochs
+/// without improvement; its params are saved".
 fn best_epoch(plan: &Plan) -> String {
     let mut text = format!("by {}", plan.metric());
     if plan.min_gain() > 0.0 {
         text += &format!(", more than {:?} better", plan.min_gain());
     }
     match plan.early_stop() {
-        Some(1) => text += "; the run stops after an epoch without one",
-        Some(epochs) => text += &format!("; the run stops after {} epochs without one", grouped(epochs)),
+        Some(1) => text += "; the run stops after an epoch without improvement",
+        Some(epochs) => {
+            text += &format!("; the run stops after {} epochs without improvement", grouped(epochs));
+        }
         None => {}
     }
-    text + if plan.keep_best() { "; its params are saved" } else { "; the params of the last are saved" }
+    text + if plan.keep_best() {
+        "; its params are saved"
+    } else {
+        "; the params of the last epoch are saved"
+    }
 }
 
 fn noise_interval(interval: u64) -> String {
@@ -111,7 +118,7 @@ fn noise_interval(interval: u64) -> String {
 fn data(flags: &TrainFlags, plan: &Plan) -> String {
     let name = data_name(flags);
     let test = match plan.test_samples() {
-        0 => "none to test on (see --test-split)".to_owned(),
+        0 => "no test samples (see --test-split)".to_owned(),
         samples => format!("{} test samples", count(samples)),
     };
     format!("{name}: {} training samples, {test}", count(plan.train_samples()))
@@ -132,7 +139,7 @@ fn model(shape: &MlpShape, plan: &Plan) -> String {
     format!("{}, {} params", layers(shape), count(plan.params_len()))
 }
 
-/// A model's layers and loss, such as 64 -> 128 relu -> 10, cross-entropy.
+/// Returns a model's layers and loss, such as 64 -> 128 relu -> 10, cross-entropy.
 pub fn layers(shape: &MlpShape) -> String {
     let hidden: String =
         shape.hidden.iter().map(|width| format!(" -> {width} {}", shape.activation)).collect();
@@ -147,7 +154,7 @@ fn threads(plan: &Plan, processes: usize) -> String {
     let cores = std::thread::available_parallelism().map_or(threads, usize::from);
     if threads > shards {
         return format!(
-            "{threads}, of which {} have no shard to compute (--shards gives them some, and other bits)",
+            "{threads}, of which {} have no shard to compute (more --shards would use them, with a different result)",
             threads - shards
         );
     }
@@ -158,7 +165,7 @@ fn shards(plan: &Plan) -> String {
     let (batch, shards) = (plan.max_batch_samples(), plan.shards());
     let (least, most) = (batch / shards, batch.div_ceil(shards));
     let samples = if least == most { count(most) } else { format!("{} to {}", count(least), count(most)) };
-    format!("{} of {samples} samples a step", count(shards))
+    format!("{} of {samples} samples per step", count(shards))
 }
 
 fn steps(plan: &Plan) -> String {
@@ -166,8 +173,8 @@ fn steps(plan: &Plan) -> String {
     let short = plan
         .short_batch()
         .filter(|samples| *samples != batch)
-        .map_or_else(String::new, |samples| format!(", its last of {}", count(samples)));
-    format!("{} of {} samples; {} an epoch{short}", grouped(total), count(batch), grouped(each))
+        .map_or_else(String::new, |samples| format!(", the last of {}", count(samples)));
+    format!("{} of {} samples; {} per epoch{short}", grouped(total), count(batch), grouped(each))
 }
 
 fn optimizer(plan: &Plan) -> String {
@@ -204,11 +211,14 @@ fn optimizer(plan: &Plan) -> String {
     if options.no_bias_decay { text + ", biases not decayed" } else { text }
 }
 
-/// The rate in both conventions, so that nobody has to guess which one a number is in.
+/// Returns the rate in both conventions, so that the convention of a number is never in doubt.
 fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
     let (kind, reduction, rate) = (plan.optimizer().kind, plan.reduction(), plan.rate());
     let both = if kind.is_scale_free() {
-        format!("{:?} under any reduction, {kind} being free of the gradient's scale", short(rate))
+        format!(
+            "{:?} under any reduction, because {kind} does not depend on the gradient's scale",
+            short(rate)
+        )
     } else {
         let (batch, shards) = (plan.max_batch_samples(), plan.shards());
         let (mean, sum) =
@@ -216,7 +226,7 @@ fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
         let both = format!("{:?} under mean, {:?} under sum", short(mean), short(sum));
         let is_either = matches!(reduction, Reduction::Mean | Reduction::Sum);
         let both = if weighted { format!("{both}, if weights are 1 on average") } else { both };
-        if is_either { both } else { format!("{:?}, as {both}", short(rate)) }
+        if is_either { both } else { format!("{:?}, equivalent to {both}", short(rate)) }
     };
     let both = both + &translated_too(plan);
     let schedule = options.schedule;
@@ -232,7 +242,8 @@ fn rate(options: &Options, plan: &Plan, weighted: bool) -> String {
     format!("{both}; {}{warmup}", schedule.kind)
 }
 
-/// Names the options that another reduction changes, too: a rate alone makes the same run only where nothing else has the scale of gradients.
+/// Lists the other options that must be translated for another reduction: the rate alone is enough
+/// only if nothing else depends on the scale of gradients.
 fn translated_too(plan: &Plan) -> String {
     let options = plan.optimizer();
     let scaled = [
@@ -254,12 +265,13 @@ fn count(number: usize) -> String {
     grouped(number as u64)
 }
 
-/// Six significant digits, without what a division adds behind them.
+/// Rounds to six significant digits, to remove the rounding error of a division.
 pub fn short(value: f64) -> f64 {
     significant(value, 6)
 }
 
-/// The curve and the table, or one JSON object; `run` is what is in the run's directory now.
+/// Returns the curve and the table, or one JSON object; `run` is the current content of the run
+/// directory.
 pub fn results_text(results: &Results, plan: &Plan, run: &RunRecord) -> String {
     if output::is_json() {
         let mut whole = serde_json::to_value(results).expect("results are plain data");
@@ -285,14 +297,19 @@ fn results_table(results: &Results, plan: &Plan, run: &RunRecord) -> TextTable {
     }
     if results.stopped_early {
         let (done, epochs) = (grouped(results.steps), results.epochs);
-        table
-            .row("stopped", format!("early, after {epochs} epochs ({done} steps): no better since the best"));
+        table.row(
+            "stopped",
+            format!("early, after {epochs} epochs ({done} steps): no improvement since the best"),
+        );
     }
     if let Some(epoch) = results.best_epoch.filter(|_| results.of_best_epoch || results.stopped_early) {
-        let saved =
-            if results.of_best_epoch { "whose params are saved" } else { "the params of the last are saved" };
+        let saved = if results.of_best_epoch {
+            "whose params are saved"
+        } else {
+            "the params of the last epoch are saved"
+        };
         let cut_short = partial_epoch(results).is_some();
-        let whole = if cut_short { "; the last was cut short and does not count" } else { "" };
+        let whole = if cut_short { "; the last epoch is incomplete and does not count" } else { "" };
         table.row("best epoch", format!("{epoch}, {saved}{whole}"));
     }
     if let Some(accuracy) = results.test_accuracy {
@@ -305,7 +322,7 @@ fn results_table(results: &Results, plan: &Plan, run: &RunRecord) -> TextTable {
     if let Some(loss) = results.train_loss {
         let part = partial_epoch(results).filter(|_| !results.of_best_epoch);
         let over =
-            part.map_or_else(String::new, |epoch| format!(" over the part of epoch {epoch} that was done"));
+            part.map_or_else(String::new, |epoch| format!(" over the completed part of epoch {epoch}"));
         table.row("train loss", measured(loss) + &over);
     }
     if plan.noise_interval().is_some() {
@@ -317,11 +334,14 @@ fn results_table(results: &Results, plan: &Plan, run: &RunRecord) -> TextTable {
     }
     if results.skipped_steps > 0 {
         let skipped = grouped(results.skipped_steps);
-        table.row("skipped", format!("{skipped} steps, whose loss or gradient was no finite number"));
+        table.row("skipped", format!("{skipped} steps with a NaN or infinite loss or gradient"));
     }
     if results.weightless_steps > 0 {
         let weightless = grouped(results.weightless_steps);
-        table.row("weightless", format!("{weightless} steps, whose samples all weigh 0, changed nothing"));
+        table.row(
+            "weightless",
+            format!("{weightless} steps, whose samples all have weight 0, changed nothing"),
+        );
     }
     table.row("time", time(results));
     table.row("params", format!("{}, sha256 {}", grouped(results.params as u64), results.params_sha256));
@@ -332,12 +352,13 @@ fn results_table(results: &Results, plan: &Plan, run: &RunRecord) -> TextTable {
     table
 }
 
-/// The epoch, counted from 1, of which the run ended with a part.
+/// Returns the epoch, counted from 1, within which the run ended.
 fn partial_epoch(results: &Results) -> Option<u64> {
     results.partial_epoch_secs.map(|_| results.epochs + 1)
 }
 
-/// States that a model is no better than one that ignores the features, and what may help.
+/// Returns a warning that the model is no better than one that ignores the features, with possible
+/// remedies.
 pub fn learned_nothing(flags: &TrainFlags, found: f64, constant: f64, loss: Loss) -> String {
     let ignorant = if loss == Loss::Mse { "the mean of the targets" } else { "the class frequencies" };
     let rate = flags.lr.map_or_else(String::new, |rate| format!(" (now {rate:?})"));
@@ -354,7 +375,8 @@ pub fn learned_nothing(flags: &TrainFlags, found: f64, constant: f64, loss: Loss
     )
 }
 
-/// " (350 of 360)". Of weighted samples accuracy is a share of the weight, and only by chance one of the samples.
+/// Returns a text such as " (350 of 360)", or an empty one if the accuracy is not a fraction of the
+/// samples: with weighted samples, it is a fraction of the weight.
 pub fn right(accuracy: f64, samples: usize) -> String {
     let right = (accuracy * samples as f64).round();
     if right / samples as f64 == accuracy {
@@ -364,7 +386,7 @@ pub fn right(accuracy: f64, samples: usize) -> String {
     }
 }
 
-/// "1230 ± 90 samples at the end, 640 ± 20 over the whole run".
+/// Returns a text such as "1230 ± 90 samples at the end, 640 ± 20 over the whole run".
 fn noise_scale(results: &Results) -> String {
     let end = results.noise_scale().map(|estimate| format!("{} samples at the end", with_error(&estimate)));
     let whole =
@@ -393,7 +415,7 @@ mod tests {
     use super::right;
 
     #[test]
-    fn only_a_share_of_the_samples_is_shown_as_one() {
+    fn only_an_accuracy_that_is_a_fraction_of_the_samples_is_shown_as_one() {
         assert_eq!(right(350.0 / 360.0, 360), " (350 of 360)");
         assert_eq!(right(9_750.0 / 10_000.0, 10_000), " (9750 of 10,000)");
         assert_eq!(right(0.97, 360), "");

@@ -31,7 +31,7 @@ use crate::terminal::output::{self, warn};
 use crate::terminal::process_group::ProcessGroup;
 use crate::terminal::signals::Signals;
 
-/// Trains, reports and saves: alone, or as one process of a group.
+/// Trains, reports and saves, alone or as one process of a group.
 pub fn run(flags: TrainFlags, begun: Instant) -> Result<ExitCode, Failure> {
     configure_output(&flags);
     let given = layers::given(flags)?;
@@ -47,7 +47,7 @@ fn configure_output(flags: &TrainFlags) {
     output::configure(flags.log_format == Some(LogFormat::Json), flags.quiet == Some(true));
 }
 
-/// Begins a run, or resumes one, unless it is complete.
+/// Starts a run, or resumes one unless it is complete.
 fn begin(
     given: Layers,
     framework: Option<Framework>,
@@ -55,13 +55,13 @@ fn begin(
     group: &mut ProcessGroup,
 ) -> Result<ExitCode, Failure> {
     let beginning = resume::beginning(&given.flags)?;
-    let is_asked = given.flags.print_config;
-    group.agree(&if is_asked { "the options are printed".to_owned() } else { beginning.to_string() })?;
+    let only_prints = given.flags.print_config;
+    group.agree(&if only_prints { "print the options".to_owned() } else { beginning.to_string() })?;
     let (layers, resumed) = match beginning {
         Beginning::New => (given.complete(), None),
         Beginning::Resumed(resumed) => (resumed.flags(given)?.complete(), Some(*resumed)),
         Beginning::Complete(run) => {
-            output::info(format!("the run in {} is complete, nothing is left to do", run.display()));
+            output::info(format!("the run in {} is complete: nothing to do", run.display()));
             return Ok(ExitCode::SUCCESS);
         }
     };
@@ -89,7 +89,7 @@ fn train(
 
     let signals = Signals::register()?;
     warn_of_cores(group.processes(), plan.threads());
-    // All have read what there is to go on from before the first writes over it.
+    // All processes have read the checkpoint before the first one overwrites files.
     group.barrier()?;
     if !group.is_first() {
         return follow(trainer.stop_on(&signals.stop), group);
@@ -117,7 +117,8 @@ fn train(
     if !is_quiet {
         let text = tables::results_text(&results, &plan, &record);
         let printed = output::results(|out| write!(out, "{text}"));
-        // After SIGHUP the terminal may be gone; that the run is saved, as the exit code reports, is true all the same.
+        // After SIGHUP the terminal may be gone; the run is saved nevertheless, as the exit code
+        // reports.
         if outcome.reason != StopReason::Interrupted {
             printed?;
         }
@@ -134,7 +135,7 @@ fn train(
     })
 }
 
-/// Warns of threads that have no cores of their own: a launcher binds processes to few of them without being asked.
+/// Warns if there are more threads than cores: by default, launchers bind a process to few cores.
 fn warn_of_cores(processes: usize, threads: usize) {
     let cores = std::thread::available_parallelism().map_or(threads, usize::from);
     let online = launcher::online_cores().unwrap_or(cores);
@@ -151,18 +152,18 @@ fn warn_of_cores(processes: usize, threads: usize) {
     }
 }
 
-/// Trains as one of the processes that report and save nothing.
+/// Trains as a process other than the first, without reporting or saving anything.
 fn follow(trainer: Trainer<'_>, group: &mut ProcessGroup) -> Result<ExitCode, Failure> {
-    let wire = group.wire().expect("a process that is not the first has others");
+    let wire = group.wire().expect("a process other than the first is in a group");
     trainer.across(wire).run()?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reports that the run diverged, and what to do about it.
+/// Reports that the run diverged, with remedies.
 fn diverged(outcome: &Outcome, path: &Path, advice: &str) -> ExitCode {
-    let divergence = outcome.divergence.as_ref().expect("a run that diverged says by what");
+    let divergence = outcome.divergence.as_ref().expect("a diverged run has a cause");
     let saved = match outcome.position.best.filter(|_| outcome.best_params.is_some()) {
-        Some(best) => format!("those of the best epoch, {},", best.epoch + 1),
+        Some(best) => format!("the params of the best epoch, {},", best.epoch + 1),
         None => "the params before it".to_owned(),
     };
     let path = path.display();
@@ -170,7 +171,7 @@ fn diverged(outcome: &Outcome, path: &Path, advice: &str) -> ExitCode {
     ExitCode::from(3)
 }
 
-/// Returns what to do about it: what scales the data comes first, as it is what usually helps.
+/// Returns remedies for divergence. Scaling the data comes first, because it usually helps.
 fn advice(run: &PreparedRun, divergence: &Divergence, on: OnDivergence) -> Result<String, Failure> {
     let is_of_update = matches!(divergence, Divergence::Update { .. });
     let rate = run.flags.lr.expect("every flag is filled in");
@@ -181,33 +182,33 @@ fn advice(run: &PreparedRun, divergence: &Divergence, on: OnDivergence) -> Resul
     }
     Ok(match (on, divergence.step()) {
         (OnDivergence::Skip, _) if !is_of_update => {
-            format!("every step of the epoch was skipped; {lower}, set --clip-grad-norm, or look at the data")
+            format!("every step of the epoch was skipped; {lower}, set --clip-grad-norm, or check the data")
         }
-        (_, 1) => format!("nothing was learned yet: look at the data and at --init, or {lower}"),
+        (_, 1) => format!("this was the first step: check the data and --init, or {lower}"),
         _ if is_of_update => format!("{lower}, or set --clip-grad-norm"),
         _ => format!("{lower}, set --clip-grad-norm, or skip such steps with --on-divergence skip"),
     })
 }
 
-/// The subscribers of a run: the display, the logs and the checkpoints, in the directory of the run.
+/// The subscribers of a run, which show progress and write logs and checkpoints to its directory.
 pub struct Recorders {
     progress: Progress,
     metrics: Metrics,
     board: Option<TensorBoard>,
     saver: Saver,
     epochs: Vec<EpochEnd>,
-    /// True once there is something to keep.
+    /// True once the run has made a step, so that its directory is kept.
     has_begun: bool,
     dir: RunDir,
 }
 
 impl Recorders {
-    /// Opens the directory of the run, and in it all that is written while the run goes on.
+    /// Opens the run directory and the files that are written during the run.
     pub fn open(run: &PreparedRun, plan: &Plan, signals: &Signals, begun: Instant) -> Result<Self, Failure> {
         let mut dir = run_dir(run)?;
-        // The log first: it keeps other runs out.
+        // The log first: it locks the directory against other runs.
         let metrics = metrics(run, &mut dir)?;
-        // And then the options, with which a run that is killed can begin again.
+        // Then the options, with which a killed run can start again.
         dir.write_config(&recorded(&run.flags).to_toml())?;
         let board = tensor_board(run, &dir)?;
         Ok(Self {
@@ -239,11 +240,11 @@ impl Recorders {
             Some(board) => trainer.subscribe(board),
             None => trainer,
         };
-        // The last: what a checkpoint goes on from is in the logs before it is written.
+        // The last: everything up to a checkpoint is in the logs before the checkpoint is written.
         trainer.subscribe(saver)
     }
 
-    /// Ends them: what the run came to is saved. Returns its directory and its epochs.
+    /// Stops the subscribers and saves the outcome. Returns the run directory and the epochs.
     pub fn finish(mut self, ended: &Result<Outcome, TrainError>) -> Result<(RunDir, Vec<EpochEnd>), Failure> {
         self.progress.finish();
         if self.has_begun {
@@ -274,7 +275,7 @@ fn metrics(run: &PreparedRun, dir: &mut RunDir) -> Result<Metrics, Failure> {
             if let Some(line) = metrics.unreadable() {
                 let path = dir.path().join("metrics.jsonl");
                 warn(format!(
-                    "{}, line {line}: not a line of a log; it stays, without a row in metrics.csv",
+                    "{}, line {line}: not a valid log line; it is kept, but has no row in metrics.csv",
                     path.display()
                 ));
             }
@@ -289,10 +290,10 @@ fn metrics(run: &PreparedRun, dir: &mut RunDir) -> Result<Metrics, Failure> {
 }
 
 fn log_every(run: &PreparedRun) -> u64 {
-    run.flags.log_every.expect("it has a default")
+    run.flags.log_every.expect("the flag has a default")
 }
 
-/// The event file of `--tensorboard`.
+/// Opens the event file of `--tensorboard`.
 fn tensor_board(run: &PreparedRun, dir: &RunDir) -> Result<Option<TensorBoard>, Failure> {
     if run.flags.tensorboard != Some(true) {
         return Ok(None);

@@ -11,19 +11,19 @@ use crate::numbers::{short_number, significant};
 /// The findings of a sweep.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Findings {
-    /// The loss of the test samples that the steps are counted to; `None` if no loss is reached by
-    /// every batch size.
+    /// The test loss up to which steps are counted; `None` if no loss is reached with every batch
+    /// size.
     pub goal: Option<f64>,
-    /// True if the goal was chosen, and not given.
+    /// True if the goal was chosen automatically, not given.
     pub goal_is_chosen: bool,
-    /// Every cell that was run, over its seeds.
+    /// Every cell that was run, aggregated over its seeds.
     pub settings: Vec<Setting>,
     /// The best rate of each reduction and batch size that reaches the goal.
     pub best: Vec<BestRate>,
     /// The law of the best rates of the first reduction, if they show both regimes and the
     /// optimizer is plain sgd.
     pub rate_law: Option<RateLaw>,
-    /// The law of the steps to the goal of the first reduction.
+    /// The law of the steps to the goal under the first reduction.
     pub trade_off: Option<TradeOff>,
     /// The gradient noise scale of the best runs.
     pub noise: Option<MeasuredNoise>,
@@ -42,28 +42,28 @@ pub struct BestRate {
     pub samples: f64,
     /// The interpolated rate under mean.
     pub rate_under_mean: f64,
-    /// The same under sum.
+    /// The interpolated rate under sum.
     pub rate_under_sum: f64,
-    /// True if the best of the rates that were tried is the first or the last of them, so that the
-    /// best of all may lie beyond.
+    /// True if the best rate is the lowest or the highest one tried, so that the optimum may lie
+    /// outside the range.
     pub at_end: bool,
 }
 
-/// A cell over its seeds.
+/// A cell, aggregated over its seeds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Setting {
     /// The cell.
     #[serde(flatten)]
     pub cell: Cell,
-    /// Its rate under mean.
+    /// The rate under mean.
     pub rate_under_mean: f64,
-    /// Its rate under sum.
+    /// The rate under sum.
     pub rate_under_sum: f64,
-    /// Seeds with which the run diverged.
+    /// Number of seeds with which the run diverged.
     pub diverged: usize,
-    /// Mean loss of the test samples at the end; `None` if a run diverged.
+    /// Mean of the final test losses; `None` if a run diverged.
     pub test_loss: Option<f64>,
-    /// Steps to the goal, if all seeds reach it.
+    /// Steps to the goal, if it is reached with all seeds.
     pub steps_to_goal: Option<f64>,
 }
 
@@ -72,9 +72,9 @@ pub struct Setting {
 pub struct MeasuredNoise {
     /// The geometric mean over batch sizes and seeds, in samples.
     pub value: f64,
-    /// The least and the greatest of them.
+    /// The minimum and the maximum over them.
     pub range: (f64, f64),
-    /// Batch size, noise scale and its standard error, for each run where it is known.
+    /// Batch size, noise scale and its standard error, for each run with an estimate.
     pub of_runs: Vec<(usize, f64, f64)>,
 }
 
@@ -110,14 +110,14 @@ impl Findings {
         Ok(findings)
     }
 
-    /// Returns the best rates of a reduction, from the smallest batch on.
+    /// Returns the best rates of a reduction, by ascending batch size.
     pub fn best_of(&self, reduction: Reduction) -> impl Iterator<Item = &BestRate> {
         self.best.iter().filter(move |best| best.cell.reduction == reduction)
     }
 }
 
-/// The records of each cell, in the order of the sweep; cells of which a run is missing are left
-/// out.
+/// Returns the records of each cell, in the order of the sweep; cells with missing runs are
+/// omitted.
 fn cells<'a, M>(sweep: &Sweep<'_, M>, records: &'a [SweepRecord]) -> Vec<(Cell, Vec<&'a SweepRecord>)> {
     let of = |run: &SweepRun| records.iter().find(|record| record.run == *run);
     let runs = sweep.runs().chunk_by(|a, b| a.cell == b.cell);
@@ -145,14 +145,15 @@ fn setting<M>(sweep: &Sweep<'_, M>, cell: Cell, records: &[&SweepRecord], goal: 
     }
 }
 
-/// Batch sizes and a value of their best rates; without those whose best rate may lie beyond the
-/// ones tried.
+/// Returns batch sizes and a value of their best rates, without those whose best rate may lie
+/// outside the range tried.
 fn points(best: &[BestRate], reduction: Reduction, value: impl Fn(&BestRate) -> f64) -> Vec<(f64, f64)> {
     let inside = best.iter().filter(|best| best.cell.reduction == reduction && !best.at_end);
     inside.map(|best| (best.cell.batch_size as f64, value(best))).collect()
 }
 
-/// The law holds for plain sgd; momentum multiplies its rate, and other rules have other laws.
+/// Fits the rate law, which holds for plain sgd; momentum multiplies the rate, and other optimizers
+/// follow other laws.
 fn rate_law<M>(sweep: &Sweep<'_, M>, best: &[BestRate], reduction: Reduction) -> Option<RateLaw> {
     let plain = sweep.base().optimizer.kind == OptimizerKind::Sgd;
     plain.then(|| RateLaw::fit(&points(best, reduction, |best| best.rate_under_mean))).flatten()
@@ -179,12 +180,12 @@ fn noise<M: Model>(
     Ok(Some(MeasuredNoise { value, range, of_runs }))
 }
 
-/// The chosen goal over the lowest common loss. Near that loss curves are flat, and which rate
-/// arrives first is chance.
+/// The chosen goal divided by the lowest common loss. Near that loss curves are flat, so that
+/// chance decides which rate reaches it first.
 const ABOVE_LOWEST: f64 = 1.2;
 
-/// A loss that some rate of every batch size and reduction reaches with every seed, if there is
-/// one: 1.2 times the lowest.
+/// Returns a loss that some rate of every batch size and reduction reaches with every seed, if one
+/// exists: 1.2 times the lowest.
 fn common_goal(cells: &[(Cell, Vec<&SweepRecord>)]) -> Option<f64> {
     let reached = |records: &[&SweepRecord]| {
         let lowest: Option<Vec<f64>> = records.iter().map(|record| record.lowest_loss()).collect();
@@ -197,7 +198,7 @@ fn common_goal(cells: &[(Cell, Vec<&SweepRecord>)]) -> Option<f64> {
     })
 }
 
-/// The best rate of each batch size and reduction of which some rate reaches the goal with every
+/// Returns the best rate of each batch size and reduction, if some rate reaches the goal with every
 /// seed.
 fn best_rates<M>(sweep: &Sweep<'_, M>, cells: &[(Cell, Vec<&SweepRecord>)], goal: f64) -> Vec<BestRate> {
     cells.chunk_by(|a, b| same_group(&a.0, &b.0)).filter_map(|cells| best(sweep, cells, goal)).collect()
@@ -223,19 +224,20 @@ fn best<M>(sweep: &Sweep<'_, M>, cells: &[(Cell, Vec<&SweepRecord>)], goal: f64)
     Some(BestRate { cell, steps, samples, rate_under_mean, rate_under_sum, at_end })
 }
 
-/// The geometric mean over seeds of the steps to the goal, if all reach it.
+/// Returns the geometric mean over seeds of the steps to the goal, if all seeds reach it.
 fn steps_to(records: &[&SweepRecord], goal: f64) -> Option<f64> {
     let logs: Option<Vec<f64>> = records.iter().map(|record| record.steps_to(goal).map(f64::ln)).collect();
     let logs = logs.filter(|logs| !logs.is_empty())?;
     Some((logs.iter().sum::<f64>() / logs.len() as f64).exp())
 }
 
-/// Rates whose steps are within this factor of the fewest determine the best rate.
+/// Rates whose steps are within this factor of the fewest steps determine the best rate.
 const NEAR: f64 = 2.0;
 
-/// ln rate and ln steps at the lowest point of the parabola that fits the rates around the best
-/// one, or of that one itself if they are too few, or the parabola has no lowest point among them.
-/// A single rate may be the best by chance; its neighbours know more.
+/// Returns ln rate and ln steps at the lowest point of the parabola fitted to the rates around the
+/// best one; if there are too few rates, or the parabola has no lowest point among them, those of
+/// the best one itself. A single rate may be the best by chance, so its neighbours improve the
+/// estimate.
 fn lowest(cells: &[(Cell, Vec<&SweepRecord>)], steps: &[f64], best: usize) -> (f64, f64) {
     let near = |k: &usize| steps[*k] <= NEAR * steps[best];
     let start = (0..best).rev().take_while(near).last().unwrap_or(best);
@@ -246,7 +248,7 @@ fn lowest(cells: &[(Cell, Vec<&SweepRecord>)], steps: &[f64], best: usize) -> (f
     vertex.unwrap_or((cells[best].0.rate.ln(), steps[best].ln()))
 }
 
-/// The lowest point of the parabola that fits at least three points best, by least squares, if it
+/// Returns the lowest point of the parabola fitted to at least three points by least squares, if it
 /// opens upwards.
 fn lowest_of_parabola(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     let n = points.len() as f64;
@@ -266,30 +268,28 @@ fn lowest_of_parabola(points: &[(f64, f64)]) -> Option<(f64, f64)> {
     })
 }
 
-/// Writes two digits: more are not known.
+/// Formats a value with two digits; more would not be significant.
 fn rough(value: f64) -> String {
     short_number(significant(value, 2))
 }
 
-/// The answer to "does one divide by the batch size?", as far as the sweep gives it, for one
-/// reduction.
+/// Returns the answer to "should gradients be divided by the batch size?", as far as the sweep
+/// determines it, for one reduction.
 fn answer(findings: &Findings, reduction: Reduction) -> Vec<String> {
     let best: Vec<&BestRate> = findings.best_of(reduction).filter(|best| !best.at_end).collect();
     let Some(goal) = findings.goal else {
-        return vec![
-            "No loss is reached by every batch size; more --epochs, or a --goal, would tell more.".to_owned(),
-        ];
+        return vec!["No loss is reached with every batch size; raise --epochs, or set a --goal.".to_owned()];
     };
     let sentences =
         [about_rates(&best), about_law(findings), about_noise(findings), about_trade_off(findings, goal)];
     sentences.into_iter().flatten().collect()
 }
 
-/// The best rates at both ends, and by how much each convention had to change its rate.
+/// Describes the best rates at both ends, and by how much the rate changes in each convention.
 fn about_rates(best: &[&BestRate]) -> Option<String> {
     let [a, b, .., c, d] = best else {
         return Some(format!(
-            "Only {} batch sizes have a best rate within the rates tried: too few to tell how it depends on the batch; \
+            "Only {} batch sizes have a best rate within the rates tried: too few to determine how it depends on the batch size; \
              add --batch-size or --lr values.",
             best.len()
         ));
@@ -310,9 +310,9 @@ fn about_law(findings: &Findings) -> Option<String> {
     let (max, noise, sum) =
         (rough(law.max_rate), rough(law.noise_scale), rough(law.max_rate / law.noise_scale));
     Some(format!(
-        "So neither dividing by the batch size nor leaving it makes the rate free of the batch: well below {noise} samples \
-         one rate of the sum serves every batch (about {sum}; under mean it grows with the batch), well above {noise} one rate \
-         of the mean does (about {max}; under sum it falls with the batch)."
+        "So the rate depends on the batch size in both conventions: well below {noise} samples, one rate under sum works for \
+         every batch size (about {sum}; under mean it grows with the batch size); well above {noise}, one rate under mean does \
+         (about {max}; under sum it falls with the batch size)."
     ))
 }
 
@@ -320,13 +320,13 @@ fn about_noise(findings: &Findings) -> Option<String> {
     let noise = findings.noise.as_ref()?;
     let (low, high) = noise.range;
     let [value, low, high] = [noise.value, low, high].map(rough);
-    let beside = findings.rate_law.map_or_else(String::new, |law| {
+    let compared = findings.rate_law.map_or_else(String::new, |law| {
         let factor = (noise.value / law.noise_scale).max(law.noise_scale / noise.value);
-        format!(", a factor of {factor:.1} from the {} that the best rates bend at", rough(law.noise_scale))
+        format!(", a factor of {factor:.1} from the {} at which the best rates bend", rough(law.noise_scale))
     });
     Some(format!(
-        "The gradient noise scale of these runs, measured on the way to the goal, is {value} samples ({low} to {high}){beside}: \
-         --noise-scale tells without a sweep on which side a batch lies."
+        "The gradient noise scale of these runs, measured until they reach the goal, is {value} samples ({low} to {high}){compared}; \
+         train with --noise-scale to compare a batch size with it without a sweep."
     ))
 }
 
@@ -335,8 +335,8 @@ fn about_trade_off(findings: &Findings, goal: f64) -> Option<String> {
     let goal = short_number(goal);
     let [steps, samples, batch] = [law.min_steps, law.min_samples, law.critical_batch].map(rough);
     Some(format!(
-        "A test loss of {goal} takes at least {steps} steps, however large the batch, and at least {samples} samples, however \
-         small; at {batch} samples a batch it takes twice as many of both."
+        "Reaching a test loss of {goal} takes at least {steps} steps, even with the largest batches, and at least {samples} \
+         samples, even with the smallest; with batches of {batch} samples it takes twice as many of both."
     ))
 }
 

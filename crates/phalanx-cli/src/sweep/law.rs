@@ -14,8 +14,8 @@ pub struct RateLaw {
     pub max_rate: f64,
     /// B_noise, in samples.
     pub noise_scale: f64,
-    /// Standard error of B_noise, as a factor up and down; `None` if two batch sizes were all there
-    /// were.
+    /// Standard error of B_noise, as a factor up and down; `None` if there were only two batch
+    /// sizes.
     pub noise_scale_factor: Option<f64>,
 }
 
@@ -27,18 +27,18 @@ pub struct RateLaw {
 pub struct TradeOff {
     /// S_min: steps with the largest batches.
     pub min_steps: f64,
-    /// E_min: samples with the smallest.
+    /// E_min: samples with the smallest batches.
     pub min_samples: f64,
-    /// B_crit, at which both are twice their least.
+    /// B_crit, at which both are twice their minimum.
     pub critical_batch: f64,
-    /// Standard error of B_crit, as a factor up and down; `None` if two batch sizes were all there
-    /// were.
+    /// Standard error of B_crit, as a factor up and down; `None` if there were only two batch
+    /// sizes.
     pub critical_batch_factor: Option<f64>,
 }
 
 impl RateLaw {
-    /// Fits pairs of a batch size and the best rate under mean; `None` if they do not show where
-    /// the one regime goes over into the other.
+    /// Fits pairs of a batch size and the best rate under mean; `None` if they do not show the
+    /// transition between the two regimes.
     pub fn fit(rates: &[(f64, f64)]) -> Option<Self> {
         let fit = BendFit::fit(rates, -1.0)?;
         Some(Self { max_rate: fit.limit, noise_scale: fit.bend, noise_scale_factor: fit.factor })
@@ -56,8 +56,8 @@ impl RateLaw {
 }
 
 impl TradeOff {
-    /// Fits pairs of a batch size and the steps to the goal; `None` if they do not show where the
-    /// one regime goes over into the other.
+    /// Fits pairs of a batch size and the steps to the goal; `None` if they do not show the
+    /// transition between the two regimes.
     pub fn fit(steps: &[(f64, f64)]) -> Option<Self> {
         let BendFit { limit, bend, factor } = BendFit::fit(steps, 1.0)?;
         let (min_steps, min_samples) = (limit, limit * bend);
@@ -70,8 +70,8 @@ impl TradeOff {
     }
 }
 
-/// y(x) = limit·(1 + bend/x)^power with a power of 1 or −1, by least squares of ln y: a factor
-/// counts the same wherever it is.
+/// A fit of y(x) = limit·(1 + bend/x)^power with a power of 1 or −1, by least squares of ln y, so
+/// that relative errors count the same everywhere.
 struct BendFit {
     limit: f64,
     bend: f64,
@@ -79,10 +79,10 @@ struct BendFit {
     factor: Option<f64>,
 }
 
-/// Bends are looked for so far beyond the ends of x, as a factor; one at the end of that is not
-/// seen in the data.
+/// Bends are searched up to this factor beyond the range of x; the data does not show a bend at the
+/// end of the search range.
 const BEYOND: f64 = 20.0;
-/// Values of ln bend that are tried, and then halvings of the gap between two.
+/// Number of values of ln bend tried, and of subsequent halvings of the gap between two.
 const TRIED: usize = 400;
 const REFINED: usize = 40;
 
@@ -112,15 +112,15 @@ impl BendFit {
     }
 }
 
-/// The ln limit that fits best, and Σ of the squares of what is left.
+/// Returns the ln limit that fits best, and the sum of the squared residuals.
 fn residuals(points: &[(f64, f64)], power: f64, ln_bend: f64) -> (f64, f64) {
     let left = |&(x, y): &(f64, f64)| y.ln() - power * (1.0 + ln_bend.exp() / x).ln();
     let mean = points.iter().map(left).sum::<f64>() / points.len() as f64;
     (mean, points.iter().map(|point| (left(point) - mean).powi(2)).sum())
 }
 
-/// Of ln bend, from the linearised model: σ² = squares/(n − 2) over the spread of ∂ln y/∂ln bend =
-/// 1/(1 + x/bend).
+/// Returns the standard error of ln bend, from the linearised model: σ² = squares/(n − 2) over the
+/// spread of ∂ln y/∂ln bend = 1/(1 + x/bend).
 fn standard_error(points: &[(f64, f64)], ln_bend: f64, squares: f64) -> Option<f64> {
     let slopes: Vec<f64> = points.iter().map(|point| 1.0 / (1.0 + point.0 / ln_bend.exp())).collect();
     let mean = slopes.iter().sum::<f64>() / slopes.len() as f64;
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_that_follow_the_law_give_its_constants_back() {
+    fn a_fit_of_rates_that_follow_the_law_recovers_its_constants() {
         let law = RateLaw { max_rate: 0.7, noise_scale: 90.0, noise_scale_factor: None };
         let found = RateLaw::fit(&sizes().map(|b| (b, law.rate_under_mean(b))).collect::<Vec<_>>()).unwrap();
         assert!((found.max_rate / 0.7 - 1.0).abs() < 1e-6 && (found.noise_scale / 90.0 - 1.0).abs() < 1e-6);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn steps_that_follow_the_law_give_its_constants_back() {
+    fn a_fit_of_steps_that_follow_the_law_recovers_its_constants() {
         let law = TradeOff {
             min_steps: 50.0,
             min_samples: 6000.0,
@@ -161,9 +161,9 @@ mod tests {
     }
 
     #[test]
-    fn the_stated_error_covers_what_noise_in_the_rates_does() {
+    fn the_standard_error_covers_the_effect_of_noise_in_the_rates() {
         let law = RateLaw { max_rate: 0.7, noise_scale: 90.0, noise_scale_factor: None };
-        // Factors e^±0.3 in an order that neither regime agrees with.
+        // Factors e^±0.3 in an order that matches neither regime.
         let noisy = sizes().zip([1.0, -1.0, -1.0, 1.0].into_iter().cycle());
         let noisy: Vec<_> =
             noisy.map(|(b, sign)| (b, law.rate_under_mean(b) * f64::exp(0.3 * sign))).collect();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_as_large_as_the_noise_takes_half_the_greatest_rate_and_twice_the_fewest_steps() {
+    fn a_batch_of_the_noise_scale_takes_half_the_maximum_rate_and_twice_the_minimum_steps() {
         let sizes = [8.0, 32.0, 128.0, 512.0];
         let law = RateLaw::fit(&sizes.map(|b| (b, 0.5 / (1.0 + 64.0 / b)))).unwrap();
         assert!((law.noise_scale - 64.0).abs() < 1e-3);

@@ -6,9 +6,9 @@
 //! - **cell**: a batch size, a rate and a reduction. One run of a cell for each seed.
 //! - **curve**: the loss on the test samples over the steps of a run, scored at sample counts that
 //!   grow by a factor.
-//! - **goal**: a loss on the test samples. Steps to it, interpolated on the curve, measure a rate
-//!   (the protocol of Shallue et al. 2019, arXiv:1811.03600: the goal is fixed, the rate tuned for
-//!   each batch size).
+//! - **goal**: a loss on the test samples. The steps to the goal, interpolated on the curve,
+//!   measure a rate (the protocol of Shallue et al. 2019, arXiv:1811.03600: the goal is fixed, the
+//!   rate tuned for each batch size).
 //! - **best rate** of a batch size: the one with the fewest steps to the goal, interpolated between
 //!   the rates that were tried.
 //! - **law**: the best rate, or the steps to the goal, as a function of the batch size
@@ -17,8 +17,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `plan` | the options of a sweep, its runs, its errors |
-//! | `record` | the curve of a run; the file of them all, from which a sweep is resumed |
-//! | `runner` | several runs at once, on one thread each: the bits are those of any number |
+//! | `record` | the curve of a run; the log of all runs, from which a sweep is resumed |
+//! | `runner` | several runs at a time, on one thread each; their number does not change the bits |
 //! | `law` | the laws of the best rates |
 //! | `findings` | the best rates, the laws fitted to them and the answer, as data and in sentences |
 //! | `page` | the report |

@@ -1,4 +1,4 @@
-//! The report of a sweep: its figures, and one HTML page that needs nothing else.
+//! The report of a sweep: its figures, and a self-contained HTML page.
 
 use maud::html;
 use phalanx::optim::Reduction;
@@ -8,8 +8,7 @@ use crate::figure::{Axis, HeatCell, HeatMap, Mark, Plot, PlotSeries, Scale, Seri
 use crate::numbers::{distinct_labels, grouped, short_number};
 use crate::page::{document, heat_map, plots, table};
 
-/// Returns the page. `about` are names and values of the sweep, `command` is the command to repeat
-/// it.
+/// Returns the page. `about` lists names and values that describe the sweep, `command` repeats it.
 pub fn page<M>(
     sweep: &Sweep<'_, M>,
     findings: &Findings,
@@ -21,7 +20,7 @@ pub fn page<M>(
     let about: Vec<_> = about.iter().map(|(name, value)| vec![name, value]).collect();
     let no_head: &[&str] = &[];
     let body = html! {
-        h1 { "Sum or mean: does one divide by the batch size?" }
+        h1 { "Sum or mean: should gradients be divided by the batch size?" }
         div.answer { @for sentence in &findings.answer { p { (sentence) } } }
         h2 { "The best rate in both conventions" }
         (plots(reductions().map(|reduction| best_rate(findings, *reduction)), None))
@@ -30,26 +29,26 @@ pub fn page<M>(
         (table("wide", "The best rate of each batch size", &BEST, &rows))
         h2 { "All runs" }
         @for reduction in reductions() { (heat_map(&losses(findings, *reduction))) }
-        h2 { "What was run" }
-        (table("names options", "What was run", no_head, &about))
-        p { "Again: " code { (command) } }
+        h2 { "Options of the sweep" }
+        (table("names options", "Options of the sweep", no_head, &about))
+        p { "To repeat the sweep: " code { (command) } }
         p.quiet { (NOTES) }
     };
     document("phalanx sweep", "Sum or mean: a sweep", &body)
 }
 
-const NOTES: &str = "A rate is good if it takes few steps to the goal (Shallue et al. 2019, arXiv:1811.03600); between the rates \
-tried the best is interpolated. The laws are those of McCandlish et al. 2018, arXiv:1812.06162, equations 2.6 and 2.11, fitted to \
-logarithms by least squares; batch sizes whose best rate is the first or last tried are left out of the fits. Short last batches are \
-left out of training, so that a rate under mean is exactly the same rate over B under sum. Each run is one thread's; the bits are \
-those of any number.";
+const NOTES: &str = "The best rate takes the fewest steps to the goal (Shallue et al. 2019, arXiv:1811.03600), interpolated \
+between the rates tried. The laws are those of McCandlish et al. 2018, arXiv:1812.06162, equations 2.6 and 2.11, fitted to \
+logarithms by least squares; batch sizes whose best rate is the first or last one tried are excluded from the fits. Short last batches \
+are excluded from training, so that a rate under mean is exactly equivalent to that rate divided by B under sum. Each run uses one \
+thread; any number of threads gives the same bits.";
 
 const BEST: [&str; 6] = ["reduction", "batch size", "best rate under mean", "under sum", "steps", "samples"];
 
 fn best_row(best: &BestRate) -> Vec<String> {
     let [mean, sum, steps, samples] =
         [best.rate_under_mean, best.rate_under_sum, best.steps, best.samples].map(short_number);
-    let end = if best.at_end { " (end of those tried)" } else { "" };
+    let end = if best.at_end { " (end of the range tried)" } else { "" };
     let (reduction, batch) = (best.cell.reduction.to_string(), best.cell.batch_size.to_string());
     vec![reduction, batch, mean + end, sum, steps, samples]
 }
@@ -59,7 +58,7 @@ pub fn best_rate(findings: &Findings, reduction: Reduction) -> Plot {
     let best = BestRateCurves { best: findings.best_of(reduction).collect() };
     let mut series = vec![
         best.measured("best rate under mean", 0, |best| best.rate_under_mean),
-        best.measured("the same under sum", 1, |best| best.rate_under_sum),
+        best.measured("best rate under sum", 1, |best| best.rate_under_sum),
     ];
     let mut marks = Vec::new();
     if let Some(law) = findings.rate_law {
@@ -71,9 +70,8 @@ pub fn best_rate(findings: &Findings, reduction: Reduction) -> Plot {
     if let Some(noise) = &findings.noise {
         marks.push(Mark { x: noise.value, label: format!("noise scale {}", short_number(noise.value)) });
     }
-    let caption = "Small batches want one rate under sum, large ones one rate under mean.";
-    let plot =
-        best.plot("The best learning rate against the batch size".to_owned(), caption, "learning rate");
+    let caption = "Small batches share one rate under sum, large ones one rate under mean.";
+    let plot = best.plot("Best learning rate by batch size".to_owned(), caption, "learning rate");
     Plot { series, marks, ..plot }
 }
 
@@ -92,8 +90,7 @@ pub fn to_the_goal(findings: &Findings, reduction: Reduction) -> Plot {
     let goal = findings
         .goal
         .map_or_else(|| "the goal".to_owned(), |goal| format!("a test loss of {}", short_number(goal)));
-    let caption =
-        "Each batch size with its best rate; below B_crit steps are saved, above it samples are wasted.";
+    let caption = "Each batch size at its best rate. Larger batches save steps below B_crit and waste samples above it.";
     let plot = best.plot(format!("Steps and samples to {goal}"), caption, "steps, samples");
     Plot { series, marks, ..plot }
 }
@@ -114,7 +111,7 @@ impl BestRateCurves<'_> {
         PlotSeries { name: name.to_owned(), kind: SeriesKind::Measured, colour, points }
     }
 
-    /// A curve between the ends, at batch sizes close enough for a smooth one.
+    /// Returns a smooth curve from the smallest to the largest batch size.
     fn fit(&self, name: String, colour: usize, value: impl Fn(f64) -> f64) -> PlotSeries {
         let ends = self.sizes();
         let (low, high) = (ends.first().copied().unwrap_or(1.0), ends.last().copied().unwrap_or(1.0));
@@ -132,7 +129,7 @@ impl BestRateCurves<'_> {
 pub fn losses(findings: &Findings, reduction: Reduction) -> HeatMap {
     let of: Vec<&Setting> =
         findings.settings.iter().filter(|setting| setting.cell.reduction == reduction).collect();
-    // Chosen rates of a sum differ from batch to batch, and are the same under mean.
+    // Chosen rates under sum differ between batch sizes, but are the same under mean.
     let own: Vec<f64> = distinct(of.iter().map(|setting| setting.cell.rate));
     let by_mean = distinct(of.iter().map(|setting| setting.rate_under_mean));
     let as_mean = by_mean.len() < own.len();
@@ -150,9 +147,9 @@ pub fn losses(findings: &Findings, reduction: Reduction) -> HeatMap {
         of.iter().find(here).map_or(HeatCell::Empty, |setting| heat(findings, setting))
     };
     HeatMap {
-        title: format!("Test loss at the end over batch size and rate, {reduction}"),
+        title: format!("Final test loss by batch size and rate, {reduction}"),
         caption: vec![
-            "Mean over the seeds. A cross: a run diverged, or ended above the loss it began with.".to_owned(),
+            "Mean over the seeds. A cross: a run diverged, or ended above its initial loss.".to_owned(),
             "Framed: the rate with the fewest steps to the goal.".to_owned(),
         ],
         columns: (name, distinct_labels(&rates)),
@@ -174,7 +171,7 @@ fn same(a: f64, b: f64) -> bool {
     (a / b - 1.0).abs() < 1e-9
 }
 
-/// The values without those that differ by rounding alone, ascending.
+/// Returns the values in ascending order, without those that differ only by rounding.
 fn distinct(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
@@ -194,59 +191,60 @@ mod tests {
     use super::super::SweepOptions;
     use super::*;
 
-    /// The sweep that the guide names, as it saved its findings: the figures are drawn again
-    /// without training.
+    /// The sweep that the chapter "Sum or mean" names, as it saved its findings: the figures are
+    /// drawn again without training. To measure it again, run the sweep, copy its results.json to
+    /// book.json, draw the figures with UPDATE_FIGURES=1, and state the new numbers in the chapter.
     fn recorded() -> Findings {
-        serde_json::from_str(include_str!("guide.json")).expect("it is the results.json of a sweep")
+        serde_json::from_str(include_str!("book.json")).expect("it is the results.json of a sweep")
     }
 
-    /// A file of the guide, which is part of the library's docs and not of this package.
-    fn guide(name: &str) -> Option<PathBuf> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../src/guide").join(name);
+    /// A file of the book, which is not in this package.
+    fn chapter(name: &str) -> Option<PathBuf> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/src").join(name);
         if !path.exists() {
-            eprintln!("skipped: {} is not there, as in a packed crate", path.display());
+            eprintln!("skipped: {} does not exist, as in a packaged crate", path.display());
         }
         path.exists().then_some(path)
     }
 
     #[test]
-    fn the_figures_of_the_guide_are_those_of_its_recorded_sweep() {
+    fn the_figures_of_the_book_are_those_of_its_recorded_sweep() {
         let (findings, mean) = (recorded(), Reduction::Mean);
         for (name, svg) in [
             ("best-rate-mean.svg", best_rate(&findings, mean).svg()),
             ("to-the-goal-mean.svg", to_the_goal(&findings, mean).svg()),
             ("losses-mean.svg", losses(&findings, mean).svg()),
         ] {
-            let Some(path) = guide(name) else { return };
-            if std::env::var_os("UPDATE_GUIDE").is_some() {
+            let Some(path) = chapter(&format!("images/{name}")) else { return };
+            if std::env::var_os("UPDATE_FIGURES").is_some() {
                 fs::write(&path, &svg).unwrap();
             }
             let is_current = fs::read_to_string(&path).is_ok_and(|drawn| drawn == svg);
             assert!(
                 is_current,
-                "{name} is out of date; run UPDATE_GUIDE=1 cargo test -p phalanx-cli figures_of_the_guide"
+                "{name} is out of date; run UPDATE_FIGURES=1 cargo test -p phalanx-cli figures_of_the_book"
             );
         }
     }
 
     #[test]
-    fn the_guide_states_the_numbers_of_its_recorded_sweep() {
+    fn the_book_states_the_numbers_of_its_recorded_sweep() {
         let findings = recorded();
         let (law, trade_off) = (findings.rate_law.unwrap(), findings.trade_off.unwrap());
         let noise = findings.noise.unwrap().value;
-        let Some(path) = guide("guide.md") else { return };
-        let guide = fs::read_to_string(path).unwrap().replace('\n', " ");
+        let Some(path) = chapter("sum-or-mean.md") else { return };
+        let text = fs::read_to_string(path).unwrap().replace('\n', " ");
         for stated in [
             format!("{noise:.0} samples"),
             format!("bend at {:.0}", law.noise_scale),
             format!("critical batch is {:.0}", trade_off.critical_batch),
         ] {
-            assert!(guide.contains(&stated), "the guide does not say {stated:?}");
+            assert!(text.contains(&stated), "sum-or-mean.md does not contain {stated:?}");
         }
     }
 
     #[test]
-    fn every_batch_size_has_its_own_number_in_each_figure() {
+    fn every_batch_size_is_labelled_in_each_figure() {
         let (findings, mean) = (recorded(), Reduction::Mean);
         let with_best = ["16", "64", "256", "1024"];
         for (svg, sizes) in [
@@ -269,7 +267,7 @@ mod tests {
             Sweep::new(&mlp, &digits.train, test, Options::default(), SweepOptions::default()).unwrap();
         // The page takes the reductions from the sweep, and everything else from the recorded
         // findings of another.
-        let findings: Findings = serde_json::from_str(include_str!("guide.json")).unwrap();
+        let findings: Findings = serde_json::from_str(include_str!("book.json")).unwrap();
         let (html, mean) = (page(&sweep, &findings, &[], "phalanx sweep"), Reduction::Mean);
         for plot in [best_rate(&findings, mean), to_the_goal(&findings, mean)] {
             assert!(html.contains(&plot.title), "{}", plot.title);

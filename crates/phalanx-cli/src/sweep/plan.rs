@@ -14,7 +14,7 @@ use thiserror::Error;
 pub struct Cell {
     /// The reduction of gradients.
     pub reduction: Reduction,
-    /// Samples of a step.
+    /// Samples per step.
     pub batch_size: usize,
     /// The learning rate under this reduction.
     pub rate: f64,
@@ -36,22 +36,22 @@ pub struct SweepOptions {
     /// Batch sizes; if empty, powers of two up to an eighth of the samples, at most nine of them
     /// and none below 4.
     pub batch_sizes: Vec<usize>,
-    /// Rates, the same under every reduction; if empty, 19 rates around the optimizer's default, a
-    /// factor √2 apart, under mean, and under another reduction those that make the same updates.
+    /// Rates, the same under every reduction; if empty, 19 rates under mean around the optimizer's
+    /// default, a factor √2 apart, and for another reduction the rates that make the same updates.
     pub rates: Vec<f64>,
     /// Reductions.
     pub reductions: Vec<Reduction>,
     /// Seeds.
     pub seeds: Vec<u64>,
-    /// The loss on the test samples that runs are to reach; `None` for 1.2 times the lowest that
-    /// some rate of every batch size reaches with every seed.
+    /// The test loss that the runs should reach; `None` for 1.2 times the lowest that some rate of
+    /// every batch size reaches with every seed.
     pub goal: Option<f64>,
     /// Runs at a time.
     pub jobs: usize,
 }
 
 impl Default for SweepOptions {
-    /// The mean, five seeds, one run at a time, everything else chosen.
+    /// Returns the mean, five seeds and one run at a time; everything else is chosen automatically.
     fn default() -> Self {
         Self {
             batch_sizes: Vec::new(),
@@ -64,9 +64,9 @@ impl Default for SweepOptions {
     }
 }
 
-/// Most batch sizes that are chosen, and the smallest of them.
-const MOST_SIZES: usize = 9;
-const SMALLEST: usize = 4;
+/// Maximum number of chosen batch sizes, and the smallest of them.
+const MAX_SIZES: usize = 9;
+const MIN_SIZE: usize = 4;
 /// Chosen rates are a factor 2^(1/2) apart: this number of them below and above the centre.
 const BELOW: i32 = 8;
 const ABOVE: i32 = 10;
@@ -79,7 +79,7 @@ impl SweepOptions {
         self.check_count(sizes.len())?;
         let mut runs = Vec::new();
         for batch_size in sizes {
-            if batch_size * FEWEST_STEPS > samples {
+            if batch_size * MIN_STEPS > samples {
                 return Err(SweepError::LargeBatch { batch_size, samples });
             }
             for &reduction in &self.reductions {
@@ -114,12 +114,12 @@ impl SweepOptions {
         self.goal.map_or(Ok(()), |goal| positive("the goal", goal))
     }
 
-    /// Refuses lists whose product is absurd, before it is built.
+    /// Rejects lists that give too many runs, before the runs are created.
     fn check_count(&self, sizes: usize) -> Result<(), SweepError> {
         let (reductions, seeds) = (self.reductions.len(), self.seeds.len());
         let rates = if self.rates.is_empty() { (BELOW + ABOVE + 1) as usize } else { self.rates.len() };
         let runs = [sizes, reductions, rates, seeds].into_iter().fold(1, usize::saturating_mul);
-        if runs > MOST_RUNS {
+        if runs > MAX_RUNS {
             return Err(SweepError::TooManyRuns { sizes, reductions, rates, seeds });
         }
         Ok(())
@@ -129,8 +129,8 @@ impl SweepOptions {
         let mut sizes = self.batch_sizes.clone();
         if sizes.is_empty() {
             let largest = (samples / 8).max(1).ilog2();
-            sizes = (0..=largest).map(|power| 1 << power).filter(|size| *size >= SMALLEST).collect();
-            sizes.drain(..sizes.len().saturating_sub(MOST_SIZES));
+            sizes = (0..=largest).map(|power| 1 << power).filter(|size| *size >= MIN_SIZE).collect();
+            sizes.drain(..sizes.len().saturating_sub(MAX_SIZES));
             if sizes.is_empty() {
                 sizes.push(1);
             }
@@ -162,22 +162,24 @@ impl SweepOptions {
     }
 }
 
-/// Shards of a full batch.
+/// Returns the number of shards of a full batch.
 pub(super) fn shards(shards: Shards, batch_size: usize) -> usize {
     shards.count(batch_size).min(batch_size)
 }
 
-/// The power of two next to the default rate, less what momentum μ multiplies it by, 1/(1 − μ).
+/// Returns the power of two closest to the default rate, divided by the factor 1/(1 − μ) of
+/// momentum μ.
 fn centre(optimizer: &OptimizerOptions) -> f64 {
     let rate = optimizer.kind.default_rate() * (1.0 - optimizer.momentum.unwrap_or(0.0));
     2_f64.powf(rate.log2().round())
 }
 
-/// Most runs of a sweep: years of training for all but the smallest models, and little to hold.
-const MOST_RUNS: usize = 100_000;
+/// Maximum number of runs of a sweep: years of training for all but the smallest models, but little
+/// memory.
+const MAX_RUNS: usize = 100_000;
 
-/// Fewest steps of an epoch: with fewer, a curve says nothing about steps.
-const FEWEST_STEPS: usize = 4;
+/// Minimum number of steps per epoch: with fewer, a curve cannot measure steps.
+const MIN_STEPS: usize = 4;
 
 /// An error of a sweep.
 #[derive(Debug, Error)]
@@ -191,9 +193,9 @@ pub enum SweepError {
         /// Its content.
         found: String,
     },
-    /// The lists ask for more runs than a sweep holds.
+    /// The lists give more runs than a sweep may have.
     #[error(
-        "{sizes} batch sizes, {reductions} reductions, {rates} rates and {seeds} seeds are more than {MOST_RUNS} runs; shorten the lists"
+        "{sizes} batch sizes, {reductions} reductions, {rates} rates and {seeds} seeds are more than {MAX_RUNS} runs; shorten the lists"
     )]
     TooManyRuns {
         /// Batch sizes.
@@ -213,9 +215,9 @@ pub enum SweepError {
         /// The value.
         found: f64,
     },
-    /// A batch does not fit the data.
+    /// A batch is too large for the data.
     #[error(
-        "a batch of {batch_size} samples leaves fewer than {FEWEST_STEPS} steps an epoch of {samples} samples; lower the batch sizes"
+        "a batch of {batch_size} samples leaves fewer than {MIN_STEPS} steps per epoch of {samples} samples; lower the batch sizes"
     )]
     LargeBatch {
         /// Samples of the batch.
@@ -224,19 +226,19 @@ pub enum SweepError {
         samples: usize,
     },
     /// The log of a sweep cannot be read.
-    #[error("{}: {reason}; start the sweep anew with another -o", path.display())]
+    #[error("{}: {reason}; start a new sweep with another -o", path.display())]
     BadLog {
         /// The log.
         path: PathBuf,
-        /// Its fault, and where.
+        /// The fault and its position.
         reason: String,
     },
     /// The log of a sweep cannot be written.
-    #[error("cannot write {}: {source}; {}, then go on with --resume", path.display(), remedy(source))]
+    #[error("cannot write {}: {source}; {}, then continue with --resume", path.display(), remedy(source))]
     WriteLog {
         /// The log.
         path: PathBuf,
-        /// The error of the system.
+        /// The underlying I/O error.
         source: io::Error,
     },
     /// A run cannot be planned, or failed.
@@ -245,7 +247,7 @@ pub enum SweepError {
 }
 
 impl SweepError {
-    /// Returns whether no sweep can be made of what was asked for.
+    /// Returns whether the request itself is invalid.
     pub fn is_usage(&self) -> bool {
         match self {
             Self::BadList { .. }
@@ -271,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn chosen_rates_of_the_sum_make_the_updates_of_the_mean() {
+    fn chosen_rates_under_sum_make_the_updates_of_those_under_mean() {
         let options = SweepOptions::default();
         let rates = |reduction| options.rates_of(&Options::default(), reduction, 64).unwrap();
         let mean: Vec<f64> = rates(Reduction::Mean);
@@ -280,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_swept_is_refused() {
+    fn invalid_sweeps_are_rejected() {
         let runs = |options: SweepOptions| options.runs(&Options::default(), 100).map(|runs| runs.len());
         let some =
             SweepOptions { batch_sizes: vec![5, 10], rates: vec![0.1, 0.2], ..SweepOptions::default() };

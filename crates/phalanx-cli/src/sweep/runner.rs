@@ -1,4 +1,4 @@
-//! Several runs at once.
+//! Several runs at a time.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -24,10 +24,10 @@ pub struct Sweep<'a, M> {
 }
 
 impl<'a, M: Model> Sweep<'a, M> {
-    /// Checks everything that can be wrong with any run, before the first. `base` has the options
-    /// that all runs have in common; its threads, batch size, rate, reduction and seed are not
-    /// used, and the short last batch of an epoch is left out, so that a rate is the same under sum
-    /// and mean.
+    /// Checks the options of all runs before the first run. `base` has the options that all runs
+    /// have in common; its threads, batch size, rate, reduction and seed are ignored, and the short
+    /// last batch of an epoch is dropped, so that a rate has an exact equivalent under sum and
+    /// mean.
     ///
     /// # Errors
     ///
@@ -71,8 +71,8 @@ impl<M> Sweep<'_, M> {
         self.train.len()
     }
 
-    /// Returns a rate of a cell under mean and under sum; the same for rules that are free of the
-    /// gradient's scale.
+    /// Returns a rate of a cell under mean and under sum; they are equal for optimizers that do not
+    /// depend on the scale of the gradient.
     pub(super) fn rates(&self, cell: &Cell, rate: f64) -> (f64, f64) {
         if self.base.optimizer.kind.is_scale_free() {
             return (rate, rate);
@@ -89,17 +89,17 @@ impl<M> Sweep<'_, M> {
 }
 
 impl<M: Model> Sweep<'_, M> {
-    /// Does every run that has no record among `done`, several at once on a thread each, and hands
-    /// each record to `on_record` on the calling thread as it arrives. Returns all records in the
-    /// order of the runs; those that are missing were stopped.
+    /// Performs every run that has no record in `done`, several at a time on one thread each, and
+    /// passes each record to `on_record` on the calling thread as it arrives. Returns all records
+    /// in the order of the runs; runs that were stopped have none.
     ///
     /// # Errors
     ///
-    /// The first that a run ends with; the others are stopped then.
+    /// The first error of a run; the other runs are then stopped.
     ///
     /// # Panics
     ///
-    /// If a run does.
+    /// If a run panics.
     pub fn run(
         &self,
         done: &[SweepRecord],
@@ -145,7 +145,7 @@ impl<M: Model> Sweep<'_, M> {
         failed.map_or(Ok(records), Err)
     }
 
-    /// Does one run; returns `None` if it was stopped.
+    /// Performs one run; returns `None` if it was stopped.
     fn record(&self, run: &SweepRun, stop: &AtomicBool) -> Result<Option<SweepRecord>, SweepError> {
         let begun = Instant::now();
         let options = self.options_of(run);
@@ -169,14 +169,14 @@ impl<M: Model> Sweep<'_, M> {
         let finite = curve.iter().take_while(|point| point.loss.is_finite()).count();
         let end = curve.last().map_or(f64::NAN, |point| point.loss);
         curve.truncate(finite);
-        // A comparison that NaN does not pass.
+        // False if `end` is NaN.
         let learned = end < start;
         let diverged = outcome.reason == StopReason::Diverged || !learned;
         Ok(Some(SweepRecord { run: *run, diverged, secs: begun.elapsed().as_secs_f64(), curve }))
     }
 
-    /// Returns the gradient noise scale over the first steps of a run, measured in each; `None` if
-    /// these are too few to know it.
+    /// Returns the gradient noise scale over the first steps of a run, measured in each step;
+    /// `None` if there are too few steps to estimate it.
     pub(super) fn noise(&self, run: &SweepRun, steps: u64) -> Result<Option<NoiseEstimate>, SweepError> {
         let options = Options { length: Length::Steps(steps), noise_scale: Some(1), ..self.options_of(run) };
         let outcome = Trainer::new(self.model, self.train, options).run()?;
@@ -188,7 +188,8 @@ fn point(step: u64, test: &Score) -> CurvePoint {
     CurvePoint { step, loss: test.mean_loss(), accuracy: test.accuracy() }
 }
 
-/// Sample counts at which a run is scored grow by this factor, from this share of the samples on.
+/// Sample counts at which a run is scored grow by this factor, starting at this share of the
+/// samples.
 const GROWTH: f64 = 1.12;
 const FIRST_SHARE: f64 = 1.0 / 60.0;
 
@@ -206,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scores_grow_apart_and_end_with_the_last_step() {
+    fn scored_steps_grow_further_apart_and_end_with_the_last_step() {
         let steps = scored_steps(60_000, 16, 3750);
         assert_eq!((steps[0], *steps.last().unwrap()), (63, 3750));
         assert!(

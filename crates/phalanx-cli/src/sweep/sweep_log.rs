@@ -1,5 +1,4 @@
-//! The records of the runs of a sweep, and the file that has them all, from which a sweep is
-//! resumed.
+//! The records of the runs of a sweep, and the log of all records, from which a sweep is resumed.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -20,18 +19,18 @@ pub struct SweepRecord {
     pub diverged: bool,
     /// Wall time in seconds.
     pub secs: f64,
-    /// The score of the test samples, as long as it was finite.
+    /// The scores on the test samples, up to the first one that is NaN or infinite.
     pub curve: Vec<CurvePoint>,
 }
 
 /// A score during the run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CurvePoint {
-    /// Steps done.
+    /// Number of completed steps.
     pub step: u64,
     /// Mean loss of the test samples.
     pub loss: f64,
-    /// Share of the test samples whose class is predicted right, if they have classes.
+    /// Accuracy on the test samples, if they have classes.
     pub accuracy: Option<f64>,
 }
 
@@ -46,8 +45,8 @@ impl SweepRecord {
         self.curve.iter().map(|point| point.loss).min_by(f64::total_cmp)
     }
 
-    /// Returns the steps until the loss is at most `goal` for the first time, between two scores on
-    /// a straight line of ln(step) over the loss; `None` if it never is.
+    /// Returns the steps until the loss is at most `goal` for the first time, with ln(step)
+    /// interpolated linearly over the loss between two scores; `None` if it never is.
     pub fn steps_to(&self, goal: f64) -> Option<f64> {
         let index = self.curve.iter().position(|point| point.loss <= goal)?;
         let after = &self.curve[index];
@@ -60,8 +59,8 @@ impl SweepRecord {
     }
 }
 
-/// Returns records as CSV for other programs: a line for each run, with its end and the steps to
-/// the goal.
+/// Returns records as CSV for other programs: one line per run, with its final scores and the steps
+/// to the goal.
 pub fn csv(records: &[SweepRecord], goal: Option<f64>) -> String {
     let mut text =
         "reduction,batch_size,rate,seed,diverged,steps,test_loss,test_accuracy,steps_to_goal,secs\n"
@@ -82,12 +81,12 @@ pub fn csv(records: &[SweepRecord], goal: Option<f64>) -> String {
             number(goal.and_then(|goal| record.steps_to(goal))),
             record.secs.to_string(),
         ];
-        writeln!(text, "{}", fields.join(",")).expect("a string takes what is written to it");
+        writeln!(text, "{}", fields.join(",")).expect("writing to a string cannot fail");
     }
     text
 }
 
-/// A file of records, each of which is written as a whole once [`append`](Self::append) returns.
+/// A file of records, each of which is completely written when [`append`](Self::append) returns.
 #[derive(Debug)]
 pub struct SweepLog {
     path: PathBuf,
@@ -95,12 +94,13 @@ pub struct SweepLog {
 }
 
 impl SweepLog {
-    /// Opens the log, or begins it, and returns the records that it has. A last line that was cut
-    /// off while it was written is removed: its run is to be done again.
+    /// Opens or creates the log, and returns its records. A last line that is incomplete, because
+    /// the program was stopped while it wrote the line, is removed; its run has to be repeated.
     ///
     /// # Errors
     ///
-    /// [`SweepError::BadLog`] if a line is no record, with its number; [`SweepError::WriteLog`].
+    /// [`SweepError::BadLog`] with the number of a line that is not a record;
+    /// [`SweepError::WriteLog`].
     pub fn open(path: &Path) -> Result<(Self, Vec<SweepRecord>), SweepError> {
         let path = path.to_owned();
         let text = match fs::read_to_string(&path) {
@@ -127,7 +127,7 @@ impl SweepLog {
     ///
     /// [`SweepError::WriteLog`].
     pub fn append(&mut self, record: &SweepRecord) -> Result<(), SweepError> {
-        let line = serde_json::to_string(record).expect("records are plain data") + "\n";
+        let line = serde_json::to_string(record).expect("a record can always be serialized") + "\n";
         let written = self.file.write_all(line.as_bytes());
         written.map_err(|source| SweepError::WriteLog { path: self.path.clone(), source })
     }
@@ -136,7 +136,7 @@ impl SweepLog {
 fn records(text: &str) -> Result<Vec<SweepRecord>, String> {
     let record = |(index, line)| {
         serde_json::from_str(line)
-            .map_err(|error| format!("line {} is no record of a sweep: {error}", index + 1))
+            .map_err(|error| format!("line {} is not a record of a sweep: {error}", index + 1))
     };
     text.lines().enumerate().map(record).collect()
 }
@@ -165,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_back_as_it_was_written() {
+    fn a_record_is_read_back_unchanged() {
         let record = record(&[2.0, 0.1]);
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<SweepRecord>(&text).unwrap(), record);
     }
 
     #[test]
-    fn a_line_of_the_csv_has_the_cell_the_seed_and_the_end_of_the_run() {
+    fn a_line_of_the_csv_has_the_cell_the_seed_and_the_final_scores() {
         let point = |step, loss| CurvePoint { step, loss, accuracy: None };
         let cell = Cell { reduction: Reduction::Mean, batch_size: 64, rate: 0.1 };
         let curve = vec![point(10, 1.0), point(20, 0.5)];
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_back_and_a_line_cut_off_is_taken_away() {
+    fn records_are_read_back_and_an_incomplete_line_is_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("runs.jsonl");
         let (mut log, none) = SweepLog::open(&path).unwrap();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_record_is_told_with_its_number() {
+    fn a_line_that_is_not_a_record_is_reported_with_its_number() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("runs.jsonl");
         SweepLog::open(&path).unwrap().0.append(&of_seed(1)).unwrap();

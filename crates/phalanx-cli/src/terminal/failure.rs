@@ -9,7 +9,7 @@ use phalanx::train::TrainError;
 use crate::bench::BenchError;
 use crate::sweep::SweepError;
 
-/// An error with the exit code it leads to.
+/// An error with its exit code.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
@@ -24,7 +24,8 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
-    /// The user asked for something that does not exist or does not go together: exit code 2, as clap's own.
+    /// Returns a failure with exit code 2, as for clap's own errors: the user requested something
+    /// that does not exist, or options that are incompatible.
     pub fn usage(text: String) -> Self {
         Self { code: 2, error: anyhow::Error::msg(text) }
     }
@@ -35,7 +36,7 @@ impl Failure {
     }
 }
 
-/// Exit code 2 if the error is about what the user asked for, and 1 otherwise.
+/// Exit code 2 if the error is about the usage of the program, and 1 otherwise.
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
@@ -50,7 +51,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-/// A [`Failure`] by wrong usage, of a text with arguments.
+/// Returns a [`Failure`] for wrong usage, with a formatted message.
 macro_rules! usage {
     ($($text:tt)+) => {
         $crate::terminal::failure::Failure::usage(format!($($text)+))

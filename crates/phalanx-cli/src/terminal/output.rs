@@ -1,4 +1,5 @@
-//! The two streams of the program: results to stdout, everything else to stderr; and checks of the files that results go to.
+//! The two output streams of the program: results on stdout, everything else on stderr; and checks
+//! of output files.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
@@ -15,18 +16,19 @@ use super::failure::{Failure, usage};
 use super::launcher;
 use crate::text::TextTable;
 
-/// True if stderr has a JSON object a line, and stdout one alone.
+/// True if each line on stderr, and the whole of stdout, is a JSON object.
 static JSON: AtomicBool = AtomicBool::new(false);
-/// True if stderr has errors only.
+/// True if only errors are printed on stderr.
 static QUIET: AtomicBool = AtomicBool::new(false);
 
-/// Sets what is written to both streams from now on. Of several processes, only the first writes more than errors.
+/// Sets what is written to both streams from now on. Of several processes, all but the first write
+/// errors only.
 pub fn configure(is_json: bool, is_quiet: bool) {
     JSON.store(is_json, Ordering::Relaxed);
     QUIET.store(is_quiet || launcher::is_follower(), Ordering::Relaxed);
 }
 
-/// Writes results to stdout. A reader that has gone away (`| head`) wants no more of them, which is no failure.
+/// Writes results to stdout. A closed pipe (`| head`) is not an error.
 pub fn results(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     match write(&mut out).and_then(|()| out.flush()) {
@@ -37,7 +39,7 @@ pub fn results(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(
     }
 }
 
-/// Returns text for stdout that stands out where colours are wanted.
+/// Returns text for stdout in bold, if colours are enabled.
 pub fn bold(text: &str) -> String {
     match AutoStream::choice(&io::stdout()) {
         ColorChoice::Never => text.to_owned(),
@@ -45,28 +47,29 @@ pub fn bold(text: &str) -> String {
     }
 }
 
-/// Reports something on stderr. That nobody can read it is no reason to stop.
+/// Prints a message on stderr. A failure to write it is ignored.
 pub fn info(text: impl Display) {
     message("info", Style::new(), &text.to_string());
 }
 
-/// Reports something that may be unexpected.
+/// Prints a warning.
 pub fn warn(text: impl Display) {
     message("warning", AnsiColor::Yellow.on_default().bold(), &text.to_string());
 }
 
-/// Reports an error.
+/// Prints an error.
 pub fn error(text: impl Display) {
     message("error", AnsiColor::Red.on_default().bold(), &launcher::marked(text));
 }
 
-/// Reports a failure in one line, and returns its exit code. Errors name their causes themselves.
+/// Prints a failure in one line and returns its exit code. The texts of errors include their
+/// causes.
 pub fn fail(failure: &Failure) -> ExitCode {
     error(failure);
     ExitCode::from(failure.code())
 }
 
-/// Sets when to print in colour.
+/// Sets the use of colour.
 pub fn set_color(choice: clap::ColorChoice) {
     let choice = match choice {
         clap::ColorChoice::Auto => ColorChoice::Auto,
@@ -76,12 +79,12 @@ pub fn set_color(choice: clap::ColorChoice) {
     choice.write_global();
 }
 
-/// Returns whether results are to be one JSON object.
+/// Returns whether results are printed as one JSON object.
 pub fn is_json() -> bool {
     JSON.load(Ordering::Relaxed)
 }
 
-/// Reports what will be done.
+/// Prints the plan of a run.
 pub fn plan(plan: &TextTable) {
     if is_json() {
         let fields = plan.rows().map(|(name, value)| (name.replace(' ', "_"), value));
@@ -105,14 +108,15 @@ fn message(level: &str, style: Style, text: &str) {
     }
 }
 
-/// Writes an object of texts, its kind first.
+/// Writes a JSON object of texts, its kind first.
 fn event<'a>(kind: &'a str, fields: impl Iterator<Item = (&'a str, &'a str)>) {
     let fields = [("event", kind)].into_iter().chain(fields);
     let fields = fields.map(|(name, value)| format!("{}:{}", Value::from(name), Value::from(value)));
     write_line(format!("{{{}}}", fields.collect::<Vec<_>>().join(",")));
 }
 
-/// Writes a line to stderr, without its colours where they are not wanted: in one go, as other processes may write there too.
+/// Writes a line to stderr, without its colours if they are disabled. The line is written in one
+/// call, because other processes may write there too.
 fn write_line(text: impl Display) {
     let text = text.to_string();
     let mut line = AutoStream::new(Vec::new(), AutoStream::choice(&io::stderr()));
@@ -124,7 +128,7 @@ fn painted(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Refuses a file that cannot be written, beforehand: after minutes of measuring it would be too late.
+/// Checks that a file can be written, before minutes of measuring and not after.
 pub fn check_folder(path: &Path) -> Result<(), Failure> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -132,11 +136,11 @@ pub fn check_folder(path: &Path) -> Result<(), Failure> {
     };
     let name = path.display();
     if path.as_os_str().is_empty() {
-        return Err(usage!("a file without a name cannot be written; give a file, or - for stdout"));
+        return Err(usage!("the name of the output file is empty; give a file, or - for stdout"));
     }
     if !folder.is_dir() {
         return Err(
-            anyhow!("cannot write {name}: there is no folder {}; make it first", folder.display()).into()
+            anyhow!("cannot write {name}: there is no folder {}; create it first", folder.display()).into()
         );
     }
     if path.is_dir() {
@@ -145,7 +149,7 @@ pub fn check_folder(path: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Returns whether both names are of one file that is there.
+/// Returns whether both names refer to the same existing file.
 pub fn is_same_file(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }

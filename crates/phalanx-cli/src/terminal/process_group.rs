@@ -1,6 +1,7 @@
-//! The processes of an MPI job, if `mpirun` or its like has started this one as one of several.
+//! The processes of an MPI job, if a launcher such as `mpirun` has started several.
 //!
-//! Process 0 reports, logs and saves; the others compute, and print nothing unless something fails. A process that fails ends the whole job.
+//! Process 0 reports, logs and saves; the others only compute, and print nothing except errors. A
+//! process that fails ends the whole job.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use phalanx::collective::{Op, Wire};
 use super::failure::{Failure, usage};
 use super::launcher::started;
 
-/// This process among those of a job; a program started by itself is the only one.
+/// The processes of a job, as seen from this one; without a launcher it is the only one.
 pub struct ProcessGroup {
     #[cfg(feature = "mpi")]
     wire: Option<phalanx::collective::MpiWire>,
@@ -18,11 +19,11 @@ pub struct ProcessGroup {
 
 #[cfg(not(feature = "mpi"))]
 impl ProcessGroup {
-    /// Returns the only process; it is an error if others were started, too.
+    /// Returns a group with a single process; fails if others were started too.
     pub fn join(_timeout: Option<Duration>) -> Result<Self, Failure> {
         match started() {
             size if size > 1 => Err(usage!(
-                "{size} processes were started together, but this program is built without MPI, so that each would train by itself; build \
+                "{size} processes were started together, but this program is built without MPI, so each of them would train alone; build \
                  it with cargo build --release -p phalanx-cli --features mpi"
             )),
             _ => Ok(Self {}),
@@ -45,7 +46,7 @@ impl ProcessGroup {
 
 #[cfg(feature = "mpi")]
 impl ProcessGroup {
-    /// Joins the job, if there is one of several processes, and waits so long for them.
+    /// Joins the job if it has several processes, and waits up to `timeout` for them.
     pub fn join(timeout: Option<Duration>) -> Result<Self, Failure> {
         let size = started();
         if size == 1 {
@@ -56,12 +57,12 @@ impl ProcessGroup {
         };
         let joined = leave_after(timeout, size);
         let mut wire = phalanx::collective::MpiWire::join(give_up)?;
-        // Nobody receives it without a timeout.
+        // Without a timeout there is no receiver.
         let _ = joined.send(());
         wire.set_timeout(timeout);
         if wire.processes() != size {
             return Err(usage!(
-                "{size} processes were started together, but MPI knows of {}: this program is built for another MPI than that of the launcher \
+                "{size} processes were started together, but MPI reports {}: this program is built with another MPI than the launcher's \
                  (with srun, see --mpi)",
                 wire.processes()
             ));
@@ -81,7 +82,8 @@ impl ProcessGroup {
         self.wire.as_mut()
     }
 
-    /// Ends the command: in peace once all processes have, or all of them at once if it failed here.
+    /// Ends the command: normally once all processes have ended, or by aborting all of them if it
+    /// failed here.
     pub fn end(self, ended: Result<ExitCode, Failure>) -> Result<ExitCode, Failure> {
         match (self.wire, ended) {
             (Some(wire), Err(failure)) => {
@@ -98,7 +100,8 @@ impl ProcessGroup {
     }
 }
 
-/// Ends this process, and so the job, unless something is sent in time: MPI itself waits without limit for processes that do not start.
+/// Ends this process, and with it the job, unless a message is sent in time: MPI itself waits
+/// forever for processes that do not start.
 #[cfg(feature = "mpi")]
 fn leave_after(timeout: Option<Duration>, size: usize) -> std::sync::mpsc::Sender<()> {
     use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -107,7 +110,7 @@ fn leave_after(timeout: Option<Duration>, size: usize) -> std::sync::mpsc::Sende
         std::thread::spawn(move || {
             if receiver.recv_timeout(timeout) == Err(RecvTimeoutError::Timeout) {
                 super::output::error(format!(
-                    "waited {timeout:?}, but not all of the {size} processes have started; find what holds them up or set a longer timeout"
+                    "waited {timeout:?}, but not all of the {size} processes have started; find the cause or set a longer timeout"
                 ));
                 std::process::exit(1);
             }
@@ -122,7 +125,7 @@ impl ProcessGroup {
         self.wire().is_none_or(|wire| wire.process() == 0)
     }
 
-    /// Checks that all processes are about to do the same.
+    /// Checks that all processes are about to do the same thing.
     pub fn agree(&mut self, what: &str) -> Result<(), Failure> {
         let Some(wire) = self.wire() else { return Ok(()) };
         let mut sums = [u64::from(crc32c::crc32c(what.as_bytes())); 2];
@@ -132,7 +135,8 @@ impl ProcessGroup {
             return Ok(());
         }
         Err(anyhow::anyhow!(
-            "the processes find different things to do, here: {what}; is the output folder, or the run, in a folder that all hosts see?"
+            "the processes disagree about what to do; in this process: {what}; check that the output folder, or the run, is in a folder \
+             that all hosts share"
         )
         .into())
     }

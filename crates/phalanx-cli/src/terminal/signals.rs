@@ -1,15 +1,15 @@
-//! Signals: which of them end a run, and which must not.
+//! Handling of signals: those that end a run, and those that must not.
 //!
-//! | signal | what it does |
+//! | signal | effect |
 //! |---|---|
-//! | SIGINT, SIGTERM | ends the run after its step; a second one of the same kind ends the program at once |
-//! | SIGHUP | ends the run after its step, unless it was ignored when the program started, as under `nohup`. A terminal that is closed may send several, so that a second one changes nothing |
-//! | SIGXCPU | ends the run after its step: the system sends it every second once the limit on processor time is reached, and kills the program a little later |
-//! | SIGXFSZ | makes the write fail that would exceed the limit on file sizes, with an error that names the file |
+//! | SIGINT, SIGTERM | ends the run after the current step; a second one of the same kind ends the program at once |
+//! | SIGHUP | ends the run after the current step, unless it was ignored when the program started, as under `nohup`. A terminal that is closed may send several, so a second one has no effect |
+//! | SIGXCPU | ends the run after the current step: the system sends it every second once the limit on processor time is reached, and kills the program a little later |
+//! | SIGXFSZ | a write that would exceed the limit on file sizes fails, with an error that names the file |
 //! | SIGPIPE | ignored by Rust's runtime: a write to a pipe without a reader fails |
-//! | SIGQUIT and all others | what the system does by default: they end the program at once |
+//! | SIGQUIT and all others | the system's default: they end the program at once |
 
-#![allow(unsafe_code)] // No safe function returns what was set for a signal when the program started.
+#![allow(unsafe_code)] // No safe function returns the disposition of a signal at program start.
 
 use std::io;
 use std::process::ExitCode;
@@ -21,7 +21,7 @@ use signal_hook::consts::{SIGHUP, SIGXCPU, SIGXFSZ};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// Knows whether somebody wants the program to stop.
+/// Records the signals that ask the program to stop.
 pub struct Signals {
     pub stop: Arc<AtomicBool>,
     last: Arc<AtomicUsize>,
@@ -32,10 +32,10 @@ impl Signals {
     pub fn register() -> io::Result<Self> {
         let signals = Self { stop: Arc::default(), last: Arc::default() };
         for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag down, and raises it.
-            let came = Arc::new(AtomicBool::new(false));
-            flag::register_conditional_shutdown(signal, exit_code(signal).into(), Arc::clone(&came))?;
-            flag::register(signal, came)?;
+            // In this order: on the first signal the flag is still false, and is set afterwards.
+            let received = Arc::new(AtomicBool::new(false));
+            flag::register_conditional_shutdown(signal, exit_code(signal).into(), Arc::clone(&received))?;
+            flag::register(signal, received)?;
             signals.stop_on(signal)?;
         }
         #[cfg(unix)]
@@ -54,7 +54,8 @@ impl Signals {
         Ok(())
     }
 
-    /// The exit code that names the signal, 128 + n; that of SIGTERM if another process of a job received it.
+    /// Returns the exit code of the signal, 128 + n, or that of SIGTERM if another process of the
+    /// job received it.
     pub fn exit_code(&self, has_others: bool) -> ExitCode {
         match self.last.load(Ordering::Relaxed) {
             0 if has_others => ExitCode::from(exit_code(SIGTERM)),
@@ -64,10 +65,11 @@ impl Signals {
     }
 }
 
-/// Makes a write fail that would exceed the limit on file sizes, where the program would otherwise be killed with a temporary file left.
+/// Lets a write that would exceed the limit on file sizes fail. By default the program would be
+/// killed, and would leave a temporary file.
 pub fn let_large_writes_fail() -> io::Result<()> {
     #[cfg(unix)]
-    // With any handler, the write fails; it has nothing to do.
+    // The write fails if there is any handler; this one does nothing else.
     flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     Ok(())
 }
@@ -76,7 +78,8 @@ pub fn let_large_writes_fail() -> io::Result<()> {
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> io::Result<bool> {
     let mut action = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: a null pointer changes nothing, and what is set now is written where there is room for it.
+    // SAFETY: with a null pointer nothing is changed, and the current action is written to a buffer
+    // of its type.
     if unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }

@@ -1,4 +1,4 @@
-//! Files of flags that were damaged are read or refused, and never bring the program down.
+//! Damaged files of flags are parsed or rejected; they never crash the program.
 
 #[path = "../../../../../tests/fuzz/hunt.rs"]
 mod hunt;
@@ -39,7 +39,7 @@ const WORDS: [&str; 18] = [
 ];
 
 #[test]
-fn no_mutant_of_a_file_of_flags_brings_it_down() {
+fn no_mutant_of_a_file_of_flags_crashes_the_parser() {
     let corpus = CORPUS.map(|text| text.as_bytes().to_vec());
     let folder = folder();
     let file = folder.path().join("run.toml");

@@ -19,34 +19,29 @@ use crate::terminal::failure::Failure;
 use crate::terminal::process_group::ProcessGroup;
 use crate::text::TextTable;
 
-/// Measure the all-reduce on several thread counts and lens
+/// Measure the all-reduce for several thread counts and vector lengths
 ///
-/// Each thread brings a vector of len elements, and all of them hold the reduced vector afterwards, in place. Beside it
-/// stand a copy, the serial reference that defines the operation, and rayon's fold and reduce of the same vectors. Under
-/// mpirun it is each process that brings a vector, and beside it stands MPI_Allreduce of the same vectors.
+/// Each thread contributes a vector, and afterwards every thread has the reduced vector, in place.
+/// It is compared with a copy, with the serial reference that defines the operation, and with
+/// rayon's fold and reduce of the same vectors. Under mpirun, each process contributes a vector,
+/// and the comparison is with MPI_Allreduce of the same vectors.
 #[derive(Args)]
-#[command(
-    after_help = "Columns: median and least time of a call, from the moment the last of n threads makes it until the \
-last has the result, on fresh input each time; GB/s is the algorithm bandwidth, the bytes of one vector over the median \
-time; moved GB/s is 2 n times that, as each of n vectors is read and written once (one thread has nothing to move); copied \
-GB/s is the same for n threads that copy a vector each, measured in turn with the calls, from 64 KiB on; of copy compares \
-these two; wrong counts elements that are not exactly what they must be, over all calls and threads. Serial and rayon are \
-median times; rayon gives one vector, not one a thread. 1 GB is 10^9 bytes."
-)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{COLUMNS}\n\n{EXAMPLES}"))]
 pub struct AllReduceFlags {
     /// Thread counts, such as 1,2,4 or 1,auto [default: 1, 2, 4 ... and all cores]
     #[arg(short, long, value_name = "N,N...", value_parser = auto::<usize>, value_delimiter = ',')]
     threads: Vec<Auto<usize>>,
-    /// Elements of a vector: numbers such as 1000, 64K (2^10) or 16M (2^20), and ranges 1..16M in steps of 4 times
-    #[arg(long = "lens", value_name = "LENS", default_value = "1..16M")]
+    /// Vector lengths: numbers such as 1000, 64K (2^10) or 16M (2^20), and ranges such as 1..16M,
+    /// in which each length is 4 times the previous one
+    #[arg(long, alias = "lens", value_name = "LENGTHS", default_value = "1..16M")]
     lengths: Lengths,
-    /// What the elements are combined by: sum, mean, min, max or product
+    /// Operation that combines the elements: sum, mean, min, max or product
     #[arg(long, value_name = "OP", default_value = "sum", value_parser = op(), hide_possible_values = true)]
     op: Op,
     /// Type of the elements: f32, f64, i32, i64, u32 or u64
     #[arg(long = "type", value_name = "TYPE", default_value = "f32", value_parser = element(), hide_possible_values = true)]
     element: ElementType,
-    /// Calls to time [default: 10 to 1000, fewer for longer vectors]
+    /// Number of measured calls [default: 10 to 1000, fewer for longer vectors]
     #[arg(long, value_name = "N")]
     takes: Option<usize>,
     #[command(flatten)]
@@ -54,10 +49,22 @@ pub struct AllReduceFlags {
     /// Print errors only
     #[arg(long, help_heading = "Results")]
     quiet: bool,
-    /// Show no progress while measuring
+    /// Do not show progress while measuring
     #[arg(long, help_heading = "Results")]
     no_progress: bool,
 }
+
+const COLUMNS: &str = "Columns: median and least time of a call, from the moment when the last of n threads makes it until the last one \
+has the result, with fresh input each time; GB/s is the algorithm bandwidth, the bytes of one vector divided by the median time; moved \
+GB/s is 2 n times that, because each of n vectors is read and written once (one thread moves nothing); copied GB/s is the same for n \
+threads that copy a vector each, measured in alternation with the calls, from 64 KiB on; of copy is the ratio of these two; wrong is the \
+number of elements that are not exactly correct, over all calls and threads. Serial and rayon are median times; rayon produces one \
+vector in total, not one per thread. 1 GB is 10^9 bytes.";
+
+const EXAMPLES: &str = "Examples:
+  phalanx bench all-reduce
+  phalanx bench all-reduce --threads 1,auto --lengths 1M,16M
+  phalanx bench all-reduce --op max --type i64 --json results.json";
 
 const OPS: [Op; 5] = [Op::Sum, Op::Mean, Op::Min, Op::Max, Op::Product];
 
@@ -69,18 +76,19 @@ fn element() -> Choices<ElementType> {
     Choices::new(ElementType::ALL.map(|element| element.to_string()), |text| named(text, &ElementType::ALL))
 }
 
-/// Returns the value of that name.
+/// Returns the value with this name.
 fn named<T: Copy + ToString>(text: &str, all: &[T]) -> Result<T, String> {
     let names: Vec<String> = all.iter().map(ToString::to_string).collect();
     let found = names.iter().position(|name| name == text);
     found.map(|index| all[index]).ok_or_else(|| format!("expected one of {}", names.join(", ")))
 }
 
-/// Lengths of vectors: `1000`, `64K`, `16M`, or `1..16M` for 1, 4, 16 ... up to 16M; several with commas between.
+/// Vector lengths: `1000`, `64K`, `16M`, or `1..16M` for 1, 4, 16 ... up to 16M; several are
+/// separated by commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Lengths(Vec<usize>);
 
-/// Within a range each length is this many times the one before.
+/// The ratio of consecutive lengths within a range.
 const FACTOR: usize = 4;
 
 impl FromStr for Lengths {
@@ -97,7 +105,7 @@ impl FromStr for Lengths {
 
 fn range(from: usize, to: usize) -> Result<Vec<usize>, String> {
     if from > to {
-        return Err(format!("the range {from}..{to} is empty; put the smaller len first"));
+        return Err(format!("the range {from}..{to} is empty; put the smaller length first"));
     }
     let next = |length: &usize| length.checked_mul(FACTOR).filter(|next| *next <= to);
     Ok(std::iter::successors(Some(from), next).collect())
@@ -112,10 +120,10 @@ fn length(text: &str) -> Result<usize, String> {
     };
     let length = digits.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
     match length {
-        Some(0) => Err("a vector of 0 elements has nothing to reduce; give lens of at least 1".to_owned()),
+        Some(0) => Err("a vector of 0 elements has nothing to reduce; give lengths of at least 1".to_owned()),
         Some(length) => Ok(length),
         None => Err(format!(
-            "'{text}' is not a len; expected a number such as 1000, 64K or 16M, or a range 1..16M"
+            "'{text}' is not a length; expected a number such as 1000, 64K or 16M, or a range such as 1..16M"
         )),
     }
 }
@@ -133,7 +141,7 @@ fn measure(flags: &AllReduceFlags, group: &mut ProcessGroup) -> Result<ExitCode,
     let verbosity = Verbosity::new(flags.quiet, flags.no_progress);
     let options = AllReduceOptions {
         threads: thread_counts(&flags.threads)?,
-        lens: flags.lengths.0.clone(),
+        lengths: flags.lengths.0.clone(),
         op: flags.op,
         element: flags.element,
         takes: flags.takes,
@@ -142,7 +150,7 @@ fn measure(flags: &AllReduceFlags, group: &mut ProcessGroup) -> Result<ExitCode,
     if let Some(wire) = group.mpi() {
         if !flags.threads.is_empty() {
             return Err(crate::terminal::failure::usage!(
-                "under mpirun each process brings a vector, whatever its threads; drop --threads",
+                "under mpirun each process contributes one vector, regardless of its threads; drop --threads",
             ));
         }
         return processes::measure(&options, wire, &flags.output, verbosity);
@@ -166,7 +174,7 @@ fn table(report: &AllReduceReport) -> String {
         .load_average
         .map_or_else(String::new, |load| format!(", load average {load:.2} before"));
     let mut grid = TextTable::of_numbers(
-        "threads, len, median µs, least µs, GB/s, moved GB/s, copied GB/s, of copy, wrong, serial µs, rayon µs",
+        "threads, length, median µs, least µs, GB/s, moved GB/s, copied GB/s, of copy, wrong, serial µs, rayon µs",
     );
     for point in &report.points {
         grid.cells(vec![
@@ -186,7 +194,7 @@ fn table(report: &AllReduceReport) -> String {
     format!("all-reduce: {op} of {element}, in place, on {cores}{load}\n\n{grid}")
 }
 
-/// The CSV file.
+/// Returns the text of the CSV file.
 fn lines(report: &AllReduceReport) -> String {
     let header = "threads,len,len_bytes,takes,median_secs,min_secs,algorithm_bytes_per_sec,moved_bytes_per_sec,\
                   copied_bytes_per_sec,share_of_copy,wrong,reference_secs,rayon_secs";
@@ -202,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_takes_steps_of_four() {
+    fn the_lengths_of_a_range_grow_by_a_factor_of_four() {
         assert_eq!(lengths("1..300"), [1, 4, 16, 64, 256]);
         assert_eq!(lengths("1..16M").len(), 13);
         assert_eq!(lengths("1..16M").last(), Some(&(1 << 24)));
@@ -210,17 +218,17 @@ mod tests {
     }
 
     #[test]
-    fn lists_ranges_and_units_mix() {
+    fn lists_ranges_and_units_can_be_combined() {
         assert_eq!(lengths("7, 2K,3m,1..4"), [7, 2048, 3 << 20, 1, 4]);
     }
 
     #[test]
-    fn a_range_up_to_the_last_number_there_is_ends() {
+    fn a_range_up_to_the_largest_number_ends() {
         assert_eq!(lengths(&format!("1..{}", usize::MAX)).len(), usize::BITS as usize / 2);
     }
 
     #[test]
-    fn what_is_no_length_is_refused() {
+    fn invalid_lengths_are_rejected() {
         for text in ["", "x", "-1", "1.5", "0", "16G", "K", "1..", "..4", "8..4", "1,,2", "99999999999999M"] {
             assert!(text.parse::<Lengths>().is_err(), "{text}");
         }

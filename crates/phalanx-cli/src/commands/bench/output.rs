@@ -1,4 +1,4 @@
-//! The parts that both measurements share: files of results, verbosity, and lists of thread counts.
+//! Code shared by both measurements: result files, verbosity, and lists of thread counts.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -20,16 +20,18 @@ use crate::terminal::output::{self, check_folder};
 /// Results for other programs
 #[derive(Args, Debug)]
 pub struct OutputFlags {
-    /// Write everything that was measured as JSON; a file that is there is replaced; - for stdout, instead of the table
+    /// Write all measurements as JSON to this file, which is replaced, or to stdout with -, instead
+    /// of the table
     #[arg(long, value_name = "FILE|-", help_heading = "Results")]
     pub json: Option<OutputFile>,
-    /// Write a line for each line of the table as CSV; - for stdout, instead of the table
+    /// Write the rows of the table as CSV to this file, which is replaced, or to stdout with -,
+    /// instead of the table
     #[arg(long, value_name = "FILE|-", help_heading = "Results")]
     pub csv: Option<OutputFile>,
 }
 
 impl OutputFlags {
-    /// Refuses what could not be written, before anything is measured; `also` is one more file.
+    /// Checks before the measurement that all files can be written; `also` is one more file.
     pub fn check(&self, also: Option<&Path>) -> Result<(), Failure> {
         let both = [&self.json, &self.csv].map(|target| target == &Some(OutputFile::Stdout));
         if both == [true, true] {
@@ -41,13 +43,14 @@ impl OutputFlags {
             check_folder(path)?;
             if files[..index].contains(path) {
                 let name = path.display();
-                return Err(usage!("two results are to be written to {name}; give each its own file"));
+                return Err(usage!("two results would be written to {name}; give each its own file"));
             }
         }
         Ok(())
     }
 
-    /// Writes what is asked for; the table, unless stdout is taken or nothing but errors is to be said.
+    /// Writes the requested files, and prints the table unless stdout is used for one of them or
+    /// the program is quiet.
     pub fn write(
         &self,
         report: &impl Serialize,
@@ -82,7 +85,7 @@ fn put(target: &OutputFile, text: &str) -> Result<(), Failure> {
     }
 }
 
-/// The JSON file.
+/// The content of the JSON file.
 #[derive(Serialize)]
 struct Document<'a, R> {
     version: &'static str,
@@ -92,7 +95,7 @@ struct Document<'a, R> {
     report: &'a R,
 }
 
-/// The messages on stderr.
+/// The kinds of messages to print on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     Errors,
@@ -122,7 +125,7 @@ impl Verbosity {
     }
 }
 
-/// Four digits that count, or all before the point.
+/// Formats a time in µs with two decimals, or as a whole number from 100 on.
 pub fn micros(secs: f64) -> String {
     let micros = 1e6 * secs;
     if micros >= 100.0 { grouped(micros) } else { format!("{micros:.2}") }
@@ -132,35 +135,33 @@ pub fn gigabytes(bytes: f64) -> String {
     format!("{:.2}", bytes / 1e9)
 }
 
-/// Reports elements that are wrong, and returns the exit code.
+/// Reports wrong elements, and returns the exit code.
 pub fn wrong(elements: u64) -> ExitCode {
     match elements {
         0 => ExitCode::SUCCESS,
         wrong => {
-            output::error(format!(
-                "{wrong} elements are wrong; this is a fault of Phalanx, please report it"
-            ));
+            output::error(format!("{wrong} elements are wrong; this is a bug in Phalanx, please report it"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// Writes a value rounded to a whole number as the program writes every count: 9610, 1,234,567.
+/// Formats a value, rounded to a whole number, like all counts: 9610, 1,234,567.
 pub fn grouped(value: f64) -> String {
     numbers::grouped(value.round() as u64)
 }
 
-/// Writes a share: 0.873 as 87 %.
+/// Formats a fraction: 0.873 as 87 %.
 pub fn percent(share: f64) -> String {
     format!("{:.0} %", 100.0 * share)
 }
 
-/// Writes a value, or a dash if there is none.
+/// Formats a value, or returns a dash without one.
 pub fn or_dash<T>(value: Option<T>, text: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| "-".to_owned(), text)
 }
 
-/// Returns rows as CSV: of each the fields that the header names. No cell needs quotes.
+/// Formats rows as CSV, with the fields in the header. No cell needs quotes.
 pub fn csv(header: &str, rows: impl Iterator<Item = Value>) -> String {
     let cell = |value: &Value| match value {
         Value::Null => String::new(),
@@ -174,7 +175,7 @@ pub fn csv(header: &str, rows: impl Iterator<Item = Value>) -> String {
     [header.to_owned()].into_iter().chain(rows.map(line)).map(|line| line + "\n").collect()
 }
 
-/// Returns the thread counts of a list; without one 1, 2, 4 ... and all cores.
+/// Returns the thread counts of a list, or 1, 2, 4 ... and all cores if it is empty.
 pub fn thread_counts(list: &[Auto<usize>]) -> Result<Vec<usize>, Failure> {
     match list {
         [] => Ok(doubling(settings::threads(None)?)),
@@ -182,7 +183,7 @@ pub fn thread_counts(list: &[Auto<usize>]) -> Result<Vec<usize>, Failure> {
     }
 }
 
-/// 1, 2, 4 ... below `cores`, then `cores`.
+/// Returns 1, 2, 4 ... below `cores`, then `cores`.
 fn doubling(cores: usize) -> Vec<usize> {
     let powers = (0..).map(|power| 1 << power).take_while(|count| *count < cores);
     powers.chain([cores]).collect()
@@ -195,7 +196,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_cores_are_a_thread_count_too() {
+    fn auto_is_the_number_of_cores() {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         assert_eq!(thread_counts(&[Auto::Given(3), Auto::Auto]).unwrap(), [3, cores]);
         assert_eq!(thread_counts(&[]).unwrap().last(), Some(&cores));
@@ -207,12 +208,12 @@ mod tests {
     }
 
     #[test]
-    fn values_are_rounded_and_grouped_as_all_counts_are() {
+    fn values_are_rounded_and_grouped_like_all_counts() {
         assert_eq!([7.4, 999.6, 9_999.6, 1_234_567.0].map(grouped), ["7", "1000", "10,000", "1,234,567"]);
     }
 
     #[test]
-    fn csv_has_a_line_a_row() {
+    fn csv_has_a_line_for_each_row() {
         let rows = [json!({ "a": 1, "b": 2e-7, "c": 3 }), json!({ "a": "x", "b": null })];
         assert_eq!(csv("a,b", rows.into_iter()), "a,b\n1,0.0000002\nx,\n");
     }

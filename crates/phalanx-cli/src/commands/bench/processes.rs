@@ -10,7 +10,7 @@ use crate::bench::{AllReduceOptions, ProcessesReport, measure_processes};
 use crate::terminal::failure::Failure;
 use crate::text::TextTable;
 
-/// Measures, and reports in the first process.
+/// Measures, and reports the results in the first process.
 pub fn measure(
     options: &AllReduceOptions,
     wire: &mut MpiWire,
@@ -29,7 +29,7 @@ pub fn measure(
 fn table(report: &ProcessesReport) -> String {
     let ProcessesReport { op, element, processes, points } = report;
     let mut grid =
-        TextTable::of_numbers("len, median µs, least µs, GB/s, MPI_Allreduce µs, of its time, wrong");
+        TextTable::of_numbers("length, median µs, least µs, GB/s, MPI_Allreduce µs, of its time, wrong");
     for point in points {
         grid.cells(vec![
             grouped(point.len as f64),
@@ -44,7 +44,7 @@ fn table(report: &ProcessesReport) -> String {
     format!("all-reduce: {op} of {element}, in place, over {processes} processes\n\n{grid}")
 }
 
-/// The CSV file.
+/// Returns the text of the CSV file.
 fn lines(report: &ProcessesReport) -> String {
     let header =
         "processes,len,len_bytes,takes,median_secs,min_secs,algorithm_bytes_per_sec,mpi_median_secs,wrong";

@@ -11,7 +11,7 @@ use phalanx::model::{Mlp, Model};
 use serde_json::json;
 
 use super::output::{OutputFlags, Verbosity, csv, grouped, or_dash, percent, thread_counts};
-use crate::args::flags::TrainFlags;
+use crate::args::flags::{TrainFlags, shortened};
 use crate::args::layers;
 use crate::args::values::Auto;
 use crate::bench::{
@@ -27,49 +27,63 @@ use crate::terminal::output;
 use crate::terminal::process_group::ProcessGroup;
 use crate::text::TextTable;
 
-/// Measure the speed of training on several thread counts
+/// Measure the speed of training with several thread counts
 ///
-/// Trains with each thread count in turn, take by take, and compares samples per second. Nothing is saved, and test
-/// samples are not scored. The flags are those of train; --epochs is 1 unless said otherwise. A --config file, and
-/// variables such as PHALANX_BATCH_SIZE, may be those of a run: their thread count and output are not looked at. Under
-/// mpirun each thread count is measured on 1, 2, 4 ... and all processes.
+/// Trains with each thread count in turn, several times, and compares samples per second. Nothing
+/// is saved, and test samples are not evaluated. The flags are those of train, but the default of
+/// --epochs is 1. A --config file and variables such as PHALANX_BATCH_SIZE may be those of a run:
+/// their thread count and output are ignored. Under mpirun, each thread count is measured on 1, 2,
+/// 4 ... and all processes.
 #[derive(Args)]
-#[command(
-    after_help = "Columns: samples/s is the median over the takes, least and most its spread; speed-up and efficiency \
-are relative to the smallest count; of limit compares the matrix products of training with products of 1024 x 1024 \
-matrices on all cores, the better of just before and just after; computing, waiting and the rest are shares of the time, the mean over ranks. A perceptron's gradients are mostly computed, combined and used for the update in one pass, which counts as reducing and updating."
-)]
+#[command(after_help = EXAMPLES, after_long_help = format!("{COLUMNS}\n\n{EXAMPLES}"))]
 pub struct ScalingFlags {
     #[command(flatten)]
     series: SeriesFlags,
-    /// Training runs of each thread count
+    /// Training runs for each thread count
     #[arg(long, value_name = "N", default_value_t = 3, help_heading = "Measurement")]
     takes: usize,
-    /// Let the batch size grow with the threads: --batch-size is that of the smallest count
+    /// Increase the batch size in proportion to the threads; --batch-size is that of the smallest
+    /// count
     #[arg(long, help_heading = "Measurement")]
     weak: bool,
     #[command(flatten)]
     output: OutputFlags,
-    /// Draw the speed-up beside the ideal line
+    /// Plot the speed-up and the ideal line to this SVG file
     #[arg(long, value_name = "FILE", help_heading = "Results")]
     svg: Option<PathBuf>,
 }
 
-/// Training runs that differ in their thread count alone.
+const COLUMNS: &str = "Columns: samples/s is the median over the takes, least and most are its range; speed-up and efficiency are \
+relative to the smallest count; of limit is the speed of the matrix products of training relative to products of 1024 x 1024 matrices \
+on all cores, measured just before and just after (the better one counts); computing, waiting, and reducing and updating are fractions \
+of the time, averaged over ranks. Most gradients of a perceptron are computed, combined and used for the update in one pass, which \
+counts as reducing and updating.";
+
+const EXAMPLES: &str = "Examples:
+  phalanx bench scaling
+  phalanx bench scaling data/mnist --hidden 512,512 -b 256 --threads 1,2,4 --svg speed-up.svg
+  phalanx bench scaling --config runs/1/config.toml --weak";
+
+/// Flags in the short help.
+const COMMON: &str =
+    "data hidden threads batch_size shards reduction epochs max_steps optimizer quiet config help";
+
+/// Training runs that differ only in their thread count.
 #[derive(Clone, Debug, PartialEq)]
 struct SeriesFlags {
     /// The list of `--threads`; empty if it is not given.
     threads: Vec<Auto<usize>>,
-    /// All other flags; their own thread count is not given.
+    /// All other flags, without a thread count.
     train: TrainFlags,
 }
 
-/// Flags of `train` about a run directory, which a measurement does not make.
+/// Flags of `train` that concern the run directory; a measurement does not create one.
 const OF_A_RUN: &str =
     "output_dir log_every tensorboard save_every keep resume allow_changed print_config log_format";
 
 impl SeriesFlags {
-    /// Refuses flags that would have no effect. In a file they are let pass: the options of a run are to be measured as they are.
+    /// Returns an error for flags that would have no effect. They are accepted in a file, so that
+    /// the config of a run can be measured unchanged.
     fn check(&self) -> Result<(), Failure> {
         match self.train.first_given(OF_A_RUN) {
             Some(flag) => Err(usage!("bench scaling saves no run, so --{flag} has no effect; drop it")),
@@ -78,7 +92,7 @@ impl SeriesFlags {
     }
 }
 
-/// Returns the flags of `train` as a measurement takes them.
+/// Adapts the flags of `train` for a measurement.
 fn adapted(command: Command) -> Command {
     let command = command.mut_arg("threads", |threads| {
         let help = "Thread counts to compare, such as 1,2,4 or 1,auto [default: 1, 2, 4 ... and all cores]";
@@ -87,6 +101,7 @@ fn adapted(command: Command) -> Command {
     let command = command.mut_arg("epochs", |epochs| {
         epochs.help(format!("Passes over the training samples [default: {EPOCHS}]"))
     });
+    let command = command.mut_args(|flag| shortened(flag, COMMON));
     OF_A_RUN.split(' ').fold(command, |command, id| command.mut_arg(id, |flag| flag.hide(true)))
 }
 
@@ -112,7 +127,7 @@ impl FromArgMatches for SeriesFlags {
     }
 }
 
-/// Measures and reports: alone, or as one process of a group.
+/// Measures and reports, alone or as one process of a group.
 pub fn run(flags: ScalingFlags) -> Result<ExitCode, Failure> {
     let mut group = ProcessGroup::join(settings::timeout(&flags.series.train)?)?;
     let ended = measure(flags, &mut group);
@@ -165,10 +180,10 @@ fn measure(flags: ScalingFlags, group: &mut ProcessGroup) -> Result<ExitCode, Fa
     Ok(verdict(&report))
 }
 
-/// Enough to take the time of.
+/// The default number of epochs, which is enough to measure the time.
 const EPOCHS: u64 = 1;
 
-/// Returns the flags with every default filled in, and with the epochs of a measurement.
+/// Returns the flags with all defaults, and with the epochs of a measurement.
 fn complete(mut flags: TrainFlags) -> TrainFlags {
     if flags.max_steps.is_none() {
         flags.epochs.get_or_insert(EPOCHS);
@@ -188,7 +203,7 @@ fn progress(take: &MeasuredRun, takes: usize) -> String {
     )
 }
 
-/// The data, the model and the length of the training, in words.
+/// The data, the model and the length of the training, as text.
 struct Subject {
     data: String,
     model: String,
@@ -213,7 +228,7 @@ impl Subject {
         }
     }
 
-    /// Returns the text under the title of the chart.
+    /// Returns the subtitle of the chart.
     fn caption(&self, report: &ScalingReport) -> String {
         let point = &report.points[0];
         let takes = point.takes_samples_per_sec.len();
@@ -259,7 +274,7 @@ fn params(report: &ScalingReport) -> String {
     }
 }
 
-/// Drops the column of processes, unless there are several.
+/// Drops the column of processes unless there are several.
 fn of_processes(report: &ScalingReport, mut grid: TextTable) -> TextTable {
     if report.points.iter().all(|point| point.processes == 1) {
         grid.drop_first_column();
@@ -300,7 +315,8 @@ fn percents(shares: &PhaseShares) -> [String; 3] {
     [shares.compute, shares.wait, shares.reduce_update].map(percent)
 }
 
-/// The CSV file: one line a thread count, shares as the mean over ranks.
+/// Returns the text of the CSV file: a line for each thread count, with fractions averaged over
+/// ranks.
 fn lines(report: &ScalingReport) -> String {
     let header = "processes,threads,batch_size,shards,steps,samples_per_sec,samples_per_sec_min,samples_per_sec_max,speed_up,\
                   efficiency,gflop_per_sec,share_of_limit,compute,wait,reduce_update,params_sha256";
@@ -317,13 +333,13 @@ fn lines(report: &ScalingReport) -> String {
     csv(header, report.points.iter().map(row))
 }
 
-/// Reports bits that depend on the number of threads, and returns the exit code.
+/// Reports params that depend on the number of threads, and returns the exit code.
 fn verdict(report: &ScalingReport) -> ExitCode {
     if report.same_params {
         return ExitCode::SUCCESS;
     }
     output::error(
-        "runs of the same batch size gave different params; this is a fault of Phalanx, please report it",
+        "runs of the same batch size gave different params; this is a bug in Phalanx, please report it",
     );
     ExitCode::FAILURE
 }
@@ -347,14 +363,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_thread_count_is_refused() {
+    fn invalid_thread_counts_are_rejected() {
         for text in ["x", "1,x", "-1", "1.5", ""] {
             assert!(series(&[&format!("--threads={text}")]).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn flags_of_a_run_directory_are_refused() {
+    fn flags_for_a_run_directory_are_rejected() {
         for flags in [
             ["-o", "out"],
             ["--log-every", "3"],
