@@ -171,7 +171,7 @@ fn a_killed_or_diverged_run_has_a_page_with_the_next_command() {
     let out = room.good("report wild");
     assert!(out.contains("wild, diverged") && out.contains("--config wild/config.toml --lr "), "{out}");
     let page = room.read("wild/report.html");
-    let drawn = page.replace("a value became NaN or infinite", "");
+    let drawn = page.replace("NaN or infinite", "");
     assert!(drawn.contains("<b>Diverged</b>") && !drawn.contains("NaN"), "NaN values are not drawn");
 }
 
