@@ -21,9 +21,9 @@ const FOUR_BYTES: u64 = 5;
 /// A message under construction. As in proto3, zeros, empty strings and empty lists are omitted,
 /// since these are the default values of missing fields.
 #[derive(Default)]
-pub(crate) struct Message(Vec<u8>);
+pub(crate) struct MessageBuffer(Vec<u8>);
 
-impl Message {
+impl MessageBuffer {
     /// Adds an integer.
     pub(crate) fn int(mut self, field: u64, value: i64) -> Self {
         if value != 0 {
@@ -105,9 +105,9 @@ fn push_varint(bytes: &mut Vec<u8>, mut value: u64) {
 }
 
 /// The fields of a decoded message, in file order.
-pub(crate) struct Fields<'a>(Vec<(u64, Value<'a>)>);
+pub(crate) struct Fields<'a>(Vec<(u64, FieldValue<'a>)>);
 
-enum Value<'a> {
+enum FieldValue<'a> {
     Varint(u64),
     Bytes(&'a [u8]),
     /// A number of 4 or 8 bytes; no reader needs its value.
@@ -121,13 +121,13 @@ impl<'a> Fields<'a> {
         while !message.is_empty() {
             let key = read_varint(&mut message)?;
             let value = match key & 7 {
-                VARINT => Value::Varint(read_varint(&mut message)?),
-                EIGHT_BYTES => read_bytes(&mut message, 8).map(|_| Value::Fixed)?,
+                VARINT => FieldValue::Varint(read_varint(&mut message)?),
+                EIGHT_BYTES => read_bytes(&mut message, 8).map(|_| FieldValue::Fixed)?,
                 BYTES => {
                     let len_bytes = read_varint(&mut message)?;
-                    Value::Bytes(read_bytes(&mut message, len_bytes)?)
+                    FieldValue::Bytes(read_bytes(&mut message, len_bytes)?)
                 }
-                FOUR_BYTES => read_bytes(&mut message, 4).map(|_| Value::Fixed)?,
+                FOUR_BYTES => read_bytes(&mut message, 4).map(|_| FieldValue::Fixed)?,
                 _ => return None,
             };
             fields.push((key >> 3, value));
@@ -138,7 +138,7 @@ impl<'a> Fields<'a> {
     /// Returns an integer: the last occurrence of the field, or 0 if it is missing.
     pub(crate) fn int(&self, field: u64) -> i64 {
         let found = self.0.iter().rev().find_map(|(number, value)| match value {
-            Value::Varint(value) if *number == field => Some(*value as i64),
+            FieldValue::Varint(value) if *number == field => Some(*value as i64),
             _ => None,
         });
         found.unwrap_or(0)
@@ -147,7 +147,7 @@ impl<'a> Fields<'a> {
     /// Returns all values of a field of bytes, strings or messages.
     pub(crate) fn bytes(&self, field: u64) -> impl Iterator<Item = &'a [u8]> {
         self.0.iter().filter_map(move |(number, value)| match value {
-            Value::Bytes(bytes) if *number == field => Some(*bytes),
+            FieldValue::Bytes(bytes) if *number == field => Some(*bytes),
             _ => None,
         })
     }
@@ -176,37 +176,44 @@ fn read_bytes<'a>(bytes: &mut &'a [u8], len_bytes: u64) -> Option<&'a [u8]> {
 mod tests {
     use super::*;
 
-    fn encoded(message: Message) -> Vec<u8> {
+    fn encoded(message: MessageBuffer) -> Vec<u8> {
         message.into_bytes()
     }
 
     #[test]
     fn fields_have_the_bytes_of_the_encoding_guide() {
-        let number = || Message::default().int(1, 150);
+        let number = || MessageBuffer::default().int(1, 150);
         assert_eq!(encoded(number()), b"\x08\x96\x01");
-        assert_eq!(encoded(Message::default().bytes(2, "testing")), b"\x12\x07testing");
-        assert_eq!(encoded(Message::default().message(3, number())), b"\x1a\x03\x08\x96\x01");
-        assert_eq!(encoded(Message::default().ints(6, [3, 270, 86942])), b"\x32\x06\x03\x8e\x02\x9e\xa7\x05");
-        assert_eq!(encoded(Message::default().int(1, -2)), b"\x08\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01");
-        assert_eq!(encoded(Message::default().int(16, 127)), b"\x80\x01\x7f");
-        assert_eq!(encoded(Message::default().double(1, 1.5)), b"\x09\0\0\0\0\0\0\xf8\x3f");
-        assert_eq!(encoded(Message::default().doubles(1, &[1.5])), b"\x0a\x08\0\0\0\0\0\0\xf8\x3f");
-        assert_eq!(encoded(Message::default().present_float(1, 1.5)), b"\x0d\0\0\xc0\x3f");
+        assert_eq!(encoded(MessageBuffer::default().bytes(2, "testing")), b"\x12\x07testing");
+        assert_eq!(encoded(MessageBuffer::default().message(3, number())), b"\x1a\x03\x08\x96\x01");
+        assert_eq!(
+            encoded(MessageBuffer::default().ints(6, [3, 270, 86942])),
+            b"\x32\x06\x03\x8e\x02\x9e\xa7\x05"
+        );
+        assert_eq!(
+            encoded(MessageBuffer::default().int(1, -2)),
+            b"\x08\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01"
+        );
+        assert_eq!(encoded(MessageBuffer::default().int(16, 127)), b"\x80\x01\x7f");
+        assert_eq!(encoded(MessageBuffer::default().double(1, 1.5)), b"\x09\0\0\0\0\0\0\xf8\x3f");
+        assert_eq!(encoded(MessageBuffer::default().doubles(1, &[1.5])), b"\x0a\x08\0\0\0\0\0\0\xf8\x3f");
+        assert_eq!(encoded(MessageBuffer::default().present_float(1, 1.5)), b"\x0d\0\0\xc0\x3f");
     }
 
     #[test]
     fn default_values_are_omitted_except_where_presence_matters() {
-        let empty = Message::default().int(1, 0).double(2, 0.0).bytes(3, "").ints(4, []).doubles(5, &[]);
+        let empty =
+            MessageBuffer::default().int(1, 0).double(2, 0.0).bytes(3, "").ints(4, []).doubles(5, &[]);
         assert_eq!(encoded(empty), b"");
-        assert_eq!(encoded(Message::default().message(1, Message::default())), b"\x0a\0");
-        assert_eq!(encoded(Message::default().present_float(1, 0.0)), b"\x0d\0\0\0\0");
+        assert_eq!(encoded(MessageBuffer::default().message(1, MessageBuffer::default())), b"\x0a\0");
+        assert_eq!(encoded(MessageBuffer::default().present_float(1, 0.0)), b"\x0d\0\0\0\0");
     }
 
     #[test]
     fn fields_are_read_back_and_a_truncated_message_yields_fewer() {
-        let inner = Message::default().int(1, 7);
-        let message = Message::default().double(1, 2.5).int(2, -9).present_float(3, 0.5);
-        let bytes = message.messages(5, [inner, Message::default()]).bytes(2048, "text").into_bytes();
+        let inner = MessageBuffer::default().int(1, 7);
+        let message = MessageBuffer::default().double(1, 2.5).int(2, -9).present_float(3, 0.5);
+        let bytes = message.messages(5, [inner, MessageBuffer::default()]).bytes(2048, "text").into_bytes();
         let fields = Fields::read(&bytes).unwrap();
         assert_eq!((fields.int(2), fields.int(4)), (-9, 0));
         assert_eq!(fields.bytes(5).collect::<Vec<_>>(), [&b"\x08\x07"[..], b""]);

@@ -10,7 +10,7 @@ use super::safetensors::f32_bytes;
 use super::whole_file::write_whole;
 use crate::data::{AS_GATHERED, Standardize};
 use crate::model::{Activation, Loss, Model, Tensor};
-use crate::protobuf::Message;
+use crate::protobuf::MessageBuffer;
 
 /// The version of the operators, of 2022, and of the format released with it.
 const OPSET: i64 = 17;
@@ -135,19 +135,19 @@ impl OnnxModel {
         let Graph { nodes, constants, outputs } = graph(model);
         let input = value("input", shape.inputs).bytes(3, AS_GATHERED); // doc_string
         // GraphProto.
-        let graph = Message::default()
+        let graph = MessageBuffer::default()
             .messages(1, nodes) // node
             .bytes(2, "phalanx") // name
             .messages(5, constants.into_iter().map(|(_, constant)| constant)) // initializer
             .message(11, input) // input
             .messages(12, outputs.iter().map(|(name, width)| value(name, *width))); // output
         // ModelProto.
-        let file = Message::default()
+        let file = MessageBuffer::default()
             .int(1, IR_VERSION) // ir_version
             .bytes(2, "phalanx") // producer_name
             .bytes(3, env!("CARGO_PKG_VERSION")) // producer_version
             .message(7, graph) // graph
-            .message(8, Message::default().int(2, OPSET)) // opset_import: version, for the default domain, which has no name
+            .message(8, MessageBuffer::default().int(2, OPSET)) // opset_import: version, for the default domain, which has no name
             .messages(14, metadata(model)); // metadata_props
         Ok(Self { bytes: file.into_bytes(), outputs })
     }
@@ -183,7 +183,7 @@ fn check_size(params: usize) -> Result<(), CheckpointError> {
 }
 
 /// Returns a `StringStringEntryProto` for each entry.
-fn metadata(model: &ModelFile) -> impl Iterator<Item = Message> {
+fn metadata(model: &ModelFile) -> impl Iterator<Item = MessageBuffer> {
     let json = |value: serde_json::Result<String>| value.expect("names and options are plain data");
     let classes = model.classes.as_ref().filter(|_| model.shape.loss != Loss::Mse);
     let classes = classes.map(|classes| ("classes", json(serde_json::to_string(classes))));
@@ -193,7 +193,7 @@ fn metadata(model: &ModelFile) -> impl Iterator<Item = Message> {
         ("options", json(serde_json::to_string(&model.options))),
         ("params_sha256", params_sha256(&model.params)),
     ];
-    let entry = |(key, value): (&str, String)| Message::default().bytes(1, key).bytes(2, value); // key, value
+    let entry = |(key, value): (&str, String)| MessageBuffer::default().bytes(1, key).bytes(2, value); // key, value
     classes.into_iter().chain(rest).map(entry)
 }
 
@@ -235,9 +235,9 @@ fn outcome(model: &ModelFile) -> &'static str {
 
 #[derive(Default)]
 struct Graph {
-    nodes: Vec<Message>,
+    nodes: Vec<MessageBuffer>,
     /// Arrays by name.
-    constants: Vec<(String, Message)>,
+    constants: Vec<(String, MessageBuffer)>,
     /// Names and widths.
     outputs: Vec<(String, usize)>,
 }
@@ -324,9 +324,9 @@ impl Graph {
         attribute: Option<(&str, i64)>,
     ) -> String {
         // AttributeProto: name, i, type.
-        let attribute =
-            attribute.map(|(name, i)| Message::default().bytes(1, name).int(3, i).int(20, ATTRIBUTE_INT));
-        let inputs = inputs.iter().fold(Message::default(), |node, input| node.bytes(1, input)); // input
+        let attribute = attribute
+            .map(|(name, i)| MessageBuffer::default().bytes(1, name).int(3, i).int(20, ATTRIBUTE_INT));
+        let inputs = inputs.iter().fold(MessageBuffer::default(), |node, input| node.bytes(1, input)); // input
         let node = inputs.bytes(2, output).bytes(3, output).bytes(4, operator); // output, name, op_type
         self.nodes.push(node.messages(5, attribute)); // attribute
         output.to_owned()
@@ -342,7 +342,7 @@ impl Graph {
 
     /// Adds an array (`TensorProto`) in row-major order.
     fn constant(&mut self, name: &str, shape: &[usize], values: &[f32]) {
-        let tensor = Message::default()
+        let tensor = MessageBuffer::default()
             .ints(1, shape.iter().map(|&extent| extent as i64)) // dims
             .int(2, FLOAT) // data_type
             .bytes(8, name) // name
@@ -352,13 +352,13 @@ impl Graph {
 }
 
 /// Returns the `ValueInfoProto` of an f32 array of (samples, width), for any number of samples.
-fn value(name: &str, width: usize) -> Message {
-    let samples = Message::default().bytes(2, "samples"); // dim_param
-    let width = Message::default().int(1, width as i64); // dim_value
-    let shape = Message::default().messages(1, [samples, width]); // dim
-    let tensor = Message::default().int(1, FLOAT).message(2, shape); // elem_type, shape
-    let kind = Message::default().message(1, tensor); // tensor_type
-    Message::default().bytes(1, name).message(2, kind) // name, type
+fn value(name: &str, width: usize) -> MessageBuffer {
+    let samples = MessageBuffer::default().bytes(2, "samples"); // dim_param
+    let width = MessageBuffer::default().int(1, width as i64); // dim_value
+    let shape = MessageBuffer::default().messages(1, [samples, width]); // dim
+    let tensor = MessageBuffer::default().int(1, FLOAT).message(2, shape); // elem_type, shape
+    let kind = MessageBuffer::default().message(1, tensor); // tensor_type
+    MessageBuffer::default().bytes(1, name).message(2, kind) // name, type
 }
 
 /// The value of `elem_type` and `data_type` for f32.

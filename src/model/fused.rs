@@ -46,8 +46,8 @@ impl<'a> ShardRun<'a> {
     }
 }
 
-/// A [`Model`] that computes the combined gradient of several shards in fewer passes than one per
-/// shard; `W` is its workspace type.
+/// A [`Model`](super::Model) that computes the combined gradient of several shards in fewer passes
+/// than one per shard; `W` is its workspace type.
 ///
 /// # Examples
 ///
@@ -71,9 +71,9 @@ pub trait FusedModel<W: 'static>: Sync {
     /// sum of each shard.
     ///
     /// The result is bit-identical to this definition: compute the gradient of each shard, divided
-    /// by the shard's divisor, or 0 if the shard has weight 0; then combine neighbours, always left
-    /// + right, then neighbours of neighbours, and so on. The bits of a subtree must not depend on
-    /// a larger subtree that contains it.
+    /// by the shard's divisor, or 0 if the shard has weight 0; then combine neighbours, always
+    /// `left + right`, then neighbours of neighbours, and so on. The bits of a subtree must not
+    /// depend on a larger subtree that contains it.
     fn subtree_gradient(
         &self,
         params: &[f32],

@@ -24,7 +24,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::super::LogError;
 use crate::checkpoint::write_whole_with;
-use crate::protobuf::{Fields, Message};
+use crate::protobuf::{Fields, MessageBuffer};
 use crate::train::Position;
 
 /// The prefix of file names, followed by the time in seconds: TensorBoard reads files with
@@ -85,7 +85,7 @@ impl EventFile {
     /// Writes values of a step, as one record.
     pub(super) fn write(&mut self, step: u64, values: &[(String, Value)]) -> Result<(), LogError> {
         let values = values.iter().map(|(tag, value)| value.message(tag));
-        let summary = Message::default().messages(VALUE, values);
+        let summary = MessageBuffer::default().messages(VALUE, values);
         let written = self.file.write_all(&framed(event(step as i64).message(SUMMARY, summary)));
         written.map_err(|source| LogError::Write { path: self.path.clone(), source })
     }
@@ -99,11 +99,11 @@ fn beginning() -> Vec<u8> {
 }
 
 /// Returns the mark of the start of a session: previous records of this step or later are obsolete.
-fn start(step: i64) -> Message {
-    event(step).message(SESSION_LOG, Message::default().int(STATUS, START))
+fn start(step: i64) -> MessageBuffer {
+    event(step).message(SESSION_LOG, MessageBuffer::default().int(STATUS, START))
 }
 
-fn framed(event: Message) -> Vec<u8> {
+fn framed(event: MessageBuffer) -> Vec<u8> {
     record(&event.into_bytes())
 }
 
@@ -162,8 +162,8 @@ fn all(folder: &Path) -> Result<Vec<PathBuf>, LogError> {
 }
 
 /// Starts an event with the current time; the caller adds one more field.
-fn event(step: i64) -> Message {
-    Message::default().double(WALL_TIME, seconds()).int(STEP, step)
+fn event(step: i64) -> MessageBuffer {
+    MessageBuffer::default().double(WALL_TIME, seconds()).int(STEP, step)
 }
 
 /// Returns the seconds since 1970.
@@ -197,8 +197,8 @@ pub(super) enum Value {
 }
 
 impl Value {
-    fn message(&self, tag: &str) -> Message {
-        let message = Message::default().bytes(TAG, tag);
+    fn message(&self, tag: &str) -> MessageBuffer {
+        let message = MessageBuffer::default().bytes(TAG, tag);
         match self {
             Self::Scalar(value) => message.present_float(SIMPLE_VALUE, *value),
             Self::Histogram(histogram) => message.message(HISTO, histogram.message()),
@@ -221,12 +221,12 @@ pub(super) struct Histogram {
 
 impl Histogram {
     /// Returns the `HistogramProto`, whose fields have the same order.
-    fn message(&self) -> Message {
+    fn message(&self) -> MessageBuffer {
         let Self { min, max, num, sum, sum_squares, bucket_limit, bucket } = self;
         let numbers = [*min, *max, *num, *sum, *sum_squares];
         let message = (1..)
             .zip(numbers)
-            .fold(Message::default(), |message, (field, number)| message.double(field, number));
+            .fold(MessageBuffer::default(), |message, (field, number)| message.double(field, number));
         message.doubles(6, bucket_limit).doubles(7, bucket)
     }
 }
