@@ -127,8 +127,8 @@ pub mod internals {
     pub use crate::data::standardize::FeatureScale;
     pub use crate::data::summary::{DataSummary, Fingerprint};
     pub use crate::log::error::LineFault;
-    pub use crate::log::memory::{available_bytes, peak_rss_bytes};
     pub use crate::log::metrics::{LogEvent, LogLine, Measure, RunLog, csv_field};
+    pub use crate::log::results::{available_bytes, peak_rss_bytes};
     pub use crate::model::fused::{FusedModel, SegmentModel, ShardRun};
     pub use crate::model::mlp::MlpWorkspace;
     pub use crate::model::real::Real;

@@ -33,9 +33,8 @@
 //! ```
 
 pub(crate) mod error;
-pub(crate) mod memory;
 pub(crate) mod metrics;
-mod results;
+pub(crate) mod results;
 mod run_dir;
 mod tensor_board;
 

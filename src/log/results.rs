@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::memory::peak_rss_bytes;
 use crate::checkpoint::{Checkpoint, params_sha256};
 use crate::train::{EpochEnd, NoiseEstimate, Outcome, PhaseTimes, Plan, Quality, StopReason};
 
@@ -197,4 +196,33 @@ impl Results {
 
 fn estimate(value: Option<f64>, error: Option<f64>) -> Option<NoiseEstimate> {
     value.zip(error).map(|(value, error)| NoiseEstimate { value, error })
+}
+
+/// Returns the peak resident memory of the process so far, in bytes, or `None` if the system does
+/// not report it (`VmHWM` in `/proc/self/status`, on Linux).
+pub fn peak_rss_bytes() -> Option<u64> {
+    entry("/proc/self/status", "VmHWM:")
+}
+
+/// Returns the memory that is available without swapping, in bytes, or `None` if the system does
+/// not report it (`MemAvailable` in `/proc/meminfo`, on Linux).
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::internals::{available_bytes, peak_rss_bytes};
+///
+/// if let (Some(available), Some(used)) = (available_bytes(), peak_rss_bytes()) {
+///     println!("{used} bytes used at most, {available} bytes available");
+/// }
+/// ```
+pub fn available_bytes() -> Option<u64> {
+    entry("/proc/meminfo", "MemAvailable:")
+}
+
+fn entry(file: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kilobytes: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(1024 * kilobytes)
 }

@@ -130,3 +130,8 @@ impl<M: Model> SegmentModel<AnyWorkspace> for ErasedModel<'_, M> {
         self.segment_model().sample_squares(shards, squares, inner(workspace));
     }
 }
+
+/// Returns the model as a [`SegmentModel`], if it is one.
+pub(crate) fn segment_model<'a>(model: &'a AnyModel<'_>) -> Option<&'a dyn SegmentModel<AnyWorkspace>> {
+    model.fused()?.by_segment()
+}

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ndarray::s;
 
-use super::{AnyModel, AnyWorkspace, BatchTargets, Samples};
+use super::{BatchTargets, Samples};
 
 /// Consecutive shards of a batch, such as those of a rank.
 ///
@@ -154,11 +154,6 @@ pub trait SegmentModel<W: 'static>: Sync {
     /// The gradient noise scale is measured from these values rather than from shards: this is more
     /// accurate and cheaper.
     fn sample_squares(&self, shards: &ShardRun<'_>, squares: &mut [f64], workspace: &W);
-}
-
-/// Returns the model as a [`SegmentModel`], if it is one.
-pub(crate) fn segment_model<'a>(model: &'a AnyModel<'_>) -> Option<&'a dyn SegmentModel<AnyWorkspace>> {
-    model.fused()?.by_segment()
 }
 
 impl<'a> Samples<'a> {

@@ -39,9 +39,9 @@ pub(crate) mod real;
 mod samples;
 
 pub use activation::Activation;
-pub(crate) use any::{AnyModel, AnyWorkspace, ErasedModel};
+pub(crate) use any::{AnyModel, AnyWorkspace, ErasedModel, segment_model};
 pub use closure::from_fn;
-pub(crate) use fused::{FusedModel, SegmentModel, ShardRun, segment_model};
+pub(crate) use fused::{FusedModel, SegmentModel, ShardRun};
 pub use loss::Loss;
 pub use mlp::{Mlp, MlpShape};
 pub use samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape, Tensor};
