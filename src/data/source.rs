@@ -156,8 +156,9 @@ impl FromStr for Source {
     ///
     /// # Errors
     ///
-    /// [`DataError::Missing`] if nothing exists at the path, [`DataError::UnknownKind`] if its kind
-    /// is unknown.
+    /// [`DataError::Missing`] if the text has no extension and nothing exists at this path;
+    /// [`DataError::UnknownKind`] if it is empty, or neither a folder nor a file with one of the
+    /// extensions of a [`Source`].
     fn from_str(text: &str) -> Result<Self, DataError> {
         let lower = text.to_ascii_lowercase();
         let ends = |endings: &[&str]| endings.iter().any(|ending| lower.ends_with(ending));

@@ -23,9 +23,9 @@
 //! * [`Activation`] and [`Loss`] match PyTorch's, each with its derivative next to it.
 //! * [`DataMismatch`] is the reason why a model cannot be used with some data.
 //!
-//! The products of a layer are kernels whose bits do not depend on which thread computes them. The
-//! number type of the perceptron is f32, or f64 in tests that check gradients against central
-//! differences.
+//! The matrix products of a layer are computed by kernels whose results have the same bits
+//! whichever thread computes them. The number type of the perceptron is f32, or f64 in tests that
+//! check gradients against central differences.
 
 mod activation;
 mod any;
@@ -96,7 +96,7 @@ pub trait Model: Sync {
     /// step.
     type Workspace: Send + Sync + 'static;
 
-    /// Returns the tensors in their order in the flat params, which have no gaps.
+    /// Returns the tensors, in the order in which they are stored in the flat params, without gaps.
     fn tensors(&self) -> Vec<Tensor>;
 
     /// Returns the number of params: the sum of the tensors' lengths.

@@ -1,4 +1,5 @@
-//! The five reductions of per-shard sums to the gradient of a step, and the one place that divides.
+//! The five rules that reduce per-shard sums to the gradient of a step, and the only function that
+//! divides gradients.
 
 use super::error::OptimError;
 use crate::num::names;
@@ -7,9 +8,9 @@ use serde::{Deserialize, Serialize};
 
 /// The rule by which per-sample gradients become the one gradient of a step.
 ///
-/// A step has S shards of total weights w_k (the number of samples, without weights), W = Σ w_k,
-/// and s_k is the weighted sum of the per-sample gradients of shard k. A shard without samples does
-/// not count. A shard whose samples all have weight 0 adds nothing to the sum;
+/// A step has S shards. Shard k has the total weight w_k (its number of samples, if samples have no
+/// weights); W = Σ w_k, and s_k is the weighted sum of the per-sample gradients of shard k. A shard
+/// without samples does not count. A shard whose samples all have weight 0 adds nothing to the sum;
 /// [`counts_shard`](Self::counts_shard) returns whether it is one of the S.
 ///
 /// gradient = (Σ s_k / [`shard_divisor`](Self::shard_divisor)) /
@@ -51,8 +52,8 @@ names!(Reduction, "reduction", OptimError, [
 ]);
 
 impl Reduction {
-    /// Returns whether a shard that has samples, of this total weight, is one of the S shards that
-    /// [`step_divisor`](Self::step_divisor) divides by.
+    /// Returns whether a non-empty shard of this total weight is counted in S, the number of shards
+    /// that is passed to [`step_divisor`](Self::step_divisor).
     ///
     /// A shard of weight 0 has no mean, so a mean of shard means excludes it. A mean of shard sums
     /// counts it: PyTorch DDP divides by the number of processes, regardless of the weights of
@@ -76,8 +77,8 @@ impl Reduction {
     /// added undivided.
     ///
     /// # Panics
-    /// If the weight is not above 0 and finite: such a shard contributes nothing and must be
-    /// excluded.
+    /// If the weight is zero, negative, NaN or infinite. A shard of weight 0 contributes nothing
+    /// and must be excluded.
     #[must_use]
     pub fn shard_divisor(self, shard_weight: f64) -> Option<f64> {
         assert!(
@@ -95,8 +96,8 @@ impl Reduction {
     /// of the step.
     ///
     /// # Panics
-    /// If there is no shard, or the weight is not above 0 and finite: such a step changes nothing
-    /// and must be skipped.
+    /// If there is no shard, or the weight is zero, negative, NaN or infinite. A step of weight 0
+    /// changes nothing and must be skipped.
     #[must_use]
     pub fn step_divisor(self, shards: usize, weight: f64) -> Option<f64> {
         assert!(shards > 0, "a step without shards has no gradient");
@@ -154,13 +155,14 @@ impl Reduction {
     }
 }
 
-/// Divides gradient sums, in place, by a divisor from [`Reduction`], cast once to `f32`.
+/// Divides gradient sums, in place, by a divisor from [`Reduction`]. The divisor is cast to `f32`
+/// once.
 ///
 /// It divides instead of multiplying by the inverse, which would round once more for divisors that
 /// are not powers of two.
 ///
 /// # Panics
-/// If the divisor is not above 0 and finite as `f32`.
+/// If the divisor, as `f32`, is zero, negative, NaN or infinite.
 ///
 /// # Examples
 ///

@@ -44,8 +44,8 @@
 //!
 //! # The phases of a rank
 //!
-//! Each rank records the phase that it enters (`phase.rs`): the error names it if the rank panics,
-//! and its time is charged to the account in brackets.
+//! Each rank records the phase that it enters (`phase.rs`). If the rank panics, the error names
+//! that phase. The time spent in a phase is charged to the account in brackets.
 //!
 //! ```text
 //! Prepare
@@ -79,39 +79,40 @@
 //! between two steps: each rank copies the segment that it owns into one of two buffers, and
 //! continues; a subscriber writes the snapshot. [`Trainer::resume`] resumes from one.
 //!
-//! **The best epoch.** At the end of each whole epoch, all ranks evaluate its params with the same
-//! [`Metric`]; each keeps its segment of the best params if [`Options::keep_best`] is set, and the
-//! run stops early if [`Options::early_stop`] is.
+//! **The best epoch.** At the end of each whole epoch, all ranks evaluate the params with the same
+//! [`Metric`]. If [`Options::keep_best`] is set, each rank keeps its segment of the best params. If
+//! [`Options::early_stop`] is set, the run stops early when the metric no longer improves.
 //!
 //! **The gradient noise scale** ([`NoiseScale`], `noise_scale.rs`) is measured every few steps, if
-//! [`Options::noise_scale`] is set, from the parts into which a batch is divided in any case: the
-//! norms of their gradients and of their sum. A perceptron knows the norm of the gradient of each
+//! [`Options::noise_scale`] is set, from the parts of a batch: it needs the norm of the gradient of
+//! each part and the norm of their sum. A perceptron knows the norm of the gradient of each
 //! sample, |δ|²(|a|² + 1) summed over the layers, without computing it, so its parts are samples;
 //! for other models they are shards, which a measuring step computes one at a time rather than
-//! several together. It then stores the reduced gradient, to take its norm, and is otherwise like
-//! any other step: the params have the same bits.
+//! several together. A measuring step also stores the reduced gradient, to compute its norm.
+//! Otherwise it is like any other step: the params have the same bits.
 //!
 //! **Failures.** A loss, a gradient or a param that is NaN or infinite ends the run in that step
 //! ([`Divergence`], `outcome.rs`), or the step is skipped ([`OnDivergence`]); all ranks see the
 //! same sums and so decide alike. If a rank panics, the error names its step and phase. The params
-//! are then as the last complete step left them: each rank keeps the pieces of its segment while it
-//! updates them (`run.rs`). The chapter "Reliability" of the book counts how often this was tested.
+//! are then those after the last complete step: each rank keeps a copy of the old values of its
+//! segment while it updates them (`run.rs`). The chapter "Reliability" of the book lists how often
+//! this was tested.
 //!
-//! **Several processes** ([`Trainer::across`]): ranks are numbered over all processes, so that
-//! shards and segments are distributed over all of them, once all have verified that they are about
-//! to do the same. A rank communicates with the ranks of its process as before, and with those of
-//! other processes through the first thread of its process (`ranks.rs`). Within a process a subtree
-//! is computed by shards or by segment as above; by segment if the shards of the process form one
-//! subtree and it has several threads. The book models the cost in "The cost of a
-//! cluster".
+//! **Several processes** ([`Trainer::across`]): the processes first verify that they are about to
+//! run the same training. Ranks are numbered over all processes, so that shards and segments are
+//! distributed over all ranks. A rank communicates with the ranks of its process as before, and
+//! with those of other processes through the first thread of its process (`ranks.rs`). Within a
+//! process, a subtree is computed by shards or by segment as above, but by segment only if the
+//! shards of each process form one subtree and the process has several threads. The book models the
+//! cost in "The cost of a cluster".
 //!
 //! **Identical bits.** Ranks decide who computes a shard, never how: the bits of a sample's row do
 //! not depend on the rows computed together with it, a shard's gradient is a sum over its own
 //! samples, shards are combined in one binary tree over their index, and norms add fixed blocks in
 //! order. So the bits of params, losses and optimizer state are a function of data, options, seed,
 //! program and instruction set, not of the number of threads or processes.
-//! `examples/reference_step.rs` is a step without all this, on one thread in plain loops, with the
-//! same bits if sums are exact.
+//! `examples/reference_step.rs` implements the same step without any of this, on one thread in
+//! plain loops; its params have the same bits if sums are exact.
 //!
 //! # Profile of a step
 //!
@@ -126,10 +127,11 @@
 //! | 3 % | waiting | uneven progress of the cores |
 //! | 2 % | gathering, softmax, activations | division of pixels, 8 at a time |
 //!
-//! The copy of the old segment (`run.rs`) takes a fifth to a third of the updates: 1.5 to 2.4 % of
-//! a step on two ranks, 1.5 % on one with batches of 128, and 9 % on one with batches of 32 and
-//! 784-128-10, where params and copy do not fit into the L2 cache together (medians of 9 pairs of
-//! runs with and without). In return, a failure in the middle of an update loses no params.
+//! Copying the old segment (`run.rs`) takes a fifth to a third of the time of the updates: 1.5 to
+//! 2.4 % of a step with two ranks. With one rank it takes 1.5 % with batches of 128, and 9 % with
+//! batches of 32 and 784-128-10, where params and copy do not fit into the L2 cache together
+//! (medians of 9 pairs of runs with and without). In return, a failure in the middle of an update
+//! loses no params.
 //!
 //! 784-128-10 with batches of 32 takes 115 µs a step; two ranks then reach less than twice the
 //! speed of one because each reads the half of the params and the samples that the other wrote,

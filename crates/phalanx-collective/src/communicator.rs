@@ -127,9 +127,10 @@ impl World {
     /// Runs `work` once per rank, each on its own thread, and returns the results in rank order
     /// once all threads have ended.
     ///
-    /// A rank whose work returns early, with a result, an error or a panic, ends the world for the
-    /// ranks that still wait for it. They receive an error as [`Failed`](CollectiveError::Failed),
-    /// with its text.
+    /// A rank whose work ends early ends the world for the ranks that still wait for it. If it
+    /// returned an error, they receive [`Failed`](CollectiveError::Failed) with the text of that
+    /// error; if it panicked, [`Panicked`](CollectiveError::Panicked); if it returned a result,
+    /// [`Left`](CollectiveError::Left).
     ///
     /// # Errors
     /// The error of the rank that failed first: the original error, not the text that the other
@@ -230,8 +231,8 @@ impl World {
 /// panics or returns early. Such a task should first [enter](Self::enter) a [`Session`], which ends
 /// with the task.
 ///
-/// `communicators` returns an iterator rather than a vector, so that a loop cannot lend them by
-/// mistake. This does not compile:
+/// `communicators` returns an iterator rather than a vector, so that a loop cannot pass borrowed
+/// communicators to its tasks by mistake. This does not compile:
 /// ```compile_fail,E0596
 /// # use phalanx_collective::World;
 /// # use std::thread;
@@ -289,11 +290,12 @@ impl World {
 /// [`Left`](CollectiveError::Left), [`Failed`](CollectiveError::Failed),
 /// [`TimedOut`](CollectiveError::TimedOut) or [`Aborted`](CollectiveError::Aborted) once the world
 /// has ended, always with the first cause and without waiting; and with
-/// [`Mismatch`](CollectiveError::Mismatch), on every rank, if the ranks made different calls. The
-/// methods list their errors in addition to these. Methods that need no other rank
-/// ([`rank`](Self::rank), [`world_size`](Self::world_size), [`set_timeout`](Self::set_timeout),
-/// [`abort_handle`](Self::abort_handle), [`fail`](Self::fail), [`enter`](Self::enter), and those of
-/// [`Shared`](super::Shared) outside an update) also work after other ranks have left.
+/// [`Mismatch`](CollectiveError::Mismatch), on every rank, if the ranks made different calls. Each
+/// method documents only the errors that it returns in addition to these. Methods that need no
+/// other rank ([`rank`](Self::rank), [`world_size`](Self::world_size),
+/// [`set_timeout`](Self::set_timeout), [`abort_handle`](Self::abort_handle), [`fail`](Self::fail),
+/// [`enter`](Self::enter), and those of [`Shared`](super::Shared) outside an update) also work
+/// after other ranks have left.
 ///
 /// # Cost
 /// No method allocates. Every method waits for all ranks to arrive; methods that lend memory also
@@ -336,8 +338,9 @@ impl Communicator {
     /// time limit.
     ///
     /// When the timeout expires, the world ends on every rank with
-    /// [`TimedOut`](CollectiveError::TimedOut), which names the missing ranks. The first rank whose
-    /// timeout expires decides. Departures have no timeout.
+    /// [`TimedOut`](CollectiveError::TimedOut), which names the missing ranks. If ranks have
+    /// different timeouts, the first one to expire ends the world. Waiting for ranks to depart has
+    /// no timeout.
     pub fn set_timeout(&mut self, timeout: Option<Duration>) {
         self.seat.timeout = timeout;
     }
@@ -362,7 +365,8 @@ impl Communicator {
 
     /// Ends the world because this rank cannot continue: the current and later calls of every other
     /// rank fail with [`Failed`](CollectiveError::Failed), which holds the reason. Returns the
-    /// cause that ended the world, which is a different one if the world had already ended.
+    /// cause that ended the world: this failure, or the earlier cause if the world had already
+    /// ended.
     ///
     /// A round that is already open is finished first.
     ///
@@ -407,8 +411,8 @@ impl Communicator {
     ///
     /// # Cost
     /// Each rank reads `len/n` elements of each of the `n` ranks and writes `len/n` to each:
-    /// `2·len` in total, for any `n`. Up to 64 bytes are sent with the arrival itself, and every
-    /// rank combines them on its own.
+    /// `2·len` in total, for any `n`. Values of up to 64 bytes in total are sent as part of the
+    /// arrival, and every rank combines all of them itself.
     ///
     /// # Examples
     /// ```

@@ -98,9 +98,11 @@ pub struct TrainFlags {
     /// Interpret the options as another framework does, such as pytorch-ddp
     ///
     /// The frameworks are pytorch, pytorch-ddp, horovod-average, horovod-sum, mindspore, caffe,
-    /// keras, tensorflow1-estimator and scikit-learn. This sets the reduction, the forms and the
-    /// optimizer constants that are not given. For distributed frameworks, --shards is the number
-    /// of processes.
+    /// keras, tensorflow1-estimator and scikit-learn. Every option that is not given has the default
+    /// of that framework: reduction, forms, optimizer and its constants, and where it has one, the
+    /// learning rate, the batch size and the hidden layers; --print-config shows them. For
+    /// distributed frameworks, --shards is the number of processes. The weight_decay of PyTorch's
+    /// SGD is --l2.
     #[arg(long, value_name = "FRAMEWORK", value_parser = choices!(Framework), help_heading = "Training")]
     pub like: Option<Framework>,
     /// Number of worker threads [default: {}, all cores]
@@ -113,7 +115,8 @@ pub struct TrainFlags {
     pub batch_size: Option<usize>,
     /// Number of shards that each batch is split into [default: {}]
     ///
-    /// Unlike threads, they affect the result.
+    /// auto depends on the batch size, never on the number of threads. Unlike threads, shards
+    /// affect the result.
     #[arg(long, value_name = "N|auto", value_parser = auto::<usize>, help_heading = "Training")]
     pub shards: Option<Auto<usize>>,
     /// Reduction of the gradients, such as mean or sum [default: {}]
@@ -207,8 +210,9 @@ pub struct TrainFlags {
     /// It is added after reduction and clipping.
     #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer")]
     pub l2: Option<f64>,
-    /// Form of the L2 penalty: gradient adds it to the reduced gradient, batch-sum to the sum over
-    /// the batch before the mean divides it, as scikit-learn's alpha [default: {}]
+    /// Form of the L2 penalty: gradient (added to the reduced gradient) or batch-sum (added to the
+    /// summed gradient before the division by the batch size, like scikit-learn's alpha)
+    /// [default: {}]
     #[arg(long, value_name = "FORM", value_parser = choices!(L2Form), help_heading = "Optimizer", hide_short_help = true)]
     pub l2_form: Option<L2Form>,
     /// Exclude biases from both penalties [default: false]
