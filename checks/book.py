@@ -39,7 +39,7 @@ def mdbook():
     """The path of mdbook, or nothing."""
     path = shutil.which("mdbook", path=f"{TOOLS}/bin{os.pathsep}{os.environ['PATH']}")
     if path is None:
-        install = ["cargo", "install", "mdbook", "--locked", "--quiet", "--root", TOOLS]
+        install = ["cargo", "install", "mdbook", "--locked", "--debug", "--quiet", "--root", TOOLS]
         installed = subprocess.run(install, capture_output=True, text=True)
         if installed.returncode != 0:
             print(f"SKIPPED: cargo cannot install mdbook: {(installed.stderr.strip().splitlines() or ['no reason given'])[-1]}")

@@ -98,9 +98,9 @@ pub struct TrainFlags {
     /// Interpret the options as another framework does, such as pytorch-ddp
     ///
     /// The frameworks are pytorch, pytorch-ddp, horovod-average, horovod-sum, mindspore, caffe,
-    /// keras, tensorflow1-estimator and scikit-learn. Every option that is not given has the default
-    /// of that framework: reduction, forms, optimizer and its constants, and where it has one, the
-    /// learning rate, the batch size and the hidden layers; --print-config shows them. For
+    /// keras, tensorflow1-estimator and scikit-learn. Every option that is not given has the
+    /// default of that framework: reduction, forms, optimizer and its constants, and where it has
+    /// one, the learning rate, the batch size and the hidden layers; --print-config shows them. For
     /// distributed frameworks, --shards is the number of processes. The weight_decay of PyTorch's
     /// SGD is --l2.
     #[arg(long, value_name = "FRAMEWORK", value_parser = choices!(Framework), help_heading = "Training")]
