@@ -201,7 +201,10 @@ def kills():
     options = ["--hidden", "64", "--optimizer", "adam", "-b", "64", "--max-steps", "15000", "--save-every", "200", "--keep", "3"]
     whole = train(1, 2, *options)["params_sha256"]
     draw, slowest, good = random.Random(7), 0.0, 0
-    for kill in range(count):
+    # On a busy machine some jobs are complete before they are killed.
+    for kill in range(5 * count):
+        if good == count:
+            break
         folder, processes = fresh(), draw.choice([2, 3, 4])
         job = start(processes, "train", "-t", "1", "-o", str(folder), "--no-progress", *options)
         while not list(folder.glob("checkpoints/*.safetensors")):
@@ -226,7 +229,7 @@ def kills():
         good += 1
         shutil.rmtree(folder)
     print(f"C7 {good}/{good}: killed jobs that ended within {slowest:.1f} s and resumed to the same params")
-    assert good >= count * 0.9, f"only {good} of {count} jobs were killed before they were complete"
+    assert good == count, f"only {good} of {count} jobs were killed before they were complete"
 
 
 def bench():
