@@ -19,12 +19,12 @@ pub(crate) type AnyModel<'a> = dyn Model<Workspace = AnyWorkspace> + 'a;
 pub(crate) struct ErasedModel<'a, M>(pub(crate) &'a M);
 
 impl<M: Model> ErasedModel<'_, M> {
-    fn fused_model(&self) -> &dyn FusedModel<M::Workspace> {
+    fn fused_part(&self) -> &dyn FusedModel<M::Workspace> {
         self.0.fused().expect("the caller has checked that the model has one")
     }
 
-    fn segment_model(&self) -> &dyn SegmentModel<M::Workspace> {
-        self.fused_model().by_segment().expect("the caller has checked that the model has one")
+    fn segment_part(&self) -> &dyn SegmentModel<M::Workspace> {
+        self.fused_part().by_segment().expect("the caller has checked that the model has one")
     }
 }
 
@@ -87,21 +87,21 @@ impl<M: Model> FusedModel<AnyWorkspace> for ErasedModel<'_, M> {
         losses: &mut [f64],
         workspace: &mut AnyWorkspace,
     ) {
-        self.fused_model().subtree_gradient(params, shards, grads, losses, inner_mut(workspace));
+        self.fused_part().subtree_gradient(params, shards, grads, losses, inner_mut(workspace));
     }
 
     fn gradient_bound(&self, shards: &ShardRun<'_>, workspace: &AnyWorkspace) -> f64 {
-        self.fused_model().gradient_bound(shards, inner(workspace))
+        self.fused_part().gradient_bound(shards, inner(workspace))
     }
 
     fn by_segment(&self) -> Option<&dyn SegmentModel<AnyWorkspace>> {
-        self.fused_model().by_segment().map(|_| self as _)
+        self.fused_part().by_segment().map(|_| self as _)
     }
 }
 
 impl<M: Model> SegmentModel<AnyWorkspace> for ErasedModel<'_, M> {
     fn reduces_by_segment(&self, samples: usize) -> bool {
-        self.segment_model().reduces_by_segment(samples)
+        self.segment_part().reduces_by_segment(samples)
     }
 
     fn propagate(
@@ -111,7 +111,7 @@ impl<M: Model> SegmentModel<AnyWorkspace> for ErasedModel<'_, M> {
         losses: &mut [f64],
         workspace: &mut AnyWorkspace,
     ) {
-        self.segment_model().propagate(params, shards, losses, inner_mut(workspace));
+        self.segment_part().propagate(params, shards, losses, inner_mut(workspace));
     }
 
     fn segment_gradient<'a>(
@@ -123,11 +123,11 @@ impl<M: Model> SegmentModel<AnyWorkspace> for ErasedModel<'_, M> {
         sink: &mut dyn FnMut(Range<usize>, &mut [f32]),
     ) {
         let workspace_of = |rank| inner(workspace_of(rank));
-        self.segment_model().segment_gradient(ranks, &workspace_of, segment, inner_mut(spare), sink);
+        self.segment_part().segment_gradient(ranks, &workspace_of, segment, inner_mut(spare), sink);
     }
 
     fn sample_squares(&self, shards: &ShardRun<'_>, squares: &mut [f64], workspace: &AnyWorkspace) {
-        self.segment_model().sample_squares(shards, squares, inner(workspace));
+        self.segment_part().sample_squares(shards, squares, inner(workspace));
     }
 }
 
