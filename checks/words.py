@@ -48,8 +48,9 @@ OPENING = re.compile(r"^(What|Whether|How|Where|Who|Whose|When|Which|Why)\b(?!.*
 
 # File, and a part of the line.
 ALLOWED = [
-    # The former name of a method and of a flag.
+    # The former names of a method and of a flag.
     ("CHANGELOG.md", "Subscriber::hear"),
+    ("CHANGELOG.md", "--lens"),
     ("crates/phalanx-cli/src/commands/bench/all_reduce.rs", 'alias = "lens"'),
     # The program misspells it too.
     ("tests/program/bench.rs", "--lens"),
