@@ -322,11 +322,11 @@ pub enum DataError {
     #[error("standardization of 0 samples, expected at least one to learn from")]
     StandardizeEmpty,
     /// An invalid test share.
-    #[error("test share {share:?}, expected more than 0 and less than 1")]
+    #[error("the test fraction is {share:?}; it must be above 0 and below 1")]
     SplitShare { share: f64 },
     /// A split in which one part would be empty.
     #[error(
-        "a test share of {share:?} of {samples} samples leaves the {side} part empty, expected at least one sample in each part; choose another share"
+        "a test fraction of {share:?} of {samples} samples leaves the {side} part empty; choose a fraction that leaves at least one sample in each"
     )]
     SplitEmpty { share: f64, samples: usize, side: &'static str },
 }

@@ -137,8 +137,6 @@ impl Results {
             history.samples_per_sec =
                 Some(end.samples_per_sec()).filter(|speed| speed.is_finite()).unwrap_or(0.0);
         }
-        // A step that diverged is counted, but the epoch that it ends is not complete.
-        let steps_done = outcome.steps - u64::from(outcome.reason == StopReason::Diverged);
         Self {
             params_sha256: params_sha256(outcome.chosen_params()),
             params: plan.params_len(),
@@ -149,7 +147,7 @@ impl Results {
             reduction: plan.reduction().to_string(),
             seed: plan.seed(),
             steps: outcome.steps,
-            epochs: steps_done / plan.steps_per_epoch(),
+            epochs: outcome.steps / plan.steps_per_epoch(),
             train_samples: plan.train_samples(),
             test_samples: plan.test_samples(),
             train_loss: quality.train_loss,

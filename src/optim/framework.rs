@@ -119,6 +119,14 @@ impl Framework {
         matches!(self, Self::Keras | Self::Tensorflow1Estimator | Self::ScikitLearn)
     }
 
+    /// Returns whether the option that it calls weight decay is an L2 penalty, λw added to the
+    /// gradient, for all optimizers but AdamW.
+    #[must_use]
+    pub const fn weight_decay_is_l2(self) -> bool {
+        use Framework::{Caffe, HorovodAverage, HorovodSum, Mindspore, Pytorch, PytorchDdp};
+        matches!(self, Pytorch | PytorchDdp | HorovodAverage | HorovodSum | Mindspore | Caffe)
+    }
+
     /// Returns its default optimizer.
     #[must_use]
     pub const fn default_optimizer(self) -> OptimizerKind {

@@ -131,8 +131,8 @@ impl Reduction {
     /// Returns the sgd rate under `mean` that makes the same updates as `rate` under this
     /// reduction: η·c.
     ///
-    /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same
-    /// under all reductions.
+    /// The rate of an optimizer that is [scale-free](super::OptimizerKind::is_scale_free) is the
+    /// same under all reductions.
     ///
     /// # Panics
     /// If `batch_size` or `shards` is 0.
@@ -144,8 +144,8 @@ impl Reduction {
     /// Returns the sgd rate under `sum` that makes the same updates as `rate` under this reduction:
     /// η·c/B.
     ///
-    /// For rules that are [scale-free](super::OptimizerKind::is_scale_free) the rate is the same
-    /// under all reductions.
+    /// The rate of an optimizer that is [scale-free](super::OptimizerKind::is_scale_free) is the
+    /// same under all reductions.
     ///
     /// # Panics
     /// If `batch_size` or `shards` is 0.

@@ -197,7 +197,7 @@ pub enum TrainError {
     },
     /// The run to resume is complete.
     #[error(
-        "the run was saved after step {step}, and all its {total} steps are done; set more epochs or steps"
+        "the run was saved after step {step}, and all its {total} steps are done; to train longer, set more epochs or steps"
     )]
     NothingLeft {
         /// Steps done.

@@ -13,13 +13,13 @@
 //! # The step
 //!
 //! ```text
-//! sample order (seed, epoch) -> the step's samples -> shards (fixed count) -> ranks (contiguous runs of shards)
+//! sample order (seed, epoch) -> the step's samples -> shards (fixed count) -> ranks (contiguous ranges of shards)
 //!
 //! contribute   each rank, on its shards: gather and convert rows -> forward -> loss -> backward
 //! exchange     with other processes: totals of the shards, and subtrees of gradients                 (exchange.rs)
-//! round
+//! all ranks meet
 //! reduce       each rank, on its segment: gradient of all shards -> divide (reduction) -> update, or store
-//! rounds       if the update needs a norm or a check of the whole gradient first                      (norms.rs)
+//! all ranks meet again, if the update needs a norm or a check of the whole gradient first             (norms.rs)
 //! update       each rank, on its segment: clip -> optimizer -> params
 //! share        with other processes: the updated params
 //! ```

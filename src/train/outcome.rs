@@ -54,7 +54,7 @@ pub struct Outcome {
     /// The optimizer's state: the name of each state vector, as in PyTorch, with one value per
     /// param.
     pub state: Vec<(&'static str, Vec<f32>)>,
-    /// The number of steps done.
+    /// The number of completed steps; one that diverged is not among them.
     pub steps: u64,
     /// The position of the run; meaningless if it diverged, because the params are then those
     /// before the last step.
@@ -136,7 +136,7 @@ pub(super) fn outcome(ranks: &[RankOutcome], params: Vec<f32>, keep_best: bool) 
     Outcome {
         params,
         state: state.collect(),
-        steps: position.step,
+        steps: position.step - u64::from(reason == StopReason::Diverged),
         position,
         reason,
         divergence: None,

@@ -2,38 +2,38 @@
 
 use std::fs;
 
-use crate::room::{Ran, Room, idx, npy, table};
 use crate::tally::Tally;
+use crate::test_dir::{ProgramOutput, TestDir, idx, npy, table};
 
 /// Arguments, exit code, and texts that the message must contain.
 type Case = (&'static str, i32, &'static [&'static str]);
 
 /// Returns a description of the fault if the program does not reject its input as expected.
-fn fault(room: &Room, (arguments, code, fragments): &Case) -> Option<String> {
-    let before = room.listing();
-    let Ran { code: found, out, err } = room.run(arguments);
+fn fault(dir: &TestDir, (arguments, code, fragments): &Case) -> Option<String> {
+    let before = dir.listing();
+    let ProgramOutput { code: found, out, err } = dir.run(arguments);
     let missing: Vec<_> = fragments.iter().filter(|fragment| !err.contains(*fragment)).collect();
     let faults = [
         (found != Some(*code), format!("exit code {found:?}")),
         (!err.starts_with("error: ") || err.matches('\n').count() != 1, "not one line".to_owned()),
         (!missing.is_empty(), format!("no {missing:?}")),
-        (!out.is_empty() || room.listing() != before, "output or files were left behind".to_owned()),
+        (!out.is_empty() || dir.listing() != before, "output or files were left behind".to_owned()),
     ];
     let first = faults.into_iter().find(|(is_fault, _)| *is_fault);
     first.map(|(_, fault)| format!("phalanx {arguments}: {fault}: {err}"))
 }
 
-fn check(room: &Room, cases: &[Case]) {
+fn check(dir: &TestDir, cases: &[Case]) {
     for case in cases {
-        assert_eq!(fault(room, case), None);
+        assert_eq!(fault(dir, case), None);
     }
 }
 
 /// Does the same as [`check`], and counts bad files for a row of the reliability score.
-fn check_files(room: &Room, what: &str, cases: &[Case]) {
+fn check_files(dir: &TestDir, what: &str, cases: &[Case]) {
     let mut tally = Tally::new("E2", what);
     for case in cases {
-        let fault = fault(room, case);
+        let fault = fault(dir, case);
         tally.case(fault.is_none(), || fault.unwrap_or_default());
     }
     tally.end();
@@ -43,43 +43,43 @@ fn classes(a: f64, b: f64) -> String {
     usize::from(a > b).to_string()
 }
 
-/// Returns a room with valid tables and with runs trained on them.
-fn furnished() -> Room {
-    let room = Room::new();
-    room.write("good.csv", table(40, classes));
-    room.write("three.csv", table(40, |a, b| ((a + b) as usize + usize::from(a > b)).to_string()));
-    room.write("wide.csv", "1,2,3,0\n4,5,6,1\n");
-    room.write("values.csv", table(40, |a, b| format!("{:.3}", a + b)));
-    room.good("train good.csv --epochs 1 -o model");
-    room.good("train values.csv --epochs 1 -o law");
-    room
+/// Returns a directory with valid tables and with runs trained on them.
+fn furnished() -> TestDir {
+    let dir = TestDir::new();
+    dir.write("good.csv", table(40, classes));
+    dir.write("three.csv", table(40, |a, b| ((a + b) as usize + usize::from(a > b)).to_string()));
+    dir.write("wide.csv", "1,2,3,0\n4,5,6,1\n");
+    dir.write("values.csv", table(40, |a, b| format!("{:.3}", a + b)));
+    dir.good("train good.csv --epochs 1 -o model");
+    dir.good("train values.csv --epochs 1 -o law");
+    dir
 }
 
 #[test]
 fn data_that_cannot_be_read() {
-    let room = furnished();
+    let dir = furnished();
     let labels = idx(&[4], &[0, 1, 2, 3]);
     for (folder, images) in [
         ("cut", idx(&[4, 2, 2], &[9; 11])),
         ("magic", [&[1, 2, 3, 4][..], &idx(&[4, 2, 2], &[9; 16])[4..]].concat()),
         ("many", idx(&[5, 2, 2], &[9; 20])),
     ] {
-        room.write(&format!("{folder}/train-images-idx3-ubyte"), images);
-        room.write(&format!("{folder}/train-labels-idx1-ubyte"), &labels);
+        dir.write(&format!("{folder}/train-images-idx3-ubyte"), images);
+        dir.write(&format!("{folder}/train-labels-idx1-ubyte"), &labels);
     }
-    fs::create_dir(room.path("bare")).unwrap();
-    room.write("ragged.csv", "1,2,0\n3,4\n");
-    room.write("word.csv", "1,2,0\n3,four,1\n");
-    room.write("nan.csv", "1,2,0\n3,NaN,1\n");
-    room.write("empty.csv", "");
-    room.write("header.csv", "a,b,label\n");
-    room.write("negative.csv", "1,2,0,1\n3,4,1,-2\n");
-    room.write("zero.csv", "1,2,0,0\n3,4,1,0\n");
-    room.write("pairs.svm", "1 1:2 1:3\n");
-    room.write("nan.npy", npy("<f4", "1, 2", &[0, 0, 192, 127, 0, 0, 0, 0]));
-    room.write("one.npy", npy("<i8", "1,", &[0; 8]));
-    room.write("cut.npy", npy("<f4", "9, 2", &[0; 8]));
-    room.write("photo.png", "no data");
+    fs::create_dir(dir.path("bare")).unwrap();
+    dir.write("ragged.csv", "1,2,0\n3,4\n");
+    dir.write("word.csv", "1,2,0\n3,four,1\n");
+    dir.write("nan.csv", "1,2,0\n3,NaN,1\n");
+    dir.write("empty.csv", "");
+    dir.write("header.csv", "a,b,label\n");
+    dir.write("negative.csv", "1,2,0,1\n3,4,1,-2\n");
+    dir.write("zero.csv", "1,2,0,0\n3,4,1,0\n");
+    dir.write("pairs.svm", "1 1:2 1:3\n");
+    dir.write("nan.npy", npy("<f4", "1, 2", &[0, 0, 192, 127, 0, 0, 0, 0]));
+    dir.write("one.npy", npy("<i8", "1,", &[0; 8]));
+    dir.write("cut.npy", npy("<f4", "9, 2", &[0; 8]));
+    dir.write("photo.png", "no data");
     let cases: &[Case] = &[
         ("train missing.csv", 1, &["missing.csv", "no file"]),
         ("train missing", 1, &["\"missing\"", "digits", "FILE.csv"]),
@@ -102,12 +102,12 @@ fn data_that_cannot_be_read() {
         ("train good.csv --label-column 7", 1, &["no column 7", "0 to 2"]),
         ("train good.csv --label-column 2 --weight-column 2", 1, &["both label and weight"]),
     ];
-    check_files(&room, "data files that the program rejects", cases);
+    check_files(&dir, "data files that the program rejects", cases);
 }
 
 #[test]
 fn options_that_are_invalid_for_any_data() {
-    let room = furnished();
+    let dir = furnished();
     let cases: &[Case] = &[
         ("train -t 0", 2, &["number of threads is 0", "at least 1"]),
         ("train -t 100000", 2, &["100000 threads", "at most 4096"]),
@@ -145,10 +145,10 @@ fn options_that_are_invalid_for_any_data() {
         ("train --timeout nan", 2, &["timeout of NaN seconds"]),
         ("train --base-batch-size 32", 2, &["base batch size 32", "linear or sqrt"]),
         ("train --scale-lr linear", 2, &["base batch size"]),
-        ("train --test-split 1", 2, &["test share 1", "less than 1"]),
-        ("train --test-split 2", 2, &["test share 2"]),
-        ("train --test-split=-0.1", 2, &["test share -0.1"]),
-        ("train --test-split nan", 2, &["test share NaN"]),
+        ("train --test-split 1", 2, &["test fraction is 1", "below 1", "--test-split"]),
+        ("train --test-split 2", 2, &["test fraction is 2"]),
+        ("train --test-split=-0.1", 2, &["test fraction is -0.1"]),
+        ("train --test-split nan", 2, &["test fraction is NaN"]),
         ("train good.csv --test-split 0.001", 1, &["leaves the test part empty", "40 samples"]),
         ("train good.csv --drop-last", 1, &["40 training samples do not fill a batch of 64"]),
         ("train --hidden 16000000,16000000", 1, &["params", "GB", "--hidden"]),
@@ -159,19 +159,19 @@ fn options_that_are_invalid_for_any_data() {
         ("train -o good.csv", 1, &["good.csv exists", "-o"]),
         ("train -o good.csv/run", 1, &["good.csv/run", "-o"]),
     ];
-    check(&room, cases);
+    check(&dir, cases);
 }
 
 #[test]
 fn a_test_split_of_0_is_the_default() {
-    let room = furnished();
-    room.good("train good.csv --test-split 0 --epochs 1 -o run");
-    assert_eq!(room.json("run/results.json")["test_samples"], 0);
+    let dir = furnished();
+    dir.good("train good.csv --test-split 0 --epochs 1 -o run");
+    assert_eq!(dir.json("run/results.json")["test_samples"], 0);
 }
 
 #[test]
 fn faulty_files_of_flags() {
-    let room = Room::new();
+    let dir = TestDir::new();
     for (name, text) in [
         ("unknown", "lr = 0.1\nlearning-rate = 1\n"),
         ("section", "[train]\nlr = 1\n"),
@@ -186,9 +186,9 @@ fn faulty_files_of_flags() {
         ("twice", "lr = 1\nlr = 2\n"),
         ("both", "epochs = 1\nmax-steps = 2\n"),
     ] {
-        room.write(&format!("{name}.toml"), text);
+        dir.write(&format!("{name}.toml"), text);
     }
-    room.write("binary.toml", [0xff, 0xfe]);
+    dir.write("binary.toml", [0xff, 0xfe]);
     let cases: &[Case] = &[
         ("train --config absent.toml", 1, &["cannot read absent.toml", "TOML"]),
         ("train --config binary.toml", 1, &["cannot read binary.toml", "UTF-8"]),
@@ -202,25 +202,25 @@ fn faulty_files_of_flags() {
         (
             "train --config beyond.toml",
             2,
-            &["beyond.toml line 2, seed", "whole number from 0 to 9223372036854775807"],
+            &["beyond.toml line 2, seed", "number of at most 9223372036854775807"],
         ),
         ("train --config choice.toml", 2, &["choice.toml line 1, optimizer", "`adm`", "`adam`"]),
         ("train --config syntax.toml", 2, &["syntax.toml line 1"]),
         ("train --config twice.toml", 2, &["twice.toml line 2", "duplicate key"]),
         ("train --config both.toml", 2, &["both epochs and max-steps", "keep one"]),
     ];
-    check_files(&room, "files of flags that the program rejects", cases);
+    check_files(&dir, "files of flags that the program rejects", cases);
 }
 
 #[test]
 fn models_and_data_that_do_not_fit() {
-    let room = furnished();
+    let dir = furnished();
     fs::copy(
         format!("{}/../../tests/fixtures/linear_layers.safetensors", env!("CARGO_MANIFEST_DIR")),
-        room.path("torch.safetensors"),
+        dir.path("torch.safetensors"),
     )
     .unwrap();
-    room.write("notes.txt", "no model");
+    dir.write("notes.txt", "no model");
     let cases: &[Case] = &[
         ("eval model wide.csv", 1, &["4 columns in wide.csv", "2 features"]),
         ("eval model digits", 1, &["of digits", "2 classes"]),
@@ -250,22 +250,22 @@ fn models_and_data_that_do_not_fit() {
             &["cannot infer the data format from the name \"notes.txt\"", "--input-format"],
         ),
     ];
-    check_files(&room, "models and data that do not fit", cases);
-    room.good("inspect torch.safetensors");
+    check_files(&dir, "models and data that do not fit", cases);
+    dir.good("inspect torch.safetensors");
 }
 
 #[test]
 fn missing_data_of_a_model_is_reported() {
-    let room = furnished();
-    fs::remove_file(room.path("good.csv")).unwrap();
+    let dir = furnished();
+    fs::remove_file(dir.path("good.csv")).unwrap();
     let cases: &[Case] = &[("eval model", 1, &["the run's own data good.csv", "no file", "give other data"])];
-    check(&room, cases);
+    check(&dir, cases);
 }
 
 /// Messages of clap may have more than one line.
 #[test]
 fn invalid_arguments_give_exit_code_2() {
-    let room = Room::new();
+    let dir = TestDir::new();
     for arguments in [
         "",
         "tarin",
@@ -285,9 +285,9 @@ fn invalid_arguments_give_exit_code_2() {
         "predict",
         "inspect a b",
     ] {
-        let Ran { code, out, err } = room.run(arguments);
+        let ProgramOutput { code, out, err } = dir.run(arguments);
         assert_eq!(code, Some(2), "phalanx {arguments}: {err}");
         assert!(arguments.is_empty() || err.starts_with("error: "), "phalanx {arguments}: {err}");
-        assert_eq!((out.as_str(), room.listing()), ("", vec![]), "phalanx {arguments}");
+        assert_eq!((out.as_str(), dir.listing()), ("", vec![]), "phalanx {arguments}");
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::room::Room;
+use crate::test_dir::TestDir;
 
 /// Returns the long flags in a text.
 fn flags(text: &str) -> Vec<String> {
@@ -20,14 +20,14 @@ fn listed(help: &str) -> Vec<String> {
 
 #[test]
 fn every_flag_is_completed_and_on_its_manual_page() {
-    let room = Room::new();
-    room.good("man -o pages");
-    let bash = room.good("completions bash");
+    let dir = TestDir::new();
+    dir.good("man -o pages");
+    let bash = dir.good("completions bash");
     for command in
         ["train", "convert", "eval", "predict", "inspect", "bench scaling", "bench all-reduce", "sweep"]
     {
-        let page = room.read(&format!("pages/phalanx-{}.1", command.replace(' ', "-"))).replace("\\-", "-");
-        let shown = listed(&room.good(&format!("{command} --help")));
+        let page = dir.read(&format!("pages/phalanx-{}.1", command.replace(' ', "-"))).replace("\\-", "-");
+        let shown = listed(&dir.good(&format!("{command} --help")));
         assert!(!shown.is_empty(), "{command}");
         let lines = page.lines().zip(page.lines().skip(1));
         let without_text = lines.filter(|(flag, text)| flag.starts_with("\\fB") && text.is_empty());
@@ -37,21 +37,21 @@ fn every_flag_is_completed_and_on_its_manual_page() {
             assert!(flags(&bash).contains(&flag), "{flag} of {command} is not completed");
         }
     }
-    assert_eq!(room.good("man bench scaling"), room.read("pages/phalanx-bench-scaling.1"));
-    assert_eq!(room.good("man"), room.read("pages/phalanx.1"));
+    assert_eq!(dir.good("man bench scaling"), dir.read("pages/phalanx-bench-scaling.1"));
+    assert_eq!(dir.good("man"), dir.read("pages/phalanx.1"));
     // Again, over the existing pages, as after an update.
-    room.good("man -o pages");
+    dir.good("man -o pages");
 }
 
 #[test]
 fn named_values_are_completed() {
-    let room = Room::new();
+    let dir = TestDir::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let script = room.good(&format!("completions {shell}"));
+        let script = dir.good(&format!("completions {shell}"));
         assert!(script.contains("phalanx") && script.contains("batch-size"), "{shell}");
     }
     for shell in ["bash", "zsh", "fish"] {
-        let script = room.good(&format!("completions {shell}"));
+        let script = dir.good(&format!("completions {shell}"));
         for value in
             ["rmsprop", "mean-of-shard-means", "tensorflow1-estimator", "cosine", "gelu", "cross-entropy"]
         {
@@ -62,10 +62,10 @@ fn named_values_are_completed() {
 
 #[test]
 fn shells_that_are_here_can_read_their_script() {
-    let room = Room::new();
+    let dir = TestDir::new();
     for shell in ["bash", "zsh", "fish"] {
-        room.write(shell, room.good(&format!("completions {shell}")));
-        let path = room.path(shell);
+        dir.write(shell, dir.good(&format!("completions {shell}")));
+        let path = dir.path(shell);
         if let Ok(read) = Command::new(shell).arg("-n").arg(path).stdin(Stdio::null()).output() {
             assert!(read.status.success() && read.stderr.is_empty(), "{shell}: {read:?}");
         }
@@ -75,18 +75,18 @@ fn shells_that_are_here_can_read_their_script() {
 /// Calls the completion function as bash does.
 #[test]
 fn bash_completes_the_optimizers() {
-    let room = Room::new();
-    let script = room.good("completions bash")
+    let dir = TestDir::new();
+    let script = dir.good("completions bash")
         + "\nCOMP_WORDS=(phalanx train --optimizer ada) COMP_CWORD=3\n_phalanx phalanx ada --optimizer\necho \"${COMPREPLY[@]}\"\n";
-    room.write("complete.sh", script);
-    if let Ok(ran) = Command::new("bash").arg(room.path("complete.sh")).output() {
+    dir.write("complete.sh", script);
+    if let Ok(ran) = Command::new("bash").arg(dir.path("complete.sh")).output() {
         assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), "adagrad adam adamw", "{ran:?}");
     }
 }
 
 #[test]
 fn unknown_shells_and_commands_are_rejected() {
-    let room = Room::new();
+    let dir = TestDir::new();
     for (arguments, expected) in [
         ("completions tcsh", "possible values: bash"),
         ("completions", "<SHELL>"),
@@ -94,13 +94,13 @@ fn unknown_shells_and_commands_are_rejected() {
         ("man train on", "train has no command 'on'"),
         ("man train -o x", "cannot be used with"),
     ] {
-        let ran = room.run(arguments);
+        let ran = dir.run(arguments);
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{arguments}: {ran:?}");
         assert!(ran.err.contains(expected), "{arguments}: {}", ran.err);
     }
-    room.write("file", "");
-    let ran = room.run("man -o file");
+    dir.write("file", "");
+    let ran = dir.run("man -o file");
     assert_eq!(ran.code, Some(1), "{ran:?}");
     assert!(ran.err.contains("cannot create the folder file"), "{}", ran.err);
-    assert!(fs::read(room.path("file")).unwrap().is_empty());
+    assert!(fs::read(dir.path("file")).unwrap().is_empty());
 }

@@ -1,7 +1,7 @@
 //! The precedence of flags: the command line over the environment, over a file, over the defaults;
 //! and the output of `--print-config`, which is a file that reproduces the run.
 
-use crate::room::{Ran, Room};
+use crate::test_dir::{ProgramOutput, TestDir};
 use toml::Table;
 
 /// A flag; its values in the file, as a variable and on the command line; and its default.
@@ -26,7 +26,7 @@ fn variable(flag: &str) -> String {
 
 #[test]
 fn flags_override_variables_override_the_file_override_defaults() {
-    let room = Room::new();
+    let dir = TestDir::new();
     // Neighbouring flags are given in different sets of sources; over all turns, each flag is given
     // in every set.
     for turn in 0..1 << SOURCES {
@@ -34,8 +34,8 @@ fn flags_override_variables_override_the_file_override_defaults() {
         let given = |source: usize| FLAGS.iter().zip(&sets).filter(move |(_, set)| *set >> source & 1 == 1);
         let file: String =
             given(0).map(|((flag, values, _), _)| format!("{flag} = {}\n", values[0])).collect();
-        room.write("run.toml", file);
-        let mut command = room.command("train --print-config --config run.toml");
+        dir.write("run.toml", file);
+        let mut command = dir.command("train --print-config --config run.toml");
         for ((flag, values, _), _) in given(1) {
             command.env(variable(flag), values[1].trim_matches('"'));
         }
@@ -43,7 +43,7 @@ fn flags_override_variables_override_the_file_override_defaults() {
             let value = values[2].trim_matches('"');
             command.arg(if *flag == "data" { value.to_owned() } else { format!("--{flag}={value}") });
         }
-        let ran: Ran = command.output().unwrap().into();
+        let ran: ProgramOutput = command.output().unwrap().into();
         assert_eq!((ran.code, ran.err.as_str()), (Some(0), ""), "{ran:?}");
         for ((flag, values, default), set) in FLAGS.iter().zip(&sets) {
             let line = given(0).position(|((other, ..), _)| other == flag).map_or(0, |index| index + 1);
@@ -71,8 +71,8 @@ fn flags_override_variables_override_the_file_override_defaults() {
 
 #[test]
 fn a_printed_config_reproduces_itself() {
-    let room = Room::new();
-    room.write("own.toml", "batch_size = 9\nhidden = [30, 20]\n");
+    let dir = TestDir::new();
+    dir.write("own.toml", "batch_size = 9\nhidden = [30, 20]\n");
     for arguments in [
         "",
         "my.csv --test other.csv --label-column -1 --header absent --weight-column w --init x --noise-scale",
@@ -80,21 +80,21 @@ fn a_printed_config_reproduces_itself() {
         "--like keras --momentum 0.9 --l2 1e-4 --seed 9223372036854775807 --lr 1e-300",
         "--like scikit-learn --optimizer adam --timeout 1e9",
     ] {
-        let printed = room.good(&format!("train --print-config {arguments}"));
-        room.write("printed.toml", &printed);
-        let again = room.good("train --print-config --config printed.toml");
+        let printed = dir.good(&format!("train --print-config {arguments}"));
+        dir.write("printed.toml", &printed);
+        let again = dir.good("train --print-config --config printed.toml");
         let values = |text: &str| text.parse::<Table>().unwrap_or_else(|error| panic!("{error}: {text}"));
         assert_eq!(values(&printed), values(&again), "{arguments}");
     }
     let left: Vec<_> =
-        room.listing().into_iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect();
+        dir.listing().into_iter().map(|(path, _)| path.file_name().unwrap().to_owned()).collect();
     assert_eq!(left, ["own.toml", "printed.toml"], "nothing was trained");
 }
 
 #[test]
 fn the_flags_set_by_like_are_printed_with_their_origins() {
-    let room = Room::new();
-    let printed = room.good("train --print-config --like keras --momentum 0.9 --l2 1e-4");
+    let dir = TestDir::new();
+    let printed = dir.good("train --print-config --like keras --momentum 0.9 --l2 1e-4");
     for line in [
         "l2 = 0.0002 # --l2, as in keras",
         "momentum-form = \"caffe\" # --like keras",
@@ -105,8 +105,8 @@ fn the_flags_set_by_like_are_printed_with_their_origins() {
         let plain = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(printed.lines().any(|found| plain(found) == line), "no {line} in {printed}");
     }
-    room.write("like.toml", "like = \"keras\"\n");
-    let printed = room.good("train --print-config --config like.toml");
+    dir.write("like.toml", "like = \"keras\"\n");
+    let printed = dir.good("train --print-config --config like.toml");
     assert!(
         printed.contains("# like keras, like.toml line 1\n") && !printed.contains("\nlike ="),
         "{printed}"
@@ -115,11 +115,11 @@ fn the_flags_set_by_like_are_printed_with_their_origins() {
 
 #[test]
 fn of_two_mutually_exclusive_flags_the_one_from_the_higher_source_is_used() {
-    let room = Room::new();
-    room.write("run.toml", "epochs = 3\ntest = \"other.csv\"\n");
+    let dir = TestDir::new();
+    dir.write("run.toml", "epochs = 3\ntest = \"other.csv\"\n");
     let printed = |arguments: &str, variables: &[(&str, &str)]| {
-        let mut command = room.command(&format!("train --print-config --config run.toml {arguments}"));
-        let ran: Ran = command.envs(variables.iter().copied()).output().unwrap().into();
+        let mut command = dir.command(&format!("train --print-config --config run.toml {arguments}"));
+        let ran: ProgramOutput = command.envs(variables.iter().copied()).output().unwrap().into();
         assert_eq!(ran.code, Some(0), "{ran:?}");
         ran.out.parse::<Table>().unwrap()
     };
@@ -137,9 +137,9 @@ fn of_two_mutually_exclusive_flags_the_one_from_the_higher_source_is_used() {
 
 #[test]
 fn a_resumed_run_prints_its_effective_flags() {
-    let room = Room::new();
-    room.good("train --epochs 1 --lr 0.05 -o run");
-    let printed = room.good("train --print-config --resume run -t 3");
+    let dir = TestDir::new();
+    dir.good("train --epochs 1 --lr 0.05 -o run");
+    let printed = dir.good("train --print-config --resume run -t 3");
     for (start, end) in [
         ("lr = 0.05 ", "# the resumed run"),
         ("epochs = 1 ", "# the resumed run"),
@@ -150,8 +150,8 @@ fn a_resumed_run_prints_its_effective_flags() {
         assert!(found.is_some_and(|line| line.ends_with(end)), "{start} {end}: {printed}");
     }
     // A variable counts as a flag: the recorded value is not a change, another value is.
-    let resumed = |lr: &str| -> Ran {
-        room.command("train --resume run --epochs 2 --allow-changed epochs --quiet")
+    let resumed = |lr: &str| -> ProgramOutput {
+        dir.command("train --resume run --epochs 2 --allow-changed epochs --quiet")
             .env("PHALANX_LR", lr)
             .output()
             .unwrap()
@@ -165,9 +165,9 @@ fn a_resumed_run_prints_its_effective_flags() {
 
 #[test]
 fn all_commands_with_the_flags_of_train_read_its_variables() {
-    let room = Room::new();
-    let with = |arguments: &str, variable: &str, value: &str| -> Ran {
-        room.command(arguments).env(variable, value).output().unwrap().into()
+    let dir = TestDir::new();
+    let with = |arguments: &str, variable: &str, value: &str| -> ProgramOutput {
+        dir.command(arguments).env(variable, value).output().unwrap().into()
     };
     let converted = with("convert --to sum --lr 0.64", "PHALANX_BATCH_SIZE", "32");
     assert!(converted.out.contains("--lr 0.02"), "{converted:?}");
@@ -184,8 +184,8 @@ fn all_commands_with_the_flags_of_train_read_its_variables() {
         assert!(ran.err.contains("did you mean PHALANX_BATCH_SIZE?"), "{}", ran.err);
     }
     for command in ["sweep", "convert", "bench scaling"] {
-        let ran = room.run(&format!("{command} --print-config"));
+        let ran = dir.run(&format!("{command} --print-config"));
         assert_eq!(ran.code, Some(2), "{command}: {ran:?}");
     }
-    assert_eq!(room.listing(), vec![]);
+    assert_eq!(dir.listing(), vec![]);
 }

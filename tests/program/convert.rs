@@ -1,7 +1,7 @@
 //! Tests of `phalanx convert`: the printed command trains to the same bits, the translation is
 //! reversible, and errors give a reason.
 
-use crate::room::{Ran, Room};
+use crate::test_dir::{ProgramOutput, TestDir};
 use serde_json::Value;
 
 /// Returns the command that convert prints, without the program's name.
@@ -11,10 +11,10 @@ fn command(out: &str) -> &str {
         .unwrap_or_else(|| panic!("no command in {out}"))
 }
 
-fn hash(room: &Room, train: &str) -> Value {
-    room.good(&format!("{train} -o run --quiet"));
-    let hash = room.json("run/results.json")["params_sha256"].clone();
-    std::fs::remove_dir_all(room.path("run")).unwrap();
+fn hash(dir: &TestDir, train: &str) -> Value {
+    dir.good(&format!("{train} -o run --quiet"));
+    let hash = dir.json("run/results.json")["params_sha256"].clone();
+    std::fs::remove_dir_all(dir.path("run")).unwrap();
     hash
 }
 
@@ -22,7 +22,7 @@ const RUN: &str = "digits --max-steps 30 --drop-last --hidden 8 -b 64 --shards 4
 
 #[test]
 fn the_printed_command_trains_to_the_same_bits() {
-    let room = Room::new();
+    let dir = TestDir::new();
     for options in [
         "--lr 0.05 --momentum 0.9 --l2 0.01 --clip-grad-norm 0.5 --warmup-steps 4",
         "--optimizer adam --l2 0.01 --eps 0.001",
@@ -31,20 +31,20 @@ fn the_printed_command_trains_to_the_same_bits() {
         "--optimizer rmsprop --momentum 0.9 --weight-decay 0.1",
         "--optimizer lamb --weight-decay 0.1",
     ] {
-        let expected = hash(&room, &format!("train {RUN} {options}"));
+        let expected = hash(&dir, &format!("train {RUN} {options}"));
         for to in
             ["mean", "sum", "mean-of-shard-means", "sum-of-shard-means", "mean-of-shard-sums", "scikit-learn"]
         {
-            let out = room.good(&format!("convert {RUN} {options} --to {to}"));
+            let out = dir.good(&format!("convert {RUN} {options} --to {to}"));
             assert!(out.contains("exact, same bits") && !out.contains("rounding"), "{out}");
-            assert_eq!(hash(&room, command(&out)), expected, "{options} to {to}: {out}");
+            assert_eq!(hash(&dir, command(&out)), expected, "{options} to {to}: {out}");
         }
     }
 }
 
 #[test]
 fn a_translation_back_gives_the_original_command() {
-    let room = Room::new();
+    let dir = TestDir::new();
     for batch in [64, 100] {
         for (from, options) in [
             ("mean", "--lr 0.1 --momentum 0.9 --l2 0.0001 --clip-grad-norm 0.7"),
@@ -53,11 +53,11 @@ fn a_translation_back_gives_the_original_command() {
             ("mean", "--optimizer adam --lr 0.001 --eps 1e-7 --l2 0.03"),
         ] {
             let start = format!("-b {batch} {options}");
-            let same = room.good(&format!("convert {start} --from {from}"));
+            let same = dir.good(&format!("convert {start} --from {from}"));
             for to in ["mean", "sum", "scikit-learn"] {
-                let out = room.good(&format!("convert {start} --from {from} --to {to}"));
+                let out = dir.good(&format!("convert {start} --from {from} --to {to}"));
                 let back = command(&out).strip_prefix("train").unwrap();
-                let out = room.good(&format!("convert {back} --from {to} --to {from}"));
+                let out = dir.good(&format!("convert {back} --from {to} --to {from}"));
                 assert_eq!(command(&out), command(&same), "{to}");
             }
         }
@@ -66,20 +66,20 @@ fn a_translation_back_gives_the_original_command() {
 
 #[test]
 fn a_config_and_a_preset_are_converted_and_json_has_the_same_content() {
-    let room = Room::new();
-    room.good(&format!("train {RUN} --lr 0.05 --l2 0.01 -o run --quiet"));
-    let out = room.good("convert --config run/config.toml --to sum");
+    let dir = TestDir::new();
+    dir.good(&format!("train {RUN} --lr 0.05 --l2 0.01 -o run --quiet"));
+    let out = dir.good("convert --config run/config.toml --to sum");
     assert!(
         out.contains("--lr 0.00078125") && out.contains("--l2 0.64") && out.contains("--hidden 8"),
         "{out}"
     );
     let json: Value =
-        serde_json::from_str(&room.good("convert --config run/config.toml --to sum --json")).unwrap();
+        serde_json::from_str(&dir.good("convert --config run/config.toml --to sum --json")).unwrap();
     assert_eq!((&json["gradient_factor"], &json["same_bits"]), (&64.0.into(), &true.into()));
     assert_eq!(json["command"].as_str().unwrap().strip_prefix("phalanx "), Some(command(&out)));
     assert_eq!(json["changes"][0]["new"], 0.000_781_25);
 
-    let out = room.good("convert --like keras --optimizer adam --l2 0.01 -b 64 --to scikit-learn");
+    let out = dir.good("convert --like keras --optimizer adam --l2 0.01 -b 64 --to scikit-learn");
     for fragment in ["--l2 1.28", "--l2-form batch-sum", "--eps-form uncorrected", "--no-bias-decay", "alpha"]
     {
         assert!(out.contains(fragment), "no {fragment} in {out}");
@@ -88,18 +88,18 @@ fn a_config_and_a_preset_are_converted_and_json_has_the_same_content() {
 
 #[test]
 fn the_short_last_batch_is_mentioned() {
-    let room = Room::new();
-    let out = room.good("convert digits -b 128 --to sum");
+    let dir = TestDir::new();
+    let out = dir.good("convert digits -b 128 --to sum");
     assert!(out.contains("of 29 samples instead of 128") && out.contains("--drop-last"), "{out}");
-    let out = room.good("convert -b 128 --to sum --data-size 60000");
+    let out = dir.good("convert -b 128 --to sum --data-size 60000");
     assert!(out.contains("of 96 samples instead of 128: its update is 0.75 times"), "{out}");
-    assert!(!room.good("convert -b 100 --to sum --data-size 60000").contains("last batch"));
-    assert!(room.good("convert -b 128 --to sum").contains("exact if every batch has 128 samples"));
+    assert!(!dir.good("convert -b 100 --to sum --data-size 60000").contains("last batch"));
+    assert!(dir.good("convert -b 128 --to sum").contains("exact if every batch has 128 samples"));
 }
 
 #[test]
 fn flags_that_need_no_translation_are_kept() {
-    let out = Room::new().good("convert --to sum --save-every 2epochs --keep 5 -o m --quiet");
+    let out = TestDir::new().good("convert --to sum --save-every 2epochs --keep 5 -o m --quiet");
     for fragment in ["--save-every 2epochs", "--keep 5", "--output-dir m", "--quiet"] {
         assert!(command(&out).contains(fragment), "no {fragment} in {out}");
     }
@@ -107,7 +107,7 @@ fn flags_that_need_no_translation_are_kept() {
 
 #[test]
 fn settings_without_a_translation_are_rejected_with_the_reason() {
-    let room = Room::new();
+    let dir = TestDir::new();
     for (arguments, code, fragments) in [
         ("--to mean-of-shard-means --shards 3 -b 100", 1, &["34 or 33 samples", "divides the batch"][..]),
         ("--to sum --optimizer lars", 1, &["lars", "tensor are 0", "--init"]),
@@ -133,7 +133,7 @@ fn settings_without_a_translation_are_rejected_with_the_reason() {
         ("--to sum --optimizer lion", 2, &["lion", "nothing changes"]),
         ("--to sum --optimizer sign-sgd", 2, &["sign-sgd", "nothing changes"]),
     ] {
-        let Ran { code: found, out, err } = room.run(&format!("convert {arguments}"));
+        let ProgramOutput { code: found, out, err } = dir.run(&format!("convert {arguments}"));
         assert_eq!((found, out.as_str()), (Some(code), ""), "{arguments}: {err}");
         assert!(err.starts_with("error: "), "{err}");
         for fragment in fragments {

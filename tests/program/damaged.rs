@@ -3,22 +3,22 @@
 use std::fs;
 use std::path::Path;
 
-use crate::room::{Room, table};
 use crate::tally::Tally;
+use crate::test_dir::{TestDir, table};
 use phalanx::checkpoint::{Checkpoint, CheckpointError, ModelFile};
 
-/// Returns a room with a run of a small model and its checkpoint.
-fn furnished() -> Room {
-    let room = Room::new();
-    room.write("good.csv", table(40, |a, b| usize::from(a > b).to_string()));
-    room.good("train good.csv --hidden none --standardize --optimizer adam --epochs 2 -o run");
-    room
+/// Returns a directory with a run of a small model and its checkpoint.
+fn furnished() -> TestDir {
+    let dir = TestDir::new();
+    dir.write("good.csv", table(40, |a, b| usize::from(a > b).to_string()));
+    dir.good("train good.csv --hidden none --standardize --optimizer adam --epochs 2 -o run");
+    dir
 }
 
 /// Checks that every truncation and every changed bit gives a typed error that names the file.
-fn all_damage_is_rejected<T>(room: &Room, name: &str, load: impl Fn(&Path) -> Result<T, CheckpointError>) {
-    let whole = fs::read(room.path(name)).unwrap();
-    let damaged = room.path("damaged.safetensors");
+fn all_damage_is_rejected<T>(dir: &TestDir, name: &str, load: impl Fn(&Path) -> Result<T, CheckpointError>) {
+    let whole = fs::read(dir.path(name)).unwrap();
+    let damaged = dir.path("damaged.safetensors");
     let refused = |bytes: &[u8]| {
         fs::write(&damaged, bytes).unwrap();
         load(&damaged).err().is_some_and(|error| error.to_string().contains("damaged.safetensors"))
@@ -49,19 +49,19 @@ fn every_truncation_and_every_changed_bit_of_a_model_is_rejected() {
 
 #[test]
 fn the_program_names_the_damaged_file() {
-    let room = furnished();
-    let whole = fs::read(room.path("run/model.safetensors")).unwrap();
-    room.write("damaged.safetensors", &whole[..whole.len() - 1]);
+    let dir = furnished();
+    let whole = fs::read(dir.path("run/model.safetensors")).unwrap();
+    dir.write("damaged.safetensors", &whole[..whole.len() - 1]);
     let mut flipped = whole;
     let at = flipped.len() - 3;
     flipped[at] ^= 1;
-    room.write("flipped.safetensors", flipped);
+    dir.write("flipped.safetensors", flipped);
     for (arguments, expected) in [
         ("eval damaged.safetensors", "damaged.safetensors is not a valid safetensors file"),
         ("predict flipped.safetensors", "flipped.safetensors was changed"),
         ("inspect flipped.safetensors", "flipped.safetensors was changed"),
     ] {
-        let ran = room.run(arguments);
+        let ran = dir.run(arguments);
         assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "phalanx {arguments}");
         assert!(ran.err.contains(expected), "phalanx {arguments}: {}", ran.err);
     }

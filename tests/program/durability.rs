@@ -6,18 +6,18 @@ use std::path::Path;
 
 use crate::faulty::{Call, EACCES, EIO, ENOSPC, Fault, FaultyOs};
 use crate::moments::all_whole;
-use crate::room::{Ran, Room, hash, table};
 use crate::tally::{Tally, count, is_full};
+use crate::test_dir::{ProgramOutput, TestDir, hash, table};
 use phalanx::checkpoint::ModelFile;
 use serde_json::Value;
 
 const RUN: &str =
     "train small.csv --test-split 0.25 --hidden 8 --optimizer adam -b 16 --log-every 10 --quiet";
 
-fn furnished() -> Room {
-    let room = Room::new();
-    room.write("small.csv", table(64, |a, b| usize::from(a > b).to_string()));
-    room
+fn furnished() -> TestDir {
+    let dir = TestDir::new();
+    dir.write("small.csv", table(64, |a, b| usize::from(a > b).to_string()));
+    dir
 }
 
 fn folder_of(name: &str) -> &str {
@@ -60,7 +60,7 @@ fn folder_is_durable(calls: &[Call]) -> Result<(), String> {
 #[test]
 fn files_are_fsynced_before_their_rename_and_their_folders_after_it() {
     let Some(os) = FaultyOs::new() else { return };
-    let room = furnished();
+    let dir = furnished();
     let mut tally = Tally::new("D2", "files and folders that are durable before the program continues");
     let steps = count(40, 2000);
     for arguments in [
@@ -70,8 +70,8 @@ fn files_are_fsynced_before_their_rename_and_their_folders_after_it() {
         "export deep/run model.onnx".to_owned(),
         "report deep/run".to_owned(),
     ] {
-        let before = room.listing();
-        let (ran, calls) = os.watched(&room, &arguments);
+        let before = dir.listing();
+        let (ran, calls) = os.watched(&dir, &arguments);
         assert_eq!(ran.code, Some(0), "{arguments}: {ran:?}");
         for (index, call) in calls.iter().enumerate() {
             let good = match call.kind.as_str() {
@@ -83,9 +83,9 @@ fn files_are_fsynced_before_their_rename_and_their_folders_after_it() {
         }
         // All new files were created by a rename, except logs, which are appended to.
         let renamed = |name: &str| calls.iter().any(|call| call.kind == "rename" && call.other == name);
-        let new = room.listing().into_iter().filter(|entry| !before.contains(entry) && entry.0.is_file());
+        let new = dir.listing().into_iter().filter(|entry| !before.contains(entry) && entry.0.is_file());
         for (path, _) in new {
-            let name = path.strip_prefix(room.path("")).unwrap().to_str().unwrap();
+            let name = path.strip_prefix(dir.path("")).unwrap().to_str().unwrap();
             let is_log = name.contains("metrics.") || name.contains("events.out");
             tally.case(is_log || renamed(name), || format!("{arguments}: {name} was not renamed"));
         }
@@ -95,7 +95,7 @@ fn files_are_fsynced_before_their_rename_and_their_folders_after_it() {
 
 /// A run in which each call fails in turn.
 struct Scene {
-    room: Room,
+    dir: TestDir,
     arguments: String,
     /// The hash of the final params.
     whole: Value,
@@ -106,45 +106,45 @@ struct Scene {
 impl Scene {
     /// Returns a new run, which starts again or is resumed if the command is repeated.
     fn new_run() -> Self {
-        let room = furnished();
+        let dir = furnished();
         let arguments = format!("{RUN} --max-steps 12 --save-every 3");
-        room.good(&format!("{arguments} -o whole"));
-        let whole = hash(&room, "whole");
-        Self { room, arguments: format!("{arguments} --resume auto -o run"), whole, is_resumed: false }
+        dir.good(&format!("{arguments} -o whole"));
+        let whole = hash(&dir, "whole");
+        Self { dir, arguments: format!("{arguments} --resume auto -o run"), whole, is_resumed: false }
     }
 
     /// Returns a run that is resumed after 6 steps.
     fn resumed_run() -> Self {
-        let Self { room, whole, .. } = Self::new_run();
-        room.good(&format!("{RUN} --max-steps 6 --save-every 3 --tensorboard -o old"));
+        let Self { dir, whole, .. } = Self::new_run();
+        dir.good(&format!("{RUN} --max-steps 6 --save-every 3 --tensorboard -o old"));
         let more = "--max-steps 12 --allow-changed max-steps --save-every 3 --tensorboard --quiet";
-        Self { room, arguments: format!("train --resume run {more}"), whole, is_resumed: true }
+        Self { dir, arguments: format!("train --resume run {more}"), whole, is_resumed: true }
     }
 
     /// Restores the folder to its initial state.
     fn reset(&self) {
-        let run = self.room.path("run");
+        let run = self.dir.path("run");
         if run.exists() {
             fs::remove_dir_all(&run).unwrap();
         }
         if self.is_resumed {
-            copy(&self.room.path("old"), &run);
+            copy(&self.dir.path("old"), &run);
         }
     }
 
     /// Checks the state after a run with a fault: all files are complete, an error names the file,
     /// and the run can still be resumed to its end.
-    fn judge(&self, ran: &Ran, fault: Fault, hit: &[Call]) -> Result<(), String> {
-        let whole = all_whole(&self.room)?;
+    fn judge(&self, ran: &ProgramOutput, fault: Fault, hit: &[Call]) -> Result<(), String> {
+        let whole = all_whole(&self.dir)?;
         let step = whole.last().map_or(0, |checkpoint| checkpoint.snapshot.position().step);
         if self.is_resumed && step < 6 {
             return Err("the old checkpoint is gone".to_owned());
         }
-        let model = self.room.path("run/model.safetensors");
+        let model = self.dir.path("run/model.safetensors");
         if self.is_resumed || model.exists() {
             ModelFile::load(&model).map_err(|error| error.to_string())?;
         }
-        let results = fs::read(self.room.path("run/results.json")).unwrap_or("null".into());
+        let results = fs::read(self.dir.path("run/results.json")).unwrap_or("null".into());
         let results: Value = serde_json::from_slice(&results).map_err(|error| error.to_string())?;
         match ran.code {
             Some(0) => {}
@@ -152,15 +152,15 @@ impl Scene {
             _ => return Err("the exit code is wrong".to_owned()),
         }
         if results["params_sha256"] != self.whole {
-            let again = self.room.run(&self.arguments);
-            if ran.code == Some(0) || again.code != Some(0) || hash(&self.room, "run") != self.whole {
+            let again = self.dir.run(&self.arguments);
+            if ran.code == Some(0) || again.code != Some(0) || hash(&self.dir, "run") != self.whole {
                 return Err(format!("the run cannot be resumed: {again:?}"));
             }
         }
         // A temporary file is left if its removal failed and the run is complete, so that it is not
         // resumed.
         let is_left = |path: &Path| path.to_string_lossy().contains(".writing");
-        let leftover = self.room.listing().into_iter().find(|(path, _)| is_left(path));
+        let leftover = self.dir.listing().into_iter().find(|(path, _)| is_left(path));
         match leftover.filter(|_| hit.iter().all(|call| call.kind != "unlink")) {
             Some((path, _)) => Err(format!("{} is left", path.display())),
             None => Ok(()),
@@ -170,7 +170,7 @@ impl Scene {
 
 /// Checks that the last line is an error that names a file affected by a fault; for a temporary
 /// file, whose name the user does not know, its folder.
-fn named(ran: &Ran, hit: &[Call]) -> Result<(), String> {
+fn named(ran: &ProgramOutput, hit: &[Call]) -> Result<(), String> {
     let line = ran.err.lines().last().unwrap_or_default();
     let name = |call: &Call| if call.other.is_empty() { call.name.clone() } else { call.other.clone() };
     let known = |name: String| match name.split_once(".writing") {
@@ -197,8 +197,8 @@ fn copy(from: &Path, to: &Path) {
 /// Repeats a run with each call failing in each way.
 fn fail_in_turn(os: &FaultyOs, scene: &Scene, tally: &mut Tally) {
     scene.reset();
-    let (ran, calls) = os.watched(&scene.room, &scene.arguments);
-    assert_eq!((ran.code, hash(&scene.room, "run")), (Some(0), scene.whole.clone()), "{ran:?}");
+    let (ran, calls) = os.watched(&scene.dir, &scene.arguments);
+    assert_eq!((ran.code, hash(&scene.dir, "run")), (Some(0), scene.whole.clone()), "{ran:?}");
     let once = [ENOSPC, EIO, EACCES].map(Fault::Once);
     let faults = once.into_iter().chain([Fault::Short]).chain([ENOSPC, EIO].map(Fault::Onward));
     for (at, (index, fault)) in
@@ -209,7 +209,7 @@ fn fail_in_turn(os: &FaultyOs, scene: &Scene, tally: &mut Tally) {
             continue;
         }
         scene.reset();
-        let (ran, calls) = os.with_fault(&scene.room, &scene.arguments, Some((at, fault)));
+        let (ran, calls) = os.with_fault(&scene.dir, &scene.arguments, Some((at, fault)));
         let hit: Vec<Call> = calls.into_iter().filter_map(Call::hit).collect();
         // Only writes can be short.
         if hit.is_empty() {

@@ -3,40 +3,40 @@
 
 use std::fs;
 
-use crate::room::{Ran, Room, table};
+use crate::test_dir::{ProgramOutput, TestDir, table};
 use phalanx::checkpoint::ModelFile;
 use phalanx::internals::OnnxModel;
 
 #[test]
 fn a_run_a_model_file_and_a_checkpoint_give_the_same_export() {
-    let room = Room::new();
-    room.good("train --epochs 1 --standardize -o run");
-    let table = room.good("export run run.onnx");
+    let dir = TestDir::new();
+    dir.good("train --epochs 1 --standardize -o run");
+    let table = dir.good("export run run.onnx");
     for fragment in
         ["run.onnx", "9610", "input (samples, 64)", "logits (samples, 10)", "probabilities (samples, 10)"]
     {
         assert!(table.contains(fragment), "no {fragment} in {table}");
     }
-    let expected = OnnxModel::new(&ModelFile::load(&room.path("run")).unwrap()).unwrap().to_bytes();
-    assert!(fs::read(room.path("run.onnx")).unwrap() == expected);
+    let expected = OnnxModel::new(&ModelFile::load(&dir.path("run")).unwrap()).unwrap().to_bytes();
+    assert!(fs::read(dir.path("run.onnx")).unwrap() == expected);
     let checkpoint =
-        room.listing().into_iter().find(|(path, _)| path.to_str().unwrap().contains("step-")).unwrap();
+        dir.listing().into_iter().find(|(path, _)| path.to_str().unwrap().contains("step-")).unwrap();
     for (number, model) in ["run/model.safetensors", checkpoint.0.to_str().unwrap()].iter().enumerate() {
         // An existing file is replaced.
-        room.write("model.ONNX", "something else");
-        room.good(&format!("export {model} model.ONNX"));
-        assert!(fs::read(room.path("model.ONNX")).unwrap() == expected, "{number}");
+        dir.write("model.ONNX", "something else");
+        dir.good(&format!("export {model} model.ONNX"));
+        assert!(fs::read(dir.path("model.ONNX")).unwrap() == expected, "{number}");
     }
 }
 
 #[test]
 fn errors_of_an_export_are_one_line() {
-    let room = Room::new();
-    room.write("law.csv", table(40, |a, b| format!("{:.3}", a + b)));
-    room.good("train law.csv --epochs 1 -o run");
-    room.write("notes.safetensors", "no model");
-    room.write("there.onnx/file", "");
-    let before = room.listing();
+    let dir = TestDir::new();
+    dir.write("law.csv", table(40, |a, b| format!("{:.3}", a + b)));
+    dir.good("train law.csv --epochs 1 -o run");
+    dir.write("notes.safetensors", "no model");
+    dir.write("there.onnx/file", "");
+    let before = dir.listing();
     let cases: &[(&str, i32, &[&str])] = &[
         ("run model.safetensors", 2, &["model.safetensors", ".onnx", "PyTorch"]),
         ("run out", 2, &["out", ".onnx"]),
@@ -46,7 +46,7 @@ fn errors_of_an_export_are_one_line() {
         ("notes.safetensors out.onnx", 1, &["notes.safetensors is not a valid safetensors file"]),
     ];
     for (arguments, code, fragments) in cases {
-        let Ran { code: found, out, err } = room.run(&format!("export {arguments}"));
+        let ProgramOutput { code: found, out, err } = dir.run(&format!("export {arguments}"));
         assert_eq!(
             (found, out.as_str(), err.matches('\n').count()),
             (Some(*code), "", 1),
@@ -55,6 +55,6 @@ fn errors_of_an_export_are_one_line() {
         for fragment in *fragments {
             assert!(err.contains(fragment), "{arguments}: no {fragment:?} in {err}");
         }
-        assert_eq!(room.listing(), before, "{arguments}");
+        assert_eq!(dir.listing(), before, "{arguments}");
     }
 }

@@ -8,14 +8,14 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::room::{Ran, Room};
+use crate::test_dir::{ProgramOutput, TestDir};
 
 /// The compiled library and a folder for its logs.
 pub struct FaultyOs {
     folder: TempDir,
 }
 
-/// A call that changes files, with their paths relative to the room.
+/// A call that changes files, with their paths relative to the directory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     pub kind: String,
@@ -57,7 +57,7 @@ impl FaultyOs {
             .output();
         match compiled {
             Ok(output) if output.status.success() => Some(Self { folder }),
-            Ok(output) => panic!("{}", Ran::from(output).err),
+            Ok(output) => panic!("{}", ProgramOutput::from(output).err),
             Err(error) => {
                 println!("SKIPPED: there is no C compiler: cc: {error}");
                 None
@@ -66,10 +66,10 @@ impl FaultyOs {
     }
 
     /// Returns the program with the library loaded; no call fails.
-    pub fn command(&self, room: &Room, arguments: &str) -> Command {
-        let mut command = room.command(arguments);
+    pub fn command(&self, dir: &TestDir, arguments: &str) -> Command {
+        let mut command = dir.command(arguments);
         command.env("LD_PRELOAD", self.folder.path().join("faulty_os.so"));
-        command.env("FAULTY_UNDER", fs::canonicalize(room.path("")).unwrap());
+        command.env("FAULTY_UNDER", fs::canonicalize(dir.path("")).unwrap());
         command
     }
 
@@ -78,19 +78,19 @@ impl FaultyOs {
     }
 
     /// Runs the program, and returns its calls in order.
-    pub fn watched(&self, room: &Room, arguments: &str) -> (Ran, Vec<Call>) {
-        self.with_fault(room, arguments, None)
+    pub fn watched(&self, dir: &TestDir, arguments: &str) -> (ProgramOutput, Vec<Call>) {
+        self.with_fault(dir, arguments, None)
     }
 
     /// Runs the program with a fault at the call with this number, counted from 1.
     pub fn with_fault(
         &self,
-        room: &Room,
+        dir: &TestDir,
         arguments: &str,
         fault: Option<(usize, Fault)>,
-    ) -> (Ran, Vec<Call>) {
+    ) -> (ProgramOutput, Vec<Call>) {
         _ = fs::remove_file(self.log());
-        let mut command = self.command(room, arguments);
+        let mut command = self.command(dir, arguments);
         command.env("FAULTY_LOG", self.log());
         if let Some((call, fault)) = fault {
             let error = match fault {

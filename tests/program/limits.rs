@@ -8,25 +8,25 @@ use std::time::Instant;
 
 use crate::faulty::FaultyOs;
 use crate::moments::all_whole;
-use crate::room::{Ran, Room, table, within_shell};
 use crate::tally::{Tally, count, within};
+use crate::test_dir::{ProgramOutput, TestDir, table, within_shell};
 use serde_json::Value;
 
 #[test]
 fn a_thread_that_cannot_be_started_is_reported_and_nothing_hangs() {
     let Some(os) = FaultyOs::new() else { return };
-    let room = Room::new();
-    room.write("small.csv", table(64, |a, b| usize::from(a > b).to_string()));
+    let dir = TestDir::new();
+    dir.write("small.csv", table(64, |a, b| usize::from(a > b).to_string()));
     let mut tally =
         Tally::new("C8", "threads that cannot be started, reported within 2 s and with no files left behind");
     for threads in 1..=count(4, 16) {
         // The first thread writes checkpoints.
         for started in 0..=threads {
-            let before = room.listing();
+            let before = dir.listing();
             let begun = Instant::now();
             let train = format!("train small.csv -b 64 --shards 16 -t {threads} --quiet -o run");
-            let ran: Ran =
-                os.command(&room, &train).env("FAULTY_THREADS", started.to_string()).output().unwrap().into();
+            let ran: ProgramOutput =
+                os.command(&dir, &train).env("FAULTY_THREADS", started.to_string()).output().unwrap().into();
             let missing = match started {
                 0 => "error: the thread that writes checkpoints could not be started: ".to_owned(),
                 _ => format!("error: the thread of rank {} could not be started: ", started - 1),
@@ -34,7 +34,7 @@ fn a_thread_that_cannot_be_started_is_reported_and_nothing_hangs() {
             let good = ran.code == Some(1)
                 && ran.err.starts_with(&missing)
                 && ran.err.lines().count() == 1
-                && room.listing() == before
+                && dir.listing() == before
                 && begun.elapsed() < within(2000);
             tally.case(good, || format!("{started} of {threads} threads: {ran:?}"));
         }
@@ -43,8 +43,8 @@ fn a_thread_that_cannot_be_started_is_reported_and_nothing_hangs() {
 }
 
 /// Runs the program under a limit set by the shell.
-fn limited(room: &Room, limit: &str, arguments: &str) -> Output {
-    within_shell(room, &format!("ulimit {limit}"), &room.command(arguments)).output().unwrap()
+fn limited(dir: &TestDir, limit: &str, arguments: &str) -> Output {
+    within_shell(dir, &format!("ulimit {limit}"), &dir.command(arguments)).output().unwrap()
 }
 
 /// The memory for the params of the model below, 4 bytes each, for their copy, and for a gradient.
@@ -53,12 +53,12 @@ const LEAST_KILOBYTES: u64 = 12 * (64 * 3000 + 3000 + 3000 * 3000 + 3000 + 3000 
 const PROGRAM_KILOBYTES: u64 = 14 * 1024;
 
 /// Checks that the run ended with a clear message, and that all files are complete.
-fn judge(room: &Room, kilobytes: u64, output: Output) -> Result<(), String> {
+fn judge(dir: &TestDir, kilobytes: u64, output: Output) -> Result<(), String> {
     let signal = output.status.signal();
-    let ran = Ran::from(output);
-    let is_there = room.path("run").exists();
-    all_whole(room)?;
-    let results = fs::read(room.path("run/results.json")).unwrap_or("null".into());
+    let ran = ProgramOutput::from(output);
+    let is_there = dir.path("run").exists();
+    all_whole(dir)?;
+    let results = fs::read(dir.path("run/results.json")).unwrap_or("null".into());
     let results: Value = serde_json::from_slice(&results).map_err(|error| error.to_string())?;
     let message = ran.err.lines().next().unwrap_or_default();
     let is_error = ran.code == Some(1) && ran.err.lines().count() == 1 && !is_there;
@@ -85,7 +85,7 @@ fn too_little_memory_is_reported_with_its_purpose_and_no_file_is_incomplete() {
         println!("SKIPPED: memory is limited on Linux only");
         return;
     }
-    let room = Room::new();
+    let dir = TestDir::new();
     let mut tally =
         Tally::new("C8", "memory limits at which the program ends with an error and all files are complete");
     let (first, last) = (PROGRAM_KILOBYTES, 4 * LEAST_KILOBYTES);
@@ -94,11 +94,11 @@ fn too_little_memory_is_reported_with_its_purpose_and_no_file_is_incomplete() {
     for index in 0..limits {
         let kilobytes = first + (last - first) * index / limits;
         let train = "train --hidden 3000,3000 --max-steps 1 -t 2 --quiet -o run";
-        let output = limited(&room, &format!("-v {kilobytes}"), train);
+        let output = limited(&dir, &format!("-v {kilobytes}"), train);
         of_model += u64::from(String::from_utf8_lossy(&output.stderr).contains("9228010 params"));
-        let good = judge(&room, kilobytes, output);
+        let good = judge(&dir, kilobytes, output);
         tally.case(good.is_ok(), || format!("{kilobytes} kB: {good:?}"));
-        _ = fs::remove_dir_all(room.path("run"));
+        _ = fs::remove_dir_all(dir.path("run"));
     }
     tally.end();
     assert!(of_model > 0, "no limit was below the needs of the model");
@@ -106,10 +106,10 @@ fn too_little_memory_is_reported_with_its_purpose_and_no_file_is_incomplete() {
 
 #[test]
 fn a_file_that_would_exceed_the_size_limit_is_named_and_no_part_of_it_is_left() {
-    let room = Room::new();
-    room.good("train --hidden 512 --epochs 1 -o run");
+    let dir = TestDir::new();
+    dir.good("train --hidden 512 --epochs 1 -o run");
     for name in ["out.csv", "out.onnx"] {
-        room.write(name, "old");
+        dir.write(name, "old");
     }
     // Limits are in blocks of 512 or 1024 bytes; the model has 154 kB, the log 40 kB, and the
     // predictions 5 kB.
@@ -124,17 +124,17 @@ fn a_file_that_would_exceed_the_size_limit_is_named_and_no_part_of_it_is_left() 
         (64, "export run out.onnx", "out.onnx"),
         (1, "predict run -o out.csv", "out.csv"),
     ] {
-        let ran = Ran::from(limited(&room, &format!("-f {blocks}"), arguments));
+        let ran = ProgramOutput::from(limited(&dir, &format!("-f {blocks}"), arguments));
         assert_eq!((ran.code, ran.err.lines().count()), (Some(1), 1), "{arguments}: {ran:?}");
         for expected in [file, "File too large", "raise the limit on file sizes (ulimit -f)"] {
             assert!(ran.err.contains(expected), "{arguments}: {ran:?}");
         }
     }
-    let left: Vec<_> = room.listing().into_iter().map(|(path, _)| path.display().to_string()).collect();
+    let left: Vec<_> = dir.listing().into_iter().map(|(path, _)| path.display().to_string()).collect();
     assert!(!left.iter().any(|path| path.contains(".writing")), "{left:?}");
-    assert_eq!((room.read("out.csv"), room.read("out.onnx")), ("old".to_owned(), "old".to_owned()));
-    room.good("eval run/checkpoints/step-00000023.safetensors");
-    assert_eq!(room.good("train --resume run --epochs 2 --allow-changed epochs --quiet"), "");
+    assert_eq!((dir.read("out.csv"), dir.read("out.onnx")), ("old".to_owned(), "old".to_owned()));
+    dir.good("eval run/checkpoints/step-00000023.safetensors");
+    assert_eq!(dir.good("train --resume run --epochs 2 --allow-changed epochs --quiet"), "");
 }
 
 /// The memory in which the program must reject absurd values: several times its memory at the
@@ -147,13 +147,13 @@ fn absurd_counts_are_rejected_in_little_memory_with_the_limit() {
         println!("SKIPPED: memory is limited on Linux only");
         return;
     }
-    let room = Room::new();
+    let dir = TestDir::new();
     let ones = |count: usize| vec!["1"; count].join(",");
-    room.write("list.toml", format!("hidden = [{}]\n", ones(5_000_000)));
-    room.write("text.toml", format!("hidden = \"{}\"\n", ones(5_000_000)));
-    room.write("long.toml", format!("# {}\n", "a".repeat(1 << 20)));
-    room.write("many.toml", format!("hidden = [{}]\n", ones(125_000)));
-    room.write("deep.toml", format!("hidden = [{}]\n", ones(1001)));
+    dir.write("list.toml", format!("hidden = [{}]\n", ones(5_000_000)));
+    dir.write("text.toml", format!("hidden = \"{}\"\n", ones(5_000_000)));
+    dir.write("long.toml", format!("# {}\n", "a".repeat(1 << 20)));
+    dir.write("many.toml", format!("hidden = [{}]\n", ones(125_000)));
+    dir.write("deep.toml", format!("hidden = [{}]\n", ones(1001)));
     let numbers = |count: usize| (1..=count).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
     let sweep = format!("sweep --seeds {0} --lr {0} -b {0}", numbers(9_000));
     for (arguments, expected) in [
@@ -170,22 +170,22 @@ fn absurd_counts_are_rejected_in_little_memory_with_the_limit() {
         ("train --hidden 16777217", "width 16777217, expected at most 16777216"),
         (&sweep, "9000 rates and 9000 seeds are more than 100000 runs"),
     ] {
-        let ran = Ran::from(limited(&room, &format!("-v {REFUSAL_KILOBYTES}"), arguments));
+        let ran = ProgramOutput::from(limited(&dir, &format!("-v {REFUSAL_KILOBYTES}"), arguments));
         let shown: String = arguments.chars().take(60).collect();
         assert_eq!(ran.code, Some(2), "{shown}: {}", ran.err.chars().take(500).collect::<String>());
         assert!(ran.err.contains(expected) && ran.err.len() < 1000, "{shown}: {}", ran.err);
-        assert!(!room.path("runs").exists(), "{shown}");
+        assert!(!dir.path("runs").exists(), "{shown}");
     }
 }
 
 #[test]
 fn a_model_with_the_maximum_number_of_layers_is_trained_saved_resumed_and_exported() {
-    let room = Room::new();
+    let dir = TestDir::new();
     let hidden = vec!["1"; 1000].join(",");
-    room.good(&format!(
+    dir.good(&format!(
         "train --hidden {hidden} --optimizer lamb --restore-best --max-steps 2 --quiet -o run"
     ));
-    room.good("train --resume run --max-steps 3 --allow-changed max-steps --quiet");
-    room.good("eval run");
-    room.good("export run model.onnx");
+    dir.good("train --resume run --max-steps 3 --allow-changed max-steps --quiet");
+    dir.good("eval run");
+    dir.good("export run model.onnx");
 }

@@ -6,24 +6,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::room::Room;
+use crate::test_dir::TestDir;
 
 /// The maximum time of many ranks relative to that of one. Two ranks that spun on one core took a
 /// thousand times as long.
 const MOST: u32 = 10;
 
 /// Returns the time of a run on this number of ranks.
-fn took(room: &Room, threads: usize) -> Duration {
+fn took(dir: &TestDir, threads: usize) -> Duration {
     let begun = Instant::now();
-    room.good(&format!("train -t {threads} -b 256 --shards 64 --epochs 10 --quiet"));
+    dir.good(&format!("train -t {threads} -b 256 --shards 64 --epochs 10 --quiet"));
     begun.elapsed()
 }
 
 /// Compares the shortest of three runs of one rank and of many, in alternation, because other
 /// programs use the machine too.
 fn compare(what: &str, threads: usize) {
-    let room = Room::new();
-    let pairs = [(); 3].map(|()| (took(&room, 1), took(&room, threads)));
+    let dir = TestDir::new();
+    let pairs = [(); 3].map(|()| (took(&dir, 1), took(&dir, threads)));
     let one = pairs.iter().map(|pair| pair.0).min().unwrap();
     let many = pairs.iter().map(|pair| pair.1).min().unwrap();
     println!("{what}: {threads} ranks take {many:.2?}, one takes {one:.2?}");

@@ -1,5 +1,5 @@
 //! Tests of the program through its command line, with one file per command or topic.
-//! [`room::Room`] is the directory in which a test runs it.
+//! [`dir::TestDir`] is the directory in which a test runs it.
 
 mod bad_input;
 mod bench;
@@ -28,7 +28,6 @@ mod presets;
 mod print_config;
 mod report;
 mod resume;
-mod room;
 mod runs;
 #[cfg(unix)]
 mod stops;
@@ -39,4 +38,5 @@ mod tally;
 mod targets;
 mod tensor_board;
 mod terminal;
+mod test_dir;
 mod versions;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use phalanx::checkpoint::{Checkpoint, CheckpointDir};
 use serde_json::Value;
 
-use crate::room::{Room, hash, table};
+use crate::test_dir::{TestDir, hash, table};
 
 /// A run with small steps that saves as many checkpoints as the disk can take. If the run exists,
 /// the same command resumes it.
@@ -30,41 +30,41 @@ impl Random {
     }
 }
 
-/// Returns a room with the data of [`SAVING`], and the hash of the final params of an uninterrupted
-/// run.
-pub fn furnished() -> (Room, Value) {
-    let room = Room::new();
-    room.write("small.csv", table(64, |a, b| usize::from(a > b).to_string()));
-    room.good(&SAVING.replace("-o run", "-o whole --save-every never"));
-    let whole = hash(&room, "whole");
-    (room, whole)
+/// Returns a directory with the data of [`SAVING`], and the hash of the final params of an
+/// uninterrupted run.
+pub fn furnished() -> (TestDir, Value) {
+    let dir = TestDir::new();
+    dir.write("small.csv", table(64, |a, b| usize::from(a > b).to_string()));
+    dir.good(&SAVING.replace("-o run", "-o whole --save-every never"));
+    let whole = hash(&dir, "whole");
+    (dir, whole)
 }
 
 /// Returns the span of the moments: three times the time that the program needs for its first
 /// checkpoint on this machine, at most 250 ms.
-pub fn span(room: &Room) -> Duration {
+pub fn span(dir: &TestDir) -> Duration {
     let begun = Instant::now();
-    let mut child = room.spawn(&format!("{SAVING} --save-every 1").replace("-o run", "-o timed"));
-    while CheckpointDir::of_run(&room.path("timed")).steps().unwrap().is_empty() {
+    let mut child = dir.spawn(&format!("{SAVING} --save-every 1").replace("-o run", "-o timed"));
+    while CheckpointDir::of_run(&dir.path("timed")).steps().unwrap().is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(60), "no checkpoint was saved");
         std::thread::yield_now();
     }
     let first = begun.elapsed();
     child.kill().unwrap();
     child.wait().unwrap();
-    fs::remove_dir_all(room.path("timed")).unwrap();
+    fs::remove_dir_all(dir.path("timed")).unwrap();
     (3 * first).min(Duration::from_millis(250))
 }
 
 /// Returns the step of the newest checkpoint, by its name; 0 without checkpoints.
-pub fn newest_name(room: &Room) -> u64 {
-    CheckpointDir::of_run(&room.path("run")).steps().unwrap().last().copied().unwrap_or(0)
+pub fn newest_name(dir: &TestDir) -> u64 {
+    CheckpointDir::of_run(&dir.path("run")).steps().unwrap().last().copied().unwrap_or(0)
 }
 
 /// Loads all checkpoints of the run, the newest last; the error is that of the first incomplete
 /// one.
-pub fn all_whole(room: &Room) -> Result<Vec<Checkpoint>, String> {
-    let dir = CheckpointDir::of_run(&room.path("run"));
-    let load = |step| Checkpoint::load(&dir.path_of(step)).map_err(|error| error.to_string());
-    dir.steps().unwrap().into_iter().map(load).collect()
+pub fn all_whole(dir: &TestDir) -> Result<Vec<Checkpoint>, String> {
+    let checkpoints = CheckpointDir::of_run(&dir.path("run"));
+    let load = |step| Checkpoint::load(&checkpoints.path_of(step)).map_err(|error| error.to_string());
+    checkpoints.steps().unwrap().into_iter().map(load).collect()
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Output;
 
-use crate::room::{Room, npy, table};
+use crate::test_dir::{TestDir, npy, table};
 use phalanx::checkpoint::ModelFile;
 use serde_json::Value;
 
@@ -25,24 +25,24 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Returns a room with a model of three classes with those names, one of two classes, and models of
-/// one and of two values; `new.csv` suits all of them.
-fn furnished() -> Room {
-    let room = Room::new();
+/// Returns a directory with a model of three classes with those names, one of two classes, and
+/// models of one and of two values; `new.csv` suits all of them.
+fn furnished() -> TestDir {
+    let dir = TestDir::new();
     let class = |a: f64, b: f64| quoted(NAMES[(1.5 * (a + b)) as usize % 3]);
-    room.write("named.csv", format!("a,b,where\n{}", table(120, class)));
-    room.good("train named.csv --label-column where --standardize --hidden 8 -b 16 --epochs 5 -o classes");
-    room.write("two.csv", table(120, |a, b| quoted(NAMES[usize::from(a > b)])));
-    room.good("train two.csv --hidden none --loss bce -b 16 --epochs 5 -o two");
-    room.write("law.csv", table(120, |a, b| format!("{:.3}", a + b)));
-    room.good("train law.csv --hidden 8 -b 16 --epochs 5 -o law");
+    dir.write("named.csv", format!("a,b,where\n{}", table(120, class)));
+    dir.good("train named.csv --label-column where --standardize --hidden 8 -b 16 --epochs 5 -o classes");
+    dir.write("two.csv", table(120, |a, b| quoted(NAMES[usize::from(a > b)])));
+    dir.good("train two.csv --hidden none --loss bce -b 16 --epochs 5 -o two");
+    dir.write("law.csv", table(120, |a, b| format!("{:.3}", a + b)));
+    dir.good("train law.csv --hidden 8 -b 16 --epochs 5 -o law");
     let targets: Vec<u8> = (0..240).flat_map(|k| (k as f32 / 240.0).to_le_bytes()).collect();
-    room.write("y.npy", npy("<f4", "120, 2", &targets));
+    dir.write("y.npy", npy("<f4", "120, 2", &targets));
     let inputs: Vec<u8> = (0..240).flat_map(|k| (((k * 7) % 11) as f32).to_le_bytes()).collect();
-    room.write("x.npy", npy("<f4", "120, 2", &inputs));
-    room.good("train x.npy,y.npy --hidden 8 -b 16 --epochs 1 -o laws");
-    room.write("new.csv", table(40, |_, _| "0".to_owned()).replace(",0\n", "\n"));
-    room
+    dir.write("x.npy", npy("<f4", "120, 2", &inputs));
+    dir.good("train x.npy,y.npy --hidden 8 -b 16 --epochs 1 -o laws");
+    dir.write("new.csv", table(40, |_, _| "0".to_owned()).replace(",0\n", "\n"));
+    dir
 }
 
 /// Returns the shape and the numbers of an npy file of f32.
@@ -71,12 +71,12 @@ fn bits(number: &str) -> u32 {
 
 #[test]
 fn class_names_and_the_bits_of_probabilities_survive_in_every_format() {
-    let room = furnished();
+    let dir = furnished();
     for (model, names) in [("classes", &NAMES[..]), ("two", &NAMES[..2])] {
-        let csv = records(&room.good(&format!("predict {model} new.csv --probabilities")));
-        let lines = objects(&room.good(&format!("predict {model} new.csv --probabilities --format jsonl")));
-        room.good(&format!("predict {model} new.csv --format npy -o out.npy"));
-        let (shape, numbers) = read_npy(&fs::read(room.path("out.npy")).unwrap());
+        let csv = records(&dir.good(&format!("predict {model} new.csv --probabilities")));
+        let lines = objects(&dir.good(&format!("predict {model} new.csv --probabilities --format jsonl")));
+        dir.good(&format!("predict {model} new.csv --format npy -o out.npy"));
+        let (shape, numbers) = read_npy(&fs::read(dir.path("out.npy")).unwrap());
         let columns: Vec<String> = names.iter().map(|name| format!("p({name})")).collect();
         assert_eq!(csv[0], [&["sample", "class", "probability"].map(str::to_owned)[..], &columns].concat());
         assert_eq!((shape, csv.len(), lines.len()), (format!("40, {}", names.len()), 41, 40));
@@ -94,19 +94,19 @@ fn class_names_and_the_bits_of_probabilities_survive_in_every_format() {
                 assert_eq!([bits(&record[3 + k]), bits(&in_json)], [number.to_bits(); 2], "{name}");
             }
         }
-        let short = objects(&room.good(&format!("predict {model} new.csv --format jsonl")));
+        let short = objects(&dir.good(&format!("predict {model} new.csv --format jsonl")));
         assert!(short.iter().all(|object| object.as_object().unwrap().len() == 3), "{short:?}");
     }
 }
 
 #[test]
 fn values_have_the_same_bits_in_every_format() {
-    let room = furnished();
+    let dir = furnished();
     for (model, width) in [("law", 1), ("laws", 2)] {
-        let csv = records(&room.good(&format!("predict {model} new.csv")));
-        let lines = objects(&room.good(&format!("predict {model} new.csv --format jsonl")));
+        let csv = records(&dir.good(&format!("predict {model} new.csv")));
+        let lines = objects(&dir.good(&format!("predict {model} new.csv --format jsonl")));
         let (shape, numbers) =
-            read_npy(&good(room.piped(&format!("predict {model} new.csv --format npy"), b"")));
+            read_npy(&good(dir.piped(&format!("predict {model} new.csv --format npy"), b"")));
         assert_eq!(shape, format!("40, {width}"));
         for (sample, row) in numbers.chunks(width).enumerate() {
             let object = &lines[sample];
@@ -127,29 +127,29 @@ fn values_have_the_same_bits_in_every_format() {
 
 #[test]
 fn a_number_that_is_not_finite_is_null_in_json() {
-    let room = furnished();
-    let mut file = ModelFile::load(&room.path("law")).unwrap();
+    let dir = furnished();
+    let mut file = ModelFile::load(&dir.path("law")).unwrap();
     file.params.fill(f32::MAX);
-    file.save(&room.path("huge.safetensors")).unwrap();
-    let line = text(good(room.piped("predict huge.safetensors - --format jsonl", b"1,1\n")));
+    file.save(&dir.path("huge.safetensors")).unwrap();
+    let line = text(good(dir.piped("predict huge.safetensors - --format jsonl", b"1,1\n")));
     assert_eq!(line, "{\"sample\":0,\"value\":null}\n");
-    assert_eq!(text(good(room.piped("predict huge.safetensors -", b"1,1\n"))), "sample,value\n0,inf\n");
+    assert_eq!(text(good(dir.piped("predict huge.safetensors -", b"1,1\n"))), "sample,value\n0,inf\n");
 }
 
 #[test]
 fn stdin_in_any_format_gives_what_the_file_gives() {
-    let room = furnished();
-    let rows: Vec<Vec<f32>> = room
+    let dir = furnished();
+    let rows: Vec<Vec<f32>> = dir
         .read("new.csv")
         .lines()
         .map(|line| line.split(',').map(|field| field.parse().unwrap()).collect())
         .collect();
     let numbers: Vec<u8> = rows.iter().flatten().flat_map(|x| x.to_le_bytes()).collect();
     let libsvm: String = rows.iter().map(|row| format!("1:{} 2:{}\n", row[0], row[1])).collect();
-    let csv = room.read("new.csv").into_bytes();
+    let csv = dir.read("new.csv").into_bytes();
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     gz.write_all(&csv).unwrap();
-    let expected = room.good("predict classes new.csv");
+    let expected = dir.good("predict classes new.csv");
     for (arguments, input) in [
         ("-", &csv),
         ("- --input-format csv", &csv),
@@ -158,19 +158,19 @@ fn stdin_in_any_format_gives_what_the_file_gives() {
         ("- --input-format npy", &npy("<f4", "40, 2", &numbers)),
         ("- --input-format libsvm", &libsvm.into_bytes()),
     ] {
-        let found = text(good(room.piped(&format!("predict classes {arguments}"), input)));
+        let found = text(good(dir.piped(&format!("predict classes {arguments}"), input)));
         assert_eq!(found, expected, "{arguments}");
     }
-    room.write("new.txt", &csv);
-    assert_eq!(room.good("predict classes new.txt --input-format csv"), expected);
-    let scored = text(good(room.piped("eval two -", room.read("two.csv").as_bytes())));
-    assert_eq!(scored.replace("stdin", "two.csv"), room.good("eval two two.csv"));
+    dir.write("new.txt", &csv);
+    assert_eq!(dir.good("predict classes new.txt --input-format csv"), expected);
+    let scored = text(good(dir.piped("eval two -", dir.read("two.csv").as_bytes())));
+    assert_eq!(scored.replace("stdin", "two.csv"), dir.good("eval two two.csv"));
 }
 
 #[test]
 fn a_reader_that_closes_the_pipe_is_not_an_error() {
-    let room = furnished();
-    let mut child = room
+    let dir = furnished();
+    let mut child = dir
         .command("predict classes -")
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
@@ -178,7 +178,7 @@ fn a_reader_that_closes_the_pipe_is_not_an_error() {
         .spawn()
         .unwrap();
     drop(child.stdout.take());
-    child.stdin.take().unwrap().write_all(room.read("new.csv").repeat(500).as_bytes()).unwrap();
+    child.stdin.take().unwrap().write_all(dir.read("new.csv").repeat(500).as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let stderr = text(output.stderr);
     assert!(
@@ -190,7 +190,7 @@ fn a_reader_that_closes_the_pipe_is_not_an_error() {
 /// Only the model file is copied to another directory.
 #[test]
 fn class_names_and_standardization_travel_in_the_model_file() {
-    let (home, away) = (furnished(), Room::new());
+    let (home, away) = (furnished(), TestDir::new());
     fs::copy(home.path("classes/model.safetensors"), away.path("m.safetensors")).unwrap();
     drop(home);
     let file = ModelFile::load(&away.path("m.safetensors")).unwrap();
@@ -221,19 +221,19 @@ fn class_names_and_standardization_travel_in_the_model_file() {
 
 #[test]
 fn a_file_of_predictions_is_replaced_whole_and_stdout_stays_empty() {
-    let room = furnished();
-    let expected = room.good("predict law new.csv");
-    room.write("out.csv", "the old content");
-    assert_eq!(room.good("predict law new.csv --output out.csv"), "");
-    assert_eq!(room.read("out.csv"), expected);
-    assert_eq!(room.good("predict law new.csv -o -"), expected);
+    let dir = furnished();
+    let expected = dir.good("predict law new.csv");
+    dir.write("out.csv", "the old content");
+    assert_eq!(dir.good("predict law new.csv --output out.csv"), "");
+    assert_eq!(dir.read("out.csv"), expected);
+    assert_eq!(dir.good("predict law new.csv -o -"), expected);
 }
 
 #[test]
 fn impossible_requests_give_one_line_of_error_and_write_nothing() {
-    let room = furnished();
-    room.write("killed/config.toml", "");
-    let before = room.listing();
+    let dir = furnished();
+    dir.write("killed/config.toml", "");
+    let before = dir.listing();
     let cases: &[(&str, &str, i32, &[&str])] = &[
         ("predict law -", "", 1, &["stdin holds no samples"]),
         ("predict law -", "a,b\n", 1, &["stdin holds no samples"]),
@@ -257,13 +257,13 @@ fn impossible_requests_give_one_line_of_error_and_write_nothing() {
         ("predict law --input-format csv", "", 2, &["DATA"]),
     ];
     for (arguments, input, code, fragments) in cases {
-        let output = room.piped(arguments, input.as_bytes());
+        let output = dir.piped(arguments, input.as_bytes());
         let err = text(output.stderr);
         assert_eq!((output.status.code(), output.stdout.len()), (Some(*code), 0), "{arguments}: {err}");
         assert!(err.starts_with("error: "), "{arguments}: {err}");
         for fragment in *fragments {
             assert!(err.contains(fragment), "{arguments}: no {fragment:?} in {err}");
         }
-        assert_eq!(room.listing(), before, "{arguments}");
+        assert_eq!(dir.listing(), before, "{arguments}");
     }
 }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::room::{Room, npy};
+use crate::test_dir::{TestDir, npy};
 use phalanx::checkpoint::{ModelFile, read_tensors};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::optim::Framework;
@@ -37,13 +37,13 @@ fn model() -> Mlp {
     Mlp::new(MlpShape { inputs: 5, hidden, outputs: 3, activation, loss })
 }
 
-/// Returns a room with the data and the initial params of the fixtures.
-fn furnished(stored: &Fixture) -> Room {
-    let room = Room::new();
+/// Returns a directory with the data and the initial params of the fixtures.
+fn furnished(stored: &Fixture) -> TestDir {
+    let dir = TestDir::new();
     let features: Vec<u8> = stored.features.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
     let labels: Vec<u8> = stored.labels.iter().flat_map(|label| label.to_le_bytes()).collect();
-    room.write("x.npy", npy("<f4", "37, 5", &features));
-    room.write("y.npy", npy("<i8", "37,", &labels));
+    dir.write("x.npy", npy("<f4", "37, 5", &features));
+    dir.write("y.npy", npy("<i8", "37,", &labels));
     let file = ModelFile {
         shape: model().shape().clone(),
         params: stored.initial.clone(),
@@ -55,8 +55,8 @@ fn furnished(stored: &Fixture) -> Room {
         test: None,
         data: Default::default(),
     };
-    file.save(&room.path("init.safetensors")).unwrap();
-    room
+    file.save(&dir.path("init.safetensors")).unwrap();
+    dir
 }
 
 const TRAIN: &str = "train x.npy,y.npy --init init.safetensors --hidden 6 --activation tanh -b 10 --no-shuffle --max-steps 50 -t 2";
@@ -70,27 +70,27 @@ fn error(params: &[f32], initial: &[f32], expected: &[f64]) -> f64 {
     largest(params.iter().zip(expected).map(|(p, e)| f64::from(*p) - e).collect()) / change
 }
 
-fn params(room: &Room, run: &str) -> Vec<f32> {
-    read_tensors(&room.path(&format!("{run}/model.safetensors")), &model().tensors()).unwrap()
+fn params(dir: &TestDir, run: &str) -> Vec<f32> {
+    read_tensors(&dir.path(&format!("{run}/model.safetensors")), &model().tensors()).unwrap()
 }
 
 #[test]
 fn every_preset_ends_with_the_params_of_its_framework() {
     let (stored, runs) = (stored(), runs());
-    let room = furnished(&stored);
+    let dir = furnished(&stored);
     for framework in Framework::ALL {
         let found = runs.get(framework.name()).unwrap_or_else(|| panic!("no fixture of {framework}"));
         for (flags, expected) in found {
             let run = format!("--like {framework} {flags}");
-            room.good(&format!("{TRAIN} {run} -o run --quiet"));
-            let error = error(&params(&room, "run"), &stored.initial, expected);
+            dir.good(&format!("{TRAIN} {run} -o run --quiet"));
+            let error = error(&params(&dir, "run"), &stored.initial, expected);
             println!("{error:.1e} {run}");
             assert!(error < 1e-5, "{run}: {error:e}");
             // The written config gives the same run without the preset.
-            room.good("train --config run/config.toml -o again --quiet -t 1");
-            assert_eq!(params(&room, "again"), params(&room, "run"), "{run}");
+            dir.good("train --config run/config.toml -o again --quiet -t 1");
+            assert_eq!(params(&dir, "again"), params(&dir, "run"), "{run}");
             for name in ["run", "again"] {
-                std::fs::remove_dir_all(room.path(name)).unwrap();
+                std::fs::remove_dir_all(dir.path(name)).unwrap();
             }
         }
     }
@@ -99,7 +99,7 @@ fn every_preset_ends_with_the_params_of_its_framework() {
 #[test]
 fn the_same_numbers_mean_something_else_without_the_preset() {
     let (stored, runs) = (stored(), runs());
-    let room = furnished(&stored);
+    let dir = furnished(&stored);
     for (framework, flags, without) in [
         ("keras", "--lr 0.1 --momentum 0.9 --l2 0.01", "--lr 0.1 --momentum 0.9 --l2 0.01"),
         ("keras", "--optimizer rmsprop", "--optimizer rmsprop"),
@@ -108,16 +108,16 @@ fn the_same_numbers_mean_something_else_without_the_preset() {
         ("tensorflow1-estimator", "--lr 0.05", "--lr 0.05 --optimizer adagrad --reduction sum"),
         ("pytorch-ddp", "--shards 4 --lr 0.1 --momentum 0.9 --l2 0.01", "--lr 0.1 --momentum 0.9 --l2 0.01"),
     ] {
-        room.good(&format!("{TRAIN} {without} -o run --quiet"));
-        let error = error(&params(&room, "run"), &stored.initial, &runs[framework][flags]);
-        std::fs::remove_dir_all(room.path("run")).unwrap();
+        dir.good(&format!("{TRAIN} {without} -o run --quiet"));
+        let error = error(&params(&dir, "run"), &stored.initial, &runs[framework][flags]);
+        std::fs::remove_dir_all(dir.path("run")).unwrap();
         assert!(error > 1e-3, "{without} is as good as --like {framework} {flags}: {error:e}");
     }
 }
 
 #[test]
 fn the_table_before_training_explains_the_preset() {
-    let room = furnished(&stored());
+    let dir = furnished(&stored());
     for (flags, fragments) in [
         (
             "--like keras --l2 0.01 --momentum 0.9",
@@ -129,20 +129,20 @@ fn the_table_before_training_explains_the_preset() {
         ("--like caffe --momentum 0.9", &["iter_size", "caffe form"]),
         ("--like tensorflow1-estimator", &["the sum of the batch", "initial accumulator 0.1"]),
     ] {
-        let ran = room.run(&format!("{TRAIN} {flags} --no-progress"));
+        let ran = dir.run(&format!("{TRAIN} {flags} --no-progress"));
         assert_eq!(ran.code, Some(0), "{flags}: {ran:?}");
         for fragment in fragments {
             assert!(ran.err.contains(fragment), "{flags}: no {fragment:?} in {}", ran.err);
         }
     }
-    room.write("like.toml", "like = \"keras\"\noptimizer = \"adam\"\n");
-    let ran = room.run(&format!("{TRAIN} --config like.toml --no-progress"));
+    dir.write("like.toml", "like = \"keras\"\noptimizer = \"adam\"\n");
+    let ran = dir.run(&format!("{TRAIN} --config like.toml --no-progress"));
     assert!(ran.err.contains("keras: the mean of the batch") && ran.err.contains("eps 1e-7"), "{ran:?}");
 }
 
 #[test]
 fn options_that_contradict_a_preset_or_are_unavailable_are_refused() {
-    let room = furnished(&stored());
+    let dir = furnished(&stored());
     for (flags, fragments) in [
         ("--like keras --reduction sum", &["--reduction sum", "--like keras", "implies mean"][..]),
         ("--like caffe --momentum 0.9 --momentum-form pytorch", &["--momentum-form pytorch", "--like caffe"]),
@@ -172,11 +172,11 @@ fn options_that_contradict_a_preset_or_are_unavailable_are_refused() {
         ("--l2-form batch-sum --reduction sum --l2 0.1", &["batch-sum", "the reduction is sum"]),
         ("--eps-form inside --optimizer adam", &["eps-form inside is not used by adam"]),
     ] {
-        let ran = room.run(&format!("{TRAIN} {flags} -o run"));
+        let ran = dir.run(&format!("{TRAIN} {flags} -o run"));
         assert_eq!(ran.code, Some(2), "{flags}: {ran:?}");
         for fragment in fragments {
             assert!(ran.err.contains(fragment), "{flags}: no {fragment:?} in {}", ran.err);
         }
-        assert!(!room.path("run").exists(), "{flags}");
+        assert!(!dir.path("run").exists(), "{flags}");
     }
 }

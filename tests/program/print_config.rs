@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::fs;
 
-use crate::room::{Ran, Room};
+use crate::test_dir::{ProgramOutput, TestDir};
 
 const RECORDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/program/print_config.txt");
 
@@ -33,15 +33,15 @@ fn recorded(text: &str) -> Vec<(&str, &str)> {
 
 #[test]
 fn command_lines_print_their_recorded_output() {
-    let room = Room::new();
-    FILES.iter().for_each(|(name, text)| room.write(name, text));
+    let dir = TestDir::new();
+    FILES.iter().for_each(|(name, text)| dir.write(name, text));
     let text = fs::read_to_string(RECORDED).unwrap();
     let mut now = String::new();
     for (line, _) in recorded(&text) {
         let (variables, arguments) = line.split_once("phalanx ").unwrap();
-        let mut command = room.command(&format!("{arguments} --print-config"));
+        let mut command = dir.command(&format!("{arguments} --print-config"));
         command.envs(variables.split_whitespace().map(|variable| variable.split_once('=').unwrap()));
-        let ran: Ran = command.output().unwrap().into();
+        let ran: ProgramOutput = command.output().unwrap().into();
         assert_eq!(ran.code, Some(0), "{line}: {ran:?}");
         let _ = writeln!(now, "$ {line}\n{}", ran.out.trim_end());
     }

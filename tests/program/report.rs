@@ -1,7 +1,7 @@
 //! Tests of `phalanx report`: the page of a run agrees with the files of the run, whether it is
 //! running, killed, diverged or complete.
 
-use crate::room::{Room, table, value};
+use crate::test_dir::{TestDir, table, value};
 
 /// Returns the cells of the confusion matrix: true class, predicted class, samples.
 fn matrix(page: &str) -> Vec<(usize, usize, u64)> {
@@ -24,14 +24,14 @@ fn figures(page: &str) -> Vec<&str> {
 
 #[test]
 fn the_page_of_a_run_has_its_curves_its_samples_and_the_next_commands() {
-    let room = Room::new();
-    room.good("train --quiet --epochs 3 --momentum 0.9 --lr 0.05 --lr-schedule cosine --clip-grad-norm 1");
-    let out = room.good("report");
+    let dir = TestDir::new();
+    dir.good("train --quiet --epochs 3 --momentum 0.9 --lr 0.05 --lr-schedule cosine --clip-grad-norm 1");
+    let out = dir.good("report");
     assert_eq!(value(&out, "page"), "runs/1/report.html");
     assert_eq!(value(&out, "plot"), "runs/1/loss.svg");
     assert!(out.contains("next  phalanx predict runs/1\n"), "{out}");
     assert!(out.contains("phalanx train --resume runs/1 --epochs 6 --allow-changed epochs"), "{out}");
-    let page = room.read("runs/1/report.html");
+    let page = dir.read("runs/1/report.html");
     let expected = [
         "Loss by step",
         "Loss by epoch",
@@ -42,7 +42,7 @@ fn the_page_of_a_run_has_its_curves_its_samples_and_the_next_commands() {
         "Confusion matrix",
     ];
     assert_eq!(figures(&page), expected);
-    let results = room.json("runs/1/results.json");
+    let results = dir.json("runs/1/results.json");
     assert!(page.contains(results["params_sha256"].as_str().unwrap()));
     let cells = matrix(&page);
     let sum = |keep: &dyn Fn(&&(usize, usize, u64)) -> bool| {
@@ -54,18 +54,18 @@ fn the_page_of_a_run_has_its_curves_its_samples_and_the_next_commands() {
     assert_eq!(page.matches("<img src=\"data:image/png;base64,").count(), 24);
     assert!(!page.contains("changed since"));
     // The suggested commands work.
-    room.good("train --quiet --resume runs/1 --epochs 6 --allow-changed epochs");
-    assert_eq!(room.json("runs/1/results.json")["epochs"], 6);
-    room.good("report");
-    assert!(room.read("runs/1/report.html").contains("was resumed after step 69."));
+    dir.good("train --quiet --resume runs/1 --epochs 6 --allow-changed epochs");
+    assert_eq!(dir.json("runs/1/results.json")["epochs"], 6);
+    dir.good("report");
+    assert!(dir.read("runs/1/report.html").contains("was resumed after step 69."));
 }
 
 #[test]
 fn the_worst_samples_have_the_lowest_probability_from_predict() {
-    let room = Room::new();
-    room.good("train --quiet --epochs 2");
-    room.good("report runs/1");
-    let page = room.read("runs/1/report.html");
+    let dir = TestDir::new();
+    dir.good("train --quiet --epochs 2");
+    dir.good("report runs/1");
+    let page = dir.read("runs/1/report.html");
     let first = page.split("<li><img").nth(1).unwrap().split("</li>").next().unwrap();
     let between = |from: &str, to: &str| {
         let rest = first.split(from).nth(1).unwrap_or_else(|| panic!("{from} in {first}"));
@@ -74,7 +74,7 @@ fn the_worst_samples_have_the_lowest_probability_from_predict() {
     let sample: usize = between("alt=\"Sample ", ":").parse().unwrap();
     let truth: usize = between("true <b>", "</b>").parse().unwrap();
     let predicted = between("predicted <b>", "</b>");
-    let csv = room.good("predict runs/1 --probabilities");
+    let csv = dir.good("predict runs/1 --probabilities");
     let row: Vec<&str> = csv.lines().nth(sample + 1).unwrap().split(',').collect();
     assert_eq!(row[1], predicted);
     let lowest: f64 = row[3 + truth].parse().unwrap();
@@ -84,12 +84,12 @@ fn the_worst_samples_have_the_lowest_probability_from_predict() {
 
 #[test]
 fn runs_that_differ_in_one_option_show_it_and_identical_params_are_reported() {
-    let room = Room::new();
-    room.good("train --quiet --epochs 2 -t 1");
-    room.good("train --quiet --epochs 2 -t 2");
-    room.good("train --quiet --epochs 2 -t 2 --l2 0.001");
-    room.good("report runs/2 runs/3");
-    let page = room.read("runs/report.html");
+    let dir = TestDir::new();
+    dir.good("train --quiet --epochs 2 -t 1");
+    dir.good("train --quiet --epochs 2 -t 2");
+    dir.good("train --quiet --epochs 2 -t 2 --l2 0.001");
+    dir.good("report runs/2 runs/3");
+    let page = dir.read("runs/report.html");
     let differ = page.split("Options that differ</h2>").nth(1).unwrap().split("</table>").next().unwrap();
     let names: Vec<&str> =
         differ.split("<th scope=\"row\">").skip(1).map(|text| text.split("</th>").next().unwrap()).collect();
@@ -97,17 +97,17 @@ fn runs_that_differ_in_one_option_show_it_and_identical_params_are_reported() {
     assert!(differ.contains("<td>0.0</td><td>0.001</td>"), "{differ}");
     assert!(!page.contains("bit-identical"));
     assert!(page.contains("runs/3: l2 0.001</text>"), "the differing option is in the legend");
-    room.good("report runs/1 runs/2 runs/3 runs/report.html -o all.html");
-    assert!(room.read("all.html").contains("The params of runs/1, runs/2 are bit-identical."));
+    dir.good("report runs/1 runs/2 runs/3 runs/report.html -o all.html");
+    assert!(dir.read("all.html").contains("The params of runs/1, runs/2 are bit-identical."));
 }
 
 #[test]
 fn text_from_files_is_escaped_and_regression_runs_have_a_page() {
-    let room = Room::new();
-    room.write("a&b.csv", table(40, |a, b| if a > b { "<b>".to_owned() } else { "\"x\"\"y\"".to_owned() }));
-    room.good("train --quiet a&b.csv --test-split 0.5 --epochs 2 -o <i>");
-    room.good("report <i>");
-    let page = room.read("<i>/report.html");
+    let dir = TestDir::new();
+    dir.write("a&b.csv", table(40, |a, b| if a > b { "<b>".to_owned() } else { "\"x\"\"y\"".to_owned() }));
+    dir.good("train --quiet a&b.csv --test-split 0.5 --epochs 2 -o <i>");
+    dir.good("report <i>");
+    let page = dir.read("<i>/report.html");
     for text in ["<i>", "<b>x", "a&b.csv", ">x\"y<"] {
         assert!(!page.contains(text), "{text}");
     }
@@ -116,30 +116,30 @@ fn text_from_files_is_escaped_and_regression_runs_have_a_page() {
             && page.contains("a&amp;b.csv, the fraction 0.5 set aside for testing")
     );
     assert!(page.contains("phalanx predict '&lt;i&gt;'"), "the name is quoted for the shell");
-    room.write("values.csv", table(40, |a, b| (a + b + 0.25).to_string()));
-    room.good("train --quiet values.csv --lr 0.01 --epochs 2 -o values");
-    room.good("report values");
-    let page = room.read("values/report.html");
+    dir.write("values.csv", table(40, |a, b| (a + b + 0.25).to_string()));
+    dir.good("train --quiet values.csv --lr 0.01 --epochs 2 -o values");
+    dir.good("report values");
+    let page = dir.read("values/report.html");
     assert!(figures(&page).contains(&"Predicted against true values"));
     assert!(page.contains("Worst-predicted samples") && !page.contains("recall"));
-    assert!(page.contains("values.csv, the training samples: 40 samples"));
+    assert!(page.contains("training samples of values.csv: 40 samples"));
 }
 
 #[test]
 fn missing_or_changed_data_is_reported_and_the_page_is_written() {
-    let room = Room::new();
+    let dir = TestDir::new();
     let split = |a: f64, b: f64| if a > b { "1".to_owned() } else { "0".to_owned() };
-    room.write("train.csv", table(60, split));
-    room.write("test.csv", table(30, split));
-    room.good("train --quiet train.csv --test test.csv --epochs 5 -o run");
-    room.write("test.csv", table(30, |a, b| if a > b { "0".to_owned() } else { "1".to_owned() }));
-    room.good("report run");
-    assert!(room.read("run/report.html").contains("the data has changed since"));
-    std::fs::remove_file(room.path("train.csv")).unwrap();
-    let ran = room.run("report run");
+    dir.write("train.csv", table(60, split));
+    dir.write("test.csv", table(30, split));
+    dir.good("train --quiet train.csv --test test.csv --epochs 5 -o run");
+    dir.write("test.csv", table(30, |a, b| if a > b { "0".to_owned() } else { "1".to_owned() }));
+    dir.good("report run");
+    assert!(dir.read("run/report.html").contains("the data has changed since"));
+    std::fs::remove_file(dir.path("train.csv")).unwrap();
+    let ran = dir.run("report run");
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.err.contains("the samples of run are not shown") && ran.err.contains("train.csv"), "{ran:?}");
-    let page = room.read("run/report.html");
+    let page = dir.read("run/report.html");
     assert!(
         page.contains("Not shown: the run&#39;s own data") || page.contains("Not shown: the run's own data")
     );
@@ -148,100 +148,100 @@ fn missing_or_changed_data_is_reported_and_the_page_is_written() {
 
 #[test]
 fn a_killed_or_diverged_run_has_a_page_with_the_next_command() {
-    let room = Room::new();
-    room.good("train --quiet --epochs 2 --save-every 10 -o run");
-    std::fs::remove_file(room.path("run/results.json")).unwrap();
-    std::fs::remove_file(room.path("run/model.safetensors")).unwrap();
-    let log = room.read("run/metrics.jsonl");
-    room.write("run/metrics.jsonl", &log[..log.len() - 20]);
-    let out = room.good("report run");
+    let dir = TestDir::new();
+    dir.good("train --quiet --epochs 2 --save-every 10 -o run");
+    std::fs::remove_file(dir.path("run/results.json")).unwrap();
+    std::fs::remove_file(dir.path("run/model.safetensors")).unwrap();
+    let log = dir.read("run/metrics.jsonl");
+    dir.write("run/metrics.jsonl", &log[..log.len() - 20]);
+    let out = dir.good("report run");
     assert!(
         out.contains("run   run, killed\n") && out.contains("next  phalanx train --resume run\n"),
         "{out}"
     );
-    let page = room.read("run/report.html");
+    let page = dir.read("run/report.html");
     assert!(
         page.contains("<b>Killed</b> after step 40") && page.contains("after step 46, the newest checkpoint")
     );
-    std::fs::remove_dir_all(room.path("run/checkpoints")).unwrap();
-    room.good("report run");
-    assert!(room.read("run/report.html").contains("Not shown: the run has not saved a checkpoint yet"));
-    let ran = room.run("train --quiet --lr 1e30 --log-every 1 -o wild");
+    std::fs::remove_dir_all(dir.path("run/checkpoints")).unwrap();
+    dir.good("report run");
+    assert!(dir.read("run/report.html").contains("Not shown: the run has not saved a checkpoint yet"));
+    let ran = dir.run("train --quiet --lr 1e30 --log-every 1 -o wild");
     assert_eq!(ran.code, Some(3), "{ran:?}");
-    let out = room.good("report wild");
+    let out = dir.good("report wild");
     assert!(out.contains("wild, diverged") && out.contains("--config wild/config.toml --lr "), "{out}");
-    let page = room.read("wild/report.html");
+    let page = dir.read("wild/report.html");
     let drawn = page.replace("NaN or infinite", "");
     assert!(drawn.contains("<b>Diverged</b>") && !drawn.contains("NaN"), "NaN values are not drawn");
 }
 
 #[test]
 fn the_loss_of_a_run_is_drawn_at_any_kind_of_end() {
-    let room = Room::new();
-    let out = room.good("train --epochs 1 -o short");
+    let dir = TestDir::new();
+    let out = dir.good("train --epochs 1 -o short");
     assert!(
         out.contains("plot           short/loss.svg") && out.contains("page           phalanx report short"),
         "{out}"
     );
-    let svg = room.read("short/loss.svg");
+    let svg = dir.read("short/loss.svg");
     assert!(
         svg.contains("<title>Loss of short</title>")
             && svg.contains("training loss")
             && svg.contains("test loss")
     );
-    room.good("train --quiet --resume short --epochs 2 --allow-changed epochs");
-    assert!(room.read("short/loss.svg").contains(">resumed</text>"));
-    room.good("train --quiet --epochs 2 --log-every 0 -o epochs");
-    assert!(room.read("epochs/loss.svg").contains("Training loss: mean of each epoch."));
-    assert_eq!(room.run("train --quiet --lr 1e30 -o wild").code, Some(3));
-    assert!(room.read("wild/loss.svg").contains("No finite loss was logged."));
+    dir.good("train --quiet --resume short --epochs 2 --allow-changed epochs");
+    assert!(dir.read("short/loss.svg").contains(">resumed</text>"));
+    dir.good("train --quiet --epochs 2 --log-every 0 -o epochs");
+    assert!(dir.read("epochs/loss.svg").contains("Training loss: mean of each epoch."));
+    assert_eq!(dir.run("train --quiet --lr 1e30 -o wild").code, Some(3));
+    assert!(dir.read("wild/loss.svg").contains("No finite loss was logged."));
 }
 
 #[test]
 fn a_path_that_is_not_a_run_is_refused_with_its_name_and_the_reason() {
-    let room = Room::new();
+    let dir = TestDir::new();
     let refused = |arguments: &str, parts: &[&str]| {
-        let ran = room.run(arguments);
+        let ran = dir.run(arguments);
         assert_ne!(ran.code, Some(0), "{arguments}");
         assert!(parts.iter().all(|part| ran.err.contains(part)), "{arguments}: {}", ran.err);
         assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
     };
     refused("report", &["no run in runs", "phalanx train"]);
     refused("report nowhere", &["run directory nowhere does not exist"]);
-    room.write("folder/text.txt", "");
+    dir.write("folder/text.txt", "");
     refused("report folder", &["folder is not a run directory", "config.toml"]);
     refused("report folder/text.txt", &["it is a file"]);
-    room.good("train --quiet --epochs 1 -o run");
-    room.write("folder/mine.html", "<html>");
+    dir.good("train --quiet --epochs 1 -o run");
+    dir.write("folder/mine.html", "<html>");
     refused("report run -o folder/mine.html", &["folder/mine.html exists", "-o"]);
     refused("report run -o folder", &["folder is a folder", "folder/report.html"]);
-    assert_eq!(room.read("folder/mine.html"), "<html>");
-    let log = room.read("run/metrics.jsonl");
+    assert_eq!(dir.read("folder/mine.html"), "<html>");
+    let log = dir.read("run/metrics.jsonl");
     let second = log.find('\n').unwrap() + 1;
-    room.write("run/metrics.jsonl", format!("{}!{}", &log[..second], &log[second + 1..]));
+    dir.write("run/metrics.jsonl", format!("{}!{}", &log[..second], &log[second + 1..]));
     refused("report run", &["run/metrics.jsonl, line 2: expected"]);
-    room.write("run/metrics.jsonl", log);
-    let results = room.read("run/results.json");
-    room.write("run/results.json", results.replacen("\"params\"", "\"parms\"", 1));
+    dir.write("run/metrics.jsonl", log);
+    let results = dir.read("run/results.json");
+    dir.write("run/results.json", results.replacen("\"params\"", "\"parms\"", 1));
     refused("report run", &["run/results.json, line", "missing field `params`"]);
-    room.write("run/results.json", results);
-    room.write("run/config.toml", "lr = 0.1\nseed\n");
+    dir.write("run/results.json", results);
+    dir.write("run/config.toml", "lr = 0.1\nseed\n");
     refused("report run", &["run/config.toml, line 2"]);
 }
 
 #[test]
 fn losses_of_any_size_are_drawn() {
-    let room = Room::new();
-    room.write("huge.csv", table(20, |a, _| format!("{:e}", 1e8 * (1.0 + a))));
+    let dir = TestDir::new();
+    dir.write("huge.csv", table(20, |a, _| format!("{:e}", 1e8 * (1.0 + a))));
     for (arguments, code) in [
         ("train huge.csv --loss mse --lr 0 --epochs 1 -o still", 0),
         ("train --lr 1e5 -o far", 3),
         ("train huge.csv --loss mse --lr 1e3 --hidden none -o further", 3),
     ] {
-        assert_eq!(room.run(arguments).code, Some(code), "phalanx {arguments}");
+        assert_eq!(dir.run(arguments).code, Some(code), "phalanx {arguments}");
     }
     for run in ["still", "far", "further"] {
-        assert!(room.read(&format!("{run}/loss.svg")).contains("<svg"), "{run}");
-        room.good(&format!("report {run}"));
+        assert!(dir.read(&format!("{run}/loss.svg")).contains("<svg"), "{run}");
+        dir.good(&format!("report {run}"));
     }
 }

@@ -8,8 +8,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::moments::{Random, SAVING, all_whole, furnished, span};
-use crate::room::{Ran, Room, hash, signal, within_shell};
 use crate::tally::{Tally, count, within};
+use crate::test_dir::{ProgramOutput, TestDir, hash, signal, within_shell};
 
 /// Number of signals after which a run is completed and another one starts.
 const SIGNALS_OF_A_RUN: u64 = 10;
@@ -27,11 +27,11 @@ enum End {
 }
 
 /// Sends a signal to the run at a random moment, and a second one if `impatient`.
-fn stopped(room: &Room, random: &mut Random, impatient: bool, longest: Duration) -> Result<End, String> {
+fn stopped(dir: &TestDir, random: &mut Random, impatient: bool, longest: Duration) -> Result<End, String> {
     let (name, number) = SIGNALS[random.below(4) as usize];
     let every = ["1", "2epochs", "never"][random.below(3) as usize];
-    let before = room.listing();
-    let child = room.spawn(&format!("{SAVING} --save-every {every} -t {}", 1 + random.below(3)));
+    let before = dir.listing();
+    let child = dir.spawn(&format!("{SAVING} --save-every {every} -t {}", 1 + random.below(3)));
     // Some signals are sent in the first milliseconds, before the handlers are installed.
     let longest = if random.below(3) == 0 { longest / 30 } else { longest };
     sleep(random.time(longest));
@@ -43,18 +43,18 @@ fn stopped(room: &Room, random: &mut Random, impatient: bool, longest: Duration)
         return Err(format!("it took {took:?} to end"));
     }
     match output.status.signal() {
-        Some(found) if found == number && room.listing() == before => Ok(End::Before),
-        Some(found) => Err(format!("ended by signal {found}, and left {:?}", room.listing())),
+        Some(found) if found == number && dir.listing() == before => Ok(End::Before),
+        Some(found) => Err(format!("ended by signal {found}, and left {:?}", dir.listing())),
         // A second SIGINT or SIGTERM ends the program at once. The other signals may be delivered
         // more than once.
-        None => check_end(room, output, 128 + number, impatient && ["INT", "TERM"].contains(&name)),
+        None => check_end(dir, output, 128 + number, impatient && ["INT", "TERM"].contains(&name)),
     }
 }
 
 /// Checks the files of a run that ended with an exit code.
-fn check_end(room: &Room, output: Output, stopped: i32, impatient: bool) -> Result<End, String> {
-    let ran = Ran::from(output);
-    let whole = all_whole(room)?;
+fn check_end(dir: &TestDir, output: Output, stopped: i32, impatient: bool) -> Result<End, String> {
+    let ran = ProgramOutput::from(output);
+    let whole = all_whole(dir)?;
     if ran.code == Some(0) {
         return Ok(End::Over);
     }
@@ -64,9 +64,9 @@ fn check_end(room: &Room, output: Output, stopped: i32, impatient: bool) -> Resu
     if impatient {
         return Ok(End::Stopped);
     }
-    let results = room.json("run/results.json");
+    let results = dir.json("run/results.json");
     let last = whole.last().ok_or("no checkpoint")?;
-    let leftover = room.listing().into_iter().find(|(path, _)| path.to_string_lossy().contains(".writing"));
+    let leftover = dir.listing().into_iter().find(|(path, _)| path.to_string_lossy().contains(".writing"));
     let is_whole = results["stopped"] == "interrupted"
         && results["steps"] == last.snapshot.position().step
         && results["params_sha256"] == phalanx::checkpoint::params_sha256(&last.model().params)
@@ -76,8 +76,8 @@ fn check_end(room: &Room, output: Output, stopped: i32, impatient: bool) -> Resu
 
 #[test]
 fn a_signal_at_any_moment_saves_the_run_which_resumes_to_the_same_bits() {
-    let (room, whole) = furnished();
-    let longest = span(&room);
+    let (dir, whole) = furnished();
+    let longest = span(&dir);
     let mut random = Random(2);
     let mut signals = Tally::new(
         "C6",
@@ -87,14 +87,14 @@ fn a_signal_at_any_moment_saves_the_run_which_resumes_to_the_same_bits() {
         Tally::new("C6", "runs stopped up to ten times that end with the same bits as an uninterrupted run");
     let mut kinds = [0, 0, 0];
     for sent in 0..count(12, 500) {
-        let end = stopped(&room, &mut random, sent % 5 == 4, longest);
+        let end = stopped(&dir, &mut random, sent % 5 == 4, longest);
         signals.case(end.is_ok(), || format!("signal {sent}: {end:?}"));
         end.iter().for_each(|end| kinds[(*end != End::Before) as usize + (*end == End::Over) as usize] += 1);
         let is_over = end == Ok(End::Over);
         if is_over || (sent + 1) % SIGNALS_OF_A_RUN == 0 {
-            let end = is_over || room.run(&format!("{SAVING} --save-every never")).code == Some(0);
-            ends.case(end && hash(&room, "run") == whole, || format!("the run of signal {sent}"));
-            std::fs::remove_dir_all(room.path("run")).unwrap();
+            let end = is_over || dir.run(&format!("{SAVING} --save-every never")).code == Some(0);
+            ends.case(end && hash(&dir, "run") == whole, || format!("the run of signal {sent}"));
+            std::fs::remove_dir_all(dir.path("run")).unwrap();
         }
     }
     println!(
@@ -108,22 +108,22 @@ fn a_signal_at_any_moment_saves_the_run_which_resumes_to_the_same_bits() {
 
 #[test]
 fn a_hang_up_that_is_ignored_when_the_program_starts_stays_ignored() {
-    let room = Room::new();
-    let train = room.command("train --epochs 300 --no-progress -o run");
-    let mut command = within_shell(&room, "trap '' HUP", &train);
+    let dir = TestDir::new();
+    let train = dir.command("train --epochs 300 --no-progress -o run");
+    let mut command = within_shell(&dir, "trap '' HUP", &train);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let log = room.path("run/metrics.jsonl");
+    let log = dir.path("run/metrics.jsonl");
     while !std::fs::read_to_string(&log).is_ok_and(|log| log.contains("\"epoch\"")) {
         std::thread::yield_now();
     }
     signal(&child, "HUP");
-    let ran = Ran::from(child.wait_with_output().unwrap());
-    assert_eq!((ran.code, &room.json("run/results.json")["epochs"]), (Some(0), &300.into()), "{ran:?}");
+    let ran = ProgramOutput::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, &dir.json("run/results.json")["epochs"]), (Some(0), &300.into()), "{ran:?}");
 }
 
 /// Waits until the program has created its log, which it does after installing the signal handlers.
-fn wait_for_the_log(room: &Room) {
-    while !room.path("run/metrics.jsonl").exists() {
+fn wait_for_the_log(dir: &TestDir) {
+    while !dir.path("run/metrics.jsonl").exists() {
         std::thread::yield_now();
     }
 }
@@ -137,43 +137,43 @@ fn signals(child: &Child, names: [&str; 2]) {
 #[test]
 fn signals_of_two_kinds_leave_time_to_save_the_run() {
     for names in [["INT", "TERM"], ["TERM", "HUP"], ["HUP", "HUP"], ["XCPU", "XCPU"]] {
-        let room = Room::new();
-        let child = room.spawn("train --epochs 1000000 --quiet -o run");
-        wait_for_the_log(&room);
+        let dir = TestDir::new();
+        let child = dir.spawn("train --epochs 1000000 --quiet -o run");
+        wait_for_the_log(&dir);
         signals(&child, names);
-        let ran = Ran::from(child.wait_with_output().unwrap());
+        let ran = ProgramOutput::from(child.wait_with_output().unwrap());
         let codes = SIGNALS.map(|(name, number)| names.contains(&name).then_some(128 + number));
         assert!(codes.contains(&ran.code) && ran.code.is_some(), "{names:?}: {ran:?}");
-        assert_eq!(room.json("run/results.json")["stopped"], "interrupted", "{names:?}");
+        assert_eq!(dir.json("run/results.json")["stopped"], "interrupted", "{names:?}");
     }
 }
 
 #[test]
 fn a_second_signal_of_the_same_kind_does_not_wait_for_the_step() {
     for (name, code) in [("INT", 130), ("TERM", 143)] {
-        let room = Room::new();
+        let dir = TestDir::new();
         // Each step takes about a second.
-        let mut child = room.spawn("train --hidden 2000,2000 -b 1437 -t 1 --quiet -o run");
-        wait_for_the_log(&room);
+        let mut child = dir.spawn("train --hidden 2000,2000 -b 1437 -t 1 --quiet -o run");
+        wait_for_the_log(&dir);
         // More than two signals, because the system merges those that have not been delivered yet.
         while child.try_wait().unwrap().is_none() {
             signal(&child, name);
         }
-        assert_eq!(Ran::from(child.wait_with_output().unwrap()).code, Some(code));
-        assert!(!room.path("run/results.json").exists(), "the program waited for the step");
+        assert_eq!(ProgramOutput::from(child.wait_with_output().unwrap()).code, Some(code));
+        assert!(!dir.path("run/results.json").exists(), "the program waited for the step");
     }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_is_saved_with_its_exit_code_even_if_its_summary_cannot_be_printed() {
-    let room = Room::new();
+    let dir = TestDir::new();
     let full = || std::fs::File::options().write(true).open("/dev/full").unwrap();
     let child =
-        room.command("train --epochs 1000000 --no-progress -o run").stdout(full()).stderr(full()).spawn();
+        dir.command("train --epochs 1000000 --no-progress -o run").stdout(full()).stderr(full()).spawn();
     let child = child.unwrap();
-    wait_for_the_log(&room);
+    wait_for_the_log(&dir);
     signal(&child, "HUP");
     assert_eq!(child.wait_with_output().unwrap().status.code(), Some(129));
-    assert_eq!(room.json("run/results.json")["stopped"], "interrupted");
+    assert_eq!(dir.json("run/results.json")["stopped"], "interrupted");
 }

@@ -3,80 +3,80 @@
 
 use std::process::{Command, Stdio};
 
-use crate::room::{Ran, Room, idx, npy, table};
 use crate::tally::Tally;
+use crate::test_dir::{ProgramOutput, TestDir, idx, npy, table};
 
 const NAMED: &str = "a,b,kind\n1,10,x\n2,20,y\n3,5,x\n4,50,y\n";
 
-/// Returns a room with a model of the columns `a` and `b`.
-fn trained() -> Room {
-    let room = Room::new();
-    room.write("named.csv", NAMED);
-    room.good("train named.csv --hidden 4 --standardize --epochs 5 --quiet -o run");
-    room
+/// Returns a directory with a model of the columns `a` and `b`.
+fn trained() -> TestDir {
+    let dir = TestDir::new();
+    dir.write("named.csv", NAMED);
+    dir.good("train named.csv --hidden 4 --standardize --epochs 5 --quiet -o run");
+    dir
 }
 
 #[test]
 fn columns_in_another_order_give_the_same_predictions_and_scores() {
-    let room = trained();
-    room.write("swapped.csv", "kind,b,id,a\nx,10,7,1\ny,20,8,2\nx,5,9,3\ny,50,10,4\n");
-    assert_eq!(room.good("predict run swapped.csv"), room.good("predict run named.csv"));
-    let score = |name: &str| room.good(&format!("eval run {name}")).replace(name, "");
+    let dir = trained();
+    dir.write("swapped.csv", "kind,b,id,a\nx,10,7,1\ny,20,8,2\nx,5,9,3\ny,50,10,4\n");
+    assert_eq!(dir.good("predict run swapped.csv"), dir.good("predict run named.csv"));
+    let score = |name: &str| dir.good(&format!("eval run {name}")).replace(name, "");
     assert_eq!(score("swapped.csv"), score("named.csv"));
-    let ran = room.run("predict run swapped.csv");
+    let ran = dir.run("predict run swapped.csv");
     assert!(ran.err.contains("ignored column \"id\""), "{ran:?}");
-    room.write("plain.csv", "1,10\n2,20\n");
-    let ran = room.run("predict run plain.csv");
+    dir.write("plain.csv", "1,10\n2,20\n");
+    let ran = dir.run("predict run plain.csv");
     assert!(ran.code == Some(0) && ran.err.contains("plain.csv: no column names"), "{ran:?}");
-    room.write("lacking.csv", "a,c\n1,10\n");
-    let ran = room.run("predict run lacking.csv");
+    dir.write("lacking.csv", "a,c\n1,10\n");
+    let ran = dir.run("predict run lacking.csv");
     assert!(ran.code == Some(1) && ran.err.contains("lacks the model's \"b\""), "{ran:?}");
-    room.write("doubtful.csv", "1,ten,x\n2,20,y\n");
-    let ran = room.run("eval run doubtful.csv");
+    dir.write("doubtful.csv", "1,ten,x\n2,20,y\n");
+    let ran = dir.run("eval run doubtful.csv");
     assert!(ran.code == Some(1) && ran.err.contains("--header present"), "{ran:?}");
-    let ran = room.run("eval run doubtful.csv --header absent");
+    let ran = dir.run("eval run doubtful.csv --header absent");
     assert!(ran.err.contains("\"ten\" in line 1, column 1"), "{ran:?}");
 }
 
 #[test]
 fn test_samples_are_matched_by_the_column_names_of_the_training_samples() {
-    let room = trained();
-    room.write("test.csv", "b,kind,a\n10,x,1\n20,y,2\n");
-    room.good("train named.csv --test test.csv --hidden 4 --standardize --epochs 5 --quiet -o tested");
-    let hash = |run: &str| room.json(&format!("{run}/results.json"))["params_sha256"].clone();
+    let dir = trained();
+    dir.write("test.csv", "b,kind,a\n10,x,1\n20,y,2\n");
+    dir.good("train named.csv --test test.csv --hidden 4 --standardize --epochs 5 --quiet -o tested");
+    let hash = |run: &str| dir.json(&format!("{run}/results.json"))["params_sha256"].clone();
     assert_eq!(hash("tested"), hash("run"));
-    room.write("same.csv", "a,b,kind\n1,10,x\n2,20,y\n");
-    let loss = |test: &str| room.good(&format!("eval tested {test}")).lines().nth(2).map(str::to_owned);
+    dir.write("same.csv", "a,b,kind\n1,10,x\n2,20,y\n");
+    let loss = |test: &str| dir.good(&format!("eval tested {test}")).lines().nth(2).map(str::to_owned);
     assert_eq!(loss("test.csv"), loss("same.csv"));
 }
 
 #[test]
 fn data_that_has_changed_since_the_run_is_reported_as_changed() {
-    let room = trained();
-    assert!(room.good("eval run").contains("named.csv, the training samples\n"));
-    room.write("named.csv", format!("{NAMED}5,1,x\n"));
-    let ran = room.run("eval run");
+    let dir = trained();
+    assert!(dir.good("eval run").contains("training samples of named.csv\n"));
+    dir.write("named.csv", format!("{NAMED}5,1,x\n"));
+    let ran = dir.run("eval run");
     assert!(
         ran.out.contains("changed since the run") && ran.err.contains("5 samples instead of 4"),
         "{ran:?}"
     );
-    room.write("named.csv", NAMED.replace("50", "60"));
-    let ran = room.run("eval run");
+    dir.write("named.csv", NAMED.replace("50", "60"));
+    let ran = dir.run("eval run");
     assert!(ran.out.contains("changed since the run") && ran.err.contains("has other values"), "{ran:?}");
-    room.write("named.csv", "kind,b,a\nx,10,1\ny,20,2\nx,5,3\ny,50,4\n");
+    dir.write("named.csv", "kind,b,a\nx,10,1\ny,20,2\nx,5,3\ny,50,4\n");
     assert!(
-        room.good("eval run").contains("named.csv, the training samples\n"),
+        dir.good("eval run").contains("training samples of named.csv\n"),
         "another order of the same columns"
     );
 }
 
 #[test]
 fn labels_are_predicted_as_they_were_written() {
-    let room = Room::new();
-    room.write("zip.csv", "1,02139\n2,90210\n1.5,02139\n2.5,90210\n");
-    room.good("train zip.csv --hidden 4 --epochs 1 --quiet -o run");
-    assert_eq!(room.json("run/results.json")["params"], 4 + 4 + 8 + 2, "two outputs");
-    let predicted = room.good("predict run zip.csv");
+    let dir = TestDir::new();
+    dir.write("zip.csv", "1,02139\n2,90210\n1.5,02139\n2.5,90210\n");
+    dir.good("train zip.csv --hidden 4 --epochs 1 --quiet -o run");
+    assert_eq!(dir.json("run/results.json")["params"], 4 + 4 + 8 + 2, "two outputs");
+    let predicted = dir.good("predict run zip.csv");
     assert!(
         predicted.lines().skip(1).all(|line| line.contains(",02139,") || line.contains(",90210,")),
         "{predicted}"
@@ -85,27 +85,27 @@ fn labels_are_predicted_as_they_were_written() {
 
 #[test]
 fn guesses_about_the_data_are_printed_before_a_run_by_inspect_and_on_the_page() {
-    let room = Room::new();
-    room.write("flowers.csv", format!(",w,h,kind\n{}", numbered(12)));
+    let dir = TestDir::new();
+    dir.write("flowers.csv", format!(",w,h,kind\n{}", numbered(12)));
     let summary = ["label", "\"kind\", the last column", "\"w\", \"h\"", "rose: 6", "named in line 1"];
-    let ran = room.run("train flowers.csv --hidden 4 --epochs 1 -o run");
+    let ran = dir.run("train flowers.csv --hidden 4 --epochs 1 -o run");
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert!(ran.err.contains("column 0, which has no name in line 1, is ignored"), "{ran:?}");
-    let inspected = room.run("inspect flowers.csv");
+    let inspected = dir.run("inspect flowers.csv");
     assert!(inspected.err.contains("column 0, which has no name"), "{inspected:?}");
-    room.good("report run");
-    let page = room.read("run/report.html").replace("&quot;", "\"");
+    dir.good("report run");
+    let page = dir.read("run/report.html").replace("&quot;", "\"");
     for text in summary {
         assert!(ran.err.contains(text), "{text}: {}", ran.err);
         assert!(inspected.out.contains(text), "{text}: {}", inspected.out);
         assert!(page.contains(text), "{text}");
     }
     assert!(page.contains("which has no name in line 1, is ignored"));
-    room.write("law.csv", table(40, |a, b| format!("{:.3}", a + b)));
-    assert!(room.good("inspect law.csv").contains("1 value to predict"));
-    assert!(room.good("inspect digits").contains("test samples"));
-    assert!(room.good("inspect run").contains("params sha256"));
-    let ran = room.run("inspect run/report.html");
+    dir.write("law.csv", table(40, |a, b| format!("{:.3}", a + b)));
+    assert!(dir.good("inspect law.csv").contains("1 value to predict"));
+    assert!(dir.good("inspect digits").contains("test samples"));
+    assert!(dir.good("inspect run").contains("params sha256"));
+    let ran = dir.run("inspect run/report.html");
     assert!(ran.code == Some(1) && ran.err.contains("--input-format"), "{ran:?}");
 }
 
@@ -117,44 +117,44 @@ fn numbered(count: usize) -> String {
 /// Images of IDX are scaled, arrays of bytes are not.
 #[test]
 fn features_scaled_differently_than_in_training_give_a_warning() {
-    let room = Room::new();
+    let dir = TestDir::new();
     let pixels = [0, 255, 9, 100, 200, 3, 40, 50];
-    room.write("images/train-images-idx3-ubyte", idx(&[2, 2, 2], &pixels));
-    room.write("images/train-labels-idx1-ubyte", idx(&[2], &[0, 1]));
-    room.write("x.npy", npy("|u1", "2, 4", &pixels));
-    let ran = room.run("train images --hidden none --epochs 1 -o run");
+    dir.write("images/train-images-idx3-ubyte", idx(&[2, 2, 2], &pixels));
+    dir.write("images/train-labels-idx1-ubyte", idx(&[2], &[0, 1]));
+    dir.write("x.npy", npy("|u1", "2, 4", &pixels));
+    let ran = dir.run("train images --hidden none --epochs 1 -o run");
     assert!(ran.code == Some(0) && ran.err.contains("pixel / 255"), "{ran:?}");
-    assert!(room.good("inspect images").contains("pixel / 255"));
-    let ran = room.run("predict run x.npy");
+    assert!(dir.good("inspect images").contains("pixel / 255"));
+    let ran = dir.run("predict run x.npy");
     assert!(
         ran.err.contains("used as stored, but the model was trained on features as pixel / 255"),
         "{ran:?}"
     );
-    assert!(!room.run("predict run images").err.contains("the model was trained on"));
+    assert!(!dir.run("predict run images").err.contains("the model was trained on"));
 }
 
 #[test]
 fn data_without_a_known_extension_is_read_in_the_given_format() {
-    let room = Room::new();
-    room.write("a9a", "+1 1:1 3:1\n-1 2:1\n+1 1:1\n-1 2:1 3:1\n");
-    let ran = room.run("train a9a --epochs 1 -o run");
+    let dir = TestDir::new();
+    dir.write("a9a", "+1 1:1 3:1\n-1 2:1\n+1 1:1\n-1 2:1 3:1\n");
+    let ran = dir.run("train a9a --epochs 1 -o run");
     assert!(ran.code == Some(1) && ran.err.contains("--input-format csv|npy|libsvm"), "{ran:?}");
-    room.good("train a9a --input-format libsvm --test a9a --epochs 1 --quiet -o run");
-    assert!(room.good("predict run a9a --input-format libsvm").contains(",+1,"));
+    dir.good("train a9a --input-format libsvm --test a9a --epochs 1 --quiet -o run");
+    assert!(dir.good("predict run a9a --input-format libsvm").contains(",+1,"));
 }
 
 /// Runs the program on the endless output of a shell command, with memory for a small part of it.
-fn endless(room: &Room, stream: &str, arguments: &str) -> Ran {
-    let program = room.command(arguments);
+fn endless(dir: &TestDir, stream: &str, arguments: &str) -> ProgramOutput {
+    let program = dir.command(arguments);
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("ulimit -v 400000; {stream} | \"$@\""), "sh"]);
-    shell.arg(program.get_program()).args(program.get_args()).current_dir(room.path(""));
+    shell.arg(program.get_program()).args(program.get_args()).current_dir(dir.path(""));
     shell.stdin(Stdio::null()).stderr(Stdio::piped()).output().unwrap().into()
 }
 
 #[test]
 fn an_endless_stream_takes_bounded_memory_and_ends_at_its_first_fault() {
-    let room = trained();
+    let dir = trained();
     let cases = [
         ("cat /dev/zero", "predict run -", "binary data"),
         ("yes", "predict run -", "1 column in stdin"),
@@ -177,7 +177,7 @@ fn an_endless_stream_takes_bounded_memory_and_ends_at_its_first_fault() {
         "endless streams, with memory for a part of them: one line of error at the first fault",
     );
     for (stream, arguments, part) in cases {
-        let ran = endless(&room, stream, arguments);
+        let ran = endless(&dir, stream, arguments);
         let lines = ran.err.lines().filter(|line| line.starts_with("error:")).count();
         let is_good = ran.code == Some(1) && lines == 1 && ran.err.contains(part);
         if !is_good {

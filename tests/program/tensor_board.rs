@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use crate::room::Room;
+use crate::test_dir::TestDir;
 use phalanx::checkpoint::ModelFile;
 use serde_json::Value;
 
@@ -90,8 +90,8 @@ struct EventFile {
     histograms: BTreeMap<String, Vec<Histogram>>,
 }
 
-fn read_events(room: &Room, run: &str) -> EventFile {
-    let names = fs::read_dir(room.path(run)).unwrap().map(|entry| entry.unwrap().path());
+fn read_events(dir: &TestDir, run: &str) -> EventFile {
+    let names = fs::read_dir(dir.path(run)).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = names.filter(|path| path.to_str().unwrap().contains("tfevents")).collect();
     files.sort();
     let newest = files.pop().unwrap();
@@ -128,9 +128,9 @@ fn read_events(room: &Room, run: &str) -> EventFile {
 }
 
 /// Returns the scalars of the log, in the form of the event file.
-fn logged(room: &Room, run: &str) -> BTreeMap<String, Vec<(u64, u32)>> {
+fn logged(dir: &TestDir, run: &str) -> BTreeMap<String, Vec<(u64, u32)>> {
     let mut scalars: BTreeMap<String, Vec<(u64, u32)>> = BTreeMap::new();
-    for line in room.read(&format!("{run}/metrics.jsonl")).lines() {
+    for line in dir.read(&format!("{run}/metrics.jsonl")).lines() {
         let line: serde_json::Map<String, Value> = serde_json::from_str(line).unwrap();
         let (event, step) = (line["event"].as_str().unwrap(), line["step"].as_u64().unwrap());
         for (key, value) in line.iter().filter(|(key, _)| *key != "step" && *key != "epoch") {
@@ -157,16 +157,16 @@ fn the_decoder_accepts_the_published_checksum_and_a_record_written_by_tensorboar
 
 #[test]
 fn an_event_file_has_the_scalars_of_the_log_and_histograms_of_the_params() {
-    let room = Room::new();
-    room.good("train --tensorboard --noise-scale=2 --log-every 4 --epochs 3 --hidden 16 -o run");
-    let held = read_events(&room, "run");
+    let dir = TestDir::new();
+    dir.good("train --tensorboard --noise-scale=2 --log-every 4 --epochs 3 --hidden 16 -o run");
+    let held = read_events(&dir, "run");
     assert_eq!(held.marks, [0]);
-    assert_eq!(held.scalars, logged(&room, "run"));
+    assert_eq!(held.scalars, logged(&dir, "run"));
     assert_eq!(held.scalars["step/grad_norm"].len(), 69 / 4);
     for epochs in 1..=3 {
-        room.good(&format!("train --epochs {epochs} --hidden 16 -o ended{epochs}"));
+        dir.good(&format!("train --epochs {epochs} --hidden 16 -o ended{epochs}"));
         let mut params =
-            &ModelFile::load(&room.path(&format!("ended{epochs}/model.safetensors"))).unwrap().params[..];
+            &ModelFile::load(&dir.path(&format!("ended{epochs}/model.safetensors"))).unwrap().params[..];
         for (name, len) in [("0.weight", 1024), ("0.bias", 16), ("1.weight", 160), ("1.bias", 10)] {
             let (own, rest) = params.split_at(len);
             params = rest;
@@ -187,74 +187,74 @@ fn an_event_file_has_the_scalars_of_the_log_and_histograms_of_the_params() {
 
 #[test]
 fn tensorboard_changes_no_bit_and_is_off_by_default() {
-    let room = Room::new();
+    let dir = TestDir::new();
     for optimizer in ["sgd", "lars"] {
-        room.good(&format!("train --epochs 2 -t 2 --optimizer {optimizer} -o {optimizer}"));
+        dir.good(&format!("train --epochs 2 -t 2 --optimizer {optimizer} -o {optimizer}"));
         let config = format!("train --config {optimizer}/config.toml");
-        room.good(&format!("{config} -t 3 --tensorboard -o {optimizer}-board"));
-        let hash = |run: &str| room.json(&format!("{run}/results.json"))["params_sha256"].clone();
+        dir.good(&format!("{config} -t 3 --tensorboard -o {optimizer}-board"));
+        let hash = |run: &str| dir.json(&format!("{run}/results.json"))["params_sha256"].clone();
         assert_eq!(hash(optimizer), hash(&format!("{optimizer}-board")));
-        let names = fs::read_dir(room.path(optimizer)).unwrap().map(|entry| entry.unwrap().file_name());
+        let names = fs::read_dir(dir.path(optimizer)).unwrap().map(|entry| entry.unwrap().file_name());
         assert!(names.into_iter().all(|name| !name.to_str().unwrap().contains("tfevents")));
     }
-    assert!(room.read("sgd-board/config.toml").contains("tensorboard = true"));
+    assert!(dir.read("sgd-board/config.toml").contains("tensorboard = true"));
 }
 
 #[test]
 fn a_resumed_run_has_each_step_once_and_marks_each_resume() {
-    let room = Room::new();
+    let dir = TestDir::new();
     let flags = "--tensorboard --log-every 2 --noise-scale=3 --hidden 16 --quiet";
-    room.good(&format!("train {flags} --epochs 3 -o whole"));
-    room.good(&format!("train {flags} --max-steps 31 -o run"));
-    let orphan = read_events(&room, "run");
+    dir.good(&format!("train {flags} --epochs 3 -o whole"));
+    dir.good(&format!("train {flags} --max-steps 31 -o run"));
+    let orphan = read_events(&dir, "run");
     assert_eq!(orphan.scalars["partial_epoch/train_loss"].last().unwrap().0, 31);
     let more = "--epochs 3 --allow-changed epochs --quiet";
-    room.good(&format!("train --resume run -t 3 -o elsewhere {more}"));
-    assert_eq!(read_events(&room, "run"), orphan, "the old directory is unchanged");
+    dir.good(&format!("train --resume run -t 3 -o elsewhere {more}"));
+    assert_eq!(read_events(&dir, "run"), orphan, "the old directory is unchanged");
 
     // Stopped at the end of an epoch, then twice in the middle of one; after the second stop, the
     // log was written but no checkpoint saved.
     for steps in [46, 50, 60] {
-        room.good(&format!("train --resume run --max-steps {steps} --allow-changed max-steps --quiet"));
+        dir.good(&format!("train --resume run --max-steps {steps} --allow-changed max-steps --quiet"));
     }
-    fs::remove_file(room.path("run/checkpoints/step-00000060.safetensors")).unwrap();
-    room.good(&format!("train --resume run {more}"));
+    fs::remove_file(dir.path("run/checkpoints/step-00000060.safetensors")).unwrap();
+    dir.good(&format!("train --resume run {more}"));
 
-    let whole = read_events(&room, "whole");
+    let whole = read_events(&dir, "whole");
     let timeless = |held: EventFile| {
         let of_time = |tag: &String| !tag.ends_with("_secs") && tag != "epoch/samples_per_sec";
         held.scalars.into_iter().filter(|(tag, _)| of_time(tag)).collect::<Vec<_>>()
     };
     for (run, marks) in [("elsewhere", &[0, 32][..]), ("run", &[0, 32, 47, 51, 51])] {
-        let found = read_events(&room, run);
-        assert_eq!(found.scalars, logged(&room, run), "{run}");
+        let found = read_events(&dir, run);
+        assert_eq!(found.scalars, logged(&dir, run), "{run}");
         assert_eq!((found.marks.as_slice(), &found.histograms), (marks, &whole.histograms), "{run}");
-        assert_eq!(timeless(found), timeless(read_events(&room, "whole")), "{run}");
+        assert_eq!(timeless(found), timeless(read_events(&dir, "whole")), "{run}");
     }
-    room.good("train --resume elsewhere --tensorboard=false --epochs 4 --allow-changed epochs");
-    room.good("train --epochs 1 -o without --quiet");
-    room.good("train --resume without --tensorboard --epochs 2 --allow-changed epochs --quiet");
-    let begun = read_events(&room, "without");
+    dir.good("train --resume elsewhere --tensorboard=false --epochs 4 --allow-changed epochs");
+    dir.good("train --epochs 1 -o without --quiet");
+    dir.good("train --resume without --tensorboard --epochs 2 --allow-changed epochs --quiet");
+    let begun = read_events(&dir, "without");
     assert_eq!((begun.marks, begun.histograms["params/layers.1.bias"][0].0), (vec![0, 24], 46));
 }
 
 #[test]
 fn an_event_file_that_cannot_be_written_is_named_and_other_commands_refuse_the_flag() {
-    let room = Room::new();
+    let dir = TestDir::new();
     for command in ["sweep --tensorboard", "bench scaling --tensorboard"] {
-        let ran = room.run(command);
+        let ran = dir.run(command);
         assert_eq!(ran.code, Some(2), "{ran:?}");
         assert!(
             ran.err.contains("--tensorboard has no effect") || ran.err.contains("so --tensorboard"),
             "{ran:?}"
         );
     }
-    room.good("train --tensorboard --max-steps 30 -o run");
-    let names = fs::read_dir(room.path("run")).unwrap().map(|entry| entry.unwrap().path());
+    dir.good("train --tensorboard --max-steps 30 -o run");
+    let names = fs::read_dir(dir.path("run")).unwrap().map(|entry| entry.unwrap().path());
     let file = names.into_iter().find(|path| path.to_str().unwrap().contains("tfevents")).unwrap();
     fs::remove_file(&file).unwrap();
     fs::create_dir(&file).unwrap();
-    let ran = room.run("train --resume run --epochs 2 --allow-changed epochs");
+    let ran = dir.run("train --resume run --epochs 2 --allow-changed epochs");
     let name = file.file_name().unwrap().to_str().unwrap();
     assert!(ran.code == Some(1) && ran.err.contains(&format!("cannot read run/{name}")), "{ran:?}");
 }

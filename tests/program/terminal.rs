@@ -1,7 +1,7 @@
 //! The output of the program: colours where they are wanted, a curve, JSON for log collectors, and
 //! only errors with `--quiet`.
 
-use crate::room::{Ran, Room};
+use crate::test_dir::{ProgramOutput, TestDir};
 use serde_json::Value;
 
 fn lines(text: &str) -> Vec<Value> {
@@ -11,35 +11,35 @@ fn lines(text: &str) -> Vec<Value> {
 
 #[test]
 fn progress_and_results_are_printed_as_json_on_request() {
-    let room = Room::new();
-    let ran = room.run("train --epochs 3 --log-format json -o run --noise-scale");
+    let dir = TestDir::new();
+    let ran = dir.run("train --epochs 3 --log-format json -o run --noise-scale");
     assert_eq!(ran.code, Some(0), "{ran:?}");
     let messages = lines(&ran.err);
     assert_eq!((&messages[0]["event"], &messages[0]["output"]), (&"start".into(), &"run".into()));
     let epochs: Vec<Value> =
-        lines(&room.read("run/metrics.jsonl")).into_iter().filter(|line| line["event"] == "epoch").collect();
+        lines(&dir.read("run/metrics.jsonl")).into_iter().filter(|line| line["event"] == "epoch").collect();
     assert_eq!((epochs.len(), &messages[1..]), (3, &epochs[..]));
 
     let [mut results] = lines(&ran.out).try_into().unwrap();
     let whole = results.as_object_mut().unwrap();
     assert_eq!(whole.remove("output_dir"), Some("run".into()));
     assert_eq!(whole.remove("next"), Some("phalanx predict run".into()));
-    assert_eq!(results, room.json("run/results.json"));
-    assert!(!room.read("run/config.toml").contains("log-format"), "the flag is about a single run");
+    assert_eq!(results, dir.json("run/results.json"));
+    assert!(!dir.read("run/config.toml").contains("log-format"), "the flag is about a single run");
 }
 
 #[test]
 fn messages_are_json_with_their_level() {
-    let room = Room::new();
-    let refused = room.run("train --log-format json --lr=-1");
+    let dir = TestDir::new();
+    let refused = dir.run("train --log-format json --lr=-1");
     assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""));
     let [message] = lines(&refused.err).try_into().unwrap();
     assert_eq!((&message["event"], &message["level"]), (&"message".into(), &"error".into()));
     assert!(message["text"].as_str().unwrap().starts_with("lr is -1"), "{message}");
 
-    room.good("train --epochs 1 --lr 0.5 -o run");
+    dir.good("train --epochs 1 --lr 0.5 -o run");
     let changed = "train --resume run --epochs 2 --lr 0.25 --allow-changed epochs,lr --log-format json";
-    let ran = room.run(changed);
+    let ran = dir.run(changed);
     let levels: Vec<Value> = lines(&ran.err)
         .into_iter()
         .filter(|line| line["event"] == "message")
@@ -47,7 +47,7 @@ fn messages_are_json_with_their_level() {
         .collect();
     assert_eq!(levels, ["info", "info", "warning"], "{}", ran.err);
 
-    let ran = room.run("train --lr 1e30 --log-format json -o diverged");
+    let ran = dir.run("train --lr 1e30 --log-format json -o diverged");
     assert_eq!(ran.code, Some(3));
     assert_eq!(lines(&ran.err).last().unwrap()["level"], "error");
     assert_eq!(lines(&ran.out)[0]["stopped"], "diverged");
@@ -55,25 +55,25 @@ fn messages_are_json_with_their_level() {
 
 #[test]
 fn quiet_prints_only_errors_in_either_format() {
-    let room = Room::new();
+    let dir = TestDir::new();
     for format in ["text", "json"] {
-        let ran = room.run(&format!("train --epochs 1 --lr 0.5 --quiet --log-format {format} -o {format}"));
+        let ran = dir.run(&format!("train --epochs 1 --lr 0.5 --quiet --log-format {format} -o {format}"));
         assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "", ""));
         let changed = format!(
             "train --resume {format} --epochs 2 --lr 0.25 --allow-changed epochs,lr --quiet --log-format {format}"
         );
-        let ran = room.run(&changed);
+        let ran = dir.run(&changed);
         assert_eq!((ran.code, ran.out.as_str(), ran.err.as_str()), (Some(0), "", ""));
-        let ran = room.run(&format!("train --lr=-1 --quiet --log-format {format}"));
+        let ran = dir.run(&format!("train --lr=-1 --quiet --log-format {format}"));
         assert_eq!((ran.code, ran.out.as_str(), ran.err.lines().count()), (Some(2), "", 1));
     }
 }
 
 #[test]
 fn colours_are_used_where_they_are_wanted() {
-    let room = Room::new();
-    let ran = |arguments: &str, variables: &[(&str, &str)]| -> Ran {
-        let mut command = room.command(arguments);
+    let dir = TestDir::new();
+    let ran = |arguments: &str, variables: &[(&str, &str)]| -> ProgramOutput {
+        let mut command = dir.command(arguments);
         for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }
@@ -104,14 +104,14 @@ fn colours_are_used_where_they_are_wanted() {
 
 #[test]
 fn the_curve_is_drawn_in_the_characters_of_the_locale() {
-    let room = Room::new();
+    let dir = TestDir::new();
     let out = |arguments: &str, locale: &str| {
-        let ran: Ran = room.command(arguments).env("LC_ALL", locale).output().unwrap().into();
+        let ran: ProgramOutput = dir.command(arguments).env("LC_ALL", locale).output().unwrap().into();
         assert_eq!(ran.code, Some(0), "{ran:?}");
         ran.out
     };
     let ascii = out("train --epochs 4", "C");
-    assert!(ascii.is_ascii() && ascii.starts_with("by epoch: test accuracy, at best 0.9"), "{ascii}");
+    assert!(ascii.is_ascii() && ascii.starts_with("test accuracy by epoch; best: 0.9"), "{ascii}");
     assert_eq!(ascii.lines().filter(|line| line.contains(" |")).count(), 5, "{ascii}");
     assert!(out("train --epochs 4", "C.UTF-8").contains('⣀'));
     assert!(out("train --epochs 1", "C").starts_with("test accuracy"));
@@ -119,9 +119,9 @@ fn the_curve_is_drawn_in_the_characters_of_the_locale() {
 
 #[test]
 fn other_commands_refuse_flags_about_the_log_of_a_run() {
-    let room = Room::new();
+    let dir = TestDir::new();
     for command in ["sweep", "convert", "bench scaling"] {
-        let ran = room.run(&format!("{command} --log-format json"));
+        let ran = dir.run(&format!("{command} --log-format json"));
         assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{command}: {ran:?}");
         assert!(ran.err.contains("--log-format"), "{command}: {}", ran.err);
     }

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::room::Room;
 use crate::tally::Tally;
+use crate::test_dir::TestDir;
 use phalanx::checkpoint::{CheckpointDir, ModelFile, params_sha256};
 
 /// A run whose checkpoints after 12 steps and model after 24 steps are stored.
@@ -84,12 +84,12 @@ fn checkpoints_of_every_version_resume_to_the_params_of_the_whole_run() {
     let mut tally = Tally::new("D8", "checkpoints of every version that resume to the end of their run");
     for (name, run) in RUNS.iter().flat_map(|run| run.checkpoints.iter().map(move |name| (name, run))) {
         let whole = ModelFile::load(&file(run.model)).unwrap();
-        let room = Room::new();
-        fs::copy(fixture(run.samples), room.path(run.samples)).unwrap();
-        fs::copy(file(name), room.path("old.safetensors")).unwrap();
+        let dir = TestDir::new();
+        fs::copy(fixture(run.samples), dir.path(run.samples)).unwrap();
+        fs::copy(file(name), dir.path("old.safetensors")).unwrap();
         let more = "--max-steps 24 --allow-changed max-steps --quiet -o run";
-        let ran = room.run(&format!("train --resume old.safetensors {more}"));
-        let end = CheckpointDir::of_run(&room.path("run")).newest(|_| ()).unwrap();
+        let ran = dir.run(&format!("train --resume old.safetensors {more}"));
+        let end = CheckpointDir::of_run(&dir.path("run")).newest(|_| ()).unwrap();
         let end = end.map(|(_, checkpoint)| checkpoint.model());
         assert_eq!(end.as_ref().unwrap().standardize_targets, whole.standardize_targets, "{name}");
         let params = end.map(|model| model.params).unwrap_or_default();

@@ -19,8 +19,8 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use super::values::{
-    Auto, FilePath, Hidden, LogFormat, auto, choices, header_row, log_format, loss, optimizer, toml_value,
-    whole,
+    Auto, FilePath, Hidden, LogFormat, auto, choices, header_row, log_format, loss, number, optimizer,
+    toml_value, whole,
 };
 
 /// The data to train on if none is given.
@@ -43,7 +43,7 @@ pub struct TrainFlags {
     /// Fraction of the training data to set aside for testing [default: {}]
     ///
     /// The samples are chosen by the seed.
-    #[arg(long, value_name = "F", help_heading = "Data")]
+    #[arg(long, value_name = "F", help_heading = "Data", value_parser = number)]
     pub test_split: Option<f64>,
     /// Label column of a CSV: name, index, or -1 for the last [default: -1]
     ///
@@ -126,7 +126,7 @@ pub struct TrainFlags {
     #[arg(long, value_parser = choices!(Reduction), help_heading = "Training")]
     pub reduction: Option<Reduction>,
     /// Clip the reduced gradient to this global norm
-    #[arg(long, value_name = "NORM", help_heading = "Training")]
+    #[arg(long, value_name = "NORM", help_heading = "Training", value_parser = number)]
     pub clip_grad_norm: Option<f64>,
     /// Passes over the training samples [default: {}]
     #[arg(long, value_name = "N", conflicts_with = "max_steps", value_parser = whole::<u64>, help_heading = "Training")]
@@ -143,7 +143,7 @@ pub struct TrainFlags {
     pub metric: Option<Metric>,
     /// Smallest improvement of the metric that makes an epoch the best [default: {}, any
     /// improvement]
-    #[arg(long, value_name = "GAIN", help_heading = "Early stopping", hide_short_help = true)]
+    #[arg(long, value_name = "GAIN", help_heading = "Early stopping", hide_short_help = true, value_parser = number)]
     pub min_gain: Option<f64>,
     /// Save the params of the best epoch, not the last [default: {}]
     ///
@@ -165,17 +165,17 @@ pub struct TrainFlags {
     pub seed: Option<u64>,
     /// Fail if a thread, or a process of an MPI job, waits longer than this for another [default:
     /// no limit]
-    #[arg(long, value_name = "SECS", help_heading = "Training", hide_short_help = true)]
+    #[arg(long, value_name = "SECS", help_heading = "Training", hide_short_help = true, value_parser = number)]
     pub timeout: Option<f64>,
 
     /// One of sgd, adagrad, rmsprop, adam, adamw, lars, lamb [default: {}]
     #[arg(long, value_parser = optimizer(), help_heading = "Optimizer")]
     pub optimizer: Option<OptimizerKind>,
     /// Learning rate [default: {sgd} for sgd and lars, {adagrad} for adagrad, {adam} for the rest]
-    #[arg(long, value_name = "RATE", help_heading = "Optimizer")]
+    #[arg(long, value_name = "RATE", help_heading = "Optimizer", value_parser = number)]
     pub lr: Option<f64>,
     /// Momentum, for sgd, rmsprop and lars [default: {rmsprop}]
-    #[arg(long, help_heading = "Optimizer")]
+    #[arg(long, help_heading = "Optimizer", value_parser = number)]
     pub momentum: Option<f64>,
     /// Form of momentum: pytorch (v = mv + g; w -= lr v) or caffe (v = mv + lr g; w -= v) [default:
     /// {}]
@@ -185,30 +185,30 @@ pub struct TrainFlags {
     #[arg(long, help_heading = "Optimizer", hide_short_help = true)]
     pub nesterov: Option<bool>,
     /// Decay rate of the averaged gradient, for adam, adamw and lamb [default: {adam}]
-    #[arg(long, help_heading = "Optimizer", hide_short_help = true)]
+    #[arg(long, help_heading = "Optimizer", hide_short_help = true, value_parser = number)]
     pub beta1: Option<f64>,
     /// Decay rate of the averaged square, for rmsprop (its alpha), adam, adamw and lamb [default:
     /// {rmsprop} for rmsprop, else {adam}]
-    #[arg(long, help_heading = "Optimizer", hide_short_help = true)]
+    #[arg(long, help_heading = "Optimizer", hide_short_help = true, value_parser = number)]
     pub beta2: Option<f64>,
     /// Constant added to the root of the averaged square [default: {adagrad} for adagrad, {lamb}
     /// for lamb, else {adam}]
-    #[arg(long, help_heading = "Optimizer", hide_short_help = true)]
+    #[arg(long, help_heading = "Optimizer", hide_short_help = true, value_parser = number)]
     pub eps: Option<f64>,
     /// Position of eps: outside the root, inside the root (adagrad, rmsprop), or uncorrected, added
     /// before the bias correction (adam, adamw) [default: {adam}]
     #[arg(long, value_name = "FORM", value_parser = choices!(EpsForm), help_heading = "Optimizer", hide_short_help = true)]
     pub eps_form: Option<EpsForm>,
     /// Initial value of adagrad's sum of squares [default: {adagrad}]
-    #[arg(long, value_name = "A", help_heading = "Optimizer", hide_short_help = true)]
+    #[arg(long, value_name = "A", help_heading = "Optimizer", hide_short_help = true, value_parser = number)]
     pub initial_accumulator: Option<f64>,
     /// Trust coefficient of lars [default: {lars}]
-    #[arg(long, value_name = "C", help_heading = "Optimizer", hide_short_help = true)]
+    #[arg(long, value_name = "C", help_heading = "Optimizer", hide_short_help = true, value_parser = number)]
     pub trust_coefficient: Option<f64>,
     /// L2 penalty, added to the gradient [default: {}]
     ///
     /// It is added after reduction and clipping.
-    #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer")]
+    #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer", value_parser = number)]
     pub l2: Option<f64>,
     /// Form of the L2 penalty: gradient (added to the reduced gradient) or batch-sum (added to the
     /// summed gradient before the division by the batch size, like scikit-learn's alpha)
@@ -221,7 +221,7 @@ pub struct TrainFlags {
     /// Decoupled weight decay [default: {adamw} for adamw, else {}]
     ///
     /// The update is w -= lr lambda w.
-    #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer")]
+    #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer", value_parser = number)]
     pub weight_decay: Option<f64>,
 
     /// Schedule: constant, linear, cosine or step [default: {}]
@@ -230,7 +230,7 @@ pub struct TrainFlags {
     #[arg(long, value_name = "SCHEDULE", value_parser = choices!(ScheduleKind), help_heading = "Learning rate")]
     pub lr_schedule: Option<ScheduleKind>,
     /// Factor of the step schedule [default: 0.1]
-    #[arg(long, value_name = "F", help_heading = "Learning rate", hide_short_help = true)]
+    #[arg(long, value_name = "F", help_heading = "Learning rate", hide_short_help = true, value_parser = number)]
     pub lr_gamma: Option<f64>,
     /// Epochs between two drops of the step schedule [default: a third of the run]
     #[arg(long, value_name = "N", value_parser = whole::<u64>, help_heading = "Learning rate", hide_short_help = true)]
@@ -246,7 +246,7 @@ pub struct TrainFlags {
     pub warmup_form: Option<WarmupForm>,
     /// Fraction of the rate that the warm-up starts from, such as the base batch size over the
     /// batch size [default: 0 for linear]
-    #[arg(long, value_name = "F", help_heading = "Learning rate", hide_short_help = true)]
+    #[arg(long, value_name = "F", help_heading = "Learning rate", hide_short_help = true, value_parser = number)]
     pub warmup_start: Option<f64>,
     /// Scale the rate from --base-batch-size to the batch size: none, linear or sqrt [default: {}]
     #[arg(long, value_name = "RULE", value_parser = choices!(ScaleRate), help_heading = "Learning rate", hide_short_help = true)]

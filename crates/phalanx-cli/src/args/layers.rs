@@ -90,8 +90,9 @@ impl Layers {
     /// of the flags that are not given.
     pub fn annotated(&self) -> String {
         let values = self.flags.to_table();
-        let (given, absent): (Vec<_>, Vec<_>) =
-            keys().map(|(name, _)| name).partition(|name| values.contains_key(name));
+        // By now --like is replaced by the flags that it stands for.
+        let names = keys().map(|(name, _)| name).filter(|name| name != "like");
+        let (given, absent): (Vec<_>, Vec<_>) = names.partition(|name| values.contains_key(name));
         let lines: Vec<_> =
             given.iter().map(|name| format!("{name} = {}", toml_value(&values[name]))).collect();
         let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0).min(40);
@@ -187,10 +188,16 @@ fn line(text: &str, place: usize) -> usize {
 /// Describes a TOML syntax error: the line, the key, the fault and the remedy.
 fn syntax_error(error: &toml::de::Error, text: &str) -> String {
     let line = line(text, error.span().map_or(0, |span| span.start));
-    let key = text.lines().nth(line - 1).and_then(|line| line.split_once('=')).map(|(key, _)| key.trim());
-    let message = error.message().replace('\n', " ");
+    let pair = text.lines().nth(line - 1).and_then(|line| line.split_once('='));
+    let (key, value) = (pair.map(|(key, _)| key.trim()), pair.map_or("", |(_, value)| value.trim()));
+    let message = if key.is_some() && (value.is_empty() || value.starts_with('#')) {
+        "the value is missing".to_owned()
+    } else {
+        error.message().replace('\n', " ")
+    };
     let is_beyond = message.contains("value was too large") || message.contains("as i128");
-    let message = if is_beyond { format!("expected a whole number from 0 to {}", i64::MAX) } else { message };
+    let message =
+        if is_beyond { format!("expected a whole number of at most {}", i64::MAX) } else { message };
     match key {
         Some(key) => format!("line {line}, {key}: {message}; fix the value"),
         None => format!("line {line}: {message}; write key = value, one per line"),

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::num::ParseFloatError;
 use std::sync::LazyLock;
 
 use clap::error::{ContextKind, Error};
@@ -246,7 +245,6 @@ fn one_of(names: &[String]) -> String {
 pub fn reason(error: &Error) -> String {
     use std::error::Error as _;
     match (error.source(), error.get(ContextKind::ValidValue)) {
-        (Some(reason), _) if reason.is::<ParseFloatError>() => "expected a number".to_owned(),
         (Some(reason), _) => reason.to_string(),
         (None, Some(choices)) => format!("expected one of {choices}"),
         (None, None) => error.kind().to_string(),

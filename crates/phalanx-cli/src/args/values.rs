@@ -92,7 +92,15 @@ fn foreign(optimizer: &str) -> Option<&'static str> {
 /// Parses a whole number that a TOML file can contain too: its largest integer is 2^63 - 1.
 pub fn whole<T: TryFrom<i64>>(text: &str) -> Result<T, String> {
     let number = text.parse::<i64>().ok().and_then(|number| T::try_from(number).ok());
-    number.ok_or_else(|| format!("expected a whole number from 0 to {}", i64::MAX))
+    number.ok_or_else(|| match text.parse::<i128>() {
+        Ok(number) if number > 0 => format!("expected a whole number of at most {}", i64::MAX),
+        _ => "expected a whole number of 0 or more".to_owned(),
+    })
+}
+
+/// Parses a number.
+pub fn number(text: &str) -> Result<f64, String> {
+    text.parse().map_err(|_| "expected a number".to_owned())
 }
 
 /// `auto` or a value; with `auto` the program chooses the number or the loss.

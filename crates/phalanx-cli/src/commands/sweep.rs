@@ -15,7 +15,7 @@ use phalanx::optim::Reduction;
 use serde::{Deserialize, Serialize};
 
 use crate::args::flags::{TrainFlags, shortened};
-use crate::args::values::{Auto, auto};
+use crate::args::values::{Auto, auto, number};
 use crate::args::{layers, parser};
 use crate::numbers::{grouped, measured, short_number};
 use crate::progress::{CountProgress, ProgressStyle};
@@ -29,7 +29,7 @@ use crate::terminal::output;
 use crate::terminal::signals::Signals;
 use crate::text::{TextTable, shell_word};
 
-/// Measure how the best learning rate depends on the batch size
+/// Measure how the best learning rate depends on the batch size, on data with test samples
 ///
 /// Every batch size is trained with every rate, reduction and seed; the best rate is the one with
 /// the fewest steps to the goal, a given test loss. Without arguments, the built-in digits are
@@ -43,7 +43,7 @@ pub struct SweepFlags {
     jobs: Option<Auto<usize>>,
     /// Test loss that runs should reach; with --resume, another goal for the same runs [default:
     /// 1.2 times the lowest that every batch size reaches]
-    #[arg(long, value_name = "LOSS", help_heading = "Sweep", display_order = 101)]
+    #[arg(long, value_name = "LOSS", help_heading = "Sweep", display_order = 101, value_parser = number)]
     goal: Option<f64>,
     #[command(flatten)]
     lists: SweepLists,
@@ -109,10 +109,10 @@ const UNUSED: [(&str, &str); 10] = [
 
 /// Adapts the flags of `train` for a sweep.
 fn adapted(command: Command) -> Command {
-    let list = |alias: &'static str, help: &'static str| {
+    let list = |alias: &'static str, values: &'static str, help: &'static str| {
         move |arg: Arg| {
             arg.value_delimiter(',')
-                .value_name("N,N...")
+                .value_name(values)
                 .help(help)
                 .long_help(None)
                 .alias(alias)
@@ -122,11 +122,12 @@ fn adapted(command: Command) -> Command {
     let command = command
         .mut_arg("batch_size", list(
             "batch-sizes",
+            "N,N...",
             "Batch sizes [default: powers of two from 4 to an eighth of the samples, at most 9]",
         ))
-        .mut_arg("lr", list("lrs", "Learning rates, in the convention of each reduction [default: 19 around the optimizer's, a factor 1.4 apart]"))
-        .mut_arg("reduction", list("reductions", "Reductions, such as mean,sum [default: mean]"))
-        .mut_arg("seed", list("seeds", "Seeds; each combination is run once per seed [default: 42,43,44,45,46]"))
+        .mut_arg("lr", list("lrs", "RATE,RATE...", "Learning rates, in the convention of each reduction [default: 19 around the optimizer's, a factor 1.4 apart]"))
+        .mut_arg("reduction", list("reductions", "NAME,NAME...", "Reductions, such as mean,sum [default: mean]"))
+        .mut_arg("seed", list("seeds", "SEED,SEED...", "Seeds; each combination is run once per seed [default: 42,43,44,45,46]"))
         .mut_arg("resume", |arg| {
             let new = ["data", "batch_size", "lr", "reduction", "seed", "epochs", "max_steps", "output_dir"];
             let help = "Resume the sweep in this folder";

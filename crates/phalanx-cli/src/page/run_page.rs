@@ -112,8 +112,8 @@ fn state(run: &RunRecord) -> Markup {
             html! { b { "Interrupted" } " after " (steps) " steps; it can be resumed." }
         }
         StopReason::Diverged => html! {
-            b { "Diverged" } " in step " (steps) ": a value became NaN or infinite"
-            @if let Some(what) = &results.divergence { " (" (what) ")" }
+            b { "Diverged" } " after " (steps) " completed steps"
+            @if let Some(what) = &results.divergence { ": " (what) }
             "."
         },
     }
@@ -196,7 +196,7 @@ fn of_samples(runs: &[RunRecord], tested: &[Result<TestPredictions, String>]) ->
         Err(reason) => html! { p.note { "Not shown: " (reason) } },
     };
     html! {
-        h2 { "Individual samples" }
+        h2 { "Predictions" }
         @if let [tested] = tested {
             (of(tested))
         } @else {

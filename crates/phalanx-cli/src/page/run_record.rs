@@ -145,7 +145,7 @@ impl RunRecord {
         let run = shell_word(&self.name());
         let resume = format!("phalanx train --resume {run}");
         match &self.state {
-            RunState::Running => vec![(format!("phalanx report {run}"), "check again")],
+            RunState::Running => vec![(format!("phalanx report {run}"), "write this page again")],
             RunState::Killed => vec![(resume, "resume it")],
             RunState::Ended(results) => match results.stopped {
                 StopReason::Interrupted => vec![(resume, "resume it")],
@@ -175,7 +175,7 @@ impl RunRecord {
         };
         let longer = format!("{resume} --{flag} {} --allow-changed {flag}", 2 * length.max(1));
         let what =
-            if results.stopped_early { "continue with twice the patience" } else { "train twice as long" };
+            if results.stopped_early { "resume with twice the patience" } else { "train twice as long" };
         vec![
             (
                 // Data that came from a stream cannot be read again.
@@ -183,12 +183,12 @@ impl RunRecord {
                     Some("-" | "/dev/stdin") => format!("phalanx predict {run} DATA"),
                     _ => format!("phalanx predict {run}"),
                 },
-                "print the class or value of each sample; to predict other data, name it after the run",
+                "predict the class or value of each test sample, or of other data given after the run",
             ),
             (longer, what),
             (
                 format!("phalanx train --config {run}/config.toml --lr RATE"),
-                "start a new run with another option",
+                "start a new run with another learning rate",
             ),
         ]
     }

@@ -129,7 +129,7 @@ fn pictures(names: &[String], worst: &[WorstClass]) -> Markup {
                 }
             }
         }
-        p.quiet { "Black is the lowest and white the highest value over all pictures shown." }
+        p.quiet { "Black and white are the lowest and the highest value of these pictures." }
     }
 }
 

@@ -7,11 +7,10 @@ use std::path::Path;
 use anyhow::anyhow;
 use phalanx::checkpoint::ModelFile;
 use phalanx::data::{
-    Classes, Column, DataError, Dataset, HeaderRow, InputFormat, LoadOptions, LoadedData, Source,
-    Standardize, TargetKind, Targets,
+    Column, DataError, Dataset, HeaderRow, InputFormat, LoadOptions, LoadedData, Source, Standardize,
+    TargetKind, Targets,
 };
-use phalanx::internals::Fingerprint;
-use phalanx::internals::{FeatureScale, summarize};
+use phalanx::internals::{FeatureScale, Fingerprint, RunFacts, summarize};
 use phalanx::model::Loss;
 use phalanx::train::Options;
 use serde_json::Value;
@@ -33,10 +32,15 @@ pub struct TrainingData {
     pub standardize_targets: Option<Standardize>,
 }
 
-/// Loads the training and test samples given by the flags; `classes` are those of a resumed run.
-pub fn training_data(flags: &TrainFlags, classes: Option<&Classes>) -> Result<TrainingData, Failure> {
+/// Loads the training and test samples given by the flags, with the features and the classes of the
+/// run that is resumed, if there is one.
+pub fn training_data(flags: &TrainFlags, resumed: Option<&RunFacts>) -> Result<TrainingData, Failure> {
     refuse_unused(flags)?;
-    let options = LoadOptions { classes: classes.cloned(), ..load_options(flags) };
+    let options = LoadOptions {
+        features: resumed.map(|facts| facts.train.features),
+        classes: resumed.and_then(|facts| facts.classes.clone()),
+        ..load_options(flags)
+    };
     let (mut train, mut test) = parts(flags, &options)?;
     let standardize = flags.standardize.unwrap_or(false).then(|| Standardize::learn(&train)).transpose()?;
     if let Some(standardize) = &standardize {
@@ -135,6 +139,9 @@ fn refuse_unused(flags: &TrainFlags) -> Result<(), Failure> {
         ("header", flags.header.is_some()),
     ];
     match columns.iter().find(|(_, given)| *given) {
+        Some((name, _)) if data == DEFAULT_DATA => Err(usage!(
+            "--{name} is for tables, but the data is the built-in {data}; name the table, as in phalanx train FILE.csv --{name} ..."
+        )),
         Some((name, _)) => Err(usage!(
             "--{name} is for tables (FILE.csv), but the data is {data}; drop it, or give --input-format csv if the data is a table"
         )),
@@ -278,8 +285,8 @@ fn tested_on(model: &ModelFile, flags: &TrainFlags) -> Result<(String, Dataset),
         (Some(samples), None, Some(share)) if share != 0.0 => {
             (format!("{data}, the fraction {share} set aside for testing"), samples, &model.test)
         }
-        (Some(samples), ..) => (format!("{data}, its test part"), samples, &model.test),
-        (None, ..) => (format!("{data}, the training samples"), train, &model.train),
+        (Some(samples), ..) => (format!("test samples of {data}"), samples, &model.test),
+        (None, ..) => (format!("training samples of {data}"), train, &model.train),
     };
     Ok(match recorded {
         Some(recorded) if *recorded != samples.fingerprint() => (changed(&name, recorded, &samples), samples),
@@ -306,7 +313,7 @@ fn changed(name: &str, recorded: &Fingerprint, samples: &Dataset) -> String {
 }
 
 fn named(source: &Source, loaded: LoadedData) -> (String, Dataset) {
-    let name = if loaded.test.is_some() { format!("{source}, its test part") } else { source.to_string() };
+    let name = if loaded.test.is_some() { format!("test samples of {source}") } else { source.to_string() };
     (name, all(loaded))
 }
 

@@ -98,6 +98,13 @@ fn refuse(flags: &TrainFlags, framework: Framework) -> Result<(), Failure> {
         TrainFlags { shards: None | Some(Auto::Auto), .. } if framework.needs_shards() => {
             "its processes correspond to shards; give their number with --shards".to_owned()
         }
+        TrainFlags { weight_decay: Some(decay), optimizer, .. }
+            if *decay != 0.0
+                && *optimizer != Some(OptimizerKind::Adamw)
+                && framework.weight_decay_is_l2() =>
+        {
+            format!("its weight_decay is an L2 penalty; give --l2 {decay:?} instead of --weight-decay")
+        }
         TrainFlags { clip_grad_norm: Some(_), .. } if framework == Framework::ScikitLearn => {
             "it does not clip gradients; drop --clip-grad-norm".to_owned()
         }

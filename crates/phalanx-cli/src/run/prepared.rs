@@ -58,7 +58,7 @@ impl PreparedRun {
         }
         // A resumed run keeps its classes, because an older version may have numbered them
         // differently.
-        let data = training_data(&flags, resumed.as_ref().and_then(ResumedRun::classes))?;
+        let data = training_data(&flags, resumed.as_ref().and_then(ResumedRun::facts))?;
         settings::record_targets(&mut flags, &data);
         let model = settings::model(&flags, &data, &options)?;
         framework.map_or(Ok(()), |framework| like::check_loss(framework, model.shape().loss))?;

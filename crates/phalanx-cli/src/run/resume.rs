@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use phalanx::checkpoint::{Checkpoint, CheckpointDir};
-use phalanx::data::Classes;
-use phalanx::internals::Fingerprint;
+use phalanx::internals::{Fingerprint, RunFacts};
 use phalanx::log::RunDir;
 use phalanx::train::{Plan, Position, Snapshot};
 use serde_json::Value;
@@ -150,6 +149,14 @@ fn of_run(run: &Path) -> Result<ResumedRun, Failure> {
             ));
             layers::file(&run.join("config.toml"))?.flags
         }
+        None if stopped(run).as_deref() == Some("diverged") => {
+            let run = run.display();
+            return Err(anyhow!(
+                "the run in {run} diverged before its first checkpoint; train again with a lower rate: \
+                 phalanx train --config {run}/config.toml --lr RATE"
+            )
+            .into());
+        }
         None => {
             let path = dir.path().display();
             return Err(anyhow!(
@@ -218,9 +225,9 @@ impl ResumedRun {
         &self.recorded
     }
 
-    /// Returns the classes of the run, if it has classes.
-    pub fn classes(&self) -> Option<&Classes> {
-        self.from.as_ref().and_then(|(_, checkpoint)| checkpoint.facts.classes.as_ref())
+    /// Returns the facts of the run; `None` if it starts again.
+    pub fn facts(&self) -> Option<&RunFacts> {
+        self.from.as_ref().map(|(_, checkpoint)| &*checkpoint.facts)
     }
 
     /// Returns the snapshot that the run is resumed from; `None` if it starts again.

@@ -7,7 +7,7 @@ use phalanx::data::{Dataset, Standardize, Targets};
 use phalanx::log::Results;
 use phalanx::model::{Loss, MlpShape};
 use phalanx::optim::{EpsForm, Framework, L2Form, Reduction, WarmupForm};
-use phalanx::train::{Options, PhaseTimes, Plan, SaveEvery, StopReason};
+use phalanx::train::{Options, PhaseTimes, Plan, SaveEvery, Shards, StopReason};
 
 use super::data::data_name;
 use super::resume::ResumedRun;
@@ -33,7 +33,7 @@ pub fn plan_table(
     about_data(&mut table, train);
     table.row("model", model(shape, plan));
     table.row("steps", steps(plan));
-    table.row("shards", shards(plan));
+    table.row("shards", shards(plan, options.shards));
     table.row("threads", threads(plan, processes));
     table.row("reduction", plan.reduction());
     table.row("optimizer", optimizer(plan));
@@ -161,11 +161,16 @@ fn threads(plan: &Plan, processes: usize) -> String {
     if threads > cores { format!("{threads}, on {cores} cores") } else { threads.to_string() }
 }
 
-fn shards(plan: &Plan) -> String {
+fn shards(plan: &Plan, given: Shards) -> String {
     let (batch, shards) = (plan.max_batch_samples(), plan.shards());
+    if let Shards::Count(given) = given
+        && given > shards
+    {
+        return format!("{} per step, one per sample, instead of the {} given", count(shards), count(given));
+    }
     let (least, most) = (batch / shards, batch.div_ceil(shards));
     let samples = if least == most { count(most) } else { format!("{} to {}", count(least), count(most)) };
-    format!("{} of {samples} samples per step", count(shards))
+    format!("{} per step, with {samples} samples each", count(shards))
 }
 
 fn steps(plan: &Plan) -> String {
@@ -173,8 +178,8 @@ fn steps(plan: &Plan) -> String {
     let short = plan
         .short_batch()
         .filter(|samples| *samples != batch)
-        .map_or_else(String::new, |samples| format!(", the last of {}", count(samples)));
-    format!("{} of {} samples; {} per epoch{short}", grouped(total), count(batch), grouped(each))
+        .map_or_else(String::new, |samples| format!(", the last with {}", count(samples)));
+    format!("{}, with {} samples each; {} per epoch{short}", grouped(total), count(batch), grouped(each))
 }
 
 fn optimizer(plan: &Plan) -> String {
@@ -257,7 +262,7 @@ fn translated_too(plan: &Plan) -> String {
     if names.is_empty() {
         String::new()
     } else {
-        format!(" with {} translated too (phalanx convert)", names.join(", "))
+        format!(", with {} translated as well (see phalanx convert)", names.join(", "))
     }
 }
 
@@ -320,9 +325,11 @@ fn results_table(results: &Results, plan: &Plan, run: &RunRecord) -> TextTable {
         table.row("test loss", measured(loss));
     }
     if let Some(loss) = results.train_loss {
-        let part = partial_epoch(results).filter(|_| !results.of_best_epoch);
-        let over =
-            part.map_or_else(String::new, |epoch| format!(" over the completed part of epoch {epoch}"));
+        let over = match partial_epoch(results) {
+            _ if results.of_best_epoch => ", mean over the best epoch".to_owned(),
+            Some(epoch) => format!(", mean over the completed part of epoch {epoch}"),
+            None => ", mean over the last epoch".to_owned(),
+        };
         table.row("train loss", measured(loss) + &over);
     }
     if plan.noise_interval().is_some() {
@@ -402,7 +409,7 @@ fn time(results: &Results) -> String {
     let total = (compute + wait + reduce_update).max(f64::MIN_POSITIVE);
     let share = |secs: f64| 100.0 * secs / total;
     format!(
-        "{secs:.2} s, at best {} samples/s; computing {:.0} %, waiting {:.0} %, reducing and updating {:.0} %",
+        "{secs:.2} s, peak {} samples/s; computing {:.0} %, waiting {:.0} %, reducing and updating {:.0} %",
         grouped(results.samples_per_sec as u64),
         share(compute),
         share(wait),

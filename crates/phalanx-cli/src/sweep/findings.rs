@@ -287,13 +287,6 @@ fn answer(findings: &Findings, reduction: Reduction) -> Vec<String> {
 
 /// Describes the best rates at both ends, and by how much the rate changes in each convention.
 fn about_rates(best: &[&BestRate]) -> Option<String> {
-    let [a, b, .., c, d] = best else {
-        return Some(format!(
-            "Only {} batch sizes have a best rate within the rates tried: too few to determine how it depends on the batch size; \
-             add --batch-size or --lr values.",
-            best.len()
-        ));
-    };
     let span = |from: &BestRate, to: &BestRate| {
         let (mean, sum) =
             (to.rate_under_mean / from.rate_under_mean, to.rate_under_sum / from.rate_under_sum);
@@ -302,7 +295,18 @@ fn about_rates(best: &[&BestRate]) -> Option<String> {
             "from {from} to {to} samples the best rate changes by a factor of {mean:.2} under mean and {sum:.2} under sum"
         )
     };
-    Some(format!("Measured: {}; {}.", span(a, b), span(c, d)))
+    let measured = match best {
+        [a, b, .., c, d] => format!("{}; {}", span(a, b), span(c, d)),
+        [a, .., b] => span(a, b),
+        _ => {
+            return Some(format!(
+                "Of all batch sizes, {} has its best rate within the rates tried, and two are needed to determine how it depends on the \
+                 batch size; add --batch-size or --lr values.",
+                if best.is_empty() { "none" } else { "only one" }
+            ));
+        }
+    };
+    Some(format!("Measured: {measured}."))
 }
 
 fn about_law(findings: &Findings) -> Option<String> {
@@ -310,7 +314,7 @@ fn about_law(findings: &Findings) -> Option<String> {
     let (max, noise, sum) =
         (rough(law.max_rate), rough(law.noise_scale), rough(law.max_rate / law.noise_scale));
     Some(format!(
-        "So the rate depends on the batch size in both conventions: well below {noise} samples, one rate under sum works for \
+        "By the law fitted to these rates, the best rate depends on the batch size in both conventions: well below {noise} samples, one rate under sum works for \
          every batch size (about {sum}; under mean it grows with the batch size); well above {noise}, one rate under mean does \
          (about {max}; under sum it falls with the batch size)."
     ))
@@ -335,8 +339,8 @@ fn about_trade_off(findings: &Findings, goal: f64) -> Option<String> {
     let goal = short_number(goal);
     let [steps, samples, batch] = [law.min_steps, law.min_samples, law.critical_batch].map(rough);
     Some(format!(
-        "Reaching a test loss of {goal} takes at least {steps} steps, even with the largest batches, and at least {samples} \
-         samples, even with the smallest; with batches of {batch} samples it takes twice as many of both."
+        "By the law fitted to the steps, a test loss of {goal} takes at least {steps} steps, however large the batches, and at least {samples} \
+         samples, however small they are; with batches of {batch} samples it takes twice as many of both."
     ))
 }
 

@@ -36,7 +36,8 @@ impl Failure {
     }
 }
 
-/// Exit code 2 if the error is about the usage of the program, and 1 otherwise.
+/// Exit code 2 if the error is about the usage of the program, and 1 otherwise. The errors of the
+/// library name options of Phalanx; the message adds the flag that sets the option.
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
@@ -47,8 +48,46 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
             error.downcast_ref().map(BenchError::is_usage),
             error.downcast_ref().map(SweepError::is_usage),
         ];
-        Self { code: if is_usage.contains(&Some(true)) { 2 } else { 1 }, error }
+        let code = if is_usage.contains(&Some(true)) { 2 } else { 1 };
+        let of_training = error.downcast_ref().and_then(flag_of_training);
+        match of_training.or_else(|| error.downcast_ref().and_then(flag_of_data)) {
+            Some(flag) => Self { code, error: anyhow::anyhow!("{error} ({flag})") },
+            None => Self { code, error },
+        }
     }
+}
+
+/// Returns the flag of the option that an error of training is about.
+fn flag_of_training(error: &TrainError) -> Option<&'static str> {
+    use TrainError::{
+        ClipNorm, Metric, MinGain, NoBaseBatch, NoWholeBatch, NoiseOfOneSample, NoiseOfOneShard, NothingLeft,
+        ResumedBest, StoppedEarly, UnusedBaseBatch, ZeroBatch, ZeroEarlyStop, ZeroLength, ZeroNoiseInterval,
+        ZeroSaveEvery, ZeroShards, ZeroThreads,
+    };
+    Some(match error {
+        ZeroThreads => "--threads",
+        ZeroBatch => "--batch-size",
+        ZeroShards => "--shards",
+        ZeroLength => "--epochs or --max-steps",
+        NoWholeBatch { .. } => "--batch-size, --drop-last",
+        ClipNorm { .. } => "--clip-grad-norm",
+        ZeroNoiseInterval | NoiseOfOneSample | NoiseOfOneShard { .. } => "--noise-scale",
+        NoBaseBatch => "--base-batch-size",
+        UnusedBaseBatch { .. } => "--scale-lr, --base-batch-size",
+        ZeroSaveEvery => "--save-every",
+        Metric { .. } => "--test or --test-split, --metric",
+        MinGain { .. } => "--min-gain",
+        ZeroEarlyStop => "--early-stop",
+        ResumedBest => "--restore-best",
+        StoppedEarly { .. } => "--early-stop EPOCHS --allow-changed early-stop",
+        NothingLeft { .. } => "--epochs EPOCHS --allow-changed epochs",
+        _ => return None,
+    })
+}
+
+/// Returns the flag of the option that an error of the data is about.
+fn flag_of_data(error: &DataError) -> Option<&'static str> {
+    matches!(error, DataError::SplitShare { .. } | DataError::SplitEmpty { .. }).then_some("--test-split")
 }
 
 /// Returns a [`Failure`] for wrong usage, with a formatted message.

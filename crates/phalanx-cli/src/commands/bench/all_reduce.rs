@@ -54,10 +54,10 @@ pub struct AllReduceFlags {
     no_progress: bool,
 }
 
-const COLUMNS: &str = "Columns: median and least time of a call, from the moment when the last of n threads makes it until the last one \
+const COLUMNS: &str = "Columns: median and minimum time of a call, from the moment when the last of n threads makes it until the last one \
 has the result, with fresh input each time; GB/s is the algorithm bandwidth, the bytes of one vector divided by the median time; moved \
 GB/s is 2 n times that, because each of n vectors is read and written once (one thread moves nothing); copied GB/s is the same for n \
-threads that copy a vector each, measured in alternation with the calls, from 64 KiB on; of copy is the ratio of these two; wrong is the \
+threads that copy a vector each, measured in alternation with the calls, from 64 KiB on; moved/copied is the ratio of these two; wrong is the \
 number of elements that are not exactly correct, over all calls and threads. Serial and rayon are median times; rayon produces one \
 vector in total, not one per thread. 1 GB is 10^9 bytes.";
 
@@ -174,7 +174,7 @@ fn table(report: &AllReduceReport) -> String {
         .load_average
         .map_or_else(String::new, |load| format!(", load average {load:.2} before"));
     let mut grid = TextTable::of_numbers(
-        "threads, length, median µs, least µs, GB/s, moved GB/s, copied GB/s, of copy, wrong, serial µs, rayon µs",
+        "threads, length, median µs, min µs, GB/s, moved GB/s, copied GB/s, moved/copied, wrong, serial µs, rayon µs",
     );
     for point in &report.points {
         grid.cells(vec![

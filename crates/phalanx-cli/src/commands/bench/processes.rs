@@ -28,8 +28,7 @@ pub fn measure(
 
 fn table(report: &ProcessesReport) -> String {
     let ProcessesReport { op, element, processes, points } = report;
-    let mut grid =
-        TextTable::of_numbers("length, median µs, least µs, GB/s, MPI_Allreduce µs, of its time, wrong");
+    let mut grid = TextTable::of_numbers("length, median µs, min µs, GB/s, MPI_Allreduce µs, ratio, wrong");
     for point in points {
         grid.cells(vec![
             grouped(point.len as f64),

@@ -9,26 +9,26 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A temporary directory, with methods that run the program in it.
-pub struct Room {
+pub struct TestDir {
     folder: TempDir,
 }
 
 /// The result of a program: exit code and output.
 #[derive(Debug)]
-pub struct Ran {
+pub struct ProgramOutput {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
-impl From<Output> for Ran {
+impl From<Output> for ProgramOutput {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("the program prints UTF-8");
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 }
 
-impl Room {
+impl TestDir {
     pub fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
@@ -64,7 +64,7 @@ impl Room {
         command
     }
 
-    pub fn run(&self, arguments: &str) -> Ran {
+    pub fn run(&self, arguments: &str) -> ProgramOutput {
         self.command(arguments).output().unwrap().into()
     }
 
@@ -139,16 +139,16 @@ pub fn value<'a>(table: &'a str, name: &str) -> &'a str {
 }
 
 /// Returns the hash of the final params of a run.
-pub fn hash(room: &Room, run: &str) -> Value {
-    room.json(&format!("{run}/results.json"))["params_sha256"].clone()
+pub fn hash(dir: &TestDir, run: &str) -> Value {
+    dir.json(&format!("{run}/results.json"))["params_sha256"].clone()
 }
 
 /// Returns a command that runs `before` in a shell, which then replaces itself with the program.
 #[cfg(unix)]
-pub fn within_shell(room: &Room, before: &str, program: &Command) -> Command {
+pub fn within_shell(dir: &TestDir, before: &str, program: &Command) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("{before} && exec \"$@\""), "sh"]).arg(program.get_program());
-    shell.args(program.get_args()).current_dir(room.path(""));
+    shell.args(program.get_args()).current_dir(dir.path(""));
     program.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| _ = shell.env_remove(name));
     shell
 }
