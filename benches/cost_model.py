@@ -180,7 +180,7 @@ combining   4·P·(3(n − 1) + 1)/n / ρ           ρ = {model.combining / 1e9:
 
 Two processes of one thread, 784-512-512-10 with batches of {BATCH}: predicted {1e3 * predicted:.2f} ms per step, measured
 {1e3 * found:.2f} ms; the prediction is {abs(predicted / found - 1) * 100:.0f} % too {"high" if predicted > found else "low"}. The two processes reach {100 * of_two:.0f} % of the speed of one
-process with two threads (median of 5 rounds taken in turn). By the model, their step consists of
+process with two threads (median of 5 interleaved rounds). By the model, their step consists of
 {", ".join(f"{name} {100 * part / predicted:.0f} %" for name, part in parts.items())}.
 
 ## The all-reduce of two processes on one machine
@@ -197,8 +197,8 @@ Phalanx first checks that all processes call the same operation, and combines in
 
 Efficiency of a step, compute / T, with 32 samples per rank and one shard each. Further assumptions:
 latencies of {", ".join(f"{micros:.0f} µs at {gbit} Gbit/s" for gbit, micros in NETWORKS.items())}, nine tenths of the nominal
-rates, and σ = {100 * DEDICATED:.0f} % on hosts that run nothing else. With the σ of the machine above, which other programs
-use as well, no efficiency of 8 × 64 is above {100 / (1 + model.jitter * math.sqrt(2 * math.log(512))):.0f} %.
+rates, and σ = {100 * DEDICATED:.0f} % on hosts that run nothing else. With the σ of the machine above, which was shared
+with other programs, no efficiency of 8 × 64 is above {100 / (1 + model.jitter * math.sqrt(2 * math.log(512))):.0f} %.
 """)
     print("| processes × threads | network | " + " | ".join(f"P = 10^{round(math.log10(size))}" for size in SIZES) + " |")
     print("|---|---|" + "---|" * len(SIZES))
@@ -227,8 +227,8 @@ What would change these numbers:
 - Gradients of fewer bits would halve the bandwidth term, but would not give the same bits.
 - Sending the gradient of the last layer while that of the first is computed would hide it behind compute.
 - With more than a hundred processes, exchanges in log₂ n rounds would save messages.
-- If the shards of a process are not a subtree of the tree, that is not a power of two of them, more bytes are
-  sent: up to twice as many for three processes.
+- If the number of shards per process is not a power of two, the shards of a process do not form a
+  subtree, and more bytes are sent: up to twice as many for three processes.
 
 Models that do not fit in the memory of one process are out of scope.""")
 

@@ -1,5 +1,6 @@
-//! Measures the matrix product kernels on the layers of training steps, compared with the crate
-//! `gemm` and ndarray's `dot`. Elements per second are floating-point operations per second.
+//! Measures the matrix product kernels on the layers of training steps, with each instruction set
+//! that this machine has, compared with the crate `gemm` and ndarray's `dot`, which use the best
+//! one that they know. Elements per second are floating-point operations per second.
 //!
 //! Compare the results with `large/gemm`, the rate of a product of 512 × 512 × 512 in the same run.
 
@@ -9,6 +10,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use phalanx::internals::InstructionSet;
 use phalanx::internals::kernel::{Epilogue, Linear, Scratch, backward_bias, backward_weight};
 
 /// Layers as (batch, inputs, outputs): MNIST with 128 hidden units on one and two ranks, its last
@@ -101,17 +103,29 @@ fn each_layer(
     group.finish();
 }
 
+/// Measures with each instruction set that this machine has.
+fn each_set(mut bench: impl FnMut(&str)) {
+    let before = InstructionSet::in_use();
+    for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+        set.choose();
+        bench(set.name());
+    }
+    before.choose();
+}
+
 fn forward(criterion: &mut Criterion) {
     each_layer(criterion, "forward", |group, layer, (rows, ins, outs)| {
         let (inputs, weight, bias) = (wave(rows, ins), wave(outs, ins), vec![0.5; outs]);
         let (mut outputs, mut scratch) = (vec![0.0; rows * outs], Scratch::default());
-        for (name, epilogue) in [("kernel", Epilogue::Identity), ("kernel-relu", Epilogue::Relu)] {
-            group.bench_function(BenchmarkId::new(name, layer), |bencher| {
-                let linear = Linear::new(slice(&weight), &bias);
-                let inputs = slice(&inputs);
-                bencher.iter(|| linear.forward(black_box(inputs), &mut outputs, epilogue, &mut scratch));
-            });
-        }
+        each_set(|set| {
+            for (name, epilogue) in [("kernel", Epilogue::Identity), ("kernel-relu", Epilogue::Relu)] {
+                group.bench_function(BenchmarkId::new(format!("{name}-{set}"), layer), |bencher| {
+                    let linear = Linear::new(slice(&weight), &bias);
+                    let inputs = slice(&inputs);
+                    bencher.iter(|| linear.forward(black_box(inputs), &mut outputs, epilogue, &mut scratch));
+                });
+            }
+        });
         others(group, layer, inputs.view(), weight.t());
     });
 }
@@ -120,10 +134,12 @@ fn gradient_of_inputs(criterion: &mut Criterion) {
     each_layer(criterion, "backward-inputs", |group, layer, (rows, ins, outs)| {
         let (d_outputs, weight, bias) = (wave(rows, outs), wave(outs, ins), vec![0.5; outs]);
         let (mut d_inputs, mut scratch) = (vec![0.0; rows * ins], Scratch::default());
-        group.bench_function(BenchmarkId::new("kernel", layer), |bencher| {
-            let linear = Linear::new(slice(&weight), &bias);
-            let d_outputs = slice(&d_outputs);
-            bencher.iter(|| linear.backward_inputs(black_box(d_outputs), &mut d_inputs, &mut scratch));
+        each_set(|set| {
+            group.bench_function(BenchmarkId::new(format!("kernel-{set}"), layer), |bencher| {
+                let linear = Linear::new(slice(&weight), &bias);
+                let d_outputs = slice(&d_outputs);
+                bencher.iter(|| linear.backward_inputs(black_box(d_outputs), &mut d_inputs, &mut scratch));
+            });
         });
         others(group, layer, d_outputs.view(), weight.view());
     });
@@ -135,10 +151,12 @@ fn gradient_of_weight(criterion: &mut Criterion) {
         let (mut d_weight, mut scratch) = (vec![0.0; outs * ins], Scratch::default());
         for shard in ROWS_PER_SHARD.into_iter().filter(|shard| *shard <= rows) {
             let ends: Vec<usize> = (1..=rows / shard).map(|k| k * shard).collect();
-            group.bench_function(BenchmarkId::new(format!("kernel-{shard}"), layer), |bencher| {
-                let (d_outputs, inputs) = (slice(&d_outputs), slice(&inputs));
-                bencher.iter(|| {
-                    backward_weight(black_box(d_outputs), inputs, &ends, &mut d_weight, &mut scratch);
+            each_set(|set| {
+                group.bench_function(BenchmarkId::new(format!("kernel-{shard}-{set}"), layer), |bencher| {
+                    let (d_outputs, inputs) = (slice(&d_outputs), slice(&inputs));
+                    bencher.iter(|| {
+                        backward_weight(black_box(d_outputs), inputs, &ends, &mut d_weight, &mut scratch);
+                    });
                 });
             });
         }

@@ -8,8 +8,8 @@
 //!   have different names ([`optim::Reduction`]), are defined for uneven shards, sample weights and
 //!   the short last batch, and can be translated into each other.
 //! - **The same bits for any number of threads and processes.** The result is a function of data,
-//!   options, seed, program and instruction set. Threads and processes decide who computes a shard,
-//!   never how.
+//!   options, seed, program and instruction set. The number of threads and processes determines
+//!   which of them computes a shard, never how.
 //!
 //! # The code of one training step
 //!
@@ -140,6 +140,7 @@ pub mod internals {
     pub use crate::optim::options::Hyper;
     pub use crate::optim::reduction::divide_grads;
     pub use crate::optim::schedule::{BatchCut, Schedule};
+    pub use crate::simd::InstructionSet;
     pub use crate::train::noise_scale::{BatchParts, NoiseMeasurement};
     pub use crate::train::norms::all_finite;
     pub use crate::train::position::{Best, Quality};

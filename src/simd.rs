@@ -16,8 +16,7 @@
 //! twice the registers reads its operands half as often, and up to a fourth at 64.
 #![allow(unsafe_code)]
 
-#[cfg(target_arch = "x86_64")]
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::{Avx2, Avx512};
@@ -54,41 +53,82 @@ pub(crate) trait Kernel {
     fn run(self, arithmetic: impl Arithmetic);
 }
 
-/// Runs `kernel` with the best arithmetic of this machine. The choice is the same in every call.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn run(kernel: impl Kernel) {
-    match *INSTRUCTION_SET {
-        InstructionSet::Avx512(avx512) => avx512.run(kernel),
-        InstructionSet::Avx2(avx2) => avx2.run(kernel),
-        InstructionSet::Other => SeparateArithmetic.run(kernel),
+/// The instruction set of the kernels. Those with a fused multiply-add, all but `Portable` on
+/// x86-64, give the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InstructionSet {
+    /// AVX-512 with its subsets F, BW, DQ and VL.
+    Avx512,
+    /// AVX2 and FMA.
+    Avx2,
+    /// The baseline of the architecture: SSE2 on x86-64, NEON on aarch64.
+    Portable,
+}
+
+/// The index of the set in use in [`InstructionSet::ALL`]; `UNKNOWN` before the first kernel.
+static IN_USE: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+const UNKNOWN: u8 = u8::MAX;
+
+impl InstructionSet {
+    /// All sets, the fastest first.
+    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Portable];
+
+    /// Returns the name, such as `avx2`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512 => "avx512",
+            Self::Avx2 => "avx2",
+            Self::Portable => "portable",
+        }
+    }
+
+    /// Returns whether this machine supports the set.
+    pub fn is_available(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => Avx512::detect().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => Avx2::detect().is_some(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx512 | Self::Avx2 => false,
+            Self::Portable => true,
+        }
+    }
+
+    /// Returns the set in use: the fastest that is available, unless another one was chosen.
+    pub fn in_use() -> Self {
+        let index = IN_USE.load(Ordering::Relaxed);
+        if index == UNKNOWN {
+            let fastest = Self::ALL.into_iter().find(|set| set.is_available());
+            fastest.expect("the portable set is always available").choose();
+            return Self::in_use();
+        }
+        Self::ALL[usize::from(index)]
+    }
+
+    /// Makes all later kernels of this process use the set.
+    ///
+    /// # Panics
+    ///
+    /// If this machine does not support it.
+    pub fn choose(self) {
+        assert!(self.is_available(), "this machine does not support {}", self.name());
+        IN_USE.store(self as u8, Ordering::Relaxed);
     }
 }
 
-/// The best instruction set of this machine.
-#[cfg(target_arch = "x86_64")]
-enum InstructionSet {
-    Avx512(Avx512),
-    Avx2(Avx2),
-    Other,
-}
-
-#[cfg(target_arch = "x86_64")]
-static INSTRUCTION_SET: LazyLock<InstructionSet> =
-    LazyLock::new(|| match (Avx512::detect(), Avx2::detect()) {
-        (Some(avx512), _) => InstructionSet::Avx512(avx512),
-        (None, Some(avx2)) => InstructionSet::Avx2(avx2),
-        (None, None) => InstructionSet::Other,
-    });
-
-/// Runs `kernel` with the arithmetic of this machine, which is known at compile time.
-#[cfg(target_arch = "aarch64")]
+/// Runs `kernel` with the arithmetic of the [instruction set in use](InstructionSet::in_use).
 pub(crate) fn run(kernel: impl Kernel) {
+    #[cfg(target_arch = "x86_64")]
+    match InstructionSet::in_use() {
+        InstructionSet::Avx512 => Avx512::detect().expect("it is available").run(kernel),
+        InstructionSet::Avx2 => Avx2::detect().expect("it is available").run(kernel),
+        InstructionSet::Portable => SeparateArithmetic.run(kernel),
+    }
+    #[cfg(target_arch = "aarch64")]
     FusedArithmetic.run(kernel);
-}
-
-/// Runs `kernel` with the arithmetic that every machine supports.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(crate) fn run(kernel: impl Kernel) {
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     SeparateArithmetic.run(kernel);
 }
 

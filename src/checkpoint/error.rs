@@ -25,7 +25,7 @@ pub enum CheckpointError {
     #[error("{} is written, but may be lost after a power failure: {source}; check the disk, or write elsewhere", path.display())]
     NotSynced { path: PathBuf, source: io::Error },
     /// The file is damaged, truncated or of another format.
-    #[error("{} is not a valid safetensors file: {source}; give a model.safetensors, a checkpoint or a run directory", path.display())]
+    #[error("{} is damaged, or not a safetensors file: {source}; copy it again, or pass another model.safetensors, a checkpoint or a run directory", path.display())]
     Format { path: PathBuf, source: SafeTensorError },
     /// A header larger than any model needs, which would take many times its size in memory to
     /// read.
@@ -71,7 +71,13 @@ pub enum CheckpointError {
     #[error("tensor '{name}' in {} is damaged: it differs from the tensor that was written; restore the file from a copy, or resume from an earlier one", path.display())]
     Damaged { path: PathBuf, name: String },
     /// All checkpoints in the folder are damaged.
-    #[error("none of the {count} checkpoints in {} can be used: {newest}; otherwise start a new run, or train from another run's params with --init", path.display())]
+    #[error(
+        "{}: {newest}; if none can be restored, start a new run, or train from another run's params with --init",
+        match *.count {
+            1 => format!("the only checkpoint in {} cannot be used", path.display()),
+            count => format!("none of the {count} checkpoints in {} can be used; the newest", path.display()),
+        }
+    )]
     AllDamaged { path: PathBuf, count: usize, newest: Box<CheckpointError> },
     /// The folder of checkpoints cannot be read.
     #[error("cannot read the folder {}: {source}; give a readable run directory", path.display())]

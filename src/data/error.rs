@@ -124,7 +124,7 @@ pub enum DataError {
 
     /// The gzip stream is damaged or truncated.
     #[error(
-        "{file} is not a complete gzip file: {cause} after {decompressed} decompressed bytes; copy or download it again"
+        "{file} is not a complete gzip file: {cause} after {decompressed} decompressed bytes; copy or download it again, or remove .gz from its name if it is not compressed"
     )]
     Gzip { file: String, decompressed: u64, cause: String },
     /// The gzip stream decompresses to an implausible multiple of its size.
@@ -137,7 +137,14 @@ pub enum DataError {
     #[error("{part} {found} at byte {byte} of {file}, expected {expected}")]
     Header { file: String, byte: u64, part: &'static str, found: String, expected: String },
     /// A file that is shorter or longer than its header declares.
-    #[error("{file} holds {} {found} bytes, but its header declares {expected}; copy or download it again", if *.more { "at least" } else { "only" })]
+    #[error(
+        "{file} {}; copy or download it again",
+        match (*.found, *.more) {
+            (0, _) => "is empty".to_owned(),
+            (found, true) => format!("holds at least {found} bytes, but its header declares {expected}"),
+            (found, false) => format!("holds only {found} bytes, but its header declares {expected}"),
+        }
+    )]
     Length { file: String, found: u64, expected: u64, more: bool },
     /// A compressed file too small for the size in its header, whatever its compression ratio.
     #[error(
@@ -170,7 +177,9 @@ pub enum DataError {
     #[error("{found} field{} in line {line} of {file}, expected {expected} as in its first row; fix the line", if *.found == 1 { "" } else { "s" })]
     Ragged { file: String, line: u64, found: usize, expected: usize },
     /// No column of that name or number.
-    #[error("{file} has no column {column}, expected {expected}; rename the column, or choose another one")]
+    #[error(
+        "{file} has no column {column}, expected {expected}; choose another with --label-column or --weight-column, or add it"
+    )]
     NoColumn { file: String, column: Column, expected: String },
     /// A column selected by name in a table without a header.
     #[error(
@@ -209,7 +218,7 @@ pub enum DataError {
     HeaderUnknown { file: String, line: u64, why: String },
     /// A table that lacks columns of the model.
     #[error(
-        "{file} lacks the model's {missing}, its columns are {found}; add the columns, or rename them as in the training data{remedy}"
+        "{file} lacks {missing}, which the model needs; its columns are {found}; add the columns, or rename them as in the training data{remedy}"
     )]
     MissingColumns { file: String, missing: String, found: String, remedy: &'static str },
     /// An empty label field in the first row of a table without names, as when every line ends with
@@ -277,7 +286,7 @@ pub enum DataError {
     LabelsDiffer { file: String, classes: usize, samples: usize, example: String, are_numbers: bool },
     /// A few distinct numbers, at least one with a fraction: they may be classes or values.
     #[error(
-        "the labels of the {samples} samples of {file} are {distinct} distinct numbers, and {fraction} in row {row} has a fraction; pass \
+        "the labels of the {samples} samples of {file} are {distinct} distinct numbers, and {fraction} in row {row} has a fractional part; pass \
          --loss mse if they are numbers to predict, or --loss cross-entropy if they are classes"
     )]
     LabelsUnclear { file: String, samples: usize, distinct: usize, fraction: f64, row: usize },
@@ -306,7 +315,7 @@ pub enum DataError {
     ArrayValue { what: &'static str, sample: usize, value: f64, expected: &'static str },
 
     /// Standardization for a different number of features.
-    #[error("standardization for {found} features, expected {expected}; learn it from these samples")]
+    #[error("standardization for {found} features, expected {expected}; compute it from these samples")]
     StandardizeLen { found: usize, expected: usize },
     /// Standardization that would produce unusable numbers.
     #[error(
@@ -319,7 +328,7 @@ pub enum DataError {
     )]
     StandardizeTargets { found: &'static str },
     /// There are no samples to learn a standardization from.
-    #[error("standardization of 0 samples, expected at least one to learn from")]
+    #[error("standardization needs at least one sample, but there are 0")]
     StandardizeEmpty,
     /// An invalid test share.
     #[error("the test fraction is {share:?}; it must be above 0 and below 1")]

@@ -96,7 +96,12 @@ impl Source {
         let origin = if text == "-" { Origin::Stdin } else { text.into() };
         let kind = match format {
             InputFormat::Csv => SourceKind::Table(origin),
-            InputFormat::Npy => SourceKind::Npy { inputs: origin, labels: None },
+            InputFormat::Npy => match text.split_once(',') {
+                Some((inputs, labels)) => {
+                    SourceKind::Npy { inputs: inputs.into(), labels: Some(labels.into()) }
+                }
+                None => SourceKind::Npy { inputs: origin, labels: None },
+            },
             InputFormat::Libsvm => SourceKind::Libsvm(origin),
         };
         Source { kind }

@@ -169,7 +169,9 @@ pub enum DataMismatch {
     )]
     Features { found: usize, expected: usize },
     /// There are more classes than outputs of the model.
-    #[error("the data has {found} classes, but the model distinguishes {expected}; pass data with labels 0 to {last}", last = expected - 1)]
+    #[error(
+        "the data has {found} classes, but the model distinguishes {expected}; pass data with {expected} classes, or use a model or a loss for {found}"
+    )]
     Classes { found: usize, expected: usize },
     /// The number of values differs from the number of outputs.
     #[error("the data has {found} target values per sample, but the model has {expected} outputs")]
@@ -188,6 +190,8 @@ pub enum DataMismatch {
     )]
     NotProbabilities { least: f32, most: f32 },
     /// There are no targets.
-    #[error("the data has no targets; a model can predict from it, but cannot be trained or scored on it")]
+    #[error(
+        "the data has no labels, which training and scoring need; add them (for npy as X.npy,Y.npy), or only predict"
+    )]
     NoTargets,
 }

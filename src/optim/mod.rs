@@ -23,7 +23,8 @@
 //! Every rule is elementwise except for norms. A norm is the square root of a sum over blocks, in
 //! index order, of each block's sum of squares, which one rank computes in one fixed order. So
 //! params and state have the same bits regardless of how the blocks are distributed over ranks.
-//! Products are never fused with sums, so that the instruction set does not matter either.
+//! Optimizers never fuse a product with a sum, so their results do not depend on the instruction
+//! set; those of the model's kernels do.
 //!
 //! # Exact translation between sum and mean
 //!

@@ -182,7 +182,7 @@ pub enum TrainError {
     ZeroEarlyStop,
     /// The best params of the run so far were not saved.
     #[error(
-        "the run to resume did not keep its best params, which are lost; resume it without keeping them, as before"
+        "the run to resume did not keep its best params, so they are lost; resume it without keep_best, as in the original run"
     )]
     ResumedBest,
     /// The run to resume stopped early.
@@ -197,7 +197,7 @@ pub enum TrainError {
     },
     /// The run to resume is complete.
     #[error(
-        "the run was saved after step {step}, and all its {total} steps are done; to train longer, set more epochs or steps"
+        "the run was saved after step {step}, so none of its {total} steps are left; to train longer, set more epochs or steps"
     )]
     NothingLeft {
         /// Steps done.

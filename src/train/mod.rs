@@ -13,15 +13,15 @@
 //! # The step
 //!
 //! ```text
-//! sample order (seed, epoch) -> the step's samples -> shards (fixed count) -> ranks (contiguous ranges of shards)
+//! sample order (seed, epoch) -> the step's samples -> shards (fixed count) -> ranks (contiguous
+//! ranges of shards)
 //!
 //! contribute   each rank, on its shards: gather and convert rows -> forward -> loss -> backward
-//! exchange     with other processes: totals of the shards, and subtrees of gradients                 (exchange.rs)
-//! all ranks meet
-//! reduce       each rank, on its segment: gradient of all shards -> divide (reduction) -> update, or store
-//! all ranks meet again, if the update needs a norm or a check of the whole gradient first             (norms.rs)
-//! update       each rank, on its segment: clip -> optimizer -> params
-//! share        with other processes: the updated params
+//! exchange     with other processes: totals of the shards, and subtrees of gradients
+//! (exchange.rs) all ranks meet reduce       each rank, on its segment: gradient of all shards ->
+//! divide (reduction) -> update, or store all ranks meet again, if the update needs a norm or a
+//! check of the whole gradient first             (norms.rs) update       each rank, on its segment:
+//! clip -> optimizer -> params share        with other processes: the updated params
 //! ```
 //!
 //! The pieces of a gradient are used for the update while they are in the cache. If the update
@@ -48,25 +48,22 @@
 //! that phase. The time spent in a phase is charged to the account in brackets.
 //!
 //! ```text
-//! Prepare
-//!    v
-//! Order [rest] <--------------------------------------------------------------------- next epoch ---.
-//!    v                                                                                               |
-//! Load [compute] <-----------------------------------------------------------------.                 |
-//!    v    ^  next piece of shards                                                   |                |
-//! Gradient [compute]                                                                |                |
-//!    v                                                                              |                |
-//! BeforeReduce [wait]                                                               | next step      |
-//!    v  all ranks meet                                                              |                |
-//! Reduce [reduce_update] <-----------.                                              |                |
-//!    v    ^  next piece of gradient  |  norms, or a check of the whole gradient     |                |
-//! Update [reduce_update]             |                                              |                |
-//!    v                               |                                              |                |
-//! AfterReduce [wait] ----------------'                                              |                |
-//!    v  all ranks have departed                                                     |                |
-//! Score [rest] ---> Save, when due ------------------------------------------------'----------------'
-//!    v
-//! End
+//! Prepare v Order [rest] <---------------------------------------------------------------------
+//! next epoch ---. v
+//! | Load [compute] <-----------------------------------------------------------------.
+//! | v    ^  next piece of shards                                                   |
+//! | Gradient [compute]                                                                |
+//! | v                                                                              |
+//! | BeforeReduce [wait]                                                               | next step
+//! | v  all ranks meet                                                              |
+//! | Reduce [reduce_update] <-----------.                                              |
+//! | v    ^  next piece of gradient  |  norms, or a check of the whole gradient     |
+//! | Update [reduce_update]             |                                              |
+//! | v                               |                                              |
+//! | AfterReduce [wait] ----------------'                                              |
+//! | v  all ranks have departed                                                     |
+//! | Score [rest] ---> Save, when due
+//! ------------------------------------------------'----------------' v End
 //! ```
 //!
 //! While a rank exchanges norms, or data with other processes, it stays in Reduce, but its time is
@@ -85,18 +82,19 @@
 //!
 //! **The gradient noise scale** ([`NoiseScale`], `noise_scale.rs`) is measured every few steps, if
 //! [`Options::noise_scale`] is set, from the parts of a batch: it needs the norm of the gradient of
-//! each part and the norm of their sum. A perceptron knows the norm of the gradient of each
-//! sample, |δ|²(|a|² + 1) summed over the layers, without computing it, so its parts are samples;
-//! for other models they are shards, which a measuring step computes one at a time rather than
-//! several together. A measuring step also stores the reduced gradient, to compute its norm.
-//! Otherwise it is like any other step: the params have the same bits.
+//! each part and the norm of their sum. For a perceptron, the squared norm of a sample's gradient
+//! is |δ|²(|a|² + 1) summed over the layers, where a is the input of a layer and δ the derivative
+//! of the loss with respect to its output before the activation. The gradient itself is not needed,
+//! so the parts are samples. For other models they are shards, which a measuring step computes one
+//! at a time rather than several together. A measuring step also stores the reduced gradient, to
+//! compute its norm. Otherwise it is like any other step: the params have the same bits.
 //!
-//! **Failures.** A loss, a gradient or a param that is NaN or infinite ends the run in that step
-//! ([`Divergence`], `outcome.rs`), or the step is skipped ([`OnDivergence`]); all ranks see the
-//! same sums and so decide alike. If a rank panics, the error names its step and phase. The params
-//! are then those after the last complete step: each rank keeps a copy of the old values of its
-//! segment while it updates them (`run.rs`). The chapter "Reliability" of the book lists how often
-//! this was tested.
+//! **Failures.** A NaN or infinite loss or gradient ends the run in that step ([`Divergence`],
+//! `outcome.rs`), or the step is skipped ([`OnDivergence`]); NaN or infinite params always end it.
+//! All ranks see the same sums and so decide alike. If a rank panics, the error names its step and
+//! phase. The params are then those after the last complete step: each rank keeps a copy of the old
+//! values of its segment while it updates them (`run.rs`). The chapter "Reliability" of the book
+//! lists how often this was tested.
 //!
 //! **Several processes** ([`Trainer::across`]): the processes first verify that they are about to
 //! run the same training. Ranks are numbered over all processes, so that shards and segments are
@@ -106,13 +104,13 @@
 //! shards of each process form one subtree and the process has several threads. The book models the
 //! cost in "The cost of a cluster".
 //!
-//! **Identical bits.** Ranks decide who computes a shard, never how: the bits of a sample's row do
-//! not depend on the rows computed together with it, a shard's gradient is a sum over its own
-//! samples, shards are combined in one binary tree over their index, and norms add fixed blocks in
-//! order. So the bits of params, losses and optimizer state are a function of data, options, seed,
-//! program and instruction set, not of the number of threads or processes.
-//! `examples/reference_step.rs` implements the same step without any of this, on one thread in
-//! plain loops; its params have the same bits if sums are exact.
+//! **Identical bits.** The number of ranks determines which rank computes a shard, never how: the
+//! bits of a sample's row do not depend on the rows computed together with it, a shard's gradient
+//! is a sum over its own samples, shards are combined in one binary tree over their index, and
+//! norms add fixed blocks in order. So the bits of params, losses and optimizer state are a
+//! function of data, options, seed, program and instruction set, not of the number of threads or
+//! processes. `examples/reference_step.rs` implements the same step without any of this, on one
+//! thread in plain loops; its params have the same bits if sums are exact.
 //!
 //! # Profile of a step
 //!
@@ -133,9 +131,9 @@
 //! (medians of 9 pairs of runs with and without). In return, a failure in the middle of an update
 //! loses no params.
 //!
-//! 784-128-10 with batches of 32 takes 115 µs a step; two ranks then reach less than twice the
-//! speed of one because each reads the half of the params and the samples that the other wrote,
-//! about 250 KB that come from another core's cache.
+//! 784-128-10 with batches of 32 takes 115 µs a step on two ranks, more than half of what it takes
+//! on one, because each reads the half of the params and the samples that the other wrote, about
+//! 250 KB that come from another core's cache.
 
 mod combiner;
 mod contribution;

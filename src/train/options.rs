@@ -137,14 +137,15 @@ pub enum Shards {
 
 /// With `auto`, a shard has about this many samples: fewer would make matrix products inefficient.
 const SAMPLES_OF_A_SHARD: usize = 32;
-/// With `auto`, small batches are still divided into this many shards, to keep as many threads busy
-/// ...
+/// With `auto`, small batches are divided into at least this many shards, to keep as many threads
+/// busy, as long as each shard has [`FEWEST_SAMPLES`].
 const FEWEST: usize = 4;
-/// ... as long as each has this many samples.
+/// With `auto`, the minimum number of samples per shard when a small batch is divided.
 const FEWEST_SAMPLES: usize = 8;
-/// With `auto`, more shards than this benefit no machine, but each costs a combination ...
+/// With `auto`, the maximum number of shards, as long as each has at most [`MOST_SAMPLES`]: more
+/// shards benefit no machine, and each costs a combination.
 const MOST: usize = 64;
-/// ... up to this many samples a shard, which bound the memory of a rank.
+/// With `auto`, the maximum number of samples per shard, which bounds the memory of a rank.
 const MOST_SAMPLES: usize = 1024;
 
 impl Shards {

@@ -14,7 +14,7 @@ fn bad_npy_files_are_rejected_with_the_byte() {
     let with_y =
         |y, fragments: &[&'static str]| case("x.npy", x(), fragments).and("y.npy", y).source("x.npy,y.npy");
     Rejections("E2", "npy files that are rejected with the byte").check(vec![
-        case("a.npy", "", &["a.npy holds only 0 bytes, but its header declares 10"]),
+        case("a.npy", "", &["a.npy is empty"]),
         case("a.npy", b"\x93NUMPY\x01".to_vec(), &["a.npy holds only 7 bytes"]),
         case(
             "a.npy",
@@ -130,7 +130,7 @@ fn bad_idx_files_are_rejected_with_the_byte() {
         case("readme", "", &["contains no MNIST files", "train-images-idx3-ubyte"]).source(""),
         case(IMAGES, good(), &["has train-images-idx3-ubyte but not train-labels-idx1-ubyte"]).source(""),
         case(LABELS, two(), &["has train-labels-idx1-ubyte but not train-images-idx3-ubyte"]).source(""),
-        images(vec![], &["train-images-idx3-ubyte holds only 0 bytes, but its header declares 8"]),
+        images(vec![], &["train-images-idx3-ubyte is empty"]),
         images(vec![0, 0, 8], &["train-images-idx3-ubyte holds only 3 bytes"]),
         images(vec![0, 0, 8, 3, 0, 0], &["holds only 6 bytes, but its header declares 16"]),
         images(

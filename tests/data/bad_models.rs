@@ -125,7 +125,7 @@ fn check<T>(what: &str, cases: Vec<Case>, load: impl Fn(&Path) -> Result<T, Chec
     tally.end();
 }
 
-const INCOMPLETE: &str = "is not a valid safetensors file";
+const INCOMPLETE: &str = "is damaged, or not a safetensors file";
 
 #[test]
 fn bad_model_files_are_rejected() {
@@ -139,7 +139,7 @@ fn bad_model_files_are_rejected() {
     *changed.last_mut().unwrap() ^= 1;
     let infinite = [&good[..good.len() - 4], &f32::INFINITY.to_le_bytes()].concat();
     let cases: Vec<Case> = vec![
-        ("an empty file", vec![], &[INCOMPLETE, "give a model.safetensors"]),
+        ("an empty file", vec![], &[INCOMPLETE, "pass another model.safetensors"]),
         ("half a header length", vec![1, 0, 0], &[INCOMPLETE]),
         ("a header longer than any", long, &[INCOMPLETE, "header too large"]),
         ("a header longer than the file", beyond, &[INCOMPLETE, "invalid header length"]),
@@ -243,7 +243,7 @@ fn bad_checkpoints_are_rejected() {
     *changed.last_mut().unwrap() ^= 1;
     let cases: Vec<Case> = vec![
         ("a model", model(), &["is not a checkpoint", "--init"]),
-        ("a changed number", changed, &["tensor 'optimizer.exp_avg.layers.0.", "is damaged", "previous"]),
+        ("a changed number", changed, &["tensor 'optimizer.exp_avg.layers.0.", "is damaged", "from a copy"]),
         (
             "another position in the run",
             describe(|description| description["position"]["step"] = json!(7)),

@@ -329,8 +329,10 @@ fn later_tables_are_matched_by_column_name_or_by_position_with_a_remark() {
         assert!(remarks.ends_with(label), "{remarks}");
     }
     let error = |text| predict(text).unwrap_err();
-    assert!(error("a,c\n1,10\n").contains("lacks the model's \"b\", its columns are \"a\", \"c\""));
-    assert!(error("A,B\n1,10\n").contains("lacks the model's \"a\", \"b\""));
+    assert!(
+        error("a,c\n1,10\n").contains("lacks \"b\", which the model needs; its columns are \"a\", \"c\"")
+    );
+    assert!(error("A,B\n1,10\n").contains("lacks \"a\", \"b\", which the model needs"));
     assert!(error("1,5,3,4\n").contains("4 columns in"));
     assert!(error("a,b,a\n1,10,1\n").contains("both named \"a\""));
     let scored = |text| later(text, TargetKind::Classes, HeaderRow::Auto);
@@ -338,7 +340,7 @@ fn later_tables_are_matched_by_column_name_or_by_position_with_a_remark() {
     assert!(scored("a,b\n1,10\n").unwrap_err().contains("no column \"kind\", expected one of a, b"));
     assert!(scored("a,b,kind\n1,10,z\n").unwrap_err().contains("label z in row 1"));
     let present = later("1,10,x\n2,20,y\n", TargetKind::Classes, HeaderRow::Present).unwrap_err();
-    assert!(present.contains("lacks the model's \"a\", \"b\""), "no sample is lost: {present}");
+    assert!(present.contains("lacks \"a\", \"b\", which the model needs"), "no sample is lost: {present}");
 }
 
 /// Readers of other formats have no columns, so the position of the label in a table is a guess,

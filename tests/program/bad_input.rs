@@ -106,7 +106,7 @@ fn data_that_cannot_be_read() {
 }
 
 #[test]
-fn options_that_are_invalid_for_any_data() {
+fn options_that_are_invalid_for_any_data_are_rejected() {
     let dir = furnished();
     let cases: &[Case] = &[
         ("train -t 0", 2, &["number of threads is 0", "at least 1"]),
@@ -206,14 +206,14 @@ fn faulty_files_of_flags() {
         ),
         ("train --config choice.toml", 2, &["choice.toml line 1, optimizer", "`adm`", "`adam`"]),
         ("train --config syntax.toml", 2, &["syntax.toml line 1"]),
-        ("train --config twice.toml", 2, &["twice.toml line 2", "duplicate key"]),
+        ("train --config twice.toml", 2, &["twice.toml line 2", "set for the second time"]),
         ("train --config both.toml", 2, &["both epochs and max-steps", "keep one"]),
     ];
     check_files(&dir, "files of flags that the program rejects", cases);
 }
 
 #[test]
-fn models_and_data_that_do_not_fit() {
+fn data_that_does_not_match_the_model_is_rejected() {
     let dir = furnished();
     fs::copy(
         format!("{}/../../tests/fixtures/linear_layers.safetensors", env!("CARGO_MANIFEST_DIR")),
@@ -223,7 +223,7 @@ fn models_and_data_that_do_not_fit() {
     dir.write("notes.txt", "no model");
     let cases: &[Case] = &[
         ("eval model wide.csv", 1, &["4 columns in wide.csv", "2 features"]),
-        ("eval model digits", 1, &["of digits", "2 classes"]),
+        ("eval model digits", 1, &["digits has 64 features, expected 2"]),
         ("eval model three.csv", 1, &["label 2", "three.csv", "2 classes"]),
         ("eval law words.csv", 1, &["words.csv"]),
         ("eval model x.npy", 1, &["x.npy"]),
@@ -234,7 +234,7 @@ fn models_and_data_that_do_not_fit() {
         ("train good.csv --init model --hidden 7", 1, &["layers.0.weight", "[128, 2]", "[7, 2]"]),
         ("train good.csv --init model --hidden none", 1, &["layers.1", "--hidden"]),
         ("train wide.csv --init model", 1, &["layers.0.weight", "[128, 2]", "[128, 3]"]),
-        ("train good.csv --init good.csv", 1, &["good.csv is not a valid safetensors file"]),
+        ("train good.csv --init good.csv", 1, &["good.csv is damaged, or not a safetensors file"]),
         ("train good.csv --init absent", 1, &["cannot read absent"]),
         (
             "eval torch.safetensors good.csv",
@@ -258,7 +258,7 @@ fn models_and_data_that_do_not_fit() {
 fn missing_data_of_a_model_is_reported() {
     let dir = furnished();
     fs::remove_file(dir.path("good.csv")).unwrap();
-    let cases: &[Case] = &[("eval model", 1, &["the run's own data good.csv", "no file", "give other data"])];
+    let cases: &[Case] = &[("eval model", 1, &["the run's own data good.csv", "no file", "pass other data"])];
     check(&dir, cases);
 }
 

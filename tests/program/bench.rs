@@ -104,7 +104,7 @@ fn weak_scaling_increases_the_batch_size_in_proportion_to_the_threads() {
 }
 
 #[test]
-fn the_files_have_the_numbers_of_the_table() {
+fn the_json_and_csv_files_contain_the_numbers_of_the_table() {
     let folder = folder();
     let arguments = format!("{SHORT} --threads 1,2 --json out.json --csv out.csv --svg out.svg");
     assert!(

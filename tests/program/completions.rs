@@ -61,7 +61,7 @@ fn named_values_are_completed() {
 }
 
 #[test]
-fn shells_that_are_here_can_read_their_script() {
+fn installed_shells_can_read_their_script() {
     let dir = TestDir::new();
     for shell in ["bash", "zsh", "fish"] {
         dir.write(shell, dir.good(&format!("completions {shell}")));

@@ -57,7 +57,7 @@ fn the_program_names_the_damaged_file() {
     flipped[at] ^= 1;
     dir.write("flipped.safetensors", flipped);
     for (arguments, expected) in [
-        ("eval damaged.safetensors", "damaged.safetensors is not a valid safetensors file"),
+        ("eval damaged.safetensors", "damaged.safetensors is damaged, or not a safetensors file"),
         ("predict flipped.safetensors", "flipped.safetensors was changed"),
         ("inspect flipped.safetensors", "flipped.safetensors was changed"),
     ] {

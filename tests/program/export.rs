@@ -43,7 +43,7 @@ fn errors_of_an_export_are_one_line() {
         ("run no/out.onnx", 1, &["no/out.onnx", "there is no folder no"]),
         ("run there.onnx", 1, &["there.onnx", "folder"]),
         ("absent out.onnx", 1, &["cannot read absent"]),
-        ("notes.safetensors out.onnx", 1, &["notes.safetensors is not a valid safetensors file"]),
+        ("notes.safetensors out.onnx", 1, &["notes.safetensors is damaged, or not a safetensors file"]),
     ];
     for (arguments, code, fragments) in cases {
         let ProgramOutput { code: found, out, err } = dir.run(&format!("export {arguments}"));

@@ -36,7 +36,7 @@ fn check(dir: &TestDir, run: &str) {
 }
 
 #[test]
-fn the_table_has_the_values_of_the_lines() {
+fn metrics_csv_has_the_values_of_metrics_jsonl() {
     let dir = TestDir::new();
     for (run, flags) in [
         ("plain", "--epochs 2"),

@@ -250,7 +250,7 @@ fn impossible_requests_give_one_line_of_error_and_write_nothing() {
         ("predict law new.csv -o ./new.csv", "", 2, &["-o is the input file"]),
         ("predict killed - -o out.csv", "1,2\n", 1, &["killed has no model", "train --resume killed"]),
         ("predict absent - -o out.csv", "1,2\n", 1, &["cannot read absent"]),
-        ("predict new.csv -", "1,2\n", 1, &["new.csv is not a valid safetensors file"]),
+        ("predict new.csv -", "1,2\n", 1, &["new.csv is damaged, or not a safetensors file"]),
         ("predict law new.csv --probabilities", "", 2, &["--probabilities", "values"]),
         ("predict law new.csv --format yaml", "", 2, &["yaml", "csv, npy or jsonl"]),
         ("predict law - --input-format yaml", "", 2, &["yaml", "csv, npy or libsvm"]),

@@ -30,7 +30,7 @@ fn columns_in_another_order_give_the_same_predictions_and_scores() {
     assert!(ran.code == Some(0) && ran.err.contains("plain.csv: no column names"), "{ran:?}");
     dir.write("lacking.csv", "a,c\n1,10\n");
     let ran = dir.run("predict run lacking.csv");
-    assert!(ran.code == Some(1) && ran.err.contains("lacks the model's \"b\""), "{ran:?}");
+    assert!(ran.code == Some(1) && ran.err.contains("lacks \"b\", which the model needs"), "{ran:?}");
     dir.write("doubtful.csv", "1,ten,x\n2,20,y\n");
     let ran = dir.run("eval run doubtful.csv");
     assert!(ran.code == Some(1) && ran.err.contains("--header present"), "{ran:?}");

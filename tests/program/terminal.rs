@@ -70,7 +70,7 @@ fn quiet_prints_only_errors_in_either_format() {
 }
 
 #[test]
-fn colours_are_used_where_they_are_wanted() {
+fn colours_follow_the_terminal_the_flag_and_the_variables() {
     let dir = TestDir::new();
     let ran = |arguments: &str, variables: &[(&str, &str)]| -> ProgramOutput {
         let mut command = dir.command(arguments);

@@ -121,7 +121,7 @@ fn a_mean_whose_last_rate_is_scaled_by_its_samples_is_the_sum_bit_by_bit() {
 /// gradient. It is not corrected when the rate changes: PyTorch's form is equivalent to a corrected
 /// one, and gives different params.
 #[test]
-fn with_momentum_that_holds_in_caffes_form_only() {
+fn with_momentum_short_batches_agree_only_in_the_caffe_form() {
     let momentum = |form| OptimizerOptions {
         momentum: Some(0.75),
         momentum_form: Some(form),

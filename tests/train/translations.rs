@@ -175,7 +175,7 @@ fn a_rate_change_is_translated_in_both_forms() {
 }
 
 #[test]
-fn adagrad_keeps_its_rate_and_multiplies_eps_and_the_square_of_its_start() {
+fn adagrad_keeps_its_rate_and_scales_eps_by_c_and_its_initial_accumulator_by_c_squared() {
     let mean = OptimizerOptions {
         eps: Some(1e-2),
         initial_accumulator: Some(0.3),

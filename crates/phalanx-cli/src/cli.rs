@@ -9,9 +9,11 @@ use std::time::Instant;
 
 use clap::error::ErrorKind;
 use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use phalanx::internals::InstructionSet;
 
 use crate::args::flags::{TrainFlags, shortened};
 use crate::args::suggest::with_suggestion;
+use crate::args::values::instruction_set;
 use crate::commands::{bench, convert, export, inspect, predict, report, shell, sweep};
 use crate::run::train;
 use crate::terminal::failure::Failure;
@@ -38,6 +40,18 @@ struct Arguments {
         help_heading = "Output"
     )]
     color: ColorChoice,
+    /// Instruction set of the kernels: avx512, avx2 or portable, if this machine has it; the first
+    /// two give the same bits [default: the fastest]
+    #[arg(
+        long,
+        global = true,
+        value_name = "SET",
+        value_parser = instruction_set(),
+        hide_possible_values = true,
+        hide_short_help = true,
+        help_heading = "Output"
+    )]
+    instructions: Option<InstructionSet>,
     #[command(subcommand)]
     command: Command,
 }
@@ -102,6 +116,9 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let name = matches.subcommand_name().unwrap_or_default();
     let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if let Some(set) = arguments.instructions {
+        set.choose();
+    }
     run(name, arguments.command, begun).unwrap_or_else(|failure| output::fail(&failure))
 }
 

@@ -477,7 +477,7 @@ pub enum ConventionError {
     },
     /// L2 is written for the whole data, but its size is unknown.
     #[error(
-        "the convention {convention} writes L2 for all samples of the data; set their number with --data-size"
+        "the convention {convention} defines L2 over the whole data set; pass the number of samples with --data-size"
     )]
     NeedsDataSize {
         /// The convention.

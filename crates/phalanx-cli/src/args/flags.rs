@@ -215,7 +215,7 @@ pub struct TrainFlags {
     /// [default: {}]
     #[arg(long, value_name = "FORM", value_parser = choices!(L2Form), help_heading = "Optimizer", hide_short_help = true)]
     pub l2_form: Option<L2Form>,
-    /// Exclude biases from both penalties [default: false]
+    /// Exclude biases from --l2 and --weight-decay [default: false]
     #[arg(long, help_heading = "Optimizer", hide_short_help = true)]
     pub no_bias_decay: Option<bool>,
     /// Decoupled weight decay [default: {adamw} for adamw, else {}]

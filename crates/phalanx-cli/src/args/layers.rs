@@ -169,10 +169,13 @@ pub fn file(path: &Path) -> Result<Layers, Failure> {
         let key = key.replace('_', "-");
         let flag = flag_of(&key).map_err(|unknown| refused(format!("line {line}: {unknown}")))?;
         let set = match layer.origins.insert(key.clone(), format!("{name} line {line}")) {
-            None => layer.flags.set_value(flag, value.as_ref()),
-            Some(_) => Err("duplicate key".to_owned()),
+            None => layer
+                .flags
+                .set_value(flag, value.as_ref())
+                .map_err(|reason| format!("{reason}; fix the value")),
+            Some(before) => Err(format!("already set in {before}; remove one of the lines")),
         };
-        set.map_err(|reason| refused(format!("line {line}, {key}: {reason}; fix the value")))?;
+        set.map_err(|reason| refused(format!("line {line}, {key}: {reason}")))?;
     }
     match EITHER_OR.iter().find(|(one, other)| layer.origin(one).and(layer.origin(other)).is_some()) {
         Some((one, other)) => Err(usage!("{name} has both {one} and {other}; keep one of them")),
@@ -199,6 +202,9 @@ fn syntax_error(error: &toml::de::Error, text: &str) -> String {
     let message =
         if is_beyond { format!("expected a whole number of at most {}", i64::MAX) } else { message };
     match key {
+        Some(key) if message == "duplicate key" => {
+            format!("line {line}, {key}: set for the second time; remove one of the lines")
+        }
         Some(key) => format!("line {line}, {key}: {message}; fix the value"),
         None => format!("line {line}: {message}; write key = value, one per line"),
     }

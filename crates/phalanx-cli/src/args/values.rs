@@ -8,6 +8,7 @@ use std::str::FromStr;
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Arg, Command, Error};
 use phalanx::data::HeaderRow;
+use phalanx::internals::InstructionSet;
 use phalanx::model::Loss;
 use phalanx::optim::OptimizerKind;
 use serde::{Serialize, Serializer};
@@ -52,6 +53,19 @@ macro_rules! choices {
     };
 }
 pub(crate) use choices;
+
+/// The parser of `--instructions`: the sets that this machine has.
+pub fn instruction_set() -> Choices<InstructionSet> {
+    Choices::new(available_sets().map(InstructionSet::name), |text| {
+        let names = available_sets().map(InstructionSet::name).collect::<Vec<_>>().join(", ");
+        let named = available_sets().find(|set| set.name() == text);
+        named.ok_or_else(|| format!("choose one of those that this machine has: {names}"))
+    })
+}
+
+fn available_sets() -> impl Iterator<Item = InstructionSet> {
+    InstructionSet::ALL.into_iter().filter(|set| set.is_available())
+}
 
 /// The parser of `--header`.
 pub fn header_row() -> Choices<HeaderRow> {

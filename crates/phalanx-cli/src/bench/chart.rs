@@ -116,7 +116,7 @@ mod tests {
         };
         ScalingReport {
             growth: Growth::Strong,
-            machine: Machine { cores: 2, load_average: None },
+            machine: Machine { cores: 2, instructions: "avx2", load_average: None },
             limit: ProductRate { side: 8, threads: 2, gflop_per_sec: 1.0 },
             flops_per_sample: None,
             points: speeds.iter().map(point).collect(),

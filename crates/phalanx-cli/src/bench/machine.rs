@@ -2,6 +2,7 @@
 
 use std::{fmt, fs, thread};
 
+use phalanx::internals::InstructionSet;
 use serde::{Serialize, Serializer};
 
 use super::Statistics;
@@ -12,6 +13,8 @@ use crate::numbers::counted;
 pub struct Machine {
     /// Cores that this process may use.
     pub cores: usize,
+    /// Instruction set of the kernels.
+    pub instructions: &'static str,
     /// Number of runnable threads, averaged over the last minute; null if the system does not
     /// report it.
     pub load_average: Option<f64>,
@@ -22,13 +25,28 @@ impl Machine {
     /// system does not report its cores, the number is 1.
     pub fn now() -> Self {
         let load_average = fs::read_to_string("/proc/loadavg").ok().and_then(|text| first_number(&text));
-        Self { cores: thread::available_parallelism().map_or(1, usize::from), load_average }
+        Self {
+            cores: thread::available_parallelism().map_or(1, usize::from),
+            instructions: InstructionSet::in_use().name(),
+            load_average,
+        }
     }
 
     /// Returns whether other programs use more than half of the cores, which slows down
     /// measurements.
     pub fn is_busy(&self) -> bool {
         self.load_average.is_some_and(|load| load > self.cores as f64 / 2.0)
+    }
+}
+
+/// Such as "2 cores, avx2, load average 0.10 before".
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}", counted(self.cores as u64, "core"), self.instructions)?;
+        match self.load_average {
+            Some(load) => write!(f, ", load average {load:.2} before"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -149,20 +167,20 @@ mod tests {
 
     #[test]
     fn a_machine_is_busy_above_half_of_its_cores() {
-        let with = |load_average| Machine { cores: 4, load_average };
+        let with = |load_average| Machine { cores: 4, instructions: "avx2", load_average };
         let found = [None, Some(2.0), Some(2.01)].map(|load| with(load).is_busy());
         assert_eq!(found, [false, false, true]);
     }
 
     #[test]
     fn an_idle_machine_with_enough_cores_needs_no_warning() {
-        let machine = Machine { cores: 4, load_average: Some(0.5) };
+        let machine = Machine { cores: 4, instructions: "avx2", load_average: Some(0.5) };
         assert_eq!(Warning::of_machine(&machine, 4), []);
     }
 
     #[test]
     fn a_busy_machine_and_too_many_threads_are_different_warnings() {
-        let machine = Machine { cores: 2, load_average: Some(1.5) };
+        let machine = Machine { cores: 2, instructions: "avx2", load_average: Some(1.5) };
         let found = Warning::of_machine(&machine, 3);
         let crowded = Warning::MoreThreadsThanCores { threads: 3, cores: 2 };
         assert_eq!(found, [Warning::Busy { load_average: 1.5, cores: 2 }, crowded]);

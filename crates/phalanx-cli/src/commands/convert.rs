@@ -27,9 +27,9 @@ use crate::text::{TextTable, shell_word};
 /// Translate a training configuration into another convention
 ///
 /// Takes the flags of train, also from variables and a file, in one convention (such as sum, mean,
-/// a C, or a batch size), and prints them in another, with the factor of each, whether it is exact
-/// and under which condition, and the command to run. Nothing is trained. If there is no exact
-/// translation, an error gives the reason.
+/// or the C of scikit-learn), and prints them in another or for another batch size, with the factor
+/// of each, whether and when it is exact, and the command to run. Nothing is trained. If there is
+/// no exact translation, an error gives the reason.
 #[derive(Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{CONVENTIONS}\n\n{EXIT_CODES}\n\n{EXAMPLES}"))]
 pub struct ConvertFlags {
@@ -68,11 +68,11 @@ const CONVENTIONS: &str =
   mean, sum, mean-of-shard-means, sum-of-shard-means, mean-of-shard-sums
                    lambda w is added to that gradient
   scikit-learn     alpha of MLPClassifier: (sum of gradients + alpha w)/m
-  objective-mean   lambda of (1/N) sum of losses + (lambda/2) |w|^2; the batch's mean
-  objective-sum    Lambda of sum of losses + (Lambda/2) |w|^2; the batch's sum
-  c                C of C * sum of losses + (1/2) |w|^2; the batch's sum";
+  objective-mean   lambda of (1/N) sum of losses + (lambda/2) |w|^2; steps use the mean of the batch
+  objective-sum    Lambda of sum of losses + (Lambda/2) |w|^2; steps use the sum of the batch
+  c                C of C * sum of losses + (1/2) |w|^2; steps use the sum of the batch";
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 no exact translation, 2 wrong usage.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 these options have no such translation, 2 a flag is missing, wrong or contradicted.";
 
 const EXAMPLES: &str = "Examples:
   phalanx convert --to sum --lr 0.1 --momentum 0.9 --l2 1e-4 -b 64

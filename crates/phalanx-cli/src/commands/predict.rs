@@ -47,8 +47,8 @@ pub struct EvalFlags {
     /// Data, or - for stdin; the test part is used if there is one, otherwise all of it [default:
     /// the samples that the run was tested on, or trained on if it had no test samples]
     data: Option<String>,
-    /// Format of stdin, a pipe or a file: csv or libsvm [default: csv for stdin and pipes, the file
-    /// extension for files]
+    /// Format of stdin, a pipe or a file: csv, npy or libsvm [default: csv for stdin and pipes, the
+    /// file extension for files]
     #[arg(long, value_name = "FORMAT", requires = "data", value_parser = choices!(InputFormat), hide_possible_values = true)]
     input_format: Option<InputFormat>,
     #[command(flatten)]

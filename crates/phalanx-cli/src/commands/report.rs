@@ -46,7 +46,10 @@ pub fn run(flags: &ReportFlags) -> Result<ExitCode, Failure> {
     let runs = runs.iter().filter(|run| !is_run_page(run));
     let mut runs = runs.map(|run| RunRecord::read(run)).collect::<Result<Vec<_>, _>>()?;
     if runs.is_empty() {
-        return Err(usage!("a page is not a run; give the directory of a run, such as runs/1"));
+        return Err(usage!(
+            "{} is a page of phalanx report, not a run; pass a run directory, such as runs/1",
+            flags.runs[0].display()
+        ));
     }
     let output = flags.output.clone().unwrap_or_else(|| place(&runs));
     if output.is_dir() {

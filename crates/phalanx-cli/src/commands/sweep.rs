@@ -29,11 +29,12 @@ use crate::terminal::output;
 use crate::terminal::signals::Signals;
 use crate::text::{TextTable, shell_word};
 
-/// Measure how the best learning rate depends on the batch size, on data with test samples
+/// Measure how the best learning rate depends on the batch size; the data needs test samples
 ///
 /// Every batch size is trained with every rate, reduction and seed; the best rate is the one with
 /// the fewest steps to the goal, a given test loss. Without arguments, the built-in digits are
-/// used. All other flags are those of train. A --config file and variables such as PHALANX_EPOCHS
+/// used. Most other flags are those of train; one that has no effect on a sweep is an error. A
+/// --config file and variables such as PHALANX_EPOCHS
 /// may be those of a run: their batch size, rate, reduction, seed and threads are ignored.
 #[derive(Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{RESULTS}\n\n{EXAMPLES}"))]
@@ -53,7 +54,7 @@ const RESULTS: &str = "Results: sweep.json, the options; runs.jsonl, the curve o
 run; results.json, best rates, laws and noise scale; report.html, a page with everything and figures; the figures as SVG.";
 
 const EXAMPLES: &str = "Examples:
-  phalanx sweep                                                   the digits, in seconds
+  phalanx sweep                                                   the digits, in less than a minute
   phalanx sweep data/mnist -b 16,64,256,1024,4096 --epochs 5      a few minutes
   phalanx sweep --resume sweeps/1                                 resume after Ctrl-C
   phalanx sweep --resume sweeps/1 --goal 0.2                      another goal for the same runs";
@@ -125,7 +126,7 @@ fn adapted(command: Command) -> Command {
             "N,N...",
             "Batch sizes [default: powers of two from 4 to an eighth of the samples, at most 9]",
         ))
-        .mut_arg("lr", list("lrs", "RATE,RATE...", "Learning rates, in the convention of each reduction [default: 19 around the optimizer's, a factor 1.4 apart]"))
+        .mut_arg("lr", list("lrs", "RATE,RATE...", "Learning rates, in the convention of each reduction [default: 19 values around the optimizer's default, a factor 1.4 apart]"))
         .mut_arg("reduction", list("reductions", "NAME,NAME...", "Reductions, such as mean,sum [default: mean]"))
         .mut_arg("seed", list("seeds", "SEED,SEED...", "Seeds; each combination is run once per seed [default: 42,43,44,45,46]"))
         .mut_arg("resume", |arg| {

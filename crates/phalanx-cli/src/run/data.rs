@@ -7,8 +7,8 @@ use std::path::Path;
 use anyhow::anyhow;
 use phalanx::checkpoint::ModelFile;
 use phalanx::data::{
-    Column, DataError, Dataset, HeaderRow, InputFormat, LoadOptions, LoadedData, Source, Standardize,
-    TargetKind, Targets,
+    Column, Columns, DataError, Dataset, HeaderRow, InputFormat, LoadOptions, LoadedData, Source,
+    Standardize, TargetKind, Targets,
 };
 use phalanx::internals::{FeatureScale, Fingerprint, RunFacts, summarize};
 use phalanx::model::Loss;
@@ -39,7 +39,7 @@ pub fn training_data(flags: &TrainFlags, resumed: Option<&RunFacts>) -> Result<T
     let options = LoadOptions {
         features: resumed.map(|facts| facts.train.features),
         classes: resumed.and_then(|facts| facts.classes.clone()),
-        ..load_options(flags)
+        ..options_by_name(flags, resumed.and_then(|facts| facts.data.columns.clone()))
     };
     let (mut train, mut test) = parts(flags, &options)?;
     let standardize = flags.standardize.unwrap_or(false).then(|| Standardize::learn(&train)).transpose()?;
@@ -222,6 +222,12 @@ pub fn load_options(flags: &TrainFlags) -> LoadOptions {
     }
 }
 
+/// Returns the options for reading the data of a model, whose columns include that of the labels.
+fn options_by_name(flags: &TrainFlags, columns: Option<Columns>) -> LoadOptions {
+    let label_column = flags.label_column.clone().filter(|_| columns.is_none());
+    LoadOptions { columns, label_column, ..load_options(flags) }
+}
+
 /// Returns the loss given by the flags, or else by the data.
 pub fn loss(flags: &TrainFlags, data: &Dataset) -> Loss {
     match (flags.loss, data.targets()) {
@@ -271,14 +277,10 @@ pub fn samples_for(model: &ModelFile, request: DataRequest<'_>) -> Result<(Strin
 fn tested_on(model: &ModelFile, flags: &TrainFlags) -> Result<(String, Dataset), Failure> {
     let data = data_name(flags);
     // Columns and labels are read as those of the model, because the data may have changed since.
-    let options = LoadOptions {
-        classes: model.classes.clone(),
-        columns: model.data.columns.clone(),
-        label_column: flags.label_column.clone().filter(|_| model.data.columns.is_none()),
-        ..load_options(flags)
-    };
+    let options =
+        LoadOptions { classes: model.classes.clone(), ..options_by_name(flags, model.data.columns.clone()) };
     let (train, test) = parts(flags, &options).map_err(|error| {
-        anyhow!("the run's own data {data} cannot be used: {error}; or give other data after the model")
+        anyhow!("the run's own data {data} cannot be used: {error}; alternatively, pass other data after the model")
     })?;
     let (name, samples, recorded) = match (test, &flags.test, flags.test_split) {
         (Some(samples), Some(test), _) => (test.clone(), samples, &model.test),

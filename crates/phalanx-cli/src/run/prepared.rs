@@ -52,8 +52,7 @@ impl PreparedRun {
         let layers = flags.hidden.as_ref().map_or(0, |hidden| hidden.0.len());
         if resumed.is_none() && layers > MOST_SAVED_LAYERS {
             return Err(usage!(
-                "--hidden has {layers} layers, but with every optimizer a checkpoint is guaranteed to hold only {MOST_SAVED_LAYERS}; give at \
-                 most that many"
+                "--hidden has {layers} layers, but a checkpoint can hold at most {MOST_SAVED_LAYERS} whatever the optimizer; pass at most that many"
             ));
         }
         // A resumed run keeps its classes, because an older version may have numbered them

@@ -17,7 +17,7 @@ use crate::args::flags::TrainFlags;
 use crate::args::layers::{self, Layers};
 use crate::args::parser::keys;
 use crate::args::suggest::nearest;
-use crate::numbers::grouped;
+use crate::numbers::{counted, grouped};
 use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output::{info, warn};
 
@@ -47,6 +47,10 @@ pub struct ResumedRun {
 /// instead of its name.
 const FREE: &str = "data test input-format threads timeout output-dir log-every tensorboard save-every keep resume allow-changed \
                     quiet log-format no-progress";
+
+/// Flags that define the params, or which samples are trained on: they cannot change, even if
+/// `--allow-changed` names them.
+const FIXED: [&str; 3] = ["hidden", "init", "test-split"];
 
 /// The text that must be the same in all processes.
 impl fmt::Display for Beginning {
@@ -87,7 +91,7 @@ pub fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
     let in_place = output.is_none_or(|output| output.exists() && same(output));
     if in_place && !resumed.run.join("config.toml").exists() {
         return Err(usage!(
-            "{} is not in a run directory in which to resume; give a new directory with -o",
+            "{} is not in a run directory, so there is no directory to resume in; pass a new one with -o",
             flags.resume.as_deref().unwrap_or(Path::new("it")).display()
         ));
     }
@@ -119,8 +123,8 @@ fn newest() -> Result<PathBuf, Failure> {
     let found = runs.iter().find(|run| !matches!(stopped(run).as_deref(), Some("completed" | "diverged")));
     Ok(found.cloned().ok_or_else(|| {
         anyhow!(
-            "there is no run to resume in runs (found {} runs, none of them unfinished); give one, or start a new run without --resume",
-            runs.len()
+            "there is no run to resume in runs (found {}, none of them unfinished); pass one, or start a new run without --resume",
+            counted(runs.len() as u64, "run")
         )
     })?)
 }
@@ -139,15 +143,17 @@ fn stopped(run: &Path) -> Option<String> {
 /// Resumes from the newest intact checkpoint of a run.
 fn of_run(run: &Path) -> Result<ResumedRun, Failure> {
     let dir = CheckpointDir::of_run(run);
-    let from = dir.newest(|error| warn(format!("{error}; falling back to the previous checkpoint")))?;
-    let mut recorded = match &from {
-        Some((_, checkpoint)) => flags_of(&checkpoint.facts.options)?,
+    let from = dir.newest(|error| warn(format!("{error}; trying the previous checkpoint")))?;
+    let recorded = match &from {
+        Some((_, checkpoint)) => recorded_flags(checkpoint)?,
         None if run.join("config.toml").exists() && !run.join("results.json").exists() => {
             info(format!(
                 "the run in {} was stopped before its first checkpoint: starting again",
                 run.display()
             ));
-            layers::file(&run.join("config.toml"))?.flags
+            let mut flags = layers::file(&run.join("config.toml"))?.flags;
+            settings::as_recorded(&mut flags);
+            flags
         }
         None if stopped(run).as_deref() == Some("diverged") => {
             let run = run.display();
@@ -165,14 +171,22 @@ fn of_run(run: &Path) -> Result<ResumedRun, Failure> {
             .into());
         }
     };
-    settings::as_recorded(&mut recorded);
     Ok(ResumedRun { run: run.to_owned(), in_place: true, from, end: None, recorded })
+}
+
+/// Returns the flags of the run that wrote a checkpoint.
+fn recorded_flags(checkpoint: &Checkpoint) -> Result<TrainFlags, Failure> {
+    let mut flags = flags_of(&checkpoint.facts.options)?;
+    // Classes are never standardized.
+    if checkpoint.facts.classes.is_none() {
+        settings::as_recorded(&mut flags);
+    }
+    Ok(flags)
 }
 
 fn of_checkpoint(path: &Path) -> Result<ResumedRun, Failure> {
     let checkpoint = Checkpoint::load(path)?;
-    let mut recorded = flags_of(&checkpoint.facts.options)?;
-    settings::as_recorded(&mut recorded);
+    let recorded = recorded_flags(&checkpoint)?;
     let folder = path.parent().filter(|folder| folder.file_name().is_some_and(|name| name == "checkpoints"));
     let run = match folder.and_then(Path::parent) {
         Some(run) if run.as_os_str().is_empty() => Path::new(".").to_owned(),
@@ -188,11 +202,20 @@ impl ResumedRun {
         let allowed = allowed(&given.flags)?;
         let mut changes = given.changes_from(&self.recorded);
         changes.retain(|change| FREE.split(' ').all(|name| name != change.name));
-        let (named, refused): (Vec<_>, Vec<_>) =
-            changes.into_iter().partition(|change| allowed.contains(&change.name));
+        let (named, refused): (Vec<_>, Vec<_>) = changes
+            .into_iter()
+            .partition(|change| allowed.contains(&change.name) && !FIXED.contains(&change.name.as_str()));
         if !refused.is_empty() {
             let list: Vec<String> = refused.iter().map(ToString::to_string).collect();
             let names: Vec<&str> = refused.iter().map(|change| change.name.as_str()).collect();
+            if names.iter().any(|name| FIXED.contains(name)) {
+                return Err(usage!(
+                    "options differ from those of the run in {}: {}; {} cannot change when a run is resumed; drop them, or start a new run",
+                    self.run.display(),
+                    list.join("; "),
+                    FIXED.join(", ")
+                ));
+            }
             return Err(usage!(
                 "options differ from those of the run in {}: {}; drop them, or allow the changes with --allow-changed {}",
                 self.run.display(),
@@ -213,7 +236,7 @@ impl ResumedRun {
         let end = self.position().step;
         let dir = CheckpointDir::of_run(&self.run);
         let before = dir.newest_before(end, |error| {
-            warn(format!("{error}; falling back to the previous checkpoint"));
+            warn(format!("{error}; trying the previous checkpoint"));
         })?;
         (self.from, self.end) = (before, Some(end));
         info(format!("the run was stopped before its results were written: resuming {self}"));

@@ -122,8 +122,8 @@ fn set<T>(option: &mut T, flag: Option<T>) {
 pub fn threads(flag: Option<Auto<usize>>) -> Result<usize, Failure> {
     match flag {
         Some(Auto::Given(threads)) if threads > MOST_THREADS => Err(usage!(
-            "{threads} threads are more than a process can reliably start; give at most {MOST_THREADS}, and \
-             at best one per core"
+            "{threads} threads are more than a process can reliably start; pass at most {MOST_THREADS}, ideally \
+             one per core"
         )),
         Some(Auto::Given(threads)) => Ok(threads),
         _ => {

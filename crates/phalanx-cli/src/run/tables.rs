@@ -88,7 +88,7 @@ pub fn output_rows(table: &mut TextTable, flags: &TrainFlags, path: &Path, resum
 }
 
 /// Returns a text such as "by test-accuracy, more than 0.001 better; the run stops after 3 epochs
-/// without improvement; its params are saved".
+/// without improvement; the params of the best epoch are saved".
 fn best_epoch(plan: &Plan) -> String {
     let mut text = format!("by {}", plan.metric());
     if plan.min_gain() > 0.0 {
@@ -102,7 +102,7 @@ fn best_epoch(plan: &Plan) -> String {
         None => {}
     }
     text + if plan.keep_best() {
-        "; its params are saved"
+        "; the params of the best epoch are saved"
     } else {
         "; the params of the last epoch are saved"
     }
@@ -304,18 +304,18 @@ fn results_table(results: &Results, plan: &Plan, run: &RunRecord) -> TextTable {
         let (done, epochs) = (grouped(results.steps), results.epochs);
         table.row(
             "stopped",
-            format!("early, after {epochs} epochs ({done} steps): no improvement since the best"),
+            format!("early, after {epochs} epochs ({done} steps): no improvement since the best epoch"),
         );
     }
     if let Some(epoch) = results.best_epoch.filter(|_| results.of_best_epoch || results.stopped_early) {
         let saved = if results.of_best_epoch {
-            "whose params are saved"
+            ", whose params are saved"
         } else {
-            "the params of the last epoch are saved"
+            "; the params of the last epoch are saved"
         };
         let cut_short = partial_epoch(results).is_some();
         let whole = if cut_short { "; the last epoch is incomplete and does not count" } else { "" };
-        table.row("best epoch", format!("{epoch}, {saved}{whole}"));
+        table.row("best epoch", format!("{epoch}{saved}{whole}"));
     }
     if let Some(accuracy) = results.test_accuracy {
         let share = output::bold(&format!("{accuracy:.4}"));

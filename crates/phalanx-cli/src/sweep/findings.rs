@@ -278,8 +278,17 @@ fn rough(value: f64) -> String {
 fn answer(findings: &Findings, reduction: Reduction) -> Vec<String> {
     let best: Vec<&BestRate> = findings.best_of(reduction).filter(|best| !best.at_end).collect();
     let Some(goal) = findings.goal else {
-        return vec!["No loss is reached with every batch size; raise --epochs, or set a --goal.".to_owned()];
+        return vec![
+            "There is no test loss that every batch size reaches; raise --epochs, or set a --goal."
+                .to_owned(),
+        ];
     };
+    if findings.best_of(reduction).next().is_none() {
+        return vec![format!(
+            "No learning rate reaches a test loss of {} with every seed; choose a higher --goal, or train longer.",
+            short_number(goal)
+        )];
+    }
     let sentences =
         [about_rates(&best), about_law(findings), about_noise(findings), about_trade_off(findings, goal)];
     sentences.into_iter().flatten().collect()
@@ -300,9 +309,9 @@ fn about_rates(best: &[&BestRate]) -> Option<String> {
         [a, .., b] => span(a, b),
         _ => {
             return Some(format!(
-                "Of all batch sizes, {} has its best rate within the rates tried, and two are needed to determine how it depends on the \
-                 batch size; add --batch-size or --lr values.",
-                if best.is_empty() { "none" } else { "only one" }
+                "{} of the batch sizes has its best rate inside the range tried, but two are needed to determine how the best rate \
+                 depends on the batch size; add --batch-size or --lr values.",
+                if best.is_empty() { "None" } else { "Only one" }
             ));
         }
     };
@@ -326,7 +335,10 @@ fn about_noise(findings: &Findings) -> Option<String> {
     let [value, low, high] = [noise.value, low, high].map(rough);
     let compared = findings.rate_law.map_or_else(String::new, |law| {
         let factor = (noise.value / law.noise_scale).max(law.noise_scale / noise.value);
-        format!(", a factor of {factor:.1} from the {} at which the best rates bend", rough(law.noise_scale))
+        format!(
+            ", which differs by a factor of {factor:.1} from the {} fitted to the best rates",
+            rough(law.noise_scale)
+        )
     });
     Some(format!(
         "The gradient noise scale of these runs, measured until they reach the goal, is {value} samples ({low} to {high}){compared}; \

@@ -101,7 +101,7 @@ impl SweepOptions {
             return bad("reductions and seeds", "none".to_owned());
         }
         if self.jobs == 0 {
-            return bad("runs at a time", "0".to_owned());
+            return Err(SweepError::NoJobs);
         }
         let positive = |what, found: f64| {
             if found > 0.0 && found.is_finite() {
@@ -193,6 +193,9 @@ pub enum SweepError {
         /// Its content.
         found: String,
     },
+    /// The number of concurrent runs is 0.
+    #[error("the number of concurrent runs is 0; it must be at least 1, or auto (--jobs)")]
+    NoJobs,
     /// The lists give more runs than a sweep may have.
     #[error(
         "{sizes} batch sizes, {reductions} reductions, {rates} rates and {seeds} seeds are more than {MAX_RUNS} runs; shorten the lists"
@@ -251,6 +254,7 @@ impl SweepError {
     pub fn is_usage(&self) -> bool {
         match self {
             Self::BadList { .. }
+            | Self::NoJobs
             | Self::TooManyRuns { .. }
             | Self::NotPositive { .. }
             | Self::LargeBatch { .. } => true,

@@ -62,7 +62,7 @@ impl ProcessGroup {
         wire.set_timeout(timeout);
         if wire.processes() != size {
             return Err(usage!(
-                "{size} processes were started together, but MPI reports {}: this program is built with another MPI than the launcher's \
+                "{size} processes were started together, but MPI reports {}: this program was built with a different MPI from the launcher's \
                  (with srun, see --mpi)",
                 wire.processes()
             ));
@@ -135,7 +135,7 @@ impl ProcessGroup {
             return Ok(());
         }
         Err(anyhow::anyhow!(
-            "the processes disagree about what to do; in this process: {what}; check that the output folder, or the run, is in a folder \
+            "the processes are about to do different things; this process: {what}; check that the output folder, or the run, is in a folder \
              that all hosts share"
         )
         .into())

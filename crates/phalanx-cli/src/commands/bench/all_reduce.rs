@@ -168,11 +168,7 @@ fn progress(point: &AllReducePoint) -> String {
 }
 
 fn table(report: &AllReduceReport) -> String {
-    let (op, element, cores) = (report.op, report.element, counted(report.machine.cores as u64, "core"));
-    let load = report
-        .machine
-        .load_average
-        .map_or_else(String::new, |load| format!(", load average {load:.2} before"));
+    let AllReduceReport { op, element, machine, .. } = report;
     let mut grid = TextTable::of_numbers(
         "threads, length, median µs, min µs, GB/s, moved GB/s, copied GB/s, moved/copied, wrong, serial µs, rayon µs",
     );
@@ -191,7 +187,7 @@ fn table(report: &AllReduceReport) -> String {
             micros(point.rayon_secs),
         ]);
     }
-    format!("all-reduce: {op} of {element}, in place, on {cores}{load}\n\n{grid}")
+    format!("all-reduce: {op} of {element}, in place, on {machine}\n\n{grid}")
 }
 
 /// Returns the text of the CSV file.

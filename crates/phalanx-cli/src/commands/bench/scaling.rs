@@ -53,7 +53,7 @@ pub struct ScalingFlags {
     series: SeriesFlags,
 }
 
-const COLUMNS: &str = "Columns: samples/s is the median over the takes, least and most are its range; speed-up and efficiency are \
+const COLUMNS: &str = "Columns: samples/s is the median over the takes, min and max are its range; speed-up and efficiency are \
 relative to the smallest count; of limit is the speed of the matrix products of training relative to products of 1024 x 1024 matrices \
 on all cores, measured just before and just after (the better one counts); computing, waiting, and reducing and updating are fractions \
 of the time, averaged over ranks. Most gradients of a perceptron are computed, combined and used for the update in one pass, which \
@@ -81,12 +81,20 @@ struct SeriesFlags {
 const OF_A_RUN: &str =
     "output_dir log_every tensorboard save_every keep resume allow_changed print_config log_format";
 
+/// Flags of `train` that concern the evaluation of samples, which a measurement omits.
+const OF_A_TEST: &str = "test metric early_stop min_gain restore_best";
+
 impl SeriesFlags {
     /// Returns an error for flags that would have no effect. They are accepted in a file, so that
     /// the config of a run can be measured unchanged.
     fn check(&self) -> Result<(), Failure> {
-        match self.train.first_given(OF_A_RUN) {
-            Some(flag) => Err(usage!("bench scaling saves no run, so --{flag} has no effect; drop it")),
+        if let Some(flag) = self.train.first_given(OF_A_RUN) {
+            return Err(usage!("bench scaling saves no run, so --{flag} has no effect; drop it"));
+        }
+        match self.train.first_given(OF_A_TEST) {
+            Some(flag) => {
+                Err(usage!("bench scaling evaluates no samples, so --{flag} has no effect; drop it"))
+            }
             None => Ok(()),
         }
     }
@@ -102,7 +110,10 @@ fn adapted(command: Command) -> Command {
         epochs.help(format!("Passes over the training samples [default: {EPOCHS}]"))
     });
     let command = command.mut_args(|flag| shortened(flag, COMMON));
-    OF_A_RUN.split(' ').fold(command, |command, id| command.mut_arg(id, |flag| flag.hide(true)))
+    [OF_A_RUN, OF_A_TEST]
+        .join(" ")
+        .split(' ')
+        .fold(command, |command, id| command.mut_arg(id, |flag| flag.hide(true)))
 }
 
 impl Args for SeriesFlags {
@@ -250,20 +261,12 @@ fn table(subject: &Subject, report: &ScalingReport) -> String {
         "scaling",
         format!("{}, {} of {}", report.growth, counted(takes as u64, "take"), subject.length),
     );
-    head.row("machine", machine(report));
+    head.row("machine", report.machine);
     let limit = &report.limit;
     let (rate, side, threads) = (limit.gflop_per_sec, limit.side, limit.threads);
     head.row("limit", format!("{rate:.0} GFLOP/s: f32 products of {side} x {side}, {threads} at a time"));
     head.row("params", params(report));
     format!("{head}\n{}\n{}", speeds(report), ranks(report))
-}
-
-fn machine(report: &ScalingReport) -> String {
-    let load = report
-        .machine
-        .load_average
-        .map_or_else(String::new, |load| format!(", load average {load:.2} before"));
-    format!("{}{load}", counted(report.machine.cores as u64, "core"))
 }
 
 fn params(report: &ScalingReport) -> String {
