@@ -98,7 +98,7 @@ fn counting_feature(data: &Dataset, file: &str) -> Option<Remark> {
 }
 
 fn empty(rows: Rows<'_>) -> DataError {
-    DataError::Empty { file: rows.file, expected: "row of numbers and a label" }
+    DataError::Empty { file: rows.file, expected: "row with a sample" }
 }
 
 /// The use of a column.

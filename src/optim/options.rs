@@ -177,7 +177,8 @@ pub struct OptimizerOptions {
     pub l2: f64,
     /// The gradient that λw is added to; default: the gradient of the step.
     pub l2_form: L2Form,
-    /// The decoupled weight decay; default 0. Scale: c for sgd (whose rate is divided by c),
+    /// The decoupled weight decay; 0 in [`Default`], even if `kind` is then set to adamw:
+    /// [`new`](Self::new) sets the 0.01 of adamw. Scale: c for sgd (whose rate is divided by c),
     /// unchanged otherwise.
     pub weight_decay: f64,
     /// True to exclude biases, that is, one-dimensional tensors, from both penalties.

@@ -133,7 +133,7 @@ pub enum TrainError {
     },
     /// The saved state does not fit the optimizer.
     #[error(
-        "the saved optimizer state is {found:?}, but {kind} with these options needs {expected:?}; the optimizer cannot change when a run is resumed"
+        "the saved optimizer state is {found:?}, but {kind} with these options needs {expected:?}; resume with the optimizer of the run, or start a new run from its params"
     )]
     ResumedState {
         /// The optimizer.
@@ -147,7 +147,7 @@ pub enum TrainError {
     #[error(
         "the run was saved after step {step}, {samples} samples and {batch} steps into epoch {epoch}, which does not fit batches of \
          {batch_size} and {steps_per_epoch} steps an epoch; \
-         neither the batch size nor the number of training samples can change when a run is resumed"
+         the batch size, the number of training samples and whether the last batch is dropped cannot change when a run is resumed"
     )]
     ResumedPosition {
         /// Steps done.

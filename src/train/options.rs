@@ -10,8 +10,10 @@ use crate::optim::{OptimizerOptions, Reduction, ScaleRate, ScheduleOptions};
 
 /// Options of a run, unchecked; [`Plan::new`](super::Plan::new) checks them.
 ///
-/// All options except [`threads`](Self::threads) and [`timeout`](Self::timeout) are part of the
-/// mathematics: they determine the bits of the result.
+/// All options except [`threads`](Self::threads), [`timeout`](Self::timeout),
+/// [`keep_best`](Self::keep_best), [`noise_scale`](Self::noise_scale) and
+/// [`grad_norm_every`](Self::grad_norm_every) are part of the mathematics: they determine the bits
+/// of the params.
 ///
 /// # Examples
 ///

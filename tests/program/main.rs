@@ -1,5 +1,5 @@
 //! Tests of the program through its command line, with one file per command or topic.
-//! [`dir::TestDir`] is the directory in which a test runs it.
+//! [`test_dir::TestDir`] is the directory in which a test runs it.
 
 mod bad_input;
 mod bench;
@@ -17,6 +17,7 @@ mod faulty;
 mod kills;
 #[cfg(unix)]
 mod limits;
+#[cfg(unix)]
 mod load;
 mod metrics;
 #[cfg(unix)]

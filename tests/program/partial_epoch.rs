@@ -124,7 +124,7 @@ fn the_best_checkpoint_and_the_best_of_the_curve_are_those_of_a_whole_epoch() {
     // The test loss falls from step to step, so that the partial third epoch is better than the
     // epochs before it.
     let ran = dir.good("train --max-steps 60 --keep 1 --save-every 1epoch -o run");
-    assert!(ran.contains("test accuracy by epoch; best:") && ran.contains(" in epoch 2\n"), "{ran}");
+    assert!(ran.contains("test accuracy by epoch; highest:") && ran.contains(" in epoch 2\n"), "{ran}");
     let losses = lines(&dir, "run").into_iter().filter_map(|line| line["test_loss"].as_f64());
     let losses: Vec<f64> = losses.collect();
     assert!(losses.len() == 3 && losses[2] < losses[1], "{losses:?}");

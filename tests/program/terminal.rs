@@ -111,7 +111,7 @@ fn the_curve_is_drawn_in_the_characters_of_the_locale() {
         ran.out
     };
     let ascii = out("train --epochs 4", "C");
-    assert!(ascii.is_ascii() && ascii.starts_with("test accuracy by epoch; best: 0.9"), "{ascii}");
+    assert!(ascii.is_ascii() && ascii.starts_with("test accuracy by epoch; highest: 0.9"), "{ascii}");
     assert_eq!(ascii.lines().filter(|line| line.contains(" |")).count(), 5, "{ascii}");
     assert!(out("train --epochs 4", "C.UTF-8").contains('⣀'));
     assert!(out("train --epochs 1", "C").starts_with("test accuracy"));

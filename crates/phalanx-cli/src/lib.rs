@@ -42,6 +42,7 @@ mod run {
 }
 mod sweep;
 mod terminal {
+    pub mod cpus;
     pub mod failure;
     pub mod launcher;
     pub mod output;

@@ -79,8 +79,12 @@ impl TextCurve {
         let width = columns.min(COLUMNS).saturating_sub(margin + 2).max(LEAST);
         let axis = if charset == Charset::Unicode { '│' } else { '|' };
         let best = self.first_epoch + self.best as u64;
-        let mut text =
-            format!("{} by epoch; best: {} in epoch {best}\n", self.name, measured(self.values[self.best]));
+        let extreme = if self.name.ends_with("accuracy") { "highest" } else { "lowest" };
+        let mut text = format!(
+            "{} by epoch; {extreme}: {} in epoch {best}\n",
+            self.name,
+            measured(self.values[self.best])
+        );
         for (label, line) in labels.iter().zip(self.lines(width, (low, high), charset)) {
             text += &format!("{label:>margin$} {axis}{}\n", line.trim_end());
         }
@@ -162,7 +166,7 @@ mod tests {
     #[test]
     fn a_straight_line_is_drawn_in_dots() {
         let expected = "\
-loss by epoch; best: 0.0000 in epoch 3
+loss by epoch; lowest: 0.0000 in epoch 3
 2.0000 │⠑⠢⣀
        │   ⠑⠢⣀
        │      ⠑⠢⣀
@@ -176,7 +180,7 @@ loss by epoch; best: 0.0000 in epoch 3
     #[test]
     fn a_constant_is_drawn_with_one_label() {
         let expected = "\
-loss by epoch; best: 1.000e-5 in epoch 1
+loss by epoch; lowest: 1.000e-5 in epoch 1
          |
          |
 1.000e-5 |********
@@ -208,7 +212,7 @@ loss by epoch; best: 1.000e-5 in epoch 1
     fn a_loss_that_falls_and_rises_again_is_drawn_in_ascii() {
         let curve = TextCurve::lower_is_better("test loss", 1, vec![4.0, 2.0, 1.0, 1.5]).unwrap();
         let expected = "\
-test loss by epoch; best: 1.0000 in epoch 3
+test loss by epoch; lowest: 1.0000 in epoch 3
 4.0000 |*
        | **
        |   **

@@ -195,23 +195,26 @@ fn changes(pair: SettingsPair<'_>, rule: Option<BatchRule>) -> Result<Vec<Number
             None => Exactness::Rounding,
         };
         let [old_name, new_name] = names;
-        let why = why(option, new_name != old_name, [old, new]);
+        let why = why(option, names, [old, new]);
         Some(NumberChange { option, old_name, new_name, old, new, why, exactness })
     };
     Ok(numbers.into_iter().filter_map(change).collect())
 }
 
 /// Describes the operation on a number in words.
-fn why(option: &str, renamed: bool, [old, new]: [f64; 2]) -> String {
+fn why(option: &str, [old_name, new_name]: [&str; 2], [old, new]: [f64; 2]) -> String {
+    let renamed = old_name != new_name;
+    let is_reciprocal = renamed && [old_name, new_name].contains(&"C");
     let times = new / old;
     let short = |value: f64| format!("{value:.12e}").parse::<f64>().expect("a number was written");
     match (renamed, old == new) {
         (false, true) => "unchanged".to_owned(),
-        (true, true) => "the same number".to_owned(),
+        (true, true) if !is_reciprocal => "the same number".to_owned(),
         _ if option.starts_with("beta") => {
             format!("1 - beta is multiplied by {}", short((1.0 - new) / (1.0 - old)))
         }
         _ if old == 0.0 => "newly set".to_owned(),
+        _ if is_reciprocal => format!("1 / ({} * old)", short((old * new).recip())),
         _ if times < 1.0 => format!("divided by {}", short(times.recip())),
         _ => format!("multiplied by {}", short(times)),
     }

@@ -141,7 +141,7 @@ pub struct TrainFlags {
     /// [default: the first of these that is available]
     #[arg(long, value_parser = choices!(Metric), help_heading = "Early stopping", hide_short_help = true)]
     pub metric: Option<Metric>,
-    /// Smallest improvement of the metric that makes an epoch the best [default: {}, any
+    /// An epoch becomes the best if its metric improves by more than this [default: {}, any
     /// improvement]
     #[arg(long, value_name = "GAIN", help_heading = "Early stopping", hide_short_help = true, value_parser = number)]
     pub min_gain: Option<f64>,
@@ -267,8 +267,8 @@ pub struct TrainFlags {
     /// still being written, the next is taken when one of them is done.
     #[arg(long, value_name = "INTERVAL", help_heading = "Output")]
     pub save_every: Option<SaveEvery>,
-    /// Number of newest checkpoints to keep, in addition to the best of those taken at the end of
-    /// an epoch: by test accuracy, else by test loss, else by training loss [default: {}]
+    /// Number of newest checkpoints to keep, in addition to the best by --metric of those taken at
+    /// the end of an epoch [default: {}]
     #[arg(long, value_name = "N", value_parser = whole::<usize>, help_heading = "Output", hide_short_help = true)]
     pub keep: Option<usize>,
     /// Resume a run; the result is bit-identical to an uninterrupted one

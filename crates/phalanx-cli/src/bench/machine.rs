@@ -1,17 +1,18 @@
 //! The machine, and reasons why measurements on it may be unreliable.
 
-use std::{fmt, fs, thread};
+use std::{fmt, fs};
 
 use phalanx::internals::InstructionSet;
 use serde::{Serialize, Serializer};
 
 use super::Statistics;
 use crate::numbers::counted;
+use crate::terminal::cpus::Cpus;
 
 /// The machine before a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Machine {
-    /// Cores that this process may use.
+    /// Cores that this process may use; a core with several hardware threads counts once.
     pub cores: usize,
     /// Instruction set of the kernels.
     pub instructions: &'static str,
@@ -21,15 +22,10 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Returns the current state. The load comes from `/proc/loadavg`, which Linux has; if the
-    /// system does not report its cores, the number is 1.
+    /// Returns the current state. The load comes from `/proc/loadavg`, which Linux has.
     pub fn now() -> Self {
         let load_average = fs::read_to_string("/proc/loadavg").ok().and_then(|text| first_number(&text));
-        Self {
-            cores: thread::available_parallelism().map_or(1, usize::from),
-            instructions: InstructionSet::in_use().name(),
-            load_average,
-        }
+        Self { cores: Cpus::available().cores, instructions: InstructionSet::in_use().name(), load_average }
     }
 
     /// Returns whether other programs use more than half of the cores, which slows down

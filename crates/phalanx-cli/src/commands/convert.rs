@@ -216,9 +216,9 @@ fn need_shards(train: &TrainFlags, from: Convention, target: &Destination) -> Re
     let counts =
         |convention: &Convention| !matches!(convention.reduction(), Reduction::Mean | Reduction::Sum);
     match [from, target.convention].iter().find(|convention| counts(convention)) {
-        Some(convention) if train.shards.is_none() => {
-            Err(usage!("{convention} depends on the number of shards; give --shards"))
-        }
+        Some(convention) if train.shards.is_none() => Err(usage!(
+            "{convention} depends on the number of shards; pass --shards, the number before the translation (--to-shards is the one after it)"
+        )),
         _ => Ok(()),
     }
 }

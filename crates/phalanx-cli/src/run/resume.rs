@@ -50,7 +50,7 @@ const FREE: &str = "data test input-format threads timeout output-dir log-every 
 
 /// Flags that define the params, or which samples are trained on: they cannot change, even if
 /// `--allow-changed` names them.
-const FIXED: [&str; 3] = ["hidden", "init", "test-split"];
+const FIXED: [&str; 4] = ["hidden", "init", "test-split", "batch-size"];
 
 /// The text that must be the same in all processes.
 impl fmt::Display for Beginning {
@@ -208,12 +208,13 @@ impl ResumedRun {
         if !refused.is_empty() {
             let list: Vec<String> = refused.iter().map(ToString::to_string).collect();
             let names: Vec<&str> = refused.iter().map(|change| change.name.as_str()).collect();
-            if names.iter().any(|name| FIXED.contains(name)) {
+            let fixed: Vec<&str> = names.iter().copied().filter(|name| FIXED.contains(name)).collect();
+            if !fixed.is_empty() {
                 return Err(usage!(
-                    "options differ from those of the run in {}: {}; {} cannot change when a run is resumed; drop them, or start a new run",
+                    "options differ from those of the run in {}: {}; {} cannot change when a run is resumed; drop it, or start a new run",
                     self.run.display(),
                     list.join("; "),
-                    FIXED.join(", ")
+                    fixed.join(" and ")
                 ));
             }
             return Err(usage!(
@@ -282,7 +283,7 @@ impl ResumedRun {
             if found != expected {
                 return Err(anyhow!(
                     "the {part} samples differ from those of the run in {}: found {}, expected {}; give the data that the run was \
-                     trained on",
+                     trained on, with the same --loss and options of tables",
                     self.run.display(),
                     described(found),
                     described(expected)

@@ -14,6 +14,7 @@ use super::data::{TrainingData, loss};
 use crate::args::flags::TrainFlags;
 use crate::args::values::Auto;
 use crate::numbers::grouped;
+use crate::terminal::cpus::Cpus;
 use crate::terminal::failure::{Failure, usage};
 use crate::terminal::launcher;
 
@@ -126,10 +127,7 @@ pub fn threads(flag: Option<Auto<usize>>) -> Result<usize, Failure> {
              one per core"
         )),
         Some(Auto::Given(threads)) => Ok(threads),
-        _ => {
-            let cores = std::thread::available_parallelism().map_or(1, usize::from);
-            Ok((cores / launcher::local_processes()).max(1))
-        }
+        _ => Ok((Cpus::available().cores / launcher::local_processes()).max(1)),
     }
 }
 

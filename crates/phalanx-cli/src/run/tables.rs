@@ -15,6 +15,7 @@ use crate::advice::{noise_advice, with_error};
 use crate::args::flags::TrainFlags;
 use crate::numbers::{grouped, measured, significant};
 use crate::page::RunRecord;
+use crate::terminal::cpus::Cpus;
 use crate::terminal::output;
 use crate::text::{TextTable, shell_word};
 use crate::text_curve::{Charset, TextCurve, stdout_columns};
@@ -151,14 +152,18 @@ fn threads(plan: &Plan, processes: usize) -> String {
     if processes > 1 {
         return format!("{threads} here, in the first of {processes} processes");
     }
-    let cores = std::thread::available_parallelism().map_or(threads, usize::from);
+    let cpus = Cpus::available();
     if threads > shards {
         return format!(
             "{threads}, of which {} have no shard to compute (more --shards would use them, with a different result)",
             threads - shards
         );
     }
-    if threads > cores { format!("{threads}, on {cores} cores") } else { threads.to_string() }
+    if threads > cpus.cores || cpus.threads < cpus.online {
+        format!("{threads}, on {cpus}")
+    } else {
+        threads.to_string()
+    }
 }
 
 fn shards(plan: &Plan, given: Shards) -> String {

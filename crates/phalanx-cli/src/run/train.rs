@@ -25,6 +25,7 @@ use crate::args::values::LogFormat;
 use crate::numbers::short_number;
 use crate::page::{RunRecord, loss_figure};
 use crate::progress::{Progress, ProgressStyle};
+use crate::terminal::cpus::Cpus;
 use crate::terminal::failure::Failure;
 use crate::terminal::launcher;
 use crate::terminal::output::{self, warn};
@@ -137,8 +138,7 @@ fn train(
 
 /// Warns if there are more threads than cores: by default, launchers bind a process to few cores.
 fn warn_of_cores(processes: usize, threads: usize) {
-    let cores = std::thread::available_parallelism().map_or(threads, usize::from);
-    let online = launcher::online_cores().unwrap_or(cores);
+    let Cpus { threads: cores, online, .. } = Cpus::available();
     if processes > 1 && threads > cores && cores < online {
         warn(format!(
             "the {threads} threads of this process are bound to {cores} of {online} cores; start with mpirun --bind-to none, or --map-by \

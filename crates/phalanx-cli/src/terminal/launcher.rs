@@ -29,17 +29,6 @@ pub fn local_processes() -> usize {
     if started() > 1 { number(&LOCAL_SIZES).unwrap_or(1).max(1) } else { 1 }
 }
 
-/// Returns the number of cores of this host, regardless of the cores that this process is bound to;
-/// `None` if the system does not report it.
-pub fn online_cores() -> Option<usize> {
-    let ranges = std::fs::read_to_string("/sys/devices/system/cpu/online").ok()?;
-    let count = |range: &str| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        Some(last.parse::<usize>().ok()? + 1 - first.parse::<usize>().ok()?)
-    };
-    ranges.trim().split(',').map(count).sum()
-}
-
 /// Returns an error for a command that would do the same work in each process.
 pub fn refuse(command: &str) -> Result<(), Failure> {
     match started() {

@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn auto_is_the_number_of_cores() {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = crate::terminal::cpus::Cpus::available().cores;
         assert_eq!(thread_counts(&[Auto::Given(3), Auto::Auto]).unwrap(), [3, cores]);
         assert_eq!(thread_counts(&[]).unwrap().last(), Some(&cores));
     }

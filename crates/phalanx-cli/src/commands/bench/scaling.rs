@@ -287,7 +287,7 @@ fn of_processes(report: &ScalingReport, mut grid: TextTable) -> TextTable {
 
 fn speeds(report: &ScalingReport) -> TextTable {
     let mut grid = TextTable::of_numbers(
-        "processes, threads, batch, shards, samples/s, least, most, speed-up, efficiency, of limit, computing, \
+        "processes, threads, batch, shards, samples/s, min, max, speed-up, efficiency, of limit, computing, \
          waiting, reducing and updating",
     );
     for point in &report.points {
