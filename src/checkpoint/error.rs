@@ -68,7 +68,7 @@ pub enum CheckpointError {
     #[error("{} is not a checkpoint, so a run cannot be resumed from it; give a run directory or a file in its folder checkpoints, or start from its params with --init", path.display())]
     NoCheckpoint { path: PathBuf },
     /// A tensor of a checkpoint is missing, or its checksum, shape or type does not match.
-    #[error("tensor '{name}' in {} is damaged: it differs from the tensor that was written; restore the file from a copy, or resume from an earlier one", path.display())]
+    #[error("tensor '{name}' in {} is damaged: it differs from the tensor that was written; restore the file from a copy, or resume from an earlier checkpoint", path.display())]
     Damaged { path: PathBuf, name: String },
     /// All checkpoints in the folder are damaged.
     #[error(

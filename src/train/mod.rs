@@ -13,15 +13,15 @@
 //! # The step
 //!
 //! ```text
-//! sample order (seed, epoch) -> the step's samples -> shards (fixed count) -> ranks (contiguous
-//! ranges of shards)
+//! sample order (seed, epoch) -> the step's samples -> shards (fixed count) -> ranks (contiguous ranges of shards)
 //!
 //! contribute   each rank, on its shards: gather and convert rows -> forward -> loss -> backward
-//! exchange     with other processes: totals of the shards, and subtrees of gradients
-//! (exchange.rs) all ranks meet reduce       each rank, on its segment: gradient of all shards ->
-//! divide (reduction) -> update, or store all ranks meet again, if the update needs a norm or a
-//! check of the whole gradient first             (norms.rs) update       each rank, on its segment:
-//! clip -> optimizer -> params share        with other processes: the updated params
+//! exchange     with other processes: totals of the shards, and subtrees of gradients                 (exchange.rs)
+//! all ranks meet
+//! reduce       each rank, on its segment: gradient of all shards -> divide (reduction) -> update, or store
+//! all ranks meet again, if the update needs a norm or a check of the whole gradient first             (norms.rs)
+//! update       each rank, on its segment: clip -> optimizer -> params
+//! share        with other processes: the updated params
 //! ```
 //!
 //! The pieces of a gradient are used for the update while they are in the cache. If the update
@@ -48,22 +48,25 @@
 //! that phase. The time spent in a phase is charged to the account in brackets.
 //!
 //! ```text
-//! Prepare v Order [rest] <---------------------------------------------------------------------
-//! next epoch ---. v
-//! | Load [compute] <-----------------------------------------------------------------.
-//! | v    ^  next piece of shards                                                   |
-//! | Gradient [compute]                                                                |
-//! | v                                                                              |
-//! | BeforeReduce [wait]                                                               | next step
-//! | v  all ranks meet                                                              |
-//! | Reduce [reduce_update] <-----------.                                              |
-//! | v    ^  next piece of gradient  |  norms, or a check of the whole gradient     |
-//! | Update [reduce_update]             |                                              |
-//! | v                               |                                              |
-//! | AfterReduce [wait] ----------------'                                              |
-//! | v  all ranks have departed                                                     |
-//! | Score [rest] ---> Save, when due
-//! ------------------------------------------------'----------------' v End
+//! Prepare
+//!    v
+//! Order [rest] <--------------------------------------------------------------------- next epoch ---.
+//!    v                                                                                               |
+//! Load [compute] <-----------------------------------------------------------------.                 |
+//!    v    ^  next piece of shards                                                   |                |
+//! Gradient [compute]                                                                |                |
+//!    v                                                                              |                |
+//! BeforeReduce [wait]                                                               | next step      |
+//!    v  all ranks meet                                                              |                |
+//! Reduce [reduce_update] <-----------.                                              |                |
+//!    v    ^  next piece of gradient  |  norms, or a check of the whole gradient     |                |
+//! Update [reduce_update]             |                                              |                |
+//!    v                               |                                              |                |
+//! AfterReduce [wait] ----------------'                                              |                |
+//!    v  all ranks have departed                                                     |                |
+//! Score [rest] ---> Save, when due ------------------------------------------------'----------------'
+//!    v
+//! End
 //! ```
 //!
 //! While a rank exchanges norms, or data with other processes, it stays in Reduce, but its time is
@@ -127,8 +130,8 @@
 //!
 //! Copying the old segment (`run.rs`) takes a fifth to a third of the time of the updates: 1.5 to
 //! 2.4 % of a step with two ranks. With one rank it takes 1.5 % with batches of 128, and 9 % with
-//! batches of 32 and 784-128-10, where params and copy do not fit into the L2 cache together
-//! (medians of 9 pairs of runs with and without). In return, a failure in the middle of an update
+//! batches of 32 and 784-128-10, whose steps are short (medians of 9 pairs of runs with and
+//! without). In return, a failure in the middle of an update
 //! loses no params.
 //!
 //! 784-128-10 with batches of 32 takes 115 µs a step on two ranks, more than half of what it takes

@@ -293,8 +293,8 @@ impl<'a> Step<'a> {
     }
 }
 
-/// A segment of the params that is updated as pieces of its gradient, which is guaranteed to be
-/// finite, arrive.
+/// A segment of the params that is updated piece by piece, as its gradient arrives. The gradient is
+/// guaranteed to be finite.
 struct Pieces<'s> {
     /// The first param of the segment.
     first: usize,

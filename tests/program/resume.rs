@@ -168,7 +168,7 @@ fn options_that_change_the_result_are_refused_unless_named() {
         ("--resume run --optimizer adam --epochs 9 --allow-changed optimizer,momentum,epochs", 2, "momentum"),
         ("--resume run --hidden 5 --epochs 9 --allow-changed hidden,epochs", 2, "hidden cannot change"),
         ("--allow-changed lr", 2, "give --resume too"),
-        ("--resume absent", 1, "cannot read absent"),
+        ("--resume absent", 1, "cannot resume from absent, which does not exist"),
         ("--resume run/model.safetensors", 1, "is not a checkpoint"),
         ("--save-every 0", 2, "2epochs"),
         ("--keep 0", 2, "give --keep 1"),

@@ -42,7 +42,7 @@ pub struct TrainFlags {
     pub test: Option<String>,
     /// Fraction of the training data to set aside for testing [default: {}]
     ///
-    /// The samples are chosen by the seed.
+    /// The samples are chosen by the seed. Test samples that the data already has are not used.
     #[arg(long, value_name = "F", help_heading = "Data", value_parser = number)]
     pub test_split: Option<f64>,
     /// Label column of a CSV: name, index, or -1 for the last [default: -1]
@@ -91,7 +91,8 @@ pub struct TrainFlags {
     /// auto is cross-entropy for class labels and mse for values.
     #[arg(long, value_parser = loss(), help_heading = "Model")]
     pub loss: Option<Auto<Loss>>,
-    /// Start from the params in this file, for example from PyTorch (layers.0.weight ...)
+    /// Start from the params in this file, for example from PyTorch (layers.0.weight,
+    /// layers.1.weight ...; activations are not counted)
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Model", hide_short_help = true)]
     pub init: Option<FilePath>,
 
@@ -99,10 +100,10 @@ pub struct TrainFlags {
     ///
     /// The frameworks are pytorch, pytorch-ddp, horovod-average, horovod-sum, mindspore, caffe,
     /// keras, tensorflow1-estimator and scikit-learn. Every option that is not given has the
-    /// default of that framework: reduction, forms, optimizer and its constants, and where it has
-    /// one, the learning rate, the batch size and the hidden layers; --print-config shows them. For
-    /// distributed frameworks, --shards is the number of processes. The weight_decay of PyTorch's
-    /// SGD is --l2.
+    /// default of that framework: reduction, forms, optimizer and its constants. The same applies
+    /// to the learning rate, the batch size and the hidden layers if the framework has defaults for
+    /// them; --print-config shows the values. For distributed frameworks, --shards is the number of
+    /// processes. The weight_decay of PyTorch's SGD is --l2.
     #[arg(long, value_name = "FRAMEWORK", value_parser = choices!(Framework), help_heading = "Training")]
     pub like: Option<Framework>,
     /// Number of worker threads [default: {}, all cores]
@@ -257,7 +258,8 @@ pub struct TrainFlags {
 
     /// Run directory to create [default: runs/1, runs/2 ...]
     ///
-    /// It must not exist. By default, a resumed run continues in its directory.
+    /// It must not exist, unless it is that of the run to resume. By default, a resumed run
+    /// continues in its directory.
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]
     pub output_dir: Option<FilePath>,
     /// Checkpoint interval, such as 500steps or 10min [default: {}]
@@ -274,8 +276,8 @@ pub struct TrainFlags {
     /// Resume a run; the result is bit-identical to an uninterrupted one
     ///
     /// The number of threads may differ. Give the run directory, one of its checkpoints, or auto
-    /// for the newest in runs that is neither complete nor diverged; with -o, auto resumes the run
-    /// in that directory, or starts a new one. The options are those of the run.
+    /// for the newest run in the folder runs that is neither complete nor diverged; with -o, auto
+    /// resumes the run in that directory, or starts a new one. The options are those of the run.
     #[arg(long, value_name = "RUN|CHECKPOINT|auto", help_heading = "Output")]
     pub resume: Option<FilePath>,
     /// Options that may differ from those of the resumed run, such as epochs or lr,l2; those that

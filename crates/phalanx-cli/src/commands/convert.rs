@@ -27,9 +27,10 @@ use crate::text::{TextTable, shell_word};
 /// Translate a training configuration into another convention
 ///
 /// Takes the flags of train, also from variables and a file, in one convention (such as sum, mean,
-/// or the C of scikit-learn), and prints them in another or for another batch size, with the factor
-/// of each, whether and when it is exact, and the command to run. Nothing is trained. If there is
-/// no exact translation, an error gives the reason.
+/// or the C of scikit-learn), and prints them in another convention or for another batch size. For
+/// each flag, it prints the factor and whether the translation is exact; it then prints the
+/// conditions for exactness and the command to run. Nothing is trained. If there is no exact
+/// translation, an error gives the reason.
 #[derive(Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{CONVENTIONS}\n\n{EXIT_CODES}\n\n{EXAMPLES}"))]
 pub struct ConvertFlags {

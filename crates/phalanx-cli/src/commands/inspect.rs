@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::Args;
 use phalanx::checkpoint::ModelFile;
 use phalanx::data::{Column, Dataset, HeaderRow, InputFormat, Source, Targets};
@@ -57,7 +58,10 @@ pub fn run(flags: &InspectFlags) -> Result<ExitCode, Failure> {
         results(|out| write!(out, "{table}"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let summary = summarize(path)?;
+    let summary = summarize(path).map_err(|error| match path.is_file() {
+        true => Failure::from(error),
+        false => anyhow!("{error}, or data as for phalanx train").into(),
+    })?;
     results(|out| {
         write!(out, "{}", about_file(&summary))?;
         summary.model.as_ref().map_or(Ok(()), |model| write!(out, "\n{}", about_options(model)))

@@ -172,6 +172,13 @@ fn parts(flags: &TrainFlags, options: &LoadOptions) -> Result<(Dataset, Option<D
         }
         (None, Some(share)) if share != 0.0 => {
             let (train, test) = loaded.train.split(share, flags.seed.unwrap_or(Options::default().seed))?;
+            if let Some(own) = &loaded.test {
+                warn(format!(
+                    "the {} test samples of {} itself are not used, because of --test-split",
+                    grouped(own.len() as u64),
+                    data_name(flags)
+                ));
+            }
             warn_of_lost_classes(&train);
             Ok((train, Some(test)))
         }

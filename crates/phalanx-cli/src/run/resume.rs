@@ -84,6 +84,13 @@ pub fn beginning(flags: &TrainFlags) -> Result<Beginning, Failure> {
         }
         (Some(path), Some(run)) if is_auto(path) => of_run(run)?,
         (Some(path), None) if is_auto(path) => of_run(&newest()?)?,
+        (Some(path), _) if !path.exists() => {
+            return Err(anyhow!(
+                "cannot resume from {}, which does not exist; pass a run directory, a file in its folder checkpoints, or auto",
+                path.display()
+            )
+            .into());
+        }
         (Some(path), _) if path.is_dir() => of_run(path)?,
         (Some(path), _) => of_checkpoint(path)?,
     };
