@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Refuses wording that readers stumble over, in docs, help, messages and comments of every text file.
+"""Refuses wording that readers stumble over, in docs, help, messages and comments of every text file; and names of missing files.
 
     checks/words.py          prints each place, and ends with 1 if there is one
     checks/words.py src      only under these paths
@@ -87,6 +87,17 @@ def wide(lines):
             yield number, len(line)
 
 
+def missing_files(name, lines):
+    """The rows of a table of files in a module's docs that name a file which is not next to it."""
+    in_table = False
+    for number, line in enumerate(lines, 1):
+        in_table = line.startswith("//! | file |") or in_table and line.startswith("//! |")
+        for file in re.findall(r"`(\w+)(?:\.rs)?`", line.split("|")[1]) if in_table else []:
+            folder = (ROOT / name).parent
+            if not (folder / f"{file}.rs").exists() and not (folder / file).is_dir():
+                yield number, file
+
+
 def faults(name):
     try:
         lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
@@ -102,6 +113,8 @@ def faults(name):
     if name.endswith(".rs"):
         for number, length in wide(lines):
             yield number, f"a comment of {length} columns: wrap it at {WIDTH}"
+        for number, file in missing_files(name, lines):
+            yield number, f"there is no file '{file}'"
         for number, text in openings(lines):
             if OPENING.match(text):
                 yield number, f"'{text.split()[0]}' opens the docs: begin with a noun or a verb"

@@ -11,7 +11,8 @@
 //!
 //! # Examples
 //!
-//! Reading the output of a run in your own program:
+//! Creating the folder and the log of a run in your own program, and inspecting its log and its
+//! results:
 //!
 //! ```
 //! use phalanx::log::{LogError, Metrics, Results, RunDir};

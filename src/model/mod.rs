@@ -77,10 +77,10 @@ pub use samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape, Tenso
 ///         let BatchTargets::Values(values) = samples.targets else { panic!("a slope needs values") };
 ///         grads[0] = 0.0;
 ///         let mut loss_sum = 0.0;
-///         for (x, y) in samples.inputs.iter().zip(values) {
-///             let error = params[0] * x - y;
-///             grads[0] += 2.0 * error * x;
-///             loss_sum += f64::from(error * error);
+///         for (index, (x, y)) in samples.inputs.iter().zip(values).enumerate() {
+///             let (weight, error) = (samples.weight(index), params[0] * x - y);
+///             grads[0] += weight * 2.0 * error * x;
+///             loss_sum += f64::from(weight * error * error);
 ///         }
 ///         loss_sum
 ///     }

@@ -268,7 +268,7 @@ impl<'a> Trainer<'a> {
         Self { wire: Some(Box::new(wire)), ..self }
     }
 
-    /// Plants a fault into a rank.
+    /// Injects a fault into a rank.
     #[cfg(test)]
     pub(super) fn fault(self, rank: usize, fault: super::phase::PhaseHook) -> Self {
         Self { fault: Some((rank, fault)), ..self }
@@ -374,9 +374,9 @@ impl<'a> Trainer<'a> {
     /// Returns the values that must be the same in every process, one per line: a name and its
     /// value. Threads and timeout may differ.
     ///
-    /// The score of the first samples shows whether the model is the same function, which its
-    /// tensors do not show, of the same numbers, which samples in their stored form do not show,
-    /// and whether the cores compute identically.
+    /// The score of the first samples detects differences that the other values do not: another
+    /// model function with the same tensors, other inputs gathered from the same stored samples,
+    /// and cores that compute different bits.
     ///
     /// # Cost
     ///

@@ -482,8 +482,8 @@ impl Communicator {
     ///
     /// Computed in f64 for every element type, along the fixed [`tree`](super::tree) over the
     /// ranks, and rounded once. A rank with weight 0 contributes nothing, even if its values are
-    /// NaN. With equal weights, an `f32` mean may differ by 1 ulp from [`Op::Mean`], which adds in
-    /// f32.
+    /// NaN. With equal weights, an `f32` mean may differ from that of [`Op::Mean`], which adds in
+    /// f32 and rounds each sum; where values cancel, the difference can be large.
     ///
     /// # Errors
     /// [`BadWeight`](CollectiveError::BadWeight) if any weight is negative or non-finite,

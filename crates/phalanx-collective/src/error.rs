@@ -21,8 +21,8 @@ pub enum CollectiveError {
         /// (sum)".
         difference: String,
     },
-    /// A rank panicked: inside a function that it passed to the reducer, or while dropping its
-    /// communicator during unwinding.
+    /// A rank panicked: inside a function that it passed to the reducer, or elsewhere, so that
+    /// unwinding dropped its communicator or its session.
     Panicked {
         /// The rank that panicked.
         rank: usize,

@@ -77,8 +77,8 @@ impl Node {
 
     /// Returns the leaves below this node.
     ///
+    /// # Panics
     /// If a leaf index overflows `usize`.
-    /// If they are not counted in a `usize`.
     #[inline]
     pub fn leaves(self) -> Range<usize> {
         let cut = |index: usize| index.checked_mul(1 << self.level).expect("a leaf index fits into a usize");

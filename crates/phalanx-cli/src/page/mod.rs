@@ -9,10 +9,10 @@
 //! | file | holds |
 //! |---|---|
 //! | `html` | skeleton and elements of all pages, including a sweep's; `style.css` styles them |
-//! | `record` | a run read from its directory |
+//! | `run_record` | a run read from its directory |
 //! | `run_page` | the page of runs |
 //! | `results`, `curves`, `samples` | its parts |
-//! | `tested` | the data of `samples` |
+//! | `test_predictions` | the data of `samples` |
 
 mod curves;
 mod html;

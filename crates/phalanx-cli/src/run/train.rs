@@ -176,17 +176,21 @@ fn advice(run: &PreparedRun, divergence: &Divergence, on: OnDivergence) -> Resul
     let is_of_update = matches!(divergence, Divergence::Update { .. });
     let rate = run.flags.lr.expect("every flag is filled in");
     let lower = format!("lower --lr ({rate:?}), to {} for example", short_number(rate / 10.0));
+    let clip = match run.flags.clip_grad_norm {
+        Some(norm) => format!("lower --clip-grad-norm ({norm:?})"),
+        None => "set --clip-grad-norm".to_owned(),
+    };
     let remedies = run.remedies()?;
     if !remedies.is_empty() {
         return Ok(format!("{}; if it still diverges, {lower}", remedies.join(", and ")));
     }
     Ok(match (on, divergence.step()) {
         (OnDivergence::Skip, _) if !is_of_update => {
-            format!("every step of the epoch was skipped; {lower}, set --clip-grad-norm, or check the data")
+            format!("every step of the epoch was skipped; {lower}, {clip}, or check the data")
         }
         (_, 1) => format!("this was the first step: check the data and --init, or {lower}"),
-        _ if is_of_update => format!("{lower}, or set --clip-grad-norm"),
-        _ => format!("{lower}, set --clip-grad-norm, or skip such steps with --on-divergence skip"),
+        _ if is_of_update => format!("{lower}, or {clip}"),
+        _ => format!("{lower}, {clip}, or skip such steps with --on-divergence skip"),
     })
 }
 

@@ -17,7 +17,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `plan` | the options of a sweep, its runs, its errors |
-//! | `record` | the curve of a run; the log of all runs, from which a sweep is resumed |
+//! | `sweep_log` | the curve of a run; the log of all runs, from which a sweep is resumed |
 //! | `runner` | several runs at a time, on one thread each; their number does not change the bits |
 //! | `law` | the laws of the best rates |
 //! | `findings` | the best rates, the laws fitted to them and the answer, as data and in sentences |
