@@ -187,7 +187,7 @@ def failures():
     ends_badly("another batch size", 3, "{first} -b 100", "process 1 and process 0 differ in the batch size")
     ends_badly("other data", 3, "{first} --test-split 0.5", "process 1 and process 0 differ in the training samples")
     ends_badly("other standardization", 3, "{first} --standardize", "process 1 and process 0 differ in the score of the first samples")
-    ends_badly("another task", 2, "{first} --print-config", "the processes disagree about what to do")
+    ends_badly("another task", 2, "{first} --print-config", "the processes are about to do different things")
     ends_badly("missing data", 3, f"exec {PHALANX} train nothing.csv -t 1", 'process 1: no file or folder "nothing.csv"')
     ends_badly("a usage error", 3, "{first} -b 0", "process 1: the batch size is 0")
     ends_badly("a process that never starts", 2, "sleep 100", "not all of the 2 processes have started")
