@@ -98,7 +98,7 @@ def links():
 def pattern(line):
     """What a line of output must be, as text in which numbers and hashes are one sign."""
     line = re.sub(r"[0-9a-f]{64}", "#", line)
-    line = re.sub(r"\d[\d,.]*(e-?\d+)?", "#", line)
+    line = re.sub(r"\d(?:[\d,.]*\d)?(e-?\d+)?", "#", line)
     line = re.sub(r"-{3,}|─+", "---", line)
     return re.sub(r"\s+", " ", line).strip()
 
