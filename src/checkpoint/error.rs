@@ -59,7 +59,7 @@ pub enum CheckpointError {
     #[error("{} describes a model with a layer of width 0, or too many params to count: {shape:?}", path.display())]
     Shape { path: PathBuf, shape: MlpShape },
     /// The description of the model cannot be parsed.
-    #[error("the description of the model in {} cannot be read: {source}; the file is damaged, copy it again", path.display())]
+    #[error("the description of the model in {} cannot be read: {source}; the file is damaged: copy it again", path.display())]
     Description { path: PathBuf, source: serde_json::Error },
     /// The description has a format version that this program does not read.
     #[error("{} has format version {found}, but this program reads versions 1 to {newest}; use the version of phalanx that wrote it", path.display())]

@@ -141,8 +141,8 @@ pub enum DataError {
         "{file} {}; copy or download it again",
         match (*.found, *.more) {
             (0, _) => "is empty".to_owned(),
-            (found, true) => format!("holds at least {found} bytes, but its header declares {expected}"),
-            (found, false) => format!("holds only {found} bytes, but its header declares {expected}"),
+            (found, true) => format!("holds at least {found} bytes, expected {expected}"),
+            (found, false) => format!("holds only {found} bytes, expected {expected}"),
         }
     )]
     Length { file: String, found: u64, expected: u64, more: bool },

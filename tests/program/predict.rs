@@ -240,7 +240,7 @@ fn impossible_requests_give_one_line_of_error_and_write_nothing() {
         ("predict law -", "1\n", 1, &["1 column in stdin", "2 features"]),
         ("predict law -", "1,2\n\n1,2,3\n", 1, &["3 fields in line 3 of stdin", "expected 2"]),
         ("predict law -", "1,2\n1,x\n", 1, &["\"x\" in line 2, column 1 of stdin"]),
-        ("predict law - --input-format npy", "1,2\n", 1, &["stdin", "declares"]),
+        ("predict law - --input-format npy", "1,2\n", 1, &["stdin", "expected"]),
         ("predict law - --input-format libsvm", "1:1\n2:1 1:1\n", 1, &["line 2 of stdin", "ascending"]),
         ("predict law - --input-format libsvm", "3:1\n", 1, &["stdin has 3 features, expected 2"]),
         ("eval two -", "1,2,up\n", 1, &["its label \"up\" is a word that is no class of the model"]),

@@ -52,6 +52,9 @@ const FREE: &str = "data test input-format threads timeout output-dir log-every 
 /// `--allow-changed` names them.
 const FIXED: [&str; 4] = ["hidden", "init", "test-split", "batch-size"];
 
+/// The condition for another optimizer.
+const SAME_STATE: &str = " (the optimizer only to one with the same state, such as from adam to adamw)";
+
 /// The text that must be the same in all processes.
 impl fmt::Display for Beginning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -225,10 +228,11 @@ impl ResumedRun {
                 ));
             }
             return Err(usage!(
-                "options differ from those of the run in {}: {}; drop them, or allow the changes with --allow-changed {}",
+                "options differ from those of the run in {}: {}; drop them, or allow the changes with --allow-changed {}{}",
                 self.run.display(),
                 list.join("; "),
-                names.join(",")
+                names.join(","),
+                if names.contains(&"optimizer") { SAME_STATE } else { "" }
             ));
         }
         named.iter().for_each(|change| info(format!("changed: {change}")));

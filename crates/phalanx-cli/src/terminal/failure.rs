@@ -87,7 +87,11 @@ fn flag_of_training(error: &TrainError) -> Option<&'static str> {
 
 /// Returns the flag of the option that an error of the data is about.
 fn flag_of_data(error: &DataError) -> Option<&'static str> {
-    matches!(error, DataError::SplitShare { .. } | DataError::SplitEmpty { .. }).then_some("--test-split")
+    match error {
+        DataError::SplitShare { .. } => Some("--test-split, with 0 for no test samples"),
+        DataError::SplitEmpty { .. } => Some("--test-split"),
+        _ => None,
+    }
 }
 
 /// Returns a [`Failure`] for wrong usage, with a formatted message.
