@@ -35,9 +35,7 @@ const SPLIT_SEED: u64 = 1998;
 /// Loads the digits, split into 1,437 training and 360 test samples. The split is shuffled and
 /// stratified: each class contributes its share to the test part, to within one sample.
 pub(super) fn load(options: &LoadOptions) -> Result<LoadedData, DataError> {
-    if let Some(expected) = options.features.filter(|expected| *expected != PIXELS) {
-        return Err(DataError::FeatureCount { file: "digits".to_owned(), found: PIXELS, expected });
-    }
+    options.check_features("digits", PIXELS)?;
     let (pixels, labels) = unpack();
     let mut reader = LabelReader::new("digits", options.target, options.classes.as_ref());
     for (&label, line) in labels.iter().zip(1..) {

@@ -26,6 +26,7 @@ pub(super) fn load(
 ) -> Result<Dataset, DataError> {
     let file = inputs.name();
     let features = Array::open(inputs)?.features()?;
+    options.check_features(&file, features.columns)?;
     let labels = match (labels, options.target) {
         (_, TargetKind::None) | (None, TargetKind::Auto) => LabelReader::none(),
         (None, TargetKind::Classes) => return Err(DataError::NoLabels { file, expected: "classes" }),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::error::DataError;
 use super::labels::{Classes, TargetKind};
 use super::text::Column;
 use crate::num::names;
@@ -27,6 +28,20 @@ pub struct LoadOptions {
     pub columns: Option<Columns>,
     /// The classes of the model or of the training samples; every label must be one of them.
     pub classes: Option<Classes>,
+}
+
+impl LoadOptions {
+    /// Returns an error for samples of `file` with another number of features than expected.
+    /// Readers that know it before they read labels check it first: the labels of other data would
+    /// be unknown, too.
+    pub(super) fn check_features(&self, file: &str, found: usize) -> Result<(), DataError> {
+        match self.features {
+            Some(expected) if expected != found => {
+                Err(DataError::FeatureCount { file: file.to_owned(), found, expected })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The role of the first row of a table: column names or a sample.

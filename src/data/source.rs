@@ -142,14 +142,8 @@ impl Source {
             let (file_has_names, label) = (false, None);
             loaded.train.add_remark(Remark::ByPosition { file, count, file_has_names, label });
         }
-        match options.features {
-            Some(expected) if expected != loaded.train.features() => Err(DataError::FeatureCount {
-                file: self.to_string(),
-                found: loaded.train.features(),
-                expected,
-            }),
-            _ => Ok(loaded),
-        }
+        options.check_features(&self.to_string(), loaded.train.features())?;
+        Ok(loaded)
     }
 }
 

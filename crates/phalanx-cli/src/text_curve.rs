@@ -16,6 +16,8 @@ pub struct TextCurve {
     values: Vec<f64>,
     /// Index in `values`.
     best: usize,
+    /// The kind of extreme that the best value is: "highest" or "lowest".
+    extreme: &'static str,
 }
 
 /// The height of the plot, in lines.
@@ -34,7 +36,7 @@ impl TextCurve {
         let first = log.whole_epochs().next()?.epoch;
         let all = |measure| log.whole_epochs().map(|epoch| epoch.value(measure)).collect::<Option<_>>();
         if let Some(accuracies) = all(Measure::TestAccuracy) {
-            return Self::new("test accuracy", first, accuracies, |value| value);
+            return Self::new("test accuracy", first, accuracies, f64::gt, "highest");
         }
         match all(Measure::TestLoss) {
             Some(losses) => Self::lower_is_better("test loss", first, losses),
@@ -45,20 +47,20 @@ impl TextCurve {
     /// Returns the curve of the values of consecutive epochs; the lowest is the best. `None` for
     /// fewer than two values, or if one is NaN or infinite.
     fn lower_is_better(name: &'static str, first_epoch: u64, values: Vec<f64>) -> Option<Self> {
-        Self::new(name, first_epoch, values, |value| -value)
+        Self::new(name, first_epoch, values, f64::lt, "lowest")
     }
 
     fn new(
         name: &'static str,
         first_epoch: u64,
         values: Vec<f64>,
-        goodness: impl Fn(f64) -> f64,
+        is_better: fn(&f64, &f64) -> bool,
+        extreme: &'static str,
     ) -> Option<Self> {
         let is_drawn = values.len() >= 2 && values.iter().all(|value| value.is_finite());
-        let better =
-            |best: usize, at: usize| if goodness(values[at]) > goodness(values[best]) { at } else { best };
+        let better = |best: usize, at: usize| if is_better(&values[at], &values[best]) { at } else { best };
         let best = (0..values.len()).reduce(better)?;
-        is_drawn.then_some(Self { name, first_epoch, values, best })
+        is_drawn.then_some(Self { name, first_epoch, values, best, extreme })
     }
 
     /// Draws the curve in at most `columns` columns, but at least the minimum width; the title may
@@ -79,10 +81,10 @@ impl TextCurve {
         let width = columns.min(COLUMNS).saturating_sub(margin + 2).max(LEAST);
         let axis = if charset == Charset::Unicode { '│' } else { '|' };
         let best = self.first_epoch + self.best as u64;
-        let extreme = if self.name.ends_with("accuracy") { "highest" } else { "lowest" };
         let mut text = format!(
-            "{} by epoch; {extreme}: {} in epoch {best}\n",
+            "{} by epoch; {}: {} in epoch {best}\n",
             self.name,
+            self.extreme,
             measured(self.values[self.best])
         );
         for (label, line) in labels.iter().zip(self.lines(width, (low, high), charset)) {
