@@ -72,7 +72,7 @@ impl<'a> Array<'a> {
         // Rows of several floats are values, unless they are one-hot classes.
         let are_rows = is_auto && outputs != 1 && self.layout.element.is_float();
         if (options.target == TargetKind::Values && outputs != 1) || are_rows {
-            let values = self.read_scalars(|spot, scalar| value(scalar, spot))?;
+            let values = self.read_target_values()?;
             if are_rows && values.chunks_exact(outputs).all(is_one_hot) {
                 return Err(DataError::OneHot { file: self.stream.file, outputs });
             }
@@ -98,38 +98,65 @@ impl<'a> Array<'a> {
         reader.finish()
     }
 
-    /// Reads all elements, of N bytes each, and stores the result of `convert` for each at its
-    /// position in sample order.
-    fn read<const N: usize, U: Clone + Default>(
+    /// Reads all elements, of N bytes each, and passes them to `take` in blocks, each with the index
+    /// of its first element in file order.
+    fn read_blocks<const N: usize>(
         &mut self,
-        mut convert: impl FnMut(&ElementPosition, [u8; N]) -> Result<U, DataError>,
-    ) -> Result<Vec<U>, DataError> {
+        mut take: impl FnMut(ElementPosition<'_>, &[[u8; N]]) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
         let Array { stream, layout } = self;
-        let mut values = vec![U::default(); layout.len];
         let mut block = vec![0; BLOCK_BYTES];
         let promised = layout.start_byte + (layout.len * N) as u64;
-        let mut at = 0;
-        while at < layout.len {
-            let count = (layout.len - at).min(BLOCK_BYTES / N);
-            let bytes = &mut block[..count * N];
+        for file_at in (0..layout.len).step_by(BLOCK_BYTES / N) {
+            let bytes = &mut block[..(layout.len - file_at).min(BLOCK_BYTES / N) * N];
             stream.read_header(bytes, promised)?;
-            for element in bytes.as_chunks::<N>().0 {
-                let spot =
-                    ElementPosition { file: &stream.file, layout, at: layout.position(at), file_at: at };
-                values[spot.at] = convert(&spot, *element)?;
-                at += 1;
-            }
+            take(ElementPosition { file: &stream.file, layout, file_at }, bytes.as_chunks().0)?;
         }
-        stream.expect_end(promised)?;
+        stream.expect_end(promised)
+    }
+
+    /// Reads all elements and stores each, converted, at its position in sample order. `convert`
+    /// also returns whether the element is valid.
+    fn read_values<const N: usize, U: Clone + Default>(
+        &mut self,
+        scalar: impl Fn([u8; N]) -> Scalar,
+        convert: impl Fn([u8; N]) -> (U, bool),
+    ) -> Result<Vec<U>, DataError> {
+        let mut values = Vec::with_capacity(self.layout.len);
+        if self.layout.is_fortran {
+            values.resize(self.layout.len, U::default());
+        }
+        self.read_blocks(|start, block| {
+            // No early exit at an invalid element, so that the compiler vectorizes the loop.
+            let mut are_valid = true;
+            let converted = block.iter().map(|bytes| {
+                let (value, is_valid) = convert(*bytes);
+                are_valid &= is_valid;
+                value
+            });
+            if start.layout.is_fortran {
+                (start.file_at..)
+                    .zip(converted)
+                    .for_each(|(at, value)| values[start.layout.position(at)] = value);
+            } else {
+                values.extend(converted);
+            }
+            if are_valid {
+                return Ok(());
+            }
+            let invalid = block.iter().position(|bytes| !convert(*bytes).1).expect("one is invalid");
+            Err(start.plus(invalid).fault(scalar(block[invalid])))
+        })?;
         Ok(values)
     }
 }
 
 /// The supported element types, one per line: the name in NumPy, the type in Rust, the storage of
-/// features, the conversion of a feature to that storage, and the kind of label.
+/// features, the conversion of a feature to that storage (with whether it is valid), and the kind of
+/// label.
 ///
-/// Features keep their type if `f32` can represent all its values; otherwise they are converted to
-/// `f32` if that is exact.
+/// Features of one byte, `f4` and `f8` keep their type (`f8` is rounded to `f32` when gathered);
+/// longer integers are converted to `f32`, which must be exact.
 macro_rules! element_types {
     ($($element:ident $name:literal $type:ty: $stored:expr, $convert:expr, $scalar:ident;)+) => {
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,22 +190,38 @@ macro_rules! element_types {
             fn read_features(&mut self) -> Result<StoredFeatures, DataError> {
                 let is_big_endian = self.layout.is_big_endian;
                 Ok(match self.layout.element {
-                    $(NpyElement::$element => $stored(self.read(|spot, bytes| {
-                        let convert: fn($type, &ElementPosition) -> Result<_, DataError> = $convert;
-                        convert(decoded!($type, bytes, is_big_endian), spot)
-                    })?)),+
+                    $(NpyElement::$element => {
+                        let convert: fn($type) -> (_, bool) = $convert;
+                        let decode = |bytes| decoded!($type, bytes, is_big_endian);
+                        let scalar = |bytes| Scalar::$scalar(decode(bytes).into());
+                        $stored(self.read_values(scalar, |bytes| convert(decode(bytes)))?)
+                    })+
                 })
             }
 
-            /// Reads the elements as labels or target values.
-            fn read_scalars<U: Clone + Default>(
-                &mut self,
-                mut convert: impl FnMut(&ElementPosition, Scalar) -> Result<U, DataError>,
-            ) -> Result<Vec<U>, DataError> {
+            /// Reads the elements as target values.
+            fn read_target_values(&mut self) -> Result<Vec<f32>, DataError> {
                 let is_big_endian = self.layout.is_big_endian;
                 match self.layout.element {
-                    $(NpyElement::$element => self.read(|spot, bytes| {
-                        convert(spot, Scalar::$scalar(decoded!($type, bytes, is_big_endian).into()))
+                    $(NpyElement::$element => {
+                        let scalar = |bytes| Scalar::$scalar(decoded!($type, bytes, is_big_endian).into());
+                        self.read_values(scalar, |bytes| value(scalar(bytes)))
+                    })+
+                }
+            }
+
+            /// Passes each element and its position to `take`, in file order.
+            fn read_scalars(
+                &mut self,
+                mut take: impl FnMut(ElementPosition<'_>, Scalar) -> Result<(), DataError>,
+            ) -> Result<(), DataError> {
+                let is_big_endian = self.layout.is_big_endian;
+                match self.layout.element {
+                    $(NpyElement::$element => self.read_blocks(|start, block| {
+                        block.iter().enumerate().try_for_each(|(index, bytes)| {
+                            let scalar = Scalar::$scalar(decoded!($type, *bytes, is_big_endian).into());
+                            take(start.plus(index), scalar)
+                        })
                     })),+
                 }
             }
@@ -216,41 +259,31 @@ fn stored_bytes(values: Vec<u8>) -> StoredFeatures {
     StoredFeatures::U8 { values, zero: 0.0, divisor: 1.0 }
 }
 
-fn unchanged<T>(x: T, _: &ElementPosition) -> Result<T, DataError> {
-    Ok(x)
+fn unchanged<T>(x: T) -> (T, bool) {
+    (x, true)
 }
 
-fn widened(x: impl Into<f32>, _: &ElementPosition) -> Result<f32, DataError> {
-    Ok(x.into())
+fn widened(x: impl Into<f32>) -> (f32, bool) {
+    (x.into(), true)
 }
 
-/// Returns the integer as `f32` if the conversion is exact.
-fn exact(x: impl Into<i128>, spot: &ElementPosition) -> Result<f32, DataError> {
+/// Returns the integer as `f32`; valid if the conversion is exact.
+fn exact(x: impl Into<i128>) -> (f32, bool) {
     let x = x.into();
-    if (x as f32) as i128 == x { Ok(x as f32) } else { Err(spot.not_exact(x)) }
+    (x as f32, (x as f32) as i128 == x)
 }
 
-/// Rejects NaN, infinities, and numbers that would be infinite as `f32`.
-fn finite<T: Copy + Into<f64>>(x: T, spot: &ElementPosition) -> Result<T, DataError> {
-    let value = x.into();
-    if (value as f32).is_finite() {
-        return Ok(x);
+/// NaN, infinities, and numbers that would be infinite as `f32` are invalid.
+fn finite<T: Copy + Into<f64>>(x: T) -> (T, bool) {
+    (x, (x.into() as f32).is_finite())
+}
+
+/// Returns a target value; an integer is valid if it is exact in `f64`.
+fn value(scalar: Scalar) -> (f32, bool) {
+    match scalar {
+        Scalar::Integer(x) => (x as f64 as f32, (x as f64) as i128 == x),
+        Scalar::Float(x) => (x as f32, finite(x).1),
     }
-    let (file, place) = (spot.file.to_string(), spot.location());
-    Err(match value.is_finite() {
-        true => DataError::OutOfRange { file, place, text: format!("{value:?}") },
-        false => DataError::NotFinite { file, place, value },
-    })
-}
-
-/// Returns a target value; an integer must be exact in `f64`.
-fn value(scalar: Scalar, spot: &ElementPosition) -> Result<f32, DataError> {
-    let number = match scalar {
-        Scalar::Integer(x) if (x as f64) as i128 == x => x as f64,
-        Scalar::Integer(x) => return Err(spot.not_exact(x)),
-        Scalar::Float(x) => x,
-    };
-    finite(number, spot).map(|x| x as f32)
 }
 
 /// Returns whether a row contains a single 1 and otherwise zeros.
@@ -259,24 +292,35 @@ fn is_one_hot(row: &[f32]) -> bool {
 }
 
 /// The position of an element in a file, for messages.
+#[derive(Clone, Copy)]
 struct ElementPosition<'a> {
     file: &'a str,
     layout: &'a ArrayLayout,
-    /// The index in sample order.
-    at: usize,
     /// The index in file order.
     file_at: usize,
 }
 
 impl ElementPosition<'_> {
-    fn location(&self) -> Location {
-        let columns = self.layout.columns();
-        let byte = self.layout.start_byte + (self.file_at * self.layout.element.bytes()) as u64;
-        Location::Entry { row: (self.at / columns) as u64 + 1, column: (self.at % columns) as u64, byte }
+    fn plus(self, elements: usize) -> Self {
+        Self { file_at: self.file_at + elements, ..self }
     }
 
-    fn not_exact(&self, value: i128) -> DataError {
-        DataError::NotExact { file: self.file.to_string(), place: self.location(), value }
+    fn location(self) -> Location {
+        let (at, columns) = (self.layout.position(self.file_at), self.layout.columns());
+        let byte = self.layout.start_byte + (self.file_at * self.layout.element.bytes()) as u64;
+        Location::Entry { row: (at / columns) as u64 + 1, column: (at % columns) as u64, byte }
+    }
+
+    /// Returns the error for an invalid element.
+    fn fault(self, element: Scalar) -> DataError {
+        let (file, place) = (self.file.to_string(), self.location());
+        match element {
+            Scalar::Integer(value) => DataError::NotExact { file, place, value },
+            Scalar::Float(value) if value.is_finite() => {
+                DataError::OutOfRange { file, place, text: format!("{value:?}") }
+            }
+            Scalar::Float(value) => DataError::NotFinite { file, place, value },
+        }
     }
 }
 
