@@ -2,6 +2,9 @@
 //! that this machine has, compared with the crate `gemm` and ndarray's `dot`, which use the best
 //! one that they know. Elements per second are floating-point operations per second.
 //!
+//! The portable kernels use SSE2 on x86-64. To compare them with ndarray's `dot` under SSE2, set
+//! `MMTEST_FEATURE=sse2` while the benchmark is compiled.
+//!
 //! Compare the results with `large/gemm`, the rate of a product of 512 × 512 × 512 in the same run.
 
 use std::hint::black_box;
