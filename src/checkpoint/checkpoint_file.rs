@@ -21,8 +21,9 @@ use crate::train::{EpochEnd, PhaseTimes, Position, Quality, Snapshot};
 /// A checkpoint file: a safetensors file of the params, named as in a [`ModelFile`]; of the
 /// optimizer's state, as `optimizer.exp_avg.layers.0.weight`; of the best params so far, if the run
 /// keeps them, as `best.layers.0.weight`; and of the seconds of each epoch. Everything else is JSON
-/// in the metadata, under the single key `phalanx-checkpoint`. The JSON contains the CRC32C of each
-/// tensor, and starts with a CRC32C over itself, so the checksums cover the whole file.
+/// in the metadata, under the single key `phalanx-checkpoint`. The JSON starts with its version and
+/// a CRC32C over itself, and contains the CRC32C of each tensor, so the checksums cover the whole
+/// file.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// The facts that are the same in all checkpoints of a run.
@@ -147,6 +148,7 @@ impl Checkpoint {
     /// # Errors
     ///
     /// [`CheckpointError::Write`]; an existing file is then unchanged.
+    /// [`CheckpointError::NotSynced`]; the file has then been replaced.
     ///
     /// # Cost
     ///

@@ -13,10 +13,10 @@ use crate::model::MlpShape;
 #[allow(missing_docs, reason = "the fields are the values that each variant's text names")]
 pub enum CheckpointError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}; give a model.safetensors, a checkpoint or a run directory", path.display())]
+    #[error("cannot read {}: {source}; give a readable file or run directory", path.display())]
     Read { path: PathBuf, source: io::Error },
-    /// A run directory without a model, because the run is not complete.
-    #[error("{} has no model because its run is in progress or was interrupted; {}", run.display(), advice(run, newest.as_deref()))]
+    /// A run directory without a model, because the run has not ended.
+    #[error("{} has no model because its run is in progress or was killed; {}", run.display(), advice(run, newest.as_deref()))]
     NotOver { run: PathBuf, newest: Option<PathBuf> },
     /// The file cannot be written; an existing file is unchanged.
     #[error("cannot write {}: {source}; an existing file is unchanged; {}", path.display(), remedy(source))]
@@ -25,20 +25,20 @@ pub enum CheckpointError {
     #[error("{} is written, but may be lost after a power failure: {source}; check the disk, or write elsewhere", path.display())]
     NotSynced { path: PathBuf, source: io::Error },
     /// The file is damaged, truncated or of another format.
-    #[error("{} is damaged, or not a safetensors file: {source}; copy it again, or pass another model.safetensors, a checkpoint or a run directory", path.display())]
+    #[error("{} is damaged, or not a safetensors file: {source}; copy it again, or give another file or run directory", path.display())]
     Format { path: PathBuf, source: SafeTensorError },
     /// A header larger than any model needs, which would take many times its size in memory to
     /// read.
-    #[error("the header of {} has more than 8 MiB or 16,000 tensors; give a model.safetensors, a checkpoint or a run directory", path.display())]
+    #[error("the header of {} has more than 8 MiB or 16,000 tensors; give another file or run directory", path.display())]
     Header { path: PathBuf },
     /// A tensor of the model is missing.
-    #[error("{} has no tensor '{name}'; it has {}; name tensors layers.0.weight, layers.0.bias ..., or choose --hidden to match", path.display(), list(found))]
+    #[error("{} has no tensor '{name}'; it has {}; for --init, name tensors layers.0.weight, layers.0.bias ..., or choose --hidden to match", path.display(), list(found))]
     TensorMissing { path: PathBuf, name: String, found: Vec<String> },
     /// The file has a tensor that the model does not have.
-    #[error("{} has a tensor '{name}' that the model does not have; the model has {}; choose --hidden to match, or remove the tensor", path.display(), list(expected))]
+    #[error("{} has a tensor '{name}' that the model does not have; the model has {}; for --init, choose --hidden to match, or remove the tensor", path.display(), list(expected))]
     TensorUnknown { path: PathBuf, name: String, expected: Vec<String> },
     /// The shape of a tensor differs from that in the model.
-    #[error("tensor '{name}' in {} has shape {found:?}, but the model needs {expected:?}; choose --hidden and data to match", path.display())]
+    #[error("tensor '{name}' in {} has shape {found:?}, but the model needs {expected:?}; for --init, choose --hidden and data to match", path.display())]
     TensorShape { path: PathBuf, name: String, found: Vec<usize>, expected: Vec<usize> },
     /// The elements of a tensor are not F32.
     #[error("tensor '{name}' in {} is {found}, but must be F32; convert it, in PyTorch with .float()", path.display())]
@@ -68,7 +68,7 @@ pub enum CheckpointError {
     #[error("{} is not a checkpoint, so a run cannot be resumed from it; give a run directory or a file in its folder checkpoints, or start from its params with --init", path.display())]
     NoCheckpoint { path: PathBuf },
     /// A tensor of a checkpoint is missing, or its checksum, shape or type does not match.
-    #[error("tensor '{name}' in {} is damaged: it differs from the tensor that was written; restore the file from a copy, or resume from an earlier checkpoint", path.display())]
+    #[error("tensor '{name}' in {} is damaged: it differs from the tensor that was written; restore the file from a copy, or use an earlier checkpoint, if there is one", path.display())]
     Damaged { path: PathBuf, name: String },
     /// All checkpoints in the folder are damaged.
     #[error(
@@ -94,13 +94,13 @@ pub enum CheckpointError {
     #[error("the thread that writes checkpoints could not be started: {source}; lower the number of threads")]
     Thread { source: io::Error },
     /// The params or the description do not match their checksum.
-    #[error("{} was changed after it was written: its checksum does not match; copy it again, or train from its params with --init", path.display())]
+    #[error("{} was changed after it was written: its checksum does not match; copy it again", path.display())]
     Changed { path: PathBuf },
 }
 
 /// Returns the advice for a run without a model.
 fn advice(run: &Path, newest: Option<&Path>) -> String {
-    let resume = format!("resume it with phalanx train --resume {}", run.display());
+    let resume = format!("wait for it to end, or resume it with phalanx train --resume {}", run.display());
     match newest {
         Some(newest) => format!("{resume}, or give its newest checkpoint, {}", newest.display()),
         None => resume,

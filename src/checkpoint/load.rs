@@ -20,7 +20,7 @@ impl ModelFile {
     /// If the file cannot be read, is damaged, has no description, has a newer format version, or
     /// its tensors do not match the description.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
-        let path = if path.is_dir() { model_of_run(path)? } else { path.to_owned() };
+        let path = file_of(path)?;
         let bytes = read(&path)?;
         let model = described(&path, &bytes)?.map(|(model, _)| model);
         model.ok_or(CheckpointError::NoDescription { path })
@@ -40,19 +40,24 @@ fn described(path: &Path, bytes: &[u8]) -> Result<Option<(ModelFile, Option<Posi
     Ok(model.map(|model| (model, None)))
 }
 
-/// Returns the path of the model in a run directory, which exists once the run is complete.
-fn model_of_run(run: &Path) -> Result<PathBuf, CheckpointError> {
-    let path = run.join("model.safetensors");
-    if !path.exists() && run.join("config.toml").exists() {
-        let checkpoints = CheckpointDir::of_run(run);
-        let newest = checkpoints.steps()?.last().map(|&step| checkpoints.path_of(step));
-        return Err(CheckpointError::NotOver { run: run.to_owned(), newest });
+/// Returns the path of the model if `path` is a run directory, in which it is written when the run
+/// ends, or else `path`.
+fn file_of(path: &Path) -> Result<PathBuf, CheckpointError> {
+    if !path.is_dir() {
+        return Ok(path.to_owned());
     }
-    Ok(path)
+    let model = path.join("model.safetensors");
+    if !model.exists() && path.join("config.toml").exists() {
+        let checkpoints = CheckpointDir::of_run(path);
+        let newest = checkpoints.steps()?.last().map(|&step| checkpoints.path_of(step));
+        return Err(CheckpointError::NotOver { run: path.to_owned(), newest });
+    }
+    Ok(model)
 }
 
-/// Reads the flat params of a model with these `tensors` from a safetensors file of any origin.
-/// From a checkpoint, only the params are read.
+/// Reads the flat params of a model with these `tensors` from a safetensors file of any origin, or
+/// from `model.safetensors` in `path` if it is a folder. From a checkpoint, only the params are
+/// read.
 ///
 /// # Errors
 ///
@@ -60,6 +65,7 @@ fn model_of_run(run: &Path) -> Result<PathBuf, CheckpointError> {
 /// unexpected, or if a tensor has the wrong shape, a type other than F32, or a NaN or infinite
 /// value.
 pub fn read_tensors(path: &Path, tensors: &[Tensor]) -> Result<Vec<f32>, CheckpointError> {
+    let path = &file_of(path)?;
     let bytes = read(path)?;
     let file = parse(path, &bytes)?;
     if description(path, &bytes, checkpoint_file::KEY)?.is_none() {
@@ -134,7 +140,7 @@ pub struct TensorSummary {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn summarize(path: &Path) -> Result<FileSummary, CheckpointError> {
-    let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
+    let path = file_of(path)?;
     let bytes = read(&path)?;
     let tensors = parse(&path, &bytes)?.tensors().into_iter().map(|(name, view)| TensorSummary {
         name,

@@ -16,7 +16,8 @@ use crate::model::{Loss, Mlp, MlpShape, Model, Tensor};
 
 /// A model file: params as tensors (`layers.0.weight` of shape (out, in), `layers.0.bias` ...), and
 /// a description in the metadata under the single key `phalanx`, as JSON. The description starts
-/// with a SHA-256 over itself and the params, so a file with a changed bit is refused.
+/// with its version and a SHA-256 over itself and the params, so a file with a changed bit is
+/// refused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelFile {
     /// The shape of the model.
@@ -65,6 +66,7 @@ impl ModelFile {
     /// # Errors
     ///
     /// [`CheckpointError::Write`]; an existing file is then unchanged.
+    /// [`CheckpointError::NotSynced`]; the file has then been replaced.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         write_whole(path, &self.to_bytes())
     }

@@ -77,6 +77,7 @@ impl ModelFile {
     ///
     /// [`CheckpointError::OnnxSize`] if the model exceeds the 2 GiB of an ONNX file;
     /// [`CheckpointError::Write`]; an existing file is then unchanged.
+    /// [`CheckpointError::NotSynced`]; the file has then been replaced.
     ///
     /// # Panics
     ///
@@ -168,6 +169,7 @@ impl OnnxModel {
     /// # Errors
     ///
     /// [`CheckpointError::Write`]; an existing file is then unchanged.
+    /// [`CheckpointError::NotSynced`]; the file has then been replaced.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         write_whole(path, &self.bytes)
     }

@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
-use super::error::{DataError, Location, Remark};
+use super::error::{DataError, Remark};
 use super::features::{Features, MAX_FEATURES, StoredFeatures, select_rows};
 use super::labels::{Classes, ReadLabels, Targets, check_each, check_len};
 use super::options::Columns;
@@ -91,8 +91,7 @@ impl Dataset {
             return Err(DataError::TooManySamples { file: file.to_string(), found: samples });
         }
         if columns > MAX_FEATURES {
-            let place = Location::Line(1);
-            return Err(DataError::TooManyFeatures { file: file.to_string(), place, found: columns });
+            return Err(DataError::TooManyFeatures { file: file.to_string(), found: columns });
         }
         let (columns, remarks) = (None, Vec::new());
         Ok(Dataset { features, targets, classes, weights: None, standardize: None, columns, remarks })
@@ -163,7 +162,6 @@ impl Dataset {
         match (&self.targets, &self.classes) {
             (Targets::Classes { count: 1, .. }, Some(classes)) => Err(DataError::OneClass {
                 file: name.to_owned(),
-                samples: self.len(),
                 label: excerpt(&classes.names()[0]),
                 column: self
                     .columns

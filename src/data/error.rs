@@ -40,6 +40,13 @@ pub enum Location {
         /// The column as a user would name it.
         column: String,
     },
+    /// A value of a libsvm file.
+    Index {
+        /// Line of the file, from 1.
+        line: u64,
+        /// The index, from 1.
+        index: u64,
+    },
     /// A byte of a binary file (of its decompressed content), from 0.
     Byte(u64),
     /// An entry of an array: its row from 1, its column from 0, its byte in the file.
@@ -58,6 +65,7 @@ impl fmt::Display for Location {
         match self {
             Location::Line(line) => write!(f, "line {line}"),
             Location::Field { line, column } => write!(f, "line {line}, column {column}"),
+            Location::Index { line, index } => write!(f, "line {line}, index {index}"),
             Location::Byte(byte) => write!(f, "byte {byte}"),
             Location::Entry { row, column, byte } => write!(f, "row {row}, column {column} (byte {byte})"),
         }
@@ -93,8 +101,8 @@ pub enum DataError {
     #[error("{file} has {found} samples, expected at most 4294967295; split the file")]
     TooManySamples { file: String, found: u64 },
     /// A sample too wide to be gathered.
-    #[error("{place} of {file}: feature {found}, expected at most 16777216; hash or renumber the features")]
-    TooManyFeatures { file: String, place: Location, found: u64 },
+    #[error("{file} has {found} features, expected at most 16777216; remove or combine some of them")]
+    TooManyFeatures { file: String, found: u64 },
     /// A table with more columns than the maximum.
     #[error(
         "line {line} of {file} has more than {most} columns, the maximum for a table; save wider samples as npy or libsvm"
@@ -115,7 +123,7 @@ pub enum DataError {
     OutOfRange { file: String, place: Location, text: String },
     /// An integer that f32 would round.
     #[error(
-        "{value} in {place} of {file} is not exactly representable in f32 (integers up to 16777216 are); store the features as f4 or f8"
+        "{value} in {place} of {file} is not exactly representable in f32 (integers up to 16777216 are); store the array as f4 or f8"
     )]
     NotExact { file: String, place: Location, value: i128 },
     /// Labels are required, but the source has none.
@@ -170,16 +178,14 @@ pub enum DataError {
         "{} in {place} of {file}, expected a number; {}{}",
         found_text(text),
         if *.may_be_name { "pass --header present if the line names the columns, or " } else { "" },
-        advice_on_number(text)
+        advice_on_number(text, matches!(place, Location::Field { .. }))
     )]
     NotNumber { file: String, place: Location, text: String, may_be_name: bool },
     /// A line with more or fewer fields than the first.
     #[error("{found} field{} in line {line} of {file}, expected {expected} as in its first row; fix the line", if *.found == 1 { "" } else { "s" })]
     Ragged { file: String, line: u64, found: usize, expected: usize },
     /// No column of that name or number.
-    #[error(
-        "{file} has no column {column}, expected {expected}; choose another with --label-column or --weight-column, or add it"
-    )]
+    #[error("{file} has no column {column}, expected {expected}; choose another column, or add it")]
     NoColumn { file: String, column: Column, expected: String },
     /// A column selected by name in a table without a header.
     #[error(
@@ -253,7 +259,8 @@ pub enum DataError {
     TooFewColumns { file: String, line: u64, found: usize, expected: usize },
     /// A table to predict from whose width matches neither with nor without a label column.
     #[error(
-        "{found} column{} in {file}, expected the {features} feature{}, or all {all} columns of the training data; add or remove columns",
+        "{found} column{} in {file}, expected all {all} columns of the training data, or, to predict, only the {features} feature{}; add or \
+         remove columns",
         if *.found == 1 { "" } else { "s" },
         if *.features == 1 { "" } else { "s" }
     )]
@@ -280,7 +287,7 @@ pub enum DataError {
         if *.are_numbers {
             "pass --loss mse if they are numbers to predict, or --loss cross-entropy if they are classes"
         } else {
-            "pass the label column with --label-column, or pass --loss cross-entropy if each is a class"
+            "pass --loss cross-entropy if each is a class, or, for a table, pass the label column with --label-column"
         }
     )]
     LabelsDiffer { file: String, classes: usize, samples: usize, example: String, are_numbers: bool },
@@ -292,11 +299,11 @@ pub enum DataError {
     LabelsUnclear { file: String, samples: usize, distinct: usize, fraction: f64, row: usize },
     /// All labels are the same class.
     #[error(
-        "all {samples} labels of {file}{} are {label:?}, expected at least two classes; pass the label column with --label-column, or add \
-         samples of other classes",
-        .column.as_ref().map_or_else(String::new, |column| format!(" (column {column})"))
+        "the only label of {file}{} is {label:?}, expected at least two classes; {}add samples of other classes",
+        .column.as_ref().map_or_else(String::new, |column| format!(" (column {column})")),
+        if .column.is_some() { "pass the label column with --label-column, or " } else { "" }
     )]
-    OneClass { file: String, samples: usize, label: String, column: Option<String> },
+    OneClass { file: String, label: String, column: Option<String> },
     /// Classes as one-hot rows.
     #[error(
         "the labels of {file} are one-hot rows of {outputs} numbers, expected one class per sample; save Y.argmax(axis=1), or pass --loss mse to \
@@ -335,7 +342,7 @@ pub enum DataError {
     SplitShare { share: f64 },
     /// A split in which one part would be empty.
     #[error(
-        "a test fraction of {share:?} of {samples} samples leaves the {side} part empty; choose a fraction that leaves at least one sample in each"
+        "a test fraction of {share:?} of {samples} samples leaves the {side} part empty; choose a fraction and data that leave at least one sample in each"
     )]
     SplitEmpty { share: f64, samples: usize, side: &'static str },
 }
@@ -353,14 +360,13 @@ fn found_text(text: &str) -> String {
     if text.is_empty() { "an empty field".to_owned() } else { format!("{text:?}") }
 }
 
-/// Returns advice on a field that is not a number.
-fn advice_on_number(text: &str) -> &'static str {
+/// Returns advice on text that is not a number, which may be in a feature of a table.
+fn advice_on_number(text: &str, is_in_table: bool) -> &'static str {
     match FieldKind::of(text) {
-        FieldKind::Empty | FieldKind::Missing => {
-            "fill in the missing value, or remove the sample or the column"
-        }
+        FieldKind::Empty | FieldKind::Missing => "fill in the missing value, or remove the sample",
         FieldKind::NumberAsText => "write it as a plain number, such as 1234.5",
         FieldKind::Boolean => "write 0 for false and 1 for true",
+        FieldKind::Number | FieldKind::Word if !is_in_table => "replace words with numbers",
         FieldKind::Number | FieldKind::Word => {
             "replace words with numbers, or, for training, pass the label or weight column with --label-column or --weight-column"
         }
@@ -431,8 +437,8 @@ impl LabelFault {
             LabelFault::Empty => "expected a class or a number; fill in the label, or remove the row".to_string(),
             LabelFault::NotFinite { .. } => "expected a finite number; fix or remove the row".to_string(),
             LabelFault::NotNumber { text } => match FieldKind::of(text) {
-                FieldKind::Word => "expected a plain number such as 1234.5; fix the row, or pass --loss cross-entropy for classes".to_string(),
-                _ => format!("expected a plain number such as 1234.5; {}", advice_on_number(text)),
+                FieldKind::Word => "expected a plain number such as 1234.5; fix the row, or train with --loss cross-entropy for classes".to_string(),
+                _ => format!("expected a plain number such as 1234.5; {}", advice_on_number(text, false)),
             },
             LabelFault::NumberAsText { .. } => "expected a class or a plain number; write numbers to predict as \
                 1234.5 and pass --loss mse, or pass --loss cross-entropy if they are classes"
@@ -470,7 +476,7 @@ pub enum LibsvmFault {
     /// A word without a colon, or with nothing to the left or right of it.
     #[error("{text:?}")]
     NoPair { text: String },
-    /// An index that is not a number.
+    /// An index that is not a number, or is above the maximum number of features.
     #[error("index {text:?}")]
     BadIndex { text: String },
     /// A line that begins with a pair instead of a label.
@@ -489,7 +495,9 @@ impl LibsvmFault {
             }
             LibsvmFault::IndexZero => "indices from 1; add 1 to every index of the file",
             LibsvmFault::NoPair { .. } => "index:value; fix the pair",
-            LibsvmFault::BadIndex { .. } => "a whole number from 1; fix the pair",
+            LibsvmFault::BadIndex { .. } => {
+                "a whole number from 1 to 16777216; fix the pair, or renumber or hash the features"
+            }
             LibsvmFault::NoLabel { .. } => {
                 "the line to begin with a label; add it, or only predict from this file"
             }

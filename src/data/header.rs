@@ -159,21 +159,13 @@ impl FirstRow<'_> {
             }
         }
         if !missing.is_empty() {
-            let is_sample = self.options.header == HeaderRow::Present
-                && self.texts.iter().any(|text| FieldKind::of(text) == FieldKind::Number);
-            return Err(DataError::MissingColumns {
-                file: self.file.to_owned(),
-                missing: listed(missing.into_iter()),
-                found: listed(self.texts.iter().map(|name| format!("{name:?}"))),
-                remedy: if is_sample { ", or pass --header absent if line 1 is a sample" } else { "" },
-            });
+            return Err(self.missing(missing));
         }
-        let needed = |column: Option<usize>| match column.map(find).transpose()?.flatten() {
-            None if column.is_some() && self.options.target != TargetKind::None => {
-                let name = column.and_then(|column| known.name(column)).unwrap_or_default();
-                Err(self.no_column(Column::Name(name.to_owned()), format!("one of {}", self.some_names())))
+        let needed = |column: Option<usize>| match (column, column.map(find).transpose()?.flatten()) {
+            (Some(column), None) if self.options.target != TargetKind::None => {
+                Err(self.missing(vec![known.text(column)]))
             }
-            found => Ok(found),
+            (_, found) => Ok(found),
         };
         let weight = needed(known.weight)?;
         let label = match &self.options.label_column {
@@ -209,6 +201,18 @@ impl FirstRow<'_> {
         Ok((columns, remark.into_iter().collect()))
     }
 
+    /// Returns the error for columns of the model that the row does not name.
+    fn missing(&self, columns: Vec<String>) -> DataError {
+        let is_sample = self.options.header == HeaderRow::Present
+            && self.texts.iter().any(|text| FieldKind::of(text) == FieldKind::Number);
+        DataError::MissingColumns {
+            file: self.file.to_owned(),
+            missing: listed(columns.into_iter()),
+            found: listed(self.texts.iter().map(|name| format!("{name:?}"))),
+            remedy: if is_sample { ", or pass --header absent if line 1 is a sample" } else { "" },
+        }
+    }
+
     /// Matches columns by position with those of the training table: all columns, only the used
     /// ones, or only the features. In a row of names, columns without a name are excluded.
     fn by_position(&self, known: &Columns, has_names: bool) -> Result<Option<Columns>, DataError> {
@@ -217,15 +221,18 @@ impl FirstRow<'_> {
         let count = usable.len();
         if let Some(column) = &self.options.label_column {
             let label = self.find(column)?;
+            let weight = known.weight.filter(|_| count == known.count).map(|column| usable[column]);
             // The features are the other columns, in their order.
-            let features: Vec<usize> = usable.into_iter().filter(|&column| column != label).collect();
-            let is_whole = features.len() == known.features.len() && known.weight.is_none();
+            let is_feature = |&column: &usize| column != label && Some(column) != weight;
+            let features: Vec<usize> = usable.into_iter().filter(is_feature).collect();
+            let is_whole =
+                features.len() == known.features.len() && weight.is_some() == known.weight.is_some();
             return Ok(is_whole.then_some(Columns {
                 names: None,
                 count: all,
                 features,
                 label: Some(label),
-                weight: None,
+                weight,
             }));
         }
         let mut used: Vec<usize> = known.used().collect();

@@ -117,7 +117,7 @@ impl RowReader<'_> {
             Some((index, value)) if !index.is_empty() && !value.is_empty() => (index, value),
             _ => return Err(self.fault(LibsvmFault::NoPair { text: text() })),
         };
-        let Ok(found) = index.parse::<u64>() else {
+        let Some(found) = index.parse().ok().filter(|found: &u64| *found <= MAX_FEATURES) else {
             return Err(self.fault(LibsvmFault::BadIndex { text: excerpt(index) }));
         };
         if found == 0 {
@@ -129,12 +129,8 @@ impl RowReader<'_> {
         if found < previous {
             return Err(self.fault(LibsvmFault::NotAscending { previous, found }));
         }
-        if found > MAX_FEATURES {
-            let (file, place) = (self.file.clone(), Location::Line(self.line));
-            return Err(DataError::TooManyFeatures { file, place, found });
-        }
         let text = value;
-        let value = self.read_value(index, text)?;
+        let value = self.read_value(found, text)?;
         if value.abs() >= 16_777_216.0 && self.rounded.is_none() && text.parse().is_ok_and(is_rounded) {
             self.rounded = Some((index.to_string(), excerpt(text)));
         }
@@ -146,9 +142,9 @@ impl RowReader<'_> {
         Ok(found)
     }
 
-    fn read_value(&self, index: &str, text: &str) -> Result<f32, DataError> {
+    fn read_value(&self, index: u64, text: &str) -> Result<f32, DataError> {
         let file = || self.file.clone();
-        let place = || Location::Field { line: self.line, column: excerpt(index) };
+        let place = || Location::Index { line: self.line, index };
         match text.parse::<f32>() {
             Ok(value) if value.is_finite() => Ok(value),
             Ok(_) if text.bytes().any(|byte| byte.is_ascii_digit()) => {

@@ -110,7 +110,7 @@ impl RunDir {
         &self.path
     }
 
-    /// Returns the path of the run's model, which exists once the run is complete.
+    /// Returns the path of the run's model, which is written when the run ends.
     pub fn model_path(&self) -> PathBuf {
         self.path.join("model.safetensors")
     }

@@ -186,7 +186,7 @@ pub enum DataMismatch {
     NeedsValues { loss: &'static str },
     /// The loss is for probabilities, but the targets are not probabilities.
     #[error(
-        "the loss bce needs targets from 0 to 1, but those of the data range from {least:?} to {most:?}; use mse, or rescale them"
+        "the loss bce needs targets from 0 to 1, but those of the data range from {least:?} to {most:?}; rescale them, or train with mse"
     )]
     NotProbabilities { least: f32, most: f32 },
     /// There are no targets.

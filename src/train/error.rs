@@ -58,7 +58,7 @@ pub enum TrainError {
     },
     /// The weights of all samples to score are 0.
     #[error(
-        "the weights of all {samples} samples to score are 0, so they have no mean loss; give at least one a positive weight, or omit the weights"
+        "the weights of all {samples} samples to score are 0, so they have no mean loss; give at least one a positive weight"
     )]
     ZeroScoreWeight {
         /// The number of samples of the data.
@@ -85,7 +85,7 @@ pub enum TrainError {
     ZeroNoiseInterval,
     /// A batch does not have several samples to compare.
     #[error(
-        "the gradient noise scale compares the samples of a batch, but the batch size is 1; increase it, or omit the noise scale"
+        "the gradient noise scale compares the samples of a batch, but each batch has 1 sample; use at least 2 per batch, or omit the noise scale"
     )]
     NoiseOfOneSample,
     /// A batch does not have several shards to compare.
@@ -352,12 +352,12 @@ fn of_processes(source: &CollectiveError) -> String {
     match source {
         CollectiveError::Left { rank } => {
             format!(
-                "process {rank} has ended, but other processes still need it; see its output, and resume from the last checkpoint"
+                "process {rank} has ended, but other processes still need it; see its output, and resume from the last checkpoint, if there is one"
             )
         }
         CollectiveError::TimedOut { waited, missing } => format!(
             "waited {waited:?} for processes {missing:?}, which did not respond; find out what delays them or set a longer timeout, and resume \
-             from the last checkpoint"
+             from the last checkpoint, if there is one"
         ),
         other => format!("the processes cannot continue together: {other}"),
     }

@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 /// use phalanx::train::NoiseScale;
 ///
 /// let mut scale = NoiseScale::default();
-/// // Gradients of two samples each, in one dimension: G = 1 and Σ = 4.
+/// // Each step has the gradients of two samples, in one dimension: G = 1 and Σ = 3.8.
 /// for noise in [-3.0, -1.0, 1.0, 3.0, -1.0, 1.0, -2.0, 2.0, -2.0, 2.0].repeat(20).windows(2) {
 ///     let [a, b] = [1.0 + noise[0], 1.0 + noise[1]];
 ///     let mut parts = BatchParts::default();

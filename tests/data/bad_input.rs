@@ -186,7 +186,7 @@ fn samples_that_do_not_match_the_model_are_rejected() {
         case(
             "a.csv",
             "1,2,0\n",
-            &["3 columns in a.csv, expected the 4 features, or all 5 columns of the training data"],
+            &["3 columns in a.csv, expected all 5 columns of the training data, or, to predict, only the 4 features"],
         )
         .with(predict),
         case("a.csv", "1,2,0,4,5,6\n", &["6 columns in a.csv", "4 features"]).with(predict),
@@ -215,11 +215,11 @@ fn bad_sparse_files_are_rejected_with_the_line() {
         case(
             "a.svm",
             "1 1:1\n1 4294967295:5\n",
-            &["line 2 of a.svm: feature 4294967295, expected at most 16777216"],
+            &["index \"4294967295\" in line 2 of a.svm, expected a whole number from 1 to 16777216"],
         ),
-        case("a.svm", "1 1:x\n", &["\"x\" in line 1, column 1 of a.svm, expected a number"]),
-        case("a.svm", "1 7:nan\n", &["NaN in line 1, column 7 of a.svm"]),
-        case("a.svm", "1 7:1e40\n", &["1e40 in line 1, column 7 of a.svm is beyond"]),
+        case("a.svm", "1 1:x\n", &["\"x\" in line 1, index 1 of a.svm, expected a number"]),
+        case("a.svm", "1 7:nan\n", &["NaN in line 1, index 7 of a.svm"]),
+        case("a.svm", "1 7:1e40\n", &["1e40 in line 1, index 7 of a.svm is beyond"]),
         case("a.svm", "1:1 2:1\n", &["\"1:1\" instead of a label in line 1 of a.svm"]),
         case("a.svm", "1,2 1:1\n", &["the labels \"1,2\" in line 1 of a.svm, expected one label"])
             .with(|options| options.target = TargetKind::Values),

@@ -139,7 +139,7 @@ fn bad_model_files_are_rejected() {
     *changed.last_mut().unwrap() ^= 1;
     let infinite = [&good[..good.len() - 4], &f32::INFINITY.to_le_bytes()].concat();
     let cases: Vec<Case> = vec![
-        ("an empty file", vec![], &[INCOMPLETE, "pass another model.safetensors"]),
+        ("an empty file", vec![], &[INCOMPLETE, "give another file or run directory"]),
         ("half a header length", vec![1, 0, 0], &[INCOMPLETE]),
         ("a header longer than any", long, &[INCOMPLETE, "header too large"]),
         ("a header longer than the file", beyond, &[INCOMPLETE, "invalid header length"]),
@@ -217,7 +217,7 @@ fn bad_model_files_are_rejected() {
         (
             "a wider model than the tensors",
             describe(|description| description["shape"]["inputs"] = json!(3)),
-            &["'layers.0.weight'", "has shape [1, 2], but the model needs [1, 3]"],
+            &["'layers.0.weight'", "has shape [1, 2], but the model needs [1, 3]; for --init"],
         ),
         (
             "a deeper model than the tensors",

@@ -129,7 +129,7 @@ fn corpus() -> Vec<Case> {
             "label,p0,p1\n0,1,0\n1,2,1\n0,2,0\n",
             Classes(3, 2, &["0", "1"], &["the label is \"p1\", the last column, and \"label\" is a feature"]),
         ),
-        case("label,p0,p1\n0,1,0\n1,2,0\n", Rejected(&["all 2 labels", "column \"p1\"", "--label-column"])),
+        case("label,p0,p1\n0,1,0\n1,2,0\n", Rejected(&["the only label", "column \"p1\"", "--label-column"])),
         case("label,p0,p1\n0,1,0\n1,2,0\n", Classes(2, 2, &["0", "1"], &[])).label("label"),
         case(
             "id,w,kind\n0,5,a\n1,3,b\n2,9,a\n3,4,b\n4,4,b\n",
@@ -178,7 +178,7 @@ fn corpus() -> Vec<Case> {
         ),
         case("4,0\n2,1\n3,1.5\n", Values(&[0.0, 1.0, 1.5])),
         case("4,0\n2,1\n3,1\n", Values(&[0.0, 1.0, 1.0])).target(TargetKind::Values),
-        case("4,a\n2,a\n", Rejected(&["all 2 labels", "at least two classes"])),
+        case("4,a\n2,a\n", Rejected(&["the only label", "at least two classes"])),
         case(
             "a,b,\n1,2,x\n2,3,z\n",
             Rejected(&["the last column", "(column 2) has no name", "\"x\" in line 2", "--label-column"]),
@@ -337,7 +337,7 @@ fn later_tables_are_matched_by_column_name_or_by_position_with_a_remark() {
     assert!(error("a,b,a\n1,10,1\n").contains("both named \"a\""));
     let scored = |text| later(text, TargetKind::Classes, HeaderRow::Auto);
     assert_eq!(scored("kind,b,a\nx,10,1\ny,20,2\n"), Ok((right.clone(), String::new())));
-    assert!(scored("a,b\n1,10\n").unwrap_err().contains("no column \"kind\", expected one of a, b"));
+    assert!(scored("a,b\n1,10\n").unwrap_err().contains("lacks \"kind\", which the model needs"));
     assert!(scored("a,b,kind\n1,10,z\n").unwrap_err().contains("label z in row 1"));
     let present = later("1,10,x\n2,20,y\n", TargetKind::Classes, HeaderRow::Present).unwrap_err();
     assert!(present.contains("lacks \"a\", \"b\", which the model needs"), "no sample is lost: {present}");

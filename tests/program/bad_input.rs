@@ -258,7 +258,8 @@ fn data_that_does_not_match_the_model_is_rejected() {
 fn missing_data_of_a_model_is_reported() {
     let dir = furnished();
     fs::remove_file(dir.path("good.csv")).unwrap();
-    let cases: &[Case] = &[("eval model", 1, &["the run's own data good.csv", "no file", "pass other data"])];
+    let cases: &[Case] =
+        &[("eval model", 1, &["the run's own data good.csv", "no file", "accept other data"])];
     check(&dir, cases);
 }
 

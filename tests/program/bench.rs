@@ -130,7 +130,10 @@ fn the_json_and_csv_files_contain_the_numbers_of_the_table() {
 #[test]
 fn scaling_takes_its_flags_from_the_config_of_a_run() {
     let folder = folder();
-    printed(&folder, "train digits --hidden 8 --max-steps 3 --threads 2 -o run --quiet");
+    printed(
+        &folder,
+        "train digits --hidden 8 --max-steps 3 --threads 2 --metric test-accuracy -o run --quiet",
+    );
     let report = json(&printed(&folder, "bench scaling --config run/config.toml -t 1,3 --takes 1 --json -"));
     assert_eq!(
         (&report["options"]["hidden"], number(&report["points"][1]["steps"])),

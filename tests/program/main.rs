@@ -1,6 +1,7 @@
 //! Tests of the program through its command line, with one file per command or topic.
 //! [`test_dir::TestDir`] is the directory in which a test runs it.
 
+mod advice;
 mod bad_input;
 mod bench;
 mod completions;

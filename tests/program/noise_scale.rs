@@ -36,7 +36,7 @@ fn the_noise_scale_is_in_the_log_the_results_and_the_summary_and_changes_no_para
 fn a_noise_scale_that_cannot_be_measured_is_refused_with_a_remedy() {
     let dir = TestDir::new();
     let one = dir.run("train -b 1 --max-steps 2 --noise-scale -o run");
-    assert!(one.code == Some(1) && one.err.contains("but the batch size is 1; increase it"), "{one:?}");
+    assert!(one.code == Some(1) && one.err.contains("use at least 2 per batch"), "{one:?}");
     let word = dir.run("train --noise-scale=often -o run");
     assert!(word.code == Some(2) && word.err.contains("or auto"), "{word:?}");
     assert!(!dir.path("run").exists());

@@ -165,7 +165,7 @@ fn a_killed_or_diverged_run_has_a_page_with_the_next_command() {
     );
     std::fs::remove_dir_all(dir.path("run/checkpoints")).unwrap();
     dir.good("report run");
-    assert!(dir.read("run/report.html").contains("Not shown: the run has not saved a checkpoint yet"));
+    assert!(dir.read("run/report.html").contains("Not shown: the run has no checkpoint"));
     let ran = dir.run("train --quiet --lr 1e30 --log-every 1 -o wild");
     assert_eq!(ran.code, Some(3), "{ran:?}");
     let out = dir.good("report wild");
@@ -210,7 +210,7 @@ fn a_path_that_is_not_a_run_is_refused_with_its_name_and_the_reason() {
     refused("report nowhere", &["run directory nowhere does not exist"]);
     dir.write("folder/text.txt", "");
     refused("report folder", &["folder is not a run directory", "config.toml"]);
-    refused("report folder/text.txt", &["it is a file"]);
+    refused("report folder/text.txt", &["give a directory that phalanx train created"]);
     dir.good("train --quiet --epochs 1 -o run");
     dir.write("folder/mine.html", "<html>");
     refused("report run -o folder/mine.html", &["folder/mine.html exists", "-o"]);

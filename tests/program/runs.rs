@@ -470,14 +470,14 @@ fn a_run_that_learned_nothing_prints_a_warning_and_one_that_learned_does_not() {
         &[
             "warning: the training loss of the saved model is ",
             WARNING,
-            "the class frequencies, 2.3025; lower --lr (now 100.0)",
+            "the class frequencies, 2.3025; try another --lr (now 100.0)",
             "--standardize",
         ],
     );
     with("--lr 100 --log-format json", &["\"level\":\"warning\"", WARNING]);
     with(
         "line.csv --loss mse --hidden none --lr 1e-9 --epochs 1",
-        &[WARNING, "the mean of the targets, 94.3724; lower --lr (now 1e-9)"],
+        &[WARNING, "the mean of the targets, 94.3724; try another --lr (now 1e-9)"],
     );
     // Runs that learn print no warning, whether after one epoch, in the middle of a warm-up, or
     // after an epoch with a high mean loss.

@@ -302,13 +302,13 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), ConventionError> {
-        for (what, count) in [("batch-size", self.batch_size), ("shards", self.shards)] {
+        for (what, count) in [("batch size", self.batch_size), ("shard count", self.shards)] {
             if count == 0 {
                 return Err(ConventionError::Zero { what });
             }
         }
         match self.data_size {
-            Some(0) => Err(ConventionError::Zero { what: "data-size" }),
+            Some(0) => Err(ConventionError::Zero { what: "data size" }),
             Some(data_size) if data_size < self.batch_size => {
                 Err(ConventionError::SmallData { batch_size: self.batch_size, data_size })
             }
@@ -466,7 +466,8 @@ pub enum ConventionError {
     },
     /// A different batch size without a rule, which has no exact translation.
     #[error(
-        "a different batch size has no exact translation; choose an approximation: --rule linear, sqrt or adam"
+        "a different batch size has no exact translation; choose an approximation: --rule linear or sqrt, or, for adam, adamw and \
+         rmsprop, --rule adam"
     )]
     NeedsRule,
     /// A rule for another batch size, but an unchanged batch size.
@@ -490,15 +491,15 @@ pub enum ConventionError {
     #[error("a C of 0 removes the losses from the objective; set --l2, which is C here, above 0")]
     ZeroC,
     /// A count of 0.
-    #[error("{what} is 0, but must be at least 1")]
+    #[error("a {what} of 0 is not possible; it must be at least 1")]
     Zero {
         /// The name of the count.
         what: &'static str,
     },
     /// Fewer samples in the data than in a batch.
     #[error(
-        "a batch of {batch_size} samples is larger than the data of {data_size} samples; reduce --batch-size or correct \
-         --data-size"
+        "a batch of {batch_size} samples is larger than the data of {data_size} samples; reduce the batch size, or correct \
+         the data size"
     )]
     SmallData {
         /// The number of samples in a batch.

@@ -194,7 +194,7 @@ fn argument(flag: &Arg, value: &Value) -> Result<OsString, String> {
         () if flag.get_value_delimiter().is_some() => (&["array"], "a list of names"),
         () if is::<bool>(flag) => (&["boolean"], "true or false"),
         () if is::<f64>(flag) => (&["float", "integer"], "a number"),
-        () if is::<usize>(flag) || is::<u64>(flag) => (&["integer"], "a whole number of 0 or more"),
+        () if is::<usize>(flag) || is::<u64>(flag) => (&["integer"], "a whole number such as 8"),
         () if is::<Auto<usize>>(flag) || is::<Auto<u64>>(flag) => {
             (&["integer", "string"], "a whole number or text such as \"auto\"")
         }

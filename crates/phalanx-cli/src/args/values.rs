@@ -108,7 +108,7 @@ pub fn whole<T: TryFrom<i64>>(text: &str) -> Result<T, String> {
     let number = text.parse::<i64>().ok().and_then(|number| T::try_from(number).ok());
     number.ok_or_else(|| match text.parse::<i128>() {
         Ok(number) if number > 0 => format!("expected a whole number of at most {}", i64::MAX),
-        _ => "expected a whole number of 0 or more".to_owned(),
+        _ => "expected a whole number such as 8".to_owned(),
     })
 }
 

@@ -128,7 +128,7 @@ impl fmt::Display for Warning {
             ),
             Self::Spread { threads, relative } => write!(
                 f,
-                "the takes of {} differ by {:.0} % of their median; measure longer (--takes, --epochs) or on an idle \
+                "the takes of {} differ by {:.0} % of their median; measure longer (--takes, --epochs or --max-steps) or on an idle \
                  machine",
                 counted(*threads as u64, "thread"),
                 100.0 * relative

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::anyhow;
 use clap::Args;
-use phalanx::checkpoint::ModelFile;
+use phalanx::checkpoint::{CheckpointError, ModelFile};
 use phalanx::data::{Column, Dataset, HeaderRow, InputFormat, Source, Targets};
 use phalanx::internals::{FileSummary, summarize};
 use phalanx::model::Loss;
@@ -58,9 +58,9 @@ pub fn run(flags: &InspectFlags) -> Result<ExitCode, Failure> {
         results(|out| write!(out, "{table}"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let summary = summarize(path).map_err(|error| match path.is_file() {
-        true => Failure::from(error),
-        false => anyhow!("{error}, or data as for phalanx train").into(),
+    let summary = summarize(path).map_err(|error| match error {
+        CheckpointError::Read { .. } => anyhow!("{error}, or data as for phalanx train").into(),
+        error => Failure::from(error),
     })?;
     results(|out| {
         write!(out, "{}", about_file(&summary))?;

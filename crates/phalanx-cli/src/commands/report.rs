@@ -140,7 +140,7 @@ fn model(run: &RunRecord) -> Result<(ModelFile, Option<u64>), Failure> {
     }
     let newest = CheckpointDir::of_run(&run.path)
         .newest(|error| info(format!("warning: {error}; falling back to the previous checkpoint")))?;
-    let (_, checkpoint) = newest.ok_or_else(|| anyhow!("the run has not saved a checkpoint yet"))?;
+    let (_, checkpoint) = newest.ok_or_else(|| anyhow!("the run has no checkpoint"))?;
     Ok((checkpoint.model(), Some(checkpoint.snapshot.position().step)))
 }
 

@@ -206,7 +206,9 @@ pub fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
     let test = data.test.as_ref().ok_or_else(|| {
         anyhow!("a sweep needs test samples, but {} has none; set some aside with --test-split 0.2, or give --test", data_name(train))
     })?;
-    warn_of_scales(train, &data.train)?;
+    if resume.is_none() {
+        warn_of_scales(train, &data.train)?;
+    }
     let base = settings::options(train)?;
     let model = settings::model(train, &data, &base)?;
     let sweep = Sweep::new(&model, &data.train, test, base, options(&request, jobs))?;

@@ -66,7 +66,7 @@ pub enum RecordError {
         source: io::Error,
     },
     /// A line is damaged.
-    #[error("{}, {fault}; restore the file, or remove the line", path.display())]
+    #[error("{}, {fault}; correct the line, or restore the file", path.display())]
     Line {
         /// The file.
         path: PathBuf,
@@ -180,7 +180,9 @@ impl RunRecord {
             (
                 // Data that came from a stream cannot be read again.
                 match self.options.get("data").map(String::as_str) {
-                    Some("-" | "/dev/stdin") => format!("phalanx predict {run} DATA"),
+                    Some(data) if data == "-" || data.starts_with("/dev/") => {
+                        format!("phalanx predict {run} DATA")
+                    }
                     _ => format!("phalanx predict {run}"),
                 },
                 "predict the class or value of each test sample, or of other data given after the run",
@@ -196,9 +198,7 @@ impl RunRecord {
 
 /// Returns the kind of a path that is not a run, and a remedy.
 fn advice(path: &Path) -> &'static str {
-    if path.is_file() {
-        ", as it is a file; give its directory"
-    } else if path.join("sweep.json").is_file() {
+    if path.join("sweep.json").is_file() {
         "; it is the directory of a sweep, whose page is report.html in it"
     } else {
         "; give a directory that phalanx train created, such as runs/1"
@@ -265,7 +265,8 @@ mod tests {
         assert!(read().unwrap_err().to_string().contains("metrics.jsonl, line 1: missing field `event`"));
         write("metrics.jsonl", "");
         write("results.json", "{\n\"params\": \n}");
-        assert!(read().unwrap_err().to_string().contains("results.json, line 3"));
+        let error = read().unwrap_err().to_string();
+        assert!(error.contains("results.json, line 3") && error.ends_with("restore the file"), "{error}");
     }
 
     #[test]

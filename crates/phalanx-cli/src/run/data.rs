@@ -52,7 +52,7 @@ pub fn training_data(flags: &TrainFlags, resumed: Option<&RunFacts>) -> Result<T
     {
         let value = values[0];
         warn(format!(
-            "all targets are {value:?}: there is nothing to learn; give the label column with --label-column"
+            "all targets are {value:?}: there is nothing to learn; use other labels (for a table, see --label-column)"
         ));
     }
     let standardize_targets =
@@ -209,7 +209,7 @@ fn warn_of_lost_classes(train: &Dataset) {
     if let Some((name, _)) = lost.first() {
         let more = if lost.len() > 1 { format!(" and {} more", lost.len() - 1) } else { String::new() };
         warn(format!(
-            "class {name:?}{more} has no training samples, because --test-split set all of them aside; give another fraction or --seed"
+            "class {name:?}{more} has no training samples, because --test-split set all of them aside; train with another fraction or --seed"
         ));
     }
 }
@@ -287,7 +287,7 @@ fn tested_on(model: &ModelFile, flags: &TrainFlags) -> Result<(String, Dataset),
     let options =
         LoadOptions { classes: model.classes.clone(), ..options_by_name(flags, model.data.columns.clone()) };
     let (train, test) = parts(flags, &options).map_err(|error| {
-        anyhow!("the run's own data {data} cannot be used: {error}; alternatively, pass other data after the model")
+        anyhow!("the run's own data {data} cannot be used: {error}; phalanx eval and predict accept other data after the model")
     })?;
     let (name, samples, recorded) = match (test, &flags.test, flags.test_split) {
         (Some(samples), Some(test), _) => (test.clone(), samples, &model.test),
@@ -315,9 +315,7 @@ fn changed(name: &str, recorded: &Fingerprint, samples: &Dataset) -> String {
     } else {
         format!("it has {now} samples instead of {then}")
     };
-    warn(format!(
-        "{name}: the data has changed since the run ({difference}); the score is for the current data"
-    ));
+    warn(format!("{name}: the data has changed since the run ({difference}); the current data is used"));
     format!("{name}, changed since the run")
 }
 

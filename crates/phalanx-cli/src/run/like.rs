@@ -112,7 +112,7 @@ fn refuse(flags: &TrainFlags, framework: Framework) -> Result<(), Failure> {
             "it clips after adding L2, but Phalanx clips before; drop --clip-grad-norm or --l2".to_owned()
         }
         _ if framework.penalises_in_objective() && penalised && decayed => {
-            "its L2 excludes biases and its weight decay does not; drop --l2 or --weight-decay".to_owned()
+            "its L2 excludes biases and its weight decay does not; drop --l2, or, except with adamw, --weight-decay".to_owned()
         }
         TrainFlags { optimizer: Some(OptimizerKind::Rmsprop), momentum: Some(momentum), .. }
             if framework == Framework::Keras && changes && *momentum > 0.0 =>

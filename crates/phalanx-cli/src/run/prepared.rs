@@ -78,7 +78,7 @@ impl PreparedRun {
         };
         Ok(match (self.resumed.as_ref().and_then(ResumedRun::snapshot), &self.flags.init) {
             (Some(snapshot), _) => trainer.resume(snapshot.clone()),
-            (None, Some(path)) => trainer.initial_params(initial_params(path, &self.model)?),
+            (None, Some(path)) => trainer.initial_params(read_tensors(path, &self.model.tensors())?),
             (None, None) => trainer,
         })
     }
@@ -169,12 +169,6 @@ impl PreparedRun {
 /// Returns whether the only problem of a resumed run is that it has no steps left.
 fn is_over(error: &TrainError) -> bool {
     matches!(error, TrainError::NothingLeft { .. } | TrainError::StoppedEarly { .. })
-}
-
-/// Reads the params of `--init`, a file or a run directory.
-pub fn initial_params(path: &Path, model: &Mlp) -> Result<Vec<f32>, Failure> {
-    let path = if path.is_dir() { path.join("model.safetensors") } else { path.to_owned() };
-    Ok(read_tensors(&path, &model.tensors())?)
 }
 
 fn facts(flags: &TrainFlags, model: &Mlp, data: &TrainingData) -> RunFacts {

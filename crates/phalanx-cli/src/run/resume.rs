@@ -52,8 +52,9 @@ const FREE: &str = "data test input-format threads timeout output-dir log-every 
 /// `--allow-changed` names them.
 const FIXED: [&str; 4] = ["hidden", "init", "test-split", "batch-size"];
 
-/// The condition for another optimizer.
-const SAME_STATE: &str = " (the optimizer only to one with the same state, such as from adam to adamw)";
+/// The condition for another optimizer or momentum.
+const SAME_STATE: &str =
+    " (the optimizer and momentum only if the state stays the same, as from adam to adamw)";
 
 /// The text that must be the same in all processes.
 impl fmt::Display for Beginning {
@@ -232,7 +233,11 @@ impl ResumedRun {
                 self.run.display(),
                 list.join("; "),
                 names.join(","),
-                if names.contains(&"optimizer") { SAME_STATE } else { "" }
+                if names.iter().any(|name| ["optimizer", "momentum"].contains(name)) {
+                    SAME_STATE
+                } else {
+                    ""
+                }
             ));
         }
         named.iter().for_each(|change| info(format!("changed: {change}")));

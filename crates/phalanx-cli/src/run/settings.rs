@@ -40,9 +40,10 @@ pub fn as_recorded(flags: &mut TrainFlags) {
 
 /// Returns the number of checkpoints to keep.
 pub fn keep(flags: &TrainFlags) -> Result<NonZero<usize>, Failure> {
-    flags.keep.and_then(NonZero::new).ok_or_else(|| {
-        usage!("--keep is 0, but at least 1 checkpoint must be kept; give --keep 1, or --save-every never")
-    })
+    flags
+        .keep
+        .and_then(NonZero::new)
+        .ok_or_else(|| usage!("--keep is 0, but at least 1 checkpoint must be kept; give --keep 1"))
 }
 
 /// Returns the options of the trainer.
@@ -189,7 +190,7 @@ fn check_memory(params: usize, options: &Options) -> Result<(), Failure> {
     let needed = (params as u64).saturating_mul(4 * vectors as u64);
     match available_bytes() {
         Some(available) if needed > available => Err(anyhow!(
-            "a model of {} params needs at least {} of memory to train, but {} are free; give a smaller --hidden or fewer --threads",
+            "a model of {} params needs at least {} of memory to train, but {} are free; free some, or give a smaller --hidden or fewer --threads",
             grouped(params as u64),
             gigabytes(needed),
             gigabytes(available)

@@ -155,7 +155,7 @@ fn threads(plan: &Plan, processes: usize) -> String {
     let cpus = Cpus::available();
     if threads > shards {
         return format!(
-            "{threads}, of which {} have no shard to compute (more --shards would use them, with a different result)",
+            "{threads}, of which {} have no shard to compute (see --shards; a batch has at most one per sample)",
             threads - shards
         );
     }
@@ -380,7 +380,7 @@ pub fn learned_nothing(flags: &TrainFlags, found: f64, constant: f64, loss: Loss
         ", bring the features to one scale with --standardize"
     };
     format!(
-        "the training loss of the saved model is {}, no lower than that of always predicting {ignorant}, {}; lower --lr{rate}{scale}, or \
+        "the training loss of the saved model is {}, no lower than that of always predicting {ignorant}, {}; try another --lr{rate}{scale}, or \
          train for longer if the loss was still falling",
         measured(found),
         measured(constant)

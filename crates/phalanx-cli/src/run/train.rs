@@ -188,7 +188,7 @@ fn advice(run: &PreparedRun, divergence: &Divergence, on: OnDivergence) -> Resul
         (OnDivergence::Skip, _) if !is_of_update => {
             format!("every step of the epoch was skipped; {lower}, {clip}, or check the data")
         }
-        (_, 1) => format!("this was the first step: check the data and --init, or {lower}"),
+        (_, 1) => format!("this was the first step: check the data, and --init if it is given, or {lower}"),
         _ if is_of_update => format!("{lower}, or {clip}"),
         _ => format!("{lower}, {clip}, or skip such steps with --on-divergence skip"),
     })

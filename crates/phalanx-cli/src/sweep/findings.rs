@@ -279,8 +279,7 @@ fn answer(findings: &Findings, reduction: Reduction) -> Vec<String> {
     let best: Vec<&BestRate> = findings.best_of(reduction).filter(|best| !best.at_end).collect();
     let Some(goal) = findings.goal else {
         return vec![
-            "There is no test loss that every batch size reaches; raise --epochs, or set a --goal."
-                .to_owned(),
+            "There is no test loss that every batch size reaches; train longer, or set a --goal.".to_owned(),
         ];
     };
     if findings.best_of(reduction).next().is_none() {

@@ -220,7 +220,7 @@ pub enum SweepError {
     },
     /// A batch is too large for the data.
     #[error(
-        "a batch of {batch_size} samples leaves fewer than {MIN_STEPS} steps per epoch of {samples} samples; lower the batch sizes"
+        "a batch of {batch_size} samples leaves fewer than {MIN_STEPS} steps per epoch of {samples} samples; lower the batch sizes, or use more data"
     )]
     LargeBatch {
         /// Samples of the batch.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::error::Error;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use phalanx::checkpoint::read_tensors;
 use phalanx::data::Dataset;
 use phalanx::internals::write_whole;
 use phalanx::model::{Mlp, Model};
@@ -20,7 +21,6 @@ use crate::bench::{
 };
 use crate::numbers::counted;
 use crate::run::data::{data_name, training_data};
-use crate::run::prepared::initial_params;
 use crate::run::{like, settings, tables};
 use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output;
@@ -161,7 +161,7 @@ fn measure(flags: ScalingFlags, group: &mut ProcessGroup) -> Result<ExitCode, Fa
     let mut bench =
         ScalingBench::new(&model, &data, options, scaling).flops_per_sample(model.flops_per_sample());
     if let Some(path) = &train.init {
-        bench = bench.initial_params(initial_params(path, &model)?);
+        bench = bench.initial_params(read_tensors(path, &model.tensors())?);
     }
     let is_first = group.is_first();
     if let Some(wire) = group.wire() {
@@ -194,12 +194,13 @@ fn measure(flags: ScalingFlags, group: &mut ProcessGroup) -> Result<ExitCode, Fa
 /// The default number of epochs, which is enough to measure the time.
 const EPOCHS: u64 = 1;
 
-/// Returns the flags with all defaults, and with the epochs of a measurement.
+/// Returns the flags with all defaults, with the epochs of a measurement, and without the metric
+/// that a file may have, for which there are no test samples.
 fn complete(mut flags: TrainFlags) -> TrainFlags {
     if flags.max_steps.is_none() {
         flags.epochs.get_or_insert(EPOCHS);
     }
-    TrainFlags { threads: None, ..settings::complete(&flags) }
+    TrainFlags { threads: None, metric: None, ..settings::complete(&flags) }
 }
 
 fn progress(take: &MeasuredRun, takes: usize) -> String {
