@@ -121,6 +121,8 @@ fn options_that_are_invalid_for_any_data_are_rejected() {
         ("train --momentum 1", 2, &["momentum is 1", "below 1"]),
         ("train --momentum 0.9 --optimizer adam", 2, &["momentum is not used by adam", "sgd"]),
         ("train --nesterov", 2, &["nesterov has no effect without momentum"]),
+        ("sweep --noise-scale", 2, &["--noise-scale has no effect on a sweep"]),
+        ("sweep --timeout 5", 2, &["--timeout has no effect on a sweep"]),
         ("train --momentum-form caffe", 2, &["momentum-form has no effect without momentum"]),
         ("train --beta1 1.5 --optimizer adam", 2, &["beta1 is 1.5"]),
         ("train --eps 1e-8", 2, &["eps is not used by sgd"]),

@@ -173,7 +173,11 @@ fn quiet_prints_nothing() {
 fn a_diverging_run_is_an_error() {
     let output = phalanx(folder().path(), "bench scaling --hidden 8 --lr 1e30 --threads 1 --takes 1 --quiet");
     assert_eq!((output.status.code(), stdout(&output)), (Some(3), ""));
-    assert!(stderr(&output).contains("error: training on 1 thread diverged in step"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("error: training on 1 thread diverged in step 2"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub enum BenchError {
     Diverged {
         /// The thread count.
         threads: usize,
-        /// The last step.
+        /// The step that diverged.
         step: u64,
     },
     /// Integers have no mean.

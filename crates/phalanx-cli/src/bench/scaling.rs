@@ -8,7 +8,7 @@ use phalanx::collective::internals::gather_parts;
 use phalanx::collective::{CollectiveError, Incoming, Outgoing, ProcessCommunicator, Wire};
 use phalanx::data::Dataset;
 use phalanx::model::Model;
-use phalanx::train::{Event, Options, Outcome, PhaseTimes, Plan, StopReason, Trainer};
+use phalanx::train::{Event, Options, Outcome, PhaseTimes, Plan, Trainer};
 use serde::Serialize;
 
 use super::error::check_takes;
@@ -98,7 +98,8 @@ impl<'a, M: Model> ScalingBench<'a, M> {
     /// # Errors
     ///
     /// If a thread count, the takes or the batch size are invalid, the options do not match data
-    /// and model, a run diverges or threads cannot be started.
+    /// and model, a run fails or diverges, threads cannot be started, or processes cannot continue
+    /// together.
     ///
     /// # Cost
     ///
@@ -240,7 +241,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
             trainer = trainer.across(SubgroupWire { wire: &mut **wire, processes });
         }
         let (mut samples, mut elapsed) = (0, Duration::ZERO);
-        let Outcome { params, phases, reason, steps, .. } = trainer
+        let Outcome { params, phases, divergence, .. } = trainer
             .on_event(|event| {
                 if let Event::Epoch(epoch) = event {
                     samples += epoch.samples;
@@ -250,7 +251,7 @@ impl<'a, M: Model> ScalingBench<'a, M> {
             .run()?;
         let params_sha256 = params_sha256(&params);
         let take = MeasuredRun { index, processes, threads, samples, elapsed, phases, params_sha256 };
-        Ok(Some((take, (reason == StopReason::Diverged).then_some(steps))))
+        Ok(Some((take, divergence.map(|divergence| divergence.step()))))
     }
 }
 

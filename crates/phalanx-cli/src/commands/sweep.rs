@@ -95,13 +95,15 @@ impl SweepLists {
 }
 
 /// Flags of `train` that have no effect on a sweep, and the reason.
-const UNUSED: [(&str, &str); 10] = [
+const UNUSED: [(&str, &str); 12] = [
     ("threads", "each run uses one thread, and --jobs is the number of concurrent runs"),
     ("init", "each seed has its own initial params"),
     ("log_every tensorboard", "runs of a sweep have no log"),
     ("save_every keep", "runs of a sweep have no checkpoints"),
     ("early_stop min_gain", "its runs are compared at their ends"),
     ("metric", "the goal is a loss"),
+    ("noise_scale", "it measures the noise scale of its best runs"),
+    ("timeout", "each run is one process"),
     ("restore_best", "runs of a sweep save no model"),
     ("allow_changed", "a sweep is resumed with the same options"),
     ("log_format", "it has no log; its results are files"),
@@ -124,7 +126,7 @@ fn adapted(command: Command) -> Command {
         .mut_arg("batch_size", list(
             "batch-sizes",
             "N,N...",
-            "Batch sizes [default: powers of two from 4 to an eighth of the samples, at most 9]",
+            "Batch sizes [default: powers of two from 4 to an eighth of the samples, at most 9; 1 if there are fewer than 32 samples]",
         ))
         .mut_arg("lr", list("lrs", "RATE,RATE...", "Learning rates, in the convention of each reduction [default: 19 values around the optimizer's default, a factor 1.4 apart]"))
         .mut_arg("reduction", list("reductions", "NAME,NAME...", "Reductions, such as mean,sum [default: mean]"))
@@ -138,7 +140,7 @@ fn adapted(command: Command) -> Command {
             arg.help("Folder to create; must not exist [default: sweeps/1, sweeps/2 ...]").long_help(None)
         })
         .mut_args(|arg| shortened(arg, COMMON));
-    let unused = UNUSED.iter().flat_map(|(ids, _)| ids.split(' ')).chain(["drop_last", "noise_scale"]);
+    let unused = UNUSED.iter().flat_map(|(ids, _)| ids.split(' ')).chain(["drop_last"]);
     unused.fold(command, |command, id| command.mut_arg(id, |flag| flag.hide(true)))
 }
 
