@@ -5,7 +5,7 @@
     benches/cost_model.py                prints the chapter of the book, from that file:
                                          benches/cost_model.py > docs/src/cluster.md
 
-The model: T = compute · imbalance + latency + bytes / bandwidth + combining. See the page for the formulas.
+The model: T = compute · (1 + imbalance) + latency + bytes / bandwidth + combining. See the page for the formulas.
 """
 
 import argparse
@@ -172,13 +172,14 @@ n processes with t threads each, P params, b samples per rank:
 T = compute · (1 + imbalance) + latency + bandwidth + combining
 
 compute     6·P·b / r                          r = {model.rate / 1e9:.0f} GFLOP/s, one core in training
-imbalance   σ·√(2 ln(n·t))                     σ = {100 * model.jitter:.1f} %, from the wait of two threads for each other
+imbalance   σ·√(2 ln(n·t)), σ/√π for two ranks σ = {100 * model.jitter:.1f} %, from the wait of two threads for each other
 latency     {EXCHANGES}·(α + (n − 1)·o)                  α = {1e6 * model.latency:.1f} µs, a small all-reduce of two processes; o = {1e6 * OVERHEAD:.0f} µs, assumed
 bandwidth   2·(n − 1)/n · 4·P / β              β = {model.bandwidth / 1e9:.1f} GB/s each way, a large all-reduce
 combining   4·P·(3(n − 1) + 1)/n / ρ           ρ = {model.combining / 1e9:.1f} GB/s per core, at most {HOST_BYTES / 1e9:.0f} GB/s per host, assumed
 ```
 
-Two processes of one thread, 784-512-512-10 with batches of {BATCH}: predicted {1e3 * predicted:.2f} ms per step, measured
+Two processes of one thread, 784-512-512-10 with batches of {BATCH}: predicted {1e3 * predicted:.2f} ms per step (without
+the products for the gradient of the inputs, which training does not compute), measured
 {1e3 * found:.2f} ms; the prediction is {abs(predicted / found - 1) * 100:.0f} % too {"high" if predicted > found else "low"}. The two processes reach {100 * of_two:.0f} % of the speed of one
 process with two threads (median of 5 interleaved rounds). By the model, their step consists of
 {", ".join(f"{name} {100 * part / predicted:.0f} %" for name, part in parts.items())}.

@@ -53,8 +53,8 @@ pub(crate) trait Kernel {
     fn run(self, arithmetic: impl Arithmetic);
 }
 
-/// The instruction set of the kernels. Those with a fused multiply-add, all but `Portable` on
-/// x86-64, give the same bits.
+/// The instruction set of the kernels. Those with a fused multiply-add (all but `Portable`, and on
+/// aarch64 `Portable` too) give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InstructionSet {
     /// AVX-512 with its subsets F, BW, DQ and VL.

@@ -18,7 +18,8 @@ impl ModelFile {
     /// # Errors
     ///
     /// If the file cannot be read, is damaged, has no description, has a newer format version, or
-    /// its tensors do not match the description.
+    /// its tensors do not match the description; [`CheckpointError::NotOver`] for a run directory
+    /// without a model, [`CheckpointError::Folder`] if its checkpoints cannot be listed.
     pub fn load(path: &Path) -> Result<Self, CheckpointError> {
         let path = file_of(path)?;
         let bytes = read(&path)?;
@@ -56,14 +57,16 @@ fn file_of(path: &Path) -> Result<PathBuf, CheckpointError> {
 }
 
 /// Reads the flat params of a model with these `tensors` from a safetensors file of any origin, or
-/// from `model.safetensors` in `path` if it is a folder. From a checkpoint, only the params are
-/// read.
+/// from `model.safetensors` in `path` if it is a folder. A checkpoint is read and verified as a
+/// whole, and only its params are returned.
 ///
 /// # Errors
 ///
 /// If the file cannot be read or is not a valid safetensors file, if a tensor is missing or
-/// unexpected, or if a tensor has the wrong shape, a type other than F32, or a NaN or infinite
-/// value.
+/// unexpected, if a tensor has the wrong shape, a type other than F32, or a NaN or infinite value,
+/// or if a checkpoint is damaged, was changed, or has a newer format version;
+/// [`CheckpointError::NotOver`] for a run directory without a model, [`CheckpointError::Folder`] if
+/// its checkpoints cannot be listed.
 pub fn read_tensors(path: &Path, tensors: &[Tensor]) -> Result<Vec<f32>, CheckpointError> {
     let path = &file_of(path)?;
     let bytes = read(path)?;
@@ -108,8 +111,9 @@ pub struct TensorSummary {
 ///
 /// # Errors
 ///
-/// If the file cannot be read, is not a valid safetensors file, or describes a model that does not
-/// match its tensors.
+/// If the file cannot be read, is not a valid safetensors file, describes a model that does not
+/// match its tensors, is damaged, or has a newer format version; [`CheckpointError::NotOver`] for a
+/// run directory without a model, [`CheckpointError::Folder`] if its checkpoints cannot be listed.
 ///
 /// # Examples
 ///

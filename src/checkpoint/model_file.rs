@@ -67,6 +67,11 @@ impl ModelFile {
     ///
     /// [`CheckpointError::Write`]; an existing file is then unchanged.
     /// [`CheckpointError::NotSynced`]; the file has then been replaced.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer params than in the shape, or the standardization of targets does not
+    /// match it; in a [loaded](Self::load) file they match.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         write_whole(path, &self.to_bytes())
     }

@@ -86,7 +86,7 @@ impl ModelFile {
     ///
     /// # Cost
     ///
-    /// Two copies of the params.
+    /// Memory: two copies of the params.
     ///
     /// # Examples
     ///
@@ -122,7 +122,7 @@ impl OnnxModel {
     ///
     /// # Cost
     ///
-    /// A copy of the params, and two more during construction.
+    /// Memory: two copies of the params, of which the result keeps one.
     pub fn new(model: &ModelFile) -> Result<Self, CheckpointError> {
         let ModelFile { shape, params, standardize, standardize_targets, .. } = model;
         assert_eq!(Some(params.len()), shape.params_len(), "the params do not match the shape");

@@ -85,8 +85,8 @@ impl Saver {
     /// newest `keep` checkpoints and, of those at the end of a complete epoch, the best by the
     /// metric. `model` is the model file at the start of the run.
     ///
-    /// If a checkpoint cannot be written, `on_failure` is called and no more checkpoints are
-    /// written; [`finish`](Self::finish) returns the error.
+    /// If a checkpoint cannot be written, or an old one cannot be removed, `on_failure` is called
+    /// and no more checkpoints are written; [`finish`](Self::finish) returns the error.
     ///
     /// # Errors
     ///
@@ -135,7 +135,11 @@ impl Saver {
     ///
     /// # Errors
     ///
-    /// The first failure to write a checkpoint.
+    /// The first failure to write a checkpoint or to remove an old one.
+    ///
+    /// # Panics
+    ///
+    /// If the thread that writes checkpoints panicked.
     pub fn finish(self, outcome: Option<&Outcome>) -> Result<(), CheckpointError> {
         if let Some(snapshot) = outcome.and_then(Outcome::snapshot) {
             self.save(Arc::new(snapshot));
@@ -183,8 +187,8 @@ impl Writer {
     /// after the step `from`, at which the run is resumed, are damaged or no longer part of the
     /// run, and are removed once the first new one is written.
     ///
-    /// If a checkpoint cannot be written, `on_failure` is called and no more checkpoints are
-    /// written; [`finish`](Self::finish) returns the error.
+    /// If a checkpoint cannot be written, or an old one cannot be removed, `on_failure` is called
+    /// and no more checkpoints are written; [`finish`](Self::finish) returns the error.
     ///
     /// # Errors
     ///
@@ -213,7 +217,7 @@ impl Writer {
     ///
     /// # Errors
     ///
-    /// The first failure.
+    /// The first failure to write a checkpoint or to remove an old one.
     ///
     /// # Panics
     ///

@@ -34,7 +34,8 @@ impl Dataset {
     ///
     /// [`DataError::ArrayLen`] if the lengths of the arrays differ; [`DataError::ArrayValue`] for
     /// NaN, infinities, negative weights and labels not below the class count; [`DataError::Empty`]
-    /// if there are no features.
+    /// if there are no features; [`DataError::TooManyFeatures`] for more than 16,777,216;
+    /// [`DataError::TooManySamples`] for more than `u32::MAX` samples.
     ///
     /// # Examples
     ///
@@ -208,7 +209,8 @@ impl Dataset {
     /// # Errors
     ///
     /// [`DataError::StandardizeLen`] if the number of features differs,
-    /// [`DataError::StandardizeValue`] if a mean is not finite or a deviation is not above 0.
+    /// [`DataError::StandardizeValue`] if a mean is not finite, or a deviation is not finite and
+    /// above 0.
     pub fn standardize(&mut self, s: Standardize) -> Result<(), DataError> {
         s.check(self.features())?;
         self.standardize = Some(s);
@@ -434,7 +436,7 @@ impl GatherBuffer {
 ///
 /// mean_j = (1/n) Σ x_ij, std_j = √((1/n) Σ (x_ij − mean_j)²), the population standard deviation; a
 /// feature that never varies gets the deviation 1, so it is gathered as 0 wherever it has its usual
-/// value.
+/// value. For targets, samples count by their weights: see [`learn_targets`](Self::learn_targets).
 ///
 /// # Examples
 ///

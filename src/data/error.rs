@@ -281,7 +281,7 @@ pub enum DataError {
          pass --loss mse"
     )]
     TooManyClasses { file: String, label: String, row: usize, most: u64 },
-    /// Nearly as many distinct labels as samples.
+    /// More than half as many distinct labels as samples.
     #[error(
         "{classes} distinct labels such as {example:?} for the {samples} samples of {file}, expected several samples per class; {}",
         if *.are_numbers {

@@ -132,10 +132,10 @@ where
 pub enum TargetKind {
     /// Whole numbers and words are classes. Numbers of which at least one has a fraction are values
     /// if more than 20 are distinct, or more than half as many as there are samples; otherwise they
-    /// are rejected as ambiguous. Also rejected are more than 20 distinct labels of which more than
-    /// half are unique to one sample, numbers written as text (`$3.5`), and words for a missing
-    /// value (`NA`). Rows of several numbers are values, unless they are one-hot, which is
-    /// rejected.
+    /// are rejected as ambiguous. Also rejected are more than 20 distinct whole numbers or words if
+    /// they are more than half as many as the samples, more than 8 that are all distinct, numbers
+    /// written as text (`$3.5`), and words for a missing value (`NA`). Rows of several floats are
+    /// values, unless all are one-hot; one-hot rows and rows of several integers are rejected.
     #[default]
     Auto,
     /// Classes, whatever the form of the labels.

@@ -24,9 +24,10 @@
 //!   ways is rejected, with the options that resolve the ambiguity; each decision that a reader
 //!   makes without being asked is a [remark](Dataset::remarks).
 //! - A header is never trusted before the file has been checked to hold the data that it declares:
-//!   reading IDX and npy takes at most twice the size of the (decompressed) file plus 16 MiB, and a
-//!   row of a table has at most 262,144 columns and 4 MiB. A compressed file that decompresses to
-//!   an implausible multiple of its size is rejected.
+//!   reading IDX and npy takes at most twice the size of the (decompressed) files plus 16 MiB, or
+//!   five times the size for labels of one byte, and a row of a table has at most 262,144 columns
+//!   and 4 MiB. A compressed file that decompresses to an implausible multiple of its size is
+//!   rejected.
 //! - The gathered bits depend only on the stored samples and on [`Standardize`]. Targets are
 //!   gathered as stored; a model [standardizes them](crate::model::Mlp::standardize_targets) on
 //!   request.

@@ -85,7 +85,7 @@ impl<'a> Array<'a> {
                 byte: 10,
                 part: "shape of the labels",
                 found: format!("{:?}", self.layout.shape),
-                expected: "one class per sample; for one-hot rows save Y.argmax(axis=1), for numbers to predict pass --loss mse"
+                expected: "one class per sample, as in Y.argmax(axis=1) for one-hot rows; only --loss mse has rows of numbers"
                     .to_string(),
             });
         }
@@ -98,8 +98,8 @@ impl<'a> Array<'a> {
         reader.finish()
     }
 
-    /// Reads all elements, of N bytes each, and passes them to `take` in blocks, each with the index
-    /// of its first element in file order.
+    /// Reads all elements, of N bytes each, and passes them to `take` in blocks, each with the
+    /// index of its first element in file order.
     fn read_blocks<const N: usize>(
         &mut self,
         mut take: impl FnMut(ElementPosition<'_>, &[[u8; N]]) -> Result<(), DataError>,
@@ -152,8 +152,8 @@ impl<'a> Array<'a> {
 }
 
 /// The supported element types, one per line: the name in NumPy, the type in Rust, the storage of
-/// features, the conversion of a feature to that storage (with whether it is valid), and the kind of
-/// label.
+/// features, the conversion of a feature to that storage (with whether it is valid), and the kind
+/// of label.
 ///
 /// Features of one byte, `f4` and `f8` keep their type (`f8` is rounded to `f32` when gathered);
 /// longer integers are converted to `f32`, which must be exact.

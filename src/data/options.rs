@@ -22,9 +22,9 @@ pub struct LoadOptions {
     /// The number of features that the samples must have: that of the model. Sparse samples may
     /// have fewer; the others are 0.
     pub features: Option<usize>,
-    /// The columns of the table that the model was trained on, or of the training samples. If a
-    /// table has column names, its columns are matched by name, otherwise by position; the label
-    /// and weight columns above are ignored.
+    /// The columns of the table that the model was trained on, or of the training samples. If both
+    /// tables have column names, columns are matched by name, otherwise by position. A
+    /// `label_column` above replaces the label column of these; the `weight_column` is ignored.
     pub columns: Option<Columns>,
     /// The classes of the model or of the training samples; every label must be one of them.
     pub classes: Option<Classes>,
@@ -72,7 +72,7 @@ pub enum InputFormat {
     /// A table of comma-separated values, one sample per line.
     #[default]
     Csv,
-    /// A NumPy array: inputs only.
+    /// NumPy arrays: `X,Y` for inputs and labels, or inputs only.
     Npy,
     /// Sparse samples, `label index:value ...`.
     Libsvm,

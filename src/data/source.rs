@@ -79,7 +79,7 @@ impl fmt::Display for Origin {
 
 impl Source {
     /// Creates a source in a given format, whatever its name: `-` is standard input, anything else
-    /// a file or a pipe.
+    /// a file or a pipe, or, for npy, two of them, separated by a comma: inputs and labels.
     ///
     /// Standard input and pipes can be loaded only once. Error messages call standard input
     /// `stdin`.
@@ -117,10 +117,10 @@ impl Source {
     ///
     /// Memory: the size of the stored samples
     /// ([`Dataset::storage_bytes`](super::Dataset::storage_bytes)); while reading a format with a
-    /// header (IDX, npy), at most twice the size of the decompressed file plus 16 MiB. Time: the
-    /// four `.gz` files of MNIST take about 0.25 s on two cores. Data from standard input or a
-    /// pipe, at most 1 GiB, is held in memory in addition to its samples while it is read; reading
-    /// stops at the first error.
+    /// header (IDX, npy), at most twice the size of the decompressed files plus 16 MiB, or five
+    /// times the size for labels of one byte. Time: the four `.gz` files of MNIST take about 0.25 s
+    /// on two cores. Data from standard input or a pipe, at most 1 GiB, is held in memory in
+    /// addition to its samples while it is read; reading stops at the first error.
     pub fn load(&self, options: &LoadOptions) -> Result<LoadedData, DataError> {
         let mut loaded = match &self.kind {
             SourceKind::Digits => digits::load(options)?,

@@ -1,7 +1,8 @@
 //! Tables of comma-separated values: one sample per line, plain or `.gz`.
 //!
 //! A row takes about 8 bytes per field in addition to its text, and a name about 24 more, so a file
-//! that contains only commas would take 16 times its size; therefore the size of a row is limited.
+//! that contains only commas would take more than 32 times its size; therefore the size of a row is
+//! limited.
 //! The parser is that of the csv crate, whose own reader accepts rows of any size.
 //!
 //! Source: RFC 4180, plus lines that end with a line feed only, blank lines, and spaces around
@@ -61,7 +62,7 @@ pub(super) fn load(input: &Input, options: &LoadOptions) -> Result<Dataset, Data
 
 /// Returns whether the first line, read as a sample, may be column names after all, such as
 /// wavelengths: its label is a word that no other sample has, and it either suggests a label
-/// column, or stands among numbers, or among classes of at least two samples each.
+/// column, or stands among numbers, or among classes of at least two samples on average.
 fn is_odd_class(data: &Dataset, first: &[String]) -> bool {
     let (Targets::Classes { labels, count }, Some(columns)) = (data.targets(), data.columns()) else {
         return false;

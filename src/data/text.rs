@@ -67,7 +67,7 @@ impl fmt::Display for Column {
 pub(super) enum FieldKind {
     /// Empty, or spaces only.
     Empty,
-    /// Text that parses as a number, including NaN and infinities.
+    /// Text that parses as a number, including infinities; `nan` is `Missing`.
     Number,
     /// A number not written as a plain number: `1,234`, `$5`, `12%`.
     NumberAsText,
@@ -79,8 +79,8 @@ pub(super) enum FieldKind {
     Word,
 }
 
-/// Words for a missing value, in lower case: those that pandas recognizes by default, and the `?`
-/// and `-` of older data sets.
+/// Words for a missing value, in lower case: most of those that pandas recognizes by default, and
+/// `?`, `-`, `--`, `.` and `nil` of other data sets.
 const MISSING: [&str; 13] =
     ["?", "-", "--", ".", "na", "n/a", "#n/a", "<na>", "#na", "null", "none", "nil", "nan"];
 

@@ -71,7 +71,8 @@ measures! {
 pub enum LogEvent {
     /// The end of a step.
     Step,
-    /// The end of a step whose loss or gradient was NaN or infinite, and which changed nothing.
+    /// The end of a step whose loss, gradient or update was NaN or infinite, and whose params were
+    /// kept.
     Diverged,
     /// The end of an epoch.
     Epoch,
@@ -100,7 +101,7 @@ pub enum LogEvent {
 pub struct LogLine {
     /// The event.
     pub event: LogEvent,
-    /// The number of completed steps.
+    /// The number of completed steps, including those that diverged.
     pub step: u64,
     /// The epoch, counted from 1.
     pub epoch: u64,
@@ -144,7 +145,8 @@ impl LogLine {
         self.values.iter().find(|(found, _)| *found == measure)?.1
     }
 
-    /// Reads a line of `metrics.jsonl`; returns `None` for an event that the reader does not know.
+    /// Reads a line of `metrics.jsonl`; returns `None` for a step that diverged, and for an event
+    /// that the reader does not know.
     fn parse(text: &str) -> serde_json::Result<Option<Self>> {
         let line: Map<String, Value> = serde_json::from_str(text)?;
         let field = |key| line.get(key).ok_or_else(|| serde_json::Error::missing_field(key));
@@ -225,13 +227,13 @@ impl Lines {
 ///
 /// | key | in lines of | meaning |
 /// |---|---|---|
-/// | `event` | all | `step`; `diverged` instead of `step` if its loss or gradient was NaN or infinite and it changed nothing; `epoch`; `partial_epoch` instead of `epoch` for a partial epoch at the end of a run; `resume` where a run was resumed: later lines were removed |
-/// | `step`, `epoch` | all | completed steps; epoch counted from 1 |
+/// | `event` | all | `step`; `diverged` instead of `step` if its loss, gradient or update was NaN or infinite and the params were kept; `epoch`; `partial_epoch` instead of `epoch` for a partial epoch at the end of a run; `resume` where a run was resumed: later lines were removed |
+/// | `step`, `epoch` | all | number of completed steps, including those that diverged; epoch counted from 1 |
 /// | `train_loss` | both | mean loss of the samples of the step or epoch, before their update; null if NaN or infinite |
 /// | `lr` | step | learning rate of the step |
 /// | `grad_norm` | step | global norm before clipping, if it was computed |
 /// | `noise_scale`, `noise_scale_error` | both | last measured gradient noise scale, in samples, and its standard error; omitted if it is not measured, null while it is unknown |
-/// | `test_loss`, `test_accuracy` | epoch | on the test samples, null without test samples |
+/// | `test_loss`, `test_accuracy` | epoch | on the test samples; null without test samples and in the epoch in which the run diverged, the accuracy also without classes |
 /// | `samples_per_sec`, `epoch_secs` | epoch | speed and time, without evaluation |
 /// | `compute_secs`, `wait_secs`, `reduce_update_secs` | epoch | time of rank 0 by phase |
 ///
@@ -327,9 +329,9 @@ impl LineHead {
     }
 }
 
-/// Keeps only the lines before a position, and leaves the file positioned at its end. An
-/// unterminated last line is dropped; other damaged lines are kept, and the number of the first is
-/// returned.
+/// Keeps only the lines before a position, and leaves the file positioned at its end. Damaged lines
+/// before the last good one are kept, and the number of the first of them is returned; later ones,
+/// and an unterminated last line, are removed.
 fn cut(file: &mut File, position: &Position) -> io::Result<Option<u64>> {
     file.rewind()?;
     let (mut kept, mut seen, mut number, mut damaged, mut unreadable) = (0, 0, 0, None, None);

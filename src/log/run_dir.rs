@@ -51,8 +51,8 @@ impl RunDir {
         }
     }
 
-    /// Creates the first of `1`, `2`, `3` ... in `folder` that does not exist. Two simultaneous
-    /// runs get different folders.
+    /// Creates a folder in `folder` whose name is the number after the largest one there, counted
+    /// from 1. Two simultaneous runs get different folders.
     ///
     /// # Errors
     ///
@@ -163,7 +163,7 @@ impl RunDir {
     ///
     /// # Errors
     ///
-    /// [`LogError::InUse`], [`LogError::Write`], [`LogError::Whole`].
+    /// [`LogError::InUse`], [`LogError::Read`], [`LogError::Write`], [`LogError::Whole`].
     pub fn resume_metrics(
         &self,
         every: u64,
@@ -193,7 +193,7 @@ impl RunDir {
 
     /// Starts an event file for TensorBoard, with scalars every `every` steps (0 for epochs only)
     /// and histograms of `tensors`. These must be the tensors of the model, otherwise the
-    /// subscriber panics at the end of an epoch.
+    /// subscriber panics at the end of an epoch, or its histograms are wrong.
     ///
     /// # Errors
     ///

@@ -71,7 +71,8 @@ pub trait FusedModel<W: 'static>: Sync {
     /// sum of each shard.
     ///
     /// The result is bit-identical to this definition: compute the gradient of each shard, divided
-    /// by the shard's divisor, or 0 if the shard has weight 0; then combine neighbours, always
+    /// by the shard's divisor (the sum, or each sample's derivatives, as the model chooses, but
+    /// always the same), or 0 if the shard has weight 0; then combine neighbours, always
     /// `left + right`, then neighbours of neighbours, and so on. The bits of a subtree must not
     /// depend on a larger subtree that contains it.
     fn subtree_gradient(

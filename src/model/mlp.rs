@@ -68,7 +68,8 @@ impl MlpShape {
 /// A gradient takes 2·B·(3P − P_1) floating-point operations, where P is the number of params in
 /// weights and P_1 that of the first layer, which propagates no gradient to its inputs. A workspace
 /// holds about B numbers for each output of a layer, B more for each hidden output, and with gelu
-/// another B for each hidden output.
+/// another B for each hidden output; if the gradient is computed by segments, B more for each input
+/// of a layer.
 #[derive(Clone, Debug)]
 pub struct Mlp {
     shape: MlpShape,
@@ -226,6 +227,11 @@ impl Mlp {
 
     /// Computes the outputs Z_L, (B, K), of inputs (B, I); [`predict`](Self::predict) turns a row
     /// of them into predictions.
+    ///
+    /// # Panics
+    ///
+    /// If the inputs are not contiguous and row-major, are more than the workspace was created for,
+    /// or do not have I columns; or if there are fewer params than the model has.
     pub fn outputs<'w, R: LayerProducts>(
         &self,
         params: &[R],

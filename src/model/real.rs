@@ -1,9 +1,9 @@
 //! The number types of the arithmetic: f32 for training, f64 for gradient checks.
 //!
 //! The elementary functions are implemented here or come from the crate `libm`, not from the C
-//! library of the machine, so the bits of a run depend only on the program. The f32 functions used
-//! in inner loops have no branches and no fused multiply-adds, so they vectorize and give the same
-//! bits with any instruction set.
+//! library of the machine, so the bits of a run depend only on the program. The f32 functions `exp`
+//! and `tanh` have no branches and no fused multiply-adds, so they vectorize and give the same bits
+//! with any instruction set.
 
 use std::fmt::Debug;
 use std::iter::Sum;

@@ -11,7 +11,7 @@ use super::real::Real;
 /// sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Samples<'a, R = f32> {
-    /// Inputs, (B, I), rows contiguous.
+    /// Inputs, (B, I), row-major without gaps.
     pub inputs: ArrayView2<'a, R>,
     /// The targets of the B samples.
     pub targets: BatchTargets<'a, R>,

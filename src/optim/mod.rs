@@ -1,6 +1,7 @@
 //! Optimizers, learning rates and the conventions in which hyper-parameters are written.
 //!
-//! Everything here works on flat `[f32]`, without shapes or threads; a step allocates nothing.
+//! Everything here works on flat `[f32]`, without shapes or threads; a step allocates nothing,
+//! except in [`Optimizer::update`] with lars and lamb.
 //!
 //! Terms used in this module:
 //!

@@ -102,7 +102,7 @@ impl Update<'_> {
     /// The contents of `grads` are unspecified afterwards.
     ///
     /// # Panics
-    /// If the lengths differ, or an index is outside the segment.
+    /// If the lengths differ, or, for a rule with state, an index is outside the segment.
     ///
     /// # Cost
     /// One pass over params, grads and state.

@@ -289,8 +289,8 @@ impl OptimizerOptions {
     /// # Errors
     /// [`OptimError::UnusedOption`] for an option that is set but not used by the optimizer, even
     /// if it is set to its default; [`OptimError::NeedsMomentum`] for `nesterov` or `momentum_form`
-    /// without momentum; [`OptimError::OutOfRange`] for a value outside its range, or one that
-    /// becomes 0 or infinite as `f32`.
+    /// without momentum; [`OptimError::OutOfRange`] for a value outside its range, or one that is
+    /// not 0 and not a normal number as `f32`. A momentum or β must only be below 1 as `f32`.
     ///
     /// # Examples
     ///

@@ -89,11 +89,11 @@ impl Schedule {
     ///
     /// # Errors
     /// [`OptimError::OutOfRange`] for a rate that is negative, or neither 0 nor a normal `f32`, a γ
-    /// outside 0 to 1 (0 excluded), a warm-up start outside 0 to 1, or a count of 0;
-    /// [`OptimError::UnusedScheduleOption`] for γ or N with a schedule other than step;
-    /// [`OptimError::WarmupTooLong`] for a linear or cosine schedule without a step after its
-    /// warm-up; [`OptimError::NeedsWarmup`] for a warm-up form or start without a warm-up;
-    /// [`OptimError::NeedsWarmupStart`] for a constant warm-up without a start.
+    /// outside 0 to 1 (0 excluded), a warm-up start outside 0 to 1 (in a constant warm-up, 0
+    /// excluded), or a count of 0; [`OptimError::UnusedScheduleOption`] for γ or N with a schedule
+    /// other than step; [`OptimError::WarmupTooLong`] for a linear or cosine schedule without a
+    /// step after its warm-up; [`OptimError::NeedsWarmup`] for a warm-up form or start without a
+    /// warm-up; [`OptimError::NeedsWarmupStart`] for a constant warm-up without a start.
     pub fn new(
         options: &ScheduleOptions,
         rate: f64,

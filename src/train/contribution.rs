@@ -46,7 +46,8 @@ pub(super) struct Contribution {
     pub(super) inbox: Vec<f32>,
 }
 
-/// A request of rank 0 to all ranks, for after a step; any rank may request a stop.
+/// A request to all ranks, for after a step: that of rank 0 counts, and over several processes also
+/// a stop of any rank.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Request {
     pub(super) stop: bool,

@@ -74,7 +74,7 @@ pub enum TrainError {
         /// The sum of all weights.
         total: f64,
     },
-    /// The maximum norm of a gradient is not positive.
+    /// The maximum norm of a gradient is not positive and finite.
     #[error("a gradient cannot be clipped to a norm of {found:?}; use a number above 0")]
     ClipNorm {
         /// The norm passed.
@@ -171,7 +171,7 @@ pub enum TrainError {
         /// The missing data.
         missing: &'static str,
     },
-    /// The minimum gain is negative or NaN.
+    /// The minimum gain is negative, infinite or NaN.
     #[error("the minimum gain is {found:?}; it must be 0 or more")]
     MinGain {
         /// The value passed.
@@ -299,7 +299,8 @@ pub enum TrainError {
 }
 
 impl TrainError {
-    /// Returns whether the options are at fault, regardless of the data.
+    /// Returns whether the run was requested wrongly: an option is out of range (except an interval
+    /// of 0), two options contradict each other, or the metric needs data that is missing.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         use TrainError::{

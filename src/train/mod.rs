@@ -39,8 +39,8 @@
 //!   that work evenly even if there are few shards.
 //!
 //! Params exist once, in a [`Shared`](crate::collective::Shared): all ranks read them while they
-//! compute, and each writes its own segment in the update. Nothing is broadcast, and a step
-//! allocates nothing.
+//! compute, and each writes its own segment in the update. Nothing is broadcast, and in a run of
+//! one process a step allocates nothing.
 //!
 //! # The phases of a rank
 //!
@@ -69,9 +69,9 @@
 //! End
 //! ```
 //!
-//! While a rank exchanges norms, or data with other processes, it stays in Reduce, but its time is
-//! charged to wait. Score is charged to rest while results are sent; the time for scoring test
-//! samples is not charged at all.
+//! While a rank exchanges norms, or totals and subtrees with other processes, it stays in Reduce,
+//! but its time is charged to wait; it exchanges the updated params in AfterReduce. Score is
+//! charged to rest while results are sent; the time for scoring test samples is not charged at all.
 //!
 //! # Before and after the step
 //!

@@ -55,7 +55,7 @@ pub struct Options {
     /// [`Metric::ALL`] that the data allow.
     pub metric: Option<Metric>,
     /// The minimum improvement over the best epoch so far, which an epoch must exceed to become the
-    /// best; at least 0.
+    /// best; finite and at least 0.
     pub min_gain: f64,
     /// Ends the run after this number of epochs without improvement; `None` for never.
     pub early_stop: Option<u64>,
@@ -75,8 +75,8 @@ pub struct Options {
     /// The seed of the initial params and the sample order.
     pub seed: u64,
     /// The maximum time that a rank waits for the others before the run fails; `None` to wait as
-    /// long as they are alive. A subscriber that is a thousand steps behind blocks rank 0, and so
-    /// the others.
+    /// long as they are alive. A subscriber that is 4096 events behind, or two epochs if one wants
+    /// the params, blocks rank 0, and so the others.
     pub timeout: Option<Duration>,
 }
 
@@ -152,11 +152,12 @@ const MOST: usize = 64;
 const MOST_SAMPLES: usize = 1024;
 
 impl Shards {
-    /// Returns the number of shards of a batch of `batch_size` samples.
+    /// Returns the number of shards of a batch of `batch_size` samples. A given number is returned
+    /// unchanged, even if it exceeds the batch.
     ///
-    /// `auto` is batch_size/32, but at least 4 if each shard then has 8 samples or more, and at
-    /// most 64 unless a shard would exceed 1024 samples: 1 for 8 samples, 4 for 32 to 128, 8 for
-    /// 256, 32 for 1024, 64 from 2048 to 65536.
+    /// `auto` is batch_size/32, but at least batch_size/8 or 4, whichever is less; at least 1; and
+    /// at most 64 unless a shard would exceed 1024 samples: 1 for 8 samples, 2 for 16, 4 for 32 to
+    /// 128, 8 for 256, 32 for 1024, 64 from 2048 to 65536. Both quotients are rounded down.
     pub fn count(self, batch_size: usize) -> usize {
         match self {
             Self::Count(count) => count,

@@ -54,17 +54,18 @@ pub struct Outcome {
     /// The optimizer's state: the name of each state vector, as in PyTorch, with one value per
     /// param.
     pub state: Vec<(&'static str, Vec<f32>)>,
-    /// The number of completed steps; one that diverged is not among them.
+    /// The number of steps done, including skipped ones, but not a step that ended the run by
+    /// diverging.
     pub steps: u64,
     /// The position of the run; meaningless if it diverged, because the params are then those
     /// before the last step.
     pub position: Position,
     /// The reason why the run ended.
     pub reason: StopReason,
-    /// The step that diverged, if one did.
+    /// The step that diverged and so ended the run, if one did.
     pub divergence: Option<Divergence>,
-    /// The times of each rank, in rank order, since the run began or was resumed; scoring is not
-    /// included in any phase.
+    /// The times of each rank of this process, in rank order, since the run began or was resumed;
+    /// scoring is not included in any phase.
     pub phases: Vec<PhaseTimes>,
     /// The params of the best epoch, [`Position::best`], if they were
     /// [kept](super::Options::keep_best) and an epoch was completed.
@@ -103,7 +104,8 @@ pub enum StopReason {
     /// over its best epoch. In files it is `completed`.
     #[serde(rename = "completed", skip_deserializing)]
     StoppedEarly,
-    /// The stop flag was set; the current step was finished first.
+    /// The stop flag was set, or a subscriber failed; the run ended after the next step at the
+    /// latest.
     Interrupted,
     /// The loss, the gradient or the updated params were NaN or infinite; the params are those
     /// before that step.

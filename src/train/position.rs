@@ -47,7 +47,7 @@ pub struct EpochSums {
     pub weight: f64,
     /// Wall time, without scoring and saving.
     pub elapsed: Duration,
-    /// The phases in which rank 0 spent this time.
+    /// The phases in which the first rank of this process spent this time.
     pub phases: PhaseTimes,
 }
 

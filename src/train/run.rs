@@ -31,7 +31,7 @@ pub(super) struct RunContext<'a> {
     /// The current phase of each thread.
     pub(super) phases: Vec<Arc<PhaseRecord>>,
     pub(super) stop: &'a AtomicBool,
-    /// Set once a subscriber has failed: the ranks stop after the current step.
+    /// Set once a subscriber has failed: the ranks stop after the next step at the latest.
     pub(super) quit: AtomicBool,
 }
 

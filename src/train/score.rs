@@ -25,6 +25,10 @@ const GROUP: usize = 256;
 ///
 /// If the model and the data do not fit each other, all samples have weight 0, or the system cannot
 /// provide the memory.
+///
+/// # Panics
+///
+/// If the model panics, as an [`Mlp`] does if there are fewer params than it has.
 pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Score, TrainError> {
     model.check(data.features(), target_shape(data))?;
     check_score_weights(data)?;
@@ -43,6 +47,10 @@ pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Scor
 ///
 /// If the data and the model differ in the number of features, or the system cannot provide the
 /// memory.
+///
+/// # Panics
+///
+/// If there are fewer params than the model has.
 ///
 /// # Examples
 ///

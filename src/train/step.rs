@@ -18,8 +18,8 @@ use super::run::{OldSegment, RunContext};
 use super::shards::part;
 use crate::optim::{Optimizer, Update, divide_grads};
 
-/// The state of a rank that is kept between steps. Nothing in it is allocated after the first
-/// steps.
+/// The state of a rank that is kept between steps. In a run of one process, nothing is allocated
+/// after the first steps.
 pub(super) struct Step<'a> {
     run: &'a RunContext<'a>,
     contribution: Contribution,
@@ -88,7 +88,8 @@ impl<'a> Step<'a> {
     }
 
     /// Runs a step on the samples at `batch` of the sample order. All arguments are the same on
-    /// every rank, except for the request, of which only that of rank 0 counts.
+    /// every rank, except for the request: that of rank 0 counts, and over several processes also a
+    /// stop of any rank.
     pub(super) fn run(
         &mut self,
         ranks: &mut Ranks<'_>,

@@ -103,7 +103,8 @@ pub struct StepEnd {
     pub grad_norm: Option<f64>,
     /// The gradient noise scale up to this step, if the step measured it.
     pub noise_scale: Option<NoiseScale>,
-    /// True if the loss or the gradient was NaN or infinite, so that nothing was changed.
+    /// True if the loss, the gradient or the update was NaN or infinite, so that the params were
+    /// kept.
     pub diverged: bool,
 }
 
@@ -120,7 +121,8 @@ pub struct EpochEnd {
     /// The mean loss of a sample over the steps of this epoch, each before its update; NaN if their
     /// weight is 0.
     pub train_loss: f64,
-    /// The score on the test samples, if there are any.
+    /// The score on the test samples; `None` without test samples, or if the run diverged in this
+    /// epoch.
     pub test: Option<Score>,
     /// False for a partial epoch at the end of a run that was stopped, reached its number of steps,
     /// or diverged. A partial epoch is never the [best](super::Position::best) epoch.
@@ -128,7 +130,7 @@ pub struct EpochEnd {
     /// Wall time of the epoch: sample order, gathering, computing and updates, without the scoring
     /// of test samples.
     pub elapsed: Duration,
-    /// The phases in which rank 0 spent this time.
+    /// The phases in which the first rank of this process spent this time.
     pub phases: PhaseTimes,
 }
 
@@ -180,7 +182,7 @@ pub trait Subscriber {
     /// # Errors
     ///
     /// The reason why the subscriber cannot continue, such as a full disk: it receives no further
-    /// events, and the run ends after the current step, with
+    /// events, and the run ends after the next step at the latest, with
     /// [`TrainError::Subscriber`](super::TrainError::Subscriber).
     fn receive(&mut self, event: &Event<'_>) -> Result<(), SubscriberError>;
 

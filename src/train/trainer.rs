@@ -211,7 +211,7 @@ impl<'a> Trainer<'a> {
         self.subscribe(Callback(receive))
     }
 
-    /// Ends the run after the step during which this flag was set.
+    /// Ends the run after the first step that begins once this flag is set.
     pub fn stop_on(self, stop: &'a AtomicBool) -> Self {
         Self { stop: Some(stop), ..self }
     }
@@ -221,11 +221,12 @@ impl<'a> Trainer<'a> {
     /// counted over all processes.
     ///
     /// Params, losses and state have the bits of a run in one process, for any number of processes
-    /// and threads; each process returns the whole [`Outcome`]. All subscribers receive the same
-    /// steps and epochs, but only process 0 emits an [`Event::Snapshot`]. A [stop
-    /// flag](Self::stop_on) of any process, and a subscriber that fails, stop all processes. If a
-    /// process fails for another reason, the others wait for it: they end with
-    /// [`TrainError::Processes`], at the latest after [`Options::timeout`].
+    /// and threads; each process returns the whole [`Outcome`], except for the phases, which are
+    /// those of its own ranks. All subscribers receive the same steps and epochs, but only process
+    /// 0 emits an [`Event::Snapshot`]. A [stop flag](Self::stop_on) of any process, and a
+    /// subscriber that fails, stop all processes. If a process fails for another reason, the others
+    /// wait for it: they end with [`TrainError::Processes`], at the latest after
+    /// [`Options::timeout`].
     ///
     /// # Cost
     ///
@@ -293,9 +294,15 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     ///
-    /// If the options, the data and the model do not fit each other, a thread cannot be started, a
-    /// rank panics (in the model, say) or waits longer than the timeout for another, or a
-    /// subscriber fails. All threads have ended by then.
+    /// If the options, the data, the model, the initial params and the snapshot do not fit each
+    /// other, no steps are left, there is not enough memory, a thread cannot be started, a rank
+    /// panics (in the model, say) or waits longer than the timeout for another, a subscriber fails,
+    /// or the processes differ or cannot continue together. All threads have ended by then.
+    ///
+    /// # Panics
+    ///
+    /// If a subscriber panics, or the model does on the calling thread, such as in
+    /// [`Model::initial_params`].
     pub fn run(mut self) -> Result<Outcome, TrainError> {
         let plan = self.plan()?;
         plan.check_memory(self.train.features())?;

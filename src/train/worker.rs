@@ -32,7 +32,7 @@ pub(super) struct Worker<'a, 'p> {
     position: Position,
     /// This rank's segment of the best params, if they are kept.
     best: Vec<f32>,
-    /// Read only on rank 0.
+    /// Read only on the first thread of a process.
     saves: SaveClock,
     /// The sum over all completed epochs.
     phases: PhaseTimes,

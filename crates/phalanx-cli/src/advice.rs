@@ -51,7 +51,8 @@ pub fn noise_advice(noise_scale: Option<NoiseEstimate>, batch: usize) -> String 
     }
 }
 
-/// Formats a noise scale as "1230 ± 90", to two significant digits of its error.
+/// Formats a noise scale as "1230 ± 90": rounded to two digits of its error from 10 on, and to
+/// whole numbers or hundredths below.
 pub fn with_error(estimate: &NoiseEstimate) -> String {
     let NoiseEstimate { value, error } = *estimate;
     if !error.is_finite() || value.abs() >= 1e15 {

@@ -1,4 +1,4 @@
-//! The `phalanx` program: train, evaluate and predict with a thread count.
+//! The `phalanx` program; see the library of this package.
 
 use std::process::ExitCode;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-/// Formats a measured value, such as a loss or a rate, with four decimals, or with an exponent if
-/// these would all be 0 or the number would have many digits.
+/// Formats a measured value, such as a loss or a rate, with four decimals, or with an exponent
+/// below 0.001 and from 1,000,000 on (0 is 0.0000).
 pub fn measured(value: f64) -> String {
     if value == 0.0 || (1e-3..1e6).contains(&value.abs()) {
         format!("{value:.4}")

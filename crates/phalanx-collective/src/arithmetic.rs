@@ -95,7 +95,8 @@ pub trait ElementArithmetic: Copy {
 pub trait FloatConversion {
     /// Converts to f64, exactly.
     fn to_f64(self) -> f64;
-    /// Converts from f64: rounds to nearest, ties to even.
+    /// Converts from f64: rounds to nearest, ties to even. For f16 and bf16, the conversion is that
+    /// of the crate `half`, which can be one ulp off close to a tie.
     fn from_f64(value: f64) -> Self;
 }
 
@@ -280,7 +281,7 @@ impl<T: Element> Fold<T> for Mean {
     }
 }
 
-/// `(Σ w_r x_r) / (Σ w_r)` in f64, then one rounding to the element type.
+/// `(Σ w_r x_r) / (Σ w_r)` in f64, then rounded to the element type.
 pub(super) struct WeightedMean<W> {
     /// The weight of each rank.
     pub(super) weight: W,

@@ -288,11 +288,11 @@ impl World {
 /// # Errors
 /// Every collective method fails with [`Panicked`](CollectiveError::Panicked),
 /// [`Left`](CollectiveError::Left), [`Failed`](CollectiveError::Failed),
-/// [`TimedOut`](CollectiveError::TimedOut) or [`Aborted`](CollectiveError::Aborted) once the world
-/// has ended, always with the first cause and without waiting; and with
-/// [`Mismatch`](CollectiveError::Mismatch), on every rank, if the ranks made different calls. Each
-/// method documents only the errors that it returns in addition to these. Methods that need no
-/// other rank ([`rank`](Self::rank), [`world_size`](Self::world_size),
+/// [`Spawn`](CollectiveError::Spawn), [`TimedOut`](CollectiveError::TimedOut) or
+/// [`Aborted`](CollectiveError::Aborted) once the world has ended, always with the first cause and
+/// without waiting; and with [`Mismatch`](CollectiveError::Mismatch), on every rank, if the ranks
+/// made different calls. Each method documents only the errors that it returns in addition to
+/// these. Methods that need no other rank ([`rank`](Self::rank), [`world_size`](Self::world_size),
 /// [`set_timeout`](Self::set_timeout), [`abort_handle`](Self::abort_handle), [`fail`](Self::fail),
 /// [`enter`](Self::enter), and those of [`Shared`](super::Shared) outside an update) also work
 /// after other ranks have left.
@@ -481,9 +481,9 @@ impl Communicator {
     /// `Σ w_r`.
     ///
     /// Computed in f64 for every element type, along the fixed [`tree`](super::tree) over the
-    /// ranks, and rounded once. A rank with weight 0 contributes nothing, even if its values are
-    /// NaN. With equal weights, an `f32` mean may differ from that of [`Op::Mean`], which adds in
-    /// f32 and rounds each sum; where values cancel, the difference can be large.
+    /// ranks, and rounded to the element type. A rank with weight 0 contributes nothing, even if
+    /// its values are NaN. With equal weights, an `f32` mean may differ from that of [`Op::Mean`],
+    /// which adds in f32 and rounds each sum; where values cancel, the difference can be large.
     ///
     /// # Errors
     /// [`BadWeight`](CollectiveError::BadWeight) if any weight is negative or non-finite,

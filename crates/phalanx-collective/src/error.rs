@@ -52,7 +52,7 @@ pub enum CollectiveError {
     TimedOut {
         /// The time for which the rank that gave up had waited.
         waited: Duration,
-        /// The ranks that had not arrived, ascending; never empty.
+        /// The ranks that had not arrived, ascending; empty only if all arrived in the meantime.
         missing: Vec<usize>,
     },
     /// [`AbortHandle::abort`](super::AbortHandle::abort) was called.
@@ -227,7 +227,8 @@ impl CollectiveError {
     /// Returns whether the error ends the world, so that every later collective call on every rank
     /// fails with it. True for [`Panicked`](Self::Panicked), [`Left`](Self::Left),
     /// [`Failed`](Self::Failed), [`Spawn`](Self::Spawn), [`TimedOut`](Self::TimedOut) and
-    /// [`Aborted`](Self::Aborted). After any other error the ranks can make further calls.
+    /// [`Aborted`](Self::Aborted). After any other error the ranks can make further calls, except
+    /// after a [`Mismatch`](Self::Mismatch) in the length of a message on a wire between processes.
     ///
     /// # Examples
     /// ```

@@ -24,10 +24,12 @@ use std::time::Duration;
 /// must have the same byte order. Types that the reducer does not know are compared by their size.
 ///
 /// # Errors
-/// [`Left`](CollectiveError::Left), [`Failed`](CollectiveError::Failed) and
-/// [`TimedOut`](CollectiveError::TimedOut) end the world: every later call fails with them. Calls
-/// that differ are a [`Mismatch`](CollectiveError::Mismatch) on every process, and leave the values
-/// unchanged.
+/// [`Left`](CollectiveError::Left), [`Failed`](CollectiveError::Failed),
+/// [`TimedOut`](CollectiveError::TimedOut), and [`Panicked`](CollectiveError::Panicked) after a
+/// panic of a function passed to this process, end the world: every later call fails with them. A
+/// [`Mismatch`](CollectiveError::Mismatch) in the length of a message on the wire does, too. Calls
+/// that differ are a `Mismatch` on every process; they leave the values unchanged and the world
+/// usable.
 ///
 /// A process that panics or exits has left, and so has one that returns early and drops its end of
 /// the wire. Dropping the communicator does not end the world, because a process may create several
@@ -245,6 +247,9 @@ impl<'w> ProcessCommunicator<'w> {
     ///
     /// # Errors
     /// Those of [every call](Self#errors).
+    ///
+    /// # Panics
+    /// If `combine` panics: at once; the other processes notice when this one's wire is dropped.
     ///
     /// # Cost
     /// Same as [`all_reduce`](Self::all_reduce) of more than 64 bytes.

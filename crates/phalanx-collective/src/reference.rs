@@ -4,7 +4,8 @@
 //! afterwards. Tests compare the reducer with them bit by bit (except for the payload of a NaN,
 //! which IEEE 754 does not specify).
 //!
-//! All of them panic if there are no ranks or their lengths differ.
+//! All of them panic if there are no ranks. All but [`all_gather`], which requires equal lengths
+//! but does not check them, panic if the lengths of the ranks differ.
 
 use super::arithmetic::{Element, Float, Op};
 use super::error::CollectiveError;
@@ -105,10 +106,11 @@ pub fn reduce_scatter<T: Element>(ranks: &[Vec<T>], op: Op) -> Result<Vec<Vec<T>
     Ok(results)
 }
 
-/// Defines [`all_gather`](super::Communicator::all_gather).
+/// Defines [`all_gather`](super::Communicator::all_gather). All ranks must have the same length,
+/// which is not checked.
 ///
 /// # Panics
-/// If there are no ranks or their lengths differ.
+/// If there are no ranks.
 pub fn all_gather<T: Copy>(ranks: &[Vec<T>]) -> Vec<T> {
     let len = ranks[0].len();
     (0..ranks.len()).flat_map(|rank| ranks[rank][segment(len, ranks.len(), rank)].to_vec()).collect()

@@ -54,7 +54,7 @@ pub struct Shared<T> {
     values: Box<[UnsafeElement<T>]>,
     /// `world_size + 1` ascending indices, of which the last is at most the number of values.
     cuts: Box<[usize]>,
-    /// True if a rank panicked inside an update.
+    /// True if a rank panicked inside an update or a rewrite.
     torn: AtomicBool,
 }
 
@@ -116,9 +116,9 @@ impl<T> Shared<T> {
         Self::new(world, values, cuts).expect("segments are contiguous, ascend and cover everything")
     }
 
-    /// Returns all values, as the last update left them; they can be read until this rank's next
-    /// collective call. Needs no other rank: it also succeeds after the world has ended, unless the
-    /// cause was a panic inside an update of this value.
+    /// Returns all values, as the last update or rewrite left them; they can be read until this
+    /// rank's next collective call. Needs no other rank: it also succeeds after the world has
+    /// ended, unless the cause was a panic inside an update or a rewrite of this value.
     ///
     /// # Errors
     /// [`NotOfThisWorld`](CollectiveError::NotOfThisWorld). If the value [is torn](Self::is_torn),
@@ -149,14 +149,14 @@ impl<T> Shared<T> {
         self.cuts[rank]..self.cuts[rank + 1]
     }
 
-    /// Returns whether a rank panicked inside an update, so that segments may be only partly
-    /// written.
+    /// Returns whether a rank panicked inside an update or a rewrite, so that segments may be only
+    /// partly written.
     pub fn is_torn(&self) -> bool {
         self.torn.load(Ordering::Acquire)
     }
 
-    /// Returns the values, even if the world has failed: as the last update left them, unless
-    /// [`is_torn`](Self::is_torn).
+    /// Returns the values, even if the world has failed: as the last update or rewrite left them,
+    /// unless [`is_torn`](Self::is_torn).
     pub fn into_inner(self) -> Vec<T> {
         self.values.into_vec().into_iter().map(UnsafeElement::into_inner).collect()
     }

@@ -111,8 +111,8 @@ impl Node {
 /// of the pushed leaves.
 ///
 /// # Cost
-/// Each push merges once on average. At most `2·log2(leaves)` nodes remain; with that capacity a
-/// push does not allocate.
+/// Each push merges once on average. At most `2·log2(leaves) + 1` nodes remain; with that capacity
+/// a push does not allocate.
 #[derive(Clone, Debug)]
 pub struct Stack<V> {
     nodes: Vec<(Node, V)>,

@@ -31,7 +31,7 @@ impl Destination {
     }
 }
 
-/// Settings in another convention, with the reason of each change.
+/// Settings in another convention, with the operation on each number.
 ///
 /// # Examples
 ///
@@ -415,7 +415,7 @@ pub struct NumberChange {
     pub old: f64,
     /// The number in the new convention.
     pub new: f64,
-    /// The operation and its reason, in words.
+    /// The operation, in words.
     pub why: String,
     /// Its exactness.
     pub exactness: Exactness,

@@ -64,12 +64,12 @@ pub struct TrainFlags {
     /// error if it could be either [default: {}]
     #[arg(long, value_name = "WHICH", value_parser = header_row(), help_heading = "Data", hide_short_help = true)]
     pub header: Option<HeaderRow>,
-    /// Format of the training and the --test data if their names do not show it: csv, npy or libsvm
+    /// Format of the training and test data if their names do not show it: csv, npy or libsvm
     #[arg(long, value_name = "FORMAT", value_parser = choices!(InputFormat), help_heading = "Data", hide_short_help = true)]
     pub input_format: Option<InputFormat>,
     /// Scale each feature to mean 0 and deviation 1 [default: {}]
     ///
-    /// Mean and deviation are those of the training samples; they are saved with the model.
+    /// Mean and deviation are those of the training samples; train saves them with the model.
     #[arg(long, help_heading = "Data")]
     pub standardize: Option<bool>,
     /// Train on targets with mean 0 and deviation 1 over the training samples, for mse only; losses
@@ -151,8 +151,8 @@ pub struct TrainFlags {
     /// An incomplete epoch is never the best.
     #[arg(long, help_heading = "Early stopping")]
     pub restore_best: Option<bool>,
-    /// Action on a step with a NaN or infinite loss or gradient: stop (exit code 3; the params
-    /// before that step are saved), or skip the step and continue [default: {}]
+    /// Action on a step with a NaN or infinite loss or gradient: stop (train exits with 3 and saves
+    /// the params before that step), or skip the step and continue [default: {}]
     #[arg(long, value_name = "ACTION", value_parser = choices!(OnDivergence), help_heading = "Training", hide_short_help = true)]
     pub on_divergence: Option<OnDivergence>,
     /// Drop the short last batch of each epoch [default: {}]

@@ -161,8 +161,8 @@ pub struct AllReduceOptions {
 ///
 /// # Errors
 ///
-/// If a list is empty or contains 0, a mean of integers is requested, or the vectors or threads
-/// exceed what the machine has.
+/// If a list is empty or contains 0, the takes are 0 or more than 100,000, a mean of integers is
+/// requested, the vectors or threads exceed what the machine has, or a collective call fails.
 ///
 /// # Cost
 ///

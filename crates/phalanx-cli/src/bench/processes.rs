@@ -59,8 +59,8 @@ impl ProcessesReport {
 ///
 /// # Errors
 ///
-/// If a list is empty or contains 0, a mean of integers is requested, or the vectors exceed the
-/// memory of the machine.
+/// If a list is empty or contains 0, the takes are 0 or more than 100,000, a mean of integers is
+/// requested, the vectors exceed the memory of the machine, or the wire fails.
 ///
 /// # Cost
 ///

@@ -17,7 +17,7 @@ use crate::terminal::failure::Failure;
 #[command(arg_required_else_help = true)]
 #[command(after_help = "Examples:
   phalanx bench scaling                            training of the digits, on 1, 2, 4 ... threads
-  phalanx bench all-reduce                         the all-reduce of vectors from 4 B to 64 MB")]
+  phalanx bench all-reduce                         the all-reduce of vectors from 4 B to 64 MiB")]
 pub struct BenchFlags {
     #[command(subcommand)]
     command: BenchCommand,

@@ -2,9 +2,9 @@
 
 use std::fmt::{Arguments, Write};
 
-/// The CSS classes of all elements. Series differ by dash and marker as well as by colour (the
-/// eight of Okabe and Ito 2008, which colour-blind readers can distinguish, without those that are
-/// too light).
+/// The CSS classes of all elements. Series differ by colour, and from the seventh on by dash as
+/// well. The colours are based on the eight of Okabe and Ito 2008, which colour-blind readers can
+/// distinguish, without those that are too light.
 const STYLE: &str = concat!("\n", include_str!("style.css"), "  ");
 
 /// Number of colours for series.

@@ -7,8 +7,8 @@ use crate::figure::{Axis, Mark, Plot, PlotSeries, Scale, SeriesKind, StackedColu
 
 type Points = Vec<(f64, f64)>;
 
-/// Returns the loss curves of a run by step: the training loss, thinned to a few hundred points
-/// with their range, and the test loss after each epoch. Marks show where the run was resumed.
+/// Returns the loss curves of a run by step: the training loss, thinned to at most 160 points with
+/// their range, and the test loss after each epoch. Marks show where the run was resumed.
 ///
 /// NaN and infinite values are omitted; if no other values remain, the caption states it.
 pub fn loss_figure(run: &RunRecord) -> Plot {

@@ -180,8 +180,8 @@ fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Result<MlpSha
 
 /// Returns an error for a model that cannot be trained in the available memory: a failed allocation
 /// would end the process without a message. The estimate is the minimum that training needs: the
-/// params and their reduced gradient, the optimizer's state, and a gradient for each rank that has
-/// a shard.
+/// params and their reduced gradient, the best params if they are kept, the optimizer's state, and
+/// a gradient for each rank that has a shard.
 fn check_memory(params: usize, options: &Options) -> Result<(), Failure> {
     let vectors = 2
         + usize::from(options.keep_best)

@@ -309,7 +309,8 @@ fn tensor_board(run: &PreparedRun, dir: &RunDir) -> Result<Option<TensorBoard>, 
     }))
 }
 
-/// Starts the thread that writes checkpoints; if it fails, the run ends after the current step.
+/// Starts the thread that writes checkpoints; if it fails, the run ends after the next step at the
+/// latest.
 fn saver(
     run: &PreparedRun,
     plan: &Plan,

@@ -21,7 +21,7 @@ pub struct Findings {
     /// The best rate of each reduction and batch size that reaches the goal.
     pub best: Vec<BestRate>,
     /// The law of the best rates of the first reduction, if they show both regimes and the
-    /// optimizer is plain sgd.
+    /// optimizer is sgd.
     pub rate_law: Option<RateLaw>,
     /// The law of the steps to the goal under the first reduction.
     pub trade_off: Option<TradeOff>,
@@ -152,7 +152,7 @@ fn points(best: &[BestRate], reduction: Reduction, value: impl Fn(&BestRate) -> 
     inside.map(|best| (best.cell.batch_size as f64, value(best))).collect()
 }
 
-/// Fits the rate law, which holds for plain sgd; momentum multiplies the rate, and other optimizers
+/// Fits the rate law, which holds for sgd: its momentum only multiplies the rate. Other optimizers
 /// follow other laws.
 fn rate_law<M>(sweep: &Sweep<'_, M>, best: &[BestRate], reduction: Reduction) -> Option<RateLaw> {
     let plain = sweep.base().optimizer.kind == OptimizerKind::Sgd;

@@ -34,7 +34,7 @@ pub struct SweepRun {
 #[derive(Clone, Debug)]
 pub struct SweepOptions {
     /// Batch sizes; if empty, powers of two up to an eighth of the samples, at most nine of them
-    /// and none below 4.
+    /// and none below 4 (1 if there are fewer than 32 samples).
     pub batch_sizes: Vec<usize>,
     /// Rates, the same under every reduction; if empty, 19 rates under mean around the optimizer's
     /// default, a factor √2 apart, and for another reduction the rates that make the same updates.

@@ -95,7 +95,7 @@ impl<M: Model> Sweep<'_, M> {
     ///
     /// # Errors
     ///
-    /// The first error of a run; the other runs are then stopped.
+    /// The first error of a run; no further run is started then.
     ///
     /// # Panics
     ///

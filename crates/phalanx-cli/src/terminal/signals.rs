@@ -2,9 +2,9 @@
 //!
 //! | signal | effect |
 //! |---|---|
-//! | SIGINT, SIGTERM | ends the run after the current step; a second one of the same kind ends the program at once |
-//! | SIGHUP | ends the run after the current step, unless it was ignored when the program started, as under `nohup`. A terminal that is closed may send several, so a second one has no effect |
-//! | SIGXCPU | ends the run after the current step: the system sends it every second once the limit on processor time is reached, and kills the program a little later |
+//! | SIGINT, SIGTERM | ends the run after the next step at the latest; a second one of the same kind ends the program at once |
+//! | SIGHUP | ends the run after the next step at the latest, unless it was ignored when the program started, as under `nohup`. A terminal that is closed may send several, so a second one has no effect |
+//! | SIGXCPU | ends the run after the next step at the latest: the system sends it every second once the limit on processor time is reached, and kills the program a little later |
 //! | SIGXFSZ | a write that would exceed the limit on file sizes fails, with an error that names the file |
 //! | SIGPIPE | ignored by Rust's runtime: a write to a pipe without a reader fails |
 //! | SIGQUIT and all others | the system's default: they end the program at once |
@@ -55,7 +55,7 @@ impl Signals {
     }
 
     /// Returns the exit code of the signal, 128 + n, or that of SIGTERM if another process of the
-    /// job received it.
+    /// job received it; 1 if there was none.
     pub fn exit_code(&self, has_others: bool) -> ExitCode {
         match self.last.load(Ordering::Relaxed) {
             0 if has_others => ExitCode::from(exit_code(SIGTERM)),
