@@ -374,7 +374,7 @@ fn impossible_translations_are_rejected_with_the_reason() {
     assert_eq!(refused(base, grown(128, Some(rule))), ConventionError::NotAdam { rule, kind });
     assert_eq!(
         refused(Settings { batch_size: 0, ..base }, Destination::of(SUM)),
-        ConventionError::Zero { what: "batch-size" }
+        ConventionError::Zero { what: "batch size" }
     );
     let small = Settings { data_size: Some(10), ..base };
     assert_eq!(
