@@ -31,8 +31,7 @@
 //!
 //! A *tile* of up to 6 × 16 elements, or 12 × 32 with AVX-512, is held in registers. One operand is
 //! packed into *panels* of sixteen columns, so that the inner loop reads memory in order; of the
-//! other operand, it reads one value per row of the tile. For outputs and gradients of inputs, the
-//! columns are samples: the weight, which is larger, is read without packing. Sums of shards that
+//! other operand, it reads one value per row of the tile. Sums of shards that
 //! wait for their right neighbour are tiles in the first-level cache: a gradient is computed once,
 //! whatever the number of shards. Everything is compiled once per instruction set, and the best one
 //! is chosen at run time.
@@ -72,9 +71,9 @@ pub use rows::{Epilogue, Linear};
 #[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
     use super::gradient::Gradient;
-    use super::rows::{RowProduct, Weight};
+    use super::rows::{InputGradient, RowProduct};
     use super::*;
-    use crate::simd::{Arithmetic, Avx2, Avx512};
+    use crate::simd::{Arithmetic as _, Avx2, Avx512};
 
     const ROWS: usize = 45;
 
@@ -86,28 +85,35 @@ mod tests {
         (0..len).map(|i| (i % 101) as f32 / 3.0 - 16.0).collect()
     }
 
-    fn product(arithmetic: impl Arithmetic, weight: Weight<'_>, shape: (usize, usize)) -> Vec<f32> {
-        let mut outputs = vec![0.0; ROWS * shape.1];
-        arithmetic.run(RowProduct {
-            inputs: &thirds(ROWS * shape.0),
-            weight,
-            shape,
-            bias: Some(&thirds(shape.1)),
-            epilogue: Epilogue::Relu,
-            outputs: &mut outputs,
-            scratch: &mut Scratch::default(),
-        });
-        outputs
-    }
-
     #[test]
     fn avx_512_gives_the_bits_of_avx2() {
         let (Some(avx512), Some(avx2)) = (Avx512::detect(), Avx2::detect()) else { return };
-        let values = thirds(INS * OUTS);
-        for (weight, shape) in [(Weight::Rows(&values), (INS, OUTS)), (Weight::Columns(&values), (OUTS, INS))]
-        {
-            assert_eq!(product(avx512, weight, shape), product(avx2, weight, shape));
-        }
+        let (weight, bias) = (thirds(INS * OUTS), thirds(OUTS));
+        let outputs = |arithmetic: &dyn Fn(RowProduct<'_>)| {
+            let mut outputs = vec![0.0; ROWS * OUTS];
+            arithmetic(RowProduct {
+                inputs: &thirds(ROWS * INS),
+                weight: &weight,
+                bias: &bias,
+                epilogue: Epilogue::Relu,
+                outputs: &mut outputs,
+                scratch: &mut Scratch::default(),
+            });
+            outputs
+        };
+        assert_eq!(outputs(&|product| avx512.run(product)), outputs(&|product| avx2.run(product)));
+        let gradient = |arithmetic: &dyn Fn(InputGradient<'_>)| {
+            let mut d_inputs = vec![0.0; ROWS * INS];
+            arithmetic(InputGradient {
+                d_outputs: &thirds(ROWS * OUTS),
+                weight: &weight,
+                outs: OUTS,
+                d_inputs: &mut d_inputs,
+                scratch: &mut Scratch::default(),
+            });
+            d_inputs
+        };
+        assert_eq!(gradient(&|product| avx512.run(product)), gradient(&|product| avx2.run(product)));
         let (d_outputs, inputs, ends) = (thirds(ROWS * OUTS), thirds(ROWS * INS), [8, 16, 17, 30, 45]);
         let (mut found, mut expected) = (vec![0.0; OUTS * INS], vec![0.0; OUTS * INS]);
         let (mut scratch, mut packed) = (Scratch::default(), Panels::default());

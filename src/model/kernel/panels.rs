@@ -60,25 +60,26 @@ struct Packing<'a> {
 impl Kernel for Packing<'_> {
     #[inline(always)]
     fn run(self, _: impl Arithmetic) {
-        let Panels { lines, rows, columns } = self.panels;
-        for (p, panel) in lines.chunks_exact_mut(*rows).enumerate() {
-            pack_straight(self.inputs, *columns, p * WIDTH..(*columns).min((p + 1) * WIDTH), panel);
-        }
+        pack_columns(self.inputs, self.panels.columns, 0..self.panels.columns, &mut self.panels.lines);
     }
 }
 
-/// Packs `panel[k][c] = values[k · stride + columns.start + c]`, padded with zeros past the
-/// columns.
+/// Packs panel by panel: line k of panel p is `values[k · stride + columns.start + 16 p ..]`, padded
+/// with zeros past the columns.
 #[inline(always)]
-fn pack_straight(values: &[f32], stride: usize, columns: Range<usize>, panel: &mut [PanelLine]) {
-    let rows = panel.iter_mut().zip(values.chunks(stride));
-    if columns.len() == WIDTH {
-        for (line, row) in rows {
-            *line = PanelLine::load(&row[columns.start..]);
-        }
-    } else {
-        for (line, row) in rows {
-            *line = PanelLine::load_part(&row[columns.clone()]);
+pub(super) fn pack_columns(values: &[f32], stride: usize, columns: Range<usize>, panels: &mut [PanelLine]) {
+    let rows = values.len() / stride;
+    for (panel, start) in panels.chunks_exact_mut(rows).zip(columns.clone().step_by(WIDTH)) {
+        let columns = start..columns.end.min(start + WIDTH);
+        let rows = panel.iter_mut().zip(values.chunks(stride));
+        if columns.len() == WIDTH {
+            for (line, row) in rows {
+                *line = PanelLine::load(&row[columns.start..]);
+            }
+        } else {
+            for (line, row) in rows {
+                *line = PanelLine::load_part(&row[columns.clone()]);
+            }
         }
     }
 }
@@ -142,9 +143,9 @@ pub(super) fn pack_strip<const M: usize>(values: &[f32], stride: usize, strip: &
 ///
 /// # Cost
 ///
-/// Up to 140,000 f32, plus 256 for each output or input of the widest layer (O, I); for gradients
-/// of R rows, R·O, plus 2,300 for each level of the tree over the shards, plus 74,000, plus R·I if
-/// the inputs are not packed yet.
+/// Up to 66,000 f32, plus 128 for each output of the widest layer (O, I); for gradients of R rows,
+/// R·O, plus 2,300 for each level of the tree over the shards, plus 74,000, plus R·I if the inputs
+/// are not packed yet; for gradients of inputs R·I, rounded up, if I is not a multiple of 16.
 #[derive(Default)]
 pub struct Scratch {
     panels: Vec<PanelLine>,

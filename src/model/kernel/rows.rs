@@ -1,21 +1,26 @@
 //! The products whose result has a row for each sample, namely the outputs of a layer and the
 //! gradients of its inputs, in blocks that fit the caches.
 //!
-//! The lanes of a vector are sixteen samples: a panel holds the inputs of sixteen samples, line k
-//! their k-th values, and a tile holds some outputs of the samples of one or two panels. So the
-//! larger operand, the weight, is read without packing, once for all current samples, and only the
-//! samples are packed; with the lanes along the outputs, packing the weight took a third of the
-//! time of a product of 16 samples.
+//! The lanes of a vector are chosen so that the weight is never transposed; it is the larger
+//! operand, and read once for all current samples:
+//!
+//! - **Outputs**: the lanes are sixteen samples. A panel holds the inputs of sixteen samples, line k
+//!   their k-th values, and a tile holds some outputs of the samples of one or two panels. The rows
+//!   of the weight are read without packing. With the lanes along the outputs, packing the weight
+//!   took a third of the time of a product of 16 samples.
+//! - **Gradients of inputs**: the lanes are sixteen inputs. A panel holds sixteen columns of the
+//!   weight, and a tile holds those of some samples. The rows of ∂Z are read without packing, and
+//!   those of ∂A written directly. With the lanes along the samples it took 1.03 to 1.28 times as
+//!   long with AVX2.
 //!
 //! The loops are those of Goto and van de Geijn 2008 (Anatomy of high-performance matrix
-//! multiplication, ACM TOMS 34, article 12): some samples; a block of depth, for which the samples
-//! are packed; a strip of outputs; a tile. A chain that spans several blocks of depth is stored in
-//! a line between blocks.
+//! multiplication, ACM TOMS 34, article 12): a block of depth, for which one operand is packed; a
+//! strip of the other; a tile. A chain that spans several blocks of depth is stored in between.
 
 use std::ops::Range;
 
-use super::panels::{Buffers, Scratch, ScratchSizes, pack_strip, pack_transposed, unpack_transposed};
-use super::tile::{Tile, add_products, add_products_of_rows, height, with_height, zeros};
+use super::panels::{Buffers, Scratch, ScratchSizes, pack_columns, pack_transposed, unpack_transposed};
+use super::tile::{Tile, add_products_of_rows, height, with_height, zeros};
 use crate::simd::{self, Arithmetic, Kernel, PanelLine, WIDTH};
 
 /// The function applied to an output before it is written.
@@ -31,14 +36,14 @@ pub enum Epilogue {
 ///
 /// # Cost
 ///
-/// Each call packs its rows, which takes as long as the products of about six outputs. If I and O
-/// are at least 64, products reach nine tenths of the speed of large products from 16 rows on, and
-/// gradients of inputs from 32 rows on.
+/// [`forward`](Self::forward) packs its rows, which takes as long as the products of about six
+/// outputs, and [`backward_inputs`](Self::backward_inputs) packs W, which takes as long as the
+/// products of about five rows. If I and O are at least 64, outputs reach nine tenths of the speed
+/// of large products from 16 rows on, and gradients of inputs from 45 rows on.
 #[derive(Clone, Copy, Debug)]
 pub struct Linear<'a> {
     weight: &'a [f32],
     bias: &'a [f32],
-    inputs: usize,
 }
 
 impl<'a> Linear<'a> {
@@ -52,7 +57,7 @@ impl<'a> Linear<'a> {
         let inputs = weight.len() / bias.len();
         assert!(inputs > 0, "a layer needs at least one input");
         assert_eq!(weight.len(), inputs * bias.len(), "weight (O, I) with O = {}", bias.len());
-        Self { weight, bias, inputs }
+        Self { weight, bias }
     }
 
     /// Writes Z (B, O) = A Wᵀ + b for A (B, I), both row-major, and applies the epilogue.
@@ -67,15 +72,7 @@ impl<'a> Linear<'a> {
     ///
     /// 2·B·I·O floating-point operations.
     pub fn forward(&self, inputs: &[f32], outputs: &mut [f32], epilogue: Epilogue, scratch: &mut Scratch) {
-        let product = RowProduct {
-            inputs,
-            weight: Weight::Rows(self.weight),
-            shape: (self.inputs, self.bias.len()),
-            bias: Some(self.bias),
-            epilogue,
-            outputs,
-            scratch,
-        };
+        let product = RowProduct { inputs, weight: self.weight, bias: self.bias, epilogue, outputs, scratch };
         product.check();
         simd::run(product);
     }
@@ -92,192 +89,152 @@ impl<'a> Linear<'a> {
     ///
     /// 2·B·I·O floating-point operations.
     pub fn backward_inputs(&self, d_outputs: &[f32], d_inputs: &mut [f32], scratch: &mut Scratch) {
-        let product = RowProduct {
-            inputs: d_outputs,
-            weight: Weight::Columns(self.weight),
-            shape: (self.bias.len(), self.inputs),
-            bias: None,
-            epilogue: Epilogue::Identity,
-            outputs: d_inputs,
-            scratch,
-        };
-        product.check();
-        simd::run(product);
+        let gradient =
+            InputGradient { d_outputs, weight: self.weight, outs: self.bias.len(), d_inputs, scratch };
+        gradient.check();
+        simd::run(gradient);
     }
 }
 
-/// The maximum number of values of a sample that are packed at a time: a strip of twelve outputs
-/// then takes 24 KB, which stay in the first-level cache while the panels stream through.
+/// The maximum depth of a block: a strip of twelve rows then takes 24 KB, which stay in the
+/// first-level cache while the panels stream through.
 const DEPTH: usize = 512;
 
-/// The other operand, (K, N), without packing.
-#[derive(Clone, Copy)]
-pub(super) enum Weight<'a> {
-    /// Row-major (N, K): each output is a row.
-    Rows(&'a [f32]),
-    /// Row-major (K, N): each output is a column.
-    Columns(&'a [f32]),
-}
+/// The number of panels of samples that are processed at a time: 256 KB for `DEPTH` values, which
+/// stay in the second-level cache while the rows of the weight stream through.
+const PANELS: usize = 8;
 
-impl Weight<'_> {
-    /// Returns the number of panels of samples that are processed at a time: 256 KB for `DEPTH`
-    /// values, which stay in the second-level cache while the strips stream through. It is twice as
-    /// many if each strip is packed for them: at (512, 2048, 2048) that gained 5 %, whereas without
-    /// packing it lost 2 %.
-    fn panels(self) -> usize {
-        match self {
-            Self::Rows(_) => 8,
-            Self::Columns(_) => 16,
-        }
-    }
-}
-
-/// Computes outputs (B, N) = epilogue(bias + inputs · weight), for inputs (B, K) and weight (K, N).
+/// Computes outputs (B, O) = epilogue(bias + inputs · weightᵀ), for inputs (B, I) and weight (O, I).
 pub(super) struct RowProduct<'a> {
     pub(super) inputs: &'a [f32],
-    pub(super) weight: Weight<'a>,
-    /// K and N.
-    pub(super) shape: (usize, usize),
-    /// The N biases; zeros if `None`.
-    pub(super) bias: Option<&'a [f32]>,
+    pub(super) weight: &'a [f32],
+    pub(super) bias: &'a [f32],
     pub(super) epilogue: Epilogue,
     pub(super) outputs: &'a mut [f32],
     pub(super) scratch: &'a mut Scratch,
 }
 
 impl RowProduct<'_> {
-    pub(super) fn check(&self) {
-        let (depth, width) = self.shape;
-        let rows = self.inputs.len() / depth;
-        assert_eq!(self.inputs.len(), rows * depth, "inputs have {depth} values in each of {rows} rows");
-        assert_eq!(self.outputs.len(), rows * width, "outputs have {width} values in each of {rows} rows");
+    fn check(&self) {
+        let outs = self.bias.len();
+        let (ins, rows) = (self.weight.len() / outs, self.outputs.len() / outs);
+        assert_eq!(self.outputs.len(), rows * outs, "outputs have {outs} values in each of {rows} rows");
+        assert_eq!(self.inputs.len(), rows * ins, "inputs have {ins} values in each of {rows} rows");
     }
 }
 
 impl Kernel for RowProduct<'_> {
     #[inline(always)]
     fn run(self, arithmetic: impl Arithmetic) {
-        run(arithmetic, self);
+        forward(arithmetic, self);
     }
 }
 
 #[inline(always)]
-fn run<A: Arithmetic>(arithmetic: A, product: RowProduct<'_>) {
-    let RowProduct { inputs, weight, shape: (depth, width), bias, epilogue, outputs, scratch } = product;
-    let block_len = depth.div_ceil(depth.div_ceil(DEPTH));
-    let panels_len = weight.panels().min((inputs.len() / depth).div_ceil(WIDTH));
-    let Buffers { panels, tiles: sums, left: strip, .. } = scratch.lend(ScratchSizes {
+fn forward<A: Arithmetic>(arithmetic: A, product: RowProduct<'_>) {
+    let RowProduct { inputs, weight, bias, epilogue, outputs, scratch } = product;
+    let (ins, outs) = (weight.len() / bias.len(), bias.len());
+    let block_len = ins.div_ceil(ins.div_ceil(DEPTH));
+    let panels_len = PANELS.min((inputs.len() / ins).div_ceil(WIDTH));
+    let Buffers { panels, tiles: sums, .. } = scratch.lend(ScratchSizes {
         panels: panels_len * block_len,
-        tiles: panels_len * width,
-        left: A::HEIGHT * block_len,
-        results: 0,
+        tiles: panels_len * outs,
+        ..ScratchSizes::default()
     });
-    let most = weight.panels() * WIDTH;
-    for (inputs, outputs) in inputs.chunks(most * depth).zip(outputs.chunks_mut(most * width)) {
-        for start in (0..depth).step_by(block_len) {
-            let block = start..depth.min(start + block_len);
-            for (panel, inputs) in panels.chunks_exact_mut(block.len()).zip(inputs.chunks(WIDTH * depth)) {
-                let samples = (&inputs[start..], depth);
-                pack_transposed(arithmetic, samples, inputs.len() / depth, panel);
+    let most = PANELS * WIDTH;
+    for (inputs, outputs) in inputs.chunks(most * ins).zip(outputs.chunks_mut(most * outs)) {
+        for start in (0..ins).step_by(block_len) {
+            let block = start..ins.min(start + block_len);
+            for (panel, inputs) in panels.chunks_exact_mut(block.len()).zip(inputs.chunks(WIDTH * ins)) {
+                pack_transposed(arithmetic, (&inputs[start..], ins), inputs.len() / ins, panel);
             }
-            let count = inputs.len().div_ceil(WIDTH * depth);
+            let count = inputs.len().div_ceil(WIDTH * ins);
             let part = DepthBlock {
                 weight,
-                panels: &panels[..count * block.len()],
-                depth,
-                width,
+                ins,
                 bias,
-                has_relu: block.end == depth && epilogue == Epilogue::Relu,
+                panels: &panels[..count * block.len()],
+                has_relu: block.end == ins && epilogue == Epilogue::Relu,
                 block,
             };
-            part.run(arithmetic, strip, sums);
+            part.run(arithmetic, sums);
         }
-        for (sums, outputs) in sums.chunks_exact(width).zip(outputs.chunks_mut(WIDTH * width)) {
-            let count = outputs.len() / width;
-            unpack_transposed(arithmetic, sums, (outputs, width), count);
+        for (sums, outputs) in sums.chunks_exact(outs).zip(outputs.chunks_mut(WIDTH * outs)) {
+            let count = outputs.len() / outs;
+            unpack_transposed(arithmetic, sums, (outputs, outs), count);
         }
     }
 }
 
 /// Some samples and one block of depth.
 struct DepthBlock<'a> {
-    weight: Weight<'a>,
+    weight: &'a [f32],
+    ins: usize,
+    bias: &'a [f32],
     /// The values of the samples in the block.
     panels: &'a [PanelLine],
     block: Range<usize>,
-    /// K.
-    depth: usize,
-    /// N.
-    width: usize,
-    bias: Option<&'a [f32]>,
     /// True if relu is applied, because the chains end in this block.
     has_relu: bool,
 }
 
 impl DepthBlock<'_> {
-    /// Adds the products to the sums; a panel has N sums of one line each.
+    /// Adds the products to the sums; a panel has O sums of one line each.
     #[inline(always)]
-    fn run<A: Arithmetic>(&self, arithmetic: A, strip: &mut [f32], sums: &mut [PanelLine]) {
+    fn run<A: Arithmetic>(&self, arithmetic: A, sums: &mut [PanelLine]) {
         let mut first = 0;
-        while first < self.width {
-            let height = height(self.width - first, A::HEIGHT);
-            with_height!(A, height, self.strip(arithmetic, first, strip, sums));
+        while first < self.bias.len() {
+            let height = height(self.bias.len() - first, A::HEIGHT);
+            with_height!(A, height, self.strip(arithmetic, first, sums));
             first += height;
         }
     }
 
     /// Computes the tiles of M outputs, starting at `first`.
     #[inline(always)]
-    fn strip<A: Arithmetic, const M: usize>(
-        &self,
-        arithmetic: A,
-        first: usize,
-        strip: &mut [f32],
-        sums: &mut [PanelLine],
-    ) {
-        let left = match self.weight {
-            Weight::Rows(weight) => {
-                let mut rows: [&[f32]; M] = [&[]; M];
-                for (m, row) in rows.iter_mut().enumerate() {
-                    *row = &weight[(first + m) * self.depth..][self.block.clone()];
-                }
-                Left::Rows(rows)
-            }
-            Weight::Columns(weight) => {
-                let strip = &mut strip.as_chunks_mut().0[..self.block.len()];
-                pack_strip::<M>(&weight[self.block.start * self.width + first..], self.width, strip);
-                Left::Packed(&*strip)
-            }
-        };
+    fn strip<A: Arithmetic, const M: usize>(&self, arithmetic: A, first: usize, sums: &mut [PanelLine]) {
+        let rows = rows_of(&self.weight[first * self.ins..], self.ins, &self.block);
         let mut panel = 0;
         let count = self.panels.len() / self.block.len();
         while panel < count {
             if A::BREADTH == 2 && panel + 2 <= count {
-                arithmetic.run(RowTile::<M, 2> { part: self, left, first, panel, sums });
+                arithmetic.run(OutputTile::<M, 2> { part: self, rows, first, panel, sums });
                 panel += 2;
             } else {
-                arithmetic.run(RowTile::<M, 1> { part: self, left, first, panel, sums });
+                arithmetic.run(OutputTile::<M, 1> { part: self, rows, first, panel, sums });
                 panel += 1;
             }
         }
     }
 }
 
-/// The part of the weight for M outputs.
-#[derive(Clone, Copy)]
-enum Left<'a, const M: usize> {
-    /// Rows of the weight, not packed.
-    Rows([&'a [f32]; M]),
-    /// Packed, M values next to each other.
-    Packed(&'a [[f32; M]]),
+/// Returns some columns of the first M rows.
+#[inline(always)]
+fn rows_of<'a, const M: usize>(values: &'a [f32], stride: usize, columns: &Range<usize>) -> [&'a [f32]; M] {
+    let mut rows: [&[f32]; M] = [&[]; M];
+    for (m, row) in rows.iter_mut().enumerate() {
+        *row = &values[m * stride..][columns.clone()];
+    }
+    rows
+}
+
+/// Returns the lines of N adjacent panels.
+#[inline(always)]
+fn panels_of<const N: usize>(lines: &[PanelLine], depth: usize) -> [&[PanelLine]; N] {
+    let mut panels: [&[PanelLine]; N] = [&[]; N];
+    for (n, panel) in panels.iter_mut().enumerate() {
+        *panel = &lines[n * depth..][..depth];
+    }
+    panels
 }
 
 /// One tile. It is a separate kernel: if it were inlined into the loops above, the inner loop would
 /// compute the addresses of its rows from their stride in each iteration, for lack of registers,
 /// and take a fifth longer.
-struct RowTile<'a, const M: usize, const N: usize> {
+struct OutputTile<'a, const M: usize, const N: usize> {
     part: &'a DepthBlock<'a>,
-    left: Left<'a, M>,
+    /// Rows of the weight.
+    rows: [&'a [f32]; M],
     /// The first output.
     first: usize,
     /// The first panel.
@@ -285,24 +242,19 @@ struct RowTile<'a, const M: usize, const N: usize> {
     sums: &'a mut [PanelLine],
 }
 
-impl<const M: usize, const N: usize> Kernel for RowTile<'_, M, N> {
+impl<const M: usize, const N: usize> Kernel for OutputTile<'_, M, N> {
     #[inline(always)]
     fn run(self, arithmetic: impl Arithmetic) {
-        let Self { part, left, first, panel, sums } = self;
-        let depth = part.block.len();
-        let mut panels: [&[PanelLine]; N] = [&[]; N];
-        for (n, lines) in panels.iter_mut().enumerate() {
-            *lines = &part.panels[(panel + n) * depth..][..depth];
-        }
+        let Self { part, rows, first, panel, sums } = self;
+        let (depth, outs) = (part.block.len(), part.bias.len());
+        let panels = panels_of(&part.panels[panel * depth..], depth);
+        let sums = &mut sums[panel * outs + first..];
         let start = if part.block.start == 0 {
-            chains_from(arithmetic, part.bias.map(|bias| &bias[first..]))
+            chains_from(arithmetic, &part.bias[first..])
         } else {
-            load(arithmetic, &sums[panel * part.width + first..], part.width)
+            load(arithmetic, sums, outs)
         };
-        let mut tile: Tile<_, M, N> = match left {
-            Left::Rows(rows) => add_products_of_rows(arithmetic, rows, panels, start),
-            Left::Packed(strip) => add_products(arithmetic, strip, panels, start),
-        };
+        let mut tile: Tile<_, M, N> = add_products_of_rows(arithmetic, rows, panels, start);
         if part.has_relu {
             for row in &mut tile {
                 for values in row {
@@ -310,20 +262,18 @@ impl<const M: usize, const N: usize> Kernel for RowTile<'_, M, N> {
                 }
             }
         }
-        store(arithmetic, &tile, &mut sums[panel * part.width + first..], part.width);
+        store(arithmetic, &tile, sums, outs);
     }
 }
 
 #[inline(always)]
 fn chains_from<A: Arithmetic, const M: usize, const N: usize>(
     arithmetic: A,
-    bias: Option<&[f32]>,
+    bias: &[f32],
 ) -> Tile<A::Vector, M, N> {
     let mut tile = zeros(arithmetic);
-    if let Some(bias) = bias {
-        for (row, bias) in tile.iter_mut().zip(&bias[..M]) {
-            *row = [arithmetic.splat(*bias); N];
-        }
+    for (row, bias) in tile.iter_mut().zip(&bias[..M]) {
+        *row = [arithmetic.splat(*bias); N];
     }
     tile
 }
@@ -361,6 +311,171 @@ fn store<A: Arithmetic, const M: usize, const N: usize>(
     }
 }
 
+/// The number of columns of the weight that are packed at a time: 256 KB for `DEPTH` outputs, which
+/// stay in the second-level cache.
+const COLUMNS: usize = 128;
+
+/// Computes ∂A (B, I) = ∂Z · weight, for ∂Z (B, O) and weight (O, I).
+pub(super) struct InputGradient<'a> {
+    pub(super) d_outputs: &'a [f32],
+    pub(super) weight: &'a [f32],
+    /// O.
+    pub(super) outs: usize,
+    pub(super) d_inputs: &'a mut [f32],
+    pub(super) scratch: &'a mut Scratch,
+}
+
+impl InputGradient<'_> {
+    fn check(&self) {
+        let (outs, ins) = (self.outs, self.weight.len() / self.outs);
+        let rows = self.d_outputs.len() / outs;
+        assert_eq!(self.d_outputs.len(), rows * outs, "d_outputs have {outs} values in each of {rows} rows");
+        assert_eq!(self.d_inputs.len(), rows * ins, "d_inputs have {ins} values in each of {rows} rows");
+    }
+}
+
+impl Kernel for InputGradient<'_> {
+    #[inline(always)]
+    fn run(self, arithmetic: impl Arithmetic) {
+        backward_inputs(arithmetic, self);
+    }
+}
+
+#[inline(always)]
+fn backward_inputs<A: Arithmetic>(arithmetic: A, gradient: InputGradient<'_>) {
+    let InputGradient { d_outputs, weight, outs, d_inputs, scratch } = gradient;
+    let (rows, ins) = (d_outputs.len() / outs, weight.len() / outs);
+    let block_len = outs.div_ceil(outs.div_ceil(DEPTH));
+    // Tiles have whole lines: if the rows of ∂A do not, they are computed in a buffer.
+    let stride = ins.next_multiple_of(WIDTH);
+    let Buffers { panels, results, .. } = scratch.lend(ScratchSizes {
+        panels: block_len * COLUMNS.min(stride) / WIDTH,
+        results: if stride == ins { 0 } else { rows * stride },
+        ..ScratchSizes::default()
+    });
+    let sums = if stride == ins { &mut *d_inputs } else { &mut *results };
+    for first in (0..ins).step_by(COLUMNS) {
+        let columns = first..ins.min(first + COLUMNS);
+        for start in (0..outs).step_by(block_len) {
+            let block = start..outs.min(start + block_len);
+            let panels = &mut panels[..block.len() * columns.len().div_ceil(WIDTH)];
+            pack_columns(&weight[block.start * ins..block.end * ins], ins, columns.clone(), panels);
+            let part = SampleRows { d_outputs, outs, block, stride };
+            part.run(arithmetic, panels, &mut sums[first..]);
+        }
+    }
+    if stride > ins {
+        for (to, from) in d_inputs.chunks_exact_mut(ins).zip(results.chunks_exact(stride)) {
+            to.copy_from_slice(&from[..ins]);
+        }
+    }
+}
+
+/// One block of depth of all samples.
+struct SampleRows<'a> {
+    d_outputs: &'a [f32],
+    outs: usize,
+    block: Range<usize>,
+    /// The length of a row of sums.
+    stride: usize,
+}
+
+impl SampleRows<'_> {
+    /// Adds the products with some columns of the weight to the sums of these columns.
+    #[inline(always)]
+    fn run<A: Arithmetic>(&self, arithmetic: A, panels: &[PanelLine], sums: &mut [f32]) {
+        let (mut panel, count) = (0, panels.len() / self.block.len());
+        while panel < count {
+            let (panels, sums) = (&panels[panel * self.block.len()..], &mut sums[panel * WIDTH..]);
+            if A::BREADTH == 2 && panel + 2 <= count {
+                self.strips::<A, 2>(arithmetic, panels, sums);
+                panel += 2;
+            } else {
+                self.strips::<A, 1>(arithmetic, panels, sums);
+                panel += 1;
+            }
+        }
+    }
+
+    /// Computes the tiles of N panels.
+    #[inline(always)]
+    fn strips<A: Arithmetic, const N: usize>(&self, arithmetic: A, panels: &[PanelLine], sums: &mut [f32]) {
+        let strip = Strip::<N> { part: self, panels: panels_of(panels, self.block.len()) };
+        let (mut first, rows) = (0, self.d_outputs.len() / self.outs);
+        while first < rows {
+            let height = height(rows - first, A::HEIGHT);
+            with_height!(A, height, strip.tile(arithmetic, first, &mut sums[first * self.stride..]));
+            first += height;
+        }
+    }
+}
+
+/// N panels of the weight.
+struct Strip<'a, const N: usize> {
+    part: &'a SampleRows<'a>,
+    panels: [&'a [PanelLine]; N],
+}
+
+impl<const N: usize> Strip<'_, N> {
+    #[inline(always)]
+    fn tile<A: Arithmetic, const M: usize>(&self, arithmetic: A, first: usize, sums: &mut [f32]) {
+        arithmetic.run(InputTile::<M, N> { strip: self, first, sums });
+    }
+}
+
+/// The tile of M samples; a separate kernel, as [`OutputTile`] is.
+struct InputTile<'a, const M: usize, const N: usize> {
+    strip: &'a Strip<'a, N>,
+    /// The first sample.
+    first: usize,
+    sums: &'a mut [f32],
+}
+
+impl<const M: usize, const N: usize> Kernel for InputTile<'_, M, N> {
+    #[inline(always)]
+    fn run(self, arithmetic: impl Arithmetic) {
+        let SampleRows { d_outputs, outs, block, stride } = self.strip.part;
+        let rows: [&[f32]; M] = rows_of(&d_outputs[self.first * outs..], *outs, block);
+        let start =
+            if block.start == 0 { zeros(arithmetic) } else { load_rows(arithmetic, self.sums, *stride) };
+        let tile: Tile<_, M, N> = add_products_of_rows(arithmetic, rows, self.strip.panels, start);
+        store_rows(arithmetic, &tile, self.sums, *stride);
+    }
+}
+
+/// Reads tile[m][n] = rows[m · stride + 16 n ..].
+#[inline(always)]
+fn load_rows<A: Arithmetic, const M: usize, const N: usize>(
+    arithmetic: A,
+    rows: &[f32],
+    stride: usize,
+) -> Tile<A::Vector, M, N> {
+    let mut tile = zeros(arithmetic);
+    for m in 0..M {
+        let row = rows[m * stride..][..N * WIDTH].as_chunks().0;
+        for n in 0..N {
+            tile[m][n] = arithmetic.load(&row[n]);
+        }
+    }
+    tile
+}
+
+/// Writes a tile where [`load_rows`] reads it.
+#[inline(always)]
+fn store_rows<A: Arithmetic, const M: usize, const N: usize>(
+    arithmetic: A,
+    tile: &Tile<A::Vector, M, N>,
+    rows: &mut [f32],
+    stride: usize,
+) {
+    for m in 0..M {
+        let row = rows[m * stride..][..N * WIDTH].as_chunks_mut().0;
+        for n in 0..N {
+            arithmetic.store(tile[m][n], &mut row[n]);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -374,9 +489,8 @@ mod tests {
             (values(rows * depth), values(width * depth), vec![0.0; rows * width]);
         SeparateArithmetic.run(RowProduct {
             inputs: &inputs,
-            weight: Weight::Rows(&weight),
-            shape: (depth, width),
-            bias: None,
+            weight: &weight,
+            bias: &vec![0.0; width],
             epilogue: Epilogue::Identity,
             outputs: &mut outputs,
             scratch: &mut Scratch::default(),
