@@ -36,6 +36,20 @@ pub(crate) fn vectorized<R>(loops: impl FnOnce() -> R) -> R {
     result.expect("`run` calls the kernel")
 }
 
+/// Requests values that will be read soon, and does nothing where that is not possible.
+#[inline(always)]
+pub(crate) fn prefetch<T>(values: &[T]) {
+    #[cfg(target_arch = "x86_64")]
+    for byte in (0..size_of_val(values)).step_by(size_of::<PanelLine>()) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 processor has the instruction, which reads no value; the address is
+        // within `values`.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.as_ptr().cast::<i8>().add(byte)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = values;
+}
+
 /// Loops that use no [`Arithmetic`].
 struct Loops<L>(L);
 

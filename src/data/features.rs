@@ -1,6 +1,6 @@
 //! The features of samples in the types they are stored in, and their conversion to `f32`.
 
-use crate::simd::vectorized;
+use crate::simd::{prefetch, vectorized};
 
 /// Describes how gathered features relate to the content of a source, for programs that pass
 /// features to an exported model.
@@ -191,16 +191,29 @@ pub(super) fn select_rows<T: Copy>(values: &[T], width: usize, samples: &[u32]) 
     chosen
 }
 
+/// The number of rows that are requested ahead, and the most bytes of one: the processor itself
+/// notices that a longer row is read in order.
+///
+/// The samples of a shuffled batch are far apart in memory. With 784-128-10 and batches of 128 on
+/// MNIST, requesting them ahead gains 6 % of a step with AVX-512 and 4 % with AVX2 on two threads
+/// (Zen 5).
+const ROWS_AHEAD: usize = 2;
+
+const BYTES_AHEAD: usize = 4096;
+
 /// Converts contiguous rows. Each stored type has its own instance of this loop.
 fn copy<T: Copy>(values: &[T], columns: usize, samples: &[u32], out: &mut [f32], convert: impl Fn(T) -> f32) {
+    let row = |sample: u32| &values[sample as usize * columns..][..columns];
     // `move`: the compiler must assume that values behind a reference might be overwritten by the
     // loop.
     vectorized(
         #[inline(always)]
         move || {
-            for (&sample, row) in samples.iter().zip(out.chunks_exact_mut(columns)) {
-                let start = sample as usize * columns;
-                for (to, &from) in row.iter_mut().zip(&values[start..start + columns]) {
+            for (index, to) in out.chunks_exact_mut(columns).enumerate().take(samples.len()) {
+                if let Some(&next) = samples.get(index + ROWS_AHEAD) {
+                    prefetch(&row(next)[..columns.min(BYTES_AHEAD / size_of::<T>())]);
+                }
+                for (to, &from) in to.iter_mut().zip(row(samples[index])) {
                     *to = convert(from);
                 }
             }
