@@ -117,16 +117,21 @@
 //!
 //! # Profile of a step
 //!
-//! Shares of a rank's time on two ranks, 784-512-512-10 with batches of 256 and momentum, by `perf
-//! record` (two cores of Zen 4):
+//! Shares of the time of two ranks, 784-512-512-10 with batches of 256 and momentum, as
+//! `benches/profile.py` measures them with `perf record`. On two cores of Zen 5, whose AVX-512 is
+//! twice as wide as its AVX2:
 //!
-//! | share | work | bound by |
-//! |---|---|---|
-//! | 83 % | products, at 100 to 105 GFLOP/s a core | multiply-adds: at most 116 GFLOP/s a core, 105 in gemm's large products |
-//! | 8 % | updates | reading params and momentum from the L3 cache and writing them back, 16 GB/s; prefetching gained nothing |
-//! | 4 % | transposing samples into panels and back | the L2 cache |
-//! | 3 % | waiting | uneven progress of the cores |
-//! | 2 % | gathering, softmax, activations | division of pixels, 8 at a time |
+//! | work | AVX-512 | AVX2 | bound by |
+//! |---|---|---|---|
+//! | products | 78 % | 87 % | multiply-adds: 215 to 250 GFLOP/s a core with AVX-512, of at most 258; 120 to 130 with AVX2, of at most 129 |
+//! | updates, with the copy of the old segment | 7.4 % | 5.0 % | reading params and momentum from the L3 cache and writing them back; prefetching gained nothing |
+//! | packing and transposing | 5.6 % | 2.9 % | the L2 and L3 caches |
+//! | gathering, softmax, activations | 4.5 % | 2.7 % | reading samples in random order, which are requested ahead; then division of pixels |
+//! | waiting | 2.2 % | 1.3 % | uneven progress of the cores |
+//! | other | 1.8 % | 1.2 % | |
+//!
+//! What is not a product takes the same time with both sets, so the faster the products, the larger
+//! its share.
 //!
 //! Copying the old segment (`run.rs`) takes a fifth to a third of the time of the updates: 1.5 to
 //! 2.4 % of a step with two ranks. With one rank it takes 1.5 % with batches of 128, and 9 % with

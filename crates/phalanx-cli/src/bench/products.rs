@@ -1,14 +1,10 @@
-//! The speed of the machine for products of large matrices: the limit that training is compared
-//! with.
-//!
-//! The products are computed by the crate `gemm`, with its own parallelism off. `gemm` takes raw
-//! pointers, hence the unsafe block; `benches/kernels.rs` of the library shows its gain over the
-//! safe product of ndarray.
-#![allow(unsafe_code)]
+//! The speed of the machine for products of large matrices, with the kernel of a layer's outputs and
+//! the instruction set in use: the limit that training is compared with. `benches/kernels.rs`
+//! compares the kernel with other libraries.
 
 use std::hint::black_box;
 
-use ndarray::{Array2, ArrayView2, ArrayViewMut2};
+use phalanx::internals::kernel::{Epilogue, Linear, Scratch};
 use serde::Serialize;
 
 use super::BenchError;
@@ -34,8 +30,7 @@ impl ProductRate {
         if other.gflop_per_sec > self.gflop_per_sec { other } else { self }
     }
 
-    /// Multiplies (side, side) matrices on `threads` threads at once with the crate gemm, and
-    /// measures the time.
+    /// Multiplies (side, side) matrices on `threads` threads at once, and measures the time.
     ///
     /// # Errors
     ///
@@ -47,22 +42,24 @@ impl ProductRate {
     ///
     /// # Cost
     ///
-    /// 6 products of 2·side³ operations per thread; (threads + 2)·side² values.
+    /// 6 products of 2·side³ operations per thread; (threads + 1)·side² values.
     pub fn measure(side: usize, threads: usize) -> Result<Self, BenchError> {
         assert!(side > 0, "a matrix must have at least one row");
         if threads == 0 {
             return Err(BenchError::ZeroThreads);
         }
-        let left = Array2::from_shape_fn((side, side), |(row, column)| ((row * 7 + column) % 13) as f32);
-        let right = left.t().to_owned();
+        let matrix: Vec<f32> = (0..side * side).map(|index| (index * 7 % 13) as f32).collect();
+        let zeros = vec![0.0; side];
         let ranks = on_ranks(threads, |mut comm| {
-            let mut result = Array2::zeros((side, side));
+            let (mut result, mut scratch) = (vec![0.0; side * side], Scratch::default());
+            let layer = Linear::new(&matrix, &zeros);
             // The first product brings code and matrices into the caches, and does not count.
             (0..=TAKES)
                 .map(|_| {
                     comm.barrier()?;
-                    let multiply =
-                        || product(black_box(left.view()), black_box(right.view()), result.view_mut());
+                    let multiply = || {
+                        layer.forward(black_box(&matrix), &mut result, Epilogue::Identity, &mut scratch);
+                    };
                     Ok(Interval::of(multiply).0)
                 })
                 .collect::<Result<Vec<_>, _>>()
@@ -72,53 +69,6 @@ impl ProductRate {
         let rates: Vec<f64> = (1..=TAKES).map(rate).collect();
         Ok(Self { side, threads, gflop_per_sec: Statistics::of(&rates).max })
     }
-}
-
-/// destination = left · right, for left (M, N), right (N, P), destination (M, P) with any strides.
-///
-/// # Panics
-///
-/// If the shapes do not match.
-///
-/// # Cost
-///
-/// 2·M·N·P floating-point operations; allocates only on a thread's first call.
-fn product(left: ArrayView2<'_, f32>, right: ArrayView2<'_, f32>, mut destination: ArrayViewMut2<'_, f32>) {
-    let (m, n) = left.dim();
-    let p = right.ncols();
-    assert_eq!(right.nrows(), n, "left has {n} columns");
-    assert_eq!(destination.dim(), (m, p), "left has {m} rows and right {p} columns");
-    let ([d_row, d_column], [l_row, l_column], [r_row, r_column]) =
-        (strides(destination.strides()), strides(left.strides()), strides(right.strides()));
-    // SAFETY: each pointer, shape and pair of strides is that of one live ndarray view, checked
-    // above to fit; the destination is borrowed mutably, so it overlaps neither operand.
-    unsafe {
-        gemm::gemm(
-            m,
-            p,
-            n,
-            destination.as_mut_ptr(),
-            d_column,
-            d_row,
-            false,
-            left.as_ptr(),
-            l_column,
-            l_row,
-            right.as_ptr(),
-            r_column,
-            r_row,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
-
-fn strides(strides: &[isize]) -> [isize; 2] {
-    [strides[0], strides[1]]
 }
 
 #[cfg(test)]
@@ -137,17 +87,5 @@ mod tests {
     #[test]
     fn zero_threads_are_rejected() {
         assert!(matches!(ProductRate::measure(8, 0), Err(BenchError::ZeroThreads)));
-    }
-
-    /// Small integers multiply and add exactly, so that any order of additions must give the same.
-    #[test]
-    fn a_product_equals_that_of_ndarray() {
-        for (m, n, p) in [(1, 1, 1), (3, 40, 7), (19, 5, 20)] {
-            let left = Array2::from_shape_fn((m, n), |(r, c)| ((r * 31 + c * 17 + 1) % 23) as f32 - 11.0);
-            let right = Array2::from_shape_fn((p, n), |(r, c)| ((r * 31 + c * 17 + 2) % 23) as f32 - 11.0);
-            let mut found = Array2::from_elem((m, p), f32::NAN);
-            product(left.view(), right.t(), found.view_mut());
-            assert_eq!(found, left.dot(&right.t()));
-        }
     }
 }

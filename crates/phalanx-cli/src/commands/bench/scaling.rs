@@ -54,7 +54,7 @@ pub struct ScalingFlags {
 }
 
 const COLUMNS: &str = "Columns: samples/s is the median over the takes, min and max are its range; speed-up and efficiency are \
-relative to the smallest count; of limit is the speed of the matrix products of training relative to products of 1024 x 1024 matrices \
+relative to the smallest count; of limit is the speed of the matrix products of training relative to products of 1024 x 1024 matrices with the same kernels \
 on all cores, measured just before and just after (the better one counts); computing, waiting, and reducing and updating are fractions \
 of the time, averaged over ranks. Most gradients of a perceptron are computed, combined and used for the update in one pass, which \
 counts as reducing and updating.";
