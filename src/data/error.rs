@@ -161,7 +161,7 @@ pub enum DataError {
     PackedLength { file: String, compressed: u64, possible: u64, expected: u64 },
     /// The numbers of inputs and labels differ.
     #[error(
-        "{labels} labels in {labels_file} for {samples} samples in {samples_file}, expected one label per sample; the files do not belong together"
+        "the number of labels in {labels_file} is {labels}, expected {samples}, the number of samples in {samples_file}; the files do not belong together"
     )]
     Counts { samples_file: String, samples: usize, labels_file: String, labels: usize },
     /// A folder that lacks one file of a pair.
@@ -315,7 +315,7 @@ pub enum DataError {
     Libsvm { file: String, line: u64, fault: LibsvmFault },
 
     /// Arrays passed by the program have inconsistent lengths.
-    #[error("{found} {what} for {expected} samples, expected one per sample")]
+    #[error("the number of {what} is {found}, expected {expected}, the number of samples")]
     ArrayLen { what: &'static str, found: usize, expected: usize },
     /// An array passed by the program contains an unusable number.
     #[error("{what} {} of sample {sample}, expected {expected}", number(*value))]

@@ -325,9 +325,9 @@ impl Optimizer {
         assert_eq!(grads.len(), len, "grads do not have the segment's length");
     }
 
-    /// Divides λ of the coupled penalty by `divisor` in all following steps: for
-    /// [`L2Form::BatchSum`](super::L2Form::BatchSum) by the weight of each step, which the
-    /// optimizer does not know.
+    /// Sets the divisor of λ of the coupled penalty until the next call.
+    /// [`L2Form::BatchSum`](super::L2Form::BatchSum) needs it: the caller passes the weight of each
+    /// step, which the optimizer does not know.
     ///
     /// # Panics
     /// If the divisor is not above 0 and finite.
@@ -376,9 +376,9 @@ impl Optimizer {
     }
 
     /// Translates the state for a change of convention during a run, after which gradients are
-    /// `factor` times as large: m from a mean over m samples to their sum, 1/m back. Each buffer is
-    /// multiplied by its power of the factor, the 2nd for averages of squares; the caller must
-    /// translate the rate, `l2`, ε and the other options.
+    /// `factor` times as large: n from a mean over n samples to their sum, 1/n in the other
+    /// direction. Each buffer is multiplied by its power of the factor, the 2nd for averages of
+    /// squares; the caller must translate the rate, `l2`, ε and the other options.
     ///
     /// # Errors
     /// [`OptimError::OutOfRange`] if the factor, or its square if the state contains squares, is

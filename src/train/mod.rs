@@ -123,25 +123,24 @@
 //!
 //! | work | AVX-512 | AVX2 | bound by |
 //! |---|---|---|---|
-//! | products | 78 % | 87 % | multiply-adds: 215 to 250 GFLOP/s a core with AVX-512, of at most 258; 120 to 130 with AVX2, of at most 129 |
-//! | updates, with the copy of the old segment | 7.4 % | 5.0 % | reading params and momentum from the L3 cache and writing them back; prefetching gained nothing |
-//! | packing and transposing | 5.6 % | 2.9 % | the L2 and L3 caches |
-//! | gathering, softmax, activations | 4.5 % | 2.7 % | reading samples in random order, which are requested ahead; then division of pixels |
-//! | waiting | 2.2 % | 1.3 % | uneven progress of the cores |
-//! | other | 1.8 % | 1.2 % | |
+//! | products | 78 % | 86 % | multiply-adds: 215 to 250 GFLOP/s a core with AVX-512, of at most 258; 120 to 130 with AVX2, of at most 129 |
+//! | updates, with the copy of the old segment | 8.1 % | 5.7 % | reading params and momentum from the L3 cache and writing them back; prefetching gained nothing |
+//! | packing and transposing | 5.6 % | 3.3 % | the L2 and L3 caches |
+//! | gathering, softmax, activations | 3.2 % | 2.2 % | reading samples in random order, which are requested ahead; then division of pixels |
+//! | waiting | 2.3 % | 1.4 % | uneven progress of the cores |
+//! | other, with loading the data | 2.0 % | 1.4 % | |
 //!
-//! What is not a product takes the same time with both sets, so the faster the products, the larger
-//! its share.
+//! What is not a product takes about the same time with both sets, so the faster the products, the
+//! larger its share.
 //!
 //! Copying the old segment (`run.rs`) takes a fifth to a third of the time of the updates: 1.5 to
 //! 2.4 % of a step with two ranks. With one rank it takes 1.5 % with batches of 128, and 9 % with
-//! batches of 32 and 784-128-10, whose steps are short (medians of 9 pairs of runs with and
-//! without). In return, a failure in the middle of an update
-//! loses no params.
+//! batches of 32 and 784-128-10, whose steps are short (Zen 4, medians of 9 pairs of runs with and
+//! without). In return, a failure in the middle of an update loses no params.
 //!
-//! 784-128-10 with batches of 32 takes 115 µs a step on two ranks, more than half of what it takes
-//! on one, because each reads the half of the params and the samples that the other wrote, about
-//! 250 KB that come from another core's cache.
+//! 784-128-10 with batches of 32 takes 60 µs a step on two ranks and 104 on one with AVX-512, and
+//! 85 and 160 with AVX2. On two it takes more than half as long because each reads the half of the
+//! params and the samples that the other wrote, about 250 KB that come from another core's cache.
 
 mod combiner;
 mod contribution;

@@ -75,8 +75,8 @@ pub struct Options {
     /// The seed of the initial params and the sample order.
     pub seed: u64,
     /// The maximum time that a rank waits for the others before the run fails; `None` to wait as
-    /// long as they are alive. A subscriber that is 4096 events behind, or two epochs if one wants
-    /// the params, blocks rank 0, and so the others.
+    /// long as they are alive. Rank 0, and with it the others, also waits while the subscribers are
+    /// 4096 events behind, or two epochs if any subscriber wants the params.
     pub timeout: Option<Duration>,
 }
 

@@ -82,7 +82,10 @@ fn bad_npy_files_are_rejected_with_the_byte() {
             .with(|options| options.target = TargetKind::Classes),
         case("a.npy", x(), &["a.npy has no labels, but values are required"])
             .with(|options| options.target = TargetKind::Values),
-        with_y(npy("|u1", "(3,)", &[0; 3]), &["3 labels in y.npy for 2 samples in x.npy"]),
+        with_y(
+            npy("|u1", "(3,)", &[0; 3]),
+            &["the number of labels in y.npy is 3, expected 2, the number of samples in x.npy"],
+        ),
         with_y(npy("|u1", "(2, 2)", &[0; 4]), &["shape of the labels [2, 2]", "argmax"]),
         with_y(
             npy("<f4", "(2,)", &nan),
@@ -146,7 +149,7 @@ fn bad_idx_files_are_rejected_with_the_byte() {
         images(idx(8, &[u32::MAX, 1, 1], &[0; 5]), &["holds only 21 bytes, expected 4294967311"]),
         images(idx(8, &[0, 28, 28], &[]), &["train-images-idx3-ubyte holds no samples"]),
         images(idx(8, &[1, 0, 28], &[]), &["train-images-idx3-ubyte holds no samples"]),
-        labels(two(), &["2 labels in train-labels-idx1-ubyte for 1 samples in train-images-idx3-ubyte"]),
+        labels(two(), &["labels in train-labels-idx1-ubyte is 2, expected 1, the number of samples in train-images-idx3-ubyte"]),
         labels(good(), &["number of dimensions 3 at byte 3 of train-labels-idx1-ubyte, expected 1"]),
         labels(
             idx(8, &[1], &[5]),

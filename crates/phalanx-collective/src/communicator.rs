@@ -206,10 +206,10 @@ impl World {
 
 /// The handle of one rank, with which it communicates with the other ranks.
 ///
-/// Every method that takes `&mut self` is collective: all ranks must call the same methods in the
-/// same order, each from its own thread (or from a task of a pool that has a thread for every
-/// rank). Two ranks cannot make their calls from the same thread, because the first would wait for
-/// the second.
+/// Every method that takes `&mut self`, except [`set_timeout`](Self::set_timeout) and
+/// [`enter`](Self::enter), is collective: all ranks must call the same methods in the same order,
+/// each from its own thread (or from a task of a pool that has a thread for every rank). Two ranks
+/// cannot make their calls from the same thread, because the first would wait for the second.
 ///
 /// A communicator can move between threads but cannot be cloned, because a rank can only be in one
 /// round at a time:
@@ -298,8 +298,8 @@ impl World {
 /// after other ranks have left.
 ///
 /// # Cost
-/// No method allocates. Every method waits for all ranks to arrive; methods that lend memory also
-/// wait for all ranks to depart.
+/// No method allocates. Every collective method waits for all ranks to arrive; those that lend
+/// memory also wait for all ranks to depart.
 #[derive(Debug)]
 pub struct Communicator {
     pub(super) seat: Seat,

@@ -64,8 +64,8 @@ impl Kernel for Packing<'_> {
     }
 }
 
-/// Packs panel by panel: line k of panel p is `values[k · stride + columns.start + 16 p ..]`, padded
-/// with zeros past the columns.
+/// Packs panel by panel: line k of panel p is `values[k · stride + columns.start + 16 p ..]`,
+/// padded with zeros past the columns.
 #[inline(always)]
 pub(super) fn pack_columns(values: &[f32], stride: usize, columns: Range<usize>, panels: &mut [PanelLine]) {
     let rows = values.len() / stride;

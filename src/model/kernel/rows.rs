@@ -4,10 +4,10 @@
 //! The lanes of a vector are chosen so that the weight is never transposed; it is the larger
 //! operand, and read once for all current samples:
 //!
-//! - **Outputs**: the lanes are sixteen samples. A panel holds the inputs of sixteen samples, line k
-//!   their k-th values, and a tile holds some outputs of the samples of one or two panels. The rows
-//!   of the weight are read without packing. With the lanes along the outputs, packing the weight
-//!   took a third of the time of a product of 16 samples.
+//! - **Outputs**: the lanes are sixteen samples. A panel holds the inputs of sixteen samples, line
+//!   k their k-th values, and a tile holds some outputs of the samples of one or two panels. The
+//!   rows of the weight are read without packing. With the lanes along the outputs, packing the
+//!   weight took a third of the time of a product of 16 samples.
 //! - **Gradients of inputs**: the lanes are sixteen inputs. A panel holds sixteen columns of the
 //!   weight, and a tile holds those of some samples. The rows of ∂Z are read without packing, and
 //!   those of ∂A written directly. With the lanes along the samples it took 1.03 to 1.28 times as
@@ -104,7 +104,8 @@ const DEPTH: usize = 512;
 /// stay in the second-level cache while the rows of the weight stream through.
 const PANELS: usize = 8;
 
-/// Computes outputs (B, O) = epilogue(bias + inputs · weightᵀ), for inputs (B, I) and weight (O, I).
+/// Computes outputs (B, O) = epilogue(bias + inputs · weightᵀ), for inputs (B, I) and weight
+/// (O, I).
 pub(super) struct RowProduct<'a> {
     pub(super) inputs: &'a [f32],
     pub(super) weight: &'a [f32],

@@ -1,5 +1,5 @@
-//! The speed of the machine for products of large matrices, with the kernel of a layer's outputs and
-//! the instruction set in use: the limit that training is compared with. `benches/kernels.rs`
+//! The speed of the machine for products of large matrices, with the kernel of a layer's outputs
+//! and the instruction set in use: the limit that training is compared with. `benches/kernels.rs`
 //! compares the kernel with other libraries.
 
 use std::hint::black_box;

@@ -30,7 +30,7 @@ use crate::text::{TextTable, shell_word};
 /// or the C of scikit-learn), and prints them in another convention or for another batch size. For
 /// each flag, it prints the factor and whether the translation is exact; it then prints the
 /// conditions for exactness and the command to run. Nothing is trained. If there is no exact
-/// translation, an error gives the reason.
+/// translation, and no --rule selects an approximation, an error gives the reason.
 #[derive(Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{CONVENTIONS}\n\n{EXIT_CODES}\n\n{EXAMPLES}"))]
 pub struct ConvertFlags {
