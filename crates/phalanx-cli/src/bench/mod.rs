@@ -33,17 +33,15 @@ mod machine;
 mod operands;
 #[cfg(feature = "mpi")]
 mod processes;
-mod products;
 mod scaling;
 mod timing;
 
 pub use all_reduce::{AllReduceOptions, AllReducePoint, AllReduceReport, ElementType, measure_all_reduce};
 pub use chart::speed_up_chart;
 pub use error::BenchError;
-pub use machine::{Machine, Warning};
+pub use machine::{Machine, ProductRate, Warning};
 #[cfg(feature = "mpi")]
 pub use processes::{ProcessesReport, measure_processes};
-pub use products::ProductRate;
 pub use scaling::{
     Growth, MeasuredRun, PhaseShares, ScalingBench, ScalingOptions, ScalingPoint, ScalingReport,
 };
