@@ -125,7 +125,7 @@ fn a_damaged_checkpoint_is_reported_and_the_previous_one_is_used() {
         let ran = dir.run(&format!("train --resume {run} --epochs 6 --allow-changed epochs"));
         assert_eq!(ran.code, Some(0), "{ran:?}");
         let warned = ran.err.contains("step-00000046.safetensors")
-            && ran.err.contains("trying the previous checkpoint");
+            && ran.err.contains("looking for an earlier checkpoint");
         assert_eq!(warned, damage != "gone", "{damage}: {}", ran.err);
         assert!(ran.err.contains("after step 30 (1 epochs and 7 steps)"), "{}", ran.err);
         assert_eq!(hash(&dir, &run), hash(&dir, "whole"), "{damage}");

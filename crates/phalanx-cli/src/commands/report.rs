@@ -139,7 +139,7 @@ fn model(run: &RunRecord) -> Result<(ModelFile, Option<u64>), Failure> {
         return Ok((ModelFile::load(&run.path)?, None));
     }
     let newest = CheckpointDir::of_run(&run.path)
-        .newest(|error| info(format!("warning: {error}; falling back to the previous checkpoint")))?;
+        .newest(|error| info(format!("warning: {error}; looking for an earlier checkpoint")))?;
     let (_, checkpoint) = newest.ok_or_else(|| anyhow!("the run has no checkpoint"))?;
     Ok((checkpoint.model(), Some(checkpoint.snapshot.position().step)))
 }

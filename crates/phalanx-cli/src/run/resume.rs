@@ -154,7 +154,7 @@ fn stopped(run: &Path) -> Option<String> {
 /// Resumes from the newest intact checkpoint of a run.
 fn of_run(run: &Path) -> Result<ResumedRun, Failure> {
     let dir = CheckpointDir::of_run(run);
-    let from = dir.newest(|error| warn(format!("{error}; trying the previous checkpoint")))?;
+    let from = dir.newest(|error| warn(format!("{error}; looking for an earlier checkpoint")))?;
     let recorded = match &from {
         Some((_, checkpoint)) => recorded_flags(checkpoint)?,
         None if run.join("config.toml").exists() && !run.join("results.json").exists() => {
@@ -253,7 +253,7 @@ impl ResumedRun {
         let end = self.position().step;
         let dir = CheckpointDir::of_run(&self.run);
         let before = dir.newest_before(end, |error| {
-            warn(format!("{error}; trying the previous checkpoint"));
+            warn(format!("{error}; looking for an earlier checkpoint"));
         })?;
         (self.from, self.end) = (before, Some(end));
         info(format!("the run was stopped before its results were written: resuming {self}"));
