@@ -564,11 +564,11 @@ mod tests {
             Dataset::from_arrays(zeros(), targets, weights).map(|_| ()).unwrap_err().to_string()
         };
         let labels = |labels| Targets::Classes { labels, count: 2 };
-        assert!(message(labels(vec![0]), None).contains("1 labels for 2 samples"));
+        assert!(message(labels(vec![0]), None).contains("the number of labels is 1, expected 2"));
         assert!(message(labels(vec![0, 2]), None).contains("label 2 of sample 1, expected a class below"));
-        assert!(message(Targets::None, Some(vec![1.0])).contains("1 weights for 2 samples"));
+        assert!(message(Targets::None, Some(vec![1.0])).contains("the number of weights is 1, expected 2"));
         assert!(message(Targets::None, Some(vec![1.0, -1.0])).contains("weight -1 of sample 1"));
-        assert!(message(Targets::Values { values: vec![], outputs: 0 }, None).contains("0 target values"));
+        assert!(message(Targets::Values { values: vec![], outputs: 0 }, None).contains("target values is 0"));
         let nan = Dataset::from_arrays(array![[0.0, f32::NAN]], Targets::None, None).unwrap_err();
         assert!(nan.to_string().contains("feature NaN of sample 0"));
     }

@@ -87,7 +87,7 @@ fn data_that_cannot_be_read() {
         ("train bare", 1, &["bare", "no MNIST files", "train-images-idx3-ubyte"]),
         ("train cut", 1, &["cut/train-images-idx3-ubyte", "only 27 bytes", "expected 32"]),
         ("train magic", 1, &["magic/train-images-idx3-ubyte", "byte 0", "expected"]),
-        ("train many", 1, &["4 labels", "5 samples"]),
+        ("train many", 1, &["is 4, expected 5", "do not belong together"]),
         ("train ragged.csv", 1, &["2 fields in line 2 of ragged.csv", "expected 3"]),
         ("train word.csv", 1, &["\"four\" in line 2, column 1 of word.csv", "expected a number"]),
         ("train nan.csv", 1, &["NaN in line 2, column 1 of nan.csv", "finite"]),
