@@ -14,8 +14,8 @@ use serde::Serialize;
 use super::error::check_takes;
 use super::{BenchError, Machine, ProductRate, Statistics, Warning};
 
-/// Rows and columns of the matrices whose product is the limit: 12 MiB of matrices, more than the
-/// size that thin products benefit from.
+/// Rows and columns of the matrices whose product is the limit: 4 MiB each, more than most
+/// second-level caches hold, as in the training of wide layers.
 const LIMIT_SIDE: usize = 1024;
 
 /// Growth of the batch size with the number of threads.
