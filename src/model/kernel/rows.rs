@@ -391,62 +391,66 @@ impl SampleRows<'_> {
     /// Adds the products with some columns of the weight to the sums of these columns.
     #[inline(always)]
     fn run<A: Arithmetic>(&self, arithmetic: A, panels: &[PanelLine], sums: &mut [f32]) {
-        let (mut panel, count) = (0, panels.len() / self.block.len());
+        let (mut first, rows) = (0, self.d_outputs.len() / self.outs);
+        while first < rows {
+            let height = height(rows - first, A::HEIGHT);
+            with_height!(A, height, self.strip(arithmetic, first, panels, &mut sums[first * self.stride..]));
+            first += height;
+        }
+    }
+
+    /// Computes the tiles of M samples, starting at `first`.
+    #[inline(always)]
+    fn strip<A: Arithmetic, const M: usize>(
+        &self,
+        arithmetic: A,
+        first: usize,
+        panels: &[PanelLine],
+        sums: &mut [f32],
+    ) {
+        let depth = self.block.len();
+        let rows = rows_of(&self.d_outputs[first * self.outs..], self.outs, &self.block);
+        let (mut panel, count) = (0, panels.len() / depth);
         while panel < count {
-            let (panels, sums) = (&panels[panel * self.block.len()..], &mut sums[panel * WIDTH..]);
+            let (panels, sums) = (&panels[panel * depth..], &mut sums[panel * WIDTH..]);
             if A::BREADTH == 2 && panel + 2 <= count {
-                self.strips::<A, 2>(arithmetic, panels, sums);
+                arithmetic.run(InputTile::<M, 2> {
+                    part: self,
+                    rows,
+                    panels: panels_of(panels, depth),
+                    sums,
+                });
                 panel += 2;
             } else {
-                self.strips::<A, 1>(arithmetic, panels, sums);
+                arithmetic.run(InputTile::<M, 1> {
+                    part: self,
+                    rows,
+                    panels: panels_of(panels, depth),
+                    sums,
+                });
                 panel += 1;
             }
         }
     }
-
-    /// Computes the tiles of N panels.
-    #[inline(always)]
-    fn strips<A: Arithmetic, const N: usize>(&self, arithmetic: A, panels: &[PanelLine], sums: &mut [f32]) {
-        let strip = Strip::<N> { part: self, panels: panels_of(panels, self.block.len()) };
-        let (mut first, rows) = (0, self.d_outputs.len() / self.outs);
-        while first < rows {
-            let height = height(rows - first, A::HEIGHT);
-            with_height!(A, height, strip.tile(arithmetic, first, &mut sums[first * self.stride..]));
-            first += height;
-        }
-    }
 }
 
-/// N panels of the weight.
-struct Strip<'a, const N: usize> {
-    part: &'a SampleRows<'a>,
-    panels: [&'a [PanelLine]; N],
-}
-
-impl<const N: usize> Strip<'_, N> {
-    #[inline(always)]
-    fn tile<A: Arithmetic, const M: usize>(&self, arithmetic: A, first: usize, sums: &mut [f32]) {
-        arithmetic.run(InputTile::<M, N> { strip: self, first, sums });
-    }
-}
-
-/// The tile of M samples; a separate kernel, as [`OutputTile`] is.
+/// The tile of M samples and N panels; a separate kernel, as [`OutputTile`] is.
 struct InputTile<'a, const M: usize, const N: usize> {
-    strip: &'a Strip<'a, N>,
-    /// The first sample.
-    first: usize,
+    part: &'a SampleRows<'a>,
+    /// Rows of ∂Z.
+    rows: [&'a [f32]; M],
+    panels: [&'a [PanelLine]; N],
     sums: &'a mut [f32],
 }
 
 impl<const M: usize, const N: usize> Kernel for InputTile<'_, M, N> {
     #[inline(always)]
     fn run(self, arithmetic: impl Arithmetic) {
-        let SampleRows { d_outputs, outs, block, stride } = self.strip.part;
-        let rows: [&[f32]; M] = rows_of(&d_outputs[self.first * outs..], *outs, block);
+        let Self { part, rows, panels, sums } = self;
         let start =
-            if block.start == 0 { zeros(arithmetic) } else { load_rows(arithmetic, self.sums, *stride) };
-        let tile: Tile<_, M, N> = add_products_of_rows(arithmetic, rows, self.strip.panels, start);
-        store_rows(arithmetic, &tile, self.sums, *stride);
+            if part.block.start == 0 { zeros(arithmetic) } else { load_rows(arithmetic, sums, part.stride) };
+        let tile: Tile<_, M, N> = add_products_of_rows(arithmetic, rows, panels, start);
+        store_rows(arithmetic, &tile, sums, part.stride);
     }
 }
 
