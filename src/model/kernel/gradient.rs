@@ -10,9 +10,8 @@
 //! edge is combined from right to left after the last shard.
 
 use std::ops::Range;
-use std::slice::ChunksExact;
 
-use super::panels::{Buffers, Panels, Scratch, ScratchSizes, pack_strip};
+use super::panels::{Buffers, PACKED_ROWS, Panels, Scratch, ScratchSizes, pack_strip};
 use super::tile::{
     Tile, add, add_products, height, load_part, store, strips_of_one_height, with_height, zeros,
 };
@@ -81,12 +80,11 @@ pub(super) fn check<'a>(parts: impl Iterator<Item = ShardRows<'a>>, outs: usize,
     assert!(shards > 0, "a gradient needs at least one shard");
 }
 
-/// The numbers of panels and strips whose tiles are computed together: with 32 rows per shard,
-/// their operands take 13 KB of the first-level cache and are read from there several times instead
-/// of from the larger caches.
-const PANELS: usize = 4;
-
-const STRIPS: usize = 3;
+/// The maximum number of columns of ∂Z whose tiles are computed together, for one or two panels.
+/// With 32 rows per shard, their values take 6 KB, and the sums that wait 3 KB per panel and level
+/// of the tree, of the first-level cache. The values of 1024 rows take 192 KB of the second-level
+/// cache, from which they are read for each panel, while the inputs are read once per group.
+const GROUP_COLUMNS: usize = 48;
 
 /// The maximum number of panels of the results that are passed on together: a piece is a whole row
 /// in most layers, so that the receiver reads memory in order. Pieces of 256 values took 2 % longer
@@ -111,7 +109,7 @@ const RESULTS: usize = 128;
 /// # Cost
 ///
 /// 2·R·O·I floating-point operations; compared with 64 rows per shard, 32 rows take about a
-/// twentieth longer, 16 a tenth, and 8 a fourth.
+/// twentieth longer, 16 a fourth, and 8 two thirds (Zen 3).
 pub fn backward_weight(
     d_outputs: &[f32],
     inputs: &[f32],
@@ -204,62 +202,73 @@ fn run_on<'a, A: Arithmetic, P: Iterator<Item = ShardRows<'a>> + Clone>(
     let Gradient { parts, shape: (outs, ins), rows: range, columns, scratch, sink } = gradient;
     let (rows, shards) = parts.clone().fold((0, 0), |(r, s), part| (r + part.rows(), s + part.ends.len()));
     let (first, end) = (columns.start / WIDTH, columns.end.div_ceil(WIDTH));
-    let group = STRIPS * A::HEIGHT;
     let Buffers { left, tiles: waiting, results, .. } = scratch.lend(ScratchSizes {
         panels: 0,
-        left: rows * range.len(),
-        tiles: levels(shards) * PANELS * group,
-        results: group * RESULTS.min(end - first) * WIDTH,
+        left: rows * GROUP_COLUMNS.min(range.len()),
+        tiles: levels(shards) * A::BREADTH * GROUP_COLUMNS,
+        results: GROUP_COLUMNS * RESULTS.min(end - first) * WIDTH,
     });
-    pack_strips(parts.clone(), outs, range.clone(), A::HEIGHT, rows, left);
-    for first in (first..end).step_by(RESULTS) {
-        let panels = first..end.min(first + RESULTS);
-        // The part of the panels' columns that is passed to the sink.
-        let wanted = columns.start.max(panels.start * WIDTH)..columns.end.min(panels.end * WIDTH);
-        let block = Block { parts: parts.clone(), rows, shards, panels: panels.clone() };
-        let mut done = 0;
-        while done < range.len() {
-            let height = height(range.len() - done, A::HEIGHT);
-            let strips = strips_of_one_height(range.len() - done, A::HEIGHT).min(STRIPS);
-            let left = &left[done * rows..][..strips * height * rows];
-            with_height!(A, height, block.strips(arithmetic, left, waiting, results));
-            let lines = results.chunks_exact_mut(panels.len() * WIDTH).take(strips * height);
-            for (row, values) in lines.enumerate() {
-                let at = (range.start + done + row) * ins;
+    let mut start = range.start;
+    while start < range.end {
+        let group = Group::first(start..range.end, A::HEIGHT);
+        start = group.columns.end;
+        group.pack(parts.clone(), outs, left);
+        for first in (first..end).step_by(RESULTS) {
+            let panels = first..end.min(first + RESULTS);
+            // The part of the panels' columns that is passed to the sink.
+            let wanted = columns.start.max(panels.start * WIDTH)..columns.end.min(panels.end * WIDTH);
+            let block =
+                Block { parts: parts.clone(), shards, strips: group.strips(), panels: panels.clone() };
+            with_height!(A, group.height, block.run(arithmetic, left, waiting, results));
+            let lines = results.chunks_exact_mut(panels.len() * WIDTH);
+            for (row, values) in group.columns.clone().zip(lines) {
                 let values = &mut values[wanted.start - panels.start * WIDTH..][..wanted.len()];
-                sink(at + wanted.start..at + wanted.end, values);
+                sink(row * ins + wanted.start..row * ins + wanted.end, values);
             }
-            done += strips * height;
         }
     }
 }
 
-/// The number of rows of ∂Z that are cut into strips at a time. The cache lines in use must fit the
-/// ways of a single set of the first-level cache, since they all map to one set if O is a multiple
-/// of 1024.
-const CUT_ROWS: usize = 8;
-
-/// Packs some columns of ∂Z (R, O) into consecutive strips of up to `most` columns, each row-major.
-#[inline(always)]
-fn pack_strips<'a>(
-    parts: impl Iterator<Item = ShardRows<'a>>,
-    outs: usize,
+/// Columns of ∂Z that are cut into strips of one height.
+struct Group {
     columns: Range<usize>,
-    most: usize,
-    rows: usize,
-    left: &mut [f32],
-) {
-    let mut start = 0;
-    for part in parts {
-        for from in part.d_outputs.chunks(CUT_ROWS * outs) {
-            let mut column = 0;
-            while column < columns.len() {
-                let height = height(columns.len() - column, most);
-                let strip = &mut left[column * rows..][..height * rows][start * height..];
-                cut_strip(&from[columns.start + column..], outs, height, strip);
-                column += height;
+    height: usize,
+}
+
+impl Group {
+    /// Returns the first group of some columns, with strips of at most `most`.
+    fn first(columns: Range<usize>, most: usize) -> Self {
+        let height = height(columns.len(), most);
+        let strips = strips_of_one_height(columns.len(), most).min(GROUP_COLUMNS / most);
+        Self { columns: columns.start..columns.start + strips * height, height }
+    }
+
+    fn strips(&self) -> usize {
+        self.columns.len() / self.height
+    }
+
+    /// Packs the columns of ∂Z (R, O) in the order in which the tiles read them: shard by shard,
+    /// strip by strip, each strip row-major.
+    #[inline(always)]
+    fn pack<'a>(&self, parts: impl Iterator<Item = ShardRows<'a>>, outs: usize, mut left: &mut [f32]) {
+        for part in parts {
+            let mut start = 0;
+            for &end in part.ends {
+                let (shard, rest) = left.split_at_mut((end - start) * self.columns.len());
+                self.pack_shard(&part.d_outputs[start * outs..end * outs], outs, shard);
+                (left, start) = (rest, end);
             }
-            start += from.len() / outs;
+        }
+    }
+
+    #[inline(always)]
+    fn pack_shard(&self, from: &[f32], outs: usize, to: &mut [f32]) {
+        let strip_len = from.len() / outs * self.height;
+        for (chunk, from) in from.chunks(PACKED_ROWS * outs).enumerate() {
+            for s in 0..self.strips() {
+                let strip = &mut to[s * strip_len..][..strip_len][chunk * PACKED_ROWS * self.height..];
+                cut_strip(&from[self.columns.start + s * self.height..], outs, self.height, strip);
+            }
         }
     }
 }
@@ -282,80 +291,32 @@ fn cut_strip(from: &[f32], stride: usize, height: usize, strip: &mut [f32]) {
     of!(1 2 3 4 5 6 7 8 9 10 11 12);
 }
 
-/// Some panels and all strips.
+/// Some strips of ∂Z and some panels.
 struct Block<P> {
     parts: P,
-    /// The total number of rows, R, of all parts.
-    rows: usize,
     /// The total number of shards of all parts.
     shards: usize,
+    strips: usize,
     panels: Range<usize>,
 }
 
 impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> Block<P> {
-    /// Computes the tiles of some strips of M columns of ∂Z: one row of lines per column.
+    /// Computes the tiles of strips of M columns: one row of lines per column.
     #[inline(always)]
-    fn strips<A: Arithmetic, const M: usize>(
+    fn run<A: Arithmetic, const M: usize>(
         &self,
         arithmetic: A,
         left: &[f32],
         waiting: &mut [PanelLine],
         results: &mut [f32],
     ) {
-        let left = left.as_chunks::<M>().0;
-        for first in self.panels.clone().step_by(PANELS) {
-            let panels = first..self.panels.end.min(first + PANELS);
-            let (mut shard, mut before) = (0, 0);
-            for part in self.parts.clone() {
-                let mut start = 0;
-                for &end in part.ends {
-                    let tiles = Tiles {
-                        inputs: part.inputs,
-                        rows: start..end,
-                        strips: left.chunks_exact(self.rows),
-                        place: before + start..before + end,
-                        turn: TreeStep::new(shard, self.shards),
-                        all: &self.panels,
-                    };
-                    tiles.run(arithmetic, panels.clone(), waiting, results);
-                    (start, shard) = (end, shard + 1);
-                }
-                before += part.rows();
-            }
-        }
-    }
-}
-
-/// The tiles of one shard: all strips and some panels.
-struct Tiles<'a, const M: usize> {
-    inputs: &'a Panels,
-    /// The rows of the shard in the inputs.
-    rows: Range<usize>,
-    strips: ChunksExact<'a, [f32; M]>,
-    /// The rows of the shard in a strip.
-    place: Range<usize>,
-    turn: TreeStep,
-    /// The panels of the results.
-    all: &'a Range<usize>,
-}
-
-impl<const M: usize> Tiles<'_, M> {
-    #[inline(always)]
-    fn run<A: Arithmetic>(
-        &self,
-        arithmetic: A,
-        panels: Range<usize>,
-        waiting: &mut [PanelLine],
-        results: &mut [f32],
-    ) {
-        let mut panel = panels.start;
-        while panel < panels.end {
-            let waiting = &mut waiting[(panel - panels.start) * A::HEIGHT..];
-            if A::BREADTH == 2 && panel + 2 <= panels.end {
-                self.side_by_side::<A, 2>(arithmetic, panel, waiting, results);
+        let mut panel = self.panels.start;
+        while panel < self.panels.end {
+            if A::BREADTH == 2 && panel + 2 <= self.panels.end {
+                self.side_by_side::<A, M, 2>(arithmetic, left, panel, waiting, results);
                 panel += 2;
             } else {
-                self.side_by_side::<A, 1>(arithmetic, panel, waiting, results);
+                self.side_by_side::<A, M, 1>(arithmetic, left, panel, waiting, results);
                 panel += 1;
             }
         }
@@ -363,30 +324,41 @@ impl<const M: usize> Tiles<'_, M> {
 
     /// Computes the tiles of N panels.
     #[inline(always)]
-    fn side_by_side<A: Arithmetic, const N: usize>(
+    fn side_by_side<A: Arithmetic, const M: usize, const N: usize>(
         &self,
         arithmetic: A,
+        left: &[f32],
         panel: usize,
         waiting: &mut [PanelLine],
         results: &mut [f32],
     ) {
-        let mut panels: [&[PanelLine]; N] = [&[]; N];
-        for (n, lines) in panels.iter_mut().enumerate() {
-            *lines = self.inputs.get(panel + n, self.rows.clone());
-        }
-        for (s, strip) in self.strips.clone().enumerate() {
-            let strip = &strip[self.place.clone()];
-            let sum = add_products::<A, M, N>(arithmetic, strip, panels, zeros(arithmetic));
-            let waiting = &mut waiting[s * PANELS * A::HEIGHT..];
-            let sum = self.turn.take(arithmetic, sum, waiting, PANELS * STRIPS * A::HEIGHT);
-            if self.turn.is_last {
-                let (lines, _) = results.as_chunks_mut::<WIDTH>();
-                for (m, row) in sum.iter().enumerate() {
-                    let at = (s * M + m) * self.all.len() + panel - self.all.start;
-                    for (values, line) in row.iter().zip(&mut lines[at..at + N]) {
-                        arithmetic.store(*values, line);
+        let (mut left, _) = left.as_chunks::<M>();
+        let mut shard = 0;
+        for part in self.parts.clone() {
+            let mut start = 0;
+            for &end in part.ends {
+                let step = TreeStep::new(shard, self.shards);
+                let mut panels: [&[PanelLine]; N] = [&[]; N];
+                for (n, lines) in panels.iter_mut().enumerate() {
+                    *lines = part.inputs.get(panel + n, start..end);
+                }
+                for s in 0..self.strips {
+                    let strip;
+                    (strip, left) = left.split_at(end - start);
+                    let sum = add_products::<A, M, N>(arithmetic, strip, panels, zeros(arithmetic));
+                    let sum =
+                        step.take(arithmetic, sum, &mut waiting[s * M * N..], A::BREADTH * GROUP_COLUMNS);
+                    if step.is_last {
+                        let (lines, _) = results.as_chunks_mut::<WIDTH>();
+                        for (m, row) in sum.iter().enumerate() {
+                            let at = (s * M + m) * self.panels.len() + panel - self.panels.start;
+                            for (values, line) in row.iter().zip(&mut lines[at..at + N]) {
+                                arithmetic.store(*values, line);
+                            }
+                        }
                     }
                 }
+                (start, shard) = (end, shard + 1);
             }
         }
     }
@@ -588,8 +560,8 @@ mod tests {
             let sums: Vec<f32> = (0..shards).map(|shard| 1.0 / (3.0 + shard as f32)).collect();
             let (mut waiting, mut root) = (vec![PanelLine::ZERO; levels(shards)], 0.0);
             for (shard, sum) in sums.iter().enumerate() {
-                let turn = TreeStep::new(shard, shards);
-                [[[root, ..]]] = turn.take(SeparateArithmetic, [[[*sum; 16]]], &mut waiting, 1);
+                let step = TreeStep::new(shard, shards);
+                [[[root, ..]]] = step.take(SeparateArithmetic, [[[*sum; 16]]], &mut waiting, 1);
             }
             assert_eq!(root, by_definition(&sums), "{shards} shards");
         }

@@ -64,21 +64,28 @@ impl Kernel for Packing<'_> {
     }
 }
 
-/// Packs panel by panel: line k of panel p is `values[k · stride + columns.start + 16 p ..]`,
+/// The number of rows that are packed at a time. Few enough for their cache lines to fit the ways of
+/// a single set of the first-level cache, to which they all map if a row is a multiple of 4 KB;
+/// and enough for the lines of a panel to be written next to each other.
+pub(super) const PACKED_ROWS: usize = 8;
+
+/// Packs panels: line k of panel p is `values[k · stride + columns.start + 16 p ..]`,
 /// padded with zeros past the columns.
 #[inline(always)]
 pub(super) fn pack_columns(values: &[f32], stride: usize, columns: Range<usize>, panels: &mut [PanelLine]) {
     let rows = values.len() / stride;
-    for (panel, start) in panels.chunks_exact_mut(rows).zip(columns.clone().step_by(WIDTH)) {
-        let columns = start..columns.end.min(start + WIDTH);
-        let rows = panel.iter_mut().zip(values.chunks(stride));
-        if columns.len() == WIDTH {
-            for (line, row) in rows {
-                *line = PanelLine::load(&row[columns.start..]);
-            }
-        } else {
-            for (line, row) in rows {
-                *line = PanelLine::load_part(&row[columns.clone()]);
+    for (first, values) in (0..rows).step_by(PACKED_ROWS).zip(values.chunks(PACKED_ROWS * stride)) {
+        for (panel, start) in panels.chunks_exact_mut(rows).zip(columns.clone().step_by(WIDTH)) {
+            let columns = start..columns.end.min(start + WIDTH);
+            let rows = panel[first..].iter_mut().zip(values.chunks(stride));
+            if columns.len() == WIDTH {
+                for (line, row) in rows {
+                    *line = PanelLine::load(&row[columns.start..]);
+                }
+            } else {
+                for (line, row) in rows {
+                    *line = PanelLine::load_part(&row[columns.clone()]);
+                }
             }
         }
     }
@@ -144,7 +151,7 @@ pub(super) fn pack_strip<const M: usize>(values: &[f32], stride: usize, strip: &
 /// # Cost
 ///
 /// Up to 66,000 f32, plus 128 for each output of the widest layer (O, I); for gradients of R rows,
-/// R·O, plus 2,300 for each level of the tree over the shards, plus 74,000, plus R·I if the inputs
+/// 48·R, plus 1,600 for each level of the tree over the shards, plus 99,000, plus R·I if the inputs
 /// are not packed yet; for gradients of inputs R·I, rounded up, if I is not a multiple of 16.
 #[derive(Default)]
 pub struct Scratch {
