@@ -269,6 +269,22 @@ impl Portable for SeparateArithmetic {
     }
 }
 
+/// [`SeparateArithmetic`] with the tiles of AVX-512, which few machines have.
+#[cfg(test)]
+#[derive(Clone, Copy)]
+pub(crate) struct WideArithmetic;
+
+#[cfg(test)]
+impl Portable for WideArithmetic {
+    const HEIGHT: usize = 12;
+    const BREADTH: usize = 2;
+
+    #[inline(always)]
+    fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+}
+
 /// Rounds once: for architectures on which every machine has the instruction.
 #[cfg(target_arch = "aarch64")]
 #[derive(Clone, Copy)]
@@ -290,6 +306,9 @@ trait Portable: Copy {
     /// The height of a tile, as in [`Arithmetic::HEIGHT`].
     const HEIGHT: usize;
 
+    /// As in [`Arithmetic::BREADTH`].
+    const BREADTH: usize = 1;
+
     fn multiply_add(a: f32, b: f32, c: f32) -> f32;
 }
 
@@ -297,7 +316,7 @@ impl<P: Portable> Arithmetic for P {
     type Vector = [f32; WIDTH];
 
     const HEIGHT: usize = P::HEIGHT;
-    const BREADTH: usize = 1;
+    const BREADTH: usize = P::BREADTH;
 
     #[inline(never)]
     fn run(self, kernel: impl Kernel) {

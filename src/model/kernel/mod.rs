@@ -68,12 +68,12 @@ pub use gradient::{ShardRows, backward_bias, backward_weight, bias_gradient, wei
 pub use panels::{Panels, Scratch};
 pub use rows::{Epilogue, Linear};
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
     use super::gradient::Gradient;
     use super::rows::{InputGradient, RowProduct};
     use super::*;
-    use crate::simd::{Arithmetic as _, Avx2, Avx512};
+    use crate::simd::{Arithmetic, SeparateArithmetic, WideArithmetic};
 
     const ROWS: usize = 45;
 
@@ -85,48 +85,46 @@ mod tests {
         (0..len).map(|i| (i % 101) as f32 / 3.0 - 16.0).collect()
     }
 
-    #[test]
-    fn avx_512_gives_the_bits_of_avx2() {
-        let (Some(avx512), Some(avx2)) = (Avx512::detect(), Avx2::detect()) else { return };
-        let (weight, bias) = (thirds(INS * OUTS), thirds(OUTS));
-        let outputs = |arithmetic: &dyn Fn(RowProduct<'_>)| {
-            let mut outputs = vec![0.0; ROWS * OUTS];
-            arithmetic(RowProduct {
-                inputs: &thirds(ROWS * INS),
-                weight: &weight,
-                bias: &bias,
-                epilogue: Epilogue::Relu,
-                outputs: &mut outputs,
-                scratch: &mut Scratch::default(),
-            });
-            outputs
-        };
-        assert_eq!(outputs(&|product| avx512.run(product)), outputs(&|product| avx2.run(product)));
-        let gradient = |arithmetic: &dyn Fn(InputGradient<'_>)| {
-            let mut d_inputs = vec![0.0; ROWS * INS];
-            arithmetic(InputGradient {
-                d_outputs: &thirds(ROWS * OUTS),
-                weight: &weight,
-                outs: OUTS,
-                d_inputs: &mut d_inputs,
-                scratch: &mut Scratch::default(),
-            });
-            d_inputs
-        };
-        assert_eq!(gradient(&|product| avx512.run(product)), gradient(&|product| avx2.run(product)));
-        let (d_outputs, inputs, ends) = (thirds(ROWS * OUTS), thirds(ROWS * INS), [8, 16, 17, 30, 45]);
-        let (mut found, mut expected) = (vec![0.0; OUTS * INS], vec![0.0; OUTS * INS]);
+    /// Returns outputs, gradients of inputs and the gradient of the weight.
+    fn results(arithmetic: impl Arithmetic) -> [Vec<f32>; 3] {
+        let (inputs, weight, d_outputs) = (thirds(ROWS * INS), thirds(INS * OUTS), thirds(ROWS * OUTS));
         let (mut scratch, mut packed) = (Scratch::default(), Panels::default());
+        let mut outputs = vec![0.0; ROWS * OUTS];
+        arithmetic.run(RowProduct {
+            inputs: &inputs,
+            weight: &weight,
+            bias: &thirds(OUTS),
+            epilogue: Epilogue::Relu,
+            outputs: &mut outputs,
+            scratch: &mut scratch,
+        });
+        let mut d_inputs = vec![0.0; ROWS * INS];
+        arithmetic.run(InputGradient {
+            d_outputs: &d_outputs,
+            weight: &weight,
+            outs: OUTS,
+            d_inputs: &mut d_inputs,
+            scratch: &mut scratch,
+        });
+        let (ends, mut d_weight) = ([8, 16, 17, 30, 45], vec![0.0; OUTS * INS]);
         packed.pack(&inputs, (ROWS, INS));
-        avx2.run(Gradient {
+        arithmetic.run(Gradient {
             parts: std::iter::once(ShardRows { d_outputs: &d_outputs, inputs: &packed, ends: &ends }),
             shape: (OUTS, INS),
             rows: 0..OUTS,
             columns: 0..INS,
             scratch: &mut scratch,
-            sink: &mut |range, values| expected[range].copy_from_slice(values),
+            sink: &mut |range, values| d_weight[range].copy_from_slice(values),
         });
-        backward_weight(&d_outputs, &inputs, &ends, &mut found, &mut scratch);
-        assert_eq!(found, expected);
+        [outputs, d_inputs, d_weight]
+    }
+
+    #[test]
+    fn all_sizes_of_tiles_give_the_same_bits() {
+        assert_eq!(results(WideArithmetic), results(SeparateArithmetic));
+        #[cfg(target_arch = "x86_64")]
+        if let (Some(avx512), Some(avx2)) = (crate::simd::Avx512::detect(), crate::simd::Avx2::detect()) {
+            assert_eq!(results(avx512), results(avx2));
+        }
     }
 }
