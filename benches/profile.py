@@ -40,7 +40,7 @@ def shares(program, data, instructions, folder):
 
 
 def main():
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
     flags = os.environ.get("RUSTFLAGS", "") + " -C symbol-mangling-version=v0"
     build = ["cargo", "build", "--release", "--quiet", "--target-dir", TARGET]
@@ -49,7 +49,7 @@ def main():
     columns = {}
     with tempfile.TemporaryDirectory() as folder:
         for instructions in ["avx512", "avx2", "portable"]:
-            if subprocess.run([program, "--instructions", instructions, "eval", "--help"], capture_output=True).returncode == 0:
+            if subprocess.run([program, "--instructions", instructions, "train", "--print-config"], capture_output=True).returncode == 0:
                 columns[instructions] = shares(program, sys.argv[1], instructions, folder)
     print("| work |", " | ".join(columns), "|\n|---|" + "---|" * len(columns))
     for kind, _ in KINDS:
