@@ -131,8 +131,8 @@
 //! | other, with loading the data | 2.0 % | 1.4 % | 2.3 % | |
 //!
 //! What is not a product takes about the same time with both sets, so the faster the products, the
-//! larger its share. Within a gradient of a weight, writing and adding the sums of shards of 32 rows
-//! takes a tenth of the time: that is the price of the fixed tree.
+//! larger its share. Within a gradient of a weight, writing and adding the sums of shards of 32
+//! rows takes a tenth of the time: that is the price of the fixed tree.
 //!
 //! Copying the old segment (`run.rs`) takes a fifth to a third of the time of the updates: 1.5 to
 //! 2.4 % of a step with two ranks. With one rank it takes 1.5 % with batches of 128, and 9 % with

@@ -64,9 +64,9 @@ impl Kernel for Packing<'_> {
     }
 }
 
-/// The number of rows that are packed at a time. Few enough for their cache lines to fit the ways of
-/// a single set of the first-level cache, to which they all map if a row is a multiple of 4 KB;
-/// and enough for the lines of a panel to be written next to each other.
+/// The number of rows that are packed at a time: few enough for their cache lines to fit the ways
+/// of a single set of the first-level cache, to which they all map if a row is a multiple of 4 KB,
+/// and enough for several lines of a panel to be written next to each other.
 pub(super) const PACKED_ROWS: usize = 8;
 
 /// Packs panels: line k of panel p is `values[k · stride + columns.start + 16 p ..]`,
