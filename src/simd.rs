@@ -269,7 +269,8 @@ impl Portable for SeparateArithmetic {
     }
 }
 
-/// [`SeparateArithmetic`] with the tiles of AVX-512, which few machines have.
+/// [`SeparateArithmetic`] with tiles as large as those of AVX-512, to test them on machines without
+/// it.
 #[cfg(test)]
 #[derive(Clone, Copy)]
 pub(crate) struct WideArithmetic;

@@ -121,7 +121,7 @@
 //! `benches/profile.py` measures them with `perf record`, on two cores of Zen 5, whose AVX-512 is
 //! twice as wide as its AVX2, and of Zen 3, which has AVX2 and half the L2 cache:
 //!
-//! | work | AVX-512 | AVX2 | Zen 3 | bound by |
+//! | work | Zen 5, AVX-512 | Zen 5, AVX2 | Zen 3, AVX2 | bound by |
 //! |---|---|---|---|---|
 //! | products | 78 % | 86 % | 77 % | multiply-adds: 215 to 250 GFLOP/s a core with AVX-512, of at most 258; 120 to 130 with AVX2, of at most 129; 70 to 87 on Zen 3, of at most 94 |
 //! | updates, with the copy of the old segment | 8.1 % | 5.7 % | 6.7 % | reading params and momentum from the L3 cache and writing them back; prefetching gained nothing |
@@ -130,9 +130,10 @@
 //! | waiting | 2.3 % | 1.4 % | 1.3 % | uneven progress of the cores |
 //! | other, with loading the data | 2.0 % | 1.4 % | 2.3 % | |
 //!
-//! What is not a product takes about the same time with both sets, so the faster the products, the
-//! larger its share. Within a gradient of a weight, writing and adding the sums of shards of 32
-//! rows takes a tenth of the time: that is the price of the fixed tree.
+//! On Zen 5, what is not a product takes about the same time with both sets, so its share is larger
+//! where the products are faster. On Zen 3, a gradient of a weight takes a tenth longer because the
+//! sums of shards of 32 rows are stored until they are combined: that is the price of the fixed
+//! tree.
 //!
 //! Copying the old segment (`run.rs`) takes a fifth to a third of the time of the updates: 1.5 to
 //! 2.4 % of a step with two ranks. With one rank it takes 1.5 % with batches of 128, and 9 % with

@@ -273,7 +273,7 @@ fn add(left: Vec<f32>, right: Vec<f32>) -> Vec<f32> {
 /// Shapes with several blocks of depth, of rows, of panels and of strips.
 #[test]
 fn large_layers_match_the_definition() {
-    for (rows, ins, outs) in [(100, 1100, 300), (97, 530, 17), (205, 300, 1030)] {
+    for (rows, ins, outs) in [(100, 1100, 300), (97, 530, 17), (205, 300, 1030), (70, 2100, 50)] {
         let (inputs, weight, bias) = (integers(rows * ins, 1), integers(outs * ins, 2), vec![0.0; outs]);
         let expected = by_definition(matrix(&inputs, rows), matrix(&weight, outs).reversed_axes());
         assert!(forward(&inputs, &weight, &bias) == expected, "forward {rows} {ins} {outs}");
@@ -363,7 +363,10 @@ fn a_shard_without_rows_is_a_sum_of_zeros() {
 
 #[test]
 fn no_rows_give_no_outputs() {
-    Linear::new(&[1.0; 6], &[0.0; 2]).forward(&[], &mut [], Epilogue::Identity, &mut Scratch::default());
+    let (weight, mut scratch) = ([1.0; 400], Scratch::default());
+    let layer = Linear::new(&weight, &[0.0; 2]);
+    layer.forward(&[], &mut [], Epilogue::Identity, &mut scratch);
+    layer.backward_inputs(&[], &mut [], &mut scratch);
 }
 
 #[test]
@@ -377,4 +380,10 @@ fn outputs_of_the_wrong_shape_are_rejected() {
 #[should_panic(expected = "shards are in order")]
 fn descending_ends_are_rejected() {
     backward_weight(&[1.0; 3], &[1.0; 3], &[2, 1, 3], &mut [0.0], &mut Scratch::default());
+}
+
+#[test]
+#[should_panic(expected = "shards are in order")]
+fn descending_ends_are_rejected_even_if_the_last_is_zero() {
+    backward_weight(&[], &[], &[3, 0], &mut [0.0], &mut Scratch::default());
 }

@@ -70,7 +70,7 @@ pub(super) fn check<'a>(parts: impl Iterator<Item = ShardRows<'a>>, outs: usize,
         if let Some(ins) = ins {
             let found = part.inputs.shape();
             assert!(
-                rows == 0 || found == (rows, ins),
+                found == (rows, ins) || (rows == 0 && found.0 == 0),
                 "inputs have the shape {found:?}, expected (R, I) = {:?}",
                 (rows, ins)
             );
@@ -80,10 +80,11 @@ pub(super) fn check<'a>(parts: impl Iterator<Item = ShardRows<'a>>, outs: usize,
     assert!(shards > 0, "a gradient needs at least one shard");
 }
 
-/// The maximum number of columns of ∂Z whose tiles are computed together, for one or two panels.
-/// With 32 rows per shard, their values take 6 KB, and the sums that wait 3 KB per panel and level
-/// of the tree, of the first-level cache. The values of 1024 rows take 192 KB of the second-level
-/// cache, from which they are read for each panel, while the inputs are read once per group.
+/// The maximum number of columns of ∂Z whose tiles are computed together, for one panel or two
+/// adjacent ones. In the first-level cache, a shard of 32 rows takes 6 KB for the values of these
+/// columns and 2 KB per panel, and the waiting sums take 3 KB per panel and level of the tree. In
+/// the second-level cache, the values of 1024 rows take 192 KB; they are read again for each panel
+/// or pair, and the inputs only once per group.
 const GROUP_COLUMNS: usize = 48;
 
 /// The maximum number of panels of the results that are passed on together: a piece is a whole row
@@ -108,8 +109,8 @@ const RESULTS: usize = 128;
 ///
 /// # Cost
 ///
-/// 2·R·O·I floating-point operations; compared with 64 rows per shard, 32 rows take about a
-/// twentieth longer, 16 a fourth, and 8 two thirds (Zen 3).
+/// 2·R·O·I floating-point operations. On Zen 3, shards of 32 rows take about a twentieth longer
+/// than shards of 64, those of 16 a fourth, and those of 8 two thirds.
 pub fn backward_weight(
     d_outputs: &[f32],
     inputs: &[f32],
@@ -119,6 +120,7 @@ pub fn backward_weight(
 ) {
     let rows = *ends.last().expect("a gradient needs at least one shard");
     if rows == 0 {
+        assert!(ends.is_sorted(), "shards are in order: {ends:?}");
         assert!(d_outputs.is_empty() && inputs.is_empty(), "there are no values without rows");
         d_weight.fill(0.0);
         return;
@@ -199,29 +201,30 @@ fn run_on<'a, A: Arithmetic, P: Iterator<Item = ShardRows<'a>> + Clone>(
     arithmetic: A,
     gradient: Gradient<'_, P>,
 ) {
-    let Gradient { parts, shape: (outs, ins), rows: range, columns, scratch, sink } = gradient;
+    let Gradient { parts, shape: (outs, ins), rows: outputs, columns, scratch, sink } = gradient;
     let (rows, shards) = parts.clone().fold((0, 0), |(r, s), part| (r + part.rows(), s + part.ends.len()));
-    let (first, end) = (columns.start / WIDTH, columns.end.div_ceil(WIDTH));
+    let all = columns.start / WIDTH..columns.end.div_ceil(WIDTH);
+    let most = GROUP_COLUMNS.min(outputs.len());
     let Buffers { left, tiles: waiting, results, .. } = scratch.lend(ScratchSizes {
         panels: 0,
-        left: rows * GROUP_COLUMNS.min(range.len()),
-        tiles: levels(shards) * A::BREADTH * GROUP_COLUMNS,
-        results: GROUP_COLUMNS * RESULTS.min(end - first) * WIDTH,
+        left: rows * most,
+        tiles: levels(shards) * level_len::<A>(),
+        results: most * RESULTS.min(all.len()) * WIDTH,
     });
-    let mut start = range.start;
-    while start < range.end {
-        let group = Group::first(start..range.end, A::HEIGHT);
-        start = group.columns.end;
+    let mut start = outputs.start;
+    while start < outputs.end {
+        let group = Group::first(start..outputs.end, A::HEIGHT);
+        start = group.outputs.end;
         group.pack(parts.clone(), outs, left);
-        for first in (first..end).step_by(RESULTS) {
-            let panels = first..end.min(first + RESULTS);
+        for first in all.clone().step_by(RESULTS) {
+            let panels = first..all.end.min(first + RESULTS);
             // The part of the panels' columns that is passed to the sink.
             let wanted = columns.start.max(panels.start * WIDTH)..columns.end.min(panels.end * WIDTH);
             let block =
                 Block { parts: parts.clone(), shards, strips: group.strips(), panels: panels.clone() };
             with_height!(A, group.height, block.run(arithmetic, left, waiting, results));
             let lines = results.chunks_exact_mut(panels.len() * WIDTH);
-            for (row, values) in group.columns.clone().zip(lines) {
+            for (row, values) in group.outputs.clone().zip(lines) {
                 let values = &mut values[wanted.start - panels.start * WIDTH..][..wanted.len()];
                 sink(row * ins + wanted.start..row * ins + wanted.end, values);
             }
@@ -229,22 +232,28 @@ fn run_on<'a, A: Arithmetic, P: Iterator<Item = ShardRows<'a>> + Clone>(
     }
 }
 
+/// The number of lines of the sums that wait in one level of the tree.
+const fn level_len<A: Arithmetic>() -> usize {
+    A::BREADTH * GROUP_COLUMNS
+}
+
 /// Columns of ∂Z that are cut into strips of one height.
 struct Group {
-    columns: Range<usize>,
+    /// The range among the O outputs.
+    outputs: Range<usize>,
     height: usize,
 }
 
 impl Group {
-    /// Returns the first group of some columns, with strips of at most `most`.
-    fn first(columns: Range<usize>, most: usize) -> Self {
-        let height = height(columns.len(), most);
-        let strips = strips_of_one_height(columns.len(), most).min(GROUP_COLUMNS / most);
-        Self { columns: columns.start..columns.start + strips * height, height }
+    /// Returns the first group of some outputs, with strips of at most `most`.
+    fn first(outputs: Range<usize>, most: usize) -> Self {
+        let height = height(outputs.len(), most);
+        let strips = strips_of_one_height(outputs.len(), most).min(GROUP_COLUMNS / most);
+        Self { outputs: outputs.start..outputs.start + strips * height, height }
     }
 
     fn strips(&self) -> usize {
-        self.columns.len() / self.height
+        self.outputs.len() / self.height
     }
 
     /// Packs the columns of ∂Z (R, O) in the order in which the tiles read them: shard by shard,
@@ -254,7 +263,7 @@ impl Group {
         for part in parts {
             let mut start = 0;
             for &end in part.ends {
-                let (shard, rest) = left.split_at_mut((end - start) * self.columns.len());
+                let (shard, rest) = left.split_at_mut((end - start) * self.outputs.len());
                 self.pack_shard(&part.d_outputs[start * outs..end * outs], outs, shard);
                 (left, start) = (rest, end);
             }
@@ -266,8 +275,8 @@ impl Group {
         let strip_len = from.len() / outs * self.height;
         for (chunk, from) in from.chunks(PACKED_ROWS * outs).enumerate() {
             for s in 0..self.strips() {
-                let strip = &mut to[s * strip_len..][..strip_len][chunk * PACKED_ROWS * self.height..];
-                cut_strip(&from[self.columns.start + s * self.height..], outs, self.height, strip);
+                let strip = &mut to[s * strip_len + chunk * PACKED_ROWS * self.height..];
+                cut_strip(&from[self.outputs.start + s * self.height..], outs, self.height, strip);
             }
         }
     }
@@ -296,6 +305,7 @@ struct Block<P> {
     parts: P,
     /// The total number of shards of all parts.
     shards: usize,
+    /// The number of strips.
     strips: usize,
     panels: Range<usize>,
 }
@@ -346,8 +356,7 @@ impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> Block<P> {
                     let strip;
                     (strip, left) = left.split_at(end - start);
                     let sum = add_products::<A, M, N>(arithmetic, strip, panels, zeros(arithmetic));
-                    let sum =
-                        step.take(arithmetic, sum, &mut waiting[s * M * N..], A::BREADTH * GROUP_COLUMNS);
+                    let sum = step.take(arithmetic, sum, &mut waiting[s * M * N..], level_len::<A>());
                     if step.is_last {
                         let (lines, _) = results.as_chunks_mut::<WIDTH>();
                         for (m, row) in sum.iter().enumerate() {
@@ -457,9 +466,9 @@ impl<'a, P: Iterator<Item = ShardRows<'a>> + Clone> BiasGradient<'_, P> {
                         *sum = arithmetic.add(*sum, load_part(arithmetic, row, piece));
                     }
                 }
-                let turn = TreeStep::new(index, shards);
-                sum = turn.take(arithmetic, sum, waiting, L);
-                if turn.is_last {
+                let step = TreeStep::new(index, shards);
+                sum = step.take(arithmetic, sum, waiting, L);
+                if step.is_last {
                     for (values, sum) in results.iter_mut().zip(sum[0]) {
                         arithmetic.store(sum, values);
                     }
@@ -513,7 +522,8 @@ impl TreeStep {
     }
 }
 
-/// Returns the maximum number of nodes that wait at the same time, for `shards` shards.
+/// Returns a number of levels, at least one, that is enough for the nodes that wait at the same
+/// time.
 pub(super) fn levels(shards: usize) -> usize {
     shards.ilog2() as usize + 1
 }

@@ -150,9 +150,10 @@ pub(super) fn pack_strip<const M: usize>(values: &[f32], stride: usize, strip: &
 ///
 /// # Cost
 ///
-/// Up to 66,000 f32, plus 128 for each output of the widest layer (O, I); for gradients of R rows,
-/// 48·R, plus 1,600 for each level of the tree over the shards, plus 99,000, plus R·I if the inputs
-/// are not packed yet; for gradients of inputs R·I, rounded up, if I is not a multiple of 16.
+/// Up to 66,000 f32, plus 128 for each output of the widest layer. For the gradient of a weight
+/// (O, I) from R rows, in addition: 48·R, 1,536 for each level of the tree over the shards, 48·I up
+/// to 99,000, and R·I if the inputs are not packed yet. For gradients of inputs: R·I, rounded up,
+/// if I is not a multiple of 16, in the buffer of the 48·I.
 #[derive(Default)]
 pub struct Scratch {
     panels: Vec<PanelLine>,

@@ -9,9 +9,9 @@
 //!   rows of the weight are read without packing. With the lanes along the outputs, packing the
 //!   weight took a third of the time of a product of 16 samples.
 //! - **Gradients of inputs**: the lanes are sixteen inputs. A panel holds sixteen columns of the
-//!   weight, and a tile holds those of some samples. The rows of ∂Z are read without packing, and
-//!   those of ∂A written directly. With the lanes along the samples it took 1.03 to 1.28 times as
-//!   long with AVX2.
+//!   weight, and a tile holds the gradients of the inputs of one or two panels for some samples.
+//!   The rows of ∂Z are read without packing, and those of ∂A written directly. With the lanes
+//!   along the samples it took 1.03 to 1.28 times as long with AVX2.
 //!
 //! The loops are those of Goto and van de Geijn 2008 (Anatomy of high-performance matrix
 //! multiplication, ACM TOMS 34, article 12): a block of depth, for which one operand is packed; a
@@ -352,6 +352,9 @@ impl Kernel for InputGradient<'_> {
 fn backward_inputs<A: Arithmetic>(arithmetic: A, gradient: InputGradient<'_>) {
     let InputGradient { d_outputs, weight, outs, d_inputs, scratch } = gradient;
     let (rows, ins) = (d_outputs.len() / outs, weight.len() / outs);
+    if rows == 0 {
+        return;
+    }
     let block_len = outs.div_ceil(outs.div_ceil(DEPTH));
     // Tiles have whole lines: if the rows of ∂A do not, they are computed in a buffer.
     let stride = ins.next_multiple_of(WIDTH);
