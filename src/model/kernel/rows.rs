@@ -411,26 +411,16 @@ impl SampleRows<'_> {
         panels: &[PanelLine],
         sums: &mut [f32],
     ) {
-        let depth = self.block.len();
+        let (part, depth) = (self, self.block.len());
         let rows = rows_of(&self.d_outputs[first * self.outs..], self.outs, &self.block);
         let (mut panel, count) = (0, panels.len() / depth);
         while panel < count {
             let (panels, sums) = (&panels[panel * depth..], &mut sums[panel * WIDTH..]);
             if A::BREADTH == 2 && panel + 2 <= count {
-                arithmetic.run(InputTile::<M, 2> {
-                    part: self,
-                    rows,
-                    panels: panels_of(panels, depth),
-                    sums,
-                });
+                arithmetic.run(InputTile::<M, 2> { part, rows, panels: panels_of(panels, depth), sums });
                 panel += 2;
             } else {
-                arithmetic.run(InputTile::<M, 1> {
-                    part: self,
-                    rows,
-                    panels: panels_of(panels, depth),
-                    sums,
-                });
+                arithmetic.run(InputTile::<M, 1> { part, rows, panels: panels_of(panels, depth), sums });
                 panel += 1;
             }
         }
