@@ -1,16 +1,14 @@
-//! k-means on threads of `std`: each rank sums its points, and all ranks add the sums.
+//! k-means: threads sum the points of fixed chunks, and the sums are combined in a fixed tree.
 //!
-//! The points are split into a fixed number of blocks, whose sums are combined in a fixed tree over
-//! the blocks. So the centres have the same bits for any number of threads. An all-reduce of one
-//! sum per rank would not guarantee this, because its tree is over the ranks.
+//! So the centres have the same bits for any number of threads.
 //!
 //! Run with `cargo run --release --example k_means`.
 
-use phalanx::collective::tree::{Node, Stack};
-use phalanx::collective::{CollectiveError, Communicator, World, segment};
+use phalanx::collective::{ChunkError, map_reduce, segment};
+use std::convert::Infallible;
 
 const CENTRES: usize = 3;
-const BLOCKS: usize = 16;
+const CHUNKS: usize = 64;
 const ROUNDS: usize = 10;
 
 type Point = [f64; 2];
@@ -18,7 +16,7 @@ type Point = [f64; 2];
 /// For each centre: the sums of x and of y of the points nearest to it, and their number.
 type Sums = [[f64; 3]; CENTRES];
 
-fn main() -> Result<(), CollectiveError> {
+fn main() -> Result<(), ChunkError> {
     let points = generate(30_000);
     let expected = k_means(&points, 1)?;
     for threads in 1..=4 {
@@ -31,23 +29,14 @@ fn main() -> Result<(), CollectiveError> {
     Ok(())
 }
 
-fn k_means(points: &[Point], threads: usize) -> Result<[Point; CENTRES], CollectiveError> {
-    let mut results = World::run(threads, |rank| run_rank(rank, points))?;
-    Ok(results.pop().expect("there is at least one rank"))
-}
-
-/// Runs one rank. The ranks differ only in the blocks that they sum.
-fn run_rank(rank: &mut Communicator, points: &[Point]) -> Result<[Point; CENTRES], CollectiveError> {
+fn k_means(points: &[Point], threads: usize) -> Result<[Point; CENTRES], ChunkError> {
     let mut centres = [points[0], points[1], points[2]];
-    let mut stack = Stack::with_capacity(BLOCKS);
     for _ in 0..ROUNDS {
-        for block in segment(BLOCKS, rank.world_size(), rank.rank()) {
-            let block_points = &points[segment(points.len(), BLOCKS, block)];
-            stack.push(Node::leaf(block), sum_points(block_points, &centres), add);
-        }
-        let own: Vec<(Node, Sums)> = stack.drain().collect();
-        let sums = rank.lend(&own, |all| Stack::fold(all.iter().flatten().copied(), add))?;
-        for (centre, [x, y, count]) in centres.iter_mut().zip(sums.expect("there is at least one block")) {
+        let sum = |(): &mut (), chunk| {
+            Ok::<_, Infallible>(sum_points(&points[segment(points.len(), CHUNKS, chunk)], &centres))
+        };
+        let sums = map_reduce(threads, CHUNKS, || (), sum, add)?.expect("there is at least one chunk");
+        for (centre, [x, y, count]) in centres.iter_mut().zip(sums) {
             if count > 0.0 {
                 *centre = [x / count, y / count];
             }

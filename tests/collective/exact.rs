@@ -74,6 +74,30 @@ fn broadcast_copies_the_values_of_any_root_to_every_rank() {
     }
 }
 
+#[test]
+fn the_sum_and_the_maximum_of_flags_are_or_and_the_product_and_the_minimum_are_and() {
+    for size in 1..=5 {
+        on_ranks(World::new(size).unwrap(), |mut rank| {
+            for len in [3, 300] {
+                let expected: Vec<[bool; 2]> = (0..len)
+                    .map(|index| {
+                        let set = (0..size).filter(|rank| (rank + index) % 3 == 0).count();
+                        [set > 0, set == size]
+                    })
+                    .collect();
+                for (op, side) in [(Op::Sum, 0), (Op::Max, 0), (Op::Product, 1), (Op::Min, 1)] {
+                    let own = rank.rank();
+                    let mut flags: Vec<bool> = (0..len).map(|index| (own + index) % 3 == 0).collect();
+                    rank.all_reduce(&mut flags, op).unwrap();
+                    assert!(flags.iter().zip(&expected).all(|(flag, both)| *flag == both[side]), "{op}");
+                }
+                let error = rank.all_reduce(&mut vec![true; len], Op::Mean);
+                assert_eq!(error, Err(CollectiveError::MeanOfIntegers { element: "bool" }));
+            }
+        });
+    }
+}
+
 /// Composes affine maps: associative, not commutative, exact modulo 2^64.
 fn compose(left: [u64; 2], right: [u64; 2]) -> [u64; 2] {
     [left[0].wrapping_mul(right[0]), left[1].wrapping_mul(right[0]).wrapping_add(right[1])]

@@ -163,6 +163,18 @@ fn every_operation_on_u64_is_exact_modulo_two_to_the_64_and_means_are_rejected()
     every_operation_is_exact(&Type { convert: |value| value as u64, is_unsigned: true, is_integer: true });
 }
 
+#[test]
+fn every_operation_on_the_other_integers_is_exact_modulo_their_size_and_means_are_rejected() {
+    macro_rules! check {
+        ($($type:ty, $is_unsigned:literal;)*) => {$(every_operation_is_exact(&Type {
+            convert: |value| value as $type,
+            is_unsigned: $is_unsigned,
+            is_integer: true,
+        });)*};
+    }
+    check!(i8, false; i16, false; i128, false; isize, false; u8, true; u16, true; u128, true; usize, true;);
+}
+
 #[cfg(feature = "half")]
 #[test]
 fn every_operation_on_f16_is_exact() {

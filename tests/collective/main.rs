@@ -1,6 +1,7 @@
 //! Tests of the reducer: exact results, the same bits for any order of arrival, and an error on
 //! every rank for every failure.
 
+mod chunks;
 mod crafted_sums;
 mod deadlines;
 mod departures;

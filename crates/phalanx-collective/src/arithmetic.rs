@@ -41,11 +41,11 @@ impl fmt::Display for Op {
     }
 }
 
-/// A number type that the reducer supports: `f32`, `f64`, `i32`, `i64`, `u32`, `u64`; with the
-/// feature `half` also `half::f16` and `half::bf16`, which are reduced in `f32` and rounded once at
-/// the end.
+/// A type that the reducer supports: `f32`, `f64`, all integers, and `bool`; with the feature
+/// `half` also `half::f16` and `half::bf16`, which are reduced in `f32` and rounded once at the end.
 ///
-/// Sums and products of integers wrap around. The trait is sealed; for other types use
+/// Sums and products of integers wrap around. For `bool`, sum and maximum are *or*, product and
+/// minimum are *and*. The trait is sealed; for other types use
 /// [`all_reduce_with`](super::Communicator::all_reduce_with).
 pub trait Element: ElementArithmetic + Copy + Send + Sync + 'static {}
 
@@ -73,6 +73,8 @@ pub trait Float: Element + FloatConversion {}
 pub trait ElementArithmetic: Copy {
     /// The type in which the elements are combined.
     type Wide: Copy;
+    /// The neutral element of a sum.
+    const ZERO: Self;
     /// True if a mean is rejected.
     const IS_INTEGER: bool;
     /// Converts to the wide type, exactly.
@@ -102,12 +104,13 @@ pub trait FloatConversion {
 
 /// The arithmetic of a float type, in the type itself or in a wider one.
 macro_rules! float {
-    ($type:ty, in $wide:ty: $widen:expr, $narrow:expr, $to_f64:expr, $from_f64:expr) => {
+    ($type:ty, $zero:expr, in $wide:ty: $widen:expr, $narrow:expr, $to_f64:expr, $from_f64:expr) => {
         impl Element for $type {}
         impl Float for $type {}
 
         impl ElementArithmetic for $type {
             type Wide = $wide;
+            const ZERO: $type = $zero;
             const IS_INTEGER: bool = false;
 
             #[inline]
@@ -175,6 +178,7 @@ macro_rules! integer {
 
         impl ElementArithmetic for $type {
             type Wide = $type;
+            const ZERO: $type = 0;
             const IS_INTEGER: bool = true;
 
             #[inline]
@@ -214,13 +218,56 @@ macro_rules! integer {
     )*};
 }
 
-float!(f32, in f32: |x| x, |x| x, f64::from, |x| x as f32);
-float!(f64, in f64: |x| x, |x| x, |x| x, |x| x);
-integer!(i32, i64, u32, u64);
+float!(f32, 0.0, in f32: |x| x, |x| x, f64::from, |x| x as f32);
+float!(f64, 0.0, in f64: |x| x, |x| x, |x| x, |x| x);
+integer!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize);
 #[cfg(feature = "half")]
-float!(half::f16, in f32: half::f16::to_f32, half::f16::from_f32, half::f16::to_f64, half::f16::from_f64);
+float!(half::f16, half::f16::ZERO, in f32: half::f16::to_f32, half::f16::from_f32, half::f16::to_f64, half::f16::from_f64);
 #[cfg(feature = "half")]
-float!(half::bf16, in f32: half::bf16::to_f32, half::bf16::from_f32, half::bf16::to_f64, half::bf16::from_f64);
+float!(half::bf16, half::bf16::ZERO, in f32: half::bf16::to_f32, half::bf16::from_f32, half::bf16::to_f64, half::bf16::from_f64);
+
+/// `or` for sums and the maximum, `and` for products and the minimum.
+impl Element for bool {}
+
+impl ElementArithmetic for bool {
+    type Wide = bool;
+    const ZERO: bool = false;
+    const IS_INTEGER: bool = true;
+
+    #[inline]
+    fn widen(self) -> bool {
+        self
+    }
+
+    #[inline]
+    fn narrow(wide: bool) -> bool {
+        wide
+    }
+
+    #[inline]
+    fn add(left: bool, right: bool) -> bool {
+        left | right
+    }
+
+    #[inline]
+    fn multiply(left: bool, right: bool) -> bool {
+        left & right
+    }
+
+    #[inline]
+    fn lesser(left: bool, right: bool) -> bool {
+        left & right
+    }
+
+    #[inline]
+    fn greater(left: bool, right: bool) -> bool {
+        left | right
+    }
+
+    fn divide(_: bool, _: usize) -> bool {
+        unreachable!("a mean of flags is rejected before any arithmetic")
+    }
+}
 
 /// The arithmetic of one reduction: `finish(combine(leaf(x_0), leaf(x_1), ...))` over the fixed
 /// tree.

@@ -830,8 +830,8 @@ impl<T: Element> Operands<T> for ToOwn<'_, T> {
     }
 }
 
-/// The number of elements of the smallest type (2 bytes) that fit into a payload.
-const PAYLOAD_BLOCK: usize = PAYLOAD_BYTES / 2;
+/// The number of elements of the smallest type (1 byte) that fit into a payload.
+const PAYLOAD_BLOCK: usize = PAYLOAD_BYTES;
 
 /// Copies in the slots, which each rank reduces on its own: no memory is lent, so no departure is
 /// needed.

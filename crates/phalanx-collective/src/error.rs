@@ -71,7 +71,7 @@ pub enum CollectiveError {
     },
     /// Every weight is finite, but their sum is infinite.
     WeightOverflow,
-    /// A mean of integers was requested.
+    /// A mean of integers or of `bool` was requested.
     MeanOfIntegers {
         /// The element type.
         element: &'static str,
@@ -265,7 +265,7 @@ impl CollectiveError {
             }
             Self::MeanOfIntegers { element } => write!(
                 out,
-                "a mean of {element} was requested, but integers have no exact mean; reduce with a sum and divide, \
+                "a mean of {element} was requested, but that type has no exact mean; reduce with a sum and divide, \
                  or use floats"
             ),
             Self::RootOutOfRange { root, world_size } => {

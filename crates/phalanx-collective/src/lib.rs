@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod arithmetic;
+mod chunks;
 mod communicator;
 mod error;
 mod gate;
@@ -19,6 +20,7 @@ pub mod tree;
 mod wire;
 
 pub use arithmetic::{Element, Float, Op};
+pub use chunks::{ChunkError, Threads, map_reduce, sum_chunks};
 pub use communicator::{AbortHandle, Communicator, Session, World};
 pub use error::CollectiveError;
 pub use loan::Peers;

@@ -12,7 +12,7 @@
 #![allow(unsafe_code)] // A tracked cell is accessed through a raw pointer.
 
 use crate::collective::internals::{Difference, Operation};
-use crate::collective::{CollectiveError, Communicator, Op, Peers, Shared, World};
+use crate::collective::{ChunkError, CollectiveError, Communicator, Op, Peers, Shared, World, map_reduce};
 use crate::watched::{Arc, UnsafeCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::time::Duration;
@@ -577,5 +577,35 @@ fn four_interrupted_ranks_stop_at_the_same_step() {
         aborter.join().unwrap();
         assert!(results.windows(2).all(|pair| pair[0].1 == pair[1].1));
         assert!(results.windows(2).all(|pair| pair[0].0 == pair[1].0));
+    });
+}
+
+/// Runs the work of an ordered sum on a new thread and on the current one.
+fn on_two_threads(work: &(dyn Fn() + Sync)) {
+    // SAFETY: the thread is joined before the reference ends.
+    let work: &'static (dyn Fn() + Sync) = unsafe { std::mem::transmute(work) };
+    let thread = thread::spawn(work);
+    work();
+    thread.join().expect("no chunk panics in this model");
+}
+
+#[test]
+fn chunks_are_merged_in_the_same_tree_by_whichever_thread_completes_them() {
+    check(AT_MOST_3, || {
+        let map = |(): &mut (), chunk: usize| Ok::<_, u8>(Box::new(TrackedCell::new(chunk as u64 + 1)));
+        let merge = |left: Box<TrackedCell>, right: Box<TrackedCell>| {
+            Box::new(TrackedCell::new(10 * left.read() + right.read()))
+        };
+        let root = map_reduce(on_two_threads, 3, || (), map, merge).unwrap().unwrap();
+        assert_eq!(root.read(), 10 * 12 + 3);
+    });
+}
+
+#[test]
+fn the_first_chunk_that_fails_is_the_error_whichever_fails_first() {
+    check(AT_MOST_3, || {
+        let map = |(): &mut (), chunk: usize| if chunk > 0 { Err(chunk) } else { Ok(()) };
+        let error = map_reduce(on_two_threads, 4, || (), map, |(), ()| ()).unwrap_err();
+        assert_eq!(error, ChunkError::Failed { chunk: 1, chunks: 4, source: 1 });
     });
 }
