@@ -42,7 +42,8 @@ impl fmt::Display for Op {
 }
 
 /// A type that the reducer supports: `f32`, `f64`, all integers, and `bool`; with the feature
-/// `half` also `half::f16` and `half::bf16`, which are reduced in `f32` and rounded once at the end.
+/// `half` also `half::f16` and `half::bf16`, which are reduced in `f32` and rounded once at the
+/// end.
 ///
 /// Sums and products of integers wrap around. For `bool`, sum and maximum are *or*, product and
 /// minimum are *and*. The trait is sealed; for other types use
