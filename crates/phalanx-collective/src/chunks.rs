@@ -18,7 +18,7 @@ use std::sync::{PoisonError, RwLock};
 use std::thread;
 
 /// The threads that run the work of [`map_reduce`] and [`sum_chunks`]: a number, or a function that
-/// runs it on threads of your own.
+/// runs it on your own threads.
 ///
 /// A number n starts n − 1 threads, which end with the call; the calling thread is the n-th. It is
 /// limited to the number of chunks.
@@ -53,8 +53,8 @@ impl Threads for usize {
         if self == 0 {
             return Err(ChunkError::ZeroThreads);
         }
-        // Started threads wait for the permission, so that none works in vain if another cannot be
-        // started.
+        // Started threads wait for the permission, so that no chunk is computed if one of them
+        // cannot be started.
         let may_work = RwLock::new(false);
         thread::scope(|scope| {
             let mut permission = may_work.write().unwrap_or_else(PoisonError::into_inner);
@@ -136,7 +136,7 @@ impl<E: std::error::Error + 'static> std::error::Error for ChunkError<E> {
 /// right)` in the fixed [`tree`](super::tree) over the chunks; `None` without chunks.
 ///
 /// The operands of each merge, and their order, depend only on `chunks`. So the result is the same
-/// for any [`threads`](Threads) and in every run if `map` and `merge` depend on nothing but their
+/// for any [`threads`](Threads) and in every run if `map` and `merge` depend only on their
 /// arguments, and not on what an earlier chunk left in the scratch. `merge` must be associative for
 /// the result to be meaningful, but need not be commutative.
 ///
@@ -210,8 +210,8 @@ pub fn map_reduce<S, R: Send, E: Send>(
 /// − 1.
 ///
 /// `add(scratch, chunk, sum)` receives zeros, to which it adds the contribution of the chunk. The
-/// sums of the chunks are added in the fixed [`tree`](super::tree) over the chunks, left + right. So
-/// `out` has the same bits for any [`threads`](Threads) and in every run: see [`map_reduce`].
+/// sums of the chunks are added in the fixed [`tree`](super::tree) over the chunks, left + right.
+/// So `out` has the same bits for any [`threads`](Threads) and in every run: see [`map_reduce`].
 ///
 /// # Errors
 /// Same as [`map_reduce`]; `out` is unchanged then.
@@ -220,9 +220,9 @@ pub fn map_reduce<S, R: Send, E: Send>(
 /// Same as [`map_reduce`]; `out` is unchanged then.
 ///
 /// # Cost
-/// In addition to `add`, each chunk sets `out.len()` values to zero and adds them to others: a chunk
-/// should take several times as long. Memory as for [`map_reduce`], each result having the size of
-/// `out`; the buffers are reused within the call.
+/// In addition to `add`, each chunk sets `out.len()` values to zero and adds them to others: a
+/// chunk should take several times as long. Memory as for [`map_reduce`], each result having the
+/// size of `out`; the buffers are reused within the call.
 ///
 /// # Examples
 /// The gradient of a loss over sentences of different lengths:
@@ -330,7 +330,8 @@ impl<R, E> Progress<R, E> {
     }
 }
 
-/// Merges `value` with its sibling, the result with its own, and so on, as far as they are complete.
+/// Merges `value` with its sibling, the result with its own, and so on, as far as they are
+/// complete.
 fn merge_upwards<R, E>(
     progress: &Mutex<Progress<R, E>>,
     mut node: Node,
