@@ -24,7 +24,7 @@
 #![allow(unsafe_code)] // Slots are written by one rank and read by all, ordered by the gate of arrivals.
 
 use super::error::{CollectiveError, Difference, Operation};
-use super::gate::{Gate, WaitResult, spins_for};
+use super::gate::{Gate, Polls, WaitResult};
 use super::sync::{Arc, AtomicU64, Mutex, Ordering, UnsafeCell, yield_now};
 use crossbeam_utils::CachePadded;
 use std::any::TypeId;
@@ -154,8 +154,8 @@ pub(super) struct WorldState {
     cause: Mutex<Option<CollectiveError>>,
     /// One for each rank.
     slots: Box<[RankSlot]>,
-    /// The number of times a waiting rank polls before it sleeps.
-    spins: u32,
+    /// The maximum number of polls of a rank.
+    most_polls: u32,
 }
 
 impl WorldState {
@@ -165,7 +165,7 @@ impl WorldState {
             departures: Gate::new(),
             cause: Mutex::new(None),
             slots: (0..size).map(|_| RankSlot::new()).collect(),
-            spins: spins_for(size),
+            most_polls: Polls::most_for(size),
         }
     }
 
@@ -198,9 +198,14 @@ impl WorldState {
     }
 
     /// Waits until round `round` (from 0) opens.
-    fn wait_for_opening(&self, round: u64, timeout: Option<Duration>) -> Result<(), CollectiveError> {
+    fn wait_for_opening(
+        &self,
+        round: u64,
+        polls: &mut Polls,
+        timeout: Option<Duration>,
+    ) -> Result<(), CollectiveError> {
         let target = (round + 1) * self.size() as u64;
-        match self.arrivals.wait(target, self.spins, timeout) {
+        match self.arrivals.wait(target, polls, timeout) {
             WaitResult::Reached => Ok(()),
             WaitResult::Flagged => Err(self.cause()),
             WaitResult::TimedOut(waited) => self.give_up(round, target, waited),
@@ -244,6 +249,7 @@ pub(super) struct Seat {
     pub(super) state: Arc<WorldState>,
     pub(super) rank: usize,
     pub(super) timeout: Option<Duration>,
+    polls: Polls,
     /// The number of opened rounds in which this rank took part.
     rounds: u64,
     /// The number of these that ended with a departure; the same on all ranks.
@@ -252,7 +258,8 @@ pub(super) struct Seat {
 
 impl Seat {
     pub(super) fn new(state: Arc<WorldState>, rank: usize, timeout: Option<Duration>) -> Self {
-        Self { state, rank, timeout, rounds: 0, departures: 0 }
+        let polls = Polls::new(state.most_polls);
+        Self { state, rank, timeout, polls, rounds: 0, departures: 0 }
     }
 
     fn slot(&self) -> &RankSlot {
@@ -308,7 +315,7 @@ fn meet(seat: &mut Seat) -> Result<Round<'_>, CollectiveError> {
     seat.slot().announced.store(round + 1, Ordering::Relaxed);
     let state = &*seat.state;
     state.arrivals.arrive(round * size, (round + 1) * size).map_err(|_| state.cause())?;
-    state.wait_for_opening(round, seat.timeout)?;
+    state.wait_for_opening(round, &mut seat.polls, seat.timeout)?;
     seat.rounds += 1;
     let round = Round { seat, parity: (round % 2) as usize };
     round.compare()?;
@@ -376,7 +383,7 @@ impl Round<'_> {
         state.departures.depart(target);
         // Only a panic of this round or an earlier one is visible here: the next round opens only
         // once this rank arrives.
-        let broken = state.departures.wait_despite_flag(target, state.spins).is_flagged();
+        let broken = state.departures.wait_despite_flag(target, &mut self.seat.polls).is_flagged();
         self.seat.departures += 1;
         match outcome {
             Err(panic) => resume_unwind(panic),

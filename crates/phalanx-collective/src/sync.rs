@@ -22,8 +22,8 @@ mod real {
     pub use std::thread::yield_now;
     pub use std::time::Instant;
 
-    /// The number of times a rank polls before it sleeps, if spinning is worthwhile at all.
-    pub const SPINS: u32 = 1000;
+    /// The number of times a rank polls before it sleeps, if polling is worthwhile.
+    pub const MOST_POLLS: u32 = 1000;
 
     /// A cell in which every access is bracketed by a closure, which lets model checkers observe
     /// it.

@@ -42,7 +42,7 @@ impl<T> UnsafeCell<T> {
 
 /// No spinning: a check before parking is equivalent to one while parked, and would multiply the
 /// number of schedules.
-pub const SPINS: u32 = 0;
+pub const MOST_POLLS: u32 = 0;
 
 #[derive(Debug)]
 pub struct Mutex<T>(checker::sync::Mutex<T>);
