@@ -4,7 +4,7 @@
 use super::arithmetic::{Element, Float, Fold, Mean, Op, OperatorFold, WeightedMean, With, reduce_slices};
 use super::error::{CollectiveError, Operation};
 use super::loan::{Loan, Peers};
-use super::round::{self, Call, PAYLOAD_BYTES, Round, Seat, WorldState, fits_payload};
+use super::round::{self, Call, Round, Seat, WorldState};
 use super::sync::Arc;
 use super::tree::{fold_ranks, segment};
 use std::fmt::Display;
@@ -50,7 +50,7 @@ impl World {
     /// [`ZeroRanks`](CollectiveError::ZeroRanks).
     ///
     /// # Cost
-    /// 384 bytes per rank.
+    /// 1.4 KB per rank.
     pub fn new(size: usize) -> Result<Self, CollectiveError> {
         if size == 0 {
             return Err(CollectiveError::ZeroRanks);
@@ -411,8 +411,9 @@ impl Communicator {
     ///
     /// # Cost
     /// Each rank reads `len/n` elements of each of the `n` ranks and writes `len/n` to each:
-    /// `2·len` in total, for any `n`. Values of up to 64 bytes in total are sent as part of the
-    /// arrival, and every rank combines all of them itself.
+    /// `2·len` in total, for any `n`. Values of up to 64 bytes in total (512 if there are more
+    /// ranks than cores) are sent as part of the arrival, and every rank combines all of them
+    /// itself.
     ///
     /// # Examples
     /// ```
@@ -429,7 +430,7 @@ impl Communicator {
     /// ```
     pub fn all_reduce<T: Element>(&mut self, values: &mut [T], op: Op) -> Result<(), CollectiveError> {
         let operation = Operation::AllReduce(op);
-        if fits_payload(values) {
+        if self.seat.fits_payload(values) {
             let round = round::arrive_with_payload(&mut self.seat, operation, values)?;
             return reduce_by(op, round.world_size(), FromPayload { round, first: 0, results: values });
         }
@@ -466,7 +467,7 @@ impl Communicator {
     ) -> Result<Range<usize>, CollectiveError> {
         let operation = Operation::ReduceScatter(op);
         let own = segment(values.len(), self.world_size(), self.rank());
-        if fits_payload(values) {
+        if self.seat.fits_payload(values) {
             let round = round::arrive_with_payload(&mut self.seat, operation, values)?;
             let (first, results) = (own.start, &mut values[own.clone()]);
             reduce_by(op, round.world_size(), FromPayload { round, first, results })?;
@@ -492,7 +493,7 @@ impl Communicator {
     /// the values are unchanged. Also those of [every collective method](Self#errors).
     ///
     /// # Cost
-    /// Same as [`all_reduce`](Self::all_reduce) of more than 64 bytes.
+    /// Same as [`all_reduce`](Self::all_reduce) of more than 512 bytes.
     pub fn all_reduce_weighted_mean<T: Float>(
         &mut self,
         values: &mut [T],
@@ -523,7 +524,7 @@ impl Communicator {
     /// If `combine` panics: the panic is resumed once all ranks have departed.
     ///
     /// # Cost
-    /// Same as [`all_reduce`](Self::all_reduce) of more than 64 bytes.
+    /// Same as [`all_reduce`](Self::all_reduce) of more than 512 bytes.
     ///
     /// # Examples
     /// ```
@@ -830,8 +831,8 @@ impl<T: Element> Operands<T> for ToOwn<'_, T> {
     }
 }
 
-/// The number of elements of the smallest type (1 byte) that fit into a payload.
-const PAYLOAD_BLOCK: usize = PAYLOAD_BYTES;
+/// The number of elements of a payload that are combined at a time.
+const PAYLOAD_BLOCK: usize = 32;
 
 /// Copies in the slots, which each rank reduces on its own: no memory is lent, so no departure is
 /// needed.

@@ -245,15 +245,9 @@ impl Polls {
     /// Less than half a microsecond.
     const FEW: u32 = 20;
 
-    /// `most` is the result of [`most_for`](Self::most_for).
-    pub(super) fn new(most: u32) -> Self {
-        Self { most, futile: 0 }
-    }
-
-    /// Returns the maximum for the ranks of a world of `ranks`. Reads files of the system.
-    pub(super) fn most_for(ranks: usize) -> u32 {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        if ranks <= cores { MOST_POLLS } else { MOST_POLLS.min(1) }
+    /// `is_crowded` is true if there are more ranks than cores.
+    pub(super) fn new(is_crowded: bool) -> Self {
+        Self { most: if is_crowded { MOST_POLLS.min(1) } else { MOST_POLLS }, futile: 0 }
     }
 
     fn count(&self) -> u32 {
@@ -282,7 +276,7 @@ mod tests {
     use super::*;
 
     fn no_polls() -> Polls {
-        Polls::new(0)
+        Polls { most: 0, futile: 0 }
     }
 
     #[test]
@@ -336,12 +330,12 @@ mod tests {
 
     #[test]
     fn ranks_that_outnumber_the_cores_poll_once() {
-        assert_eq!(Polls::most_for(usize::MAX), 1);
+        assert_eq!(Polls::new(true).count(), 1);
     }
 
     #[test]
     fn a_rank_whose_polls_are_futile_polls_briefly_until_a_probe_is_enough() {
-        let mut polls = Polls::new(1000);
+        let mut polls = Polls::new(false);
         let counts: Vec<u32> = (0..97)
             .map(|_| {
                 let count = polls.count();

@@ -8,7 +8,6 @@
 use super::arithmetic::{BLOCK, Element, Float, Fold, Op, WeightedMean, With, reduce_slices};
 use super::communicator::{Operands, reduce_by, total_weight};
 use super::error::{CollectiveError, Difference, Operation};
-use super::round::PAYLOAD_BYTES;
 use super::tree::segment;
 use super::wire::{Incoming, Outgoing, Wire, gather_parts};
 use bytemuck::Pod;
@@ -395,6 +394,9 @@ impl<T: Element + Pod> Operands<T> for FromHeaders<'_, '_, T> {
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 struct Header([u64; 5 + PAYLOAD_BYTES / 8]);
+
+/// The maximum size of the values in a header.
+const PAYLOAD_BYTES: usize = 64;
 
 const OPERATION: usize = 0;
 const ELEMENT: usize = 1;
