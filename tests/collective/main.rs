@@ -8,6 +8,7 @@ mod departures;
 mod error_bounds;
 mod exact;
 mod failures;
+mod groups;
 mod integers;
 mod misuse;
 mod processes;

@@ -298,8 +298,9 @@ impl World {
 /// after other ranks have left.
 ///
 /// # Cost
-/// No method allocates. Every collective method waits for all ranks to arrive; those that lend
-/// memory also wait for all ranks to depart.
+/// No method allocates, except [`all_gather_vec`](Self::all_gather_vec) and [`split`](Self::split).
+/// Every collective method waits for all ranks to arrive; those that lend memory also wait for all
+/// ranks to depart.
 #[derive(Debug)]
 pub struct Communicator {
     pub(super) seat: Seat,
@@ -436,6 +437,61 @@ impl Communicator {
         }
         let loan = Loan::of_slice(&mut self.seat, Call::new::<T>(operation, values.len()), values)?;
         reduce_by(op, loan.world_size(), ToAll(loan))
+    }
+
+    /// Returns the reduction of one value per rank with `op`.
+    ///
+    /// # Errors
+    /// Same as [`all_reduce`](Self::all_reduce).
+    ///
+    /// # Examples
+    /// ```
+    /// # use phalanx_collective::{CollectiveError, Op, World};
+    /// let slowest = World::run(3, |rank| rank.all_reduce_value(0.5 * rank.rank() as f64, Op::Max))?;
+    /// assert_eq!(slowest, [1.0; 3]);
+    /// # Ok::<(), CollectiveError>(())
+    /// ```
+    pub fn all_reduce_value<T: Element>(&mut self, value: T, op: Op) -> Result<T, CollectiveError> {
+        let mut values = [value];
+        self.all_reduce(&mut values, op)?;
+        Ok(values[0])
+    }
+
+    /// Replaces the values of many buffers, such as the gradients of all layers, by their reduction
+    /// with `op`, element by element, in one round.
+    ///
+    /// Buffers may have different lengths, also 0, but all ranks must pass buffers of the same
+    /// lengths in the same order. The result has the bits of [`all_reduce`](Self::all_reduce) of
+    /// each buffer.
+    ///
+    /// # Errors
+    /// Same as [`all_reduce`](Self::all_reduce).
+    ///
+    /// # Cost
+    /// That of one [`all_reduce`](Self::all_reduce) of all elements, and about 10 ns per buffer.
+    /// 1000 buffers of 16 f32 on two ranks took 12 µs (Zen 4), and 213 µs with one call each.
+    /// Copying such short buffers into one yourself, and back, is still faster (6 µs).
+    ///
+    /// # Examples
+    /// ```
+    /// # use phalanx_collective::{CollectiveError, Op, World};
+    /// World::run(2, |rank| {
+    ///     let (mut weight, mut bias) = (vec![1.0_f32; 6], vec![rank.rank() as f32; 2]);
+    ///     rank.all_reduce_many(&mut [&mut weight, &mut bias], Op::Mean)?;
+    ///     assert_eq!((weight, bias), (vec![1.0; 6], vec![0.5; 2]));
+    ///     Ok::<_, CollectiveError>(())
+    /// })?;
+    /// # Ok::<(), CollectiveError>(())
+    /// ```
+    pub fn all_reduce_many<T: Element>(
+        &mut self,
+        mut buffers: &mut [&mut [T]],
+        op: Op,
+    ) -> Result<(), CollectiveError> {
+        let len = buffers.iter().map(|buffer| buffer.len()).sum();
+        let call = Call::new::<T>(Operation::AllReduceMany(op), len);
+        let loan = Loan::of_buffers(&mut self.seat, call, &mut buffers)?;
+        reduce_by(op, loan.world_size(), ManyToAll(loan))
     }
 
     /// Replaces this rank's [`segment`](super::segment()) of `values` by its reduction with `op`
@@ -600,8 +656,70 @@ impl Communicator {
         Loan::of_slice(&mut self.seat, call, values)?.gather_segments()
     }
 
+    /// Returns the values of all ranks, in rank order. Each rank may pass a different number.
+    ///
+    /// # Errors
+    /// Those of [every collective method](Self#errors).
+    ///
+    /// # Cost
+    /// Each rank clones the values of all ranks into a new vector.
+    ///
+    /// # Examples
+    /// ```
+    /// # use phalanx_collective::{CollectiveError, World};
+    /// World::run(3, |rank| {
+    ///     let own = vec![rank.rank().to_string(); rank.rank()];
+    ///     assert_eq!(rank.all_gather_vec(&own)?, ["1", "2", "2"]);
+    ///     Ok::<_, CollectiveError>(())
+    /// })?;
+    /// # Ok::<(), CollectiveError>(())
+    /// ```
+    pub fn all_gather_vec<T: Clone + Sync + 'static>(
+        &mut self,
+        own: &[T],
+    ) -> Result<Vec<T>, CollectiveError> {
+        self.lend(own, |peers| peers.iter().flatten().cloned().collect())
+    }
+
+    /// Splits the world into groups, and returns the communicator of this rank in its own: that of
+    /// all ranks that passed the same `group`, numbered in the order of their ranks.
+    ///
+    /// The groups are worlds of their own. Both communicators can be used in any order that is the
+    /// same on all ranks concerned, as a rank can only be in one round at a time. The end of one of
+    /// the worlds does not end the others: a task that fails should drop all its communicators. The
+    /// group has the timeout of this communicator.
+    ///
+    /// # Errors
+    /// Those of [every collective method](Self#errors).
+    ///
+    /// # Cost
+    /// Two rounds, and the allocation of the groups.
+    ///
+    /// # Examples
+    /// Sums over the rows and the columns of a grid of 2 × 2 ranks:
+    /// ```
+    /// # use phalanx_collective::{CollectiveError, Op, World};
+    /// let sums = World::run(4, |rank| {
+    ///     let number = rank.rank();
+    ///     let (mut row, mut column) = (rank.split(number / 2)?, rank.split(number % 2)?);
+    ///     Ok::<_, CollectiveError>([row.all_reduce_value(number, Op::Sum)?, column.all_reduce_value(number, Op::Sum)?])
+    /// })?;
+    /// assert_eq!(sums, [[1, 2], [1, 4], [5, 2], [5, 4]]);
+    /// # Ok::<(), CollectiveError>(())
+    /// ```
+    pub fn split(&mut self, group: usize) -> Result<Self, CollectiveError> {
+        let groups = self.all_gather_vec(&[group])?;
+        let members: Vec<usize> = (0..groups.len()).filter(|&rank| groups[rank] == group).collect();
+        let own = (members[0] == self.rank()).then(|| Arc::new(self.seat.state.of_group(members.len())));
+        let state = self.lend(&own, |states| states.get(members[0]).clone())?;
+        let state = state.expect("the first member has created the group");
+        let rank = members.iter().position(|&rank| rank == self.rank()).expect("a rank is in its group");
+        Ok(Self { seat: Seat::new(state, rank, self.seat.timeout) })
+    }
+
     /// Lends `own` to all ranks and runs `work`, which can read the values of all ranks; nothing is
-    /// copied.
+    /// copied. To lend slices of different lengths, pass a slice: the values are then of type
+    /// `[T]`.
     ///
     /// The loan ends when the work of all ranks has ended; this call waits for that. `work` must
     /// not wait for another rank by any other means.
@@ -626,12 +744,12 @@ impl Communicator {
     ///     }
     /// });
     /// ```
-    pub fn lend<X: Sync + 'static, R>(
+    pub fn lend<X: ?Sized + Sync + 'static, R>(
         &mut self,
         own: &X,
         work: impl FnOnce(Peers<'_, X>) -> R,
     ) -> Result<R, CollectiveError> {
-        Loan::of_value(&mut self.seat, Call::new::<X>(Operation::Lend, 1), own)?.work(work)
+        Loan::of_value(&mut self.seat, Call::new::<X>(Operation::Lend, 1), &own)?.work(work)
     }
 }
 
@@ -819,6 +937,15 @@ struct ToAll<'c, T>(Loan<'c, &'c mut [T]>);
 impl<T: Element> Operands<T> for ToAll<'_, T> {
     fn run(self, fold: &impl Fold<T>) -> Result<(), CollectiveError> {
         self.0.work_on_segments(|mut segments| segments.reduce_to_all(fold))
+    }
+}
+
+/// The segments of the buffers of all ranks, reduced for all ranks.
+struct ManyToAll<'c, 'b, T>(Loan<'c, &'c mut [&'b mut [T]]>);
+
+impl<T: Element> Operands<T> for ManyToAll<'_, '_, T> {
+    fn run(self, fold: &impl Fold<T>) -> Result<(), CollectiveError> {
+        self.0.work_on_buffers(|mut segments| segments.reduce_to_all(fold))
     }
 }
 

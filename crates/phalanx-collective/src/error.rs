@@ -112,6 +112,8 @@ pub enum Operation {
     Barrier,
     /// [`Communicator::all_reduce`](super::Communicator::all_reduce).
     AllReduce(Op),
+    /// All-reduce of many buffers with an operator.
+    AllReduceMany(Op),
     /// [`Communicator::all_reduce_weighted_mean`](super::Communicator::all_reduce_weighted_mean).
     WeightedMean,
     /// [`Communicator::all_reduce_with`](super::Communicator::all_reduce_with).
@@ -172,6 +174,22 @@ pub enum Difference {
     },
     /// A different number of elements.
     Len {
+        /// The value on rank 0.
+        expected: usize,
+        /// The value on the differing rank.
+        found: usize,
+    },
+    /// A different number of buffers.
+    BufferCount {
+        /// The value on rank 0.
+        expected: usize,
+        /// The value on the differing rank.
+        found: usize,
+    },
+    /// A different number of elements in a buffer.
+    BufferLen {
+        /// The first buffer that differs.
+        buffer: usize,
         /// The value on rank 0.
         expected: usize,
         /// The value on the differing rank.
@@ -302,6 +320,12 @@ impl fmt::Display for Difference {
             Self::Len { expected, found } => {
                 write!(out, "passed {found} elements, but rank 0 passed {expected}")
             }
+            Self::BufferCount { expected, found } => {
+                write!(out, "passed {found} buffers, but rank 0 passed {expected}")
+            }
+            Self::BufferLen { buffer, expected, found } => {
+                write!(out, "passed {found} elements in buffer {buffer}, but rank 0 passed {expected}")
+            }
             Self::Root { expected, found } => {
                 write!(out, "broadcast from rank {found}, but rank 0 broadcast from rank {expected}")
             }
@@ -315,6 +339,7 @@ impl fmt::Display for Operation {
         match self {
             Self::Barrier => out.write_str("barrier"),
             Self::AllReduce(op) => write!(out, "all-reduce ({op})"),
+            Self::AllReduceMany(op) => write!(out, "all-reduce of many buffers ({op})"),
             Self::WeightedMean => out.write_str("all-reduce (weighted mean)"),
             Self::AllReduceWith => out.write_str("all-reduce (with a function)"),
             Self::ReduceScatter(op) => write!(out, "reduce-scatter ({op})"),

@@ -12,7 +12,7 @@
 #![allow(unsafe_code)] // Ranks read and write each other's slices in place; a copy would double the bytes moved.
 
 use super::arithmetic::{BLOCK, Fold, Leaves, finish, reduce_two};
-use super::error::CollectiveError;
+use super::error::{CollectiveError, Difference};
 use super::round::{self, Call, Round, Seat};
 use super::tree::{fold_ranks, segment};
 use std::marker::PhantomData;
@@ -48,7 +48,7 @@ impl<'c, T: Copy + Send + Sync + 'static> Loan<'c, &'c mut [T]> {
         work: impl FnOnce(Segments<'_, T>) -> R,
     ) -> Result<R, CollectiveError> {
         let range = segment(self.len(), self.world_size(), self.round.rank());
-        self.round.work(|round| work(Segments { round, range, values: PhantomData }))
+        self.round.work(|round| work(Segments { round, buffer: None, range, values: PhantomData }))
     }
 
     /// Copies every rank's own segment to this rank's slice.
@@ -82,9 +82,78 @@ impl<'c, T: Copy + Send + Sync + 'static> Loan<'c, &'c mut [T]> {
     }
 }
 
-impl<'c, X: Sync + 'static> Loan<'c, &'c X> {
-    /// Arrives with `call`, lending `own`.
-    pub(super) fn of_value(seat: &'c mut Seat, call: Call, own: &'c X) -> Result<Self, CollectiveError> {
+impl<'c, 'b, T: Copy + Send + Sync + 'static> Loan<'c, &'c mut [&'b mut [T]]> {
+    /// Arrives with `call`, lending `buffers`.
+    pub(super) fn of_buffers(
+        seat: &'c mut Seat,
+        call: Call,
+        buffers: &'c mut &mut [&'b mut [T]],
+    ) -> Result<Self, CollectiveError> {
+        let len = buffers.iter().map(|buffer| buffer.len()).sum();
+        assert!(call.lends_slice_of::<T>(len), "the call does not describe the buffers that it lends");
+        let call = call.lending(std::ptr::from_mut(buffers).cast());
+        Ok(Self { round: round::arrive(seat, call)?, borrow: PhantomData })
+    }
+
+    /// Runs `work` on the parts of every rank's buffers that are within this rank's [`segment`] of
+    /// all elements, buffer by buffer; fails on every rank if the ranks lent buffers of different
+    /// lengths.
+    ///
+    /// Segments are disjoint, so no other rank accesses what this rank reads and writes. The list
+    /// of buffers is only read.
+    pub(super) fn work_on_buffers(
+        self,
+        mut work: impl FnMut(Segments<'_, T>),
+    ) -> Result<(), CollectiveError> {
+        let own = segment(self.round.call(0).len, self.world_size(), self.round.rank());
+        self.round.work(|round| {
+            let lengths = |rank| buffers::<T>(round, rank).iter().map(|buffer| buffer.len());
+            // Compared during the work: until all ranks have departed, others read this rank's
+            // list.
+            for rank in 1..round.world_size() {
+                if let Some(difference) = difference_of(lengths(0), lengths(rank)) {
+                    return Err(CollectiveError::Mismatch { rank, difference: difference.to_string() });
+                }
+            }
+            let mut start = 0;
+            for (buffer, len) in lengths(0).enumerate() {
+                let range = own.start.max(start) - start..own.end.clamp(start, start + len) - start;
+                if range.start < range.end {
+                    work(Segments { round, buffer: Some(buffer), range, values: PhantomData });
+                }
+                start += len;
+            }
+            Ok(())
+        })?
+    }
+}
+
+fn difference_of(
+    expected: impl ExactSizeIterator<Item = usize>,
+    found: impl ExactSizeIterator<Item = usize>,
+) -> Option<Difference> {
+    let counts = (expected.len(), found.len());
+    match expected.zip(found).enumerate().find(|(_, (expected, found))| expected != found) {
+        Some((buffer, (expected, found))) => Some(Difference::BufferLen { buffer, expected, found }),
+        None if counts.0 == counts.1 => None,
+        None => Some(Difference::BufferCount { expected: counts.0, found: counts.1 }),
+    }
+}
+
+/// Returns the buffers that `rank` lends, as addresses.
+///
+/// The round lends buffers of `T`.
+fn buffers<'r, T>(round: &'r Round<'_>, rank: usize) -> &'r [*mut [T]] {
+    let list = round.call(rank).data.cast::<*mut [*mut [T]]>();
+    // SAFETY: `data` points to a `&mut [&mut [T]]`, lent until all ranks have departed; no rank
+    // writes to the list, and references have the layout of pointers.
+    unsafe { &**list }
+}
+
+impl<'c, X: ?Sized + Sync + 'static> Loan<'c, &'c X> {
+    /// Arrives with `call`, lending `own`. The call holds the address of the reference: for a
+    /// slice, that of a value would not be enough.
+    pub(super) fn of_value(seat: &'c mut Seat, call: Call, own: &'c &'c X) -> Result<Self, CollectiveError> {
         assert!(call.lends_slice_of::<X>(1), "the call does not describe the value that it lends");
         let call = call.lending(std::ptr::from_ref(own).cast_mut().cast());
         Ok(Self { round: round::arrive(seat, call)?, borrow: PhantomData })
@@ -142,6 +211,8 @@ unsafe fn copy<T: Copy>(round: &Round<'_>, rank: usize, range: Range<usize>) {
 #[derive(Debug)]
 pub(super) struct Segments<'r, T> {
     round: &'r Round<'r>,
+    /// The index of the buffer that the range is in, if the ranks lend several.
+    buffer: Option<usize>,
     range: Range<usize>,
     values: PhantomData<&'r mut [T]>,
 }
@@ -163,30 +234,38 @@ impl<'r, T> Segments<'r, T> {
         self.round
     }
 
+    /// Returns a pointer to the segment of `rank`.
+    fn start(&self, rank: usize) -> *mut T {
+        let Some(buffer) = self.buffer else {
+            // SAFETY: a round without a list of buffers lends slices of T.
+            return unsafe { start(self.round, rank, &self.range) };
+        };
+        let values = buffers::<T>(self.round, rank)[buffer];
+        assert!(self.range.end <= values.len(), "{:?} is not within {} elements", self.range, values.len());
+        // SAFETY: the range is within the buffer.
+        unsafe { values.cast::<T>().add(self.range.start) }
+    }
+
     pub(super) fn get(&self, rank: usize) -> &[T] {
-        // SAFETY: the slices are lent and only this rank accesses its segment of them
-        // (`Loan::work_on_segments`); a `&mut` of it cannot be alive, because that borrows `self`
-        // exclusively.
-        unsafe { std::slice::from_raw_parts(start(self.round, rank, &self.range), self.range.len()) }
+        // SAFETY: the values are lent and only this rank accesses its segment of them
+        // (`Loan::work_on_segments` and `Loan::work_on_buffers`); a `&mut` of it cannot be alive,
+        // because that borrows `self` exclusively.
+        unsafe { std::slice::from_raw_parts(self.start(rank), self.range.len()) }
     }
 
     pub(super) fn get_mut(&mut self, rank: usize) -> &mut [T] {
         // SAFETY: as `get`, and `self` is borrowed exclusively.
-        unsafe { std::slice::from_raw_parts_mut(start(self.round, rank, &self.range), self.range.len()) }
+        unsafe { std::slice::from_raw_parts_mut(self.start(rank), self.range.len()) }
     }
 
     /// # Panics
     /// If both are the same rank.
     pub(super) fn pair_mut(&mut self, left: usize, right: usize) -> (&mut [T], &mut [T]) {
         assert_ne!(left, right, "a slice cannot be borrowed exclusively twice");
-        let len = self.range.len();
+        let (len, left, right) = (self.range.len(), self.start(left), self.start(right));
         // SAFETY: as `get_mut`; the slices of two ranks are exclusive borrows, so they do not
         // overlap.
-        unsafe {
-            let left = start(self.round, left, &self.range);
-            let right = start(self.round, right, &self.range);
-            (std::slice::from_raw_parts_mut(left, len), std::slice::from_raw_parts_mut(right, len))
-        }
+        unsafe { (std::slice::from_raw_parts_mut(left, len), std::slice::from_raw_parts_mut(right, len)) }
     }
 }
 
@@ -273,28 +352,28 @@ fn for_each_block(len: usize, mut work: impl FnMut(Range<usize>)) {
 /// });
 /// ```
 #[derive(Debug)]
-pub struct Peers<'a, X> {
+pub struct Peers<'a, X: ?Sized> {
     round: &'a Round<'a>,
     values: PhantomData<&'a X>,
 }
 
-impl<X> Clone for Peers<'_, X> {
+impl<X: ?Sized> Clone for Peers<'_, X> {
     fn clone(&self) -> Self {
         Self { round: self.round, values: PhantomData }
     }
 }
 
-impl<'a, X> Peers<'a, X> {
+impl<'a, X: ?Sized> Peers<'a, X> {
     /// Returns the value that `rank` lends.
     ///
     /// # Panics
     /// If `rank` does not exist.
     #[inline]
     pub fn get(&self, rank: usize) -> &'a X {
-        let value = self.round.call(rank).data.cast::<X>();
-        // SAFETY: `rank` lends a `&X` until all ranks have departed, which is after the work, and
-        // `'a` does not outlive the work.
-        unsafe { &*value }
+        let value = self.round.call(rank).data.cast::<&'a X>();
+        // SAFETY: `rank` lends a `&X` and the reference itself until all ranks have departed, which
+        // is after the work, and `'a` does not outlive the work.
+        unsafe { *value }
     }
 
     /// Iterates over the values in rank order.

@@ -61,7 +61,7 @@ pub(super) struct Call {
 
 impl Call {
     /// Creates a call that lends nothing (until [`Loan`](super::loan::Loan) adds memory to it).
-    pub(super) fn new<T: 'static>(operation: Operation, len: usize) -> Self {
+    pub(super) fn new<T: ?Sized + 'static>(operation: Operation, len: usize) -> Self {
         Self {
             operation,
             has_payload: false,
@@ -87,7 +87,7 @@ impl Call {
     }
 
     /// Returns whether the call describes `len` values of `T`.
-    pub(super) fn lends_slice_of<T: 'static>(&self, len: usize) -> bool {
+    pub(super) fn lends_slice_of<T: ?Sized + 'static>(&self, len: usize) -> bool {
         self.element == TypeId::of::<T>() && self.len == len
     }
 
@@ -163,18 +163,28 @@ pub(super) struct WorldState {
     cause: Mutex<Option<CollectiveError>>,
     /// One for each rank.
     slots: Box<[RankSlot]>,
-    /// True if there are more ranks than cores.
+    /// True if there are more ranks than cores; for a group, in the world that it was split from.
     is_crowded: bool,
 }
 
 impl WorldState {
     pub(super) fn new(size: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self::with_crowding(size, size > cores)
+    }
+
+    /// Creates the state of a group of ranks of this world.
+    pub(super) fn of_group(&self, size: usize) -> Self {
+        Self::with_crowding(size, self.is_crowded)
+    }
+
+    fn with_crowding(size: usize, is_crowded: bool) -> Self {
         Self {
             arrivals: Gate::new(),
             departures: Gate::new(),
             cause: Mutex::new(None),
             slots: (0..size).map(|_| RankSlot::new()).collect(),
-            is_crowded: size > std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            is_crowded,
         }
     }
 

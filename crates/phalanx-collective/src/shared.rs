@@ -261,7 +261,7 @@ impl Communicator {
     ) -> Result<R, CollectiveError> {
         let call = Call::new::<X>(Operation::Update, 1).on_subject(std::ptr::from_ref(shared).addr());
         let (rank, is_foreign) = (self.rank(), !shared.is_of(&self.seat.state));
-        let loan = Loan::of_value(&mut self.seat, call, own)?;
+        let loan = Loan::of_value(&mut self.seat, call, &own)?;
         if is_foreign {
             return Err(CollectiveError::NotOfThisWorld);
         }
@@ -296,7 +296,7 @@ impl Communicator {
     ) -> Result<Option<R>, CollectiveError> {
         let call = Call::new::<()>(Operation::Rewrite, 1).on_subject(std::ptr::from_ref(shared).addr());
         let (rank, is_foreign) = (self.rank(), !shared.is_of(&self.seat.state));
-        let loan = Loan::of_value(&mut self.seat, call, &())?;
+        let loan = Loan::of_value(&mut self.seat, call, &&())?;
         if is_foreign {
             return Err(CollectiveError::NotOfThisWorld);
         }

@@ -228,7 +228,8 @@ fn updates(size: usize) {
     let world = world(size);
     let shared = Arc::new(Shared::even(&world, (0..size).map(|_| TrackedCell::new(1)).collect()));
     on_ranks(world, move |mut rank| {
-        let read = |rank: &Communicator| shared.read(rank).unwrap().iter().map(TrackedCell::read).sum::<u64>();
+        let read =
+            |rank: &Communicator| shared.read(rank).unwrap().iter().map(TrackedCell::read).sum::<u64>();
         assert_eq!(read(&rank), size as u64);
         let own = 1 + rank.rank() as u64;
         rank.update(&*shared, &own, |all, segment| {
@@ -261,7 +262,8 @@ fn a_rewrite_by_one_rank_comes_after_all_have_read_and_before_all_read_again() {
         // No rank owns the last cell.
         let shared = Arc::new(Shared::within(&world, cells, vec![0, 1, 2]).unwrap());
         on_ranks(world, move |mut rank| {
-            let read = |rank: &Communicator| shared.read(rank).unwrap().iter().map(TrackedCell::read).sum::<u64>();
+            let read =
+                |rank: &Communicator| shared.read(rank).unwrap().iter().map(TrackedCell::read).sum::<u64>();
             assert_eq!(read(&rank), 3);
             let worked = rank.rewrite(&*shared, |all| all.iter().for_each(|cell| cell.write(5))).unwrap();
             assert_eq!(worked.is_some(), rank.rank() == 0);
@@ -607,5 +609,37 @@ fn the_first_chunk_that_fails_is_the_error_whichever_fails_first() {
         let map = |(): &mut (), chunk: usize| if chunk > 0 { Err(chunk) } else { Ok(()) };
         let error = map_reduce(on_two_threads, 4, || (), map, |(), ()| ()).unwrap_err();
         assert_eq!(error, ChunkError::Failed { chunk: 1, chunks: 4, source: 1 });
+    });
+}
+
+#[test]
+fn a_group_is_created_by_its_first_rank_and_used_by_all() {
+    check(AT_MOST_3, || {
+        on_ranks(world(2), |mut rank| {
+            let mut group = rank.split(0).unwrap();
+            group.barrier().unwrap();
+            (rank, group)
+        });
+    });
+}
+
+#[test]
+fn many_buffers_are_reduced_or_refused_on_both_ranks() {
+    check(AT_MOST_3, || {
+        let results = on_ranks(world(2), |mut rank| {
+            let (mut long, mut short) = ([1, 2, 3], [4]);
+            rank.all_reduce_many(&mut [&mut long, &mut short], Op::Sum).unwrap();
+            let result = (long, short);
+            let count = 2 - rank.rank();
+            let refused = match count {
+                1 => rank.all_reduce_many(&mut [&mut long], Op::Sum),
+                _ => rank.all_reduce_many(&mut [&mut long[..2], &mut short], Op::Sum),
+            };
+            (result, refused.unwrap_err(), rank)
+        });
+        for (result, refused, _) in results {
+            assert_eq!(result, ([2, 4, 6], [8]));
+            assert!(matches!(refused, CollectiveError::Mismatch { rank: 1, .. }));
+        }
     });
 }
