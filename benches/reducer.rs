@@ -60,7 +60,11 @@ fn one_value(criterion: &mut Criterion) {
         let is_over = AtomicBool::new(!is_busy);
         thread::scope(|scope| {
             for _ in 0..cores() {
-                scope.spawn(|| while !is_over.load(Ordering::Relaxed) {});
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
             }
             for ranks in [2, 4, 8] {
                 for (name, run) in CONTENDERS {
