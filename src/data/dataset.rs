@@ -4,7 +4,7 @@ use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
 
 use super::error::{DataError, Remark};
-use super::features::{Features, MAX_FEATURES, StoredFeatures, select_rows};
+use super::features::{Features, MAX_FEATURES, Sparse, StoredFeatures, select_rows};
 use super::labels::{Classes, ReadLabels, Targets, check_each, check_len};
 use super::options::Columns;
 use super::text::excerpt;
@@ -16,6 +16,8 @@ use super::text::excerpt;
 #[derive(Debug, Clone)]
 pub struct Dataset {
     features: Features,
+    /// The index of each sample, if it is not its position.
+    indices: Option<Vec<u32>>,
     targets: Targets,
     classes: Option<Classes>,
     /// One weight per sample, finite and ≥ 0.
@@ -70,13 +72,65 @@ impl Dataset {
         };
         check_each("feature", &values, columns, "a finite number", |x| x.is_finite())?;
         targets.check(samples)?;
-        if let Some(weights) = &weights {
-            check_len("weights", weights.len(), samples)?;
-            check_each("weight", weights, 1, "a finite number of 0 or more", |w| w.is_finite() && *w >= 0.0)?;
-        }
+        check_weights(weights.as_deref(), samples)?;
         let classes = targets.classes_by_index();
         let features = Features::flat(StoredFeatures::F32(values), columns);
         Dataset::new("the array", features, targets, classes).map(|data| data.with_weights(weights))
+    }
+
+    /// Creates a data set of samples that only your [`Model`](crate::model::Model) knows: graphs,
+    /// texts, files on disk. A sample is its index, from which the model finds it, and a weight
+    /// (finite, ≥ 0). There are no features and no targets.
+    ///
+    /// The indices need not be those of consecutive samples: the training and the test samples may
+    /// be two parts of one collection. The model receives them as
+    /// [`Samples::indices`](crate::model::Samples::indices).
+    ///
+    /// If the loss of a sample is a mean over its tokens or pixels, their number is its weight: the
+    /// reduction `mean` then gives the mean over all tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::ArrayLen`] if the numbers of indices and weights differ;
+    /// [`DataError::ArrayValue`] for weights that are negative, infinite or NaN;
+    /// [`DataError::TooManySamples`] for more than `u32::MAX` samples.
+    ///
+    /// # Examples
+    ///
+    /// The mean word length of texts, as the minimum of Σ n_i (p − m_i)², with the mean m_i of the
+    /// n_i words of text i:
+    ///
+    /// ```
+    /// use phalanx::data::Dataset;
+    /// use phalanx::model::{Samples, from_fn};
+    /// use phalanx::train::{Options, Trainer};
+    ///
+    /// let texts = ["to be", "or not to be", "that is the question"];
+    /// let words: Vec<f32> = texts.iter().map(|text| text.split(' ').count() as f32).collect();
+    /// let data = Dataset::from_indices((0..3).collect(), Some(words))?;
+    /// let model = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+    ///     let (mut loss_sum, mut gradient) = (0.0, 0.0);
+    ///     for (k, index) in samples.indices.iter().enumerate() {
+    ///         let words: Vec<&str> = texts[*index as usize].split(' ').collect();
+    ///         let mean = words.iter().map(|word| word.len() as f32).sum::<f32>() / words.len() as f32;
+    ///         gradient += samples.weight(k) * 2.0 * (params[0] - mean);
+    ///         loss_sum += f64::from(samples.weight(k) * (params[0] - mean).powi(2));
+    ///     }
+    ///     grads[0] = gradient;
+    ///     loss_sum
+    /// });
+    /// let options = Options { batch_size: 3, rate: Some(0.4), ..Options::default() };
+    /// let outcome = Trainer::new(&model, &data, options).run()?;
+    /// assert!((outcome.params[0] - 30.0 / 10.0).abs() < 1e-4); // 30 letters in 10 words
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_indices(indices: Vec<u32>, weights: Option<Vec<f32>>) -> Result<Dataset, DataError> {
+        check_weights(weights.as_deref(), indices.len())?;
+        let rows = Sparse { ends: vec![0; indices.len()], ..Sparse::default() };
+        let features = Features::flat(StoredFeatures::Sparse(rows), 0);
+        let mut data = Dataset::new("the indices", features, Targets::None, None)?.with_weights(weights);
+        data.indices = Some(indices);
+        Ok(data)
     }
 
     /// Builds a data set from the parts that a reader has parsed, and checks only the sizes that a
@@ -94,8 +148,9 @@ impl Dataset {
         if columns > MAX_FEATURES {
             return Err(DataError::TooManyFeatures { file: file.to_string(), found: columns });
         }
-        let (columns, remarks) = (None, Vec::new());
-        Ok(Dataset { features, targets, classes, weights: None, standardize: None, columns, remarks })
+        let (indices, weights, standardize, columns) = (None, None, None, None);
+        let remarks = Vec::new();
+        Ok(Dataset { features, indices, targets, classes, weights, standardize, columns, remarks })
     }
 
     pub(super) fn with_columns(mut self, columns: Columns) -> Dataset {
@@ -240,6 +295,11 @@ impl Dataset {
     }
 
     fn gather_targets(&self, samples: &[u32], into: &mut GatherBuffer) {
+        into.indices.clear();
+        match &self.indices {
+            Some(indices) => into.indices.extend(samples.iter().map(|&s| indices[s as usize])),
+            None => into.indices.extend_from_slice(samples),
+        }
         into.labels.clear();
         into.values.clear();
         into.weights.clear();
@@ -303,6 +363,7 @@ impl Dataset {
     pub(super) fn select(&self, samples: &[u32]) -> Dataset {
         Dataset {
             features: self.features.select(samples),
+            indices: self.indices.as_ref().map(|indices| select_rows(indices, 1, samples)),
             targets: self.targets.select(samples),
             classes: self.classes.clone(),
             weights: self.weights.as_ref().map(|weights| select_rows(weights, 1, samples)),
@@ -311,6 +372,12 @@ impl Dataset {
             remarks: self.remarks.clone(),
         }
     }
+}
+
+fn check_weights(weights: Option<&[f32]>, samples: usize) -> Result<(), DataError> {
+    let Some(weights) = weights else { return Ok(()) };
+    check_len("weights", weights.len(), samples)?;
+    check_each("weight", weights, 1, "a finite number of 0 or more", |w| w.is_finite() && *w >= 0.0)
 }
 
 /// The samples of a source.
@@ -347,6 +414,8 @@ pub struct GatherBuffer {
     outputs: usize,
     /// Room for (capacity, features) numbers; only the first `len` samples are valid.
     inputs: Vec<f32>,
+    /// The indices of the `len` samples.
+    indices: Vec<u32>,
     /// `len` class indices, or empty.
     labels: Vec<u32>,
     /// `len` × `outputs` numbers, or empty.
@@ -362,13 +431,14 @@ impl GatherBuffer {
     ///
     /// # Cost
     ///
-    /// 4 × `max_samples` × (`features` + `outputs` + 2) bytes.
+    /// 4 × `max_samples` × (`features` + `outputs` + 3) bytes.
     pub fn new(max_samples: usize, features: usize, outputs: usize) -> Self {
         GatherBuffer {
             len: 0,
             features,
             outputs,
             inputs: vec![0.0; max_samples * features],
+            indices: Vec::with_capacity(max_samples),
             labels: Vec::with_capacity(max_samples),
             values: Vec::with_capacity(max_samples * outputs),
             weights: Vec::with_capacity(max_samples),
@@ -392,6 +462,12 @@ impl GatherBuffer {
             .expect("the slice has samples × features numbers")
     }
 
+    /// The index of each sample: its position in the data set, unless the data set was created
+    /// [from indices](Dataset::from_indices).
+    pub fn indices(&self) -> &[u32] {
+        &self.indices
+    }
+
     /// The class index of each sample; empty unless the targets are classes.
     pub fn labels(&self) -> &[u32] {
         &self.labels
@@ -411,7 +487,7 @@ impl GatherBuffer {
     /// Replaces the inputs of samples of weight 0 by zeros: such samples must not contribute, but 0
     /// times infinity would be NaN.
     pub fn clear_weightless(&mut self) {
-        if self.weighted {
+        if self.weighted && self.features > 0 {
             for (row, weight) in self.inputs.chunks_exact_mut(self.features).zip(&self.weights) {
                 if *weight == 0.0 {
                     row.fill(0.0);

@@ -48,6 +48,9 @@ impl Sparse {
 
     /// Writes the given rows, as dense rows, to `out` of shape (rows, features).
     pub fn gather(&self, samples: &[u32], features: usize, out: &mut [f32]) {
+        if features == 0 {
+            return;
+        }
         for (&sample, row) in samples.iter().zip(out.chunks_exact_mut(features)) {
             row.fill(0.0);
             let (columns, values) = self.row(sample as usize);
@@ -80,7 +83,7 @@ impl Sparse {
 #[derive(Debug, Clone)]
 pub(super) struct Features {
     pub stored: StoredFeatures,
-    /// Features per sample, at least 1.
+    /// Features per sample; 0 if the samples are indices only, which are stored as sparse.
     pub columns: usize,
     /// The shape of one sample, for descriptions: (28, 28) for an image, otherwise a single length.
     pub shape: Vec<usize>,
@@ -159,6 +162,9 @@ impl Features {
 
     /// Returns a short description: "u8 images 28 × 28".
     pub fn describe(&self) -> String {
+        if self.columns == 0 {
+            return "indices".to_owned();
+        }
         let kind = match &self.stored {
             StoredFeatures::U8 { .. } => "u8",
             StoredFeatures::I8(_) => "i8",

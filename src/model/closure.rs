@@ -29,10 +29,46 @@ pub fn from_fn<F>(initial: Vec<f32>, gradient: F) -> impl Model<Workspace = Vec<
 where
     F: Fn(&[f32], &Samples<'_>, &mut [f32]) -> f64 + Sync,
 {
+    from_score_fn(initial, move |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| Score {
+        loss_sum: gradient(params, samples, grads),
+        weight: samples.total_weight(),
+        correct: None,
+    })
+}
+
+/// Same as [`from_fn`], for a function that returns a whole [`Score`], so that an accuracy is
+/// reported, too.
+///
+/// # Examples
+///
+/// The sign of p·x, for classes 0 and 1, with the hinge loss:
+/// ```
+/// use phalanx::model::{BatchTargets, Model, Samples, Score, from_score_fn};
+/// let sign = from_score_fn(vec![1.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+///     let BatchTargets::Classes(labels) = samples.targets else { panic!("classes are needed") };
+///     let mut score = Score { loss_sum: 0.0, weight: samples.total_weight(), correct: Some(0.0) };
+///     grads[0] = 0.0;
+///     for (k, (x, label)) in samples.inputs.iter().zip(labels).enumerate() {
+///         let (weight, sign) = (samples.weight(k), if *label == 1 { 1.0 } else { -1.0 });
+///         let margin = sign * params[0] * x;
+///         score.loss_sum += f64::from(weight * (1.0 - margin).max(0.0));
+///         score.correct = score.correct.map(|sum| if margin > 0.0 { sum + f64::from(weight) } else { sum });
+///         grads[0] -= if margin < 1.0 { weight * sign * x } else { 0.0 };
+///     }
+///     score
+/// });
+/// let inputs = ndarray::array![[2.0], [-2.0], [0.5], [1.0]];
+/// let samples = Samples::new(inputs.view(), BatchTargets::Classes(&[1, 0, 1, 0]));
+/// assert_eq!(sign.score(&[1.0], &samples, &mut vec![0.0]).accuracy(), Some(0.75));
+/// ```
+pub fn from_score_fn<F>(initial: Vec<f32>, gradient: F) -> impl Model<Workspace = Vec<f32>>
+where
+    F: Fn(&[f32], &Samples<'_>, &mut [f32]) -> Score + Sync,
+{
     Closure { initial, gradient }
 }
 
-/// A model created by [`from_fn`].
+/// A model created by [`from_score_fn`].
 struct Closure<F> {
     initial: Vec<f32>,
     gradient: F,
@@ -40,7 +76,7 @@ struct Closure<F> {
 
 impl<F> Model for Closure<F>
 where
-    F: Fn(&[f32], &Samples<'_>, &mut [f32]) -> f64 + Sync,
+    F: Fn(&[f32], &Samples<'_>, &mut [f32]) -> Score + Sync,
 {
     type Workspace = Vec<f32>;
 
@@ -57,11 +93,10 @@ where
     }
 
     fn gradient(&self, params: &[f32], samples: &Samples<'_>, grads: &mut [f32], _: &mut Vec<f32>) -> f64 {
-        (self.gradient)(params, samples, grads)
+        (self.gradient)(params, samples, grads).loss_sum
     }
 
     fn score(&self, params: &[f32], samples: &Samples<'_>, unused: &mut Vec<f32>) -> Score {
-        let loss_sum = (self.gradient)(params, samples, unused);
-        Score { loss_sum, weight: samples.total_weight(), correct: None }
+        (self.gradient)(params, samples, unused)
     }
 }

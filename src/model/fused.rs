@@ -16,7 +16,7 @@ use super::{BatchTargets, Samples};
 /// use phalanx::model::{BatchTargets, Samples};
 ///
 /// let inputs = array![[1.0], [2.0], [4.0]];
-/// let samples = Samples { inputs: inputs.view(), targets: BatchTargets::None, weights: None };
+/// let samples = Samples::new(inputs.view(), BatchTargets::None);
 /// // Shards of two samples and of one, each divided by its number of samples.
 /// let shards = ShardRun { samples, bounds: &[0, 2, 3], divisors: Some(&[2.0, 1.0]) };
 /// assert_eq!((shards.len(), shards.all_samples().len()), (2, 3));
@@ -59,7 +59,7 @@ impl<'a> ShardRun<'a> {
 /// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::CrossEntropy);
 /// let model = Mlp::new(MlpShape { inputs: 1, hidden, outputs: 2, activation, loss });
 /// let inputs = array![[1.0], [2.0]];
-/// let samples = Samples { inputs: inputs.view(), targets: BatchTargets::Classes(&[0, 1]), weights: None };
+/// let samples = Samples::new(inputs.view(), BatchTargets::Classes(&[0, 1]));
 /// let (mut grads, mut losses, mut workspace) = ([0.0; 4], [0.0; 2], model.workspace(2));
 /// let shards = ShardRun { samples, bounds: &[0, 1, 2], divisors: None };
 /// let fused = model.fused().expect("a perceptron is fused");
@@ -170,6 +170,7 @@ impl<'a> Samples<'a> {
             BatchTargets::None => BatchTargets::None,
         };
         let weights = self.weights.map(|weights| &weights[range.clone()]);
-        Samples { inputs: self.inputs.slice_move(s![range, ..]), targets, weights }
+        let indices = self.indices.get(range.clone()).unwrap_or_default();
+        Samples { inputs: self.inputs.slice_move(s![range, ..]), indices, targets, weights }
     }
 }

@@ -16,7 +16,7 @@ use super::kernel::{Epilogue, Panels};
 use super::layer::{Layer, LayerProducts};
 use super::loss::{Loss, TargetScale};
 use super::real::Real;
-use super::samples::{DataMismatch, Samples};
+use super::samples::Samples;
 use crate::num::largest_magnitude;
 use crate::simd::vectorized;
 
@@ -198,16 +198,6 @@ impl Mlp {
         let weights = |layer: &LayerSpan| layer.weight.len() as u64;
         let all: u64 = self.layers.iter().map(weights).sum();
         2 * (3 * all - self.layers.first().map_or(0, weights))
-    }
-
-    /// Checks the number of features of samples to predict from.
-    ///
-    /// # Errors
-    ///
-    /// [`DataMismatch::Features`] if the model takes a different number.
-    pub fn check_features(&self, found: usize) -> Result<(), DataMismatch> {
-        let expected = self.shape.inputs;
-        if found == expected { Ok(()) } else { Err(DataMismatch::Features { found, expected }) }
     }
 
     /// Creates a workspace for up to `max_samples` samples, in f32 or f64.
@@ -433,7 +423,7 @@ fn contiguous<'a, R>(inputs: &ArrayView2<'a, R>) -> &'a [R] {
 /// // Created once for the largest number of samples, and reused in each call.
 /// let mut workspace: MlpWorkspace = model.workspace(1);
 /// let inputs = array![[1.0, -1.0]];
-/// let samples = Samples { inputs: inputs.view(), targets: BatchTargets::Classes(&[0]), weights: None };
+/// let samples = Samples::new(inputs.view(), BatchTargets::Classes(&[0]));
 /// let mut grads = [0.0; 6];
 /// let loss = model.gradient(&[0.0; 6], &samples, &mut grads, &mut workspace);
 /// assert!((loss - 2_f64.ln()).abs() < 1e-6);

@@ -15,7 +15,7 @@
 //! | K | outputs of the model: classes, or regression targets |
 //!
 //! * [`Model`] is the trait, with five required methods: implement it for your own model, or wrap a
-//!   closure with [`from_fn`]. `fused.rs` contains the additional methods that make a perceptron
+//!   closure with [`from_fn`] or [`from_score_fn`]. `fused.rs` contains the additional methods that make a perceptron
 //!   fast.
 //! * [`Mlp`] is the multi-layer perceptron; without hidden layers it is linear, softmax or logistic
 //!   regression.
@@ -40,7 +40,7 @@ mod samples;
 
 pub use activation::Activation;
 pub(crate) use any::{AnyModel, AnyWorkspace, ErasedModel, segment_model};
-pub use closure::from_fn;
+pub use closure::{from_fn, from_score_fn};
 pub(crate) use fused::{FusedModel, SegmentModel, ShardRun};
 pub use loss::Loss;
 pub use mlp::{Mlp, MlpShape};
@@ -111,7 +111,17 @@ pub trait Model: Sync {
     ///
     /// A [`DataMismatch`] if it cannot. By default, a model accepts all samples.
     fn check(&self, features: usize, targets: TargetShape) -> Result<(), DataMismatch> {
-        let _ = (features, targets);
+        let _ = targets;
+        self.check_features(features)
+    }
+
+    /// Checks that the model can predict samples with this number of features.
+    ///
+    /// # Errors
+    ///
+    /// A [`DataMismatch`] if it cannot. By default, a model accepts all samples.
+    fn check_features(&self, features: usize) -> Result<(), DataMismatch> {
+        let _ = features;
         Ok(())
     }
 
@@ -138,6 +148,29 @@ pub trait Model: Sync {
     /// Returns the score of the params on samples: the loss, and for classes the weight of correct
     /// predictions.
     fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut Self::Workspace) -> Score;
+
+    /// Returns the number of values that [`predict_samples`](Self::predict_samples) writes for each
+    /// sample; 0, the default, if the model does not predict.
+    fn prediction_len(&self) -> usize {
+        0
+    }
+
+    /// Writes the predictions (B, [`prediction_len`](Self::prediction_len)) of the samples,
+    /// row-major. The targets are not used and may be missing.
+    ///
+    /// # Panics
+    ///
+    /// By default, as the model does not predict.
+    fn predict_samples(
+        &self,
+        params: &[f32],
+        samples: &Samples<'_>,
+        predictions: &mut [f32],
+        workspace: &mut Self::Workspace,
+    ) {
+        let _ = (params, samples, predictions, workspace);
+        unimplemented!("a model whose `prediction_len` is not 0 implements `predict_samples`")
+    }
 
     /// Returns the model as a [`FusedModel`] if it computes several shards faster than one by one;
     /// by default, returns `None`.

@@ -7,12 +7,16 @@ use thiserror::Error;
 
 use super::real::Real;
 
-/// Samples as dense views: inputs (B, I), one target per sample, and optionally one weight per
-/// sample.
+/// Samples as dense views: inputs (B, I), one index and one target per sample, and optionally one
+/// weight per sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Samples<'a, R = f32> {
     /// Inputs, (B, I), row-major without gaps.
     pub inputs: ArrayView2<'a, R>,
+    /// The index of each of the B samples: its position in the data set, or the index that
+    /// [`Dataset::from_indices`](crate::data::Dataset::from_indices) was given. Empty if the
+    /// samples are not from a data set.
+    pub indices: &'a [u32],
     /// The targets of the B samples.
     pub targets: BatchTargets<'a, R>,
     /// The B weights; without weights, each sample has weight 1.
@@ -28,6 +32,13 @@ pub enum BatchTargets<'a, R = f32> {
     Values(ArrayView2<'a, R>),
     /// No targets: the samples can be predicted, but not used for training.
     None,
+}
+
+impl<'a, R> Samples<'a, R> {
+    /// Returns samples for calling a model outside of the trainer: without indices and weights.
+    pub fn new(inputs: ArrayView2<'a, R>, targets: BatchTargets<'a, R>) -> Self {
+        Self { inputs, indices: &[], targets, weights: None }
+    }
 }
 
 impl<R: Real> Samples<'_, R> {

@@ -56,6 +56,11 @@ pub enum TrainError {
         /// The number of samples of the data.
         samples: usize,
     },
+    /// Predictions of a model that does not predict.
+    #[error(
+        "the model does not predict: implement `Model::prediction_len` and `Model::predict_samples`, or predict from its params yourself"
+    )]
+    NoPredictions,
     /// The weights of all samples to score are 0.
     #[error(
         "the weights of all {samples} samples to score are 0, so they have no mean loss; give at least one a positive weight"

@@ -20,7 +20,8 @@ pub(super) fn samples_of(gathered: &GatherBuffer) -> Samples<'_> {
         ([], values) => BatchTargets::Values(values),
         (labels, _) => BatchTargets::Classes(labels),
     };
-    Samples { inputs: gathered.inputs(), targets, weights: gathered.weights() }
+    let (inputs, indices, weights) = (gathered.inputs(), gathered.indices(), gathered.weights());
+    Samples { inputs, indices, targets, weights }
 }
 
 /// Returns the shape of a data set's targets, which a model validates.

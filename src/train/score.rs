@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::error::TrainError;
 use super::samples::{gathered_for, memory_is_given, samples_of, target_shape};
 use crate::data::{Dataset, GatherBuffer};
-use crate::model::{Mlp, Model, Score};
+use crate::model::{Model, Score};
 
 /// The number of samples that are scored or predicted in one call of the model.
 const GROUP: usize = 256;
@@ -28,7 +28,8 @@ const GROUP: usize = 256;
 ///
 /// # Panics
 ///
-/// If the model panics, as an [`Mlp`] does if there are fewer params than it has.
+/// If the model panics, as an [`Mlp`](crate::model::Mlp) does if there are fewer params than it
+/// has.
 pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Score, TrainError> {
     model.check(data.features(), target_shape(data))?;
     check_score_weights(data)?;
@@ -40,17 +41,20 @@ pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Scor
     Ok(sum(groups))
 }
 
-/// Predicts all of `data`: one row of K outputs per sample, as probabilities if the loss defines
-/// them, otherwise in the units of the targets.
+/// Predicts all of `data`, on the threads of the current rayon pool: one row of
+/// [`prediction_len`](Model::prediction_len) values per sample. Those of a perceptron are
+/// probabilities if the loss defines them, otherwise in the units of the targets.
 ///
 /// # Errors
 ///
+/// [`TrainError::NoPredictions`] if the [`prediction_len`](Model::prediction_len) of the model is 0.
 /// If the data and the model differ in the number of features, or the system cannot provide the
 /// memory.
 ///
 /// # Panics
 ///
-/// If there are fewer params than the model has.
+/// If the model panics, as an [`Mlp`](crate::model::Mlp) does if there are fewer params than it
+/// has.
 ///
 /// # Examples
 ///
@@ -70,23 +74,20 @@ pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Scor
 /// assert!((score(&model, &params, &test)?.mean_loss() - 10_f64.ln()).abs() < 1e-6);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn predict(model: &Mlp, params: &[f32], data: &Dataset) -> Result<Array2<f32>, TrainError> {
+pub fn predict<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Array2<f32>, TrainError> {
+    let outputs = model.prediction_len();
+    if outputs == 0 {
+        return Err(TrainError::NoPredictions);
+    }
     model.check_features(data.features())?;
     check_memory(data)?;
-    let outputs = model.shape().outputs;
     let mut predictions = Array2::zeros((data.len(), outputs));
     let rows = predictions.as_slice_mut().expect("a new array is contiguous");
     rows.par_chunks_mut(GROUP * outputs).enumerate().for_each_init(
         || Scorer::new(model, data),
         |scorer, (group, rows)| {
             scorer.gather(group);
-            rows.copy_from_slice(
-                model
-                    .outputs(params, scorer.gathered.inputs(), &mut scorer.workspace)
-                    .as_slice()
-                    .expect("contiguous"),
-            );
-            rows.chunks_exact_mut(outputs).for_each(|row| model.predict(row));
+            model.predict_samples(params, &samples_of(&scorer.gathered), rows, &mut scorer.workspace);
         },
     );
     Ok(predictions)

@@ -27,7 +27,7 @@ impl Case {
             Some(values) => BatchTargets::Values(values.view()),
             None => BatchTargets::Classes(&self.labels),
         };
-        Samples { inputs: self.inputs.view(), targets, weights: self.weights.as_deref() }
+        Samples { weights: self.weights.as_deref(), ..Samples::new(self.inputs.view(), targets) }
     }
 
     fn loss(&self, params: &[f64]) -> f64 {
@@ -151,9 +151,8 @@ fn a_score_and_the_gradient_have_the_same_loss() {
     let params = mlp.initial_params(1);
     let inputs = ndarray::arr2(&[[0.5_f32, -1.0], [2.0, 0.25], [-0.75, 1.5]]);
     let samples = Samples {
-        inputs: inputs.view(),
-        targets: BatchTargets::Classes(&[0, 1, 1]),
         weights: Some(&[1.0, 2.0, 0.5]),
+        ..Samples::new(inputs.view(), BatchTargets::Classes(&[0, 1, 1]))
     };
     let mut workspace = mlp.workspace(8);
     let loss_sum = mlp.gradient(&params, &samples, &mut vec![0.0; mlp.params_len()], &mut workspace);

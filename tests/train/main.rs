@@ -13,6 +13,7 @@ mod goyal_remarks;
 mod noise_scale;
 mod noisy_quadratic;
 mod optimizers;
+mod own_data;
 mod processes;
 mod pytorch;
 mod reference_step;

@@ -48,12 +48,7 @@ fn exact<M: Model>(model: &M, params: &[f32], data: &Dataset) -> [f64; 2] {
     for sample in 0..data.len() {
         data.gather(&[sample as u32], &mut gathered);
         let targets = phalanx::model::BatchTargets::Classes(gathered.labels());
-        model.gradient(
-            params,
-            &Samples { inputs: gathered.inputs(), targets, weights: None },
-            &mut grads,
-            &mut workspace,
-        );
+        model.gradient(params, &Samples::new(gathered.inputs(), targets), &mut grads, &mut workspace);
         for (sum, grad) in sum.iter_mut().zip(&grads) {
             *sum += f64::from(*grad);
             squares += f64::from(*grad) * f64::from(*grad);

@@ -94,7 +94,7 @@ fn manually(optimizer: OptimizerOptions) -> Vec<f32> {
         for batch in order.chunks(64) {
             data.gather(batch, &mut gathered);
             let targets = model::BatchTargets::Classes(gathered.labels());
-            let samples = Samples { inputs: gathered.inputs(), targets, weights: None };
+            let samples = Samples::new(gathered.inputs(), targets);
             model.gradient(&params, &samples, &mut grads, &mut workspace);
             divide_grads(&mut grads, batch.len() as f64);
             optimizer.update(0.5 * batch.len() as f64 / 64.0, &mut params, &mut grads);

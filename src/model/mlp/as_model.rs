@@ -30,6 +30,11 @@ impl Model for Mlp {
         self.shape.loss.check(self.shape.outputs, targets)
     }
 
+    fn check_features(&self, found: usize) -> Result<(), DataMismatch> {
+        let expected = self.shape.inputs;
+        if found == expected { Ok(()) } else { Err(DataMismatch::Features { found, expected }) }
+    }
+
     /// Weights are drawn from U(−√(3g/I), √(3g/I)), whose variance is g/I, with g = 2 before relu
     /// and gelu, which halve the variance, and g = 1 otherwise; biases are 0 (He, Zhang, Ren, Sun
     /// 2015, arXiv:1502.01852, eq. 10).
@@ -55,6 +60,22 @@ impl Model for Mlp {
         workspace: &mut MlpWorkspace,
     ) -> f64 {
         self.gradient_of(params, samples, grads, workspace)
+    }
+
+    fn prediction_len(&self) -> usize {
+        self.shape.outputs
+    }
+
+    fn predict_samples(
+        &self,
+        params: &[f32],
+        samples: &Samples<'_>,
+        predictions: &mut [f32],
+        workspace: &mut MlpWorkspace,
+    ) {
+        let outputs = self.outputs(params, samples.inputs, workspace);
+        predictions.copy_from_slice(outputs.as_slice().expect("the outputs are contiguous"));
+        predictions.chunks_exact_mut(self.shape.outputs).for_each(|row| self.predict(row));
     }
 
     fn score(&self, params: &[f32], samples: &Samples<'_>, workspace: &mut MlpWorkspace) -> Score {
