@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::CheckpointError;
 use super::model_file::{ModelFile, VERSION, described_model, version};
 use super::safetensors::{
-    TensorEntry, append, cut, description, parse, parse_description, read, refuse_others, write,
+    TensorEntry, append, cut, description, parse, parse_description, read, refuse_others, views, write,
 };
 use super::whole_file::write_whole_with;
 use crate::data::{Classes, DataSummary, Fingerprint, Standardize};
@@ -155,11 +155,10 @@ impl Checkpoint {
     /// One pass over all numbers for the checksums, and one to write them.
     pub fn save(&self, path: &Path) -> Result<(), CheckpointError> {
         let entries = self.entries();
-        let sums = entries.iter().map(|entry| (entry.tensor.name.clone(), hex(entry.crc32c())));
         let description = CheckpointDescription {
             version: version(self.facts.standardize_targets.as_ref()),
             crc32c: String::new(),
-            tensors: sums.collect(),
+            tensors: sums_of(&entries),
             position: *self.snapshot.position(),
             state: self.snapshot.state_names().to_vec(),
             quality: self.quality,
@@ -167,31 +166,12 @@ impl Checkpoint {
             history: self.history.clone(),
             facts: RunFacts::clone(&self.facts),
         };
-        let text = serde_json::to_string(&description).expect("a description is plain data");
-        let sealed = text.replacen("\"crc32c\":\"\"", &format!("\"crc32c\":\"{}\"", checksum(&text)), 1);
-        write_whole_with(path, |file| write(file, &entries, KEY, sealed))
+        write_whole_with(path, |file| write(file, &entries, KEY, sealed(&description)))
     }
 
     fn entries(&self) -> Vec<TensorEntry<'_>> {
-        let snapshot = &self.snapshot;
-        let tensors = ranges(&self.facts.shape);
         let mut entries = vec![TensorEntry::of_f64(EPOCH_SECS, &self.history.epoch_secs)];
-        let params = tensors
-            .iter()
-            .map(|(tensor, range)| TensorEntry::of_f32(tensor.clone(), cut(snapshot.params(), range)));
-        entries.extend(params);
-        if snapshot.has_best() {
-            let best = tensors
-                .iter()
-                .map(|(tensor, range)| TensorEntry::of_f32(of_best(tensor), cut(snapshot.best(), range)));
-            entries.extend(best);
-        }
-        for (index, name) in snapshot.state_names().iter().enumerate() {
-            let state = tensors.iter().map(|(tensor, range)| {
-                TensorEntry::of_f32(of_state(name, tensor), cut(snapshot.state(index), range))
-            });
-            entries.extend(state);
-        }
+        entries.extend(entries_of(&Mlp::new(self.facts.shape.clone()).tensors(), &self.snapshot));
         entries
     }
 
@@ -213,31 +193,10 @@ impl Checkpoint {
             found;
         let model = described_model(path, &facts.shape, facts.standardize_targets.as_ref())?;
         let reader = TensorReader { path, file: &file, sums: &sums };
-        let tensors: Vec<Tensor> = model.tensors();
-        let of_states =
-            names.iter().map(|name| tensors.iter().map(|tensor| of_state(name, tensor)).collect());
-        let of_states: Vec<Vec<Tensor>> = of_states.collect();
-        let of_best: Vec<Tensor> = if best { tensors.iter().map(of_best).collect() } else { Vec::new() };
-        let epoch_secs = Tensor::new(EPOCH_SECS, &[]);
-        let all: Vec<Tensor> = tensors
-            .iter()
-            .chain(of_states.iter().flatten())
-            .chain(&of_best)
-            .chain([&epoch_secs])
-            .cloned()
-            .collect();
-        refuse_others(path, &file, &all)?;
+        let epoch_secs = [Tensor::new(EPOCH_SECS, &[])];
+        let snapshot = reader.snapshot(position, names, best, &model.tensors(), &epoch_secs)?;
         history.epoch_secs = reader.epoch_secs()?;
-        let params = reader.params(&tensors)?;
-        let state =
-            names.into_iter().zip(&of_states).map(|(name, tensors)| Ok((name, reader.state(tensors)?)));
-        let state = state.collect::<Result<Vec<_>, CheckpointError>>()?;
-        Ok(Self {
-            facts: Arc::new(facts),
-            snapshot: Arc::new(Snapshot::new(position, params, state).with_best(reader.params(&of_best)?)),
-            quality,
-            history,
-        })
+        Ok(Self { facts: Arc::new(facts), snapshot: Arc::new(snapshot), quality, history })
     }
 
     /// Returns the model with the current params.
@@ -261,10 +220,140 @@ fn described(path: &Path, bytes: &[u8]) -> Result<CheckpointDescription, Checkpo
     let text = description(path, bytes, KEY)?
         .ok_or_else(|| CheckpointError::NoCheckpoint { path: path.to_owned() })?;
     let description: CheckpointDescription = parse_description(path, &text, VERSION)?;
-    if checksum(&text.replacen(&description.crc32c, "", 1)) != description.crc32c {
-        return Err(CheckpointError::Changed { path: path.to_owned() });
-    }
+    check_seal(path, &text, &description.crc32c)?;
     Ok(description)
+}
+
+/// Returns a description as JSON, with the checksum over itself.
+fn sealed(description: &impl Serialize) -> String {
+    let text = serde_json::to_string(description).expect("a description is plain data");
+    text.replacen("\"crc32c\":\"\"", &format!("\"crc32c\":\"{}\"", checksum(&text)), 1)
+}
+
+fn check_seal(path: &Path, text: &str, found: &str) -> Result<(), CheckpointError> {
+    let is_whole = checksum(&text.replacen(found, "", 1)) == found;
+    if is_whole { Ok(()) } else { Err(CheckpointError::Changed { path: path.to_owned() }) }
+}
+
+/// The metadata of a file that [`Snapshot::save`] writes.
+#[derive(Serialize, Deserialize)]
+struct SnapshotDescription {
+    version: u32,
+    /// The checksum of this description, computed while this field is empty.
+    crc32c: String,
+    /// The checksum of each tensor.
+    tensors: BTreeMap<String, String>,
+    position: Position,
+    /// Names of the optimizer's state vectors.
+    state: Vec<String>,
+    /// True if the file also has the best params so far.
+    best: bool,
+}
+
+const SNAPSHOT_KEY: &str = "phalanx-snapshot";
+
+const SNAPSHOT_VERSION: u32 = 1;
+
+impl Snapshot {
+    /// Writes the snapshot of any model with these [`tensors`](Model::tensors), atomically and
+    /// durably: it is on disk when this returns.
+    ///
+    /// The file is a safetensors file of the params, of the optimizer's state
+    /// (`optimizer.NAME.TENSOR`) and of the best params so far (`best.TENSOR`), so that other
+    /// programs can read them by name. Checksums cover the whole file. For perceptrons, whose
+    /// options and data a file should also describe, use a [`Checkpoint`].
+    ///
+    /// # Errors
+    ///
+    /// [`CheckpointError::Write`]; an existing file is then unchanged.
+    /// [`CheckpointError::NotSynced`]; the file has then been replaced.
+    ///
+    /// # Panics
+    ///
+    /// If the tensors have more elements than the params.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::data::Dataset;
+    /// use phalanx::model::{Model, Samples, from_fn};
+    /// use phalanx::train::{Length, Options, Snapshot, Trainer};
+    ///
+    /// let model = from_fn(vec![0.0], |params: &[f32], samples: &Samples<'_>, grads: &mut [f32]| {
+    ///     grads[0] = samples.indices.iter().map(|index| params[0] - *index as f32).sum();
+    ///     0.0
+    /// });
+    /// let data = Dataset::from_indices((0..100).collect(), None)?;
+    /// let options = |epochs| Options { length: Length::Epochs(epochs), ..Options::default() };
+    /// let outcome = Trainer::new(&model, &data, options(2)).run()?;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("run.safetensors");
+    /// outcome.snapshot().expect("the run did not diverge").save(&path, &model.tensors())?;
+    ///
+    /// let found = Snapshot::load(&path, &model.tensors())?;
+    /// assert_eq!(found.params().flatten().copied().collect::<Vec<f32>>(), outcome.params);
+    /// let longer = Trainer::new(&model, &data, options(3)).resume(found).run()?;
+    /// assert_eq!(longer.params, Trainer::new(&model, &data, options(3)).run()?.params);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn save(&self, path: &Path, tensors: &[Tensor]) -> Result<(), CheckpointError> {
+        let entries = entries_of(tensors, self);
+        let description = SnapshotDescription {
+            version: SNAPSHOT_VERSION,
+            crc32c: String::new(),
+            tensors: sums_of(&entries),
+            position: *self.position(),
+            state: self.state_names().to_vec(),
+            best: self.has_best(),
+        };
+        write_whole_with(path, |file| write(file, &entries, SNAPSHOT_KEY, sealed(&description)))
+    }
+
+    /// Reads a file that [`save`](Self::save) wrote, of a model with these tensors.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, is not a snapshot, has any damaged bit, has other tensors, or has
+    /// a newer format version.
+    pub fn load(path: &Path, tensors: &[Tensor]) -> Result<Self, CheckpointError> {
+        let bytes = read(path)?;
+        let file = parse(path, &bytes)?;
+        let text = description(path, &bytes, SNAPSHOT_KEY)?
+            .ok_or_else(|| CheckpointError::NoSnapshot { path: path.to_owned() })?;
+        let found: SnapshotDescription = parse_description(path, &text, SNAPSHOT_VERSION)?;
+        check_seal(path, &text, &found.crc32c)?;
+        views(path, &file, tensors)?;
+        let reader = TensorReader { path, file: &file, sums: &found.tensors };
+        reader.snapshot(found.position, found.state, found.best, tensors, &[])
+    }
+}
+
+/// Returns the tensors of a snapshot of a model.
+fn entries_of<'a>(tensors: &[Tensor], snapshot: &'a Snapshot) -> Vec<TensorEntry<'a>> {
+    let tensors = ranges(tensors);
+    let params = tensors
+        .iter()
+        .map(|(tensor, range)| TensorEntry::of_f32(tensor.clone(), cut(snapshot.params(), range)));
+    let mut entries: Vec<_> = params.collect();
+    if snapshot.has_best() {
+        let best = tensors
+            .iter()
+            .map(|(tensor, range)| TensorEntry::of_f32(of_best(tensor), cut(snapshot.best(), range)));
+        entries.extend(best);
+    }
+    for (index, name) in snapshot.state_names().iter().enumerate() {
+        let state = tensors.iter().map(|(tensor, range)| {
+            TensorEntry::of_f32(of_state(name, tensor), cut(snapshot.state(index), range))
+        });
+        entries.extend(state);
+    }
+    entries
+}
+
+/// Returns the checksum of each tensor, by name.
+fn sums_of(entries: &[TensorEntry<'_>]) -> BTreeMap<String, String> {
+    entries.iter().map(|entry| (entry.tensor.name.clone(), hex(entry.crc32c()))).collect()
 }
 
 /// Reads tensors from a file and verifies the checksum of each.
@@ -275,6 +364,28 @@ struct TensorReader<'a> {
 }
 
 impl TensorReader<'_> {
+    /// Reads the snapshot of a model with these tensors; the file may also have `others`.
+    fn snapshot(
+        &self,
+        position: Position,
+        state_names: Vec<String>,
+        has_best: bool,
+        tensors: &[Tensor],
+        others: &[Tensor],
+    ) -> Result<Snapshot, CheckpointError> {
+        let of_states =
+            state_names.iter().map(|name| tensors.iter().map(|tensor| of_state(name, tensor)).collect());
+        let of_states: Vec<Vec<Tensor>> = of_states.collect();
+        let of_best: Vec<Tensor> = if has_best { tensors.iter().map(of_best).collect() } else { Vec::new() };
+        let all = tensors.iter().chain(of_states.iter().flatten()).chain(&of_best).chain(others);
+        refuse_others(self.path, self.file, &all.cloned().collect::<Vec<_>>())?;
+        let params = self.params(tensors)?;
+        let state =
+            state_names.into_iter().zip(&of_states).map(|(name, tensors)| Ok((name, self.state(tensors)?)));
+        let state = state.collect::<Result<Vec<_>, CheckpointError>>()?;
+        Ok(Snapshot::new(position, params, state).with_best(self.params(&of_best)?))
+    }
+
     fn view(
         &self,
         name: &str,
@@ -313,15 +424,15 @@ impl TensorReader<'_> {
     }
 }
 
-/// Returns the tensors of a model with their params.
-fn ranges(shape: &MlpShape) -> Vec<(Tensor, Range<usize>)> {
+/// Returns tensors with the range of their params.
+fn ranges(tensors: &[Tensor]) -> Vec<(Tensor, Range<usize>)> {
     let mut end = 0;
-    let with_range = |tensor: Tensor| {
+    let with_range = |tensor: &Tensor| {
         let start = end;
         end += tensor.len();
-        (tensor, start..end)
+        (tensor.clone(), start..end)
     };
-    Mlp::new(shape.clone()).tensors().into_iter().map(with_range).collect()
+    tensors.iter().map(with_range).collect()
 }
 
 fn of_state(name: &str, tensor: &Tensor) -> Tensor {

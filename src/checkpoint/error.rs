@@ -67,6 +67,9 @@ pub enum CheckpointError {
     /// The file is not a checkpoint.
     #[error("{} is not a checkpoint, so a run cannot be resumed from it; give a run directory or a file in its folder checkpoints, or start from its params with --init", path.display())]
     NoCheckpoint { path: PathBuf },
+    /// The file is not a snapshot.
+    #[error("{} is not a snapshot; give a file that Snapshot::save wrote, or read a checkpoint of a run with Checkpoint::load", path.display())]
+    NoSnapshot { path: PathBuf },
     /// A tensor of a checkpoint is missing, or its checksum, shape or type does not match.
     #[error("tensor '{name}' in {} is damaged: it differs from the tensor that was written; restore the file from a copy, or use an earlier checkpoint, if there is one", path.display())]
     Damaged { path: PathBuf, name: String },

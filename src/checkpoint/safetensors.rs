@@ -132,6 +132,21 @@ pub(super) fn collected(
     file: &SafeTensors<'_>,
     tensors: &[Tensor],
 ) -> Result<Vec<f32>, CheckpointError> {
+    // Do not trust the description before all tensors have been found in the file.
+    let views = views(path, file, tensors)?;
+    let mut params = Vec::with_capacity(views.iter().map(|view| view.data().len() / 4).sum());
+    for (tensor, view) in tensors.iter().zip(&views) {
+        append(path, &tensor.name, view, &mut params)?;
+    }
+    Ok(params)
+}
+
+/// Returns the tensors of the file, which must exist with these shapes, in F32.
+pub(super) fn views<'f>(
+    path: &Path,
+    file: &SafeTensors<'f>,
+    tensors: &[Tensor],
+) -> Result<Vec<TensorView<'f>>, CheckpointError> {
     let view = |tensor: &Tensor| {
         let view = file.tensor(&tensor.name).map_err(|_| CheckpointError::TensorMissing {
             path: path.to_owned(),
@@ -140,13 +155,7 @@ pub(super) fn collected(
         })?;
         check(path, tensor, &view).map(|()| view)
     };
-    // Do not trust the description before all tensors have been found in the file.
-    let views = tensors.iter().map(view).collect::<Result<Vec<_>, _>>()?;
-    let mut params = Vec::with_capacity(views.iter().map(|view| view.data().len() / 4).sum());
-    for (tensor, view) in tensors.iter().zip(&views) {
-        append(path, &tensor.name, view, &mut params)?;
-    }
-    Ok(params)
+    tensors.iter().map(view).collect()
 }
 
 /// Refuses a file with a tensor that the model does not have, since ignoring it would give a

@@ -1,10 +1,11 @@
 //! Samples that only the model knows: the trainer passes their indices and weights.
 
 use ndarray::array;
+use phalanx::checkpoint::CheckpointError;
 use phalanx::data::{DataError, Dataset, Targets};
 use phalanx::model::{Model, Samples, Score, Tensor, from_fn, from_score_fn};
-use phalanx::optim::Reduction;
-use phalanx::train::{Event, Length, Options, Shards, TrainError, Trainer, predict, score};
+use phalanx::optim::{OptimizerKind, OptimizerOptions, Reduction};
+use phalanx::train::{Event, Length, Options, Shards, Snapshot, TrainError, Trainer, predict, score};
 
 /// Sequences of different lengths; the model fits p to their mean token, and predicts the sum and
 /// the number of tokens of a sequence.
@@ -205,4 +206,53 @@ fn a_closure_that_returns_a_score_has_an_accuracy() {
         .run()
         .unwrap();
     assert_eq!((outcome.params, accuracy), (vec![2.0], Some(0.25)));
+}
+
+#[test]
+fn a_snapshot_of_any_model_is_resumed_to_the_same_bits_and_refused_with_any_damaged_byte() {
+    let model = MeanToken((0..90).map(|i| vec![(i % 11) as f32; 1 + i % 4]).collect());
+    let data = data_of(&model, 0..90);
+    let options = |steps| Options {
+        batch_size: 20,
+        length: Length::Steps(steps),
+        optimizer: OptimizerOptions { kind: OptimizerKind::Adam, ..OptimizerOptions::default() },
+        keep_best: true,
+        ..Options::default()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    // In the middle of the second epoch.
+    let half = Trainer::new(&model, &data, options(7)).test(&data).run().unwrap();
+    half.snapshot().unwrap().save(&path, &model.tensors()).unwrap();
+    let found = Snapshot::load(&path, &model.tensors()).unwrap();
+    assert!(found.has_best());
+    let resumed = Trainer::new(&model, &data, options(20)).test(&data).resume(found).run().unwrap();
+    let whole = Trainer::new(&model, &data, options(20)).test(&data).run().unwrap();
+    assert_eq!((resumed.params, resumed.best_params), (whole.params, whole.best_params));
+
+    let bytes = std::fs::read(&path).unwrap();
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 1;
+        std::fs::write(&path, &damaged).unwrap();
+        assert!(Snapshot::load(&path, &model.tensors()).is_err(), "byte {at} of {}", bytes.len());
+    }
+    std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    assert!(Snapshot::load(&path, &model.tensors()).is_err());
+}
+
+#[test]
+fn a_snapshot_of_another_model_and_a_file_that_is_none_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let snapshot = Snapshot::new(Default::default(), vec![1.0, 2.0], Vec::new());
+    snapshot.save(&path, &[Tensor::new("slope", &[2])]).unwrap();
+    let error = |tensors: &[Tensor]| Snapshot::load(&path, tensors).unwrap_err();
+    assert!(matches!(error(&[Tensor::new("slope", &[3])]), CheckpointError::TensorShape { .. }));
+    assert!(matches!(error(&[Tensor::new("bias", &[2])]), CheckpointError::TensorMissing { .. }));
+    assert!(matches!(error(&[]), CheckpointError::TensorUnknown { .. }));
+    std::fs::copy("tests/fixtures/linear_layers.safetensors", &path).unwrap();
+    let error = Snapshot::load(&path, &[]).unwrap_err();
+    assert!(matches!(error, CheckpointError::NoSnapshot { .. }));
+    assert!(error.to_string().contains("Snapshot::save"), "{error}");
 }
