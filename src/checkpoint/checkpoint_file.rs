@@ -314,8 +314,8 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is not a snapshot, has any damaged bit, has other tensors, or has
-    /// a newer format version.
+    /// If the file cannot be read, is not a snapshot, has any damaged bit, has other tensors, or
+    /// has a newer format version.
     pub fn load(path: &Path, tensors: &[Tensor]) -> Result<Self, CheckpointError> {
         let bytes = read(path)?;
         let file = parse(path, &bytes)?;

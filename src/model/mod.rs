@@ -15,8 +15,8 @@
 //! | K | outputs of the model: classes, or regression targets |
 //!
 //! * [`Model`] is the trait, with five required methods: implement it for your own model, or wrap a
-//!   closure with [`from_fn`] or [`from_score_fn`]. `fused.rs` contains the additional methods that make a perceptron
-//!   fast.
+//!   closure with [`from_fn`] or [`from_score_fn`]. `fused.rs` contains the additional methods that
+//!   make a perceptron fast.
 //! * [`Mlp`] is the multi-layer perceptron; without hidden layers it is linear, softmax or logistic
 //!   regression.
 //! * [`Samples`] are the input of a model; [`Score`] is the result of evaluating it on samples.

@@ -83,8 +83,8 @@ fn one_step(model: &MeanToken, reduction: Reduction) -> f32 {
     Trainer::new(model, &data, options).run().unwrap().params[0]
 }
 
-/// With 5 tokens against 1, the mean over tokens is (5·1 + 1·4)/6 = 1.5. Data-parallel programs that
-/// average the means of their shards give (1 + 4)/2 = 2.5: torchtitan#2206, prime-rl#1957.
+/// With 5 tokens against 1, the mean over tokens is (5·1 + 1·4)/6 = 1.5. Data-parallel programs
+/// that average the means of their shards give (1 + 4)/2 = 2.5: torchtitan#2206, prime-rl#1957.
 #[test]
 fn the_mean_over_tokens_is_exact_and_the_mean_of_shard_means_is_the_known_fault_of_others() {
     let model = MeanToken(vec![vec![0.0, 0.5, 1.0, 1.5, 2.0], vec![4.0]]);
