@@ -1,7 +1,7 @@
 //! A recurrent model with an analytic gradient on histories of different lengths: each review of a
 //! card changes its log-stability h, and with it the probability to recall it after t days.
 //!
-//! h_1 = θ_0, h_{k+1} = h_k + θ_1 if review k was recalled, + θ_2 if not; p_k = exp(−t_k / e^{h_k}).
+//! h_1 = θ_0, h_{k+1} = h_k + θ_1 if review k was recalled, + θ_2 if not; p_k = exp(−t_k e^{−h_k}).
 //! The loss of a history is the mean cross-entropy of its reviews, its weight their number: so the
 //! loss of a batch is the mean over all reviews. Run with: cargo run --release --example histories
 
