@@ -5,7 +5,6 @@
 //! Run with `cargo run --release --example k_means`.
 
 use phalanx::collective::{ChunkError, map_reduce, segment};
-use std::convert::Infallible;
 
 const CENTRES: usize = 3;
 const CHUNKS: usize = 64;
@@ -32,9 +31,8 @@ fn main() -> Result<(), ChunkError> {
 fn k_means(points: &[Point], threads: usize) -> Result<[Point; CENTRES], ChunkError> {
     let mut centres = [points[0], points[1], points[2]];
     for _ in 0..ROUNDS {
-        let sum = |(): &mut (), chunk| {
-            Ok::<_, Infallible>(sum_points(&points[segment(points.len(), CHUNKS, chunk)], &centres))
-        };
+        let sum =
+            |(): &mut (), chunk| Ok(sum_points(&points[segment(points.len(), CHUNKS, chunk)], &centres));
         let sums = map_reduce(threads, CHUNKS, || (), sum, add)?.expect("there is at least one chunk");
         for (centre, [x, y, count]) in centres.iter_mut().zip(sums) {
             if count > 0.0 {

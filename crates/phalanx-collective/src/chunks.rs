@@ -142,6 +142,10 @@ impl<E: std::error::Error + 'static> std::error::Error for ChunkError<E> {
 ///
 /// Each thread calls `scratch` once and passes the value to all its chunks: for buffers, say.
 ///
+/// `chunks` should be a constant of the program, several times the largest number of threads:
+/// another number is another tree, with other rounding errors. [`segment`](super::segment()) cuts a
+/// range of samples into chunks.
+///
 /// # Errors
 /// [`Failed`](ChunkError::Failed) with the first chunk whose `map` failed, which is the same in
 /// every run: chunks are started in ascending order, and none after a failure.
@@ -206,12 +210,14 @@ pub fn map_reduce<S, R: Send, E: Send>(
     }
 }
 
-/// Writes to `out` the sum of what `add` adds to its argument for each of the chunks 0 to `chunks`
-/// − 1.
+/// Replaces the content of `out` by the sum of what `add` adds to its argument for each of the
+/// chunks 0 to `chunks` − 1.
 ///
-/// `add(scratch, chunk, sum)` receives zeros, to which it adds the contribution of the chunk. The
-/// sums of the chunks are added in the fixed [`tree`](super::tree) over the chunks, left + right.
-/// So `out` has the same bits for any [`threads`](Threads) and in every run: see [`map_reduce`].
+/// `add(scratch, chunk, sum)` receives zeros, to which it adds the contribution of the chunk. It
+/// must not depend on what an earlier chunk left in the scratch. To sum a number as well, such as a
+/// loss next to its gradient, make it one more element. The sums of the chunks are added in the
+/// fixed [`tree`](super::tree) over the chunks, left + right. So `out` has the same bits for any
+/// [`threads`](Threads) and in every run: see [`map_reduce`].
 ///
 /// # Errors
 /// Same as [`map_reduce`]; `out` is unchanged then.
@@ -243,7 +249,7 @@ pub fn map_reduce<S, R: Send, E: Send>(
 ///             let error = 1.0 / (1.0 + (-scores.iter().sum::<f64>()).exp()) - wanted;
 ///             sentence.words.iter().for_each(|&word| sum[word] += error);
 ///         }
-///         Ok::<_, std::convert::Infallible>(())
+///         Ok(())
 ///     })
 /// };
 /// gradient_on(4, &mut gradient)?;

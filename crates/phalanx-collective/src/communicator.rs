@@ -78,7 +78,8 @@ impl World {
     }
 
     /// Splits the world into its communicators, in rank order. Move each of them into the task that
-    /// runs its rank.
+    /// runs its rank. A task that cannot continue should pass its error to [`Communicator::fail`];
+    /// otherwise, the other ranks only learn that it [left](CollectiveError::Left).
     ///
     /// Communicators that are never taken from the iterator leave when it is dropped. See
     /// [Dropping](Communicator#dropping) for why this is an iterator, and for tasks that have to
@@ -282,8 +283,8 @@ impl World {
 ///   of a second pool, and in 0 of 1463 after a barrier. With `broadcast`, 0 of 143,000 deadlocked
 ///   without a barrier, but rayon does not guarantee that.
 /// - tokio: start the ranks with `spawn_blocking`, and allow at least as many blocking threads
-///   (`max_blocking_threads`) as there are ranks. A collective call blocks its thread, so an
-///   `async` task must not make one.
+///   (`max_blocking_threads`) as there are ranks in all worlds that exist at the same time. A
+///   collective call blocks its thread, so an `async` task must not make one.
 ///
 /// # Errors
 /// Every collective method fails with [`Panicked`](CollectiveError::Panicked),
@@ -648,6 +649,23 @@ impl Communicator {
     ///     }
     /// });
     /// ```
+    /// A sum of floats with the same bits for any number of ranks: each rank computes its segment
+    /// of a fixed number of parts, and all add them in order.
+    /// ```
+    /// # use phalanx_collective::{CollectiveError, World, segment};
+    /// let sum_on = |ranks| {
+    ///     World::run(ranks, |rank| {
+    ///         let mut parts = [0.0_f64; 64];
+    ///         for part in segment(64, rank.world_size(), rank.rank()) {
+    ///             parts[part] = segment(10_000, 64, part).map(|i| 1.0 / (1.0 + i as f64)).sum();
+    ///         }
+    ///         rank.all_gather(&mut parts)?;
+    ///         Ok::<_, CollectiveError>(parts.iter().sum::<f64>())
+    ///     })
+    /// };
+    /// assert_eq!(sum_on(1)?[0].to_bits(), sum_on(3)?[2].to_bits());
+    /// # Ok::<(), CollectiveError>(())
+    /// ```
     pub fn all_gather<T: Copy + Send + Sync + 'static>(
         &mut self,
         values: &mut [T],
@@ -849,7 +867,8 @@ impl AbortHandle {
     /// [`Aborted`](CollectiveError::Aborted).
     ///
     /// A round that is already open is finished first: ranks that are computing are not
-    /// interrupted. Has no effect on a world that has already failed.
+    /// interrupted. Has no effect on a world that has already failed, or whose ranks have all
+    /// ended.
     ///
     /// # Examples
     /// ```

@@ -1,6 +1,6 @@
 //! A network of candle behind the trait `Model`: candle computes the gradients of shards by
-//! automatic differentiation, and Phalanx cuts the batches, adds the gradients in its fixed tree and
-//! updates the params. So the params have the same bits for any number of threads.
+//! automatic differentiation, and Phalanx cuts the batches, adds the gradients in its fixed tree
+//! and updates the params. So the params have the same bits for any number of threads.
 //!
 //! The products of candle use all threads of the current rayon pool, and their bits may depend on
 //! its size. Therefore each rank computes in a pool of one thread, which is part of its workspace.
