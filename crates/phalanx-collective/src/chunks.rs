@@ -21,7 +21,8 @@ use std::thread;
 /// runs it on your own threads.
 ///
 /// A number n starts n − 1 threads, which end with the call; the calling thread is the n-th. It is
-/// limited to the number of chunks.
+/// limited to the number of chunks. Starting a thread took 100 µs on a virtual machine (Zen 4,
+/// `cargo bench --bench reducer`): for many short sums, use the threads of a pool.
 ///
 /// A function receives the work and should call it once on each thread that is to take part, at any
 /// time before it returns: all calls share the chunks. The number of calls does not matter for the
