@@ -1,6 +1,6 @@
 //! Checkpoint files: the full state of a run on disk, from which it is resumed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -267,10 +267,8 @@ impl Snapshot {
     ///
     /// [`CheckpointError::Write`]; an existing file is then unchanged.
     /// [`CheckpointError::NotSynced`]; the file has then been replaced.
-    ///
-    /// # Panics
-    ///
-    /// If the tensors have more elements than the params.
+    /// [`CheckpointError::SnapshotTensors`] if the tensors do not have as many elements as there are
+    /// params, and [`CheckpointError::SameName`] if two have the same name.
     ///
     /// # Examples
     ///
@@ -298,7 +296,16 @@ impl Snapshot {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn save(&self, path: &Path, tensors: &[Tensor]) -> Result<(), CheckpointError> {
+        let found = tensors.iter().map(Tensor::len).sum();
+        let expected = self.params().map(<[f32]>::len).sum();
+        if found != expected {
+            return Err(CheckpointError::SnapshotTensors { path: path.to_owned(), found, expected });
+        }
         let entries = entries_of(tensors, self);
+        let mut names = BTreeSet::new();
+        if let Some(entry) = entries.iter().find(|entry| !names.insert(&entry.tensor.name)) {
+            return Err(CheckpointError::SameName { path: path.to_owned(), name: entry.tensor.name.clone() });
+        }
         let description = SnapshotDescription {
             version: SNAPSHOT_VERSION,
             crc32c: String::new(),

@@ -70,6 +70,12 @@ pub enum CheckpointError {
     /// The file is not a snapshot.
     #[error("{} is not a snapshot; give a file that Snapshot::save wrote, or read a checkpoint of a run with Checkpoint::load", path.display())]
     NoSnapshot { path: PathBuf },
+    /// The tensors are not those of the snapshot's model. Nothing is written.
+    #[error("{} is not written: the tensors have {found} elements, but the snapshot has {expected} params; pass the tensors of its model", path.display())]
+    SnapshotTensors { path: PathBuf, found: usize, expected: usize },
+    /// Two tensors have the same name. Nothing is written.
+    #[error("{} is not written: two tensors of the model are named '{name}'; give each its own name", path.display())]
+    SameName { path: PathBuf, name: String },
     /// A tensor of a checkpoint is missing, or its checksum, shape or type does not match.
     #[error("tensor '{name}' in {} is damaged: it differs from the tensor that was written; restore the file from a copy, or use an earlier checkpoint, if there is one", path.display())]
     Damaged { path: PathBuf, name: String },

@@ -86,6 +86,8 @@ impl Dataset {
     /// be two parts of one collection. The model receives them as
     /// [`Samples::indices`](crate::model::Samples::indices).
     ///
+    /// `examples/histories.rs` in the repository is a complete program.
+    ///
     /// If the loss of a sample is a mean over its tokens or pixels, their number is its weight: the
     /// reduction `mean` then gives the mean over all tokens.
     ///

@@ -30,7 +30,7 @@ pub enum Targets {
         /// The number of outputs per sample, at least 1.
         outputs: usize,
     },
-    /// No targets: samples to predict from.
+    /// No targets: samples to predict from, or whose targets the model knows.
     None,
 }
 

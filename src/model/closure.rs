@@ -5,6 +5,9 @@ use super::{Model, Samples, Score, Tensor};
 /// Creates a model from a function that writes the gradient sum and returns the loss sum, as
 /// [`Model::gradient`] does. Its params are one tensor named `params`, initialized to `initial`.
 ///
+/// The slice for the gradient holds values of an earlier call: the function must overwrite all of
+/// them, as with `grads.fill(0.0)`.
+///
 /// The workspace is a buffer for the gradient, which the function writes even if only the score is
 /// needed.
 ///
@@ -37,7 +40,8 @@ where
 }
 
 /// Same as [`from_fn`], for a function that returns a whole [`Score`], so that an accuracy is
-/// reported, too.
+/// reported, too. For data without classes, it cannot be the
+/// [`Metric`](crate::train::Metric).
 ///
 /// # Examples
 ///

@@ -156,7 +156,8 @@ pub trait Model: Sync {
     }
 
     /// Writes the predictions (B, [`prediction_len`](Self::prediction_len)) of the samples,
-    /// row-major. The targets are not used and may be missing.
+    /// row-major. The targets are not used and may be missing; the content of `predictions` before
+    /// is not specified.
     ///
     /// # Panics
     ///

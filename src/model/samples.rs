@@ -30,7 +30,8 @@ pub enum BatchTargets<'a, R = f32> {
     Classes(&'a [u32]),
     /// Values, (B, K).
     Values(ArrayView2<'a, R>),
-    /// No targets: the samples can be predicted, but not used for training.
+    /// No targets: the samples are only predicted, or the model knows the targets itself, as with
+    /// [`Dataset::from_indices`](crate::data::Dataset::from_indices).
     None,
 }
 
@@ -71,8 +72,8 @@ pub struct Score {
     pub loss_sum: f64,
     /// Σ w_i.
     pub weight: f64,
-    /// Σ w_i over the samples whose class is predicted correctly; `None` if the targets are not
-    /// classes.
+    /// Σ w_i over the samples whose class is predicted correctly; `None` if the model does not
+    /// count correct predictions. A model may count parts of a sample, such as tokens.
     pub correct: Option<f64>,
 }
 
@@ -92,7 +93,7 @@ impl Score {
     }
 
     /// Returns the share of the weight that is predicted correctly, between 0 and 1; `None` if the
-    /// targets are not classes.
+    /// model does not count correct predictions.
     pub fn accuracy(&self) -> Option<f64> {
         self.correct.map(|correct| correct / self.weight)
     }

@@ -321,8 +321,8 @@ impl Optimizer {
 
     fn check(&self, params: &[f32], grads: &[f32]) {
         let len = self.starts[self.starts.len() - 1];
-        assert_eq!(params.len(), len, "params do not have the segment's length");
-        assert_eq!(grads.len(), len, "grads do not have the segment's length");
+        assert!(params.len() == len, "params have {} values, but the optimizer has {len}", params.len());
+        assert!(grads.len() == len, "grads have {} values, but the optimizer has {len}", grads.len());
     }
 
     /// Sets the divisor of λ of the coupled penalty until the next call.

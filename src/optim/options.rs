@@ -118,7 +118,7 @@ names!(L2Form, "l2 form", OptimError, [
 
 /// An optimizer and its options, not yet checked; `None` stands for the optimizer's default.
 ///
-/// [`check`](Self::check) turns it into a [`Hyper`](super::Hyper). The default is plain sgd.
+/// [`check`](Self::check) checks them. The default is plain sgd.
 /// Serialised with kebab-case keys; unknown keys are errors.
 ///
 /// "Scale" in the fields below is the factor of an option if all gradients are c times as large (as

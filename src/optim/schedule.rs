@@ -29,7 +29,7 @@ names!(ScheduleKind, "schedule", OptimError, [
     Step => "step",
 ]);
 
-/// Schedule options, not yet checked; [`Schedule::new`] checks them.
+/// Schedule options, checked when a run is planned.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct ScheduleOptions {

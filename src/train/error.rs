@@ -61,6 +61,19 @@ pub enum TrainError {
         "the model does not predict: implement `Model::prediction_len` and `Model::predict_samples`, or predict from its params yourself"
     )]
     NoPredictions,
+    /// The params do not fit the model.
+    #[error(
+        "{found} params were given, but the model has {expected}; pass the params that this model was trained to"
+    )]
+    ParamsLen {
+        /// The number of params passed.
+        found: usize,
+        /// The number of params of the model.
+        expected: usize,
+    },
+    /// There are no samples to score.
+    #[error("there are no samples to score, so they have no mean loss; use data with at least one")]
+    NoScoreSamples,
     /// The weights of all samples to score are 0.
     #[error(
         "the weights of all {samples} samples to score are 0, so they have no mean loss; give at least one a positive weight"

@@ -228,7 +228,8 @@ impl FromStr for Shards {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
-    /// The share of the test samples whose class is predicted correctly: higher is better.
+    /// The share of the test samples whose class is predicted correctly: higher is better. For data
+    /// whose targets are classes.
     TestAccuracy,
     /// The mean loss over the test samples: lower is better.
     TestLoss,

@@ -23,14 +23,14 @@ const GROUP: usize = 256;
 ///
 /// # Errors
 ///
-/// If the model and the data do not fit each other, all samples have weight 0, or the system cannot
-/// provide the memory.
+/// If the params, the model and the data do not fit each other, there are no samples, all have
+/// weight 0, or the system cannot provide the memory.
 ///
 /// # Panics
 ///
-/// If the model panics, as an [`Mlp`](crate::model::Mlp) does if there are fewer params than it
-/// has.
+/// If the model panics.
 pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Score, TrainError> {
+    check_params(model, params)?;
     model.check(data.features(), target_shape(data))?;
     check_score_weights(data)?;
     check_memory(data)?;
@@ -43,18 +43,18 @@ pub fn score<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Scor
 
 /// Predicts all of `data`, on the threads of the current rayon pool: one row of
 /// [`prediction_len`](Model::prediction_len) values per sample. Those of a perceptron are
-/// probabilities if the loss defines them, otherwise in the units of the targets.
+/// probabilities if the loss defines them, otherwise in the units of the targets. Row i belongs to
+/// sample i of `data`.
 ///
 /// # Errors
 ///
 /// [`TrainError::NoPredictions`] if the [`prediction_len`](Model::prediction_len) of the model is 0.
-/// If the data and the model differ in the number of features, or the system cannot provide the
-/// memory.
+/// If the model has another number of params, or of features than the data, or the system cannot
+/// provide the memory.
 ///
 /// # Panics
 ///
-/// If the model panics, as an [`Mlp`](crate::model::Mlp) does if there are fewer params than it
-/// has.
+/// If the model panics.
 ///
 /// # Examples
 ///
@@ -79,6 +79,7 @@ pub fn predict<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Ar
     if outputs == 0 {
         return Err(TrainError::NoPredictions);
     }
+    check_params(model, params)?;
     model.check_features(data.features())?;
     check_memory(data)?;
     let mut predictions = Array2::zeros((data.len(), outputs));
@@ -93,9 +94,15 @@ pub fn predict<M: Model>(model: &M, params: &[f32], data: &Dataset) -> Result<Ar
     Ok(predictions)
 }
 
+fn check_params(model: &impl Model, params: &[f32]) -> Result<(), TrainError> {
+    let (found, expected) = (params.len(), model.params_len());
+    if found == expected { Ok(()) } else { Err(TrainError::ParamsLen { found, expected }) }
+}
+
 /// Checks that samples have a mean loss.
 pub(super) fn check_score_weights(data: &Dataset) -> Result<(), TrainError> {
     match data.weights() {
+        _ if data.is_empty() => Err(TrainError::NoScoreSamples),
         Some(weights) if weights.iter().all(|weight| *weight == 0.0) => {
             Err(TrainError::ZeroScoreWeight { samples: weights.len() })
         }

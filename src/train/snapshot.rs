@@ -11,8 +11,8 @@ use crate::optim::Optimizer;
 /// number of threads.
 ///
 /// The snapshot of an [`Event::Snapshot`](super::Event::Snapshot) uses one of two buffers, which
-/// the run reuses. To keep it longer than it takes to write it, keep a [clone](Clone): while both
-/// buffers are in use, the run cannot take another snapshot.
+/// the run reuses. To keep it longer than it takes to write it, keep a [clone](Clone) of the
+/// snapshot, not of the `Arc`: while both buffers are in use, the run cannot take another snapshot.
 #[derive(Debug)]
 pub struct Snapshot {
     position: Position,

@@ -1,7 +1,7 @@
 //! Many buffers in one round, values and slices of different lengths, and groups of ranks.
 
 use crate::ranks::{Random, hard_values, on_ranks};
-use phalanx_collective::{CollectiveError, Op, Peers, World};
+use phalanx_collective::{CollectiveError, Communicator, Op, Peers, World};
 use std::time::Duration;
 
 const OPS: [Op; 5] = [Op::Sum, Op::Mean, Op::Min, Op::Max, Op::Product];
@@ -81,6 +81,27 @@ fn buffers_that_differ_are_reported_on_every_rank_and_stay_unchanged() {
             "rank 2 passed 21 elements, but rank 0 passed 14",
         ]
     );
+}
+
+#[test]
+fn calls_that_lend_in_the_same_way_are_told_apart() {
+    let calls: [fn(&mut Communicator) -> Result<(), CollectiveError>; 3] = [
+        |rank| rank.lend(&[1_usize][..], |_| ()),
+        |rank| rank.all_gather_vec(&[1_usize]).map(drop),
+        |rank| rank.split(1).map(drop),
+    ];
+    let names = ["lend", "all-gather into a vector", "split"];
+    for first in 0..3 {
+        for second in (0..3).filter(|second| *second != first) {
+            let errors = on_ranks(World::new(2).unwrap(), |mut rank| {
+                let error = calls[[first, second][rank.rank()]](&mut rank).unwrap_err();
+                rank.barrier().unwrap();
+                error.to_string()
+            });
+            let expected = format!("rank 1 called {}, but rank 0 called {};", names[second], names[first]);
+            assert!(errors.iter().all(|error| error.starts_with(&expected)), "{errors:?}");
+        }
+    }
 }
 
 #[test]

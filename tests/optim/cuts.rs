@@ -254,7 +254,7 @@ fn lars_cannot_update_one_of_several_segments_in_one_phase() {
 }
 
 #[test]
-#[should_panic(expected = "grads do not have the segment's length")]
+#[should_panic(expected = "grads have 1 values, but the optimizer has 2")]
 fn grads_of_the_wrong_length_panic() {
     let hyper = OptimizerOptions::default().hyper().unwrap();
     Optimizer::for_segment(&hyper, &Blocks::new(&[2]), 0..1).update(0.1, &mut [1.0; 2], &mut [1.0]);

@@ -256,3 +256,33 @@ fn a_snapshot_of_another_model_and_a_file_that_is_none_are_refused_by_name() {
     assert!(matches!(error, CheckpointError::NoSnapshot { .. }));
     assert!(error.to_string().contains("Snapshot::save"), "{error}");
 }
+
+#[test]
+fn a_snapshot_is_not_written_with_other_tensors_than_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.safetensors");
+    let snapshot = Snapshot::new(Default::default(), vec![1.0; 4], Vec::new());
+    for len in [0, 2, 5] {
+        let error = snapshot.save(&path, &[Tensor::new("slope", &[len])]).unwrap_err();
+        let expected =
+            matches!(error, CheckpointError::SnapshotTensors { found, expected: 4, .. } if found == len);
+        assert!(expected, "{error}");
+    }
+    let error = snapshot.save(&path, &[Tensor::new("slope", &[2]), Tensor::new("slope", &[2])]).unwrap_err();
+    assert!(matches!(&error, CheckpointError::SameName { name, .. } if name == "slope"), "{error}");
+    assert!(!path.exists());
+}
+
+#[test]
+fn params_of_another_model_and_a_test_set_without_samples_are_refused() {
+    let model = MeanToken(vec![vec![1.0], vec![2.0]]);
+    let (data, none) = (data_of(&model, 0..2), Dataset::from_indices(vec![], None).unwrap());
+    for params in [&[][..], &[1.0, 2.0]] {
+        let refused = |error: TrainError| matches!(error, TrainError::ParamsLen { found, expected: 1 } if found == params.len());
+        assert!(refused(score(&model, params, &data).unwrap_err()));
+        assert!(refused(predict(&model, params, &data).unwrap_err()));
+    }
+    assert!(matches!(score(&model, &[1.0], &none).unwrap_err(), TrainError::NoScoreSamples));
+    let run = Trainer::new(&model, &data, Options::default()).test(&none).run();
+    assert!(matches!(run.unwrap_err(), TrainError::NoScoreSamples));
+}

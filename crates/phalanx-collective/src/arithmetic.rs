@@ -55,18 +55,20 @@ pub trait Element: ElementArithmetic + Copy + Send + Sync + 'static {}
 /// # Examples
 ///
 /// ```
-/// use phalanx_collective::{Element, Float, reference};
+/// use phalanx_collective::{CollectiveError, Communicator, Element, Float, Op, World};
 ///
-/// fn bytes<T: Element>(values: &[T]) -> usize {
-///     size_of_val(values)
+/// fn total<T: Element>(rank: &mut Communicator, value: T) -> Result<T, CollectiveError> {
+///     rank.all_reduce_value(value, Op::Sum)
 /// }
 ///
-/// fn mean<T: Float>(ranks: &[Vec<T>], weights: &[f64]) -> Vec<T> {
-///     reference::weighted_mean(ranks, weights)
+/// fn mean<T: Float>(rank: &mut Communicator, mut value: T, weight: f64) -> Result<T, CollectiveError> {
+///     rank.all_reduce_weighted_mean(std::slice::from_mut(&mut value), weight)?;
+///     Ok(value)
 /// }
 ///
-/// assert_eq!(bytes(&[1_u64, 2]), 16);
-/// assert_eq!(mean(&[vec![1.0_f32], vec![5.0]], &[3.0, 1.0]), [2.0]);
+/// let mut rank = World::new(1)?.communicators().next().unwrap();
+/// assert_eq!((total(&mut rank, 5_u8)?, mean(&mut rank, 2.5_f32, 3.0)?), (5, 2.5));
+/// # Ok::<(), CollectiveError>(())
 /// ```
 pub trait Float: Element + FloatConversion {}
 

@@ -12,6 +12,7 @@ use super::arithmetic::Element;
 use super::sync::Mutex;
 use super::tree::Node;
 use std::any::Any;
+use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{PoisonError, RwLock};
@@ -25,9 +26,9 @@ use std::thread;
 /// `cargo bench --bench reducer`): for many short sums, use the threads of a pool.
 ///
 /// A function receives the work and should call it once on each thread that is to take part, at any
-/// time before it returns: all calls share the chunks. The number of calls does not matter for the
-/// result, and no call waits for another, so the tasks of a pool need not run at the same time. The
-/// calling thread takes part at the end.
+/// time before it returns: all calls share the chunks. The number of calls, even 0, does not matter
+/// for the result, and no call waits for another, so the tasks of a pool need not run at the same
+/// time. The calling thread takes part at the end.
 ///
 /// # Examples
 /// On all threads of a rayon pool:
@@ -153,8 +154,9 @@ impl<E: std::error::Error + 'static> std::error::Error for ChunkError<E> {
 /// [`ZeroThreads`](ChunkError::ZeroThreads) and [`Spawn`](ChunkError::Spawn).
 ///
 /// # Panics
-/// If `map`, `merge` or `scratch` panics: with the message of the panic and the number of the chunk
-/// (for `merge`, a chunk below its result). A payload that is not a text is resumed as it is.
+/// If `map`, `merge` or `scratch` panics: with a `String` of the message and the number of the
+/// chunk (for `merge`, a chunk below its result). A payload that is not a text is resumed as it is.
+/// Of several panics and errors, that of the first chunk is reported.
 ///
 /// # Cost
 /// Two short locks per chunk: a chunk should take some microseconds or more. At most t·(2·log2
@@ -184,20 +186,24 @@ pub fn map_reduce<S, R: Send, E: Send>(
 ) -> Result<Option<R>, ChunkError<E>> {
     let progress = Mutex::new(Progress { chunks, next: 0, waiting: Vec::new(), failure: None });
     let work = || {
-        let mut own = None;
+        let (mut own, stage) = (None, Cell::new(Stage::Scratch));
         loop {
             // The lock is released before the chunk is computed.
             let next = progress.lock().take_chunk();
             let Some(chunk) = next else { return };
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                let value = map(own.get_or_insert_with(&scratch), chunk)?;
+                stage.set(Stage::Scratch);
+                let own = own.get_or_insert_with(&scratch);
+                stage.set(Stage::Chunk);
+                let value = map(own, chunk)?;
+                stage.set(Stage::Merge);
                 merge_upwards(&progress, Node::leaf(chunk), value, &merge);
                 Ok(())
             }));
             match outcome {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => progress.lock().fail(chunk, Failure::Error(error)),
-                Err(panic) => progress.lock().fail(chunk, Failure::Panic(panic)),
+                Err(panic) => progress.lock().fail(chunk, Failure::Panic(stage.get(), panic)),
             }
         }
     };
@@ -207,7 +213,7 @@ pub fn map_reduce<S, R: Send, E: Send>(
     match failure {
         None => Ok(waiting.pop().map(|(_, root)| root)),
         Some((chunk, Failure::Error(source))) => Err(ChunkError::Failed { chunk, chunks, source }),
-        Some((chunk, Failure::Panic(payload))) => panic_again(chunk, chunks, payload),
+        Some((chunk, Failure::Panic(stage, payload))) => panic_again(stage, chunk, chunks, payload),
     }
 }
 
@@ -218,7 +224,7 @@ pub fn map_reduce<S, R: Send, E: Send>(
 /// must not depend on what an earlier chunk left in the scratch. To sum a number as well, such as a
 /// loss next to its gradient, make it one more element. The sums of the chunks are added in the
 /// fixed [`tree`](super::tree) over the chunks, left + right. So `out` has the same bits for any
-/// [`threads`](Threads) and in every run: see [`map_reduce`].
+/// [`threads`](Threads) and in every run: see [`map_reduce`]. Without chunks it is zero.
 ///
 /// # Errors
 /// Same as [`map_reduce`]; `out` is unchanged then.
@@ -301,7 +307,15 @@ struct Progress<R, E> {
 
 enum Failure<E> {
     Error(E),
-    Panic(Box<dyn Any + Send>),
+    Panic(Stage, Box<dyn Any + Send>),
+}
+
+/// The function that panicked.
+#[derive(Clone, Copy)]
+enum Stage {
+    Scratch,
+    Chunk,
+    Merge,
 }
 
 impl<R, E> Progress<R, E> {
@@ -354,13 +368,17 @@ fn merge_upwards<R, E>(
 }
 
 /// Continues a panic on the calling thread, with the number of the chunk if the payload is a text.
-fn panic_again(chunk: usize, chunks: usize, payload: Box<dyn Any + Send>) -> ! {
+fn panic_again(stage: Stage, chunk: usize, chunks: usize, payload: Box<dyn Any + Send>) -> ! {
     let text = payload
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| payload.downcast_ref::<&str>().copied());
     match text {
-        Some(text) => panic!("chunk {chunk} of {chunks} panicked: {text}"),
+        Some(text) => match stage {
+            Stage::Scratch => panic!("the scratch for chunk {chunk} of {chunks} panicked: {text}"),
+            Stage::Chunk => panic!("chunk {chunk} of {chunks} panicked: {text}"),
+            Stage::Merge => panic!("a merge after chunk {chunk} of {chunks} panicked: {text}"),
+        },
         None => resume_unwind(payload),
     }
 }

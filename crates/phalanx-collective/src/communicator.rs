@@ -480,6 +480,11 @@ impl Communicator {
     ///     let (mut weight, mut bias) = (vec![1.0_f32; 6], vec![rank.rank() as f32; 2]);
     ///     rank.all_reduce_many(&mut [&mut weight, &mut bias], Op::Mean)?;
     ///     assert_eq!((weight, bias), (vec![1.0; 6], vec![0.5; 2]));
+    ///
+    ///     let mut layers = vec![vec![2.0_f32; 3]; 100];
+    ///     let mut buffers: Vec<&mut [f32]> = layers.iter_mut().map(Vec::as_mut_slice).collect();
+    ///     rank.all_reduce_many(&mut buffers, Op::Sum)?;
+    ///     assert_eq!(layers[99], [4.0; 3]);
     ///     Ok::<_, CollectiveError>(())
     /// })?;
     /// # Ok::<(), CollectiveError>(())
@@ -696,7 +701,7 @@ impl Communicator {
         &mut self,
         own: &[T],
     ) -> Result<Vec<T>, CollectiveError> {
-        self.lend(own, |peers| peers.iter().flatten().cloned().collect())
+        self.lend_as(Operation::AllGatherVec, own, |peers| peers.iter().flatten().cloned().collect())
     }
 
     /// Splits the world into groups, and returns the communicator of this rank in its own: that of
@@ -705,7 +710,8 @@ impl Communicator {
     /// The groups are worlds of their own. Both communicators can be used in any order that is the
     /// same on all ranks concerned, as a rank can only be in one round at a time. The end of one of
     /// the worlds does not end the others: a task that fails should drop all its communicators. The
-    /// group has the timeout of this communicator.
+    /// group has the timeout of this communicator, and its errors number the ranks within the
+    /// group.
     ///
     /// # Errors
     /// Those of [every collective method](Self#errors).
@@ -726,10 +732,11 @@ impl Communicator {
     /// # Ok::<(), CollectiveError>(())
     /// ```
     pub fn split(&mut self, group: usize) -> Result<Self, CollectiveError> {
-        let groups = self.all_gather_vec(&[group])?;
+        let groups: Vec<usize> =
+            self.lend_as(Operation::Split, &group, |groups| groups.iter().copied().collect())?;
         let members: Vec<usize> = (0..groups.len()).filter(|&rank| groups[rank] == group).collect();
         let own = (members[0] == self.rank()).then(|| Arc::new(self.seat.state.of_group(members.len())));
-        let state = self.lend(&own, |states| states.get(members[0]).clone())?;
+        let state = self.lend_as(Operation::Split, &own, |states| states.get(members[0]).clone())?;
         let state = state.expect("the first member has created the group");
         let rank = members.iter().position(|&rank| rank == self.rank()).expect("a rank is in its group");
         Ok(Self { seat: Seat::new(state, rank, self.seat.timeout) })
@@ -767,7 +774,16 @@ impl Communicator {
         own: &X,
         work: impl FnOnce(Peers<'_, X>) -> R,
     ) -> Result<R, CollectiveError> {
-        Loan::of_value(&mut self.seat, Call::new::<X>(Operation::Lend, 1), &own)?.work(work)
+        self.lend_as(Operation::Lend, own, work)
+    }
+
+    fn lend_as<X: ?Sized + Sync + 'static, R>(
+        &mut self,
+        operation: Operation,
+        own: &X,
+        work: impl FnOnce(Peers<'_, X>) -> R,
+    ) -> Result<R, CollectiveError> {
+        Loan::of_value(&mut self.seat, Call::new::<X>(operation, 1), &own)?.work(work)
     }
 }
 

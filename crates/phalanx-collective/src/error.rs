@@ -114,6 +114,10 @@ pub enum Operation {
     AllReduce(Op),
     /// All-reduce of many buffers with an operator.
     AllReduceMany(Op),
+    /// All-gather of different numbers of values.
+    AllGatherVec,
+    /// Splitting into groups.
+    Split,
     /// [`Communicator::all_reduce_weighted_mean`](super::Communicator::all_reduce_weighted_mean).
     WeightedMean,
     /// [`Communicator::all_reduce_with`](super::Communicator::all_reduce_with).
@@ -283,8 +287,7 @@ impl CollectiveError {
             }
             Self::MeanOfIntegers { element } => write!(
                 out,
-                "a mean of {element} was requested, but that type has no exact mean; reduce with a sum and divide, \
-                 or use floats"
+                "a mean of {element} was requested, but only floats have one; convert the values to f32 or f64 first"
             ),
             Self::RootOutOfRange { root, world_size } => {
                 write!(out, "broadcast from rank {root}, expected a rank from 0 to {}", world_size - 1)
@@ -339,6 +342,8 @@ impl fmt::Display for Operation {
         match self {
             Self::Barrier => out.write_str("barrier"),
             Self::AllReduce(op) => write!(out, "all-reduce ({op})"),
+            Self::AllGatherVec => out.write_str("all-gather into a vector"),
+            Self::Split => out.write_str("split"),
             Self::AllReduceMany(op) => write!(out, "all-reduce of many buffers ({op})"),
             Self::WeightedMean => out.write_str("all-reduce (weighted mean)"),
             Self::AllReduceWith => out.write_str("all-reduce (with a function)"),

@@ -370,6 +370,7 @@ impl<'a, X: ?Sized> Peers<'a, X> {
     /// If `rank` does not exist.
     #[inline]
     pub fn get(&self, rank: usize) -> &'a X {
+        assert!(rank < self.len(), "rank {rank} of {} does not exist", self.len());
         let value = self.round.call(rank).data.cast::<&'a X>();
         // SAFETY: `rank` lends a `&X` and the reference itself until all ranks have departed, which
         // is after the work, and `'a` does not outlive the work.

@@ -33,7 +33,8 @@
 use std::ops::Range;
 
 /// Returns the elements of a vector of length `len` that `rank` owns: contiguous, in rank order;
-/// the sizes differ by at most one, the larger first.
+/// the sizes differ by at most one, the larger first. In the same way it cuts samples into chunks:
+/// `segment(samples, chunks, chunk)`.
 ///
 /// With `q = len / world_size` and `m = len % world_size`, rank `r` owns `r·q + min(r, m) ..
 /// (r+1)·q + min(r+1, m)`. Cuts are not rounded to cache lines: the memory of a vector rarely
@@ -50,10 +51,7 @@ use std::ops::Range;
 /// ```
 #[inline]
 pub fn segment(len: usize, world_size: usize, rank: usize) -> Range<usize> {
-    assert!(
-        rank < world_size,
-        "segment of rank {rank}, expected a rank below the world size of {world_size}"
-    );
+    assert!(rank < world_size, "segment {rank} of {world_size} does not exist; segments are numbered from 0");
     let (quotient, rest) = (len / world_size, len % world_size);
     let cut = |rank: usize| rank * quotient + rank.min(rest);
     cut(rank)..cut(rank + 1)
