@@ -32,13 +32,13 @@ pub enum CheckpointError {
     #[error("the header of {} has more than 8 MiB or 16,000 tensors; give another file or run directory", path.display())]
     Header { path: PathBuf },
     /// A tensor of the model is missing.
-    #[error("{} has no tensor '{name}'; it has {}; for --init, name tensors layers.0.weight, layers.0.bias ..., or choose --hidden to match", path.display(), list(found))]
+    #[error("{} has no tensor '{name}'; it has {}; use the model that the file is of (for --init, name tensors layers.0.weight, layers.0.bias ..., or choose --hidden to match)", path.display(), list(found))]
     TensorMissing { path: PathBuf, name: String, found: Vec<String> },
     /// The file has a tensor that the model does not have.
-    #[error("{} has a tensor '{name}' that the model does not have; the model has {}; for --init, choose --hidden to match, or remove the tensor", path.display(), list(expected))]
+    #[error("{} has a tensor '{name}' that the model does not have; the model has {}; use the model that the file is of (for --init, choose --hidden to match, or remove the tensor)", path.display(), list(expected))]
     TensorUnknown { path: PathBuf, name: String, expected: Vec<String> },
     /// The shape of a tensor differs from that in the model.
-    #[error("tensor '{name}' in {} has shape {found:?}, but the model needs {expected:?}; for --init, choose --hidden and data to match", path.display())]
+    #[error("tensor '{name}' in {} has shape {found:?}, but the model needs {expected:?}; use the model that the file is of (for --init, choose --hidden and data to match)", path.display())]
     TensorShape { path: PathBuf, name: String, found: Vec<usize>, expected: Vec<usize> },
     /// The elements of a tensor are not F32.
     #[error("tensor '{name}' in {} is {found}, but must be F32; convert it, in PyTorch with .float()", path.display())]

@@ -15,6 +15,10 @@ use crate::optim::{OptimizerOptions, Reduction, ScaleRate, ScheduleOptions};
 /// [`grad_norm_every`](Self::grad_norm_every) are part of the mathematics: they determine the bits
 /// of the params.
 ///
+/// By default, a run has 10 epochs of plain sgd with the rate 0.1 on the mean gradient of 64
+/// shuffled samples, including the short last batch, on one thread, with the seed 42. It stops if
+/// it diverges. All other options are off.
+///
 /// # Examples
 ///
 /// ```
@@ -36,7 +40,8 @@ pub struct Options {
     pub length: Length,
     /// The optimizer and its constants.
     pub optimizer: OptimizerOptions,
-    /// The learning rate before scaling and schedule; `None` for the default of the optimizer.
+    /// The learning rate before scaling and schedule; `None` for the
+    /// [default](crate::optim::OptimizerKind::default_rate) of the optimizer.
     pub rate: Option<f64>,
     /// The schedule of the rate over the run.
     pub schedule: ScheduleOptions,
@@ -81,7 +86,6 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Returns 10 epochs of plain SGD on the mean gradient of 64 samples, on one thread.
     fn default() -> Self {
         Self {
             threads: 1,
