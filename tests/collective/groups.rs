@@ -85,7 +85,8 @@ fn buffers_that_differ_are_reported_on_every_rank_and_stay_unchanged() {
 
 #[test]
 fn calls_that_lend_in_the_same_way_are_told_apart() {
-    let calls: [fn(&mut Communicator) -> Result<(), CollectiveError>; 3] = [
+    type Call = fn(&mut Communicator) -> Result<(), CollectiveError>;
+    let calls: [Call; 3] = [
         |rank| rank.lend(&[1_usize][..], |_| ()),
         |rank| rank.all_gather_vec(&[1_usize]).map(drop),
         |rank| rank.split(1).map(drop),

@@ -217,7 +217,10 @@ fn bad_model_files_are_rejected() {
         (
             "a wider model than the tensors",
             describe(|description| description["shape"]["inputs"] = json!(3)),
-            &["'layers.0.weight'", "has shape [1, 2], but the model needs [1, 3]; use the model that the file is of (for --init"],
+            &[
+                "'layers.0.weight'",
+                "has shape [1, 2], but the model needs [1, 3]; use the model that the file is of (for --init",
+            ],
         ),
         (
             "a deeper model than the tensors",
