@@ -184,7 +184,7 @@ pub fn map_reduce<S, R: Send, E: Send>(
     map: impl Fn(&mut S, usize) -> Result<R, E> + Sync,
     merge: impl Fn(R, R) -> R + Sync,
 ) -> Result<Option<R>, ChunkError<E>> {
-    let progress = Mutex::new(Progress { chunks, next: 0, waiting: Vec::new(), failure: None });
+    let progress = Mutex::new(WorkState { chunks, next: 0, waiting: Vec::new(), failure: None });
     let work = || {
         let (mut own, stage) = (None, Cell::new(Stage::Scratch));
         loop {
@@ -202,18 +202,18 @@ pub fn map_reduce<S, R: Send, E: Send>(
             }));
             match outcome {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => progress.lock().fail(chunk, Failure::Error(error)),
-                Err(panic) => progress.lock().fail(chunk, Failure::Panic(stage.get(), panic)),
+                Ok(Err(error)) => progress.lock().fail(chunk, ChunkFailure::Error(error)),
+                Err(panic) => progress.lock().fail(chunk, ChunkFailure::Panic(stage.get(), panic)),
             }
         }
     };
     threads.run(chunks, &work)?;
     work();
-    let Progress { mut waiting, failure, .. } = progress.into_inner();
+    let WorkState { mut waiting, failure, .. } = progress.into_inner();
     match failure {
         None => Ok(waiting.pop().map(|(_, root)| root)),
-        Some((chunk, Failure::Error(source))) => Err(ChunkError::Failed { chunk, chunks, source }),
-        Some((chunk, Failure::Panic(stage, payload))) => panic_again(stage, chunk, chunks, payload),
+        Some((chunk, ChunkFailure::Error(source))) => Err(ChunkError::Failed { chunk, chunks, source }),
+        Some((chunk, ChunkFailure::Panic(stage, payload))) => panic_again(stage, chunk, chunks, payload),
     }
 }
 
@@ -295,17 +295,17 @@ pub fn sum_chunks<T: Element, S, E: Send>(
 }
 
 /// The state that the threads of one call share.
-struct Progress<R, E> {
+struct WorkState<R, E> {
     chunks: usize,
     /// The next chunk to take.
     next: usize,
     /// The results whose siblings are not complete; at the end, the root.
     waiting: Vec<(Node, R)>,
     /// The first chunk that failed.
-    failure: Option<(usize, Failure<E>)>,
+    failure: Option<(usize, ChunkFailure<E>)>,
 }
 
-enum Failure<E> {
+enum ChunkFailure<E> {
     Error(E),
     Panic(Stage, Box<dyn Any + Send>),
 }
@@ -318,7 +318,7 @@ enum Stage {
     Merge,
 }
 
-impl<R, E> Progress<R, E> {
+impl<R, E> WorkState<R, E> {
     fn take_chunk(&mut self) -> Option<usize> {
         if self.next == self.chunks || self.failure.is_some() {
             return None;
@@ -344,7 +344,7 @@ impl<R, E> Progress<R, E> {
         Some((node.parent(), left, right))
     }
 
-    fn fail(&mut self, chunk: usize, failure: Failure<E>) {
+    fn fail(&mut self, chunk: usize, failure: ChunkFailure<E>) {
         if self.failure.as_ref().is_none_or(|(first, _)| chunk < *first) {
             self.failure = Some((chunk, failure));
         }
@@ -354,7 +354,7 @@ impl<R, E> Progress<R, E> {
 /// Merges `value` with its sibling, the result with its own, and so on, as far as they are
 /// complete.
 fn merge_upwards<R, E>(
-    progress: &Mutex<Progress<R, E>>,
+    progress: &Mutex<WorkState<R, E>>,
     mut node: Node,
     mut value: R,
     merge: impl Fn(R, R) -> R,
