@@ -15,7 +15,6 @@ use std::any::Any;
 use std::cell::Cell;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::{PoisonError, RwLock};
 use std::thread;
 
 /// The threads that run the work of [`map_reduce`] and [`sum_chunks`]: a number, or a function that
@@ -57,12 +56,14 @@ impl Threads for usize {
         }
         // Started threads wait for the permission, so that no chunk is computed if one of them
         // cannot be started.
-        let may_work = RwLock::new(false);
+        let may_work = Mutex::new(false);
         thread::scope(|scope| {
-            let mut permission = may_work.write().unwrap_or_else(PoisonError::into_inner);
+            let mut permission = may_work.lock();
             for thread in 1..self.min(most) {
                 let task = || {
-                    if *may_work.read().unwrap_or_else(PoisonError::into_inner) {
+                    // The lock is released before the work.
+                    let may_work = *may_work.lock();
+                    if may_work {
                         work();
                     }
                 };
