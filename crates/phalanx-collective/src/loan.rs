@@ -107,7 +107,8 @@ impl<'c, 'b, T: Copy + Send + Sync + 'static> Loan<'c, &'c mut [&'b mut [T]]> {
     ) -> Result<(), CollectiveError> {
         let own = segment(self.round.call(0).len, self.world_size(), self.round.rank());
         self.round.work(|round| {
-            let lengths = |rank| buffers::<T>(round, rank).iter().map(|buffer| buffer.len());
+            // SAFETY: this loan lends buffers of T.
+            let lengths = |rank| unsafe { buffers::<T>(round, rank) }.iter().map(|buffer| buffer.len());
             // Compared during the work: until all ranks have departed, others read this rank's
             // list.
             for rank in 1..round.world_size() {
@@ -142,8 +143,9 @@ fn difference_of(
 
 /// Returns the buffers that `rank` lends, as addresses.
 ///
-/// The round lends buffers of `T`.
-fn buffers<'r, T>(round: &'r Round<'_>, rank: usize) -> &'r [*mut [T]] {
+/// # Safety
+/// The round lends lists of buffers of `T`.
+unsafe fn buffers<'r, T>(round: &'r Round<'_>, rank: usize) -> &'r [*mut [T]] {
     let list = round.call(rank).data.cast::<*mut [*mut [T]]>();
     // SAFETY: `data` points to a `&mut [&mut [T]]`, lent until all ranks have departed; no rank
     // writes to the list, and references have the layout of pointers.
@@ -240,7 +242,8 @@ impl<'r, T> Segments<'r, T> {
             // SAFETY: a round without a list of buffers lends slices of T.
             return unsafe { start(self.round, rank, &self.range) };
         };
-        let values = buffers::<T>(self.round, rank)[buffer];
+        // SAFETY: a round with a list of buffers lends buffers of T.
+        let values = unsafe { buffers::<T>(self.round, rank) }[buffer];
         assert!(self.range.end <= values.len(), "{:?} is not within {} elements", self.range, values.len());
         // SAFETY: the range is within the buffer.
         unsafe { values.cast::<T>().add(self.range.start) }
