@@ -6,7 +6,7 @@
 
 use super::tree::split;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{BitAnd, BitOr, Range};
 
 /// The operator of a reduction, applied element by element over the ranks.
 ///
@@ -175,13 +175,14 @@ macro_rules! float {
     };
 }
 
-macro_rules! integer {
-    ($($type:ty),*) => {$(
+/// The arithmetic of a type whose operations are exact, and that has no mean.
+macro_rules! exact {
+    ($type:ty, $zero:expr, $add:expr, $multiply:expr, $lesser:expr, $greater:expr) => {
         impl Element for $type {}
 
         impl ElementArithmetic for $type {
             type Wide = $type;
-            const ZERO: $type = 0;
+            const ZERO: $type = $zero;
             const IS_INTEGER: bool = true;
 
             #[inline]
@@ -196,81 +197,45 @@ macro_rules! integer {
 
             #[inline]
             fn add(left: $type, right: $type) -> $type {
-                left.wrapping_add(right)
+                $add(left, right)
             }
 
             #[inline]
             fn multiply(left: $type, right: $type) -> $type {
-                left.wrapping_mul(right)
+                $multiply(left, right)
             }
 
             #[inline]
             fn lesser(left: $type, right: $type) -> $type {
-                left.min(right)
+                $lesser(left, right)
             }
 
             #[inline]
             fn greater(left: $type, right: $type) -> $type {
-                left.max(right)
+                $greater(left, right)
             }
 
             fn divide(_: $type, _: usize) -> $type {
-                unreachable!("a mean of integers is rejected before any arithmetic")
+                unreachable!("a mean is rejected before any arithmetic")
             }
         }
-    )*};
+    };
+}
+
+macro_rules! integers {
+    ($($type:ty),*) => {
+        $(exact!($type, 0, <$type>::wrapping_add, <$type>::wrapping_mul, Ord::min, Ord::max);)*
+    };
 }
 
 float!(f32, 0.0, in f32: |x| x, |x| x, f64::from, |x| x as f32);
 float!(f64, 0.0, in f64: |x| x, |x| x, |x| x, |x| x);
-integer!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize);
+integers!(i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize);
+exact!(bool, false, BitOr::bitor, BitAnd::bitand, BitAnd::bitand, BitOr::bitor);
 #[cfg(feature = "half")]
 float!(half::f16, half::f16::ZERO, in f32: half::f16::to_f32, half::f16::from_f32, half::f16::to_f64, half::f16::from_f64);
 #[cfg(feature = "half")]
 float!(half::bf16, half::bf16::ZERO, in f32: half::bf16::to_f32, half::bf16::from_f32, half::bf16::to_f64, half::bf16::from_f64);
-
-/// `or` for sums and the maximum, `and` for products and the minimum.
-impl Element for bool {}
-
-impl ElementArithmetic for bool {
-    type Wide = bool;
-    const ZERO: bool = false;
-    const IS_INTEGER: bool = true;
-
-    #[inline]
-    fn widen(self) -> bool {
-        self
-    }
-
-    #[inline]
-    fn narrow(wide: bool) -> bool {
-        wide
-    }
-
-    #[inline]
-    fn add(left: bool, right: bool) -> bool {
-        left | right
-    }
-
-    #[inline]
-    fn multiply(left: bool, right: bool) -> bool {
-        left & right
-    }
-
-    #[inline]
-    fn lesser(left: bool, right: bool) -> bool {
-        left & right
-    }
-
-    #[inline]
-    fn greater(left: bool, right: bool) -> bool {
-        left | right
-    }
-
-    fn divide(_: bool, _: usize) -> bool {
-        unreachable!("a mean of flags is rejected before any arithmetic")
-    }
-}
 
 /// The arithmetic of one reduction: `finish(combine(leaf(x_0), leaf(x_1), ...))` over the fixed
 /// tree.
