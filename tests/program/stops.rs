@@ -26,15 +26,22 @@ enum End {
     Over,
 }
 
-/// Sends a signal to the run at a random moment, and a second one if `impatient`.
+/// Sends a signal to the run at a random moment, and a second one if `impatient`. A new run is given
+/// the time to install its signal handlers: on a busy machine, no other signal may find it in progress.
 fn stopped(dir: &TestDir, random: &mut Random, impatient: bool, longest: Duration) -> Result<End, String> {
     let (name, number) = SIGNALS[random.below(4) as usize];
     let every = ["1", "2epochs", "never"][random.below(3) as usize];
     let before = dir.listing();
+    let is_new = !dir.path("run").exists();
     let child = dir.spawn(&format!("{SAVING} --save-every {every} -t {}", 1 + random.below(3)));
     // Some signals are sent in the first milliseconds, before the handlers are installed.
     let longest = if random.below(3) == 0 { longest / 30 } else { longest };
-    sleep(random.time(longest));
+    let moment = random.time(longest);
+    if is_new {
+        wait_for_the_log(dir)
+    } else {
+        sleep(moment)
+    }
     let asked = Instant::now();
     (0..=u32::from(impatient)).for_each(|_| signal(&child, name));
     let output = child.wait_with_output().unwrap();
