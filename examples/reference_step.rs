@@ -87,7 +87,7 @@ pub fn trained(samples: &[Sample]) -> Result<(Dataset, Mlp), phalanx::data::Data
         ndarray::Array2::from_shape_fn((samples.len(), FEATURES), |(k, feature)| samples[k].0[feature]);
     let values = samples.iter().map(|(_, target)| *target).collect();
     let data = Dataset::from_arrays(features, Targets::Values { values, outputs: 1 }, None)?;
-    let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
+    let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::MSE);
     Ok((data, Mlp::new(MlpShape { inputs: FEATURES, hidden, outputs: 1, activation, loss })))
 }
 

@@ -467,7 +467,7 @@ mod tests {
     #[test]
     fn quality_is_that_of_a_complete_epoch_even_in_files_of_older_versions() {
         let data = Dataset::from_arrays(ndarray::array![[1.0]], Targets::None, None).unwrap();
-        let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
+        let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::MSE);
         let facts = Arc::new(RunFacts {
             shape: MlpShape { inputs: 1, hidden, outputs: 1, activation, loss },
             standardize: None,

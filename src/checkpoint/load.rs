@@ -122,7 +122,7 @@ pub struct TensorSummary {
 /// use phalanx::internals::{FileSummary, TensorSummary, summarize, write_whole};
 /// use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 ///
-/// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
+/// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::MSE);
 /// let shape = MlpShape { inputs: 3, hidden, outputs: 1, activation, loss };
 /// let model = Mlp::new(shape.clone());
 /// let params = model.initial_params(42);

@@ -156,7 +156,7 @@ pub(super) fn described_model(
     if shape.params_len().is_none() {
         return Err(CheckpointError::Shape { path: path.to_owned(), shape: shape.clone() });
     }
-    let fits = |s: &Standardize| shape.loss == Loss::Mse && s.check(shape.outputs).is_ok();
+    let fits = |s: &Standardize| shape.loss == Loss::MSE && s.check(shape.outputs).is_ok();
     if !standardize_targets.is_none_or(fits) {
         return Err(CheckpointError::Targets { path: path.to_owned(), shape: shape.clone() });
     }

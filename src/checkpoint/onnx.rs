@@ -9,7 +9,7 @@ use super::model_file::{ModelFile, params_sha256};
 use super::safetensors::f32_bytes;
 use super::whole_file::write_whole;
 use crate::data::{AS_GATHERED, Standardize};
-use crate::model::{Activation, Loss, Model, Tensor};
+use crate::model::{Activation, Loss, MlpShape, Model, SquaredLoss, Tensor};
 use crate::protobuf::MessageBuffer;
 
 /// The version of the operators, of 2022, and of the format released with it.
@@ -55,7 +55,7 @@ impl ModelFile {
     /// | input | `input` | (samples, features) |
     /// | output, except with `mse` | `logits` | (samples, outputs): the last layer |
     /// | output, with classes | `probabilities` | (samples, classes), in the order of [`classes`](Self::classes); with `bce` 1 − σ and σ |
-    /// | output, without classes | `values` | (samples, outputs): with `bce` σ, with `mse` the last layer, in the units of the targets |
+    /// | output, without classes | `values` | (samples, outputs): with `bce` and `bce-sum` σ, with `mse` and other squared losses the activations of the last layer, in the units of the targets; also with classes for squared losses |
     ///
     /// The number of samples is not fixed. Features are as returned by
     /// [`Dataset::gather`](crate::data::Dataset::gather) before standardization: numbers of CSV,
@@ -94,7 +94,7 @@ impl ModelFile {
     /// use phalanx::checkpoint::ModelFile;
     /// use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
     ///
-    /// let (activation, loss) = (Activation::Relu, Loss::Mse);
+    /// let (activation, loss) = (Activation::Relu, Loss::MSE);
     /// let shape = MlpShape { inputs: 4, hidden: vec![8], outputs: 1, activation, loss };
     /// let params = Mlp::new(shape.clone()).initial_params(42);
     /// let (classes, standardize, standardize_targets, train, test, data, options) = Default::default();
@@ -187,8 +187,7 @@ fn check_size(params: usize) -> Result<(), CheckpointError> {
 /// Returns a `StringStringEntryProto` for each entry.
 fn metadata(model: &ModelFile) -> impl Iterator<Item = MessageBuffer> {
     let json = |value: serde_json::Result<String>| value.expect("names and options are plain data");
-    let classes = model.classes.as_ref().filter(|_| model.shape.loss != Loss::Mse);
-    let classes = classes.map(|classes| ("classes", json(serde_json::to_string(classes))));
+    let classes = model.classes.as_ref().map(|classes| ("classes", json(serde_json::to_string(classes))));
     let rest = [
         ("features", AS_GATHERED.to_owned()),
         ("loss", model.shape.loss.to_string()),
@@ -230,7 +229,9 @@ fn graph(model: &ModelFile) -> Graph {
 fn outcome(model: &ModelFile) -> &'static str {
     match model {
         ModelFile { standardize_targets: Some(_), .. } => "standardized_values",
-        ModelFile { shape, .. } if shape.loss == Loss::Mse => "values",
+        ModelFile {
+            shape: MlpShape { loss: Loss::Squared(SquaredLoss { output: None, .. }), .. }, ..
+        } => "values",
         _ => "logits",
     }
 }
@@ -275,6 +276,13 @@ impl Graph {
             Activation::Relu => self.node("Relu", &[z], &to, None),
             Activation::Tanh => self.node("Tanh", &[z], &to, None),
             Activation::Sigmoid => self.node("Sigmoid", &[z], &to, None),
+            Activation::ScaledTanh => {
+                let [factor, most] =
+                    [self.number("two_thirds", 2.0 / 3.0), self.number("tanh_scale", 1.7159)];
+                let scaled = self.node("Mul", &[z, &factor], &format!("{to}.scaled"), None);
+                let tanh = self.node("Tanh", &[&scaled], &format!("{to}.tanh"), None);
+                self.node("Mul", &[&most, &tanh], &to, None)
+            }
             Activation::Gelu => {
                 let [scale, one, half] = [
                     self.number("sqrt_half", std::f32::consts::FRAC_1_SQRT_2),
@@ -299,9 +307,14 @@ impl Graph {
             return;
         }
         self.outputs.push((outcome(model).to_owned(), outputs));
-        let answer = if model.classes.is_some() { "probabilities" } else { "values" };
+        let mut answer = if model.classes.is_some() { "probabilities" } else { "values" };
         match model.shape.loss {
-            Loss::Mse => return,
+            Loss::Squared(SquaredLoss { output: None, .. }) => return,
+            Loss::Squared(SquaredLoss { output: Some(output), .. }) => {
+                answer = "values";
+                let activated = self.activate("logits", output, "output");
+                self.node("Identity", &[&activated], answer, None)
+            }
             Loss::CrossEntropy => self.node("Softmax", &["logits"], answer, Some(("axis", -1))),
             Loss::Bce if outputs == 1 && model.classes.is_some() => {
                 // The single output is the logit of the second of two classes.
@@ -312,7 +325,7 @@ impl Graph {
                 self.outputs.push((answer.to_owned(), 2));
                 return;
             }
-            Loss::Bce => self.node("Sigmoid", &["logits"], answer, None),
+            Loss::Bce | Loss::BceSum => self.node("Sigmoid", &["logits"], answer, None),
         };
         self.outputs.push((answer.to_owned(), outputs));
     }

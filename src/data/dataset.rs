@@ -362,7 +362,7 @@ impl Dataset {
     }
 
     /// Returns the given samples, in that order, with all data that belongs to them.
-    pub(super) fn select(&self, samples: &[u32]) -> Dataset {
+    pub fn select(&self, samples: &[u32]) -> Dataset {
         Dataset {
             features: self.features.select(samples),
             indices: self.indices.as_ref().map(|indices| select_rows(indices, 1, samples)),

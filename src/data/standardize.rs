@@ -27,6 +27,24 @@ impl Standardize {
         learned.check(data.features()).map(|()| learned)
     }
 
+    /// Returns the scaling that multiplies the numbers of the file by `factor`, whatever they are
+    /// gathered as: with x/255 gathered and a factor of 1/256, x/255 is divided by 256/255. The
+    /// result is that of one multiplication up to rounding.
+    ///
+    /// # Errors
+    ///
+    /// [`DataError::StandardizeValue`] if the factor or its reciprocal exceeds the range of `f32`.
+    pub fn of_file(data: &Dataset, factor: f64) -> Result<Standardize, DataError> {
+        let (zero, divisor) = match &data.stored().stored {
+            StoredFeatures::U8 { zero, divisor, .. } => (f64::from(*zero), f64::from(*divisor)),
+            _ => (0.0, 1.0),
+        };
+        // f = (x − zero)/divisor, so x · factor = (f + zero/divisor) / (1/(divisor · factor)).
+        let (mean, std) = ((-zero / divisor) as f32, (divisor * factor).recip() as f32);
+        let scaled = Standardize::new(vec![mean; data.features()], vec![std; data.features()]);
+        scaled.check(data.features()).map(|()| scaled)
+    }
+
     /// Learns the mean and the deviation of each target value, for
     /// [`Mlp::standardize_targets`](crate::model::Mlp::standardize_targets): mean_k = Σ w_i t_ik /
     /// Σ w_i, std_k = √(Σ w_i (t_ik − mean_k)² / Σ w_i), with weight 1 if samples have no weights.

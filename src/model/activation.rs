@@ -13,9 +13,12 @@ use crate::simd::vectorized;
 /// | `relu` | max(z, 0); NaN stays NaN | 1 where a > 0, else 0 |
 /// | `tanh` | tanh z | 1 − a² |
 /// | `sigmoid` | 1/(1 + e⁻ᶻ) | a(1 − a) |
+/// | `scaled-tanh` | 1.7159 tanh(2z/3) | (2/3)(1.7159 − a²/1.7159) |
 /// | `gelu` | z Φ(z), Φ(z) = ½(1 + erf(z/√2)) | Φ(z) + z φ(z) |
 ///
 /// `gelu` is the exact function (arXiv:1606.08415), PyTorch's default, not the tanh approximation.
+/// `scaled-tanh` is that of LeCun, Bottou, Orr and Müller 1998, "Efficient BackProp", section 4.4:
+/// f(±1) = ±1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Activation {
@@ -25,11 +28,22 @@ pub enum Activation {
     Tanh,
     /// Logistic function.
     Sigmoid,
+    /// 1.7159 tanh(2z/3).
+    ScaledTanh,
     /// Gaussian error linear unit, by erf.
     Gelu,
 }
 
-names!(Activation, "activation", [Relu => "relu", Tanh => "tanh", Sigmoid => "sigmoid", Gelu => "gelu"]);
+names!(Activation, "activation", [
+    Relu => "relu",
+    Tanh => "tanh",
+    Sigmoid => "sigmoid",
+    ScaledTanh => "scaled-tanh",
+    Gelu => "gelu",
+]);
+
+/// The largest value of the scaled tanh, and the factor of its input.
+const SCALED_TANH: [f64; 2] = [1.7159, 2.0 / 3.0];
 
 impl Activation {
     /// Replaces each z by a = f(z).
@@ -37,12 +51,49 @@ impl Activation {
         vectorized(
             #[inline(always)]
             || match self {
-                Self::Relu => map(values, |z| if z < R::ZERO { R::ZERO } else { z }),
-                Self::Tanh => map(values, R::tanh),
-                Self::Sigmoid => map(values, sigmoid),
-                Self::Gelu => map(values, |z| z * gaussian_below(z)),
+                Self::Relu => map(values, |z| Self::Relu.of(z)),
+                Self::Tanh => map(values, |z| Self::Tanh.of(z)),
+                Self::Sigmoid => map(values, |z| Self::Sigmoid.of(z)),
+                Self::ScaledTanh => map(values, |z| Self::ScaledTanh.of(z)),
+                Self::Gelu => map(values, |z| Self::Gelu.of(z)),
             },
         );
+    }
+
+    /// Returns a = f(z).
+    #[inline(always)]
+    pub(super) fn of<R: Real>(self, z: R) -> R {
+        match self {
+            Self::Relu if z < R::ZERO => R::ZERO,
+            Self::Relu => z,
+            Self::Tanh => z.tanh(),
+            Self::Sigmoid => sigmoid(z),
+            Self::ScaledTanh => {
+                let [most, factor] = SCALED_TANH.map(R::from_f64);
+                most * (factor * z).tanh()
+            }
+            Self::Gelu => z * gaussian_below(z),
+        }
+    }
+
+    /// Returns f′ where f is `a`.
+    ///
+    /// # Panics
+    ///
+    /// For gelu, whose derivative is no function of its value.
+    #[inline(always)]
+    pub(super) fn slope<R: Real>(self, a: R) -> R {
+        match self {
+            Self::Relu if a > R::ZERO => R::ONE,
+            Self::Relu => R::ZERO,
+            Self::Tanh => R::ONE - a * a,
+            Self::Sigmoid => a * (R::ONE - a),
+            Self::ScaledTanh => {
+                let [most, factor] = SCALED_TANH.map(R::from_f64);
+                factor * (most - a * a / most)
+            }
+            Self::Gelu => panic!("the derivative of gelu is not a function of its value"),
+        }
     }
 
     /// Multiplies each gradient ∂ℓ/∂a by f′, resulting in ∂ℓ/∂z. `kept` holds the values selected
@@ -53,8 +104,9 @@ impl Activation {
             #[inline(always)]
             || match self {
                 Self::Relu => zip(kept, grads, |a, grad| if a > R::ZERO { grad } else { R::ZERO }),
-                Self::Tanh => zip(kept, grads, |a, grad| grad * (R::ONE - a * a)),
-                Self::Sigmoid => zip(kept, grads, |a, grad| grad * (a * (R::ONE - a))),
+                Self::Tanh => zip(kept, grads, |a, grad| grad * Self::Tanh.slope(a)),
+                Self::Sigmoid => zip(kept, grads, |a, grad| grad * Self::Sigmoid.slope(a)),
+                Self::ScaledTanh => zip(kept, grads, |a, grad| grad * Self::ScaledTanh.slope(a)),
                 Self::Gelu => {
                     zip(kept, grads, |z, grad| grad * (gaussian_below(z) + z * gaussian_density(z)));
                 }
@@ -67,7 +119,7 @@ impl Activation {
     pub(super) fn gain(self) -> f32 {
         match self {
             Self::Relu | Self::Gelu => 2.0,
-            Self::Tanh | Self::Sigmoid => 1.0,
+            Self::Tanh | Self::Sigmoid | Self::ScaledTanh => 1.0,
         }
     }
 

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::activation::sigmoid;
+use super::activation::{Activation, sigmoid};
 use super::real::Real;
 use super::samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape};
-use crate::num::names;
+use crate::num::{UnknownName, names};
 use crate::simd::vectorized;
 
 /// The loss function. ℓ is the loss of one sample, z its K outputs, t its target; p = softmax(z), σ
@@ -15,25 +15,190 @@ use crate::simd::vectorized;
 /// |---|---|---|---|
 /// | `cross-entropy` | a class c of K | −ln p_c | p_k − \[k = c\] |
 /// | `bce` | values in \[0, 1\], or a class of 2 with K = 1 | (1/K) Σ_k −t_k ln σ(z_k) − (1 − t_k) ln(1 − σ(z_k)) | (σ(z_k) − t_k)/K |
-/// | `mse` | values | (1/K) Σ_k (z_k − t_k)², without ½ | 2 (z_k − t_k)/K |
+/// | `bce-sum` | as for `bce`, or a class of K > 1 | Σ_k of the same | σ(z_k) − t_k |
+/// | `mse`, `half-mse`, `squared`, `half-squared` | values, or a class of K | that of [`SquaredLoss`] | the same |
 ///
 /// The mean over samples equals PyTorch's `CrossEntropyLoss`, `BCEWithLogitsLoss` and `MSELoss`.
-/// For K > 1, the sum over samples of the last two is 1/K of PyTorch's result for
-/// `reduction='sum'`, which also sums over outputs.
+/// For K > 1, the sum over samples of `bce` and `mse` is 1/K of PyTorch's result for
+/// `reduction='sum'`, which also sums over outputs, as `bce-sum` and `squared` do.
+///
+/// # Examples
+///
+/// ```
+/// use phalanx::model::{Activation, Loss, SquaredForm, SquaredLoss};
+///
+/// // ½ Σ (tanh(z) − t)² with targets −1 and +1, as in LeCun 1998.
+/// let loss = Loss::Squared(SquaredLoss {
+///     form: SquaredForm::HalfSquared,
+///     output: Some(Activation::Tanh),
+///     plus_minus: true,
+/// });
+/// assert_eq!(loss.to_string(), "half-squared-of-tanh-plus-minus");
+/// assert_eq!(loss.to_string().parse(), Ok(loss));
+/// assert_eq!("mse".parse(), Ok(Loss::MSE));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(try_from = "String", into = "String")]
 pub enum Loss {
     /// Softmax and negative log-likelihood.
     CrossEntropy,
-    /// Binary cross-entropy of logits.
+    /// Binary cross-entropy of logits, the mean over outputs.
     Bce,
+    /// Binary cross-entropy of logits, the sum over outputs.
+    BceSum,
     /// Squared error.
-    Mse,
+    Squared(SquaredLoss),
 }
 
-names!(Loss, "loss", [CrossEntropy => "cross-entropy", Bce => "bce", Mse => "mse"]);
+/// The squared loss ℓ = c Σ_k (a_k − t_k)² of the activations a = f(z), with ∂ℓ/∂z_k = 2c (a_k −
+/// t_k) f′(z_k). The target of class c is t_k = \[k = c\], or with `plus_minus` 1 for k = c and −1
+/// otherwise.
+///
+/// | form | c | used by |
+/// |---|---|---|
+/// | `mse` | 1/K | PyTorch's `MSELoss`, Keras |
+/// | `half-mse` | ½/K | MXNet's `L2Loss` |
+/// | `squared` | 1 | `reduction='sum'` in PyTorch and TensorFlow |
+/// | `half-squared` | ½ | Caffe's `EuclideanLoss`, scikit-learn's `MLPRegressor`, Nielsen 2015, LeCun 1998 |
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SquaredLoss {
+    /// c.
+    pub form: SquaredForm,
+    /// f, any but gelu; `None` for a = z.
+    pub output: Option<Activation>,
+    /// True if the targets of a class are 1 and −1 instead of 1 and 0.
+    pub plus_minus: bool,
+}
+
+/// The factor c of a [`SquaredLoss`] with K outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SquaredForm {
+    /// 1/K.
+    Mse,
+    /// ½/K.
+    HalfMse,
+    /// 1.
+    Squared,
+    /// ½.
+    HalfSquared,
+}
+
+names!(SquaredForm, "form of the squared loss", [
+    Mse => "mse",
+    HalfMse => "half-mse",
+    Squared => "squared",
+    HalfSquared => "half-squared",
+]);
+
+impl SquaredLoss {
+    /// Returns 1/c for K outputs.
+    pub fn divisor(self, outputs: usize) -> f64 {
+        match self.form {
+            SquaredForm::Mse => outputs as f64,
+            SquaredForm::HalfMse => 2.0 * outputs as f64,
+            SquaredForm::Squared => 1.0,
+            SquaredForm::HalfSquared => 2.0,
+        }
+    }
+
+    /// Returns a_k.
+    fn activated<R: Real>(self, z: R) -> R {
+        self.output.map_or(z, |output| output.of(z))
+    }
+
+    /// Returns t_k.
+    fn target<R: Real>(self, target: SampleTarget<'_, R>, k: usize) -> R {
+        match target {
+            SampleTarget::Class(class) if class == k => R::ONE,
+            SampleTarget::Class(_) if self.plus_minus => -R::ONE,
+            SampleTarget::Class(_) => R::ZERO,
+            SampleTarget::Values(values) => values[k],
+        }
+    }
+}
+
+impl std::fmt::Display for Loss {
+    /// Writes the name; that of a squared loss includes `-of-` and its output function, and
+    /// `-plus-minus`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut name = self.name().to_owned();
+        if let Self::Squared(loss) = self {
+            name += &loss.output.map_or_else(String::new, |output| format!("-of-{output}"));
+            name += if loss.plus_minus { PLUS_MINUS } else { "" };
+        }
+        f.pad(&name)
+    }
+}
+
+const PLUS_MINUS: &str = "-plus-minus";
+
+impl std::str::FromStr for Loss {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let rest = text.strip_suffix(PLUS_MINUS);
+        let (name, output) = match rest.unwrap_or(text).split_once("-of-") {
+            Some((name, output)) => (name, Some(output.parse()?)),
+            None => (rest.unwrap_or(text), None),
+        };
+        match Self::ALL.iter().find(|loss| loss.name() == name) {
+            Some(Self::Squared(loss)) if output != Some(Activation::Gelu) => {
+                Ok(Self::Squared(SquaredLoss { output, plus_minus: rest.is_some(), ..*loss }))
+            }
+            Some(other) if name == text => Ok(*other),
+            _ => Err(UnknownName::new("loss", text, &Self::NAMES)),
+        }
+    }
+}
+
+impl TryFrom<String> for Loss {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Loss> for String {
+    fn from(loss: Loss) -> Self {
+        loss.to_string()
+    }
+}
 
 impl Loss {
+    /// The mean squared error (1/K) Σ_k (z_k − t_k)².
+    pub const MSE: Self = Self::of(SquaredForm::Mse);
+
+    /// Every choice; squared losses without output function.
+    pub const ALL: &'static [Self] = &[
+        Self::CrossEntropy,
+        Self::Bce,
+        Self::BceSum,
+        Self::MSE,
+        Self::of(SquaredForm::HalfMse),
+        Self::of(SquaredForm::Squared),
+        Self::of(SquaredForm::HalfSquared),
+    ];
+
+    const NAMES: [&'static str; 7] =
+        ["cross-entropy", "bce", "bce-sum", "mse", "half-mse", "squared", "half-squared"];
+
+    const fn of(form: SquaredForm) -> Self {
+        Self::Squared(SquaredLoss { form, output: None, plus_minus: false })
+    }
+
+    /// The kebab-case name, as in flags, without the output function and the targets of a squared
+    /// loss.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CrossEntropy => "cross-entropy",
+            Self::Bce => "bce",
+            Self::BceSum => "bce-sum",
+            Self::Squared(loss) => loss.form.name(),
+        }
+    }
+
     /// Checks that a model with `outputs` outputs can be scored on targets of this kind.
     pub(super) fn check(self, outputs: usize, targets: TargetShape) -> Result<(), DataMismatch> {
         match (self, targets) {
@@ -41,7 +206,6 @@ impl Loss {
             (Self::CrossEntropy, TargetShape::Values { .. }) => {
                 Err(DataMismatch::NeedsClasses { loss: self.name() })
             }
-            (Self::Mse, TargetShape::Classes(_)) => Err(DataMismatch::NeedsValues { loss: self.name() }),
             (Self::Bce, TargetShape::Classes(_)) if outputs > 1 => {
                 Err(DataMismatch::NeedsValues { loss: self.name() })
             }
@@ -52,7 +216,9 @@ impl Loss {
             (_, TargetShape::Values { outputs: found, .. }) if found != outputs => {
                 Err(DataMismatch::Values { found, expected: outputs })
             }
-            (Self::Bce, TargetShape::Values { least, most, .. }) if least < 0.0 || most > 1.0 => {
+            (Self::Bce | Self::BceSum, TargetShape::Values { least, most, .. })
+                if least < 0.0 || most > 1.0 =>
+            {
                 Err(DataMismatch::NotProbabilities { least, most })
             }
             (_, TargetShape::Values { .. }) => Ok(()),
@@ -116,16 +282,18 @@ impl Loss {
 
     fn backward_row<R: Real>(self, row: &mut [R], target: SampleTarget<'_, R>) {
         match (self, target) {
-            (Self::Bce, target) => {
-                let share = R::ONE / R::from_f64(row.len() as f64);
+            (Self::Bce | Self::BceSum, target) => {
+                let (outputs, share) = (row.len(), R::ONE / self.bce_divisor(row.len()));
                 for (k, z) in row.iter_mut().enumerate() {
-                    *z = (sigmoid(*z) - target.value(k)) * share;
+                    *z = (sigmoid(*z) - target.probability(k, outputs)) * share;
                 }
             }
-            (Self::Mse, target) => {
-                let share = R::from_f64(2.0) / R::from_f64(row.len() as f64);
+            (Self::Squared(loss), target) => {
+                let share = R::from_f64(2.0) / R::from_f64(loss.divisor(row.len()));
                 for (k, z) in row.iter_mut().enumerate() {
-                    *z = (*z - target.value(k)) * share;
+                    let a = loss.activated(*z);
+                    let slope = loss.output.map_or(R::ONE, |output| output.slope(a));
+                    *z = (a - loss.target(target, k)) * share * slope;
                 }
             }
             (Self::CrossEntropy, _) => unreachable!("cross-entropy is computed for many rows at a time"),
@@ -134,29 +302,35 @@ impl Loss {
 
     /// Returns the loss of one sample.
     fn loss<R: Real>(self, row: &[R], target: SampleTarget<'_, R>) -> R {
-        let outputs = R::from_f64(row.len() as f64);
         match (self, target) {
             (Self::CrossEntropy, SampleTarget::Class(class)) => {
                 let largest = largest(row);
                 row.iter().map(|z| (*z - largest).exp()).sum::<R>().ln() + (largest - row[class])
             }
             // ln(1 + e⁻ᶻ) without overflow: max(z, 0) − zt + ln(1 + e^−|z|).
-            (Self::Bce, target) => {
+            (Self::Bce | Self::BceSum, target) => {
                 let terms = row.iter().enumerate().map(|(k, z)| {
                     let above = if *z < R::ZERO { R::ZERO } else { *z };
-                    above - *z * target.value(k) + (-z.abs()).exp().ln_1p()
+                    above - *z * target.probability(k, row.len()) + (-z.abs()).exp().ln_1p()
                 });
-                terms.sum::<R>() / outputs
+                terms.sum::<R>() / self.bce_divisor(row.len())
             }
-            (Self::Mse, target) => {
-                let squares =
-                    row.iter().enumerate().map(|(k, z)| (*z - target.value(k)) * (*z - target.value(k)));
-                squares.sum::<R>() / outputs
+            (Self::Squared(loss), target) => {
+                let squares = row.iter().enumerate().map(|(k, z)| {
+                    let error = loss.activated(*z) - loss.target(target, k);
+                    error * error
+                });
+                squares.sum::<R>() / R::from_f64(loss.divisor(row.len()))
             }
             (Self::CrossEntropy, SampleTarget::Values(_)) => {
                 panic!("cross-entropy needs classes, not values")
             }
         }
+    }
+
+    /// Returns the divisor of the sum over outputs of binary cross-entropy.
+    fn bce_divisor<R: Real>(self, outputs: usize) -> R {
+        if self == Self::Bce { R::from_f64(outputs as f64) } else { R::ONE }
     }
 
     /// Scores `outputs` (B, K): the loss, and for class targets the number of correct predictions.
@@ -189,13 +363,13 @@ impl Loss {
         (1..outputs.len()).fold(0, |best, k| if outputs[k] > outputs[best] { k } else { best })
     }
 
-    /// Converts the outputs of one sample to predictions: probabilities, or with `mse` the values
-    /// themselves.
+    /// Converts the outputs of one sample to predictions: probabilities, or with a squared loss the
+    /// activations.
     pub fn predict<R: Real>(self, outputs: &mut [R]) {
         match self {
             Self::CrossEntropy => softmax(outputs),
-            Self::Bce => outputs.iter_mut().for_each(|z| *z = sigmoid(*z)),
-            Self::Mse => {}
+            Self::Bce | Self::BceSum => outputs.iter_mut().for_each(|z| *z = sigmoid(*z)),
+            Self::Squared(loss) => outputs.iter_mut().for_each(|z| *z = loss.activated(*z)),
         }
     }
 }
@@ -208,10 +382,11 @@ enum SampleTarget<'a, R> {
 }
 
 impl<R: Real> SampleTarget<'_, R> {
-    /// Returns the target of output k; class 1 of 2 is the value 1.
-    fn value(&self, k: usize) -> R {
+    /// Returns the probability that output k of K should be; a single output is the probability of
+    /// class 1 of 2.
+    fn probability(self, k: usize, outputs: usize) -> R {
         match self {
-            Self::Class(class) => R::from_f64(*class as f64),
+            Self::Class(class) => R::from_f64(f64::from(u8::from(class == k.max(usize::from(outputs == 1))))),
             Self::Values(values) => values[k],
         }
     }

@@ -6,15 +6,14 @@ mod as_model;
 use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
-use rand::rngs::ChaCha8Rng;
-use rand::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
 use super::activation::{Activation, DerivativeInput};
 use super::fused::ShardRun;
+use super::init::Init;
 use super::kernel::{Epilogue, Panels};
 use super::layer::{Layer, LayerProducts};
-use super::loss::{Loss, TargetScale};
+use super::loss::{Loss, SquaredLoss, TargetScale};
 use super::real::Real;
 use super::samples::Samples;
 use crate::num::largest_magnitude;
@@ -75,6 +74,8 @@ pub struct Mlp {
     shape: MlpShape,
     layers: Vec<LayerSpan>,
     targets: Option<TargetScale>,
+    /// Of weights and of biases.
+    init: [Init; 2],
 }
 
 /// The maximum number of values of samples per param at which ranks read these values instead of
@@ -108,12 +109,14 @@ impl Mlp {
     ///
     /// # Panics
     ///
-    /// If [`MlpShape::params_len`] is `None`.
+    /// If [`MlpShape::params_len`] is `None`, or the output function of a squared loss is gelu.
     pub fn new(shape: MlpShape) -> Self {
         assert!(
             shape.params_len().is_some(),
             "each layer has a width of at least 1, and the params fit into the address space: {shape:?}"
         );
+        let gelu = |loss| matches!(loss, Loss::Squared(SquaredLoss { output: Some(Activation::Gelu), .. }));
+        assert!(!gelu(shape.loss), "gelu cannot be an output function");
         let mut start = 0;
         let layers = shape
             .widths()
@@ -125,7 +128,7 @@ impl Mlp {
                 LayerSpan { inputs: pair[0], outputs: pair[1], weight, bias }
             })
             .collect();
-        Self { shape, layers, targets: None }
+        Self { shape, layers, targets: None, init: [Init::Auto, Init::Zero] }
     }
 
     /// Sets the mean m_k and the standard deviation s_k with which the model standardizes each
@@ -160,7 +163,7 @@ impl Mlp {
     /// let prices = Targets::Values { values: vec![100_000.0, 300_000.0, 500_000.0], outputs: 1 };
     /// let data = Dataset::from_arrays(array![[-1.0], [0.0], [1.0]], prices, None)?;
     /// let learned = Standardize::learn_targets(&data)?;
-    /// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
+    /// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::MSE);
     /// let shape = MlpShape { inputs: 1, hidden, outputs: 1, activation, loss };
     /// let model = Mlp::new(shape).standardize_targets(learned.mean(), learned.std());
     /// let options = Options { length: Length::Epochs(100), rate: Some(0.5), ..Options::default() };
@@ -171,9 +174,26 @@ impl Mlp {
     /// # }
     /// ```
     pub fn standardize_targets(self, mean: &[f32], std: &[f32]) -> Self {
-        assert_eq!(self.shape.loss, Loss::Mse, "targets can be standardized only with mse");
+        assert_eq!(self.shape.loss, Loss::MSE, "targets can be standardized only with mse");
         let targets = Some(TargetScale::new(mean, std, self.shape.outputs));
         Self { targets, ..self }
+    }
+
+    /// Sets the distributions of the initial weights and biases; without it they are
+    /// [`Init::Auto`] and [`Init::Zero`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use phalanx::model::{Activation, Init, Loss, Mlp, MlpShape, Model};
+    ///
+    /// let (hidden, activation, loss) = (vec![3], Activation::Tanh, Loss::CrossEntropy);
+    /// let model = Mlp::new(MlpShape { inputs: 4, hidden, outputs: 2, activation, loss });
+    /// let params = model.initialize(Init::Pytorch, Init::Pytorch).initial_params(42);
+    /// assert!(params[..15].iter().all(|param| *param != 0.0 && param.abs() <= 0.5));
+    /// ```
+    pub fn initialize(self, weights: Init, biases: Init) -> Self {
+        Self { init: [weights, biases], ..self }
     }
 
     /// Returns the shape of the model.
@@ -243,7 +263,7 @@ impl Mlp {
     /// ```
     /// use phalanx::model::{Activation, Loss, Mlp, MlpShape};
     ///
-    /// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
+    /// let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::MSE);
     /// let model = Mlp::new(MlpShape { inputs: 1, hidden, outputs: 1, activation, loss });
     /// let mut outputs = [1.5_f32];
     /// model.standardize_targets(&[100.0], &[10.0]).predict(&mut outputs);
@@ -459,30 +479,6 @@ impl<R: LayerProducts> MlpWorkspace<R> {
     /// Returns ∂ℓ/∂Z_l (B, O) of the current samples.
     pub(super) fn delta(&self, l: usize, outs: usize) -> &[R] {
         &self.deltas.get(l).unwrap_or(&self.outputs[l])[..self.samples() * outs]
-    }
-}
-
-/// The ChaCha stream of initial params. With the same seed, sample orders use the streams 0, 1, 2,
-/// ..., one per epoch, and the split of a test part uses the last stream.
-const STREAM: u64 = u64::MAX - 1;
-
-/// Draws numbers from U(−bound, bound) with a seed; ChaCha8 guarantees the same values on all
-/// machines and in all versions of the crate.
-pub(super) struct Uniform(ChaCha8Rng);
-
-impl Uniform {
-    pub(super) fn new(seed: u64) -> Self {
-        let mut generator = ChaCha8Rng::seed_from_u64(seed);
-        generator.set_stream(STREAM);
-        Self(generator)
-    }
-
-    /// Fills `params` with 2·bound·(u − ½), where u is one of the 2²⁴ multiples of 2⁻²⁴ in [0, 1).
-    pub(super) fn fill(&mut self, params: &mut [f32], bound: f32) {
-        for param in params {
-            let unit = (self.0.next_u32() >> 8) as f32 * 2.0_f32.powi(-24);
-            *param = (unit - 0.5) * (2.0 * bound);
-        }
     }
 }
 

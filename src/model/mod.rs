@@ -31,6 +31,7 @@ mod activation;
 mod any;
 mod closure;
 pub(crate) mod fused;
+mod init;
 pub(crate) mod kernel;
 mod layer;
 mod loss;
@@ -42,7 +43,8 @@ pub use activation::Activation;
 pub(crate) use any::{AnyModel, AnyWorkspace, ErasedModel, segment_model};
 pub use closure::{from_fn, from_score_fn};
 pub(crate) use fused::{FusedModel, SegmentModel, ShardRun};
-pub use loss::Loss;
+pub use init::Init;
+pub use loss::{Loss, SquaredForm, SquaredLoss};
 pub use mlp::{Mlp, MlpShape};
 pub use samples::{BatchTargets, DataMismatch, Samples, Score, TargetShape, Tensor};
 

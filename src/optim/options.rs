@@ -109,11 +109,15 @@ pub enum L2Form {
     /// The sum over the batch, which is then divided by its weight: (Σ s_k + λw)/W. The α of
     /// scikit-learn's MLPs; a short last batch decays more. Only for the reduction `mean`.
     BatchSum,
+    /// The sum over all N training samples, or their weights: g + (λ/N)w, for the objective Σ ℓ +
+    /// (λ/2)‖w‖². Nielsen's λ. Only for the reduction `mean`.
+    DataSum,
 }
 
 names!(L2Form, "l2 form", OptimError, [
     Gradient => "gradient",
     BatchSum => "batch-sum",
+    DataSum => "data-sum",
 ]);
 
 /// An optimizer and its options, not yet checked; `None` stands for the optimizer's default.

@@ -17,8 +17,8 @@ pub enum TrainError {
     /// A penalty on the sum of a batch, with a gradient that is not a sum divided by the weight of
     /// the batch.
     #[error(
-        "l2-form batch-sum adds the penalty to the sum before the mean divides it, but the reduction is {reduction}; use the \
-         reduction mean, or l2-form gradient"
+        "the l2 forms batch-sum and data-sum add the penalty to a sum before the mean divides it, but the reduction is \
+         {reduction}; use the reduction mean, or the l2 form gradient"
     )]
     L2Form {
         /// The reduction.

@@ -44,6 +44,8 @@ pub struct Plan {
     layout: RankLayout,
     shards: usize,
     train_samples: usize,
+    /// The total weight of the training samples.
+    train_weight: f64,
     test_samples: usize,
     total_steps: u64,
     hyper: Hyper,
@@ -83,7 +85,7 @@ impl Plan {
         check_data(options, model, train, test)?;
         let metric = metric(options, test)?;
         let hyper = options.optimizer.hyper()?;
-        if hyper.l2_form() == L2Form::BatchSum && options.reduction != Reduction::Mean {
+        if hyper.l2_form() != L2Form::Gradient && options.reduction != Reduction::Mean {
             return Err(TrainError::L2Form { reduction: options.reduction });
         }
         let largest = options.batch_size.min(train.len());
@@ -101,6 +103,9 @@ impl Plan {
             layout: RankLayout::alone(options.threads),
             shards,
             train_samples: train.len(),
+            train_weight: train
+                .weights()
+                .map_or(train.len() as f64, |weights| weights.iter().map(|w| f64::from(*w)).sum()),
             test_samples: test.map_or(0, Dataset::len),
             total_steps,
             hyper,
@@ -251,7 +256,11 @@ impl Plan {
 
     /// Returns the divisor of λ of the coupled penalty in a step of total weight `weight`.
     pub(super) fn l2_divisor(&self, weight: f64) -> f64 {
-        if self.hyper.l2_form() == L2Form::BatchSum { weight } else { 1.0 }
+        match self.hyper.l2_form() {
+            L2Form::Gradient => 1.0,
+            L2Form::BatchSum => weight,
+            L2Form::DataSum => self.train_weight,
+        }
     }
 
     /// Returns the learning rate after scaling to the batch size, before the schedule.

@@ -27,7 +27,7 @@ pub fn split(bytes: &[u8]) -> (Value, Vec<u8>) {
 }
 
 pub fn shape(hidden: Vec<usize>) -> MlpShape {
-    MlpShape { inputs: 2, hidden, outputs: 1, activation: Activation::Relu, loss: Loss::Mse }
+    MlpShape { inputs: 2, hidden, outputs: 1, activation: Activation::Relu, loss: Loss::MSE }
 }
 
 /// Returns the bytes that `save` writes.

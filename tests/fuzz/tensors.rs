@@ -65,7 +65,7 @@ fn model(hidden: Vec<usize>, options: Value) -> Vec<u8> {
 
 /// A model that standardizes its targets, which is stored in format version 2.
 fn model_of_values() -> Vec<u8> {
-    let shape = MlpShape { loss: Loss::Mse, ..shape(vec![]) };
+    let shape = MlpShape { loss: Loss::MSE, ..shape(vec![]) };
     let params = vec![1.0; shape.params_len().unwrap()];
     let standardize_targets = serde_json::from_str(r#"{"mean":[3.0,4.0],"std":[1.0,2.0]}"#).unwrap();
     let (standardize, classes, options, train, test, data) = Default::default();

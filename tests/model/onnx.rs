@@ -256,7 +256,7 @@ fn the_graph_computes_the_result_of_predict() {
             two.classes = Some(Classes::indices(2));
             check(&two, &[("logits", 1), ("probabilities", 2)]);
             check(&model(hidden, 4, activation, Loss::Bce), &[("logits", 4), ("values", 4)]);
-            check(&model(hidden, 2, activation, Loss::Mse), &[("values", 2)]);
+            check(&model(hidden, 2, activation, Loss::MSE), &[("values", 2)]);
         }
     }
 }
@@ -274,7 +274,7 @@ fn standardization_is_part_of_the_graph() {
 fn output_values_are_in_the_units_of_the_targets() {
     let values = (0..2 * SAMPLES).map(|at| (at % 2 * 10 + at * 7 % 13) as f32).collect();
     let data = Dataset::from_arrays(features(), Targets::Values { values, outputs: 2 }, None).unwrap();
-    let mut model = model(&[9], 2, Activation::Relu, Loss::Mse);
+    let mut model = model(&[9], 2, Activation::Relu, Loss::MSE);
     let before = predict(&model.model(), &model.params, &data).unwrap();
     model.standardize_targets = Some(Standardize::learn_targets(&data).unwrap());
     assert_ne!(predict(&model.model(), &model.params, &data).unwrap(), before);

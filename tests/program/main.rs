@@ -4,6 +4,7 @@
 mod advice;
 mod bad_input;
 mod bench;
+mod classic;
 mod completions;
 mod config;
 mod convert;

@@ -26,8 +26,9 @@ enum End {
     Over,
 }
 
-/// Sends a signal to the run at a random moment, and a second one if `impatient`. A new run is given
-/// the time to install its signal handlers: on a busy machine, no other signal may find it in progress.
+/// Sends a signal to the run at a random moment, and a second one if `impatient`. A new run is
+/// given the time to install its signal handlers: on a busy machine, no other signal may find it in
+/// progress.
 fn stopped(dir: &TestDir, random: &mut Random, impatient: bool, longest: Duration) -> Result<End, String> {
     let (name, number) = SIGNALS[random.below(4) as usize];
     let every = ["1", "2epochs", "never"][random.below(3) as usize];

@@ -275,7 +275,7 @@ fn a_sample_of_weight_0_never_causes_a_divergence() {
 /// finite, as is their mean, but not their sum. Nothing may be updated with either.
 #[test]
 fn a_gradient_made_infinite_by_its_division_or_its_sum_is_found_before_the_update() {
-    let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::Mse);
+    let (hidden, activation, loss) = (vec![], Activation::Relu, Loss::MSE);
     let model = Mlp::new(MlpShape { inputs: 1, hidden, outputs: 1, activation, loss });
     for (samples, target, weight) in [(1, 1e15, 1e-30), (8, 5e7, 1.0)] {
         let targets = Targets::Values { values: vec![target; samples], outputs: 1 };

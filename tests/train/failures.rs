@@ -79,10 +79,10 @@ fn unusable_data_is_rejected_before_the_first_step() {
     };
     assert!(refused(Loss::Bce, &data(vec![0.5, 2.5], None)).contains("from 0.5 to 2.5"));
     assert!(refused(Loss::Bce, &data(vec![-0.5, 1.0], None)).contains("from -0.5 to 1"));
-    assert!(refused(Loss::Mse, &data(vec![1.0, 2.0], Some(vec![0.0, 0.0]))).contains("weights of all 2"));
-    assert!(refused(Loss::Mse, &data(vec![1.0, 2.0], Some(vec![3e38, 3e38]))).contains("the sum is"));
+    assert!(refused(Loss::MSE, &data(vec![1.0, 2.0], Some(vec![0.0, 0.0]))).contains("weights of all 2"));
+    assert!(refused(Loss::MSE, &data(vec![1.0, 2.0], Some(vec![3e38, 3e38]))).contains("the sum is"));
     assert!(
-        refused(Loss::Mse, &data(vec![1.0, 2.0], Some(vec![1e-40, 1.0])))
+        refused(Loss::MSE, &data(vec![1.0, 2.0], Some(vec![1e-40, 1.0])))
             .contains("smallest positive sample weight is 1e-40")
     );
     assert!(

@@ -24,6 +24,7 @@ struct Fixture {
     rates: BTreeMap<String, f64>,
     reductions: BTreeMap<String, Vec<f64>>,
     weighted: BTreeMap<String, Vec<f64>>,
+    losses: BTreeMap<String, Vec<f64>>,
 }
 
 fn fixture() -> Fixture {
@@ -40,7 +41,11 @@ impl Fixture {
     /// The largest difference to `expected`, relative to the largest change from the initial
     /// params.
     fn error(&self, data: &Dataset, options: Options, expected: &[f64]) -> f64 {
-        let (hidden, activation, loss) = (vec![6], Activation::Tanh, Loss::CrossEntropy);
+        self.error_of(Loss::CrossEntropy, data, options, expected)
+    }
+
+    fn error_of(&self, loss: Loss, data: &Dataset, options: Options, expected: &[f64]) -> f64 {
+        let (hidden, activation) = (vec![6], Activation::Tanh);
         let model = Mlp::new(MlpShape { inputs: 5, hidden, outputs: 3, activation, loss });
         let options = Options {
             threads: 2,
@@ -131,6 +136,18 @@ fn every_reduction_matches_pytorch_on_its_shards() {
 fn every_reduction_of_weighted_samples_matches_pytorch_on_its_shards() {
     let fixture = fixture();
     reductions_agree(&fixture.weighted, &fixture, &fixture.data(Some(fixture.weights.clone())));
+}
+
+#[test]
+fn every_loss_of_classes_ends_with_the_params_of_pytorch() {
+    let fixture = fixture();
+    let data = fixture.data(None);
+    assert_eq!(fixture.losses.len(), 5);
+    for (name, expected) in &fixture.losses {
+        let options = Options { rate: Some(0.1), ..Options::default() };
+        let error = fixture.error_of(name.parse().unwrap(), &data, options, expected);
+        assert!(error < 1e-5, "{name}: {error:e}");
+    }
 }
 
 #[test]

@@ -53,8 +53,8 @@ fn run(model: &impl Model, train: &Dataset, test: &Dataset, options: &Options, t
 /// Compares training with each of `THREADS`, and by shards, with the bits of one thread; returns
 /// each result with the name of the comparison.
 fn comparisons(hidden: &[usize], train: &Dataset, test: &Dataset, options: &Options) -> Vec<(bool, String)> {
-    let loss = if matches!(train.targets(), Targets::Values { .. }) { Loss::Mse } else { Loss::CrossEntropy };
-    let outputs = if loss == Loss::Mse { 2 } else { 10 };
+    let loss = if matches!(train.targets(), Targets::Values { .. }) { Loss::MSE } else { Loss::CrossEntropy };
+    let outputs = if loss == Loss::MSE { 2 } else { 10 };
     let (inputs, hidden) = (train.features(), hidden.to_vec());
     let model = Mlp::new(MlpShape { inputs, hidden, outputs, activation: Activation::Gelu, loss });
     let expected = run(&model, train, test, options, 1);
@@ -236,7 +236,7 @@ fn gradients_that_might_not_be_finite_have_the_same_bits() {
         ..Options::default()
     };
     let model = |activation| {
-        Mlp::new(MlpShape { inputs: 3, hidden: vec![6], outputs: 2, activation, loss: Loss::Mse })
+        Mlp::new(MlpShape { inputs: 3, hidden: vec![6], outputs: 2, activation, loss: Loss::MSE })
     };
     let expected = run(&ByShards(&model(Activation::Tanh)), &data, &data, &options, 1);
     assert!(expected.losses.iter().all(|loss| f64::from_bits(*loss).is_finite()));

@@ -12,7 +12,7 @@ use phalanx::train::{Event, Length, Options, Outcome, Shards, Trainer, predict, 
 const SAMPLES: usize = 50;
 
 fn model(outputs: usize) -> Mlp {
-    let (hidden, activation, loss) = (vec![6], Activation::Tanh, Loss::Mse);
+    let (hidden, activation, loss) = (vec![6], Activation::Tanh, Loss::MSE);
     Mlp::new(MlpShape { inputs: 3, hidden, outputs, activation, loss })
 }
 

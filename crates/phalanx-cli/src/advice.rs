@@ -83,8 +83,10 @@ fn rounded(value: f64) -> u64 {
 /// | loss | value |
 /// |---|---|
 /// | `cross-entropy`, and `bce` of classes | −Σ_c f_c ln f_c |
-/// | `bce` of values | (1/K) Σ_k H(t̄_k) |
-/// | `mse` | (1/K) Σ_k of the weighted mean of (t_k − t̄_k)² |
+/// | `bce` of values, `bce-sum` | (1/K) Σ_k H(t̄_k), Σ_k H(t̄_k) |
+/// | squared with factor c | c Σ_k of the weighted mean of (t_k − t̄_k)² |
+///
+/// The targets t_k of a class are those of the loss.
 ///
 /// # Cost
 ///
@@ -99,7 +101,17 @@ pub fn constant_loss(data: &Dataset, loss: Loss) -> Option<f64> {
                 .iter()
                 .enumerate()
                 .for_each(|(sample, label)| shares[*label as usize] += weight(sample) / total);
-            shares.into_iter().map(surprise).sum()
+            let each = shares.into_iter();
+            match loss {
+                Loss::CrossEntropy | Loss::Bce => each.map(surprise).sum(),
+                Loss::BceSum => each.map(|share| surprise(share) + surprise(1.0 - share)).sum(),
+                Loss::Squared(loss) => {
+                    // The two targets of an output are 1 or 2 apart.
+                    let apart = if loss.plus_minus { 2.0_f64 } else { 1.0 };
+                    let variance = |share: f64| apart.powi(2) * share * (1.0 - share);
+                    each.map(variance).sum::<f64>() / loss.divisor(*count)
+                }
+            }
         }
         Targets::Values { values, outputs } => {
             let mean = |value: &dyn Fn(f64) -> f64, output: usize| {
@@ -110,11 +122,16 @@ pub fn constant_loss(data: &Dataset, loss: Loss) -> Option<f64> {
             let of = |output: usize| {
                 let middle = mean(&|target| target, output);
                 match loss {
-                    Loss::Mse => mean(&|target| (target - middle).powi(2), output),
-                    Loss::Bce | Loss::CrossEntropy => surprise(middle) + surprise(1.0 - middle),
+                    Loss::Squared(_) => mean(&|target| (target - middle).powi(2), output),
+                    _ => surprise(middle) + surprise(1.0 - middle),
                 }
             };
-            (0..*outputs).map(of).sum::<f64>() / *outputs as f64
+            let divisor = match loss {
+                Loss::Squared(loss) => loss.divisor(*outputs),
+                Loss::BceSum => 1.0,
+                _ => *outputs as f64,
+            };
+            (0..*outputs).map(of).sum::<f64>() / divisor
         }
         Targets::None => return None,
     };
@@ -191,8 +208,24 @@ mod tests {
         for (data, loss, best) in [
             (&classes, Loss::CrossEntropy, vec![(1.0_f32 / 6.0).ln(), (5.0_f32 / 6.0).ln(), -100.0]),
             (&yes_or_no, Loss::Bce, vec![logit(2.0 / 6.0)]),
-            (&values, Loss::Mse, vec![(1.0 + 2.0 * 0.25 + 3.0 * 0.5) / 6.0, (0.5 + 3.0) / 6.0]),
+            (&values, Loss::MSE, vec![(1.0 + 2.0 * 0.25 + 3.0 * 0.5) / 6.0, (0.5 + 3.0) / 6.0]),
             (&values, Loss::Bce, vec![logit(0.5), logit((0.5 + 3.0) / 6.0)]),
+            (&values, Loss::BceSum, vec![logit(0.5), logit((0.5 + 3.0) / 6.0)]),
+            (
+                &classes,
+                Loss::BceSum,
+                [1.0_f32, 5.0].map(|share| logit(share / 6.0)).into_iter().chain([-30.0]).collect(),
+            ),
+            (
+                &classes,
+                "half-squared-plus-minus".parse().unwrap(),
+                [1.0_f32, 5.0, 0.0].map(|share| share / 3.0 - 1.0).to_vec(),
+            ),
+            (
+                &values,
+                "half-mse".parse().unwrap(),
+                vec![(1.0 + 2.0 * 0.25 + 3.0 * 0.5) / 6.0, (0.5 + 3.0) / 6.0],
+            ),
         ] {
             let (found, expected) = (constant_loss(data, loss).unwrap(), scored(data, loss, &best));
             assert!((found - expected).abs() < 1e-6, "{loss}: {found} {expected}");
@@ -210,7 +243,7 @@ mod tests {
         let classes = of(Targets::Classes { labels: vec![1, 1], count: 2 });
         let values = of(Targets::Values { values: vec![3.0, 3.0], outputs: 1 });
         assert_eq!(
-            (constant_loss(&classes, Loss::CrossEntropy), constant_loss(&values, Loss::Mse)),
+            (constant_loss(&classes, Loss::CrossEntropy), constant_loss(&values, Loss::MSE)),
             (None, None)
         );
     }
@@ -222,6 +255,6 @@ mod tests {
         let classes = of(Targets::Classes { labels: vec![0, 0, 1, 1], count: 2 });
         assert_eq!(constant_loss(&classes, Loss::CrossEntropy), Some(2_f64.ln()));
         let values = of(Targets::Values { values: vec![1.0, 1.0, 5.0, 5.0], outputs: 1 });
-        assert_eq!(constant_loss(&values, Loss::Mse), Some(4.0));
+        assert_eq!(constant_loss(&values, Loss::MSE), Some(4.0));
     }
 }

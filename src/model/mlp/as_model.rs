@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
+use super::super::init::Draw;
 use super::super::kernel::{ShardRows, bias_gradient, weight_gradient};
 use super::super::{
     BatchTargets, DataMismatch, FusedModel, Model, Samples, Score, SegmentModel, ShardRun, TargetShape,
     Tensor,
 };
-use super::{LayerSpan, Mlp, MlpWorkspace, ROWS_FOR_PARAMS, Uniform, add_row_squares, contiguous, last};
+use super::{LayerSpan, Mlp, MlpWorkspace, ROWS_FOR_PARAMS, add_row_squares, contiguous, last};
 
 impl Model for Mlp {
     type Workspace = MlpWorkspace;
@@ -35,15 +36,14 @@ impl Model for Mlp {
         if found == expected { Ok(()) } else { Err(DataMismatch::Features { found, expected }) }
     }
 
-    /// Weights are drawn from U(−√(3g/I), √(3g/I)), whose variance is g/I, with g = 2 before relu
-    /// and gelu, which halve the variance, and g = 1 otherwise; biases are 0 (He, Zhang, Ren, Sun
-    /// 2015, arXiv:1502.01852, eq. 10).
+    /// Draws the weight and then the bias of each layer as [`Mlp::initialize`] states.
     fn initial_params(&self, seed: u64) -> Vec<f32> {
         let mut params = vec![0.0; self.params_len()];
-        let mut uniform = Uniform::new(seed);
+        let ([weight, bias], mut draw) = (self.init, Draw::new(seed));
         for (l, layer) in self.layers.iter().enumerate() {
-            let gain = if l < self.shape.hidden.len() { self.shape.activation.gain() } else { 1.0 };
-            uniform.fill(&mut params[layer.weight.clone()], (3.0 * gain / layer.inputs as f32).sqrt());
+            let activation = (l < self.shape.hidden.len()).then_some(self.shape.activation);
+            draw.fill(&mut params[layer.weight.clone()], weight, layer.shape(), activation);
+            draw.fill(&mut params[layer.bias.clone()], bias, layer.shape(), activation);
         }
         params
     }

@@ -326,7 +326,7 @@ impl Settings {
         let l2_form = convention.l2_form();
         let l2 = match l2_form {
             L2Form::Gradient => convention.read_l2(recipe.options.l2, batch_size, data_size)?,
-            L2Form::BatchSum => recipe.options.l2,
+            L2Form::BatchSum | L2Form::DataSum => recipe.options.l2,
         };
         let options = OptimizerOptions { l2, l2_form, ..recipe.options };
         Ok((convention.reduction(), Recipe { options, ..recipe }))

@@ -293,7 +293,7 @@ fn last_batch(pair: SettingsPair<'_>, c: f64) -> Result<Vec<Condition>, Conventi
     // number of samples in its batch.
     let grows = |side: &Settings| match side.convention.l2_form() {
         L2Form::BatchSum => batch_size as f64 / samples as f64,
-        L2Form::Gradient => 1.0,
+        L2Form::Gradient | L2Form::DataSum => 1.0,
     };
     let times = grows(to) / grows(from) * c / short;
     if penalised && times != 1.0 {

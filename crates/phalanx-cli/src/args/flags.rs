@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Args};
 use phalanx::data::{Column, HeaderRow, InputFormat};
-use phalanx::model::{Activation, Loss};
+use phalanx::model::{Activation, Init, Loss};
 use phalanx::optim::{
     EpsForm, Framework, L2Form, MomentumForm, OptimizerKind, OptimizerOptions, Reduction, ScaleRate,
     ScheduleKind, WarmupForm,
@@ -19,8 +19,8 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use super::values::{
-    Auto, FilePath, Hidden, LogFormat, auto, choices, header_row, log_format, loss, number, optimizer,
-    toml_value, whole,
+    Auto, FilePath, Hidden, LogFormat, MomentumUnit, TargetForm, auto, choices, header_row, log_format, loss,
+    number, optimizer, scale, toml_value, whole,
 };
 
 /// The data to train on if none is given.
@@ -67,6 +67,10 @@ pub struct TrainFlags {
     /// Format of the training and test data if their names do not show it: csv, npy or libsvm
     #[arg(long, value_name = "FORMAT", value_parser = choices!(InputFormat), help_heading = "Data", hide_short_help = true)]
     pub input_format: Option<InputFormat>,
+    /// Multiply the numbers of the file by this instead of the usual factor (1/255 for images),
+    /// such as 1/256
+    #[arg(long, value_name = "F", help_heading = "Data", value_parser = scale, hide_short_help = true)]
+    pub scale: Option<f64>,
     /// Scale each feature to mean 0 and deviation 1 [default: {}]
     ///
     /// Mean and deviation are those of the training samples; train saves them with the model.
@@ -83,14 +87,38 @@ pub struct TrainFlags {
     /// Without hidden layers, the model is a linear, softmax or logistic regression.
     #[arg(long, value_name = "WIDTHS", help_heading = "Model")]
     pub hidden: Option<Hidden>,
-    /// Activation function: relu, tanh, sigmoid or gelu [default: {}]
+    /// Activation function: relu, tanh, sigmoid, scaled-tanh (1.7159 tanh(2z/3)) or gelu [default:
+    /// {}]
     #[arg(long, value_parser = choices!(Activation), help_heading = "Model")]
     pub activation: Option<Activation>,
-    /// Loss function: auto, cross-entropy, bce or mse [default: {}]
+    /// Loss function: auto, cross-entropy, bce, bce-sum, mse, half-mse, squared or half-squared
+    /// [default: {}]
     ///
-    /// auto is cross-entropy for class labels and mse for values.
+    /// auto is cross-entropy for class labels and mse for values. bce and mse are means over the
+    /// outputs, bce-sum and squared their sums; half-mse and half-squared are half of mse and
+    /// squared.
     #[arg(long, value_parser = loss(), help_heading = "Model")]
     pub loss: Option<Auto<Loss>>,
+    /// Activation function of the outputs, with a squared loss: relu, tanh, sigmoid or scaled-tanh
+    /// [default: none]
+    #[arg(long, value_name = "ACTIVATION", value_parser = choices!(Activation), help_heading = "Model", hide_short_help = true)]
+    pub output_activation: Option<Activation>,
+    /// Targets of a squared loss: values, or those of classes: one-hot (1 for the class, 0 for all
+    /// others) or plus-minus (1 and -1) [default: values for mse; for the others, one-hot if the
+    /// labels are classes]
+    #[arg(long, value_name = "TARGETS", value_parser = choices!(TargetForm), help_heading = "Model", hide_short_help = true)]
+    pub targets: Option<TargetForm>,
+    /// Distribution of the initial weights: auto (He, with the gain of the activation), pytorch,
+    /// glorot, glorot-normal, he, he-normal, lecun, lecun-normal, darknet, theano-tutorial,
+    /// uniform:A, normal:S or zero [default: {}]
+    ///
+    /// glorot, he and lecun are uniform; normal is normal:1.
+    #[arg(long, value_name = "DISTRIBUTION", help_heading = "Model", hide_short_help = true)]
+    pub init_weights: Option<Init>,
+    /// Distribution of the initial biases, of the same names [default: pytorch with --init-weights
+    /// pytorch, else zero]
+    #[arg(long, value_name = "DISTRIBUTION", help_heading = "Model", hide_short_help = true)]
+    pub init_bias: Option<Init>,
     /// Start from the params in this file, for example from PyTorch (layers.0.weight,
     /// layers.1.weight ...; activations are not counted)
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Model", hide_short_help = true)]
@@ -182,6 +210,10 @@ pub struct TrainFlags {
     /// {}]
     #[arg(long, value_name = "FORM", value_parser = choices!(MomentumForm), help_heading = "Optimizer", hide_short_help = true)]
     pub momentum_form: Option<MomentumForm>,
+    /// Unit of --momentum: per-batch, per-sample (the momentum of a batch of m is the m-th power), or
+    /// time-constant (in samples; the momentum is exp(-m/T)) [default: per-batch]
+    #[arg(long, value_name = "UNIT", value_parser = choices!(MomentumUnit), help_heading = "Optimizer", hide_short_help = true)]
+    pub momentum_unit: Option<MomentumUnit>,
     /// Use Nesterov momentum, for sgd and lars [default: false]
     #[arg(long, help_heading = "Optimizer", hide_short_help = true)]
     pub nesterov: Option<bool>,
@@ -211,9 +243,9 @@ pub struct TrainFlags {
     /// It is added after reduction and clipping.
     #[arg(long, value_name = "LAMBDA", help_heading = "Optimizer", value_parser = number)]
     pub l2: Option<f64>,
-    /// Form of the L2 penalty: gradient (added to the reduced gradient) or batch-sum (added to the
-    /// summed gradient before the division by the batch size, like scikit-learn's alpha)
-    /// [default: {}]
+    /// Form of the L2 penalty: gradient (added to the reduced gradient), batch-sum (added to the
+    /// summed gradient before the division by the batch size, like scikit-learn's alpha) or
+    /// data-sum (divided by the number of training samples, like Nielsen's lambda) [default: {}]
     #[arg(long, value_name = "FORM", value_parser = choices!(L2Form), help_heading = "Optimizer", hide_short_help = true)]
     pub l2_form: Option<L2Form>,
     /// Exclude biases from --l2 and --weight-decay [default: false]
@@ -347,6 +379,7 @@ impl TrainFlags {
         Self {
             test_split: Some(0.0),
             header: Some(HeaderRow::default()),
+            init_weights: Some(Init::default()),
             min_gain: Some(options.min_gain),
             on_divergence: Some(options.on_divergence),
             momentum: optimizer.momentum,

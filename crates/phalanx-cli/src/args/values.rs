@@ -54,6 +54,31 @@ macro_rules! choices {
 }
 pub(crate) use choices;
 
+/// Generates `ALL`, `name` and `FromStr` of an enum, for [`choices!`].
+macro_rules! named {
+    ($type:ident, $what:literal, [$($variant:ident => $name:literal),+ $(,)?]) => {
+        impl $type {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name),+
+                }
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                let names = [$($name),+].join(", ");
+                let found = Self::ALL.iter().copied().find(|choice| choice.name() == text);
+                found.ok_or_else(|| format!(concat!("unknown ", $what, " '{}', expected one of {}"), text, names))
+            }
+        }
+    };
+}
+
 /// The parser of `--instructions`: the sets that this machine has.
 pub fn instruction_set() -> Choices<InstructionSet> {
     Choices::new(available_sets().map(InstructionSet::name), |text| {
@@ -185,6 +210,47 @@ impl Serialize for Hidden {
         let widths: Vec<String> = self.0.iter().map(ToString::to_string).collect();
         serializer
             .serialize_str(if widths.is_empty() { "none".to_owned() } else { widths.join(",") }.as_str())
+    }
+}
+
+/// The targets of a squared loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TargetForm {
+    /// Numbers of the data.
+    Values,
+    /// 1 for the class of the sample, 0 for all others.
+    OneHot,
+    /// 1 for the class of the sample, -1 for all others.
+    PlusMinus,
+}
+
+named!(TargetForm, "targets", [Values => "values", OneHot => "one-hot", PlusMinus => "plus-minus"]);
+
+/// The unit of `--momentum`, for batches of m samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MomentumUnit {
+    /// μ.
+    PerBatch,
+    /// p, with μ = p^m.
+    PerSample,
+    /// T samples, with μ = exp(−m/T), or 0 for T = 0.
+    TimeConstant,
+}
+
+named!(MomentumUnit, "unit of momentum", [
+    PerBatch => "per-batch",
+    PerSample => "per-sample",
+    TimeConstant => "time-constant",
+]);
+
+/// Parses a number above 0, or a fraction such as 1/256.
+pub fn scale(text: &str) -> Result<f64, String> {
+    let (above, below) = text.split_once('/').unwrap_or((text, "1"));
+    match number(above)? / number(below)? {
+        quotient if quotient > 0.0 && quotient.is_finite() => Ok(quotient),
+        _ => Err("expected a number above 0, or a fraction with a divisor other than 0".to_owned()),
     }
 }
 

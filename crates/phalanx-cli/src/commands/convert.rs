@@ -199,7 +199,7 @@ fn standardizes_targets(train: &TrainFlags, data: Option<&TrainingData>) -> bool
     match (data, train.standardize_targets, train.loss) {
         (Some(data), ..) => data.standardize_targets.is_some(),
         (None, Some(standardizes), _) => standardizes,
-        (None, None, Some(Auto::Given(loss))) => loss == Loss::Mse,
+        (None, None, Some(Auto::Given(loss))) => loss == Loss::MSE,
         // The default data is the digits, whose targets are classes.
         (None, None, _) => train.data.is_some(),
     }

@@ -10,7 +10,6 @@ use ndarray::ArrayView2;
 use phalanx::checkpoint::ModelFile;
 use phalanx::data::{Classes, Column, HeaderRow, InputFormat};
 use phalanx::internals::{csv_field, write_whole_with};
-use phalanx::model::Loss;
 use phalanx::train::{self, score};
 use serde::Serialize;
 
@@ -203,7 +202,7 @@ impl<'a> Predictions<'a> {
 
     /// Returns the classes of a model, if it predicts classes.
     fn classes_of(file: &ModelFile) -> Option<&Classes> {
-        file.classes.as_ref().filter(|_| file.shape.loss != Loss::Mse)
+        file.classes.as_ref()
     }
 
     fn samples(&self) -> usize {

@@ -11,13 +11,13 @@ use phalanx::data::{
     Standardize, TargetKind, Targets,
 };
 use phalanx::internals::{FeatureScale, Fingerprint, RunFacts, summarize};
-use phalanx::model::Loss;
+use phalanx::model::{Activation, Loss, SquaredLoss};
 use phalanx::train::Options;
 use serde_json::Value;
 
 use crate::args::flags::{DEFAULT_DATA, TrainFlags};
 use crate::args::parser;
-use crate::args::values::Auto;
+use crate::args::values::{Auto, TargetForm};
 use crate::numbers::{grouped, short_number};
 use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output::{info, warn};
@@ -42,7 +42,16 @@ pub fn training_data(flags: &TrainFlags, resumed: Option<&RunFacts>) -> Result<T
         ..options_by_name(flags, resumed.and_then(|facts| facts.data.columns.clone()))
     };
     let (mut train, mut test) = parts(flags, &options)?;
-    let standardize = flags.standardize.unwrap_or(false).then(|| Standardize::learn(&train)).transpose()?;
+    let standardize = match (flags.standardize, flags.scale) {
+        (Some(true), Some(_)) => {
+            return Err(usage!(
+                "--standardize brings features to one scale whatever --scale is; drop one of them"
+            ));
+        }
+        (Some(true), None) => Some(Standardize::learn(&train)?),
+        (_, Some(scale)) => Some(Standardize::of_file(&train, scale)?),
+        (_, None) => None,
+    };
     if let Some(standardize) = &standardize {
         train.standardize(standardize.clone())?;
         test.as_mut().map_or(Ok(()), |test| test.standardize(standardize.clone()))?;
@@ -63,17 +72,22 @@ pub fn training_data(flags: &TrainFlags, resumed: Option<&RunFacts>) -> Result<T
 /// Returns whether targets are standardized: as the flag states, or by default if the loss is mse
 /// and any initial params are from a model trained with it.
 fn standardizes_targets(flags: &TrainFlags, train: &Dataset) -> Result<bool, Failure> {
-    let loss = loss(flags, train);
+    let loss = loss(flags, train)?;
+    // Standardized values are for values, not for classes.
+    let is_mse = loss == Loss::MSE && matches!(train.targets(), Targets::Values { .. });
     match (flags.standardize_targets, &flags.init) {
-        (Some(true), _) if loss != Loss::Mse => Err(usage!(
+        (Some(true), _) if loss == Loss::MSE && !is_mse => {
+            Err(usage!("--standardize-targets is for values, but the targets are classes; drop it"))
+        }
+        (Some(true), _) if !is_mse => Err(usage!(
             "--standardize-targets is for the loss mse, but the loss is {loss}; drop it, or give --loss mse"
         )),
         (Some(standardizes), _) => Ok(standardizes),
-        (None, Some(init)) if loss == Loss::Mse => {
+        (None, Some(init)) if is_mse => {
             let made = summarize(init.as_ref())?.model;
             Ok(made.is_some_and(|model| model.standardize_targets.is_some()))
         }
-        (None, _) => Ok(loss == Loss::Mse),
+        (None, _) => Ok(is_mse),
     }
 }
 
@@ -96,7 +110,7 @@ pub fn warn_of_scales(flags: &TrainFlags, train: &Dataset) -> Result<(), Failure
 /// Describes the feature that is too large for training, if there is one and features are not
 /// standardized.
 pub fn unscaled(flags: &TrainFlags, train: &Dataset) -> Result<Option<String>, Failure> {
-    if flags.standardize == Some(true) {
+    if flags.standardize == Some(true) || flags.scale.is_some() {
         return Ok(None);
     }
     let extremes = FeatureScale::extremes(train)?;
@@ -220,10 +234,12 @@ pub fn load_options(flags: &TrainFlags) -> LoadOptions {
         label_column: flags.label_column.clone(),
         weight_column: flags.weight_column.clone(),
         header: flags.header.unwrap_or_default(),
-        target: match flags.loss {
-            Some(Auto::Given(Loss::CrossEntropy)) => TargetKind::Classes,
-            Some(Auto::Given(Loss::Mse)) => TargetKind::Values,
-            _ => TargetKind::Auto,
+        target: match (flags.targets, flags.loss) {
+            (Some(TargetForm::Values), _) => TargetKind::Values,
+            (Some(TargetForm::OneHot | TargetForm::PlusMinus), _) => TargetKind::Classes,
+            (None, Some(Auto::Given(Loss::CrossEntropy))) => TargetKind::Classes,
+            (None, Some(Auto::Given(Loss::MSE))) => TargetKind::Values,
+            (None, _) => TargetKind::Auto,
         },
         ..LoadOptions::default()
     }
@@ -236,11 +252,26 @@ fn options_by_name(flags: &TrainFlags, columns: Option<Columns>) -> LoadOptions 
 }
 
 /// Returns the loss given by the flags, or else by the data.
-pub fn loss(flags: &TrainFlags, data: &Dataset) -> Loss {
-    match (flags.loss, data.targets()) {
+pub fn loss(flags: &TrainFlags, data: &Dataset) -> Result<Loss, Failure> {
+    let loss = match (flags.loss, data.targets()) {
         (Some(Auto::Given(loss)), _) => loss,
-        (_, Targets::Values { .. }) => Loss::Mse,
+        (_, Targets::Values { .. }) => Loss::MSE,
         _ => Loss::CrossEntropy,
+    };
+    let given =
+        [("output-activation", flags.output_activation.is_some()), ("targets", flags.targets.is_some())];
+    match (loss, flags.output_activation, given.iter().find(|(_, given)| *given)) {
+        (Loss::Squared(_), Some(Activation::Gelu), _) => Err(usage!(
+            "--output-activation gelu is not possible, as its derivative is no function of the output; give relu, tanh, sigmoid or scaled-tanh"
+        )),
+        (Loss::Squared(squared), output, _) => {
+            let plus_minus = flags.targets == Some(TargetForm::PlusMinus);
+            Ok(Loss::Squared(SquaredLoss { output, plus_minus, ..squared }))
+        }
+        (loss, _, Some((name, _))) => Err(usage!(
+            "--{name} is for squared losses, but the loss is {loss}; drop it, or give --loss mse, half-mse, squared or half-squared"
+        )),
+        (loss, ..) => Ok(loss),
     }
 }
 

@@ -120,7 +120,7 @@ fn refuse(flags: &TrainFlags, framework: Framework) -> Result<(), Failure> {
             "its rmsprop applies the rate inside the momentum, so the result differs once the rate changes; keep the rate constant"
                 .to_owned()
         }
-        TrainFlags { loss: Some(Auto::Given(Loss::Mse)), .. } => return check_loss(framework, Loss::Mse),
+        TrainFlags { loss: Some(Auto::Given(Loss::MSE)), .. } => return check_loss(framework, Loss::MSE),
         _ => return Ok(()),
     };
     Err(usage!("--like {framework}: {reason}"))
@@ -130,7 +130,7 @@ fn refuse(flags: &TrainFlags, framework: Framework) -> Result<(), Failure> {
 pub fn check_loss(framework: Framework, loss: Loss) -> Result<(), Failure> {
     use Framework::{Caffe, ScikitLearn, Tensorflow1Estimator};
     match (framework, loss) {
-        (Caffe | ScikitLearn | Tensorflow1Estimator, Loss::Mse) => Err(usage!(
+        (Caffe | ScikitLearn | Tensorflow1Estimator, Loss::MSE) => Err(usage!(
             "--like {framework}: its squared loss differs from mse by a factor (a half, or a sum over outputs); \
              use it for classes only, or drop --like and scale --lr"
         )),

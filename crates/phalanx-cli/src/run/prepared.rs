@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use phalanx::checkpoint::{Checkpoint, ModelFile, read_tensors};
-use phalanx::data::Dataset;
+use phalanx::data::{Dataset, Targets};
 use phalanx::internals::RunFacts;
 use phalanx::log::Results;
 use phalanx::model::{Loss, Mlp, Model};
@@ -117,17 +117,22 @@ impl PreparedRun {
         if let Some(unscaled) = unscaled(&self.flags, &self.data.train)? {
             remedies.push(format!("give --standardize ({unscaled})"));
         }
-        if self.model.shape().loss == Loss::Mse && self.data.standardize_targets.is_none() {
+        if self.predicts_mse() && self.data.standardize_targets.is_none() {
             remedies.push("give --standardize-targets".to_owned());
         }
         Ok(remedies)
+    }
+
+    /// Returns whether the targets are values that may be standardized.
+    fn predicts_mse(&self) -> bool {
+        self.model.shape().loss == Loss::MSE && matches!(self.data.train.targets(), Targets::Values { .. })
     }
 
     /// Returns the table that is printed before training.
     pub fn table(&self, plan: &Plan, processes: usize, dir: &Path) -> TextTable {
         let (flags, shape) = (&self.flags, self.model.shape());
         let mut table = tables::plan_table(flags, &self.options, &self.data.train, shape, plan, processes);
-        if shape.loss == Loss::Mse {
+        if self.predicts_mse() {
             table.row("targets", tables::targets(self.data.standardize_targets.as_ref(), self.framework));
         }
         if let Some(framework) = self.framework {

@@ -6,13 +6,13 @@ use std::time::Duration;
 use anyhow::anyhow;
 use phalanx::data::{Dataset, Targets};
 use phalanx::internals::available_bytes;
-use phalanx::model::{Loss, Mlp, MlpShape};
+use phalanx::model::{Init, Loss, Mlp, MlpShape};
 use phalanx::optim::OptimizerOptions;
 use phalanx::train::{Length, Options, Shards, TrainError};
 
 use super::data::{TrainingData, loss};
 use crate::args::flags::TrainFlags;
-use crate::args::values::Auto;
+use crate::args::values::{Auto, MomentumUnit};
 use crate::numbers::grouped;
 use crate::terminal::cpus::Cpus;
 use crate::terminal::failure::{Failure, usage};
@@ -27,7 +27,9 @@ pub fn complete(flags: &TrainFlags) -> TrainFlags {
 /// Sets the flag that states whether targets are standardized, which depends on the data, so that
 /// it is recorded.
 pub fn record_targets(flags: &mut TrainFlags, data: &TrainingData) {
-    if loss(flags, &data.train) == Loss::Mse {
+    if matches!(data.train.targets(), Targets::Values { .. })
+        && loss(flags, &data.train).is_ok_and(|loss| loss == Loss::MSE)
+    {
         flags.standardize_targets.get_or_insert(data.standardize_targets.is_some());
     }
 }
@@ -58,7 +60,7 @@ pub fn options(flags: &TrainFlags) -> Result<Options, Failure> {
             Some(Auto::Given(count)) => Shards::Count(count),
             _ => Shards::Auto,
         },
-        optimizer: optimizer(flags),
+        optimizer: optimizer(flags)?,
         rate: flags.lr,
         base_batch_size: flags.base_batch_size,
         clip_grad_norm: flags.clip_grad_norm,
@@ -92,9 +94,9 @@ pub fn options(flags: &TrainFlags) -> Result<Options, Failure> {
 }
 
 /// Returns the optimizer, with only the given options set.
-fn optimizer(flags: &TrainFlags) -> OptimizerOptions {
+fn optimizer(flags: &TrainFlags) -> Result<OptimizerOptions, Failure> {
     let mut options = OptimizerOptions {
-        momentum: flags.momentum,
+        momentum: momentum(flags)?,
         momentum_form: flags.momentum_form,
         beta1: flags.beta1,
         beta2: flags.beta2,
@@ -109,7 +111,24 @@ fn optimizer(flags: &TrainFlags) -> OptimizerOptions {
     set(&mut options.l2_form, flags.l2_form);
     set(&mut options.no_bias_decay, flags.no_bias_decay);
     set(&mut options.weight_decay, flags.weight_decay);
-    options
+    Ok(options)
+}
+
+/// Returns the momentum of a batch.
+pub fn momentum(flags: &TrainFlags) -> Result<Option<f64>, Failure> {
+    let batch = flags.batch_size.unwrap_or(Options::default().batch_size) as f64;
+    match (flags.momentum_unit, flags.momentum) {
+        (None | Some(MomentumUnit::PerBatch), momentum) => Ok(momentum),
+        (Some(MomentumUnit::PerSample), Some(momentum)) => Ok(Some(momentum.powf(batch))),
+        // exp(-infinity) = 0
+        (Some(MomentumUnit::TimeConstant), Some(samples)) if samples >= 0.0 => {
+            Ok(Some((-batch / samples).exp()))
+        }
+        (Some(MomentumUnit::TimeConstant), Some(samples)) => {
+            Err(usage!("--momentum {samples:?} is a time constant in samples, expected at least 0"))
+        }
+        (Some(unit), None) => Err(usage!("--momentum-unit {} needs --momentum; give both", unit.name())),
+    }
 }
 
 /// Sets an option to the value of a flag, if the flag is given.
@@ -150,14 +169,27 @@ pub fn timeout(flags: &TrainFlags) -> Result<Option<Duration>, Failure> {
 /// Builds the model for the flags and the data, if there is enough memory to train it.
 pub fn model(flags: &TrainFlags, data: &TrainingData, options: &Options) -> Result<Mlp, Failure> {
     let model = Mlp::new(shape(flags, &data.train, options)?);
+    let (weights, bias) = init(flags)?;
+    let model = model.initialize(weights, bias);
     Ok(match &data.standardize_targets {
         Some(s) => model.standardize_targets(s.mean(), s.std()),
         None => model,
     })
 }
 
+/// Returns the distributions of the initial weights and biases.
+pub fn init(flags: &TrainFlags) -> Result<(Init, Init), Failure> {
+    let given = [("init-weights", flags.init_weights), ("init-bias", flags.init_bias)];
+    if let (Some(file), Some((name, _))) = (&flags.init, given.iter().find(|(_, init)| init.is_some())) {
+        return Err(usage!("--{name} has no effect with --init {}; drop one of them", file.display()));
+    }
+    let weights = flags.init_weights.unwrap_or_default();
+    let like_weights = if weights == Init::Pytorch { weights } else { Init::Zero };
+    Ok((weights, flags.init_bias.unwrap_or(like_weights)))
+}
+
 fn shape(flags: &TrainFlags, data: &Dataset, options: &Options) -> Result<MlpShape, Failure> {
-    let loss = loss(flags, data);
+    let loss = loss(flags, data)?;
     let outputs = match data.targets() {
         Targets::Classes { .. } if loss == Loss::Bce => 1,
         Targets::Classes { count, .. } => *count,

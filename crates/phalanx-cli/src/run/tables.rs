@@ -215,8 +215,12 @@ fn optimizer(plan: &Plan) -> String {
     if options.nesterov {
         text += ", nesterov";
     }
-    if options.l2 != 0.0 && options.l2_form == L2Form::BatchSum {
-        text += ", l2 over the weight of the batch";
+    if options.l2 != 0.0 {
+        text += match options.l2_form {
+            L2Form::Gradient => "",
+            L2Form::BatchSum => ", l2 over the weight of the batch",
+            L2Form::DataSum => ", l2 over the weight of all training samples",
+        };
     }
     if options.no_bias_decay { text + ", biases not decayed" } else { text }
 }
@@ -372,7 +376,8 @@ fn partial_epoch(results: &Results) -> Option<u64> {
 /// Returns a warning that the model is no better than one that ignores the features, with possible
 /// remedies.
 pub fn learned_nothing(flags: &TrainFlags, found: f64, constant: f64, loss: Loss) -> String {
-    let ignorant = if loss == Loss::Mse { "the mean of the targets" } else { "the class frequencies" };
+    let ignorant =
+        if matches!(loss, Loss::Squared(_)) { "the mean of the targets" } else { "the class frequencies" };
     let rate = flags.lr.map_or_else(String::new, |rate| format!(" (now {rate:?})"));
     let scale = if flags.standardize == Some(true) {
         ""
