@@ -30,7 +30,9 @@ mod commands {
 mod figure;
 mod numbers;
 mod page;
+mod pool;
 mod progress;
+mod record_log;
 mod run {
     pub mod data;
     pub mod like;

@@ -19,11 +19,10 @@ use crate::args::values::{Auto, auto, number};
 use crate::args::{layers, parser};
 use crate::numbers::{grouped, measured, short_number};
 use crate::progress::{CountProgress, ProgressStyle};
+use crate::record_log::RecordLog;
 use crate::run::data::{data_name, training_data, warn_of_scales};
 use crate::run::{like, settings, tables};
-use crate::sweep::{
-    Findings, Sweep, SweepLog, SweepOptions, SweepRecord, best_rate, csv, losses, page, to_the_goal,
-};
+use crate::sweep::{Findings, Sweep, SweepOptions, SweepRecord, best_rate, csv, losses, page, to_the_goal};
 use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output;
 use crate::terminal::signals::Signals;
@@ -221,7 +220,7 @@ pub fn run(mut flags: SweepFlags) -> Result<ExitCode, Failure> {
         Some(dir) => dir.to_path_buf(),
         None => created.insert(new_dir(train, &request)?).path().to_owned(),
     };
-    let (mut log, done) = SweepLog::open(&dir.join("runs.jsonl"))?;
+    let (mut log, done) = RecordLog::open(&dir.join("runs.jsonl"))?;
     let about = about(&request, &model, &sweep, test.len());
     if !quiet {
         output::info(table(&about, &dir));

@@ -41,7 +41,16 @@ pub fn training_data(flags: &TrainFlags, resumed: Option<&RunFacts>) -> Result<T
         classes: resumed.and_then(|facts| facts.classes.clone()),
         ..options_by_name(flags, resumed.and_then(|facts| facts.data.columns.clone()))
     };
-    let (mut train, mut test) = parts(flags, &options)?;
+    let (train, test) = parts(flags, &options)?;
+    prepared(flags, train, test)
+}
+
+/// Scales the features as the flags state, and determines how targets are standardized.
+pub fn prepared(
+    flags: &TrainFlags,
+    mut train: Dataset,
+    mut test: Option<Dataset>,
+) -> Result<TrainingData, Failure> {
     let standardize = match (flags.standardize, flags.scale) {
         (Some(true), Some(_)) => {
             return Err(usage!(

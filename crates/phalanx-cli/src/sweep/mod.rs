@@ -17,7 +17,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `plan` | the options of a sweep, its runs, its errors |
-//! | `sweep_log` | the curve of a run; the log of all runs, from which a sweep is resumed |
+//! | `sweep_log` | the record of a run, with its curve |
 //! | `runner` | several runs at a time, on one thread each; their number does not change the bits |
 //! | `law` | the laws of the best rates |
 //! | `findings` | the best rates, the laws fitted to them and the answer, as data and in sentences |
@@ -35,4 +35,4 @@ pub use law::{RateLaw, TradeOff};
 pub use page::{best_rate, losses, page, to_the_goal};
 pub use plan::{Cell, SweepError, SweepOptions, SweepRun};
 pub use runner::Sweep;
-pub use sweep_log::{CurvePoint, SweepLog, SweepRecord, csv};
+pub use sweep_log::{CurvePoint, SweepRecord, csv};

@@ -1,9 +1,5 @@
 //! The runs of a sweep: the options they are made from, and the errors of a sweep.
 
-use std::io;
-use std::path::PathBuf;
-
-use phalanx::internals::remedy;
 use phalanx::optim::{OptimizerOptions, Reduction};
 use phalanx::train::{Options, Shards, TrainError};
 use serde::{Deserialize, Serialize};
@@ -228,22 +224,6 @@ pub enum SweepError {
         /// Samples of the data.
         samples: usize,
     },
-    /// The log of a sweep cannot be read.
-    #[error("{}: {reason}; start a new sweep with another -o", path.display())]
-    BadLog {
-        /// The log.
-        path: PathBuf,
-        /// The fault and its position.
-        reason: String,
-    },
-    /// The log of a sweep cannot be written.
-    #[error("cannot write {}: {source}; {}, then continue with --resume", path.display(), remedy(source))]
-    WriteLog {
-        /// The log.
-        path: PathBuf,
-        /// The underlying I/O error.
-        source: io::Error,
-    },
     /// A run cannot be planned, or failed.
     #[error(transparent)]
     Train(#[from] TrainError),
@@ -259,7 +239,6 @@ impl SweepError {
             | Self::NotPositive { .. }
             | Self::LargeBatch { .. } => true,
             Self::Train(error) => error.is_usage(),
-            Self::BadLog { .. } | Self::WriteLog { .. } => false,
         }
     }
 }

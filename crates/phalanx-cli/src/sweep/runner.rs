@@ -1,13 +1,11 @@
 //! Several runs at a time.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
-
-use crossbeam_channel::bounded;
 
 use super::plan::shards;
 use super::{Cell, CurvePoint, SweepError, SweepOptions, SweepRecord, SweepRun};
+use crate::pool::in_parallel;
 use phalanx::data::Dataset;
 use phalanx::model::{Model, Score};
 use phalanx::train::{Event, Length, NoiseEstimate, Options, Plan, StopReason, Trainer, score};
@@ -108,41 +106,21 @@ impl<M: Model> Sweep<'_, M> {
     ) -> Result<Vec<SweepRecord>, SweepError> {
         let missing: Vec<&SweepRun> =
             self.runs.iter().filter(|run| !done.iter().any(|record| record.run == **run)).collect();
-        let (next, quit) = (AtomicUsize::new(0), AtomicBool::new(false));
         let mut records = done.to_vec();
-        let mut failed = None;
-        thread::scope(|scope| {
-            let (sender, receiver) = bounded(self.options.jobs);
-            for _ in 0..self.options.jobs.min(missing.len()) {
-                let (sender, next, quit, missing) = (sender.clone(), &next, &quit, &missing);
-                scope.spawn(move || {
-                    while !stop.load(Ordering::Relaxed) && !quit.load(Ordering::Relaxed) {
-                        let Some(run) = missing.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
-                        let record = self.record(run, stop).transpose();
-                        if record.is_some_and(|record| sender.send(record).is_err()) {
-                            break;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            for record in receiver {
-                match record {
-                    Ok(record) => {
-                        on_record(&record);
-                        records.push(record);
-                    }
-                    Err(error) => {
-                        quit.store(true, Ordering::Relaxed);
-                        failed.get_or_insert(error);
-                    }
-                }
-            }
-        });
+        in_parallel(
+            self.options.jobs,
+            &missing,
+            stop,
+            |run| self.record(run, stop),
+            |record| {
+                on_record(&record);
+                records.push(record);
+            },
+        )?;
         let place = |record: &SweepRecord| self.runs.iter().position(|run| *run == record.run);
         records.retain(|record| place(record).is_some());
         records.sort_by_key(place);
-        failed.map_or(Ok(records), Err)
+        Ok(records)
     }
 
     /// Performs one run; returns `None` if it was stopped.

@@ -1,13 +1,10 @@
-//! The records of the runs of a sweep, and the log of all records, from which a sweep is resumed.
+//! The record of a run of a sweep.
 
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{SweepError, SweepRun};
+use super::SweepRun;
 
 /// The record of a run of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,61 +83,6 @@ pub fn csv(records: &[SweepRecord], goal: Option<f64>) -> String {
     text
 }
 
-/// A file of records, each of which is completely written when [`append`](Self::append) returns.
-#[derive(Debug)]
-pub struct SweepLog {
-    path: PathBuf,
-    file: File,
-}
-
-impl SweepLog {
-    /// Opens or creates the log, and returns its records. A last line that is incomplete, because
-    /// the program was stopped while it wrote the line, is removed; its run has to be repeated.
-    ///
-    /// # Errors
-    ///
-    /// [`SweepError::BadLog`] with the number of a line that is not a record;
-    /// [`SweepError::WriteLog`].
-    pub fn open(path: &Path) -> Result<(Self, Vec<SweepRecord>), SweepError> {
-        let path = path.to_owned();
-        let text = match fs::read_to_string(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(SweepError::BadLog { path, reason: error.to_string() }),
-            Ok(text) => text,
-        };
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        let records =
-            records(&text[..whole]).map_err(|reason| SweepError::BadLog { path: path.clone(), reason })?;
-        let file = File::options().create(true).append(true).open(&path).and_then(|file| {
-            file.set_len(whole as u64)?;
-            Ok(file)
-        });
-        match file {
-            Ok(file) => Ok((Self { path, file }, records)),
-            Err(source) => Err(SweepError::WriteLog { path, source }),
-        }
-    }
-
-    /// Adds a record.
-    ///
-    /// # Errors
-    ///
-    /// [`SweepError::WriteLog`].
-    pub fn append(&mut self, record: &SweepRecord) -> Result<(), SweepError> {
-        let line = serde_json::to_string(record).expect("a record can always be serialized") + "\n";
-        let written = self.file.write_all(line.as_bytes());
-        written.map_err(|source| SweepError::WriteLog { path: self.path.clone(), source })
-    }
-}
-
-fn records(text: &str) -> Result<Vec<SweepRecord>, String> {
-    let record = |(index, line)| {
-        serde_json::from_str(line)
-            .map_err(|error| format!("line {} is not a record of a sweep: {error}", index + 1))
-    };
-    text.lines().enumerate().map(record).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use phalanx::optim::Reduction;
@@ -180,36 +122,5 @@ mod tests {
         assert_eq!((record.steps_to(1.0), record.steps_to(0.4)), (Some(10.0), None));
         let lines = csv(std::slice::from_ref(&record), Some(1.0));
         assert!(lines.contains("mean,64,0.1,42,false,20,0.5"), "{lines}");
-    }
-
-    fn of_seed(seed: u64) -> SweepRecord {
-        let cell = Cell { reduction: Reduction::Sum, batch_size: 4, rate: 0.1 };
-        let curve = vec![CurvePoint { step: 1, loss: 0.1 + 0.2, accuracy: Some(0.5) }];
-        SweepRecord { run: SweepRun { cell, seed }, diverged: false, secs: 0.5, curve }
-    }
-
-    #[test]
-    fn records_are_read_back_and_an_incomplete_line_is_removed() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("runs.jsonl");
-        let (mut log, none) = SweepLog::open(&path).unwrap();
-        assert_eq!(none, []);
-        [1, 2].iter().for_each(|seed| log.append(&of_seed(*seed)).unwrap());
-        let whole = fs::read(&path).unwrap();
-        fs::write(&path, &whole[..whole.len() - 3]).unwrap();
-        let (mut log, found) = SweepLog::open(&path).unwrap();
-        assert_eq!(found, [of_seed(1)]);
-        log.append(&of_seed(2)).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), whole);
-    }
-
-    #[test]
-    fn a_line_that_is_not_a_record_is_reported_with_its_number() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("runs.jsonl");
-        SweepLog::open(&path).unwrap().0.append(&of_seed(1)).unwrap();
-        fs::write(&path, fs::read_to_string(&path).unwrap() + "{}\n").unwrap();
-        let error = SweepLog::open(&path).unwrap_err().to_string();
-        assert!(error.contains("line 2") && error.contains("runs.jsonl"), "{error}");
     }
 }
