@@ -30,6 +30,7 @@ mod predict;
 mod presets;
 mod print_config;
 mod report;
+mod reproduce;
 mod resume;
 mod runs;
 #[cfg(unix)]

@@ -14,7 +14,7 @@ use phalanx::internals::InstructionSet;
 use crate::args::flags::{TrainFlags, shortened};
 use crate::args::suggest::with_suggestion;
 use crate::args::values::instruction_set;
-use crate::commands::{bench, convert, export, inspect, predict, report, shell, sweep};
+use crate::commands::{bench, convert, export, inspect, predict, report, reproduce, shell, sweep};
 use crate::run::train;
 use crate::terminal::failure::Failure;
 use crate::terminal::{launcher, output, signals};
@@ -73,6 +73,7 @@ enum Command {
     Bench(bench::BenchFlags),
     #[command(disable_help_flag = true, allow_negative_numbers = true)]
     Sweep(Box<sweep::SweepFlags>),
+    Reproduce(reproduce::ReproduceFlags),
     Completions(shell::CompletionsFlags),
     Man(shell::ManFlags),
 }
@@ -137,6 +138,7 @@ fn run(name: &str, command: Command, begun: Instant) -> Result<ExitCode, Failure
         Command::Report(flags) => report::run(&flags),
         Command::Bench(flags) => bench::run(flags),
         Command::Sweep(flags) => sweep::run(*flags),
+        Command::Reproduce(flags) => reproduce::run(&flags),
         Command::Completions(flags) => shell::completions(&flags, Arguments::command()),
         Command::Man(flags) => shell::man(&flags, Arguments::command()),
     }

@@ -24,6 +24,7 @@ mod commands {
     pub mod inspect;
     pub mod predict;
     pub mod report;
+    pub mod reproduce;
     pub mod shell;
     pub mod sweep;
 }
@@ -33,6 +34,7 @@ mod page;
 mod pool;
 mod progress;
 mod record_log;
+mod reproduce;
 mod run {
     pub mod data;
     pub mod like;

@@ -105,7 +105,7 @@ impl TrainFlags {
         })
     }
 
-    fn read(&mut self, arguments: Vec<OsString>) -> Result<(), Error> {
+    pub fn read(&mut self, arguments: Vec<OsString>) -> Result<(), Error> {
         let print_config = self.print_config;
         self.update_from_arg_matches(&COMMAND.clone().try_get_matches_from(arguments)?)?;
         self.print_config = print_config;
