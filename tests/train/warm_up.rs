@@ -1,7 +1,6 @@
 //! The pattern of a table of Goyal et al. 2017 (arXiv:1706.02677) on the digits: a batch 16 times
 //! as large, with 16 times the rate, does worse than the small one; a gradual warm-up recovers most
-//! of the difference, a constant one does not. `examples/warm_up.rs` prints this table, and that of
-//! MNIST.
+//! of the difference, a constant one does not. `phalanx reproduce goyal-warm-up` does it on MNIST.
 
 use phalanx::data::{LoadOptions, LoadedData, Source};
 use phalanx::model::{Activation, Loss, Mlp, MlpShape};
