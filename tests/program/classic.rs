@@ -1,5 +1,5 @@
-//! What classic papers need: squared losses of classes, output activations, initial distributions,
-//! input scaling, and momentum per sample.
+//! The options that classic papers need: squared losses of classes, output activations, initial
+//! distributions, input scaling, and momentum per sample.
 
 use crate::test_dir::TestDir;
 
