@@ -19,10 +19,16 @@ use serde::{Deserialize, Serialize};
 /// | `keras` | mean | v ← μv + ηg | 2λw, kernels only | after L2 | `keras.optimizers`, `regularizers.L2` |
 /// | `tensorflow1-estimator` | sum | v ← μv + g | λw, kernels only | after L2 | `tf.estimator`, `Reduction.SUM` |
 /// | `scikit-learn` | mean | v ← μv + ηg | (Σg + αw)/m, kernels only | never | `MLPClassifier` |
+/// | `cntk` | sum | v ← μv + (1 − μ)ηg | Σg + mλw | by value | `SGD.cpp`, `MomentumSGDUpdate` |
+/// | `mxnet` | mean | v ← μv + ηg | g + λw | before L2 | `gluon.Trainer`, `sgd_mom_update` |
+/// | `darknet` | mean | v ← μv + g | g + λw, kernels only | never | `update_connected_layer` |
+/// | `nielsen` | mean | none | g + (λ/N)w, kernels only | never | `network2.py` |
+/// | `theano-tutorial` | mean | none | 2λw, kernels only | never | `mlp.py` |
+/// | `bigdl` | mean of shard means | none, as it is dampened | g + λw | before L2 | `DistriOptimizer`, `SGD` |
 ///
-/// In the distributed frameworks, each process is a shard. Optimizer constants differ too
-/// ([`optimizer`](Self::optimizer)): Keras has ε = 1e-7, inside the square root or before Adam's
-/// bias correction, and initializes Adagrad's accumulator to 0.1.
+/// In the distributed frameworks, each process is a shard; in BigDL, each core of each node.
+/// Optimizer constants differ too ([`optimizer`](Self::optimizer)): Keras has ε = 1e-7, inside the
+/// square root or before Adam's bias correction, and initializes Adagrad's accumulator to 0.1.
 ///
 /// # Examples
 ///
@@ -59,6 +65,18 @@ pub enum Framework {
     Tensorflow1Estimator,
     /// scikit-learn's `MLPClassifier`.
     ScikitLearn,
+    /// CNTK in BrainScript, with rates per sample.
+    Cntk,
+    /// MXNet's Gluon, with `Trainer.step(batch_size)`.
+    Mxnet,
+    /// Darknet, with its `batch` over all subdivisions.
+    Darknet,
+    /// The programs of Nielsen's book "Neural Networks and Deep Learning" (2015).
+    Nielsen,
+    /// The multi-layer perceptron of the Theano tutorial.
+    TheanoTutorial,
+    /// BigDL's `DistriOptimizer`.
+    Bigdl,
 }
 
 names!(Framework, "framework", OptimError, [
@@ -71,6 +89,12 @@ names!(Framework, "framework", OptimError, [
     Keras => "keras",
     Tensorflow1Estimator => "tensorflow1-estimator",
     ScikitLearn => "scikit-learn",
+    Cntk => "cntk",
+    Mxnet => "mxnet",
+    Darknet => "darknet",
+    Nielsen => "nielsen",
+    TheanoTutorial => "theano-tutorial",
+    Bigdl => "bigdl",
 ]);
 
 impl Framework {
@@ -78,10 +102,10 @@ impl Framework {
     #[must_use]
     pub const fn reduction(self) -> Reduction {
         match self {
-            Self::Pytorch | Self::Caffe | Self::Keras | Self::ScikitLearn => Reduction::Mean,
-            Self::PytorchDdp | Self::HorovodAverage => Reduction::MeanOfShardMeans,
+            Self::PytorchDdp | Self::HorovodAverage | Self::Bigdl => Reduction::MeanOfShardMeans,
             Self::HorovodSum | Self::Mindspore => Reduction::SumOfShardMeans,
-            Self::Tensorflow1Estimator => Reduction::Sum,
+            Self::Tensorflow1Estimator | Self::Cntk => Reduction::Sum,
+            _ => Reduction::Mean,
         }
     }
 
@@ -89,7 +113,7 @@ impl Framework {
     #[must_use]
     pub const fn momentum_form(self) -> MomentumForm {
         match self {
-            Self::Caffe | Self::Keras | Self::ScikitLearn => MomentumForm::Caffe,
+            Self::Caffe | Self::Keras | Self::ScikitLearn | Self::Cntk | Self::Mxnet => MomentumForm::Caffe,
             _ => MomentumForm::Pytorch,
         }
     }
@@ -100,31 +124,56 @@ impl Framework {
         matches!(self.reduction(), Reduction::MeanOfShardMeans | Reduction::SumOfShardMeans)
     }
 
-    /// Returns the factor from its L2 to the λ of g + λw: 2 for Keras, whose penalty λΣw² has no ½.
+    /// Returns the factor from its L2 to the λ that is added, for batches of this size: 2 for
+    /// Keras and the Theano tutorial, whose penalty λΣw² has no ½, and the batch size for CNTK,
+    /// which adds its λ to the mean and then sums.
     #[must_use]
-    pub const fn l2_factor(self) -> f64 {
-        if matches!(self, Self::Keras) { 2.0 } else { 1.0 }
+    pub const fn l2_factor(self, batch_size: usize) -> f64 {
+        match self {
+            Self::Keras | Self::TheanoTutorial => 2.0,
+            Self::Cntk => batch_size as f64,
+            _ => 1.0,
+        }
     }
 
     /// Returns the gradient that the penalty is added to.
     #[must_use]
     pub const fn l2_form(self) -> L2Form {
-        if matches!(self, Self::ScikitLearn) { L2Form::BatchSum } else { L2Form::Gradient }
+        match self {
+            Self::ScikitLearn => L2Form::BatchSum,
+            Self::Nielsen => L2Form::DataSum,
+            _ => L2Form::Gradient,
+        }
     }
 
     /// Returns whether its L2 penalty is part of the objective and applies to kernels only, so that
-    /// it excludes biases and is clipped together with the loss's gradient.
+    /// it excludes biases and is clipped together with the loss's gradient, if that is clipped.
     #[must_use]
     pub const fn penalises_in_objective(self) -> bool {
-        matches!(self, Self::Keras | Self::Tensorflow1Estimator | Self::ScikitLearn)
+        use Framework::{Darknet, Keras, Nielsen, ScikitLearn, Tensorflow1Estimator, TheanoTutorial};
+        matches!(self, Keras | Tensorflow1Estimator | ScikitLearn | Darknet | Nielsen | TheanoTutorial)
+    }
+
+    /// Returns whether it clips gradients, to a maximum of their global norm.
+    #[must_use]
+    pub const fn clips_to_norm(self) -> bool {
+        use Framework::{Cntk, Darknet, Nielsen, ScikitLearn, TheanoTutorial};
+        !matches!(self, ScikitLearn | Cntk | Darknet | Nielsen | TheanoTutorial)
+    }
+
+    /// Returns whether its sgd has a momentum that Phalanx implements: BigDL's is dampened by
+    /// default.
+    #[must_use]
+    pub const fn has_momentum(self) -> bool {
+        !matches!(self, Self::Nielsen | Self::TheanoTutorial | Self::Bigdl)
     }
 
     /// Returns whether the option that it calls weight decay is an L2 penalty, λw added to the
     /// gradient, for all optimizers but AdamW.
     #[must_use]
     pub const fn weight_decay_is_l2(self) -> bool {
-        use Framework::{Caffe, HorovodAverage, HorovodSum, Mindspore, Pytorch, PytorchDdp};
-        matches!(self, Pytorch | PytorchDdp | HorovodAverage | HorovodSum | Mindspore | Caffe)
+        use Framework::{Cntk, Keras, Nielsen, ScikitLearn, Tensorflow1Estimator, TheanoTutorial};
+        !matches!(self, Keras | Tensorflow1Estimator | ScikitLearn | Cntk | Nielsen | TheanoTutorial)
     }
 
     /// Returns its default optimizer.
@@ -142,9 +191,10 @@ impl Framework {
     pub const fn default_rate(self, kind: OptimizerKind) -> Option<f64> {
         use OptimizerKind::{Adagrad, Adam, Adamw, Sgd};
         match (self, kind) {
-            (Self::Caffe, _) => None,
-            (Self::Keras, Sgd) => Some(0.01),
-            (Self::Keras, _) | (Self::ScikitLearn, _) => Some(0.001),
+            (Self::Caffe | Self::Cntk | Self::Nielsen, _) => None,
+            (Self::Keras | Self::Mxnet | Self::TheanoTutorial, Sgd) => Some(0.01),
+            (Self::Bigdl, OptimizerKind::Rmsprop) => Some(0.01),
+            (Self::Keras | Self::ScikitLearn | Self::Mxnet | Self::Darknet | Self::Bigdl, _) => Some(0.001),
             (Self::Mindspore, Sgd) => Some(0.1),
             (Self::Mindspore, _) => Some(0.001),
             (Self::Tensorflow1Estimator, Adagrad) => Some(0.05),
@@ -177,7 +227,29 @@ impl Framework {
             }
             (Self::ScikitLearn, Adam) => OptimizerOptions { l2: 1e-4, ..eps(1e-8, EpsForm::Uncorrected) },
             (Self::ScikitLearn, _) => return not_of("its solvers are sgd and adam"),
+            (Self::Cntk, Sgd) => OptimizerOptions { momentum: Some(0.9), ..options },
+            (Self::Cntk, _) => {
+                return not_of("its adaptive rates are divided by their average; only sgd is the usual one");
+            }
+            (Self::Darknet, Sgd) => OptimizerOptions { momentum: Some(0.9), l2: 1e-4, ..options },
+            (Self::Darknet, _) => {
+                return not_of(
+                    "it ignores adam on CPUs and sums its gradients on GPUs; only sgd is the same on both",
+                );
+            }
+            (Self::TheanoTutorial, Sgd) => OptimizerOptions { l2: 1e-4, ..options },
+            (Self::Nielsen | Self::TheanoTutorial, kind) if !matches!(kind, Sgd) => {
+                return not_of("it has plain sgd only");
+            }
             (_, Sgd) => options,
+            (Self::Mxnet, Adagrad | Rmsprop | Adamw) => {
+                return not_of("its formula depends on the version, in the place of eps or in the decay");
+            }
+            (Self::Bigdl, Adamw) => {
+                return not_of("its AdamWeightDecay has an eps and a warm-up of its own");
+            }
+            (Self::Bigdl, Adagrad | Rmsprop) => options,
+            (Self::Mxnet | Self::Bigdl, Adam) => eps(1e-8, EpsForm::Uncorrected),
             (Self::Keras, Adagrad) => {
                 OptimizerOptions { initial_accumulator: Some(0.1), ..eps(1e-7, EpsForm::Inside) }
             }
@@ -198,7 +270,7 @@ impl Framework {
             }
             (Self::Caffe | Self::Tensorflow1Estimator, Adamw) => return not_of("it does not include one"),
             (Self::Mindspore, Adamw) => return not_of("its AdamWeightDecay has no bias correction"),
-            (Self::Pytorch | Self::PytorchDdp | Self::HorovodAverage | Self::HorovodSum, _) => options,
+            (_, Adagrad | Rmsprop | Adam | Adamw) => options,
         })
     }
 }

@@ -84,6 +84,13 @@ fn a_config_and_a_preset_are_converted_and_json_has_the_same_content() {
     {
         assert!(out.contains(fragment), "no {fragment} in {out}");
     }
+    let out = dir.good("convert --like nielsen --lr 0.5 --l2 5 -b 10 --data-size 50000 --to sum");
+    for fragment in ["--l2 0.001", "--lr 0.05", "--no-bias-decay", "--init-weights lecun-normal"] {
+        assert!(out.contains(fragment), "no {fragment} in {out}");
+    }
+    assert!(!out.contains("data-sum"), "{out}");
+    let error = dir.run("convert --like nielsen --lr 0.5 --l2 5 -b 10 --to sum");
+    assert!(error.code == Some(2) && error.err.contains("--data-size"), "{error:?}");
 }
 
 #[test]

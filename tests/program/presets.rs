@@ -128,6 +128,20 @@ fn the_table_before_training_explains_the_preset() {
         ("--like keras --clip-grad-norm 1", &["global_clipnorm", "clipnorm is per variable"]),
         ("--like caffe --momentum 0.9", &["iter_size", "caffe form"]),
         ("--like tensorflow1-estimator", &["the sum of the batch", "initial accumulator 0.1"]),
+        (
+            "--like cntk --lr 0.01 --l2 0.001",
+            &[
+                "0.001 under sum",
+                "1 - m times that of CNTK",
+                "L2 0.001 of the mean, 0.01 of the sum",
+                "is dropped",
+            ],
+        ),
+        ("--like mxnet --clip-grad-norm 1", &["Trainer.step(batch_size)", "1e-8", "rate               0.01"]),
+        ("--like darknet", &["momentum 0.9, l2 0.0001", "biases not decayed", "under mean", "of the cfg"]),
+        ("--like nielsen --l2 5 --lr 0.5", &["bce-sum", "L2 5.0 over all training samples"]),
+        ("--like theano-tutorial", &["L2 0.0001 sum of squares", "l2 0.0002"]),
+        ("--like bigdl --shards 4", &["means of its cores", "rate               0.001"]),
     ] {
         let ran = dir.run(&format!("{TRAIN} {flags} --no-progress"));
         assert_eq!(ran.code, Some(0), "{flags}: {ran:?}");
@@ -166,7 +180,39 @@ fn options_that_contradict_a_preset_or_are_unavailable_are_refused() {
         ("--like mindspore --shards 2 --optimizer rmsprop", &["starts from 1"]),
         ("--like tensorflow1-estimator --optimizer rmsprop", &["starts from 1"]),
         ("--like pytorch --optimizer lars", &["lars as in pytorch is not available"]),
-        ("--like scikit-learn --loss mse", &["squared loss"]),
+        ("--like scikit-learn --loss mse", &["squared loss", "--loss half-squared"]),
+        ("--like darknet --loss mse", &["--loss half-squared"]),
+        ("--like caffe --loss mse --output-activation tanh", &["--loss half-squared"]),
+        ("--like nielsen --loss mse", &["--loss half-squared --output-activation sigmoid"]),
+        ("--like tensorflow1-estimator --loss mse", &["--loss squared"]),
+        ("--like cntk --lr 0.1 --loss mse", &["--loss squared"]),
+        ("--like mxnet --loss mse", &["--loss half-mse"]),
+        ("--like theano-tutorial --loss mse", &["no squared loss"]),
+        ("--like cntk", &["no default rate", "learningRatesPerSample"]),
+        ("--like cntk --lr 0.1 --reduction mean", &["--reduction mean", "implies sum"]),
+        ("--like cntk --lr 0.1 --drop-last=false", &["short last batch has another momentum"]),
+        ("--like cntk --lr 0.1 --momentum 0 --l2 0.1 --drop-last=false", &["another L2"]),
+        ("--like cntk --lr 0.1 --clip-grad-norm 1", &["each value or each matrix"]),
+        ("--like cntk --lr 0.1 --optimizer adam", &["adam as in cntk is not available"]),
+        ("--like cntk --lr 0.1 --momentum-unit time-constant", &["needs --momentum"]),
+        ("--like mxnet --weight-decay 0.1", &["give --l2 0.1"]),
+        ("--like mxnet --optimizer rmsprop", &["rmsprop as in mxnet", "depends on the version"]),
+        ("--like mxnet --optimizer adagrad", &["adagrad as in mxnet", "depends on the version"]),
+        ("--like mxnet --momentum 0.9 --momentum-form pytorch", &["implies caffe"]),
+        ("--like darknet --no-bias-decay=false --l2 0.1", &["implies true"]),
+        ("--like darknet --optimizer adam", &["adam as in darknet", "ignores adam on CPUs"]),
+        ("--like darknet --clip-grad-norm 1", &["does not clip"]),
+        ("--like nielsen --momentum 0.9", &["its sgd has no momentum"]),
+        ("--like nielsen --optimizer adam", &["adam as in nielsen", "plain sgd"]),
+        ("--like nielsen --l2 1 --l2-form gradient", &["implies data-sum"]),
+        ("--like nielsen --clip-grad-norm 1", &["does not clip"]),
+        ("--like theano-tutorial --momentum 0.9", &["its sgd has no momentum"]),
+        ("--like theano-tutorial --clip-grad-norm 1", &["does not clip"]),
+        ("--like bigdl", &["its processes correspond to shards", "--shards"]),
+        ("--like bigdl --shards 4 --momentum 0.9", &["dampening", "--like pytorch-ddp"]),
+        ("--like bigdl --shards 4 --optimizer rmsprop --momentum 0.9", &["its rmsprop has no momentum"]),
+        ("--like bigdl --shards 4 --optimizer adam --l2 0.1", &["its adam has no weightDecay"]),
+        ("--like bigdl --shards 4 --optimizer adamw", &["adamw as in bigdl", "warm-up"]),
         ("--like keras --optimizer rmsprop --momentum 0.9 --warmup-steps 3", &["rate inside the momentum"]),
         ("--like theano", &["theano", "pytorch-ddp", "scikit-learn"]),
         ("--l2-form batch-sum --reduction sum --l2 0.1", &["batch-sum", "the reduction is sum"]),
@@ -178,5 +224,58 @@ fn options_that_contradict_a_preset_or_are_unavailable_are_refused() {
             assert!(ran.err.contains(fragment), "{flags}: no {fragment:?} in {}", ran.err);
         }
         assert!(!dir.path("run").exists(), "{flags}");
+    }
+}
+
+#[test]
+fn presets_imply_initial_params_unless_these_are_given() {
+    let dir = TestDir::new();
+    for (framework, weights, bias) in [
+        ("pytorch", "pytorch", "pytorch"),
+        ("keras", "glorot", "zero"),
+        ("scikit-learn", "glorot", "glorot"),
+        ("mxnet", "uniform:0.07", "zero"),
+        ("darknet", "darknet", "zero"),
+        ("nielsen", "lecun-normal", "normal:1"),
+        ("theano-tutorial", "theano-tutorial", "zero"),
+        ("bigdl --shards 4", "pytorch", "pytorch"),
+    ] {
+        let config = dir.good(&format!("train --like {framework} --print-config"));
+        for line in [format!("init-weights = \"{weights}\""), format!("init-bias = \"{bias}\"")] {
+            assert!(config.contains(&line), "{framework}: no {line} in {config}");
+        }
+    }
+    for (flags, line) in
+        [("--like caffe", ""), ("--like keras --init-bias normal:2", "init-bias = \"normal:2\"")]
+    {
+        let config = dir.good(&format!("train {flags} --print-config"));
+        assert!(config.contains(line) && !config.contains("init-weights ="), "{config}");
+    }
+
+    // A resumed run has its params.
+    dir.good("train --like keras --init-weights he --epochs 1 -o run --quiet");
+    dir.good("train --like keras --resume run --epochs 2 --allow-changed epochs --quiet");
+    dir.good("train --like keras --epochs 1 -o other --quiet");
+    dir.good("train --like keras --resume other --epochs 2 --allow-changed epochs --quiet");
+    let config = std::fs::read_to_string(dir.path("other/config.toml")).unwrap();
+    assert!(config.contains("init-weights = \"glorot\""), "{config}");
+}
+
+#[test]
+fn presets_accept_the_squared_loss_of_their_framework() {
+    let dir = furnished(&stored());
+    for flags in [
+        "--like caffe --loss half-squared",
+        "--like scikit-learn --loss half-squared",
+        "--like darknet --loss half-squared",
+        "--like nielsen --loss half-squared --output-activation sigmoid",
+        "--like tensorflow1-estimator --loss squared",
+        "--like cntk --lr 0.001 --loss squared",
+        "--like mxnet --loss half-mse",
+        "--like pytorch --loss mse --targets one-hot",
+        "--like nielsen --loss bce-sum",
+    ] {
+        dir.good(&format!("{TRAIN} {flags} --max-steps 2 -o run --quiet").replacen("--max-steps 50", "", 1));
+        std::fs::remove_dir_all(dir.path("run")).unwrap();
     }
 }

@@ -127,11 +127,13 @@ pub struct TrainFlags {
     /// Interpret the options as another framework does, such as pytorch-ddp
     ///
     /// The frameworks are pytorch, pytorch-ddp, horovod-average, horovod-sum, mindspore, caffe,
-    /// keras, tensorflow1-estimator and scikit-learn. Every option that is not given has the
-    /// default of that framework: reduction, forms, optimizer and its constants. The same applies
-    /// to the learning rate, the batch size and the hidden layers if the framework has defaults for
-    /// them; --print-config shows the values. For distributed frameworks, --shards is the number of
-    /// processes. The weight_decay of PyTorch's SGD is --l2.
+    /// keras, tensorflow1-estimator, scikit-learn, cntk (rates per sample), mxnet (Gluon), darknet,
+    /// nielsen (his book's programs), theano-tutorial (its perceptron) and bigdl. Every option that
+    /// is not given has the default of that framework: reduction, forms, optimizer and its
+    /// constants, and the initial params. The same applies to the learning rate, the batch size and
+    /// the layers if the framework has defaults for them; --print-config shows the values. For
+    /// distributed frameworks, --shards is the number of processes (bigdl: nodes times cores). The
+    /// weight_decay of PyTorch's SGD is --l2.
     #[arg(long, value_name = "FRAMEWORK", value_parser = choices!(Framework), help_heading = "Training")]
     pub like: Option<Framework>,
     /// Number of worker threads [default: {}, all cores]

@@ -171,11 +171,21 @@ fn settings_of(flags: &ConvertFlags, train: &TrainFlags, from: Convention) -> Re
         )
         .into());
     }
-    let options = settings::options(train)?;
+    let mut options = settings::options(train)?;
     let data = match flags.data_size {
         None if train.data.is_some() => Some(training_data(train, None)?),
         _ => None,
     };
+    let data_size = flags.data_size.or(data.as_ref().map(|data| data.train.len()));
+    if options.optimizer.l2_form == L2Form::DataSum {
+        let Some(samples) = data_size else {
+            return Err(usage!(
+                "--l2-form data-sum divides --l2 by the number of training samples; give --data-size"
+            ));
+        };
+        options.optimizer.l2 /= samples as f64;
+        options.optimizer.l2_form = L2Form::Gradient;
+    }
     let schedule = options.schedule;
     let recipe = Recipe {
         options: options.optimizer,
@@ -184,7 +194,7 @@ fn settings_of(flags: &ConvertFlags, train: &TrainFlags, from: Convention) -> Re
     };
     Ok(Settings {
         shards: shards(train, options.batch_size),
-        data_size: flags.data_size.or(data.as_ref().map(|data| data.train.len())),
+        data_size,
         drop_last: options.drop_last,
         zero_start: train.init.is_none(),
         standardized_targets: standardizes_targets(train, data.as_ref()),

@@ -11,7 +11,7 @@ use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use phalanx::internals::write_whole;
 use phalanx::log::RunDir;
 use phalanx::model::Mlp;
-use phalanx::optim::Reduction;
+use phalanx::optim::{Framework, Reduction};
 use serde::{Deserialize, Serialize};
 
 use crate::args::flags::{TrainFlags, shortened};
@@ -267,6 +267,11 @@ fn request(flags: SweepFlags) -> Result<SweepRequest, Failure> {
     let merged = TrainFlags { reduction: None, resume: None, ..lists.train };
     if let (Some(framework), false) = (merged.like, lists.reductions.is_empty()) {
         return Err(usage!("--like {framework} implies a reduction; drop --reduction or --like"));
+    }
+    if let Some(Framework::Cntk) = merged.like {
+        return Err(usage!(
+            "--like cntk multiplies each rate by 1 - momentum, and its L2 by the batch size, which sweep does not do; drop it, and give --reduction sum"
+        ));
     }
     let train = like::resolve(merged)?;
     if lists.reductions.is_empty() {

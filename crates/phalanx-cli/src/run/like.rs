@@ -1,11 +1,15 @@
 //! `--like`: flags interpreted as another framework does.
 
-use phalanx::model::Loss;
+use phalanx::model::{Activation, Init, Loss, SquaredForm, SquaredLoss};
 use phalanx::optim::{EpsForm, Framework, L2Form, MomentumForm, OptimizerKind, OptimizerOptions};
+use phalanx::train::Options;
 
+use super::settings;
+use super::tables::short;
 use crate::args::flags::TrainFlags;
 use crate::args::layers::Layers;
 use crate::args::values::{Auto, Hidden};
+use crate::numbers::significant;
 use crate::terminal::failure::{Failure, usage};
 
 /// Replaces `--like` by the flags that it stands for, with their origins.
@@ -37,17 +41,53 @@ pub fn resolve(mut flags: TrainFlags) -> Result<TrainFlags, Failure> {
         agree(&mut flags.eps_form, EpsForm::Outside, "eps-form", framework)?;
     }
     penalty(&mut flags, framework)?;
-    if !matches!(flags.loss, Some(Auto::Given(Loss::CrossEntropy | Loss::Bce))) {
+    if framework == Framework::Cntk {
+        unit_gain(&mut flags)?;
+    }
+    if let (Some((weights, bias)), None, None, None) =
+        (init(framework), &flags.init, flags.init_weights, flags.init_bias)
+    {
+        (flags.init_weights, flags.init_bias) = (Some(weights), Some(bias));
+    }
+    if !matches!(flags.loss, Some(Auto::Given(Loss::CrossEntropy | Loss::Bce | Loss::BceSum))) {
         // No framework does this by default.
         flags.standardize_targets.get_or_insert(false);
     }
     Ok(flags)
 }
 
+/// Returns the distributions of the initial weights and biases in a framework; `None` if it has no
+/// usual ones: Caffe's default is 0.
+fn init(framework: Framework) -> Option<(Init, Init)> {
+    use Framework::{Caffe, Cntk, Darknet, Keras, Mxnet, Nielsen, ScikitLearn, TheanoTutorial};
+    Some(match framework {
+        Caffe => return None,
+        Keras | Framework::Tensorflow1Estimator | Cntk => (Init::Glorot, Init::Zero),
+        ScikitLearn => (Init::Glorot, Init::Glorot),
+        Mxnet => (Init::Uniform(0.07), Init::Zero),
+        Darknet => (Init::Darknet, Init::Zero),
+        Nielsen => (Init::LecunNormal, Init::Normal(1.0)),
+        TheanoTutorial => (Init::TheanoTutorial, Init::Zero),
+        _ => (Init::Pytorch, Init::Pytorch),
+    })
+}
+
+/// Removes the distributions that the framework implies from the flags of a resumed run, which has
+/// its params.
+pub fn without_init(mut given: Layers, framework: Option<Framework>) -> Layers {
+    let flags = &mut given.flags;
+    if flags.init_weights.zip(flags.init_bias) == framework.and_then(init) {
+        (flags.init_weights, flags.init_bias) = (None, None);
+    }
+    given
+}
+
 /// Sets the constants that are not given to those of the framework.
 fn constants(flags: &mut TrainFlags, framework: Framework, options: &OptimizerOptions) {
     flags.lr = flags.lr.or(framework.default_rate(options.kind));
-    flags.momentum = flags.momentum.or(options.momentum);
+    if flags.momentum_unit.is_none() {
+        flags.momentum = flags.momentum.or(options.momentum);
+    }
     if options.nesterov && flags.momentum.is_some_and(|momentum| momentum > 0.0) {
         flags.nesterov.get_or_insert(true);
     }
@@ -65,8 +105,48 @@ fn constants(flags: &mut TrainFlags, framework: Framework, options: &OptimizerOp
             flags.batch_size.get_or_insert(200);
             flags.hidden.get_or_insert(Hidden(vec![100]));
         }
+        Framework::Cntk => {
+            flags.batch_size.get_or_insert(256);
+        }
+        Framework::Darknet => {
+            flags.drop_last.get_or_insert(true);
+        }
+        Framework::Nielsen => {
+            flags.activation.get_or_insert(Activation::Sigmoid);
+        }
+        Framework::TheanoTutorial => {
+            flags.batch_size.get_or_insert(20);
+            flags.hidden.get_or_insert(Hidden(vec![500]));
+            flags.activation.get_or_insert(Activation::Tanh);
+            flags.drop_last.get_or_insert(true);
+            flags.no_shuffle.get_or_insert(true);
+        }
         _ => {}
     }
+}
+
+fn batch_size(flags: &TrainFlags) -> usize {
+    flags.batch_size.unwrap_or(Options::default().batch_size)
+}
+
+/// Multiplies the rate by 1 − μ, as CNTK's momentum does (v ← μv + (1 − μ)ηg), and drops a short
+/// last batch, in which its momentum and L2 are others.
+fn unit_gain(flags: &mut TrainFlags) -> Result<(), Failure> {
+    let Some(rate) = flags.lr else {
+        return Err(usage!("--like cntk: it has no default rate; give --lr, its learningRatesPerSample"));
+    };
+    let momentum = settings::momentum(flags)?.unwrap_or(0.0);
+    flags.lr = Some(significant(rate * (1.0 - momentum), 15));
+    if momentum > 0.0 || flags.l2 != Some(0.0) {
+        if flags.drop_last == Some(false) {
+            return Err(usage!(
+                "--like cntk: a short last batch has another momentum and another L2 in it, but not in Phalanx; drop \
+                 --drop-last=false, or give --momentum 0 without --l2"
+            ));
+        }
+        flags.drop_last = Some(true);
+    }
+    Ok(())
 }
 
 /// Sets the L2 penalty to the form in which it is added to the gradient here, and sets the params
@@ -77,7 +157,7 @@ fn penalty(flags: &mut TrainFlags, framework: Framework) -> Result<(), Failure> 
     if form != L2Form::Gradient || flags.l2_form.is_some() {
         agree(&mut flags.l2_form, form, "l2-form", framework)?;
     }
-    flags.l2 = Some(l2 * framework.l2_factor());
+    flags.l2 = Some(l2 * framework.l2_factor(batch_size(flags)));
     if l2 != 0.0 {
         let excludes_biases = framework.penalises_in_objective();
         if excludes_biases || flags.no_bias_decay.is_some() {
@@ -105,8 +185,26 @@ fn refuse(flags: &TrainFlags, framework: Framework) -> Result<(), Failure> {
         {
             format!("its weight_decay is an L2 penalty; give --l2 {decay:?} instead of --weight-decay")
         }
-        TrainFlags { clip_grad_norm: Some(_), .. } if framework == Framework::ScikitLearn => {
+        TrainFlags { clip_grad_norm: Some(_), .. } if framework == Framework::Cntk => {
+            "it clips each value or each matrix, not the global norm; drop --clip-grad-norm".to_owned()
+        }
+        TrainFlags { clip_grad_norm: Some(_), .. } if !framework.clips_to_norm() => {
             "it does not clip gradients; drop --clip-grad-norm".to_owned()
+        }
+        TrainFlags { momentum: Some(momentum), optimizer, .. }
+            if !framework.has_momentum() && *momentum > 0.0 =>
+        {
+            let kind = optimizer.unwrap_or_default();
+            if framework == Framework::Bigdl && kind == OptimizerKind::Sgd {
+                "its dampening is the momentum unless it is set, and Phalanx has none; for dampening = 0 in BigDL, give --like pytorch-ddp".to_owned()
+            } else {
+                format!("its {kind} has no momentum; drop --momentum")
+            }
+        }
+        TrainFlags { optimizer: Some(kind @ (OptimizerKind::Adam | OptimizerKind::Rmsprop)), .. }
+            if framework == Framework::Bigdl && penalised =>
+        {
+            format!("its {kind} has no weightDecay; drop --l2")
         }
         TrainFlags { clip_grad_norm: Some(_), .. } if framework.penalises_in_objective() && penalised => {
             "it clips after adding L2, but Phalanx clips before; drop --clip-grad-norm or --l2".to_owned()
@@ -120,22 +218,33 @@ fn refuse(flags: &TrainFlags, framework: Framework) -> Result<(), Failure> {
             "its rmsprop applies the rate inside the momentum, so the result differs once the rate changes; keep the rate constant"
                 .to_owned()
         }
-        TrainFlags { loss: Some(Auto::Given(Loss::MSE)), .. } => return check_loss(framework, Loss::MSE),
+        TrainFlags { loss: Some(Auto::Given(loss)), .. } => return check_loss(framework, *loss),
         _ => return Ok(()),
     };
     Err(usage!("--like {framework}: {reason}"))
 }
 
-/// Returns an error for a loss that the framework defines with another factor.
+/// Returns an error for `mse` if the squared loss of the framework has another factor.
 pub fn check_loss(framework: Framework, loss: Loss) -> Result<(), Failure> {
-    use Framework::{Caffe, ScikitLearn, Tensorflow1Estimator};
-    match (framework, loss) {
-        (Caffe | ScikitLearn | Tensorflow1Estimator, Loss::MSE) => Err(usage!(
-            "--like {framework}: its squared loss differs from mse by a factor (a half, or a sum over outputs); \
-             use it for classes only, or drop --like and scale --lr"
-        )),
-        _ => Ok(()),
+    use Framework::{
+        Caffe, Cntk, Darknet, Mxnet, Nielsen, ScikitLearn, Tensorflow1Estimator, TheanoTutorial,
+    };
+    if !matches!(loss, Loss::Squared(SquaredLoss { form: SquaredForm::Mse, .. })) {
+        return Ok(());
     }
+    let own = match framework {
+        Caffe | Darknet | ScikitLearn => "half-squared",
+        Nielsen => "half-squared --output-activation sigmoid",
+        Tensorflow1Estimator | Cntk => "squared",
+        Mxnet => "half-mse",
+        TheanoTutorial => {
+            return Err(usage!("--like {framework}: it has no squared loss; give --loss cross-entropy"));
+        }
+        _ => return Ok(()),
+    };
+    Err(usage!(
+        "--like {framework}: its squared loss is not mse (see phalanx train --help); give --loss {own}"
+    ))
 }
 
 /// Sets a flag to the value in the framework, or returns an error if the flag contradicts it.
@@ -163,23 +272,48 @@ pub fn meaning(framework: Framework, flags: &TrainFlags) -> String {
         }
         Framework::HorovodSum | Framework::Mindspore => "the sum of the means of its processes (shards here)",
         Framework::Caffe => "the mean of the batch (iter_size times batch_size is one batch here)",
-        Framework::Keras | Framework::ScikitLearn => "the mean of the batch",
+        Framework::Keras | Framework::ScikitLearn | Framework::TheanoTutorial => "the mean of the batch",
         Framework::Tensorflow1Estimator => "the sum of the batch",
+        Framework::Cntk => "the sum of the batch (rates per sample)",
+        Framework::Mxnet => "the mean of the batch (Trainer.step(batch_size))",
+        Framework::Darknet => "the mean of the batch (that of the cfg, over all subdivisions)",
+        Framework::Nielsen => "the mean of the batch (its costs are --loss bce-sum and half-squared)",
+        Framework::Bigdl => "the mean of the means of its cores (shards here)",
     };
     if flags.momentum_form.is_some() {
         text += match framework.momentum_form() {
             MomentumForm::Pytorch => "; v = mv + g, w -= lr v",
             MomentumForm::Caffe => "; v = mv + lr g, w -= v",
         };
+        if framework == Framework::Cntk {
+            text += ", where lr is 1 - m times that of CNTK (unit gain)";
+        }
     }
+    if flags.drop_last == Some(true) && framework == Framework::Cntk {
+        text += "; a short last batch, whose momentum and L2 are others in CNTK, is dropped";
+    }
+    text += match (framework, flags.activation, flags.init_weights) {
+        (Framework::ScikitLearn, Some(Activation::Sigmoid), Some(Init::Glorot)) => {
+            "; initial params are 1.73 times as large as those of scikit-learn with logistic"
+        }
+        (Framework::TheanoTutorial, Some(Activation::Sigmoid), Some(Init::TheanoTutorial)) => {
+            "; initial hidden weights are a quarter of those of the tutorial with sigmoid"
+        }
+        _ => "",
+    };
     let l2 = flags.l2.unwrap_or(0.0);
     if l2 != 0.0 {
         text += &match framework {
-            Framework::Keras => {
+            Framework::Keras | Framework::TheanoTutorial => {
                 format!("; L2 {:?} sum of squares of weights, a gradient of {l2:?} w", l2 / 2.0)
             }
             Framework::ScikitLearn => format!("; alpha {l2:?} over the samples of the batch, not on biases"),
-            Framework::Tensorflow1Estimator => "; L2 not on biases".to_owned(),
+            Framework::Cntk => {
+                let mean = short(l2 / batch_size(flags) as f64);
+                format!("; L2 {mean:?} of the mean, {l2:?} of the sum, on biases too")
+            }
+            Framework::Nielsen => format!("; L2 {l2:?} over all training samples, not on biases"),
+            Framework::Darknet | Framework::Tensorflow1Estimator => "; L2 not on biases".to_owned(),
             _ => "; L2 on biases too, after clipping".to_owned(),
         };
     }
@@ -189,7 +323,8 @@ pub fn meaning(framework: Framework, flags: &TrainFlags) -> String {
                 "; clipped as by global_clipnorm (clipnorm is per variable, which Phalanx does not support)"
             }
             Framework::Caffe => "; clipped as without iter_size (Caffe clips the sum of iter_size batches)",
-            Framework::Tensorflow1Estimator | Framework::ScikitLearn => "; clipped",
+            Framework::Mxnet => "; clipped without the 1e-8 that MXNet's clip_global_norm adds to the norm",
+            Framework::Tensorflow1Estimator | Framework::Bigdl => "; clipped",
             _ => "; clipped without the 1e-6 that PyTorch's clip_grad_norm_ adds to the norm",
         };
     }

@@ -60,7 +60,10 @@ fn begin(
     group.agree(&if only_prints { "print the options".to_owned() } else { beginning.to_string() })?;
     let (layers, resumed) = match beginning {
         Beginning::New => (given.complete(), None),
-        Beginning::Resumed(resumed) => (resumed.flags(given)?.complete(), Some(*resumed)),
+        Beginning::Resumed(resumed) => {
+            let given = like::without_init(given, framework);
+            (resumed.flags(given)?.complete(), Some(*resumed))
+        }
         Beginning::Complete(run) => {
             output::info(format!("the run in {} is complete: nothing to do", run.display()));
             return Ok(ExitCode::SUCCESS);
