@@ -13,6 +13,14 @@ use crate::numbers::{short_number, significant};
 pub struct Findings {
     /// The name of the claim.
     pub claim: &'static str,
+    /// Its source.
+    pub source: &'static str,
+    /// The convention of its numbers.
+    pub convention: &'static str,
+    /// The wrong reading.
+    pub mistake: &'static str,
+    /// The measured quantity, with its unit.
+    pub measure: String,
     /// A row for each setting.
     pub settings: Vec<Finding>,
     /// True if the right reading passes the test in all settings.
@@ -148,7 +156,18 @@ impl Findings {
         let is_reproduced = settings.iter().all(|finding| finding.right_passes);
         let verdict = verdict(claim, &settings);
         let secs = records.values().map(|record| record.secs).sum();
-        Self { claim: claim.name, settings, is_reproduced, verdict, secs }
+        let Claim { name, source, convention, mistake, measure, .. } = *claim;
+        Self {
+            claim: name,
+            source,
+            convention,
+            mistake,
+            measure: measure.name(),
+            settings,
+            is_reproduced,
+            verdict,
+            secs,
+        }
     }
 }
 
