@@ -17,6 +17,12 @@ fn a_squared_loss_of_classes_is_trained_evaluated_predicted_exported_and_resumed
     let evaluated = dir.good("eval whole");
     assert!(evaluated.contains(&format!("accuracy  {}", results[0]["test_accuracy"])), "{evaluated}");
     let predictions = dir.good("predict whole --probabilities");
+    assert!(predictions.starts_with("sample,class,output,output(0),"), "{predictions}");
+    assert!(
+        dir.good("predict whole --format jsonl").starts_with("{\"sample\":0,\"class\":\"1\",\"output\":0.")
+    );
+    dir.good("report whole");
+    assert!(dir.read("whole/report.html").contains("lowest output of their true class"));
     let line: Vec<&str> = predictions.lines().nth(1).unwrap().split(',').collect();
     let numbers: Vec<f64> = line[2..].iter().map(|number| number.parse().unwrap()).collect();
     assert!(numbers.len() == 11 && numbers.iter().all(|p| (0.0..=1.0).contains(p)), "{line:?}");

@@ -10,6 +10,7 @@ use ndarray::ArrayView2;
 use phalanx::checkpoint::ModelFile;
 use phalanx::data::{Classes, Column, HeaderRow, InputFormat};
 use phalanx::internals::{csv_field, write_whole_with};
+use phalanx::model::Loss;
 use phalanx::train::{self, score};
 use serde::Serialize;
 
@@ -115,6 +116,8 @@ const FORMATS: &str = "Formats:
          \"value\":1.5 or \"values\":[1.5, ...]; null is NaN or infinite
   npy    f32 of shape (samples, classes), the probability of each class in the
          order of phalanx inspect; for values of shape (samples, values)
+With a squared loss, the outputs of classes are no probabilities: the names are
+then output and output(CLASS), and in jsonl output and outputs.
 All digits of the f32 numbers are written. Samples are counted from 0.";
 
 const EXAMPLES: &str = "Examples:
@@ -187,17 +190,25 @@ fn write(flags: &PredictFlags, predictions: &Predictions<'_>, out: &mut dyn Writ
     }
 }
 
+/// Returns what a model with this loss predicts for a class: outputs with a squared loss are no
+/// probabilities.
+pub fn output_of_class(loss: Loss) -> &'static str {
+    if matches!(loss, Loss::Squared(_)) { "output" } else { "probability" }
+}
+
 /// The outputs of a model for all samples, with the class names.
 struct Predictions<'a> {
     /// The names of the classes; `None` for values.
     classes: Option<&'a Classes>,
+    /// What is predicted for a class.
+    output: &'static str,
     /// (samples, outputs)
     outputs: ArrayView2<'a, f32>,
 }
 
 impl<'a> Predictions<'a> {
     fn new(file: &'a ModelFile, outputs: ArrayView2<'a, f32>) -> Self {
-        Self { classes: Self::classes_of(file), outputs }
+        Self { classes: Self::classes_of(file), output: output_of_class(file.shape.loss), outputs }
     }
 
     /// Returns the classes of a model, if it predicts classes.
@@ -267,9 +278,10 @@ fn csv_header(predictions: &Predictions<'_>, all: bool) -> Vec<String> {
     let mut names = vec!["sample".to_owned()];
     match (predictions.names(), predictions.width()) {
         (Some(classes), _) => {
-            names.extend(["class".to_owned(), "probability".to_owned()]);
+            names.extend(["class".to_owned(), predictions.output.to_owned()]);
             if all {
-                names.extend(classes.iter().map(|name| csv_field(&format!("p({name})")).into_owned()));
+                let short = if predictions.output == "probability" { "p" } else { predictions.output };
+                names.extend(classes.iter().map(|name| csv_field(&format!("{short}({name})")).into_owned()));
             }
         }
         (None, 1) => names.push("value".to_owned()),
@@ -281,18 +293,20 @@ fn csv_header(predictions: &Predictions<'_>, all: bool) -> Vec<String> {
 /// Writes a line with a JSON object for each sample. JSON has no NaN and no infinity; they are
 /// written as null.
 fn write_jsonl(predictions: &Predictions<'_>, all: bool, out: &mut dyn Write) -> io::Result<()> {
+    let output = predictions.output;
     predictions.rows().enumerate().try_for_each(|(sample, row)| {
         write!(out, "{{\"sample\":{sample},")?;
         match (predictions.names(), &*row) {
             (Some(names), row) => {
                 let (class, probability) = most_likely(names, row);
-                write!(out, "\"class\":{},\"probability\":{}", json(&class)?, json(&probability)?)?;
+                write!(out, "\"class\":{},\"{output}\":{}", json(&class)?, json(&probability)?)?;
                 if all {
                     let each =
                         names.iter().zip(row).map(|(name, p)| Ok(format!("{}:{}", json(name)?, json(p)?)));
                     write!(
                         out,
-                        ",\"probabilities\":{{{}}}",
+                        ",\"{}\":{{{}}}",
+                        if output == "probability" { "probabilities" } else { "outputs" },
                         each.collect::<io::Result<Vec<_>>>()?.join(",")
                     )?;
                 }

@@ -10,6 +10,7 @@ use phalanx::data::HeaderRow;
 use phalanx::internals::write_whole;
 use phalanx::train::{predict, score};
 
+use crate::commands::predict::output_of_class;
 use crate::numbers::grouped;
 use crate::page::{RunRecord, TestPredictions, is_run_page, run_page};
 use crate::run::data::{DataRequest, LabelUse, samples_for};
@@ -111,7 +112,7 @@ fn try_tested(run: &mut RunRecord) -> Result<TestPredictions, Failure> {
     let (name, data) = samples_for(&file, request)?;
     let model = file.model();
     let predictions = predict(&model, &file.params, &data)?;
-    let mut tested = TestPredictions::new(&name, &data, &predictions)
+    let mut tested = TestPredictions::new(&name, &data, &predictions, output_of_class(file.shape.loss))
         .ok_or_else(|| anyhow!("the samples have no labels to compare with"))?;
     if let Some((columns, names)) = data.columns().and_then(|columns| Some((columns, columns.names()?))) {
         tested.feature_names = columns.features().iter().map(|&column| names[column].clone()).collect();

@@ -23,12 +23,12 @@ pub fn samples(tested: &TestPredictions) -> Markup {
                 (classes(names, confusion))
                 h2 { "Worst-classified samples" }
                 p.quiet {
-                    "The " (worst.len()) " samples with the lowest probability of their true class, lowest first."
+                    "The " (worst.len()) " samples with the lowest " (tested.output) " of their true class, lowest first."
                 }
                 @if worst.iter().any(|worst| worst.sample.picture.is_some()) {
-                    (pictures(names, worst))
+                    (pictures(tested, names, worst))
                 } @else {
-                    (worst_classes(names, worst, &tested.feature_names))
+                    (worst_classes(tested, names, worst))
                 }
             }
             TestTargets::Values { points, worst } => {
@@ -100,19 +100,24 @@ fn pairs(names: &[String], confusion: &Confusion) -> Markup {
     }
 }
 
-fn worst_classes(names: &[String], worst: &[WorstClass], feature_names: &[String]) -> Markup {
+fn worst_classes(tested: &TestPredictions, names: &[String], worst: &[WorstClass]) -> Markup {
     let row = |worst: &WorstClass| {
         let [truth, predicted] = [worst.truth, worst.predicted].map(|class| names[class].clone());
-        let [p, of_predicted] = [worst.probability, worst.of_predicted].map(probability);
+        let [p, of_predicted] = [worst.probability, worst.of_predicted].map(|value| shown(tested, value));
         let about = [worst.sample.index.to_string(), truth, p, predicted, of_predicted];
         about.into_iter().chain(features(&worst.sample)).collect()
     };
     let rows: Vec<_> = worst.iter().map(row).collect();
-    let head = ["sample", "true class", "probability", "predicted class", "probability"];
-    table("names wide", "Worst-classified samples", &with_features(&head, feature_names, &rows), &rows)
+    let head = ["sample", "true class", tested.output, "predicted class", tested.output];
+    table(
+        "names wide",
+        "Worst-classified samples",
+        &with_features(&head, &tested.feature_names, &rows),
+        &rows,
+    )
 }
 
-fn pictures(names: &[String], worst: &[WorstClass]) -> Markup {
+fn pictures(tested: &TestPredictions, names: &[String], worst: &[WorstClass]) -> Markup {
     html! {
         ul.samples {
             @for WorstClass { sample, truth, predicted, probability: p, of_predicted } in worst {
@@ -123,8 +128,8 @@ fn pictures(names: &[String], worst: &[WorstClass]) -> Markup {
                         @let text = format!("Sample {}: {truth}, predicted as {predicted}", sample.index);
                         img src=(picture.address()) width=(width) height=(height) alt=(text);
                     }
-                    "true " b { (truth) } ": " (probability(*p)) br;
-                    "predicted " b { (predicted) } ": " (probability(*of_predicted)) br;
+                    "true " b { (truth) } ": " (shown(tested, *p)) br;
+                    "predicted " b { (predicted) } ": " (shown(tested, *of_predicted)) br;
                     span.quiet { "sample " (sample.index) }
                 }
             }
@@ -188,9 +193,11 @@ fn numbers(values: &[f32]) -> String {
     values.iter().map(|value| short_number(f64::from(*value))).collect::<Vec<_>>().join(" · ")
 }
 
-fn probability(value: f64) -> String {
+/// Writes a probability in percent, or another output as a number.
+fn shown(tested: &TestPredictions, value: f64) -> String {
     match value {
         _ if value.is_nan() => "not a number".to_owned(),
+        _ if tested.output != "probability" => short_number(value),
         ..0.0001 => "<\u{a0}0.01\u{a0}%".to_owned(),
         _ => format!("{:.2}\u{a0}%", 100.0 * value),
     }

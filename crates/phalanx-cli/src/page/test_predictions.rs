@@ -31,6 +31,8 @@ pub struct TestPredictions {
     pub samples: usize,
     /// True if the samples have weights; the counts ignore the weights.
     pub weighted: bool,
+    /// What is predicted for a class: its probability or its output.
+    pub output: &'static str,
     /// The predictions compared with the truth.
     pub targets: TestTargets,
 }
@@ -98,12 +100,13 @@ pub struct ShownSample {
 
 impl TestPredictions {
     /// Compares predictions of [`predict`](phalanx::train::predict) with the targets of the
-    /// samples; `None` if the samples have no targets.
+    /// samples; `None` if the samples have no targets. `output` is what the model predicts for a
+    /// class: its "probability", or with a squared loss its "output".
     ///
     /// # Panics
     ///
     /// If `predictions` does not have one row per sample and one output per class or value.
-    pub fn new(name: &str, data: &Dataset, predictions: &Array2<f32>) -> Option<Self> {
+    pub fn new(name: &str, data: &Dataset, predictions: &Array2<f32>, output: &'static str) -> Option<Self> {
         assert_eq!(predictions.nrows(), data.len(), "a row for each sample");
         let targets = match data.targets() {
             Targets::Classes { labels, .. } => of_classes(data, labels, predictions),
@@ -112,7 +115,7 @@ impl TestPredictions {
         };
         let (samples, weighted) = (data.len(), data.weights().is_some());
         let (name, notes, feature_names) = (name.to_owned(), Vec::new(), Vec::new());
-        Some(Self { name, notes, feature_names, samples, weighted, targets })
+        Some(Self { name, notes, feature_names, samples, weighted, output, targets })
     }
 }
 
@@ -331,7 +334,7 @@ mod tests {
         let targets = Targets::Classes { labels: vec![0, 1, 1, 0], count: 2 };
         let data = Dataset::from_arrays(array![[1.0], [2.0], [3.0], [4.0]], targets, None).unwrap();
         let predictions = array![[0.75, 0.25], [0.875, 0.125], [0.5, 0.5], [f32::NAN, f32::NAN]];
-        let tested = TestPredictions::new("four", &data, &predictions).unwrap();
+        let tested = TestPredictions::new("four", &data, &predictions, "probability").unwrap();
         let TestTargets::Classes { confusion, worst, .. } = tested.targets else { panic!("classes") };
         assert_eq!((confusion.right(), confusion.samples(), confusion.count(1, 0)), (2, 4, 2));
         let indices: Vec<usize> = worst.iter().map(|worst| worst.sample.index).collect();
@@ -344,7 +347,7 @@ mod tests {
     fn one_output_is_the_probability_of_the_second_class() {
         let targets = Targets::Classes { labels: vec![0, 1], count: 2 };
         let data = Dataset::from_arrays(array![[1.0], [2.0]], targets, Some(vec![1.0, 2.0])).unwrap();
-        let tested = TestPredictions::new("two", &data, &array![[0.25], [0.75]]).unwrap();
+        let tested = TestPredictions::new("two", &data, &array![[0.25], [0.75]], "probability").unwrap();
         assert!(tested.weighted);
         let TestTargets::Classes { confusion, worst, .. } = tested.targets else { panic!("classes") };
         assert_eq!((confusion.right(), worst[0].probability), (2, 0.75));
@@ -354,7 +357,7 @@ mod tests {
     fn the_worst_values_have_the_largest_errors() {
         let targets = Targets::Values { values: vec![1.0, 2.0, 3.0, 4.0], outputs: 2 };
         let data = Dataset::from_arrays(array![[1.0], [2.0]], targets, None).unwrap();
-        let tested = TestPredictions::new("two", &data, &array![[1.0, 3.0], [7.0, 7.0]]).unwrap();
+        let tested = TestPredictions::new("two", &data, &array![[1.0, 3.0], [7.0, 7.0]], "output").unwrap();
         let TestTargets::Values { points, worst } = tested.targets else { panic!("values") };
         assert_eq!(points, [vec![(1.0, 1.0), (3.0, 7.0)], vec![(2.0, 3.0), (4.0, 7.0)]]);
         assert_eq!((worst[0].sample.index, worst[0].error), (1, 12.5_f64.sqrt()));

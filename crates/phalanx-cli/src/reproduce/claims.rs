@@ -159,7 +159,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "wilson-martinez",
         source: "Wilson and Martinez 2003, The general inefficiency of batch training for gradient descent learning, abstract and section 4",
-        says: "on-line and mini-batch training need the same number of epochs at the same rate for the sum, and large batches a smaller rate",
+        says: "on-line and mini-batch training need the same number of epochs at the same rate for the sum",
         convention: "sum of the batch",
         mistake: "the same rate for the mean of the batch",
         remark: "The rates 0.1 to 0.0001 are the paper's; its tables are of another data set and were not seen. Not reached within the 20 epochs \
