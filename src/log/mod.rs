@@ -4,7 +4,7 @@
 //!   `model.safetensors`.
 //! * [`Metrics`] writes the log of a run, [`TensorBoard`] the same values for TensorBoard; both are
 //!   [subscribers](crate::train::Subscriber).
-//! * [`Results`] is the content of `results.json`.
+//! * [`Results`] is the content of `results.json`, with the [`Conventions`] of the run.
 //!
 //! Nothing here computes on params or gradients, except that [`TensorBoard`] counts params into
 //! histograms.
@@ -33,12 +33,14 @@
 //! }
 //! ```
 
+mod conventions;
 pub(crate) mod error;
 pub(crate) mod metrics;
 pub(crate) mod results;
 mod run_dir;
 mod tensor_board;
 
+pub use conventions::Conventions;
 pub use error::LogError;
 pub use metrics::Metrics;
 pub use results::Results;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::conventions::Conventions;
 use crate::checkpoint::{Checkpoint, params_sha256};
 use crate::train::{EpochEnd, NoiseEstimate, Outcome, PhaseTimes, Plan, Quality, StopReason};
 
@@ -25,6 +26,9 @@ pub struct Results {
     pub batch_size: usize,
     /// The reduction of gradients.
     pub reduction: String,
+    /// The conventions that a paper must state; null in files of older versions.
+    #[serde(default)]
+    pub conventions: Option<Conventions>,
     /// Seed of params and sample order.
     pub seed: u64,
     /// Completed steps.
@@ -145,6 +149,7 @@ impl Results {
             shards: plan.shards(),
             batch_size: plan.batch_size(),
             reduction: plan.reduction().to_string(),
+            conventions: Some(Conventions::new(plan)),
             seed: plan.seed(),
             steps: outcome.steps,
             epochs: outcome.steps / plan.steps_per_epoch(),

@@ -46,6 +46,8 @@ pub struct Plan {
     train_samples: usize,
     /// The total weight of the training samples.
     train_weight: f64,
+    /// True if the training samples have weights.
+    is_weighted: bool,
     test_samples: usize,
     total_steps: u64,
     hyper: Hyper,
@@ -103,6 +105,7 @@ impl Plan {
             layout: RankLayout::alone(options.threads),
             shards,
             train_samples: train.len(),
+            is_weighted: train.weights().is_some(),
             train_weight: train
                 .weights()
                 .map_or(train.len() as f64, |weights| weights.iter().map(|w| f64::from(*w)).sum()),
@@ -227,6 +230,10 @@ impl Plan {
     /// Returns the number of steps of the run.
     pub fn total_steps(&self) -> u64 {
         self.total_steps
+    }
+
+    pub(crate) fn is_weighted(&self) -> bool {
+        self.is_weighted
     }
 
     /// Returns the number of samples of the short last batch; `None` if all batches of an epoch are

@@ -245,3 +245,107 @@ fn losses_of_any_size_are_drawn() {
         dir.good(&format!("report {run}"));
     }
 }
+
+#[test]
+fn the_conventions_of_a_run_are_in_its_results_and_on_its_page() {
+    let dir = TestDir::new();
+    for (flags, expected) in [
+        (
+            "--lr 0.5",
+            &[
+                ("loss_reduction", "mean over the samples of a batch"),
+                ("all_reduce", "sum over all 4 shards, divided by the number of all samples in the batch"),
+                ("l2", "none"),
+                ("momentum", "none"),
+                ("clipping", "none"),
+                (
+                    "last_batch",
+                    "short, with 29 of 64 samples, each of which weighs 2.207 times as much as one of a full batch",
+                ),
+            ][..],
+        ),
+        (
+            "--reduction sum --lr 0.001 --momentum 0.9 --momentum-form caffe --nesterov --l2 0.01 --no-bias-decay",
+            &[
+                ("loss_reduction", "sum over the samples of a batch"),
+                ("all_reduce", "sum over all 4 shards"),
+                ("l2", "λw is added to the gradient after the all-reduce, λ = 0.01; not on biases"),
+                ("momentum", "v ← μv + ηg, w ← w − v, μ = 0.9, Nesterov"),
+                (
+                    "last_batch",
+                    "short, with 29 of 64 samples, each of which weighs as much as one of a full batch",
+                ),
+            ],
+        ),
+        (
+            "--like bigdl --shards 8 --l2 0.1 --clip-grad-norm 2 --drop-last",
+            &[
+                ("loss_reduction", "mean over the samples of each of 8 shards"),
+                ("all_reduce", "mean over the shards"),
+                (
+                    "l2",
+                    "λw is added to the gradient after the all-reduce, λ = 0.1; on all params, biases too",
+                ),
+                ("clipping", "to a global norm of 2.0, after the all-reduce, before L2 and momentum"),
+                ("last_batch", "dropped, 29 of 64 samples"),
+            ],
+        ),
+        (
+            "--reduction mean-of-shard-sums --shards 4 --optimizer adamw -b 1437",
+            &[
+                ("loss_reduction", "sum over the samples of each of 4 shards"),
+                ("all_reduce", "mean over the shards"),
+                ("l2", "decoupled weight decay w ← w − ηλw, λ = 0.01; on all params, biases too"),
+                ("momentum", "none other than β₁ = 0.9 of adamw"),
+                ("last_batch", "as long as the others, 1437 samples"),
+            ],
+        ),
+        (
+            "--like nielsen --lr 1 --l2 5",
+            &[(
+                "l2",
+                "(λ/N)w for N training samples is added to the gradient after the all-reduce, λ = 5.0; not on biases",
+            )],
+        ),
+        (
+            "--reduction sum-of-shard-means --optimizer rmsprop --momentum 0.5 --l2-form gradient",
+            &[
+                ("all_reduce", "sum over the shards"),
+                ("momentum", "v ← μv + the step of rmsprop, w ← w − ηv, μ = 0.5"),
+            ],
+        ),
+    ] {
+        dir.good(&format!("train {flags} --epochs 1 --quiet -o run"));
+        let found = dir.json("run/results.json")["conventions"].clone();
+        for (name, text) in expected {
+            assert_eq!(found[name], *text, "{name} of {flags}");
+        }
+        std::fs::remove_dir_all(dir.path("run")).unwrap();
+    }
+    dir.write("weighted.csv", "x,w,y\n0,1,a\n1,3,b\n");
+    dir.good("train weighted.csv --weight-column w -b 2 --lr 0.5 --epochs 1 --quiet -o run");
+    let results = dir.json("run/results.json");
+    let found = &results["conventions"];
+    assert_eq!(found["loss_reduction"], "mean over the weighted samples of a batch");
+    assert!(
+        found["all_reduce"].as_str().unwrap().ends_with("divided by the weight of all samples in the batch")
+    );
+    assert_eq!(
+        (found["rate_under_mean"].as_f64(), found["rate_under_sum"].as_f64()),
+        (Some(0.5), Some(0.25))
+    );
+    dir.good("report run");
+    let page = dir.read("run/report.html");
+    for text in
+        ["What a paper must state", "mean over the weighted samples", "0.5 under mean, 0.25 under sum"]
+    {
+        assert!(page.contains(text), "no {text}");
+    }
+
+    // The results of an older version have no conventions.
+    let mut older = results;
+    older.as_object_mut().unwrap().remove("conventions");
+    dir.write("run/results.json", older.to_string());
+    dir.good("report run");
+    assert!(!dir.read("run/report.html").contains("What a paper must state"));
+}

@@ -7,7 +7,7 @@ use std::process::{Child, Command};
 use crate::test_dir::{ProgramOutput, TestDir, idx, npy, rows, table, value};
 use serde_json::Value;
 
-const KEYS: [&str; 32] = [
+const KEYS: [&str; 33] = [
     "params_sha256",
     "params",
     "threads",
@@ -15,6 +15,7 @@ const KEYS: [&str; 32] = [
     "shards",
     "batch_size",
     "reduction",
+    "conventions",
     "seed",
     "steps",
     "epochs",

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use maud::{Markup, html};
 use phalanx::internals::Measure;
+use phalanx::log::Conventions;
 use phalanx::train::StopReason;
 
 use super::curves::{curves, phases};
@@ -13,7 +14,7 @@ use super::run_record::{RunRecord, RunState};
 use super::samples::samples;
 use super::test_predictions::TestPredictions;
 use crate::figure::curve_class;
-use crate::numbers::grouped;
+use crate::numbers::{exact, grouped, significant};
 
 /// The generator named in the page.
 const GENERATOR: &str = "phalanx report";
@@ -79,6 +80,10 @@ fn one(run: &RunRecord) -> Markup {
         @if let Some(rate) = constant_rate(run) {
             p.quiet { "The learning rate was " (format!("{rate:?}")) " in every step." }
         }
+        @if let Some(conventions) = run.results().and_then(|results| results.conventions.as_ref()) {
+            h2 { "What a paper must state" }
+            (table("names", "The conventions of the run", NO_HEAD, &convention_rows(conventions)))
+        }
     }
 }
 
@@ -117,6 +122,23 @@ fn state(run: &RunRecord) -> Markup {
             "."
         },
     }
+}
+
+fn convention_rows(conventions: &Conventions) -> Vec<Vec<String>> {
+    let Conventions { loss_reduction, all_reduce, l2, momentum, clipping, last_batch, .. } = conventions;
+    let [mean, sum] =
+        [conventions.rate_under_mean, conventions.rate_under_sum].map(|rate| exact(significant(rate, 6)));
+    [
+        ("loss reduction", loss_reduction),
+        ("all-reduce", all_reduce),
+        ("L2", l2),
+        ("momentum", momentum),
+        ("clipping", clipping),
+        ("last batch", last_batch),
+        ("learning rate", &format!("{mean} under mean, {sum} under sum")),
+    ]
+    .map(|(name, text)| vec![name.to_owned(), text.clone()])
+    .to_vec()
 }
 
 fn constant_rate(run: &RunRecord) -> Option<f64> {
