@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 /// A fault of a log.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordError {
+pub enum RecordLogError {
     /// The log cannot be read.
     #[error("{}: {reason}; start again with another -o", path.display())]
     Bad {
@@ -45,25 +45,25 @@ impl<R: Serialize + DeserializeOwned> RecordLog<R> {
     ///
     /// # Errors
     ///
-    /// [`RecordError::Bad`] with the number of a line that is not a record;
-    /// [`RecordError::Write`].
-    pub fn open(path: &Path) -> Result<(Self, Vec<R>), RecordError> {
+    /// [`RecordLogError::Bad`] with the number of a line that is not a record;
+    /// [`RecordLogError::Write`].
+    pub fn open(path: &Path) -> Result<(Self, Vec<R>), RecordLogError> {
         let path = path.to_owned();
         let text = match fs::read_to_string(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(RecordError::Bad { path, reason: error.to_string() }),
+            Err(error) => return Err(RecordLogError::Bad { path, reason: error.to_string() }),
             Ok(text) => text,
         };
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         let records =
-            records(&text[..whole]).map_err(|reason| RecordError::Bad { path: path.clone(), reason })?;
+            records(&text[..whole]).map_err(|reason| RecordLogError::Bad { path: path.clone(), reason })?;
         let file = File::options().create(true).append(true).open(&path).and_then(|file| {
             file.set_len(whole as u64)?;
             Ok(file)
         });
         match file {
             Ok(file) => Ok((Self { path, file, records: PhantomData }, records)),
-            Err(source) => Err(RecordError::Write { path, source }),
+            Err(source) => Err(RecordLogError::Write { path, source }),
         }
     }
 
@@ -71,11 +71,11 @@ impl<R: Serialize + DeserializeOwned> RecordLog<R> {
     ///
     /// # Errors
     ///
-    /// [`RecordError::Write`].
-    pub fn append(&mut self, record: &R) -> Result<(), RecordError> {
+    /// [`RecordLogError::Write`].
+    pub fn append(&mut self, record: &R) -> Result<(), RecordLogError> {
         let line = serde_json::to_string(record).expect("a record can always be serialized") + "\n";
         let written = self.file.write_all(line.as_bytes());
-        written.map_err(|source| RecordError::Write { path: self.path.clone(), source })
+        written.map_err(|source| RecordLogError::Write { path: self.path.clone(), source })
     }
 }
 

@@ -190,8 +190,7 @@ fn write(flags: &PredictFlags, predictions: &Predictions<'_>, out: &mut dyn Writ
     }
 }
 
-/// Returns what a model with this loss predicts for a class: outputs with a squared loss are no
-/// probabilities.
+/// Returns the name of the prediction for a class: outputs of a squared loss are no probabilities.
 pub fn output_of_class(loss: Loss) -> &'static str {
     if matches!(loss, Loss::Squared(_)) { "output" } else { "probability" }
 }
@@ -200,7 +199,7 @@ pub fn output_of_class(loss: Loss) -> &'static str {
 struct Predictions<'a> {
     /// The names of the classes; `None` for values.
     classes: Option<&'a Classes>,
-    /// What is predicted for a class.
+    /// The name of the prediction for a class.
     output: &'static str,
     /// (samples, outputs)
     outputs: ArrayView2<'a, f32>,

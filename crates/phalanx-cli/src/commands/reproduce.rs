@@ -12,7 +12,9 @@ use crate::args::suggest::{did_you_mean, nearest};
 use crate::args::values::{Auto, auto, whole};
 use crate::progress::{CountProgress, ProgressStyle};
 use crate::record_log::RecordLog;
-use crate::reproduce::{CLAIMS, Claim, ClaimData, ClaimRuns, Findings, HEAD, RunRecord, Work, cells, page};
+use crate::reproduce::{
+    CLAIMS, Claim, ClaimData, ClaimFindings, ClaimRuns, HEAD, ReadingRecord, Work, cells, page,
+};
 use crate::run::settings;
 use crate::terminal::failure::{Failure, usage};
 use crate::terminal::output;
@@ -22,8 +24,8 @@ use crate::text::{TextTable, shell_word};
 /// Reproduce a published number, with the right and with a wrong reading of its paper
 ///
 /// Without a name, lists the claims. Each setting of a claim is trained with several seeds under
-/// both readings, one thread per run. A run that is in the log of the output folder is not repeated,
-/// so the same command resumes after Ctrl-C.
+/// both readings, one thread per run. A run that is in the log of the output folder is not
+/// repeated, so the same command resumes after Ctrl-C.
 #[derive(Args)]
 #[command(after_help = EXAMPLES, after_long_help = format!("{RESULTS}\n\n{EXAMPLES}"))]
 pub struct ReproduceFlags {
@@ -87,7 +89,7 @@ pub fn run(flags: &ReproduceFlags) -> Result<ExitCode, Failure> {
 
 fn claim(name: &str) -> Result<&'static Claim, Failure> {
     CLAIMS.iter().find(|claim| claim.name == name).ok_or_else(|| {
-        let hint = did_you_mean(nearest(name, CLAIMS.iter().map(|claim| claim.name)).as_deref());
+        let hint = did_you_mean(nearest(name, CLAIMS.iter().map(|claim| claim.name)));
         usage!("unknown claim '{name}'{hint}; phalanx reproduce lists all claims")
     })
 }
@@ -112,7 +114,7 @@ fn reproduce(claim: &'static Claim, flags: &ReproduceFlags, signals: &Signals) -
     let dir = flags.output_dir.join(claim.name);
     std::fs::create_dir_all(&dir)
         .map_err(|error| anyhow!("cannot create {}: {error}; give another -o", dir.display()))?;
-    let (mut log, done) = RecordLog::<RunRecord>::open(&dir.join("runs.jsonl"))?;
+    let (mut log, done) = RecordLog::<ReadingRecord>::open(&dir.join("runs.jsonl"))?;
     let keys = runs.keys();
     let known = keys.iter().filter(|key| done.iter().any(|record| record.key == **key)).count();
     if !flags.quiet {
@@ -130,7 +132,7 @@ fn reproduce(claim: &'static Claim, flags: &ReproduceFlags, signals: &Signals) -
         }
     });
     progress.finish();
-    failed.map_or(Ok(()), |error| Err(error))?;
+    failed.map_or(Ok(()), Err)?;
     let records = records?;
     if records.len() < keys.len() {
         output::info(format!(
@@ -140,7 +142,7 @@ fn reproduce(claim: &'static Claim, flags: &ReproduceFlags, signals: &Signals) -
         ));
         return Ok(false);
     }
-    let findings = Findings::new(&runs, seeds, &records);
+    let findings = ClaimFindings::new(&runs, seeds, &records);
     let results = serde_json::to_string_pretty(&findings).expect("findings are plain data") + "\n";
     write_whole(&dir.join("results.json"), results.as_bytes())?;
     write_whole(&dir.join("report.html"), page(claim, &findings, &command()).as_bytes())?;
@@ -167,7 +169,7 @@ fn about(claim: &Claim, dir: &Path, known: usize, all: usize) -> TextTable {
     table
 }
 
-fn summary(claim: &Claim, findings: &Findings, dir: &Path) -> String {
+fn summary(claim: &Claim, findings: &ClaimFindings, dir: &Path) -> String {
     let mut table = TextTable::of_texts(&HEAD.join(", "));
     findings.settings.iter().for_each(|finding| table.cells(cells(finding)));
     let remark = if claim.remark.is_empty() { String::new() } else { format!("{}\n", claim.remark) };

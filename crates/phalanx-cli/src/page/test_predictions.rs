@@ -31,7 +31,7 @@ pub struct TestPredictions {
     pub samples: usize,
     /// True if the samples have weights; the counts ignore the weights.
     pub weighted: bool,
-    /// What is predicted for a class: its probability or its output.
+    /// The name of the prediction for a class: probability or output.
     pub output: &'static str,
     /// The predictions compared with the truth.
     pub targets: TestTargets,

@@ -3,23 +3,23 @@
 
 use super::computed::{noisy_quadratic, two_gaussians};
 
-/// What a source states, and the runs that test it.
+/// A statement of a source, and the runs that test it.
 #[derive(Debug)]
 pub struct Claim {
     /// The name on the command line.
     pub name: &'static str,
     /// The source, with the place of the numbers.
     pub source: &'static str,
-    /// What it states.
+    /// The statement.
     pub says: &'static str,
     /// The convention of its numbers.
     pub convention: &'static str,
     /// The wrong reading.
     pub mistake: &'static str,
-    /// What differs from the original, and what to know about its numbers.
+    /// Differences from the original, and remarks on its numbers.
     pub remark: &'static str,
     /// The settings.
-    pub settings: &'static [Setting],
+    pub settings: &'static [ClaimSetting],
     /// The quantity.
     pub measure: Measure,
     /// The test of the measured values.
@@ -32,7 +32,7 @@ pub struct Claim {
     pub work: Work,
 }
 
-/// How the values of a claim are measured.
+/// The way in which the values of a claim are measured.
 #[derive(Debug)]
 pub enum Work {
     /// By training.
@@ -49,8 +49,8 @@ pub enum Work {
 
 /// One row of a claim.
 #[derive(Debug)]
-pub struct Setting {
-    /// What distinguishes it from the other settings.
+pub struct ClaimSetting {
+    /// The name, by which it differs from the other settings.
     pub name: &'static str,
     /// The published value, with all its digits.
     pub published: Option<&'static str>,
@@ -65,10 +65,10 @@ pub struct Setting {
 pub enum ClaimData {
     /// The built-in digits.
     Digits,
-    /// MNIST: the first so many training samples, and all test samples.
+    /// MNIST: the first n training samples, and all test samples.
     Mnist(usize),
-    /// MNIST's first 50,000 training samples; the epoch is chosen by so many of the other 10,000, and
-    /// the error is that of as many test samples.
+    /// MNIST's first 50,000 training samples; the epoch is chosen by n of the other 10,000, and the
+    /// error is that of n test samples.
     MnistValidated(usize),
 }
 
@@ -81,8 +81,8 @@ pub enum Measure {
     Accuracy,
     /// The highest accuracy on the test samples after any epoch, in percent.
     BestAccuracy,
-    /// Error on the test samples after the epoch with the lowest error on the validation samples, in
-    /// percent.
+    /// Error on the test samples after the epoch with the lowest error on the validation samples,
+    /// in percent.
     ValidatedError,
     /// Epochs until the error on the test samples is at most this, in percent.
     EpochsTo(f64),
@@ -141,14 +141,14 @@ pub const CLAIMS: &[Claim] = &[
         remark: "The input of the bias adds an eigenvalue of about 1 to the Hessian, which the paper leaves out: the limit of the unit that it \
                  describes is 2/1.0, and a rate of 0.95 · 2.38 = 2.26 diverges. The drawn classes differ from the paper's, which are not published.",
         settings: &[
-            Setting { name: "rate 1.5", published: Some("100"), right: "", wrong: "" },
-            Setting {
+            ClaimSetting { name: "rate 1.5", published: Some("100"), right: "", wrong: "" },
+            ClaimSetting {
                 name: "rate 2.26, 0.95 times the stated limit",
                 published: Some("100"),
                 right: "",
                 wrong: "",
             },
-            Setting { name: "rate 2.5", published: Some("0"), right: "", wrong: "" },
+            ClaimSetting { name: "rate 2.5", published: Some("0"), right: "", wrong: "" },
         ],
         measure: Measure::Computed("runs that converge, %"),
         test: Test::Published,
@@ -165,9 +165,19 @@ pub const CLAIMS: &[Claim] = &[
         remark: "The rates 0.1 to 0.0001 are the paper's; its tables are of another data set and were not seen. Not reached within the 20 epochs \
                  of a run is shown as a dash.",
         settings: &[
-            Setting { name: "batch 1", published: None, right: "-b 1 --reduction sum", wrong: "-b 1" },
-            Setting { name: "batch 10", published: None, right: "-b 10 --reduction sum", wrong: "-b 10" },
-            Setting { name: "batch 100", published: None, right: "-b 100 --reduction sum", wrong: "-b 100" },
+            ClaimSetting { name: "batch 1", published: None, right: "-b 1 --reduction sum", wrong: "-b 1" },
+            ClaimSetting {
+                name: "batch 10",
+                published: None,
+                right: "-b 10 --reduction sum",
+                wrong: "-b 10",
+            },
+            ClaimSetting {
+                name: "batch 100",
+                published: None,
+                right: "-b 100 --reduction sum",
+                wrong: "-b 100",
+            },
         ],
         measure: Measure::EpochsTo(3.0),
         test: Test::SameFactor(2.0),
@@ -183,9 +193,14 @@ pub const CLAIMS: &[Claim] = &[
         mistake: "the same rate for the mean of the batch",
         remark: "",
         settings: &[
-            Setting { name: "batch 1", published: None, right: "-b 1 --reduction sum", wrong: "-b 1" },
-            Setting { name: "batch 8", published: None, right: "-b 8 --reduction sum", wrong: "-b 8" },
-            Setting { name: "batch 32", published: None, right: "-b 32 --reduction sum", wrong: "-b 32" },
+            ClaimSetting { name: "batch 1", published: None, right: "-b 1 --reduction sum", wrong: "-b 1" },
+            ClaimSetting { name: "batch 8", published: None, right: "-b 8 --reduction sum", wrong: "-b 8" },
+            ClaimSetting {
+                name: "batch 32",
+                published: None,
+                right: "-b 32 --reduction sum",
+                wrong: "-b 32",
+            },
         ],
         measure: Measure::EpochsTo(5.0),
         test: Test::SameFactor(2.0),
@@ -202,7 +217,7 @@ pub const CLAIMS: &[Claim] = &[
         remark: "Nothing is random: the params start from 0 and the samples keep their order, so that all seeds agree. The validation and the \
                  test error are those of 16 whole batches, 9,600 samples: 719 of them are wrong. The patience of the tutorial ends the run in \
                  epoch 74, as here. That its file holds pixels divided by 256 is from memory, not verified.",
-        settings: &[Setting {
+        settings: &[ClaimSetting {
             name: "784-10",
             published: Some("7.489583"),
             right: "",
@@ -224,7 +239,7 @@ pub const CLAIMS: &[Claim] = &[
         convention: "mean of the batch; L2 is 0.0001 times the sum of squares without ½, a gradient of 0.0002 w",
         mistake: "the rate for the sum of the batch, and L2 with ½",
         remark: "Three seeds, because of its time. The samples keep their order; only the initial weights differ between seeds.",
-        settings: &[Setting {
+        settings: &[ClaimSetting {
             name: "784-500-10",
             published: Some("1.65"),
             right: "--l2 0.0002",
@@ -250,13 +265,13 @@ pub const CLAIMS: &[Claim] = &[
                  same arithmetic gives 94.99, 95.16, 95.20 and 86.35 % with 30 hidden units, and 77.62, 96.73 and 85.48 % with 100: with \
                  params from N(0, 1), an output may never learn its digit, as Nielsen's readers report. A mean of such runs says little.",
         settings: &[
-            Setting {
+            ClaimSetting {
                 name: "30 hidden units",
                 published: Some("95.42"),
                 right: "--hidden 30",
                 wrong: "--hidden 30 --reduction sum",
             },
-            Setting {
+            ClaimSetting {
                 name: "100 hidden units",
                 published: Some("96.59"),
                 right: "--hidden 100",
@@ -282,8 +297,13 @@ pub const CLAIMS: &[Claim] = &[
         remark: "The highest accuracy on the test samples of any of 30 epochs, of one run each. The highest of 30 noisy epochs varies more than \
                  five seeds show: a NumPy program of the same arithmetic gives 96.36, 96.35, 96.59 and 95.95 % with L2.",
         settings: &[
-            Setting { name: "without L2", published: Some("95.33"), right: "", wrong: "--reduction sum" },
-            Setting {
+            ClaimSetting {
+                name: "without L2",
+                published: Some("95.33"),
+                right: "",
+                wrong: "--reduction sum",
+            },
+            ClaimSetting {
                 name: "lambda = 5.0",
                 published: Some("96.49"),
                 right: "--l2 5 --l2-form data-sum",
@@ -307,7 +327,7 @@ pub const CLAIMS: &[Claim] = &[
         convention: "sum of the batch: rates are per sample",
         mistake: "the same rates for the mean of the batch",
         remark: "learningRatesPerSample = 0.01*5:0.005, no momentum; the error after the tenth epoch of one run.",
-        settings: &[Setting {
+        settings: &[ClaimSetting {
             name: "784-200-10",
             published: Some("1.76"),
             right: "--reduction sum",
@@ -332,13 +352,13 @@ pub const CLAIMS: &[Claim] = &[
         remark: "Without the batch normalization of the paper, and for 10 and 40 epochs instead of until the loss stops improving. Adam's rate is \
                  not stated; 0.001 is its default.",
         settings: &[
-            Setting {
+            ClaimSetting {
                 name: "batch 256",
                 published: Some("98.03"),
                 right: "-b 256 --lr 0.001 --epochs 10",
                 wrong: "-b 256 --lr 0.00000390625 --reduction sum --epochs 10",
             },
-            Setting {
+            ClaimSetting {
                 name: "batch 6000",
                 published: Some("97.81"),
                 right: "-b 6000 --lr 0.001 --epochs 40",
@@ -360,19 +380,19 @@ pub const CLAIMS: &[Claim] = &[
         mistake: "L2 left alone; the rate inside the momentum without correction; the number of workers cancelled against the rate only",
         remark: "Remark 4, a single shuffling of the data for all workers, holds here by construction. On the built-in digits.",
         settings: &[
-            Setting {
+            ClaimSetting {
                 name: "1: a loss times 64",
                 published: None,
                 right: "--reduction sum --lr 0.0015625 --l2 0.064",
                 wrong: "--reduction sum --lr 0.0015625 --l2 0.001",
             },
-            Setting {
+            ClaimSetting {
                 name: "2: a rate that changes",
                 published: None,
                 right: "--reduction sum --lr 0.0015625 --l2 0.064 --momentum-form pytorch",
                 wrong: "--lr 0.1 --l2 0.001 --momentum-form caffe",
             },
-            Setting {
+            ClaimSetting {
                 name: "3: means of 8 workers",
                 published: None,
                 right: "--reduction mean-of-shard-means --lr 0.1 --l2 0.001",
@@ -397,8 +417,13 @@ pub const CLAIMS: &[Claim] = &[
         remark: "The paper trains ResNet-50 on ImageNet; here it is 784-128-10 on MNIST with batches of 64 and 1024, so its errors are not to be \
                  compared, only the pattern.",
         settings: &[
-            Setting { name: "batch 64", published: None, right: "-b 64 --lr 0.05", wrong: "-b 64 --lr 0.05" },
-            Setting {
+            ClaimSetting {
+                name: "batch 64",
+                published: None,
+                right: "-b 64 --lr 0.05",
+                wrong: "-b 64 --lr 0.05",
+            },
+            ClaimSetting {
                 name: "batch 1024",
                 published: None,
                 right: "-b 1024 --lr 0.8 --warmup-steps 290 --warmup-start 0.0625",
@@ -423,19 +448,19 @@ pub const CLAIMS: &[Claim] = &[
         remark: "784-128-10 without the batch normalization and the random crops of the paper, and 12 epochs instead of 50, so that the last row has \
                  192; the rate falls to a tenth three times. The rule is the square root of 4096/256, as in the authors' code.",
         settings: &[
-            Setting {
+            ClaimSetting {
                 name: "batch 128",
                 published: Some("98.27"),
                 right: "-b 128 --lr 0.1 --epochs 12 --lr-decay-epochs 3",
                 wrong: "-b 128 --lr 0.1 --epochs 12 --lr-decay-epochs 3 --reduction sum",
             },
-            Setting {
+            ClaimSetting {
                 name: "batch 4096",
                 published: Some("97.05"),
                 right: "-b 4096 --lr 0.1 --epochs 12 --lr-decay-epochs 3",
                 wrong: "-b 4096 --lr 0.1 --epochs 12 --lr-decay-epochs 3 --reduction sum",
             },
-            Setting {
+            ClaimSetting {
                 name: "batch 4096, adapted",
                 published: Some("98.53"),
                 right: "-b 4096 --lr 0.4 --epochs 192 --lr-decay-epochs 48",
@@ -459,10 +484,25 @@ pub const CLAIMS: &[Claim] = &[
         mistake: "the same rate for the mean of the batch, whose ratio falls with the batch",
         remark: "800 hidden units and 1,000 training images are from memory, not verified. Within the range where the rate for the mean is not too large.",
         settings: &[
-            Setting { name: "batch 8", published: None, right: "-b 8 --reduction sum", wrong: "-b 8" },
-            Setting { name: "batch 16", published: None, right: "-b 16 --reduction sum", wrong: "-b 16" },
-            Setting { name: "batch 32", published: None, right: "-b 32 --reduction sum", wrong: "-b 32" },
-            Setting { name: "batch 64", published: None, right: "-b 64 --reduction sum", wrong: "-b 64" },
+            ClaimSetting { name: "batch 8", published: None, right: "-b 8 --reduction sum", wrong: "-b 8" },
+            ClaimSetting {
+                name: "batch 16",
+                published: None,
+                right: "-b 16 --reduction sum",
+                wrong: "-b 16",
+            },
+            ClaimSetting {
+                name: "batch 32",
+                published: None,
+                right: "-b 32 --reduction sum",
+                wrong: "-b 32",
+            },
+            ClaimSetting {
+                name: "batch 64",
+                published: None,
+                right: "-b 64 --reduction sum",
+                wrong: "-b 64",
+            },
         ],
         measure: Measure::Error,
         test: Test::SameDifference(1.0),
@@ -481,9 +521,14 @@ pub const CLAIMS: &[Claim] = &[
         mistake: "the same rate for the mean of the batch",
         remark: "The paper has convolutional networks only; here it is 784-128-10 on MNIST.",
         settings: &[
-            Setting { name: "batch 2", published: None, right: "-b 2 --reduction sum", wrong: "-b 2" },
-            Setting { name: "batch 8", published: None, right: "-b 8 --reduction sum", wrong: "-b 8" },
-            Setting { name: "batch 32", published: None, right: "-b 32 --reduction sum", wrong: "-b 32" },
+            ClaimSetting { name: "batch 2", published: None, right: "-b 2 --reduction sum", wrong: "-b 2" },
+            ClaimSetting { name: "batch 8", published: None, right: "-b 8 --reduction sum", wrong: "-b 8" },
+            ClaimSetting {
+                name: "batch 32",
+                published: None,
+                right: "-b 32 --reduction sum",
+                wrong: "-b 32",
+            },
         ],
         measure: Measure::Error,
         test: Test::SameDifference(0.4),
@@ -500,13 +545,13 @@ pub const CLAIMS: &[Claim] = &[
         remark: "The paper's network is convolutional, so only the order of magnitude can agree: within a factor of 2. Its law of the best rate, \
                  equation 2.6, is measured by phalanx sweep.",
         settings: &[
-            Setting {
+            ClaimSetting {
                 name: "the first 50 steps",
                 published: Some("50"),
                 right: "--max-steps 50",
                 wrong: "--max-steps 50 --reduction sum",
             },
-            Setting {
+            ClaimSetting {
                 name: "five epochs",
                 published: Some("900"),
                 right: "--epochs 5",
@@ -528,10 +573,10 @@ pub const CLAIMS: &[Claim] = &[
         remark: "Exact expectations by the paper's recursion, with 10,000 dimensions; steps to a loss of 0.01, and the best of 100 rates. With \
                  batches of 1024 and more the rate for the mean reaches its limit 2, and the proportion ends.",
         settings: &[
-            Setting { name: "batch 4", published: None, right: "", wrong: "" },
-            Setting { name: "batch 16", published: None, right: "", wrong: "" },
-            Setting { name: "batch 64", published: None, right: "", wrong: "" },
-            Setting { name: "batch 256", published: None, right: "", wrong: "" },
+            ClaimSetting { name: "batch 4", published: None, right: "", wrong: "" },
+            ClaimSetting { name: "batch 16", published: None, right: "", wrong: "" },
+            ClaimSetting { name: "batch 64", published: None, right: "", wrong: "" },
+            ClaimSetting { name: "batch 256", published: None, right: "", wrong: "" },
         ],
         measure: Measure::Computed("steps, relative to those at the best rate"),
         test: Test::SameFactor(1.5),
@@ -546,7 +591,7 @@ pub const CLAIMS: &[Claim] = &[
         convention: "mean of the batch; alpha is divided by the batch size as well",
         mistake: "rate and alpha for the sum of the batch",
         remark: "One run. Later versions of the example have other settings and the score 0.9531.",
-        settings: &[Setting {
+        settings: &[ClaimSetting {
             name: "784-50-10",
             published: Some("97.00"),
             right: "--l2-form batch-sum",

@@ -6,11 +6,11 @@ use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::optim::Reduction;
 use phalanx::train::{Length, Options, Trainer, score};
 
-/// Returns 100 if a linear unit converges at each rate of LeCun 1998, and 0 if not, for the mean and
-/// for the sum of a batch of all samples.
+/// Returns 100 if a linear unit converges at each rate of LeCun 1998, and 0 if not, for the mean
+/// and for the sum of a batch of all samples.
 ///
-/// The two classes are drawn with a seed and moved and stretched so that all samples have mean 0 and
-/// a covariance with the eigenvalues 0.84 and 0.036, as in the paper.
+/// The two classes are drawn with a seed and moved and stretched so that all samples have mean 0
+/// and a covariance with the eigenvalues 0.84 and 0.036, as in the paper.
 pub fn two_gaussians(seed: u64) -> Vec<[f64; 2]> {
     let data = two_classes(seed);
     let (hidden, activation, loss) =
@@ -67,12 +67,13 @@ fn two_classes(seed: u64) -> Dataset {
     Dataset::from_arrays(features, targets, None).expect("one target for each sample")
 }
 
-/// Returns the steps to a loss of 0.01 on the noisy quadratic of Zhang 2019, divided by those at the
-/// best rate of the batch, for batches of 4, 16, 64 and 256: at the best rate of a batch of 4 kept
-/// for the sum, and kept for the mean.
+/// Returns the steps to a loss of 0.01 on the noisy quadratic of Zhang 2019, divided by those at
+/// the best rate of the batch, for batches of 4, 16, 64 and 256: at the best rate of a batch of 4
+/// kept for the sum, and kept for the mean.
 ///
-/// With curvatures h_i = 1/i, i = 1 to 10,000, noise of covariance H/B and E\[x_i²\] = 1 at the start,
-/// E\[x_i²\] after t steps at a rate η is s + (1 − ηh)^2t (1 − s), s = η² (h/B)/(1 − (1 − ηh)²).
+/// With curvatures h_i = 1/i, i = 1 to 10,000, noise of covariance H/B and E\[x_i²\] = 1 at the
+/// start, E\[x_i²\] after t steps at a rate η is s + (1 − ηh)^2t (1 − s), s = η² (h/B)/(1 − (1 −
+/// ηh)²).
 pub fn noisy_quadratic(_: u64) -> Vec<[f64; 2]> {
     const FIRST: f64 = 4.0;
     let rates: Vec<f64> = (0..100).map(|k| 10_f64.powf(-5.0 + 5.3 * f64::from(k) / 99.0)).collect();

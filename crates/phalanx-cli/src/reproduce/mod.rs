@@ -1,12 +1,11 @@
-//! Reproductions: published numbers, each with the runs that reproduce it, and the same runs under a
-//! wrong reading of the paper.
+//! Reproductions: published numbers, each with the runs that reproduce it, and the same runs under
+//! a wrong reading of the paper.
 //!
 //! Vocabulary:
 //!
-//! - **claim**: what a source states: a number, or a relation between settings.
+//! - **claim**: the statement of a source: a number, or a relation between settings.
 //! - **setting**: one row of a claim, such as a number of hidden units, with its published value.
-//! - **reading**: how the numbers of the paper are understood: the right one, and a wrong one, for
-//!   example the same rate under the other reduction. Both are flags of `train`.
+//! - **reading**: a way to understand the numbers of a paper, right or wrong; flags of `train`.
 //! - **verdict**: whether the right reading reproduces the claim, and whether the wrong one fails.
 //!
 //! | file | holds |
@@ -25,5 +24,5 @@ mod verdict;
 
 pub use claims::{CLAIMS, Claim, ClaimData, Work};
 pub use page::{HEAD, cells, page};
-pub use runner::{ClaimRuns, RunRecord};
-pub use verdict::Findings;
+pub use runner::{ClaimRuns, ReadingRecord};
+pub use verdict::ClaimFindings;

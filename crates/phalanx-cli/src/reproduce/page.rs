@@ -3,12 +3,12 @@
 use maud::html;
 
 use super::claims::{Claim, Test, Work};
-use super::verdict::{Finding, Findings};
+use super::verdict::{ClaimFindings, SettingFinding};
 use crate::figure::{Axis, Plot, PlotSeries, Scale, SeriesKind};
 use crate::page::{document, plots, table};
 
 /// Returns the page. `command` repeats the reproduction.
-pub fn page(claim: &Claim, findings: &Findings, command: &str) -> String {
+pub fn page(claim: &Claim, findings: &ClaimFindings, command: &str) -> String {
     let rows: Vec<_> = findings.settings.iter().map(cells).collect();
     let about = [
         ("source", claim.source.to_owned()),
@@ -46,7 +46,7 @@ pub fn page(claim: &Claim, findings: &Findings, command: &str) -> String {
 pub const HEAD: [&str; 5] = ["setting", "published", "right reading", "wrong reading", "reproduced"];
 
 /// Returns the cells of a setting under [`HEAD`].
-pub fn cells(finding: &Finding) -> Vec<String> {
+pub fn cells(finding: &SettingFinding) -> Vec<String> {
     let published = finding.published.unwrap_or("-").to_owned();
     let reproduced = if finding.right_passes { "yes" } else { "no" };
     vec![
@@ -72,7 +72,7 @@ fn test_text(test: Test) -> String {
 }
 
 /// Draws the errors of both readings: the mean over the seeds, and the range.
-fn curves(finding: &Finding) -> Plot {
+fn curves(finding: &SettingFinding) -> Plot {
     let x = Axis::new("epoch", Scale::Linear);
     let mut plot = Plot::new(finding.setting, x, Axis::new("test error, %", Scale::Log));
     for (colour, (name, curves)) in

@@ -11,21 +11,21 @@ use phalanx::model::{Mlp, Model};
 use phalanx::train::{Event, Options, Outcome, StopReason, Trainer, score};
 use serde::{Deserialize, Serialize};
 
-use super::claims::{Claim, ClaimData, Measure, Setting, Work};
+use super::claims::{Claim, ClaimData, ClaimSetting, Measure, Work};
 use crate::args::flags::TrainFlags;
 use crate::pool::in_parallel;
 use crate::run::data::{TrainingData, named_data, prepared};
 use crate::run::{like, settings};
 use crate::terminal::failure::Failure;
 
-/// How the numbers of a paper are understood.
+/// A way to understand the numbers of a paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
     Right,
     Wrong,
 }
 
-/// What identifies a run: its record holds for every claim and reading with the same flags.
+/// The identity of a run: its record holds for every claim and reading with the same flags.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RunKey {
     /// The version of the program.
@@ -38,7 +38,7 @@ pub struct RunKey {
 
 /// The record of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RunRecord {
+pub struct ReadingRecord {
     #[serde(flatten)]
     pub key: RunKey,
     /// The measured value; `None` if the run diverged or did not reach the goal.
@@ -78,7 +78,7 @@ impl ClaimRuns {
     }
 
     /// Returns what identifies a run.
-    pub fn key(&self, setting: &Setting, reading: Reading, seed: u64) -> RunKey {
+    pub fn key(&self, setting: &ClaimSetting, reading: Reading, seed: u64) -> RunKey {
         let flags = match (&self.claim.work, reading) {
             (Work::Trained { flags, .. }, Reading::Right) => joined([flags, setting.right]),
             (Work::Trained { flags, .. }, Reading::Wrong) => joined([flags, setting.wrong]),
@@ -104,15 +104,15 @@ impl ClaimRuns {
     }
 
     /// Performs every run that has no record in `done`, several at a time on one thread each, and
-    /// passes each record to `on_record` as it arrives. Returns all records by their keys; runs that
-    /// were stopped have none.
+    /// passes each record to `on_record` as it arrives. Returns all records by their keys; runs
+    /// that were stopped have none.
     pub fn run(
         &self,
         jobs: usize,
-        done: &[RunRecord],
+        done: &[ReadingRecord],
         stop: &AtomicBool,
-        mut on_record: impl FnMut(&RunRecord),
-    ) -> Result<HashMap<RunKey, RunRecord>, Failure> {
+        mut on_record: impl FnMut(&ReadingRecord),
+    ) -> Result<HashMap<RunKey, ReadingRecord>, Failure> {
         let keys = self.keys();
         let known = done.iter().filter(|record| keys.contains(&record.key));
         let mut records: HashMap<_, _> = known.map(|record| (record.key.clone(), record.clone())).collect();
@@ -130,7 +130,7 @@ impl ClaimRuns {
         Ok(records)
     }
 
-    fn record(&self, key: &RunKey, stop: &AtomicBool) -> Result<Option<RunRecord>, Failure> {
+    fn record(&self, key: &RunKey, stop: &AtomicBool) -> Result<Option<ReadingRecord>, Failure> {
         let begun = Instant::now();
         let measured = match (&self.claim.work, &self.data) {
             (Work::Trained { .. }, Some(loaded)) => loaded.measured(key, self.claim.measure, stop)?,
@@ -138,7 +138,7 @@ impl ClaimRuns {
             (Work::Trained { .. }, None) => unreachable!("the data of a trained claim is loaded"),
         };
         let secs = begun.elapsed().as_secs_f64();
-        Ok(measured.map(|(value, errors)| RunRecord { key: key.clone(), value, errors, secs }))
+        Ok(measured.map(|(value, errors)| ReadingRecord { key: key.clone(), value, errors, secs }))
     }
 
     fn computed(&self, key: &RunKey, values: Vec<[f64; 2]>) -> Option<f64> {
@@ -153,7 +153,7 @@ impl ClaimRuns {
 }
 
 /// Returns the command that trains a setting as the paper does, where `train` alone can.
-pub fn command(claim: &Claim, setting: &Setting) -> String {
+pub fn command(claim: &Claim, setting: &ClaimSetting) -> String {
     match claim.work {
         Work::Trained { flags, .. } => joined(["phalanx train data/mnist", flags, setting.right]),
         Work::Computed(_) => String::new(),

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::claims::{Claim, Setting, Test};
-use super::runner::{ClaimRuns, Reading, RunKey, RunRecord};
+use super::claims::{Claim, ClaimSetting, Test};
+use super::runner::{ClaimRuns, Reading, ReadingRecord, RunKey};
 use crate::numbers::{short_number, significant};
 
-/// What was found about a claim.
+/// The findings about a claim.
 #[derive(Debug, Serialize)]
-pub struct Findings {
+pub struct ClaimFindings {
     /// The name of the claim.
     pub claim: &'static str,
     /// Its source.
@@ -22,7 +22,7 @@ pub struct Findings {
     /// The measured quantity, with its unit.
     pub measure: String,
     /// A row for each setting.
-    pub settings: Vec<Finding>,
+    pub settings: Vec<SettingFinding>,
     /// True if the right reading passes the test in all settings.
     pub is_reproduced: bool,
     /// The verdict, in a sentence.
@@ -33,7 +33,7 @@ pub struct Findings {
 
 /// A setting with its values.
 #[derive(Debug, Serialize)]
-pub struct Finding {
+pub struct SettingFinding {
     /// The setting.
     pub setting: &'static str,
     /// The published value.
@@ -44,7 +44,8 @@ pub struct Finding {
     pub wrong: Spread,
     /// True if the right reading passes the test.
     pub right_passes: bool,
-    /// True if the wrong reading passes the test too, so that they cannot be told apart.
+    /// True if the wrong reading passes the test too, so that this number does not distinguish
+    /// them.
     pub wrong_passes: bool,
     /// Errors by epoch in percent, for each seed: of the right and of the wrong reading.
     #[serde(skip)]
@@ -120,23 +121,24 @@ fn decimals(number: &str) -> usize {
     number.split_once('.').map_or(0, |(_, decimals)| decimals.len())
 }
 
-impl Findings {
+impl ClaimFindings {
     /// Judges the records of all runs.
-    pub fn new(runs: &ClaimRuns, seeds: u64, records: &HashMap<RunKey, RunRecord>) -> Self {
+    pub fn new(runs: &ClaimRuns, seeds: u64, records: &HashMap<RunKey, ReadingRecord>) -> Self {
         let claim = runs.claim;
-        let of = |setting: &Setting, reading: Reading| -> Vec<&RunRecord> {
+        let of = |setting: &ClaimSetting, reading: Reading| -> Vec<&ReadingRecord> {
             (1..=seeds).map(|seed| &records[&runs.key(setting, reading, seed)]).collect()
         };
-        let spread = |records: &[&RunRecord]| {
+        let spread = |records: &[&ReadingRecord]| {
             Spread::of(&records.iter().map(|record| record.value).collect::<Vec<_>>())
         };
-        let curves = |records: &[&RunRecord]| records.iter().map(|record| record.errors.clone()).collect();
-        let mut settings: Vec<Finding> = claim
+        let curves =
+            |records: &[&ReadingRecord]| records.iter().map(|record| record.errors.clone()).collect();
+        let mut settings: Vec<SettingFinding> = claim
             .settings
             .iter()
             .map(|setting| {
                 let (right, wrong) = (of(setting, Reading::Right), of(setting, Reading::Wrong));
-                Finding {
+                SettingFinding {
                     setting: setting.name,
                     published: setting.published,
                     right: spread(&right),
@@ -148,7 +150,7 @@ impl Findings {
             })
             .collect();
         let passing =
-            |reading: fn(&Finding) -> &Spread| -> Vec<bool> { passes(claim.test, &settings, reading) };
+            |reading: fn(&SettingFinding) -> &Spread| -> Vec<bool> { passes(claim.test, &settings, reading) };
         let (right, wrong) = (passing(|finding| &finding.right), passing(|finding| &finding.wrong));
         for ((finding, right), wrong) in settings.iter_mut().zip(right).zip(wrong) {
             (finding.right_passes, finding.wrong_passes) = (right, wrong);
@@ -172,7 +174,7 @@ impl Findings {
 }
 
 /// Returns whether each setting passes the test under a reading.
-fn passes(test: Test, settings: &[Finding], reading: fn(&Finding) -> &Spread) -> Vec<bool> {
+fn passes(test: Test, settings: &[SettingFinding], reading: fn(&SettingFinding) -> &Spread) -> Vec<bool> {
     let means = || settings.iter().map(|finding| reading(finding).mean);
     // The ends of the range of all means, if every setting has one.
     let range = means().try_fold((f64::INFINITY, 0.0_f64), |(low, high), mean| {
@@ -181,7 +183,7 @@ fn passes(test: Test, settings: &[Finding], reading: fn(&Finding) -> &Spread) ->
     let together = |is_narrow: fn(f64, f64, f64) -> bool, width: f64| {
         vec![range.is_some_and(|(low, high)| is_narrow(low, high, width)); settings.len()]
     };
-    let each = |passes: &dyn Fn(f64, &Finding) -> bool| {
+    let each = |passes: &dyn Fn(f64, &SettingFinding) -> bool| {
         settings.iter().map(|f| reading(f).mean.is_some_and(|mean| passes(mean, f))).collect()
     };
     match test {
@@ -200,8 +202,8 @@ fn passes(test: Test, settings: &[Finding], reading: fn(&Finding) -> &Spread) ->
     }
 }
 
-fn verdict(claim: &Claim, settings: &[Finding]) -> String {
-    let failed: Vec<&Finding> = settings.iter().filter(|finding| !finding.right_passes).collect();
+fn verdict(claim: &Claim, settings: &[SettingFinding]) -> String {
+    let failed: Vec<&SettingFinding> = settings.iter().filter(|finding| !finding.right_passes).collect();
     let confused = settings.iter().filter(|finding| finding.wrong_passes).count();
     let is_joint = matches!(claim.test, Test::SameFactor(_) | Test::SameDifference(_));
     let right = if failed.is_empty() {
@@ -209,7 +211,7 @@ fn verdict(claim: &Claim, settings: &[Finding]) -> String {
     } else if is_joint {
         "Could not be reproduced: the settings differ".to_owned()
     } else {
-        let each = failed.iter().map(|Finding { setting, published, right, .. }| {
+        let each = failed.iter().map(|SettingFinding { setting, published, right, .. }| {
             let ours = right.text(*published);
             published.map_or_else(
                 || format!("{setting}: {ours}"),
@@ -220,7 +222,7 @@ fn verdict(claim: &Claim, settings: &[Finding]) -> String {
     };
     let wrong = match confused {
         0 => "the wrong reading fails".to_owned(),
-        all if all == settings.len() => "the wrong reading cannot be told apart by this number".to_owned(),
+        all if all == settings.len() => "this number does not distinguish the wrong reading".to_owned(),
         some => {
             format!("the wrong reading fails in {} of {} settings", settings.len() - some, settings.len())
         }
@@ -255,9 +257,9 @@ mod tests {
         assert_eq!(Spread::of(&[Some(97.0)]).text(None), "97");
     }
 
-    fn finding(published: Option<&'static str>, right: f64, wrong: Option<f64>) -> Finding {
+    fn finding(published: Option<&'static str>, right: f64, wrong: Option<f64>) -> SettingFinding {
         let spread = |mean| Spread { mean, deviation: 0.0, seeds: 1, without: 0 };
-        Finding {
+        SettingFinding {
             setting: "s",
             published,
             right: spread(Some(right)),
