@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn the_drawn_classes_have_the_eigenvalues_of_the_paper() {
         let data = two_classes(3);
-        let mut gathered = phalanx::internals::GatherBuffer::new(100, 2, 0);
+        let mut gathered = phalanx::internals::GatherBuffer::new(100, 2, 1);
         data.gather(&(0..100).collect::<Vec<_>>(), &mut gathered);
         let inputs = gathered.inputs();
         let moment = |a: usize, b: usize| {
