@@ -149,3 +149,109 @@ fn settings_without_a_translation_are_rejected_with_the_reason() {
         }
     }
 }
+
+#[test]
+fn statements_of_a_paper_become_a_command_with_the_factors_that_remain_uncertain() {
+    let dir = TestDir::new();
+    let questions = dir.good("convert --paper");
+    for fragment in ["loss-reduction", "gradient, loss, decoupled, data-sum, batch-sum", "short, drop, fill"]
+    {
+        assert!(questions.contains(fragment), "no {fragment} in {questions}");
+    }
+    for (arguments, train, fragments) in [
+        (
+            "--paper=loss-reduction=sum,l2=loss --year 2014 --lr 0.01 --momentum 0.9 --l2 0.5 --lr-schedule step -b 128 --data-size 50000",
+            "--batch-size 128 --reduction sum --lr 0.01 --momentum 0.9 --momentum-form caffe --l2 0.5 --lr-schedule step",
+            &["momentum        caffe   --year", "without the half", "1/k times", "last 80 samples"][..],
+        ),
+        (
+            "--paper --year 1998 --lr 0.01 -b 256",
+            "--batch-size 256 --reduction sum --lr 0.01",
+            &["sums were usual before 2005", "loss-reduction=mean: updates are 256 times as small"],
+        ),
+        (
+            "--paper=last-batch=drop --like horovod-sum --shards 8 --lr 0.1 -b 256 --init-weights he",
+            "--standardize-targets=false --init-weights he --batch-size 256 --shards 8 --reduction sum-of-shard-means \
+             --drop-last --optimizer sgd --lr 0.1 --l2 0.0 --weight-decay 0.0",
+            &["all-reduce      sum       --like horovod-sum", "last-batch      drop      --paper"],
+        ),
+        (
+            "--paper=loss-reduction=sum,l2=data-sum --lr 0.1 --l2 5 -b 10 --data-size 50000",
+            "--batch-size 10 --reduction sum --lr 0.1 --l2 0.001",
+            &["l2              data-sum"],
+        ),
+        (
+            "--paper=loss-reduction=mean,l2=data-sum,last-batch=short --lr 0.1 --l2 5 -b 10",
+            "--batch-size 10 --reduction mean --drop-last=false --lr 0.1 --l2 5.0 --l2-form data-sum",
+            &["all-reduce=sum over P processes: gradients are P times as large"],
+        ),
+        (
+            "--paper=l2=batch-sum --lr 0.1 --l2 5 -b 10",
+            "--batch-size 10 --reduction mean --lr 0.1 --l2 5.0 --l2-form batch-sum",
+            &["loss-reduction=sum: updates are 10 times as large", "unless the batch size divides"],
+        ),
+        (
+            "--paper=all-reduce=mean --shards 4 --lr 0.1 --l2 0.5 --clip-grad-norm 1 -b 40",
+            "--batch-size 40 --shards 4 --reduction mean-of-shard-means --clip-grad-norm 1.0 --lr 0.1 --l2 0.5",
+            &["clip=before", "l2=batch-sum: it is 40 times as weak; l2=data-sum: N times"],
+        ),
+        (
+            "--paper=loss-reduction=sum,all-reduce=none --lr 0.1 --l2 0.5 -b 40 --data-size 4000",
+            "--batch-size 40 --reduction sum --lr 0.1 --l2 0.5",
+            &["l2 of the mean loss: it is 40 times as strong; l2=data-sum: 100 times as weak"],
+        ),
+        (
+            "--paper=clip=none --shards 4 --lr 0.1 -b 40",
+            "--batch-size 40 --shards 4 --reduction mean-of-shard-means --lr 0.1",
+            &["updates are 10 times as large", "over 4 processes: gradients are 4 times as large"],
+        ),
+        (
+            "--paper=last-batch=fill --year 2020 --optimizer adam --lr 0.001 --l2 0.01 digits",
+            "digits --reduction mean --optimizer adam --lr 0.001 --weight-decay 0.01",
+            &["AdamW is of 2019", "give --weight-decay 10.0", "matters to eps", "fill is not possible"],
+        ),
+        (
+            "--paper --like cntk --lr 0.01 -b 64 --data-size 1000",
+            "--standardize-targets=false --init-weights glorot --init-bias zero --batch-size 64 --reduction sum --drop-last \
+             --optimizer sgd --lr 0.001 --momentum 0.9 --momentum-form caffe --l2 0.0 --weight-decay 0.0",
+            &["--like drops a short one"],
+        ),
+        (
+            "digits --paper=loss-reduction=mean,all-reduce=none --lr 0.1 --momentum 0.5",
+            "digits --reduction mean --lr 0.1 --momentum 0.5 --momentum-form pytorch",
+            &[
+                "momentum=caffe: the same, as the rate is constant",
+                "last 29 samples of an epoch weighs 2.2069 times",
+            ],
+        ),
+    ] {
+        let out = dir.good(&format!("convert {arguments}"));
+        let found = out.lines().find_map(|line| line.strip_prefix("phalanx train ")).unwrap();
+        assert_eq!(found, train, "{arguments}");
+        for fragment in fragments {
+            assert!(out.contains(fragment), "{arguments}: no {fragment} in {out}");
+        }
+        dir.good(&format!("train {train} --epochs 1 --print-config"));
+    }
+    for (arguments, fragment) in [
+        ("--paper=x=1", "unknown question 'x', expected one of loss-reduction, all-reduce"),
+        ("--paper=l2=foo", "l2 is 'foo', expected one of gradient, loss"),
+        ("--paper=l2=loss,l2=loss", "l2 is answered twice"),
+        (
+            "--paper=l2=loss --like pytorch --l2 0.1",
+            "l2=loss contradicts --like pytorch, which implies gradient",
+        ),
+        ("--paper=all-reduce=mean", "give --shards"),
+        ("--paper=clip=none --clip-grad-norm 1", "clip=none contradicts --clip-grad-norm"),
+        ("--paper=l2=data-sum,loss-reduction=sum --l2 1", "give --data-size"),
+        ("--paper=l2=data-sum,all-reduce=sum --shards 2 --l2 1", "l2=data-sum is for one process"),
+        ("--paper=l2=decoupled --l2 1 --weight-decay 1", "drop --weight-decay or --l2"),
+        ("--paper=l2=loss --reduction sum", "answer loss-reduction and all-reduce instead"),
+        ("--paper=l2=loss --to sum", "cannot be used with '--to"),
+        ("--paper=last-batch=short --like cntk --lr 0.1", "another momentum"),
+        ("--year 1990", "--paper"),
+    ] {
+        let ran = dir.run(&format!("convert {arguments}"));
+        assert!(ran.code == Some(2) && ran.err.contains(fragment), "{arguments}: {ran:?}");
+    }
+}

@@ -22,6 +22,7 @@ mod commands {
     pub mod convert;
     pub mod export;
     pub mod inspect;
+    pub mod paper;
     pub mod predict;
     pub mod report;
     pub mod reproduce;

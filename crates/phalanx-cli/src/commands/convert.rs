@@ -13,6 +13,7 @@ use phalanx::optim::{L2Form, MomentumForm, OptimizerKind, OptimizerOptions, Redu
 use phalanx::train::Shards;
 use serde_json::json;
 
+use super::paper;
 use crate::args::flags::TrainFlags;
 use crate::args::layers;
 use crate::args::values::{Auto, choices};
@@ -57,6 +58,18 @@ pub struct ConvertFlags {
     /// Form of momentum to translate to
     #[arg(long, value_name = "FORM", help_heading = "Conversion", value_parser = choices!(MomentumForm), hide_possible_values = true)]
     to_momentum_form: Option<MomentumForm>,
+    /// Print the command for what a paper states, such as
+    /// --paper=loss-reduction=sum,momentum=caffe, and what remains uncertain; without answers,
+    /// print the questions
+    ///
+    /// What the paper does not state is that of --like, or usual in its --year. Give the numbers of
+    /// the paper as --lr, --l2 and so on, and --shards for its processes.
+    #[arg(long, value_name = "ANSWERS", num_args = 0..=1, require_equals = true, default_missing_value = "", help_heading = "Conversion",
+        value_parser = paper::answers, conflicts_with_all = ["from", "to", "to_shards", "to_batch_size", "rule", "to_momentum_form", "json"])]
+    paper: Option<paper::Answers>,
+    /// Year of the paper
+    #[arg(long, value_name = "YEAR", help_heading = "Conversion", requires = "paper")]
+    year: Option<u16>,
     /// Print the translation as JSON
     #[arg(long, help_heading = "Conversion")]
     json: bool,
@@ -81,10 +94,11 @@ const EXAMPLES: &str = "Examples:
   phalanx convert --from c --to mean --l2 1.0 --data-size 1437 -b 64 --lr 0.001
   phalanx convert --to-batch-size 1024 --rule linear --lr 0.1 -b 64
   phalanx convert --like pytorch-ddp --shards 8 --to mean --lr 0.1 -b 256
-  phalanx convert --config runs/1/config.toml --to sum";
+  phalanx convert --config runs/1/config.toml --to sum
+  phalanx convert --paper=loss-reduction=mean,last-batch=drop --year 2014 --lr 0.01 --momentum 0.9 -b 256";
 
 /// Flags in the short help.
-pub const COMMON: &str = "from to data_size to_shards to_batch_size rule to_momentum_form json data like batch_size shards reduction \
+pub const COMMON: &str = "from to data_size to_shards to_batch_size rule to_momentum_form paper year json data like batch_size shards reduction \
                           clip_grad_norm optimizer lr momentum momentum_form eps l2 l2_form weight_decay config help";
 
 /// Prints the translation, or returns an error with the reason if there is no exact one.
@@ -99,8 +113,19 @@ pub fn run(flags: ConvertFlags) -> Result<ExitCode, Failure> {
             "--log-format is for phalanx train; to print the translation as JSON, give --json",
         ));
     }
-    let train = like::resolve_layers(layers::given(flags.train.clone())?)?.flags;
-    refuse_resume(&train)?;
+    let given = layers::given(flags.train.clone())?;
+    refuse_resume(&given.flags)?;
+    if let Some(answers) = &flags.paper {
+        let text = if answers.is_empty() && flags.year.is_none() && given.flags.like.is_none() {
+            paper::questions()
+        } else {
+            let data_size = data_size(&flags, &given.flags)?.0;
+            paper::report(answers, flags.year, data_size, given.flags)?
+        };
+        output::results(|out| write!(out, "{text}"))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let train = like::resolve_layers(given)?.flags;
     let from = from(&flags, &train)?;
     let settings = settings_of(&flags, &train, from)?;
     let target = Destination {
@@ -172,11 +197,7 @@ fn settings_of(flags: &ConvertFlags, train: &TrainFlags, from: Convention) -> Re
         .into());
     }
     let mut options = settings::options(train)?;
-    let data = match flags.data_size {
-        None if train.data.is_some() => Some(training_data(train, None)?),
-        _ => None,
-    };
-    let data_size = flags.data_size.or(data.as_ref().map(|data| data.train.len()));
+    let (data_size, data) = data_size(flags, train)?;
     if options.optimizer.l2_form == L2Form::DataSum {
         let Some(samples) = data_size else {
             return Err(usage!(
@@ -201,6 +222,18 @@ fn settings_of(flags: &ConvertFlags, train: &TrainFlags, from: Convention) -> Re
         rate_changes: schedule.kind != ScheduleKind::Constant || schedule.warmup_steps > 0,
         ..Settings::new(from, recipe, options.batch_size)
     })
+}
+
+/// Returns the number of training samples, if it is known, and the data if it is loaded for that.
+fn data_size(
+    flags: &ConvertFlags,
+    train: &TrainFlags,
+) -> Result<(Option<usize>, Option<TrainingData>), Failure> {
+    let data = match flags.data_size {
+        None if train.data.is_some() => Some(training_data(train, None)?),
+        _ => None,
+    };
+    Ok((flags.data_size.or(data.as_ref().map(|data| data.train.len())), data))
 }
 
 /// Returns whether targets are standardized; if the data is not loaded, whether they would be if
