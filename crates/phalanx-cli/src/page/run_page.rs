@@ -82,7 +82,7 @@ fn one(run: &RunRecord) -> Markup {
         }
         @if let Some(conventions) = run.results().and_then(|results| results.conventions.as_ref()) {
             h2 { "What a paper must state" }
-            (table("names", "The conventions of the run", NO_HEAD, &convention_rows(conventions)))
+            (table("names data", "The conventions of the run", NO_HEAD, &convention_rows(conventions)))
         }
     }
 }
