@@ -234,6 +234,7 @@ fn statements_of_a_paper_become_a_command_with_the_factors_that_remain_uncertain
         dir.good(&format!("train {train} --epochs 1 --print-config"));
     }
     for (arguments, fragment) in [
+        ("--paper l2=loss --lr 0.1", "as in --paper=l2=loss"),
         ("--paper=x=1", "unknown question 'x', expected one of loss-reduction, all-reduce"),
         ("--paper=l2=foo", "l2 is 'foo', expected one of gradient, loss"),
         ("--paper=l2=loss,l2=loss", "l2 is answered twice"),

@@ -116,6 +116,10 @@ pub fn run(flags: ConvertFlags) -> Result<ExitCode, Failure> {
     let given = layers::given(flags.train.clone())?;
     refuse_resume(&given.flags)?;
     if let Some(answers) = &flags.paper {
+        // An answer after a space would be taken for the data.
+        if let Some(data) = given.flags.data.as_deref().filter(|data| paper::answers(data).is_ok()) {
+            return Err(usage!("give the answers after an equals sign, as in --paper={data}"));
+        }
         let text = if answers.is_empty() && flags.year.is_none() && given.flags.like.is_none() {
             paper::questions()
         } else {
