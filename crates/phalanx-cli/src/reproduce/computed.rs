@@ -6,8 +6,9 @@ use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::optim::Reduction;
 use phalanx::train::{Length, Options, Trainer, score};
 
-/// Returns 100 if a linear unit converges at each rate of LeCun 1998, and 0 if not, for the mean
-/// and for the sum of a batch of all samples.
+/// Returns 100 if a linear unit converges at a rate of LeCun 1998, and 0 if not: at rates for the mean
+/// of all samples, and at a hundredth of them for their sum; each under the right reduction and
+/// under the other one.
 ///
 /// The two classes are drawn with a seed and moved and stretched so that all samples have mean 0
 /// and a covariance with the eigenvalues 0.84 and 0.036, as in the paper.
@@ -32,9 +33,15 @@ pub fn two_gaussians(seed: u64) -> Vec<[f64; 2]> {
         // False if the loss is not finite.
         if last.ok().zip(initial.ok()).is_some_and(|(last, initial)| last < initial) { 100.0 } else { 0.0 }
     };
-    [1.5, 0.95 * 2.0 / 0.84, 2.5]
-        .map(|rate| [converges(rate, Reduction::Mean), converges(rate, Reduction::Sum)])
-        .to_vec()
+    let (mean, sum) = (Reduction::Mean, Reduction::Sum);
+    let settings = [
+        (1.5, mean, sum),
+        (0.95 * 2.0 / 0.84, mean, sum),
+        (2.5, mean, sum),
+        (0.015, sum, mean),
+        (0.025, sum, mean),
+    ];
+    settings.map(|(rate, right, wrong)| [converges(rate, right), converges(rate, wrong)]).to_vec()
 }
 
 /// Draws 50 samples around each of (−0.4, −0.8) and (0.4, 0.8), with targets −1 and 1.

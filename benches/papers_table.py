@@ -1,6 +1,6 @@
 """Prints the table of docs/src/papers.md from the results of `phalanx reproduce all data/mnist`.
 
-Usage: python3 checks/papers_table.py reproductions
+Usage: python3 benches/papers_table.py reproductions
 """
 import json
 import math
