@@ -61,7 +61,7 @@ def train(name, data, *flags):
     return work / name
 
 
-shapes = [(activation, ["--activation", activation, "--hidden", "128,64"]) for activation in ("relu", "tanh", "sigmoid", "gelu")]
+shapes = [(activation, ["--activation", activation, "--hidden", "128,64"]) for activation in ("relu", "tanh", "sigmoid", "scaled-tanh", "gelu")]
 shapes.append(("softmax-regression", ["--hidden", "none"]))
 
 pixels, labels = digits()

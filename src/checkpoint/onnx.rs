@@ -216,7 +216,8 @@ fn graph(model: &ModelFile) -> Graph {
         let name = format!("layers.{layer}");
         at = if layer < last {
             let linear = graph.linear(&at, tensors, format!("{name}.linear"));
-            graph.activate(&linear, model.shape.activation, &name)
+            let activation = model.shape.activation;
+            graph.activate(&linear, activation, &format!("{name}.{activation}"))
         } else {
             graph.linear(&at, tensors, outcome(model).to_owned())
         };
@@ -270,18 +271,17 @@ impl Graph {
     }
 
     /// Adds A = f(Z). Opset 17 has no operator for gelu, z · ½(1 + erf(z/√2)).
-    fn activate(&mut self, z: &str, activation: Activation, name: &str) -> String {
-        let to = format!("{name}.{activation}");
+    fn activate(&mut self, z: &str, activation: Activation, to: &str) -> String {
         match activation {
-            Activation::Relu => self.node("Relu", &[z], &to, None),
-            Activation::Tanh => self.node("Tanh", &[z], &to, None),
-            Activation::Sigmoid => self.node("Sigmoid", &[z], &to, None),
+            Activation::Relu => self.node("Relu", &[z], to, None),
+            Activation::Tanh => self.node("Tanh", &[z], to, None),
+            Activation::Sigmoid => self.node("Sigmoid", &[z], to, None),
             Activation::ScaledTanh => {
                 let [factor, most] =
                     [self.number("two_thirds", 2.0 / 3.0), self.number("tanh_scale", 1.7159)];
                 let scaled = self.node("Mul", &[z, &factor], &format!("{to}.scaled"), None);
                 let tanh = self.node("Tanh", &[&scaled], &format!("{to}.tanh"), None);
-                self.node("Mul", &[&most, &tanh], &to, None)
+                self.node("Mul", &[&most, &tanh], to, None)
             }
             Activation::Gelu => {
                 let [scale, one, half] = [
@@ -293,7 +293,7 @@ impl Graph {
                 let erf = self.node("Erf", &[&scaled], &format!("{to}.erf"), None);
                 let sum = self.node("Add", &[&one, &erf], &format!("{to}.sum"), None);
                 let below = self.node("Mul", &[&half, &sum], &format!("{to}.below"), None);
-                self.node("Mul", &[z, &below], &to, None)
+                self.node("Mul", &[z, &below], to, None)
             }
         }
     }
@@ -312,8 +312,7 @@ impl Graph {
             Loss::Squared(SquaredLoss { output: None, .. }) => return,
             Loss::Squared(SquaredLoss { output: Some(output), .. }) => {
                 answer = "values";
-                let activated = self.activate("logits", output, "output");
-                self.node("Identity", &[&activated], answer, None)
+                self.activate("logits", output, answer)
             }
             Loss::CrossEntropy => self.node("Softmax", &["logits"], answer, Some(("axis", -1))),
             Loss::Bce if outputs == 1 && model.classes.is_some() => {

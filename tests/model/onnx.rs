@@ -257,6 +257,15 @@ fn the_graph_computes_the_result_of_predict() {
             check(&two, &[("logits", 1), ("probabilities", 2)]);
             check(&model(hidden, 4, activation, Loss::Bce), &[("logits", 4), ("values", 4)]);
             check(&model(hidden, 2, activation, Loss::MSE), &[("values", 2)]);
+            let mut sums = model(hidden, 3, activation, Loss::BceSum);
+            sums.classes = Some(Classes::indices(3));
+            check(&sums, &[("logits", 3), ("probabilities", 3)]);
+            for output in ["relu", "tanh", "sigmoid", "scaled-tanh"] {
+                let mut squares =
+                    model(hidden, 3, activation, format!("half-squared-of-{output}").parse().unwrap());
+                squares.classes = Some(Classes::indices(3));
+                check(&squares, &[("logits", 3), ("values", 3)]);
+            }
         }
     }
 }
