@@ -356,6 +356,11 @@ impl Dataset {
         features
     }
 
+    /// Returns the [standardization](Self::standardize), if there is one.
+    pub fn standardization(&self) -> Option<&Standardize> {
+        self.standardize.as_ref()
+    }
+
     /// The features as stored.
     pub(super) fn stored(&self) -> &Features {
         &self.features

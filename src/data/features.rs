@@ -4,7 +4,7 @@ use crate::simd::{prefetch, vectorized};
 
 /// Describes how gathered features relate to the content of a source, for programs that pass
 /// features to an exported model.
-pub(crate) const AS_GATHERED: &str = "Features before standardization (the graph contains the standardization of the model, if any): \
+pub(crate) const AS_GATHERED: &str = "Features before standardization (the graph contains the standardization or --scale of the model, if any): \
     numbers of CSV, npy and libsvm files unchanged, pixels of IDX images / 255, pixels of the built-in digits (x - 5) / 3.";
 
 /// The maximum number of features of a sample. A rank gathers dense rows: at this limit, one row

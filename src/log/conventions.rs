@@ -62,9 +62,9 @@ impl Conventions {
         let (loss_reduction, all_reduce) = match reduction {
             Reduction::Mean => (
                 format!("mean {of_batch}"),
-                format!("sum over all {shards} shards, divided by {divisor} of all samples in the batch"),
+                format!("sum over all shards ({shards}), divided by {divisor} of all samples in the batch"),
             ),
-            Reduction::Sum => (format!("sum {of_batch}"), format!("sum over all {shards} shards")),
+            Reduction::Sum => (format!("sum {of_batch}"), format!("sum over all shards ({shards})")),
             Reduction::MeanOfShardMeans => (format!("mean {of_shard}"), "mean over the shards".to_owned()),
             Reduction::SumOfShardMeans => (format!("mean {of_shard}"), "sum over the shards".to_owned()),
             Reduction::MeanOfShardSums => (format!("sum {of_shard}"), "mean over the shards".to_owned()),

@@ -106,7 +106,7 @@ impl FromStr for Init {
             (None, "uniform", Some(bound)) if name != text => Ok(Self::Uniform(bound)),
             (None, "normal", Some(deviation)) => Ok(Self::Normal(deviation)),
             _ => Err(format!(
-                "unknown distribution '{text}', expected {}, uniform:A or normal:S with numbers of at least 0",
+                "unknown distribution '{text}', expected {}, normal, or uniform:A or normal:S with numbers of at least 0",
                 NAMED.map(|(name, _)| name).join(", ")
             )),
         }

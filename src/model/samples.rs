@@ -194,7 +194,9 @@ pub enum DataMismatch {
     )]
     NeedsClasses { loss: &'static str },
     /// The loss is for values, but the targets are classes.
-    #[error("the loss {loss} needs values, but the targets of the data are class labels; use cross-entropy")]
+    #[error(
+        "the loss {loss} needs values, but the targets of the data are class labels; use cross-entropy, or bce-sum for one output per class"
+    )]
     NeedsValues { loss: &'static str },
     /// The loss is for probabilities, but the targets are not probabilities.
     #[error(

@@ -176,6 +176,12 @@ impl Framework {
         !matches!(self, Keras | Tensorflow1Estimator | ScikitLearn | Cntk | Nielsen | TheanoTutorial)
     }
 
+    /// Returns whether it has a weight decay apart from L2.
+    #[must_use]
+    pub const fn has_decoupled_decay(self) -> bool {
+        !matches!(self, Self::Cntk | Self::Darknet | Self::Nielsen | Self::TheanoTutorial)
+    }
+
     /// Returns its default optimizer.
     #[must_use]
     pub const fn default_optimizer(self) -> OptimizerKind {

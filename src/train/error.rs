@@ -17,7 +17,7 @@ pub enum TrainError {
     /// A penalty on the sum of a batch, with a gradient that is not a sum divided by the weight of
     /// the batch.
     #[error(
-        "the l2 forms batch-sum and data-sum add the penalty to a sum before the mean divides it, but the reduction is \
+        "the l2 forms batch-sum and data-sum belong to objectives whose gradient is the mean of the batch, but the reduction is \
          {reduction}; use the reduction mean, or the l2 form gradient"
     )]
     L2Form {

@@ -60,9 +60,12 @@ fn a_scale_replaces_that_of_the_file_and_is_saved_with_the_model() {
     dir.write("plain.csv", plain);
     dir.write("scaled.csv", scaled);
     dir.good("train plain.csv --scale 1/4 --quiet -o a");
+    dir.write("scale.toml", "scale = \"1/4\"\n");
+    dir.good("train plain.csv --config scale.toml --quiet -o c");
+    dir.good("train plain.csv --config a/config.toml --quiet -o d");
     dir.good("train scaled.csv --quiet -o b");
     let hash = |run: &str| dir.json(&format!("{run}/results.json"))["params_sha256"].clone();
-    assert_eq!(hash("a"), hash("b"));
+    assert_eq!([hash("a"), hash("c"), hash("d")], [hash("b"), hash("b"), hash("b")]);
     assert_eq!(dir.good("predict a plain.csv"), dir.good("predict b scaled.csv"));
 }
 
@@ -83,6 +86,28 @@ fn momentum_per_sample_and_as_a_time_constant_is_that_of_the_batch() {
 }
 
 #[test]
+fn the_unit_of_momentum_belongs_to_one_batch_size() {
+    let dir = TestDir::new();
+    let momentum = "--momentum 0.99 --momentum-unit per-sample";
+    let ran = dir.run(&format!("sweep {momentum} -b 16,256"));
+    assert!(ran.code == Some(2) && ran.err.contains("--momentum-unit has no effect on a sweep"), "{ran:?}");
+    let converted = dir.good(&format!("convert {momentum} -b 16 --to-batch-size 64 --rule linear --lr 0.01"));
+    let command = converted.lines().find(|line| line.starts_with("phalanx train")).unwrap();
+    // 0.99^16
+    assert!(command.contains("--momentum 0.8514577710948755") && !command.contains("unit"), "{converted}");
+}
+
+#[test]
+fn a_resumed_run_refuses_another_distribution_of_initial_params() {
+    let dir = TestDir::new();
+    dir.good("train --init-weights lecun --max-steps 3 --quiet -o run");
+    for flags in ["--init-weights he", "--init-bias normal", "--init-weights he --init-bias zero"] {
+        let ran = dir.run(&format!("train --resume run --max-steps 4 --allow-changed max-steps {flags}"));
+        assert!(ran.code == Some(2) && ran.err.contains("--init-"), "{flags}: {ran:?}");
+    }
+}
+
+#[test]
 fn flags_that_contradict_each_other_are_refused_with_the_remedy() {
     let dir = TestDir::new();
     dir.good("train --hidden none --max-steps 1 --quiet -o m");
@@ -97,6 +122,7 @@ fn flags_that_contradict_each_other_are_refused_with_the_remedy() {
         ),
         ("--init-weights xavier", "glorot"),
         ("--init-bias normal:-1", "numbers of at least 0"),
+        ("--targets plus-minus --loss squared --output-activation sigmoid", "cannot reach"),
         ("--scale 1/0", "a divisor other than 0"),
         ("--scale 1/256 --standardize", "drop one of them"),
         ("--scale -1", "expected a number above 0"),

@@ -254,7 +254,7 @@ fn the_conventions_of_a_run_are_in_its_results_and_on_its_page() {
             "--lr 0.5",
             &[
                 ("loss_reduction", "mean over the samples of a batch"),
-                ("all_reduce", "sum over all 4 shards, divided by the number of all samples in the batch"),
+                ("all_reduce", "sum over all shards (4), divided by the number of all samples in the batch"),
                 ("l2", "none"),
                 ("momentum", "none"),
                 ("clipping", "none"),
@@ -268,7 +268,7 @@ fn the_conventions_of_a_run_are_in_its_results_and_on_its_page() {
             "--reduction sum --lr 0.001 --momentum 0.9 --momentum-form caffe --nesterov --l2 0.01 --no-bias-decay",
             &[
                 ("loss_reduction", "sum over the samples of a batch"),
-                ("all_reduce", "sum over all 4 shards"),
+                ("all_reduce", "sum over all shards (4)"),
                 ("l2", "λw is added to the gradient after the all-reduce, λ = 0.01; not on biases"),
                 ("momentum", "v ← μv + ηg, w ← w − v, μ = 0.9, Nesterov"),
                 (

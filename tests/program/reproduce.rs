@@ -27,7 +27,14 @@ fn a_claim_is_reproduced_its_wrong_reading_fails_and_a_repetition_trains_nothing
         assert!(right < 0.01 && wrong > 1.0, "{setting}");
     }
     let page = dir.read(&format!("{folder}/report.html"));
-    for part in ["<svg", "Test error by epoch", "--reduction mean-of-shard-means", "arXiv:1706.02677"] {
+    for part in [
+        "<svg",
+        "Test error by epoch",
+        "phalanx train digits",
+        "wrong reading: ",
+        "--reduction mean-of-shard-means",
+        "arXiv:1706.02677",
+    ] {
         assert!(page.contains(part), "{part}");
     }
     let log = dir.read(&format!("{folder}/runs.jsonl"));
@@ -63,8 +70,10 @@ fn wrong_input_is_refused_with_the_remedy() {
         ("theano-logistic", 2, "phalanx reproduce theano-logistic data/mnist"),
         ("all", 2, "phalanx reproduce all data/mnist"),
         ("theano-logistic empty", 1, "empty"),
-        ("theano-logistic digits", 1, "but MNIST has 60000 and 10000"),
+        ("theano-logistic nowhere", 1, "nowhere is not a folder"),
         ("goyal-remarks --seeds 0", 2, "give --seeds 1"),
+        ("goyal-remarks -j 0", 2, "give --jobs 1"),
+        ("goyal-remarks wilson-martinez-digits", 2, "drop wilson-martinez-digits"),
     ] {
         let ran = dir.run(&format!("reproduce {arguments}"));
         assert!(ran.code == Some(code) && ran.err.contains(expected), "{arguments}: {ran:?}");

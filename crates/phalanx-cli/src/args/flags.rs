@@ -19,8 +19,8 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use super::values::{
-    Auto, FilePath, Hidden, LogFormat, MomentumUnit, TargetForm, auto, choices, header_row, log_format, loss,
-    number, optimizer, scale, toml_value, whole,
+    Auto, Factor, FilePath, Hidden, LogFormat, MomentumUnit, TargetForm, auto, choices, header_row,
+    log_format, loss, number, optimizer, toml_value, whole,
 };
 
 /// The data to train on if none is given.
@@ -69,8 +69,8 @@ pub struct TrainFlags {
     pub input_format: Option<InputFormat>,
     /// Multiply the numbers of the file by this instead of the usual factor (1/255 for images),
     /// such as 1/256
-    #[arg(long, value_name = "F", help_heading = "Data", value_parser = scale, hide_short_help = true)]
-    pub scale: Option<f64>,
+    #[arg(long, value_name = "F", help_heading = "Data", hide_short_help = true)]
+    pub scale: Option<Factor>,
     /// Scale each feature to mean 0 and deviation 1 [default: {}]
     ///
     /// Mean and deviation are those of the training samples; train saves them with the model.

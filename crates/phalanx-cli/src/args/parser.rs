@@ -15,7 +15,7 @@ use toml::Value;
 
 use super::flags::{TrainFlags, is, key_of};
 use super::suggest::{beginning, did_you_mean, names_of, nearest, nearest_choice};
-use super::values::{Auto, FilePath, Hidden, toml_value};
+use super::values::{Auto, Factor, FilePath, Hidden, toml_value};
 
 /// Pairs of flags that replace each other: one on the command line overrides the other in a file,
 /// for example.
@@ -194,6 +194,7 @@ fn argument(flag: &Arg, value: &Value) -> Result<OsString, String> {
         () if flag.get_value_delimiter().is_some() => (&["array"], "a list of names"),
         () if is::<bool>(flag) => (&["boolean"], "true or false"),
         () if is::<f64>(flag) => (&["float", "integer"], "a number"),
+        () if is::<Factor>(flag) => (&["float", "integer", "string"], "a number or text such as \"1/256\""),
         () if is::<usize>(flag) || is::<u64>(flag) => (&["integer"], "a whole number such as 8"),
         () if is::<Auto<usize>>(flag) || is::<Auto<u64>>(flag) => {
             (&["integer", "string"], "a whole number or text such as \"auto\"")

@@ -245,12 +245,19 @@ named!(MomentumUnit, "unit of momentum", [
     TimeConstant => "time-constant",
 ]);
 
-/// Parses a number above 0, or a fraction such as 1/256.
-pub fn scale(text: &str) -> Result<f64, String> {
-    let (above, below) = text.split_once('/').unwrap_or((text, "1"));
-    match number(above)? / number(below)? {
-        quotient if quotient > 0.0 && quotient.is_finite() => Ok(quotient),
-        _ => Err("expected a number above 0, or a fraction with a divisor other than 0".to_owned()),
+/// A factor above 0, written as a number or a fraction such as 1/256.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Factor(pub f64);
+
+impl FromStr for Factor {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (above, below) = text.split_once('/').unwrap_or((text, "1"));
+        match number(above)? / number(below)? {
+            quotient if quotient > 0.0 && quotient.is_finite() => Ok(Self(quotient)),
+            _ => Err("expected a number above 0, or a fraction with a divisor other than 0".to_owned()),
+        }
     }
 }
 

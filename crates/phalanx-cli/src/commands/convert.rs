@@ -68,7 +68,7 @@ pub struct ConvertFlags {
         value_parser = paper::answers, conflicts_with_all = ["from", "to", "to_shards", "to_batch_size", "rule", "to_momentum_form", "json"])]
     paper: Option<paper::Answers>,
     /// Year of the paper
-    #[arg(long, value_name = "YEAR", help_heading = "Conversion", requires = "paper")]
+    #[arg(long, value_name = "YEAR", help_heading = "Conversion", requires = "paper", value_parser = clap::value_parser!(u16).range(1950..=2100))]
     year: Option<u16>,
     /// Print the translation as JSON
     #[arg(long, help_heading = "Conversion")]
@@ -120,7 +120,7 @@ pub fn run(flags: ConvertFlags) -> Result<ExitCode, Failure> {
         if let Some(data) = given.flags.data.as_deref().filter(|data| paper::answers(data).is_ok()) {
             return Err(usage!("give the answers after an equals sign, as in --paper={data}"));
         }
-        let text = if answers.is_empty() && flags.year.is_none() && given.flags.like.is_none() {
+        let text = if answers.is_empty() && flags.year.is_none() && given.flags == TrainFlags::default() {
             paper::questions()
         } else {
             let data_size = data_size(&flags, &given.flags)?.0;
@@ -130,6 +130,8 @@ pub fn run(flags: ConvertFlags) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let train = like::resolve_layers(given)?.flags;
+    // The momentum of a batch; its other units depend on the batch size.
+    let train = TrainFlags { momentum: settings::momentum(&train)?, momentum_unit: None, ..train };
     let from = from(&flags, &train)?;
     let settings = settings_of(&flags, &train, from)?;
     let target = Destination {

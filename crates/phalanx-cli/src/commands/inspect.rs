@@ -16,7 +16,7 @@ use crate::args::flags::TrainFlags;
 use crate::args::values::{Auto, choices, header_row};
 use crate::numbers::grouped;
 use crate::run::data::named_data;
-use crate::run::tables::{about_data, standardized_by};
+use crate::run::tables::{about_data, one_scale, standardized_by};
 use crate::terminal::failure::Failure;
 use crate::terminal::output::results;
 use crate::text::TextTable;
@@ -164,7 +164,10 @@ fn about_model(model: &ModelFile, table: &mut TextTable) {
     if let Some(classes) = &model.classes {
         table.row("classes", format!("{}: {}", classes.len(), listed(classes.names())));
     }
-    table.row("standardized", if model.standardize.is_some() { "yes" } else { "no" });
+    match &model.standardize {
+        Some(scaling) => table.row("standardized", one_scale(scaling).unwrap_or_else(|| "yes".to_owned())),
+        None => table.row("standardized", "no"),
+    }
     if let Some(standardize) = &model.standardize_targets {
         table.row("targets", standardized_by(standardize));
     }

@@ -63,7 +63,9 @@ pub fn questions() -> String {
         grid.cells(vec![name.to_owned(), question.to_owned(), possible.join(", ")]);
     }
     format!(
-        "{grid}\nphalanx convert --paper=loss-reduction=ANSWER,momentum=ANSWER --year YEAR --lr RATE -b SIZE\n"
+        "{grid}\nphalanx convert --paper=loss-reduction=ANSWER,momentum=ANSWER --year YEAR --lr RATE -b SIZE\n\n\
+         - on-line training is -b 1; -b is the batch over all processes\n\
+         - a paper's weight decay is usually --l2; sums of squared errors are --loss squared, or half-squared with a half\n"
     )
 }
 
@@ -134,6 +136,15 @@ pub fn report(
     let kind = train.optimizer.unwrap_or(default_kind);
     let has_momentum = train.momentum.is_some_and(|momentum| momentum != 0.0);
     let penalises = train.l2.is_some_and(|l2| l2 != 0.0);
+    let decays = train.weight_decay.is_some_and(|decay| decay != 0.0);
+    for (question, is_needed, flag) in [
+        (CLIP, train.clip_grad_norm.is_none(), "clip-grad-norm"),
+        (MOMENTUM, train.momentum.is_none() && framework.is_none(), "momentum"),
+    ] {
+        if let (Some(answer), true) = (answers.get(question).filter(|answer| **answer != "none"), is_needed) {
+            return Err(usage!("{question}={answer} needs a number; give --{flag}"));
+        }
+    }
     let is_used = |question: &str| match question {
         L2 => penalises,
         MOMENTUM => has_momentum,
@@ -161,6 +172,7 @@ pub fn report(
                 ALL_REDUCE if train.shards.is_some() => fact("mean", "assumed, as in DDP".to_owned(), false),
                 ALL_REDUCE => fact("none", "assumed, as --shards is not given".to_owned(), false),
                 L2 if kind == OptimizerKind::Adamw => fact("decoupled", "adamw".to_owned(), true),
+                L2 if !penalises && decays => fact("decoupled", "--weight-decay".to_owned(), true),
                 L2 if !penalises => fact("none", "--l2 is not given".to_owned(), true),
                 MOMENTUM if !has_momentum => fact("none", "--momentum is not given".to_owned(), true),
                 CLIP if train.clip_grad_norm.is_some() => fact("after", "assumed".to_owned(), false),
@@ -250,6 +262,12 @@ fn apply(
         _ => 1,
     };
     let of_process = short(batch as f64 / shards as f64);
+    if shards > 1 {
+        notes.push(format!(
+            "-b {batch} is the batch of all {shards} processes; if it is that of one, give -b {}",
+            batch * shards
+        ));
+    }
     if unsure(LOSS) {
         let (other, change) = if is_mean { ("sum", "large") } else { ("mean", "small") };
         notes.push(if kind.is_scale_free() {

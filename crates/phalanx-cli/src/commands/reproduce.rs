@@ -10,6 +10,7 @@ use phalanx::internals::write_whole;
 
 use crate::args::suggest::{did_you_mean, nearest};
 use crate::args::values::{Auto, auto, whole};
+use crate::numbers::short_number;
 use crate::progress::{CountProgress, ProgressStyle};
 use crate::record_log::RecordLog;
 use crate::reproduce::{
@@ -78,6 +79,12 @@ pub fn run(flags: &ReproduceFlags) -> Result<ExitCode, Failure> {
             flags.name.as_deref().unwrap_or("all")
         ));
     }
+    if let (Some(data), false) = (&flags.data, claims.iter().any(|claim| needs_mnist(&claim))) {
+        return Err(usage!("{} needs no data; drop {data}", flags.name.as_deref().unwrap_or_default()));
+    }
+    if flags.jobs == Some(Auto::Given(0)) {
+        return Err(usage!("--jobs is 0, but at least 1 run at a time is needed; give --jobs 1, or auto"));
+    }
     let signals = Signals::register()?;
     for claim in claims {
         if !reproduce(claim, flags, &signals)? {
@@ -124,8 +131,8 @@ fn reproduce(claim: &'static Claim, flags: &ReproduceFlags, signals: &Signals) -
     let mut progress = CountProgress::new(style, "runs", known as u64, keys.len() as u64);
     let mut failed = None;
     let records = runs.run(settings::threads(flags.jobs)?, &done, &signals.stop, |record| {
-        let value = record.value.map_or_else(|| "no result".to_owned(), |value| format!("{value:.4}"));
-        progress.one(format!("{}, seed {}: {value}", record.key.flags, record.key.seed));
+        let value = record.value.map_or_else(|| "no result".to_owned(), short_number);
+        progress.one(format!("{}: {value}", runs.name(&record.key)));
         if let (Err(error), None) = (log.append(record), &failed) {
             failed = Some(error);
             signals.stop.store(true, Ordering::Relaxed);
@@ -145,7 +152,10 @@ fn reproduce(claim: &'static Claim, flags: &ReproduceFlags, signals: &Signals) -
     let findings = ClaimFindings::new(&runs, seeds, &records);
     let results = serde_json::to_string_pretty(&findings).expect("findings are plain data") + "\n";
     write_whole(&dir.join("results.json"), results.as_bytes())?;
-    write_whole(&dir.join("report.html"), page(claim, &findings, &command()).as_bytes())?;
+    write_whole(
+        &dir.join("report.html"),
+        page(claim, &findings, flags.data.as_deref().unwrap_or_default(), &command()).as_bytes(),
+    )?;
     if !flags.quiet {
         output::results(|out| write!(out, "{}", summary(claim, &findings, &dir)))?;
     }

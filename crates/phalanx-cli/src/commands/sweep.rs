@@ -94,7 +94,7 @@ impl SweepLists {
 }
 
 /// Flags of `train` that have no effect on a sweep, and the reason.
-const UNUSED: [(&str, &str); 12] = [
+const UNUSED: [(&str, &str); 13] = [
     ("threads", "each run uses one thread, and --jobs is the number of concurrent runs"),
     ("init", "each seed has its own initial params"),
     ("log_every tensorboard", "runs of a sweep have no log"),
@@ -102,6 +102,7 @@ const UNUSED: [(&str, &str); 12] = [
     ("early_stop min_gain", "its runs are compared at their ends"),
     ("metric", "the goal is a loss"),
     ("noise_scale", "it measures the noise scale of its best runs"),
+    ("momentum_unit", "its batch sizes differ, and with them the momentum of a batch"),
     ("timeout", "each run is one process"),
     ("restore_best", "runs of a sweep save no model"),
     ("allow_changed", "a sweep is resumed with the same options"),

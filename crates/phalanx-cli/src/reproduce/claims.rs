@@ -72,6 +72,24 @@ pub enum ClaimData {
     MnistValidated(usize),
 }
 
+impl ClaimData {
+    /// Returns the data of a `train` command, and what that command leaves out.
+    pub fn in_train(self, mnist: &str) -> (&str, String) {
+        match self {
+            Self::Digits => ("digits", String::new()),
+            Self::Mnist(60_000) => (mnist, String::new()),
+            Self::Mnist(samples) => (mnist, format!("here on the first {samples} training samples")),
+            Self::MnistValidated(samples) => (
+                mnist,
+                format!(
+                    "here on the first 50000 training samples; the epoch is chosen by {samples} of the others, and the error is \
+                     that of {samples} test samples"
+                ),
+            ),
+        }
+    }
+}
+
 /// The measured quantity of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Measure {
@@ -106,7 +124,9 @@ impl Measure {
             Self::EpochsTo(error) => format!("epochs to a test error of {error} %"),
             Self::NoiseScale => "noise scale, samples".to_owned(),
             Self::Computed(name) => name.to_owned(),
-            Self::DistanceFrom(_) => "distance of the final params, % of the change".to_owned(),
+            Self::DistanceFrom(reference) => format!(
+                "distance of the final params from those of {reference}, % of the way from the initial params"
+            ),
         }
     }
 }

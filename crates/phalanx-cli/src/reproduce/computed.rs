@@ -6,9 +6,9 @@ use phalanx::model::{Activation, Loss, Mlp, MlpShape, Model};
 use phalanx::optim::Reduction;
 use phalanx::train::{Length, Options, Trainer, score};
 
-/// Returns 100 if a linear unit converges at a rate of LeCun 1998, and 0 if not: at rates for the mean
-/// of all samples, and at a hundredth of them for their sum; each under the right reduction and
-/// under the other one.
+/// Returns 100 if a linear unit converges at a rate of LeCun 1998, and 0 if not: at rates for the
+/// mean of all samples, and at a hundredth of them for their sum; each under the right reduction
+/// and under the other one.
 ///
 /// The two classes are drawn with a seed and moved and stretched so that all samples have mean 0
 /// and a covariance with the eigenvalues 0.84 and 0.036, as in the paper.

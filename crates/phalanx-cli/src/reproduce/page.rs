@@ -3,12 +3,13 @@
 use maud::html;
 
 use super::claims::{Claim, Test, Work};
+use super::runner::commands;
 use super::verdict::{ClaimFindings, SettingFinding};
 use crate::figure::{Axis, Plot, PlotSeries, Scale, SeriesKind};
 use crate::page::{document, plots, table};
 
 /// Returns the page. `command` repeats the reproduction.
-pub fn page(claim: &Claim, findings: &ClaimFindings, command: &str) -> String {
+pub fn page(claim: &Claim, findings: &ClaimFindings, mnist: &str, command: &str) -> String {
     let rows: Vec<_> = findings.settings.iter().map(cells).collect();
     let about = [
         ("source", claim.source.to_owned()),
@@ -34,7 +35,10 @@ pub fn page(claim: &Claim, findings: &ClaimFindings, command: &str) -> String {
         @if let Work::Trained { .. } = claim.work {
             h2 { "The commands" }
             @for setting in claim.settings {
-                p { (setting.name) ": " code { (super::runner::command(claim, setting)) } }
+                @if let Some(([right, wrong], remark)) = commands(claim, setting, mnist) {
+                    p { (setting.name) ": " code { (right) } @if !remark.is_empty() { " (" (remark) ")" } }
+                    p.quiet { "wrong reading: " code { (wrong) } }
+                }
             }
         }
         p { "To repeat it: " code { (command) } }
@@ -74,7 +78,7 @@ fn test_text(test: Test) -> String {
 /// Draws the errors of both readings: the mean over the seeds, and the range.
 fn curves(finding: &SettingFinding) -> Plot {
     let x = Axis::new("epoch", Scale::Linear);
-    let mut plot = Plot::new(finding.setting, x, Axis::new("test error, %", Scale::Log));
+    let mut plot = Plot::new(finding.setting, x, Axis::new("test error, %, logarithmic", Scale::Log));
     for (colour, (name, curves)) in
         ["right reading", "wrong reading"].into_iter().zip(&finding.curves).enumerate()
     {

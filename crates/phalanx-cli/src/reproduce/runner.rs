@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::anyhow;
 use phalanx::data::Dataset;
+use phalanx::internals::InstructionSet;
 use phalanx::model::{Mlp, Model};
 use phalanx::train::{Event, Options, Outcome, StopReason, Trainer, score};
 use serde::{Deserialize, Serialize};
@@ -17,6 +19,7 @@ use crate::pool::in_parallel;
 use crate::run::data::{TrainingData, named_data, prepared};
 use crate::run::{like, settings};
 use crate::terminal::failure::Failure;
+use crate::text::shell_word;
 
 /// A way to understand the numbers of a paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +31,7 @@ pub enum Reading {
 /// The identity of a run: its record holds for every claim and reading with the same flags.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RunKey {
-    /// The version of the program.
+    /// The version of the program, and its kind of kernels.
     pub version: String,
     /// The flags of `train` that define the run, or the name of a computed setting.
     pub flags: String,
@@ -84,7 +87,16 @@ impl ClaimRuns {
             (Work::Trained { flags, .. }, Reading::Wrong) => joined([flags, setting.wrong]),
             (Work::Computed(_), reading) => format!("{} {} {reading:?}", self.claim.name, setting.name),
         };
-        RunKey { version: env!("CARGO_PKG_VERSION").to_owned(), flags, seed }
+        RunKey { version: version(), flags, seed }
+    }
+
+    /// Describes a run by its setting, reading and seed.
+    pub fn name(&self, key: &RunKey) -> String {
+        let readings = [(Reading::Right, "right"), (Reading::Wrong, "wrong")];
+        let all = self.claim.settings.iter().flat_map(|setting| readings.map(|reading| (setting, reading)));
+        let mut same = all.filter(|(setting, (reading, _))| self.key(setting, *reading, key.seed) == *key);
+        let (setting, (_, reading)) = same.next().expect("it is a run of the claim");
+        format!("{}, {reading} reading, seed {}", setting.name, key.seed)
     }
 
     /// Returns every run once: all settings and readings with the first seed, then with the second.
@@ -152,12 +164,23 @@ impl ClaimRuns {
     }
 }
 
-/// Returns the command that trains a setting as the paper does, where `train` alone can.
-pub fn command(claim: &Claim, setting: &ClaimSetting) -> String {
-    match claim.work {
-        Work::Trained { flags, .. } => joined(["phalanx train data/mnist", flags, setting.right]),
-        Work::Computed(_) => String::new(),
-    }
+/// Returns the commands that train a setting in the right and in the wrong reading, with a remark
+/// on what they leave out; `None` for a computed claim.
+pub fn commands(claim: &Claim, setting: &ClaimSetting, mnist: &str) -> Option<([String; 2], String)> {
+    let Work::Trained { data, flags } = claim.work else { return None };
+    let (data, remark) = data.in_train(mnist);
+    let train = format!("phalanx train {}", shell_word(data));
+    Some(([setting.right, setting.wrong].map(|reading| joined([&train, flags, reading, "--seed 1"])), remark))
+}
+
+/// Returns the version of the program, and whether its kernels use fused multiply-add, which
+/// changes the bits.
+fn version() -> String {
+    let kernels = match InstructionSet::in_use() {
+        InstructionSet::Portable => "portable",
+        _ => "fused",
+    };
+    format!("{}, {kernels}", env!("CARGO_PKG_VERSION"))
 }
 
 /// Joins flags that are not empty.
@@ -169,9 +192,10 @@ fn loaded(data: ClaimData, common: &'static str, mnist: Option<&str>) -> Result<
     let flags = complete(common)?;
     let named = |name: &str| TrainFlags { data: Some(name.to_owned()), ..flags.clone() };
     let images = || {
-        let folder = mnist.ok_or_else(|| {
-            anyhow!("this claim is about MNIST; give the folder with its four IDX files, such as data/mnist")
-        })?;
+        let folder = mnist.expect("the command checks that a folder is given");
+        if !Path::new(folder).is_dir() {
+            return Err(anyhow!("{folder} is not a folder; give the one with MNIST's four IDX files").into());
+        }
         let (train, test) = named_data(&named(folder))?;
         match test {
             Some(test) if train.len() == 60_000 && test.len() == 10_000 => Ok((train, test)),

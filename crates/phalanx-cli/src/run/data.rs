@@ -58,7 +58,7 @@ pub fn prepared(
             ));
         }
         (Some(true), None) => Some(Standardize::learn(&train)?),
-        (_, Some(scale)) => Some(Standardize::of_file(&train, scale)?),
+        (_, Some(scale)) => Some(Standardize::of_file(&train, scale.0)?),
         (_, None) => None,
     };
     if let Some(standardize) = &standardize {
@@ -273,6 +273,13 @@ pub fn loss(flags: &TrainFlags, data: &Dataset) -> Result<Loss, Failure> {
         (Loss::Squared(_), Some(Activation::Gelu), _) => Err(usage!(
             "--output-activation gelu is not possible, as its derivative is no function of the output; give relu, tanh, sigmoid or scaled-tanh"
         )),
+        (Loss::Squared(_), Some(output @ (Activation::Relu | Activation::Sigmoid)), _)
+            if flags.targets == Some(TargetForm::PlusMinus) =>
+        {
+            Err(usage!(
+                "--output-activation {output} cannot reach the target -1; give tanh or scaled-tanh, or --targets one-hot"
+            ))
+        }
         (Loss::Squared(squared), output, _) => {
             let plus_minus = flags.targets == Some(TargetForm::PlusMinus);
             Ok(Loss::Squared(SquaredLoss { output, plus_minus, ..squared }))

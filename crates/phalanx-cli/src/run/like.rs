@@ -76,7 +76,9 @@ fn init(framework: Framework) -> Option<(Init, Init)> {
 /// its params.
 pub fn without_init(mut given: Layers, framework: Option<Framework>) -> Layers {
     let flags = &mut given.flags;
-    if flags.init_weights.zip(flags.init_bias) == framework.and_then(init) {
+    if let Some(implied) = framework.and_then(init)
+        && flags.init_weights.zip(flags.init_bias) == Some(implied)
+    {
         (flags.init_weights, flags.init_bias) = (None, None);
     }
     given
@@ -113,6 +115,14 @@ fn constants(flags: &mut TrainFlags, framework: Framework, options: &OptimizerOp
         }
         Framework::Nielsen => {
             flags.activation.get_or_insert(Activation::Sigmoid);
+            // Both of its costs are of sigmoid outputs.
+            match flags.loss.get_or_insert(Auto::Given(Loss::BceSum)) {
+                Auto::Given(Loss::Squared(_)) => {
+                    _ = flags.output_activation.get_or_insert(Activation::Sigmoid)
+                }
+                Auto::Given(_) => {}
+                auto @ Auto::Auto => *auto = Auto::Given(Loss::BceSum),
+            }
         }
         Framework::TheanoTutorial => {
             flags.batch_size.get_or_insert(20);
@@ -184,6 +194,9 @@ fn refuse(flags: &TrainFlags, framework: Framework) -> Result<(), Failure> {
                 && framework.weight_decay_is_l2() =>
         {
             format!("its weight_decay is an L2 penalty; give --l2 {decay:?} instead of --weight-decay")
+        }
+        TrainFlags { weight_decay: Some(decay), .. } if *decay != 0.0 && !framework.has_decoupled_decay() => {
+            "it has no decoupled weight decay; give --l2 instead of --weight-decay".to_owned()
         }
         TrainFlags { clip_grad_norm: Some(_), .. } if framework == Framework::Cntk => {
             "it clips each value or each matrix, not the global norm; drop --clip-grad-norm".to_owned()

@@ -54,6 +54,17 @@ pub fn about_data(table: &mut TextTable, train: &Dataset) {
     for (name, text) in train.summary().rows(train.classes()) {
         table.row(name, text);
     }
+    if let Some(scaled) = train.standardization().and_then(one_scale) {
+        table.row("then", scaled);
+    }
+}
+
+/// Describes a scaling that is the same for all features, such as that of `--scale`.
+pub fn one_scale(scaling: &Standardize) -> Option<String> {
+    let (mean, std) = (scaling.mean().first()?, scaling.std().first()?);
+    let is_one =
+        scaling.mean().iter().all(|other| other == mean) && scaling.std().iter().all(|other| other == std);
+    (is_one && scaling.std().len() > 1).then(|| format!("(feature - {mean}) / {std}"))
 }
 
 /// Describes the standardization of the targets, for mse.
