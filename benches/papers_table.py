@@ -29,8 +29,10 @@ print()
 print("| claim: quantity | setting | published | right reading | wrong reading | reproduced | wrong fails |")
 print("|---|---|---|---|---|---|---|")
 for found in results:
-    for row in found["settings"]:
+    for index, row in enumerate(found["settings"]):
+        # The other rows of a claim leave its name out.
+        claim = f"`{found['claim']}`: {found['measure']}" if index == 0 else ""
         published = row["published"]
-        cells = [f"`{found['claim']}`: {found['measure']}", row["setting"], published or "", spread(row["right"], published), spread(row["wrong"], published)]
+        cells = [claim, row["setting"], published or "", spread(row["right"], published), spread(row["wrong"], published)]
         cells += ["yes" if row["right_passes"] else "**no**", "**no**" if row["wrong_passes"] else "yes"]
         print("| " + " | ".join(cells) + " |")
