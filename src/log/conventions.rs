@@ -129,6 +129,9 @@ fn last_batch(plan: &Plan) -> String {
     if rest == 0 || rest == full {
         return format!("as long as the others, {full} samples");
     }
+    if plan.total_steps() < plan.steps_per_epoch() {
+        return format!("not reached; all batches have {full} samples");
+    }
     if plan.short_batch().is_none() {
         return format!("dropped, {rest} of {full} samples");
     }

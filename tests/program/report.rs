@@ -322,6 +322,10 @@ fn the_conventions_of_a_run_are_in_its_results_and_on_its_page() {
         }
         std::fs::remove_dir_all(dir.path("run")).unwrap();
     }
+    dir.good("train --max-steps 5 --quiet -o run");
+    let found = dir.json("run/results.json")["conventions"]["last_batch"].clone();
+    assert_eq!(found, "not reached; all batches have 64 samples");
+    std::fs::remove_dir_all(dir.path("run")).unwrap();
     dir.write("weighted.csv", "x,w,y\n0,1,a\n1,3,b\n");
     dir.good("train weighted.csv --weight-column w -b 2 --lr 0.5 --epochs 1 --quiet -o run");
     let results = dir.json("run/results.json");

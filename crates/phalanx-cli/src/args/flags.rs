@@ -212,8 +212,8 @@ pub struct TrainFlags {
     /// {}]
     #[arg(long, value_name = "FORM", value_parser = choices!(MomentumForm), help_heading = "Optimizer", hide_short_help = true)]
     pub momentum_form: Option<MomentumForm>,
-    /// Unit of --momentum: per-batch, per-sample (the momentum of a batch of m is the m-th power),
-    /// or time-constant (in samples; the momentum is exp(-m/T)) [default: per-batch]
+    /// Unit of --momentum: per-batch, per-sample (the momentum of a full batch of m is the m-th
+    /// power), or time-constant (in samples; the momentum is exp(-m/T)) [default: per-batch]
     #[arg(long, value_name = "UNIT", value_parser = choices!(MomentumUnit), help_heading = "Optimizer", hide_short_help = true)]
     pub momentum_unit: Option<MomentumUnit>,
     /// Use Nesterov momentum, for sgd and lars [default: false]

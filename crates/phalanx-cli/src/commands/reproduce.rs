@@ -49,7 +49,7 @@ pub struct ReproduceFlags {
 }
 
 const RESULTS: &str = "Results, in a folder for each claim: runs.jsonl, the value and the curve of each run, written as it ends; results.json, the \
-means and the verdict; report.html, a page with everything and curves.";
+means and the verdict; report.html, a page with everything and curves. The exit code is 0 whatever the verdict.";
 
 const EXAMPLES: &str = "Examples:
   phalanx reproduce                               list the claims

@@ -154,11 +154,10 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "lecun-gaussians",
         source: "LeCun, Bottou, Orr and Müller 1998, Efficient BackProp, section 5.2, figures 10 and 11",
-        says: "a linear unit on two Gaussian classes (covariance with eigenvalues 0.84 and 0.036) learns in batch mode with a rate of 1.5 \
-               and diverges with 2.5; the limit is 2/0.84 = 2.38",
+        says: "a linear unit on two Gaussian classes learns at a rate of 1.5, not at 2.5; the limit is 2.38",
         convention: "mean of ½e² over the 100 samples",
         mistake: "the same rate under the other reduction: the sum of 100 samples needs a hundredth of it",
-        remark: "The input of the bias adds an eigenvalue of about 1 to the Hessian, which the paper leaves out: the limit of the unit that it \
+        remark: "The covariance has the eigenvalues 0.84 and 0.036. The input of the bias adds an eigenvalue of about 1 to the Hessian, which the paper leaves out: the limit of the unit that it \
                  describes is 2/1.0, and a rate of 0.95 · 2.38 = 2.26 diverges. The drawn classes differ from the paper's, which are not published.",
         settings: &[
             ClaimSetting { name: "rate 1.5", published: Some("100"), right: "", wrong: "" },
@@ -181,7 +180,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "wilson-martinez",
         source: "Wilson and Martinez 2003, The general inefficiency of batch training for gradient descent learning, abstract and section 4",
-        says: "on-line and mini-batch training need the same number of epochs at the same rate for the sum",
+        says: "on-line and mini-batch training need as many epochs at the same rate for the sum",
         convention: "sum of the batch",
         mistake: "the same rate for the mean of the batch",
         remark: "The rates 0.1 to 0.0001 are the paper's; its tables are of another data set and were not seen. Not reached within the 20 epochs \
@@ -210,7 +209,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "wilson-martinez-digits",
         source: "Wilson and Martinez 2003, as above, on the built-in digits",
-        says: "on-line and mini-batch training need the same number of epochs at the same rate for the sum",
+        says: "on-line and mini-batch training need as many epochs at the same rate for the sum",
         convention: "sum of the batch",
         mistake: "the same rate for the mean of the batch",
         remark: "",
@@ -313,7 +312,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "nielsen-3",
         source: "Nielsen 2015, chapter 3, network2.py; fig/overfitting_full.json and fig/regularized_full.json of its repository",
-        says: "with cross-entropy, 784-30-10 reaches 95.33 % without L2 and 96.49 % with lambda = 5.0 over n = 50,000",
+        says: "with cross-entropy, 784-30-10 reaches 95.33 %, and 96.49 % with lambda = 5.0",
         convention: "mean over the batch of the cross-entropies summed over the 10 outputs; L2 is (lambda/2n)‖w‖²",
         mistake: "the rate for the sum of the batch; lambda divided by the batch, not by n",
         remark: "The highest accuracy on the test samples of any of 30 epochs, of one run each. The highest of 30 noisy epochs varies more than \
@@ -368,7 +367,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "keskar-f1",
         source: "Keskar et al. 2016, arXiv:1609.04836, table 2, network F1",
-        says: "batches of 256 end at 98.03 % test accuracy, batches of 10 % of the data at 97.81 %",
+        says: "batches of 256 reach 98.03 % test accuracy, batches of a tenth of the data 97.81 %",
         convention: "mean of the batch; Adam, whose rate does not depend on the convention",
         mistake: "Adam's rate divided by the batch size for the sum, as that of SGD would be",
         remark: "Without the batch normalization of the paper, and for 10 and 40 epochs instead of until the loss stops improving. Adam's rate is \
@@ -396,8 +395,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "goyal-remarks",
         source: "Goyal et al. 2017, arXiv:1706.02677, section 3, remarks 1 to 3",
-        says: "scaling the loss is not scaling the rate; momentum needs a correction if the rate is inside it and changes; losses are divided by the \
-               samples of all workers",
+        says: "L2 follows the scale of the loss, momentum the rate, the divisor all workers",
         convention: "mean of the batch over all workers",
         mistake: "L2 left alone; the rate inside the momentum without correction; the number of workers cancelled against the rate only",
         remark: "Remark 4, a single shuffling of the data for all workers, holds here by construction. On the built-in digits.",
@@ -433,7 +431,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "goyal-warm-up",
         source: "Goyal et al. 2017, table 1: 23.60 % with batches of 256, 24.84 % with 8192 without, 23.74 % with gradual warm-up",
-        says: "with gradual warm-up and the linear rule, a large batch ends at the error of a small one",
+        says: "after a gradual warm-up, a large batch with the linear rule ends like a small one",
         convention: "mean of the batch",
         mistake: "the linear rule without warm-up",
         remark: "The paper trains ResNet-50 on ImageNet; here it is 784-128-10 on MNIST with batches of 64 and 1024, so its errors are not to be \
@@ -464,7 +462,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "hoffer-f1",
         source: "Hoffer, Hubara and Soudry 2017, arXiv:1705.08741, table 1, network F1 (as quoted by others, not seen)",
-        says: "98.27 % with batches of 128, 97.05 % with 4096, 98.53 % with 4096, the square root rule and as many updates",
+        says: "batches of 128 reach 98.27 %, of 4096 97.05 %, or 98.53 % with √k rate and as many updates",
         convention: "mean of the batch",
         mistake: "the same rates for the sum of the batch",
         remark: "784-128-10 without the batch normalization and the random crops of the paper, and 12 epochs instead of 50, so that the last row has \
@@ -501,7 +499,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "smith-le",
         source: "Smith and Le 2018, arXiv:1710.06451, and Jastrzebski et al. 2018, arXiv:1711.04623, abstracts",
-        says: "the result depends on the ratio of rate to batch size, so that the best batch is proportional to rate times samples",
+        says: "the result depends on the ratio of rate to batch size",
         convention: "mean of the batch; its ratio of rate to batch size is the rate for the sum",
         mistake: "the same rate for the mean of the batch, whose ratio falls with the batch",
         remark: "800 hidden units and 1,000 training images are from memory, not verified. Within the range where the rate for the mean is not too large.",
@@ -538,7 +536,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "masters-luschi",
         source: "Masters and Luschi 2018, arXiv:1804.07612, equations 5, 6 and 9",
-        says: "small batches with the same base rate, the rate divided by the batch size, make nearly the same updates",
+        says: "small batches with the same base rate, rate over batch size, learn alike",
         convention: "mean of the batch; its base rate is the rate for the sum",
         mistake: "the same rate for the mean of the batch",
         remark: "The paper has convolutional networks only; here it is 784-128-10 on MNIST.",
@@ -589,7 +587,7 @@ pub const CLAIMS: &[Claim] = &[
     Claim {
         name: "zhang-quadratic",
         source: "Zhang et al. 2019, arXiv:1907.04164, and the authors' notebook nqm.ipynb",
-        says: "on a noisy quadratic with curvatures 1/i, the best rate is proportional to the batch size for small batches",
+        says: "on a noisy quadratic, the best rate is proportional to the batch size, if that is small",
         convention: "mean of the batch, with noise of covariance H/B; the best rate of a batch of 4, kept for the sum",
         mistake: "the same rate kept for the mean",
         remark: "Exact expectations by the paper's recursion, with 10,000 dimensions; steps to a loss of 0.01, and the best of 100 rates. With \
