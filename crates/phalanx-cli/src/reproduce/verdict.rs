@@ -227,7 +227,10 @@ fn verdict(claim: &Claim, settings: &[SettingFinding]) -> String {
             format!("the wrong reading fails in {} of {} settings", settings.len() - some, settings.len())
         }
     };
-    format!("{right}; {wrong}.")
+    let is_single = claim.test == Test::Published && settings.iter().any(|finding| finding.right.seeds == 1);
+    let note =
+        if is_single { " A single seed has no interval: only agreement in all digits counts." } else { "" };
+    format!("{right}; {wrong}.{note}")
 }
 
 #[cfg(test)]
