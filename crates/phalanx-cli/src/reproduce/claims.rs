@@ -42,9 +42,8 @@ pub enum Work {
         /// The flags of `train` that all settings have in common.
         flags: &'static str,
     },
-    /// By a function of the seed that returns the values of all settings, each of the right and of
-    /// the wrong reading.
-    Computed(fn(seed: u64) -> Vec<[f64; 2]>),
+    /// By a function of the seed, the index of the setting, and whether the reading is right.
+    Computed(fn(seed: u64, setting: usize, is_right: bool) -> f64),
 }
 
 /// One row of a claim.

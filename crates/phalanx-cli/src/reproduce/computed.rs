@@ -12,36 +12,33 @@ use phalanx::train::{Length, Options, Trainer, score};
 ///
 /// The two classes are drawn with a seed and moved and stretched so that all samples have mean 0
 /// and a covariance with the eigenvalues 0.84 and 0.036, as in the paper.
-pub fn two_gaussians(seed: u64) -> Vec<[f64; 2]> {
+pub fn two_gaussians(seed: u64, setting: usize, is_right: bool) -> f64 {
     let data = two_classes(seed);
     let (hidden, activation, loss) =
         (vec![], Activation::Relu, "half-squared".parse::<Loss>().expect("a name"));
     let unit = Mlp::new(MlpShape { inputs: 2, hidden, outputs: 1, activation, loss });
-    let converges = |rate: f64, reduction: Reduction| {
-        let options = Options {
-            rate: Some(rate),
-            reduction,
-            seed,
-            threads: 1,
-            batch_size: data.len(),
-            length: Length::Epochs(1000),
-            ..Options::default()
-        };
-        let initial = score(&unit, &unit.initial_params(seed), &data).map(|score| score.mean_loss());
-        let outcome = Trainer::new(&unit, &data, options).run().expect("the options are valid");
-        let last = score(&unit, &outcome.params, &data).map(|score| score.mean_loss());
-        // False if the loss is not finite.
-        if last.ok().zip(initial.ok()).is_some_and(|(last, initial)| last < initial) { 100.0 } else { 0.0 }
-    };
     let (mean, sum) = (Reduction::Mean, Reduction::Sum);
-    let settings = [
+    let (rate, right, wrong) = [
         (1.5, mean, sum),
         (0.95 * 2.0 / 0.84, mean, sum),
         (2.5, mean, sum),
         (0.015, sum, mean),
         (0.025, sum, mean),
-    ];
-    settings.map(|(rate, right, wrong)| [converges(rate, right), converges(rate, wrong)]).to_vec()
+    ][setting];
+    let options = Options {
+        rate: Some(rate),
+        reduction: if is_right { right } else { wrong },
+        seed,
+        threads: 1,
+        batch_size: data.len(),
+        length: Length::Epochs(1000),
+        ..Options::default()
+    };
+    let initial = score(&unit, &unit.initial_params(seed), &data).map(|score| score.mean_loss());
+    let outcome = Trainer::new(&unit, &data, options).run().expect("the options are valid");
+    let last = score(&unit, &outcome.params, &data).map(|score| score.mean_loss());
+    // False if the loss is not finite.
+    if last.ok().zip(initial.ok()).is_some_and(|(last, initial)| last < initial) { 100.0 } else { 0.0 }
 }
 
 /// Draws 50 samples around each of (−0.4, −0.8) and (0.4, 0.8), with targets −1 and 1.
@@ -81,20 +78,18 @@ fn two_classes(seed: u64) -> Dataset {
 /// With curvatures h_i = 1/i, i = 1 to 10,000, noise of covariance H/B and E\[x_i²\] = 1 at the
 /// start, E\[x_i²\] after t steps at a rate η is s + (1 − ηh)^2t (1 − s), s = η² (h/B)/(1 − (1 −
 /// ηh)²).
-pub fn noisy_quadratic(_: u64) -> Vec<[f64; 2]> {
-    const FIRST: f64 = 4.0;
+pub fn noisy_quadratic(_: u64, setting: usize, is_right: bool) -> f64 {
+    const BATCHES: [f64; 4] = [4.0, 16.0, 64.0, 256.0];
     let rates: Vec<f64> = (0..100).map(|k| 10_f64.powf(-5.0 + 5.3 * f64::from(k) / 99.0)).collect();
     let best = |batch: f64| {
         let all = rates.iter().map(|rate| (steps(*rate, batch), *rate));
         all.min_by(|a, b| a.0.total_cmp(&b.0)).expect("there are rates")
     };
-    let (_, first) = best(FIRST);
-    [4.0, 16.0, 64.0, 256.0]
-        .map(|batch| {
-            let (least, _) = best(batch);
-            [steps(first * batch / FIRST, batch) / least, steps(first, batch) / least]
-        })
-        .to_vec()
+    let batch = BATCHES[setting];
+    let (_, first) = best(BATCHES[0]);
+    let (least, _) = best(batch);
+    let rate = if is_right { first * batch / BATCHES[0] } else { first };
+    steps(rate, batch) / least
 }
 
 /// Returns the steps to a loss of 0.01, found by bisection; infinite if there are more than 10⁹.

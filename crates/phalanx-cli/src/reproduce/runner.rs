@@ -90,13 +90,22 @@ impl ClaimRuns {
         RunKey { version: version(), flags, seed }
     }
 
+    /// Returns the index of the first setting that needs a run, and the reading.
+    fn place(&self, key: &RunKey) -> (usize, Reading) {
+        let settings = self.claim.settings.iter().enumerate();
+        let mut all = settings.flat_map(|(index, setting)| {
+            [Reading::Right, Reading::Wrong]
+                .map(|reading| (index, reading, self.key(setting, reading, key.seed)))
+        });
+        let found = all.find(|(.., other)| other == key);
+        found.map(|(index, reading, _)| (index, reading)).expect("it is a run of the claim")
+    }
+
     /// Describes a run by its setting, reading and seed.
     pub fn name(&self, key: &RunKey) -> String {
-        let readings = [(Reading::Right, "right"), (Reading::Wrong, "wrong")];
-        let all = self.claim.settings.iter().flat_map(|setting| readings.map(|reading| (setting, reading)));
-        let mut same = all.filter(|(setting, (reading, _))| self.key(setting, *reading, key.seed) == *key);
-        let (setting, (_, reading)) = same.next().expect("it is a run of the claim");
-        format!("{}, {reading} reading, seed {}", setting.name, key.seed)
+        let (setting, reading) = self.place(key);
+        let reading = if reading == Reading::Right { "right" } else { "wrong" };
+        format!("{}, {reading} reading, seed {}", self.claim.settings[setting].name, key.seed)
     }
 
     /// Returns every run once: all settings and readings with the first seed, then with the second.
@@ -146,21 +155,15 @@ impl ClaimRuns {
         let begun = Instant::now();
         let measured = match (&self.claim.work, &self.data) {
             (Work::Trained { .. }, Some(loaded)) => loaded.measured(key, self.claim.measure, stop)?,
-            (Work::Computed(values), _) => Some((self.computed(key, values(key.seed)), Vec::new())),
+            (Work::Computed(value), _) => {
+                let (setting, reading) = self.place(key);
+                let value = value(key.seed, setting, reading == Reading::Right);
+                Some((Some(value).filter(|value| value.is_finite()), Vec::new()))
+            }
             (Work::Trained { .. }, None) => unreachable!("the data of a trained claim is loaded"),
         };
         let secs = begun.elapsed().as_secs_f64();
         Ok(measured.map(|(value, errors)| ReadingRecord { key: key.clone(), value, errors, secs }))
-    }
-
-    fn computed(&self, key: &RunKey, values: Vec<[f64; 2]>) -> Option<f64> {
-        let mut all = self.claim.settings.iter().zip(values);
-        all.find_map(|(setting, [right, wrong])| {
-            [(Reading::Right, right), (Reading::Wrong, wrong)]
-                .into_iter()
-                .find_map(|(reading, value)| (self.key(setting, reading, key.seed) == *key).then_some(value))
-        })
-        .filter(|value| value.is_finite())
     }
 }
 
@@ -278,6 +281,7 @@ impl LoadedClaim {
         };
         Ok(Some((value, errors)))
     }
+
     /// Trains with these flags, on one thread. Returns `None` if it was stopped.
     fn trained(
         &self,
