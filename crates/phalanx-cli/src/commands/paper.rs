@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use phalanx::optim::{Framework, L2Form, MomentumForm, OptimizerKind, Reduction, ScheduleKind};
-use phalanx::train::Options;
 
 use crate::args::flags::TrainFlags;
 use crate::args::values::Auto;
 use crate::numbers::significant;
-use crate::run::like;
 use crate::run::tables::short;
+use crate::run::{like, settings};
 use crate::terminal::failure::{Failure, usage};
 use crate::text::{TextTable, shell_word};
 
@@ -229,7 +228,7 @@ fn apply(
     if has_momentum && matches!(kind, OptimizerKind::Sgd | OptimizerKind::Lars) {
         train.momentum_form = answer(MOMENTUM).parse().ok();
     }
-    let batch = train.batch_size.unwrap_or(Options::default().batch_size);
+    let batch = settings::batch_size(&train);
     let mut l2 = train.l2.unwrap_or(0.0);
     if framework.is_none() && l2 != 0.0 {
         let is_mean = reduction == Reduction::Mean;

@@ -82,8 +82,7 @@ pub fn prepared(
 /// and any initial params are from a model trained with it.
 fn standardizes_targets(flags: &TrainFlags, train: &Dataset) -> Result<bool, Failure> {
     let loss = loss(flags, train)?;
-    // Standardized values are for values, not for classes.
-    let is_mse = loss == Loss::MSE && matches!(train.targets(), Targets::Values { .. });
+    let is_mse = is_mse_of_values(loss, train);
     match (flags.standardize_targets, &flags.init) {
         (Some(true), _) if loss == Loss::MSE && !is_mse => {
             Err(usage!("--standardize-targets is for values, but the targets are classes; drop it"))
@@ -258,6 +257,11 @@ pub fn load_options(flags: &TrainFlags) -> LoadOptions {
 fn options_by_name(flags: &TrainFlags, columns: Option<Columns>) -> LoadOptions {
     let label_column = flags.label_column.clone().filter(|_| columns.is_none());
     LoadOptions { columns, label_column, ..load_options(flags) }
+}
+
+/// Returns whether the targets can be standardized: they are values, and the loss is mse.
+pub fn is_mse_of_values(loss: Loss, data: &Dataset) -> bool {
+    loss == Loss::MSE && matches!(data.targets(), Targets::Values { .. })
 }
 
 /// Returns the loss given by the flags, or else by the data.

@@ -2,9 +2,8 @@
 
 use phalanx::model::{Activation, Init, Loss, SquaredForm, SquaredLoss};
 use phalanx::optim::{EpsForm, Framework, L2Form, MomentumForm, OptimizerKind, OptimizerOptions};
-use phalanx::train::Options;
 
-use super::settings;
+use super::settings::{self, batch_size};
 use super::tables::short;
 use crate::args::flags::TrainFlags;
 use crate::args::layers::Layers;
@@ -133,10 +132,6 @@ fn constants(flags: &mut TrainFlags, framework: Framework, options: &OptimizerOp
         }
         _ => {}
     }
-}
-
-fn batch_size(flags: &TrainFlags) -> usize {
-    flags.batch_size.unwrap_or(Options::default().batch_size)
 }
 
 /// Multiplies the rate by 1 − μ, as CNTK's momentum does (v ← μv + (1 − μ)ηg), and drops a short

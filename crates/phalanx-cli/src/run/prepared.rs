@@ -6,15 +6,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use phalanx::checkpoint::{Checkpoint, ModelFile, read_tensors};
-use phalanx::data::{Dataset, Targets};
+use phalanx::data::Dataset;
 use phalanx::internals::RunFacts;
 use phalanx::log::Results;
-use phalanx::model::{Loss, Mlp, Model};
+use phalanx::model::{Mlp, Model};
 use phalanx::optim::Framework;
 use phalanx::train::{Options, Outcome, Plan, StopReason, TrainError, Trainer, score};
 use serde_json::Value;
 
-use super::data::{TrainingData, training_data, unscaled, warn_of_scales};
+use super::data::{TrainingData, is_mse_of_values, training_data, unscaled, warn_of_scales};
 use super::resume::ResumedRun;
 use super::{like, settings, tables};
 use crate::advice::constant_loss;
@@ -125,7 +125,7 @@ impl PreparedRun {
 
     /// Returns whether the targets are values that may be standardized.
     fn predicts_mse(&self) -> bool {
-        self.model.shape().loss == Loss::MSE && matches!(self.data.train.targets(), Targets::Values { .. })
+        is_mse_of_values(self.model.shape().loss, &self.data.train)
     }
 
     /// Returns the table that is printed before training.

@@ -10,7 +10,7 @@ use phalanx::model::{Init, Loss, Mlp, MlpShape};
 use phalanx::optim::OptimizerOptions;
 use phalanx::train::{Length, Options, Shards, TrainError};
 
-use super::data::{TrainingData, loss};
+use super::data::{TrainingData, is_mse_of_values, loss};
 use crate::args::flags::TrainFlags;
 use crate::args::values::{Auto, MomentumUnit};
 use crate::numbers::grouped;
@@ -27,9 +27,7 @@ pub fn complete(flags: &TrainFlags) -> TrainFlags {
 /// Sets the flag that states whether targets are standardized, which depends on the data, so that
 /// it is recorded.
 pub fn record_targets(flags: &mut TrainFlags, data: &TrainingData) {
-    if matches!(data.train.targets(), Targets::Values { .. })
-        && loss(flags, &data.train).is_ok_and(|loss| loss == Loss::MSE)
-    {
+    if loss(flags, &data.train).is_ok_and(|loss| is_mse_of_values(loss, &data.train)) {
         flags.standardize_targets.get_or_insert(data.standardize_targets.is_some());
     }
 }
@@ -114,9 +112,14 @@ fn optimizer(flags: &TrainFlags) -> Result<OptimizerOptions, Failure> {
     Ok(options)
 }
 
+/// Returns the batch size, given or by default.
+pub fn batch_size(flags: &TrainFlags) -> usize {
+    flags.batch_size.unwrap_or(Options::default().batch_size)
+}
+
 /// Returns the momentum of a batch.
 pub fn momentum(flags: &TrainFlags) -> Result<Option<f64>, Failure> {
-    let batch = flags.batch_size.unwrap_or(Options::default().batch_size) as f64;
+    let batch = batch_size(flags) as f64;
     match (flags.momentum_unit, flags.momentum) {
         (None | Some(MomentumUnit::PerBatch), momentum) => Ok(momentum),
         (Some(MomentumUnit::PerSample), Some(momentum)) => Ok(Some(momentum.powf(batch))),
