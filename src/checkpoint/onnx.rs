@@ -307,11 +307,11 @@ impl Graph {
             return;
         }
         self.outputs.push((outcome(model).to_owned(), outputs));
-        let mut answer = if model.classes.is_some() { "probabilities" } else { "values" };
+        let is_squared = matches!(model.shape.loss, Loss::Squared(_));
+        let answer = if model.classes.is_some() && !is_squared { "probabilities" } else { "values" };
         match model.shape.loss {
             Loss::Squared(SquaredLoss { output: None, .. }) => return,
             Loss::Squared(SquaredLoss { output: Some(output), .. }) => {
-                answer = "values";
                 self.activate("logits", output, answer)
             }
             Loss::CrossEntropy => self.node("Softmax", &["logits"], answer, Some(("axis", -1))),
